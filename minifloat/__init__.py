@@ -1,0 +1,80 @@
+"""minifloat: the workbench for tiny number formats.
+
+>>> import minifloat as mf
+>>> mf.round_to([0.3, -1.7, 100.0], "e2m2")
+array([ 0.25, -1.75,  7.  ])
+
+Formats are described in `minifloat.formats` and named in `minifloat.catalogue`; `encode`, `decode`
+and `round_to` work on NumPy arrays; `quantize` adds scales. Everything is loaded when it is first
+used, so importing the package is quick and does not import Numba.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Codebook": "formats",
+    "Format": "formats",
+    "Integer": "formats",
+    "NumberFormat": "formats",
+    "Specials": "formats",
+    "ALIASES": "catalogue",
+    "CATALOGUE": "catalogue",
+    "parse": "names",
+    "NaN": "rounding",
+    "Overflow": "rounding",
+    "Rounding": "rounding",
+    "encode": "codec",
+    "decode": "codec",
+    "round_to": "codec",
+    "Quantized": "quantize",
+    "quantize": "quantize",
+    "Comparison": "compare",
+    "compare": "compare",
+}
+
+if TYPE_CHECKING:
+    from minifloat.catalogue import ALIASES, CATALOGUE
+    from minifloat.codec import decode, encode, round_to
+    from minifloat.compare import Comparison, compare
+    from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
+    from minifloat.names import parse
+    from minifloat.quantize import Quantized, quantize
+    from minifloat.rounding import NaN, Overflow, Rounding
+
+__all__ = [
+    "ALIASES",
+    "CATALOGUE",
+    "Codebook",
+    "Comparison",
+    "Format",
+    "Integer",
+    "NaN",
+    "NumberFormat",
+    "Overflow",
+    "Quantized",
+    "Rounding",
+    "Specials",
+    "compare",
+    "decode",
+    "encode",
+    "parse",
+    "quantize",
+    "round_to",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'minifloat' has no attribute {name!r}")
+    value = getattr(import_module(f"minifloat.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -543,9 +543,8 @@ class Format(NumberFormat):
         """Return zero, subnormal, normal, inf or nan."""
         _check_code(code, self)
         magnitude = code & ~self.sign_bit
-        if self.signed and self.specials in (Specials.FNUZ, Specials.P3109):
-            if code == self.sign_bit:
-                return "nan"
+        if self.has_nan and code == self.nan_code:
+            return "nan"
         if magnitude > self.max_magnitude:
             return "inf" if self.has_inf and magnitude == self.inf_magnitude else "nan"
         if magnitude == 0 and self.has_zero:

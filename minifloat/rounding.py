@@ -209,7 +209,7 @@ def choose(kind: type[Choice], name: str, value: object) -> Choice:
     <Overflow.IEEE: 'ieee'>
     """
     try:
-        return kind(value)
+        return kind(str(value))
     except ValueError:
         pass
     import difflib

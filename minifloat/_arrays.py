@@ -1,0 +1,208 @@
+"""Which arrays the verbs accept and give back, and how they are walked through.
+
+Contiguous arrays are handed to the kernels as they are. Others go through `numpy.nditer` in chunks,
+which also casts: no temporary is larger than a chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Array = NDArray[Any]
+
+MAX_EXACT_INTEGER = 2**53
+
+
+def source_array(x: ArrayLike) -> tuple[Array, str]:
+    """Return ``x`` as an array and the float ("float16", "bfloat16", ...) that holds its values.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not float16, bfloat16, float32, float64 or an integer.
+    ValueError
+        If an integer is beyond 2**53 in magnitude.
+    """
+    a = np.asarray(x)
+    name = a.dtype.name
+    if name in ("float16", "bfloat16", "float32", "float64"):
+        return a, name
+    if a.dtype.kind in "iu" and name[0] in "iu" and a.dtype.isbuiltin == 1:
+        _check_integers(a)
+        return a, "float64"
+    if a.size == 0 and isinstance(x, list | tuple):
+        return a.astype(np.float64), "float64"
+    raise TypeError(
+        "x must be float16, bfloat16, float32, float64 or integers, got "
+        f"{name}{_dtype_remedy(a.dtype)}"
+    )
+
+
+def code_array(codes: ArrayLike) -> Array:
+    """Return ``codes`` as an array of integers.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    """
+    a = np.asarray(codes)
+    if a.size == 0 and isinstance(codes, list | tuple):
+        return a.astype(np.uint8)
+    if a.dtype.kind not in "iu" or a.dtype.isbuiltin != 1:
+        raise TypeError(
+            f"codes must be integers, got {a.dtype.name}; minifloat.encode makes codes of values"
+        )
+    return a
+
+
+def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
+    """Return ``out``, checked, or a new array of ``like``'s shape and memory order.
+
+    Raises
+    ------
+    TypeError
+        If ``out`` is not an array or has another dtype.
+    ValueError
+        If ``out`` has another shape or is read-only.
+    """
+    if out is None:
+        return np.empty_like(like, dtype=dtype, subok=False)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if out.dtype != np.dtype(dtype):
+        raise TypeError(f"out must have dtype {np.dtype(dtype)}, got {out.dtype}")
+    if out.shape != like.shape:
+        raise ValueError(f"out must have shape {like.shape}, got {out.shape}")
+    if not out.flags.writeable:
+        raise ValueError("out must be writeable, got a read-only array; pass a copy")
+    return out
+
+
+def walk(
+    run: Callable[..., tuple[int, int]],
+    arrays: Sequence[tuple[Array, DTypeLike]],
+    out: Array | None,
+    *,
+    chunked: bool = False,
+    ordered: bool = False,
+    threads: int = 1,
+) -> tuple[int, int]:
+    """Call ``run(start, *chunks)`` over equally shaped arrays; add up the pairs of counts it gives.
+
+    The chunks are contiguous and one-dimensional, those of ``arrays`` of the dtype beside each;
+    the last one, a chunk of ``out``, is written to (without ``out`` there is none). ``start`` is
+    the index of the first element, even, and in C order if ``ordered``. ``chunked`` asks for small
+    chunks, for a ``run`` with temporaries. Several threads give the same results.
+    """
+    size = arrays[0][0].size
+    if size == 0:
+        return 0, 0
+    chunk = max(1024, min(size // 32, 1 << 15)) & ~1
+    outs = [] if out is None else [out]
+    every = [a for a, _ in arrays] + outs
+    dtypes = [np.dtype(dtype) for _, dtype in arrays] + [a.dtype for a in outs]
+    if not all(a.flags.c_contiguous and a.dtype == t for a, t in zip(every, dtypes, strict=True)):
+        return _walk_buffered(run, every, dtypes, bool(outs), chunk, ordered)
+    flat = [a.reshape(-1) for a in every]
+    share = -(-size // threads) + 1 & ~1
+    step = min(chunk, share) if chunked else share
+
+    def work(first: int) -> tuple[int, int]:
+        stop = min(first + share, size)
+        return _total(
+            run(start, *(a[start : min(start + step, stop)] for a in flat))
+            for start in range(first, stop, step)
+        )
+
+    if threads == 1:
+        return work(0)
+    with ThreadPoolExecutor(threads) as pool:
+        return _total(pool.map(work, range(0, size, share)))
+
+
+def check_threads(threads: int) -> None:
+    """Raise unless ``threads`` is a positive integer."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ValueError(f"threads must be a positive integer, got {threads!r}")
+
+
+def overlapping(x: Array, out: Array) -> bool:
+    """Return whether writing ``out`` may change elements of ``x`` that are still to be read."""
+    if not np.may_share_memory(x, out):
+        return False
+    same = x.strides == out.strides and x.ctypes.data == out.ctypes.data
+    return not (same and x.itemsize == out.itemsize)
+
+
+def _walk_buffered(
+    run: Callable[..., tuple[int, int]],
+    arrays: list[Array],
+    dtypes: list[np.dtype[Any]],
+    writes: bool,
+    chunk: int,
+    ordered: bool,
+) -> tuple[int, int]:
+    reads = len(arrays) - writes
+    read: list[Literal["readonly", "writeonly"]] = ["readonly"]
+    write: list[Literal["readonly", "writeonly"]] = ["writeonly"]
+    iterator = np.nditer(
+        arrays,
+        flags=["external_loop", "buffered"],
+        op_flags=[read] * reads + [write] * writes,
+        op_dtypes=dtypes,
+        order="C" if ordered else "K",
+        casting="unsafe",
+        buffersize=chunk,
+    )
+    start = 0
+    counts = (0, 0)
+    with iterator:
+        for item in iterator:
+            chunks = item if len(arrays) > 1 else (item,)
+            inputs = [np.ascontiguousarray(c) for c in chunks[:reads]]
+            targets = [np.empty(c.size, c.dtype) for c in chunks[reads:]]
+            counts = _total([counts, run(start, *inputs, *targets)])
+            for chunk_out, target in zip(chunks[reads:], targets, strict=True):
+                chunk_out[...] = target
+            start += chunks[0].size
+    return counts
+
+
+def _total(counts: Iterator[tuple[int, int]] | Sequence[tuple[int, int]]) -> tuple[int, int]:
+    first = second = 0
+    for a, b in counts:
+        first += a
+        second += b
+    return first, second
+
+
+def _check_integers(a: Array) -> None:
+    if a.itemsize < 8 or a.size == 0:
+        return
+    low, high = int(a.min()), int(a.max())
+    if -MAX_EXACT_INTEGER <= low and high <= MAX_EXACT_INTEGER:
+        return
+    worst = low if -low > high else high
+    index = np.unravel_index(int(a.argmin() if worst == low else a.argmax()), a.shape)
+    raise ValueError(
+        f"x must hold integers of magnitude at most 2**53, got {worst} at index "
+        f"{tuple(int(i) for i in index)}; convert it to float64 yourself if rounding it is meant"
+    )
+
+
+def _dtype_remedy(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "c":
+        return "; encode x.real and x.imag"
+    if dtype.kind == "f":  # longdouble: a cast would round a second time
+        return "; round it to float64 yourself if that is meant"
+    if dtype.kind == "b":
+        return "; use x.astype(numpy.uint8)"
+    if dtype.kind == "O":
+        return ", that is, Python objects (or integers beyond 64 bits); use numpy.asarray(x, float)"
+    return "; use x.astype(numpy.float32)"

@@ -1,0 +1,85 @@
+"""Loops for formats that are a list of values: code books, and grids without subnormals.
+
+Floats are compared as integers: the word of a float64, with all bits but the sign flipped when
+negative, is ordered as the line is from -inf to inf, and -0 comes before 0.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+WINDOW = 30  # as in the codec's kernels: thresholds are fractions times 2**WINDOW
+INFINITY = 0x7FF0000000000000
+
+jit = njit(cache=True, nogil=True)
+
+
+@jit
+def _last_not_above(keys: Array, key: Any) -> int:
+    """Return the index of the last of the sorted ``keys`` that is <= ``key``, at least 0."""
+    low, count = 0, keys.size
+    while count > 1:
+        half = count >> 1
+        low += half if keys[low + half] <= key else 0
+        count -= half
+    return low
+
+
+@jit
+def encode(words: Array, keys: Array, outcomes: Array, nan: int, codes: Array) -> tuple[int, int]:
+    """Encode float64 words: from ``keys[i]`` on, the code is ``outcomes[i]`` (or its ``~``).
+
+    Return the number of NaNs and of outcomes that count as overflows (those stored as ``~code``).
+    """
+    magnitude_mask = 0x7FFFFFFFFFFFFFFF
+    nans, overflows = 0, 0
+    for i in range(words.size):
+        w = np.int64(words[i])
+        if (w & magnitude_mask) > INFINITY:
+            codes[i] = nan
+            nans += 1
+        else:
+            result = outcomes[_last_not_above(keys, w ^ ((w >> 63) & magnitude_mask))]
+            codes[i] = result if result >= 0 else ~result
+            overflows += result < 0
+    return nans, overflows
+
+
+@jit
+def choose(
+    words: Array,
+    drawn: Array,
+    keys: Array,
+    values: Array,
+    outcomes: Array,
+    away_up: Array,
+    codes: Array,
+) -> int:
+    """Choose stochastically between neighbours; return how many outcomes count as overflows.
+
+    ``values`` are sorted, ``keys`` and ``outcomes`` are theirs; elements beyond the ends are left
+    alone. Between ``values[j]`` and ``values[j + 1]`` the fraction is counted from the lower one
+    where ``away_up[j]`` is set and from the upper one otherwise. It is computed in float64.
+    """
+    magnitude_mask = 0x7FFFFFFFFFFFFFFF
+    last = keys.size - 1
+    overflows = 0
+    for i in range(words.size):
+        w = np.int64(words[i])
+        key = w ^ ((w >> 63) & magnitude_mask)
+        j = _last_not_above(keys, key)
+        if keys[0] <= key and j < last:
+            x, low, high = np.int64(w).view(np.float64), values[j], values[j + 1]
+            covered = x - low if away_up[j] else high - x
+            fraction = covered / (high - low) * (1 << WINDOW) if high > low else 0.0
+            seen = np.int64(fraction)
+            seen = seen | np.int64(fraction > seen)
+            away = seen >= drawn[i]
+            result = outcomes[j + 1] if away == away_up[j] else outcomes[j]
+            codes[i] = result if result >= 0 else ~result
+            overflows += result < 0
+    return overflows
