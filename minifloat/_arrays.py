@@ -28,11 +28,11 @@ def source_array(x: ArrayLike) -> tuple[Array, str]:
     ValueError
         If an integer is beyond 2**53 in magnitude.
     """
-    a = np.asarray(x)
+    a = _as_array("x", x)
     name = a.dtype.name
     if name in ("float16", "bfloat16", "float32", "float64"):
         return a, name
-    if a.dtype.kind in "iu" and name[0] in "iu" and a.dtype.isbuiltin == 1:
+    if is_integer(a.dtype):
         _check_integers(a)
         return a, "float64"
     if a.size == 0 and isinstance(x, list | tuple):
@@ -51,14 +51,19 @@ def code_array(codes: ArrayLike) -> Array:
     TypeError
         If they are not integers.
     """
-    a = np.asarray(codes)
+    a = _as_array("codes", codes)
     if a.size == 0 and isinstance(codes, list | tuple):
         return a.astype(np.uint8)
-    if a.dtype.kind not in "iu" or a.dtype.isbuiltin != 1:
+    if not is_integer(a.dtype):
         raise TypeError(
             f"codes must be integers, got {a.dtype.name}; minifloat.encode makes codes of values"
         )
     return a
+
+
+def is_integer(dtype: np.dtype[Any]) -> bool:
+    """Return whether this is one of NumPy's own integer types (timedelta64 is not)."""
+    return dtype.kind in "iu" and issubclass(dtype.type, np.integer)
 
 
 def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
@@ -97,20 +102,20 @@ def walk(
 
     The chunks are contiguous and one-dimensional, those of ``arrays`` of the dtype beside each;
     the last one, a chunk of ``out``, is written to (without ``out`` there is none). ``start`` is
-    the index of the first element, even, and in C order if ``ordered``. ``chunked`` asks for small
+    the index of the first element, in C order if ``ordered``. ``chunked`` asks for small
     chunks, for a ``run`` with temporaries. Several threads give the same results.
     """
     size = arrays[0][0].size
     if size == 0:
         return 0, 0
-    chunk = max(1024, min(size // 32, 1 << 15)) & ~1
+    chunk = max(1024, min(size // 32, 1 << 15))
     outs = [] if out is None else [out]
     every = [a for a, _ in arrays] + outs
     dtypes = [np.dtype(dtype) for _, dtype in arrays] + [a.dtype for a in outs]
     if not all(a.flags.c_contiguous and a.dtype == t for a, t in zip(every, dtypes, strict=True)):
         return _walk_buffered(run, every, dtypes, bool(outs), chunk, ordered)
     flat = [a.reshape(-1) for a in every]
-    share = -(-size // threads) + 1 & ~1
+    share = -(-size // threads)
     step = min(chunk, share) if chunked else share
 
     def work(first: int) -> tuple[int, int]:
@@ -164,7 +169,7 @@ def _walk_buffered(
     counts = (0, 0)
     with iterator:
         for item in iterator:
-            chunks = item if len(arrays) > 1 else (item,)
+            chunks: tuple[Array, ...] = item if isinstance(item, tuple) else (item,)
             inputs = [np.ascontiguousarray(c) for c in chunks[:reads]]
             targets = [np.empty(c.size, c.dtype) for c in chunks[reads:]]
             counts = _total([counts, run(start, *inputs, *targets)])
@@ -182,11 +187,19 @@ def _total(counts: Iterator[tuple[int, int]] | Sequence[tuple[int, int]]) -> tup
     return first, second
 
 
+def _as_array(name: str, x: ArrayLike) -> Array:
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{name} must be an array or nested lists of one shape: {error}"
+        raise type(error)(message) from None
+
+
 def _check_integers(a: Array) -> None:
     if a.itemsize < 8 or a.size == 0:
         return
     low, high = int(a.min()), int(a.max())
-    if -MAX_EXACT_INTEGER <= low and high <= MAX_EXACT_INTEGER:
+    if max(-low, high) <= MAX_EXACT_INTEGER:
         return
     worst = low if -low > high else high
     index = np.unravel_index(int(a.argmin() if worst == low else a.argmax()), a.shape)

@@ -280,21 +280,19 @@ class _Job:
         )
 
     def _chunk_dtype(self) -> np.dtype[Any]:
-        if self.source_name == self.plan.source_name:
+        if self.values.dtype.name == self.plan.source_name:  # bfloat16 has no dtype in NumPy
             return self.values.dtype.newbyteorder("=")
         return np.dtype(self.plan.source_name)
 
     def _count_nans(self) -> int:
-        name = self.source_name if self.values.dtype.name == self.source_name else "float64"
-        dtype = self.values.dtype.newbyteorder("=") if name == self.source_name else np.float64
+        name = self.plan.source_name
 
         def run(_: int, values: Array) -> tuple[int, int]:
             words = values.view(_layout.WORDS[name])
             return kernels.count_nans(words, _layout.LANES[name], _layout.SOURCES[name]), 0
 
-        if self.values.dtype.kind in "iu":
-            return 0
-        return _arrays.walk(run, [(self.values, dtype)], None, threads=self.threads)[0]
+        arrays: list[tuple[Array, DTypeLike]] = [(self.values, self._chunk_dtype())]
+        return _arrays.walk(run, arrays, None, threads=self.threads)[0]
 
     def _raise_for(self, nans: int, overflows: int, nan_is_error: bool) -> None:
         if nans and nan_is_error:
@@ -368,7 +366,7 @@ def _dice(mode: Rounding, seed: int | None, random: object, random_bits: int) ->
 
 def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -> Array:
     words = np.asarray(random)
-    if words.dtype.kind not in "iu" or words.dtype.isbuiltin != 1:
+    if not _arrays.is_integer(words.dtype):
         raise TypeError(f"random must be unsigned integers, got {words.dtype.name}")
     if words.size and (int(words.min()) < 0 or int(words.max()) >> random_bits):
         raise ValueError(
@@ -443,7 +441,7 @@ def _listed_encoder(plan: _layout.Listed, dice: Dice) -> Run:
 def _room(dice: Dice, size: int) -> tuple[Array, Array]:
     """Return room for the random words and thresholds of ``size`` elements."""
     size = size if dice.kind >= 0 else 0
-    return np.empty((size + 1) // 2, np.uint64), np.empty(size, np.int32)
+    return np.empty(size // 2 + 1, np.uint64), np.empty(size, np.int32)
 
 
 def _check_codes(codes: Array, fmt: NumberFormat) -> None:

@@ -287,7 +287,7 @@ def _thresholds(words: Array, drop: int, bits: int, kind: int, drawn: Array) -> 
 
 @jit
 def throw(given: Array, start: int, dice: Dice, room: Array, drawn: Array) -> None:
-    """Fill ``drawn`` with thresholds of elements ``start`` (even) and on.
+    """Fill ``drawn`` with thresholds of elements ``start`` and on.
 
     The words are ``given`` ones of ``dice.bits`` bits or, where that is empty, half a word of the
     stream for each element; ``room`` (uint64) is for them.
@@ -295,9 +295,11 @@ def throw(given: Array, start: int, dice: Dice, room: Array, drawn: Array) -> No
     if given.size > 0:
         _thresholds(given, 0, dice.bits, dice.kind, drawn)
     else:
-        some = room[: (drawn.size + 1) >> 1]
+        skip = start & 1
+        some = room[: (skip + drawn.size + 1) >> 1]
         draw(dice.seed, start >> 1, some)
-        _thresholds(some.view(np.uint32)[: drawn.size], 32 - dice.bits, dice.bits, dice.kind, drawn)
+        halves = some.view(np.uint32)[skip : skip + drawn.size]
+        _thresholds(halves, 32 - dice.bits, dice.bits, dice.kind, drawn)
 
 
 @jit
