@@ -60,7 +60,7 @@ class Listed:
     point_keys: NDArray[np.int64]
     point_values: NDArray[np.float64]
     point_outcomes: NDArray[np.int64]
-    away_up: NDArray[np.bool_]
+    away: NDArray[np.int8]
     source_name: str = "float64"
 
 
@@ -239,5 +239,5 @@ def _listed(fmt: NumberFormat, rounding: Rounding, result: Outcomes) -> Listed:
         point_keys=np.array([_steps.float_key(value) for value in values], np.int64),
         point_values=np.array(values, np.float64),
         point_outcomes=np.array([p.outcome for p in found], np.int64),
-        away_up=np.array([_steps.away_is_up(low, high) for low, high in pairs], np.bool_),
+        away=np.array([_steps.away(low, high) for low, high in pairs], np.int8),
     )

@@ -96,21 +96,26 @@ def steps(fmt: NumberFormat, rounding: Rounding, outcome: Outcomes) -> Steps:
     return Steps(keys, results)
 
 
-def away_is_up(low: Point, high: Point) -> bool:
-    """Return whether the lower of two neighbours is the one nearer to zero (or as near)."""
-    return abs(low.value) <= abs(high.value)
+def away(low: Point, high: Point) -> int:
+    """Return 1 if of two neighbours the lower one is nearer to zero, -1 if the higher one is.
+
+    0 where both are as near, one on each side: away from zero then is where the element's sign is.
+    """
+    if low.value == -high.value and low.value < 0:
+        return 0
+    return 1 if abs(low.value) <= abs(high.value) else -1
 
 
 def _switch(low: Point, high: Point, mode: Rounding) -> int:
     """Return the first key between two neighbours that goes to the higher one."""
     if low.value == high.value:  # -0 and 0
         return float_key(0.0)
-    up = away_is_up(low, high)
-    if low.value < 0 < high.value:  # a code book without zero
-        if mode in (Rounding.UPWARD, Rounding.DOWNWARD):
-            up = True
-        elif low.value == -high.value and mode in _BY_MAGNITUDE:
-            return float_key(0.0)
+    direction = away(low, high)
+    if direction == 0 and mode in _BY_MAGNITUDE:  # each sign keeps to its side
+        return float_key(0.0)
+    up = direction >= 0
+    if low.value < 0 < high.value and mode in (Rounding.UPWARD, Rounding.DOWNWARD):
+        up = True  # a code book without zero: the signs of its values do not matter
     near, far = (low, high) if up else (high, low)
     odd = near.odd and not far.odd
     middle = (low.value + high.value) / 2

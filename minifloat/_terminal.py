@@ -41,15 +41,19 @@ class Table(NamedTuple):
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(title=self.title or None, title_justify="left", box=box.SIMPLE_HEAD)
-        for name in self.columns:
-            flush_left = name in self.left
-            table.add_column(
-                Text(name),
-                justify="left" if flush_left else "right",
-                no_wrap=not flush_left,
-                overflow="fold",
-            )
+        table = RichTable(
+            title=self.title or None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            collapse_padding=True,
+        )
+        for name, *cells in zip(self.columns, *self.rows, strict=True):
+            if name in self.left:  # folded where the terminal is too narrow
+                widest = max(map(len, [name, *cells]))
+                table.add_column(Text(name), overflow="fold", min_width=min(widest, 16))
+            else:
+                table.add_column(Text(name), justify="right", no_wrap=True)
         for row in self.rows:
             # Text, because the names of tensors may look like rich's markup
             table.add_row(*(Text(cell, "bold green" if WINNER in cell else "") for cell in row))

@@ -431,7 +431,7 @@ def _listed_encoder(plan: _layout.Listed, dice: Dice) -> Run:
             kernels.throw(given, start, dice, room, drawn)
             overflows += step_kernels.choose(
                 words, drawn, plan.point_keys, plan.point_values, plan.point_outcomes,
-                plan.away_up, codes,
+                plan.away, codes,
             )  # fmt: skip
         return nans, overflows
 

@@ -56,14 +56,15 @@ def choose(
     keys: Array,
     values: Array,
     outcomes: Array,
-    away_up: Array,
+    away_from_zero: Array,
     codes: Array,
 ) -> int:
     """Choose stochastically between neighbours; return how many outcomes count as overflows.
 
     ``values`` are sorted, ``keys`` and ``outcomes`` are theirs; elements beyond the ends are left
     alone. Between ``values[j]`` and ``values[j + 1]`` the fraction is counted from the lower one
-    where ``away_up[j]`` is set and from the upper one otherwise. It is computed in float64.
+    where ``away_from_zero[j]`` is 1, from the upper one where it is -1, and where it is 0 from the
+    one whose sign is not the element's. It is computed in float64.
     """
     magnitude_mask = 0x7FFFFFFFFFFFFFFF
     last = keys.size - 1
@@ -74,12 +75,13 @@ def choose(
         j = _last_not_above(keys, key)
         if keys[0] <= key and j < last:
             x, low, high = np.int64(w).view(np.float64), values[j], values[j + 1]
-            covered = x - low if away_up[j] else high - x
+            up = away_from_zero[j] > 0 or (away_from_zero[j] == 0 and w >= 0)
+            covered = x - low if up else high - x
             fraction = covered / (high - low) * (1 << WINDOW) if high > low else 0.0
             seen = np.int64(fraction)
             seen = seen | np.int64(fraction > seen)
             away = seen >= drawn[i]
-            result = outcomes[j + 1] if away == away_up[j] else outcomes[j]
+            result = outcomes[j + 1] if away == up else outcomes[j]
             codes[i] = result if result >= 0 else ~result
             overflows += result < 0
     return overflows
