@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WINNER = "*"  # behind the best figure of a row
+WINNER = "*"  # before the best figure of a row
 
 
 class Table(NamedTuple):
@@ -32,8 +33,14 @@ class Table(NamedTuple):
         return "\n".join([self.title, *padded] if self.title else padded)
 
     def show(self) -> None:
-        """Print the table, by rich where it is installed and stdout is a terminal."""
-        if not (sys.stdout.isatty() and has_rich()):
+        """Print the table, by rich where that is installed and the terminal is wide enough."""
+        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
+        least = {
+            name: min(width, 16) if name in self.left else width
+            for name, width in zip(self.columns, widths, strict=True)
+        }
+        room = shutil.get_terminal_size().columns - 2 * len(widths)
+        if not (sys.stdout.isatty() and has_rich() and sum(least.values()) <= room):
             print(self.text())
             return
         from rich import box
@@ -48,10 +55,9 @@ class Table(NamedTuple):
             pad_edge=False,
             collapse_padding=True,
         )
-        for name, *cells in zip(self.columns, *self.rows, strict=True):
+        for name in self.columns:
             if name in self.left:  # folded where the terminal is too narrow
-                widest = max(map(len, [name, *cells]))
-                table.add_column(Text(name), overflow="fold", min_width=min(widest, 16))
+                table.add_column(Text(name), overflow="fold", min_width=least[name])
             else:
                 table.add_column(Text(name), justify="right", no_wrap=True)
         for row in self.rows:
@@ -65,6 +71,11 @@ def has_rich() -> bool:
     from importlib.util import find_spec
 
     return find_spec("rich") is not None
+
+
+def printable(text: str) -> str:
+    """Return the text with control characters escaped, for names out of untrusted files."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def can_print(text: str) -> bool:
