@@ -31,19 +31,19 @@ _HOME = {
     "encode": "codec",
     "decode": "codec",
     "round_to": "codec",
-    "Quantized": "quantize",
-    "quantize": "quantize",
-    "Comparison": "compare",
-    "compare": "compare",
+    "Quantized": "quantization",
+    "quantize": "quantization",
+    "Comparison": "comparison",
+    "compare": "comparison",
 }
 
 if TYPE_CHECKING:
     from minifloat.catalogue import ALIASES, CATALOGUE
     from minifloat.codec import decode, encode, round_to
-    from minifloat.compare import Comparison, compare
+    from minifloat.comparison import Comparison, compare
     from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
     from minifloat.names import parse
-    from minifloat.quantize import Quantized, quantize
+    from minifloat.quantization import Quantized, quantize
     from minifloat.rounding import NaN, Overflow, Rounding
 
 __all__ = [

@@ -25,7 +25,7 @@ from minifloat.names import parse
 from minifloat.rounding import NaN, Overflow, Rounding
 
 if TYPE_CHECKING:
-    from minifloat.compare import Comparison, Loss, TensorLosses
+    from minifloat.comparison import Comparison, Loss, TensorLosses
 
 FORMATS = "e2m2,int5,nf4,e2m1,int4"
 SCALES = ("float16", "bfloat16", "float32")
@@ -175,7 +175,7 @@ def _block(text: str) -> int | str:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from minifloat.compare import compare
+    from minifloat.comparison import compare
 
     formats = [parse(name.strip()) for name in options.formats.split(",")]
     key = _sort_key(options.sort, [str(fmt) for fmt in formats])

@@ -18,7 +18,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -703,18 +702,16 @@ class Codebook(NumberFormat):
         object.__setattr__(self, "codebook", values)
         object.__setattr__(self, "name", name)
 
-    def _key(self) -> tuple[str, ...]:
-        return tuple(value.hex() for value in self.codebook)  # tells 0 from -0
-
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Codebook) and self._key() == other._key()
+        if not isinstance(other, Codebook):
+            return NotImplemented
+        return self.codebook == other.codebook and all(
+            math.copysign(1.0, a) == math.copysign(1.0, b)  # tells 0 from -0
+            for a, b in zip(self.codebook, other.codebook, strict=True)
+        )
 
     def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(self._key())
+        return hash(self.codebook)
 
     def __iter__(self) -> Iterator[float]:
         return iter(self.codebook)

