@@ -264,17 +264,20 @@ class _Job:
         if self.given is not None:
             arrays.append((self.given, np.uint32))
         code_dtype = _layout.code_dtype(self.fmt)
+        listed = isinstance(self.plan, _layout.Listed)
 
         def work(start: int, values: Array, *rest: Array) -> tuple[int, int]:
             given = _NO_WORDS if self.given is None else rest[0]
-            out = np.empty(values.size, code_dtype) if target is None else rest[-1]
-            return run(start, values, given, out)
+            if target is not None:
+                return run(start, values, given, rest[-1])
+            size = values.size if listed else min(values.size, kernels.BLOCK)
+            return run(start, values, given, np.empty(size, code_dtype))
 
         return _arrays.walk(
             work,
             arrays,
             target,
-            chunked=target is None or isinstance(self.plan, _layout.Listed),
+            chunked=listed,
             ordered=self.dice.kind >= 0,
             threads=self.threads,
         )

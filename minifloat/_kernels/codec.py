@@ -309,6 +309,7 @@ def encode(
 ) -> tuple[int, int]:  # fmt: skip
     """Encode words of a source float; return how many NaNs and counted overflows there were.
 
+    ``codes`` has room for all, or, where only the counts are wanted, for `BLOCK` of them.
     ``lanes`` is empty and carries the lanes' type; ``start`` is the index of the first element.
     In a stochastic mode ``drawn`` and ``room`` have room for `BLOCK` thresholds and their words,
     else they are empty; ``given`` are the caller's random words, or empty.
@@ -318,11 +319,13 @@ def encode(
     nans, overflows = 0, 0
     for low in range(0, words.size, BLOCK):
         high = min(low + BLOCK, words.size)
+        place = low if codes.size == words.size else 0
+        out = codes[place : place + high - low]
         some = drawn[: high - low]
         if dice.kind >= 0:
             throw(given[low:high], start + low, dice, room, some)
         more_nans, more_overflows = _encode_block(
-            words[low:high], some, codes[low:high], T, top_bit, source, grid, rule, outcome
+            words[low:high], some, out, T, top_bit, source, grid, rule, outcome
         )
         nans += more_nans
         overflows += more_overflows
