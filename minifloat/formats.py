@@ -15,10 +15,11 @@ Only the standard library is imported.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self, SupportsIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -421,8 +422,8 @@ class Format(NumberFormat):
 
     @property
     def eps(self) -> float:
-        """Spacing of the values in [1, 2), 2**-M."""
-        return math.ldexp(1.0, -self.mantissa_bits)
+        """Gap between 1 and the next greater value: 2**-M, more where 1 is subnormal."""
+        return math.ldexp(1.0, max(0, self.emin) - self.mantissa_bits)
 
     @property
     def has_inf(self) -> bool:
@@ -492,7 +493,7 @@ class Format(NumberFormat):
         return FloatInfo(
             bits=self.bits,
             eps=self.eps,
-            epsneg=self.eps / 2,
+            epsneg=math.ldexp(1.0, max(-1, self.emin) - self.mantissa_bits),
             iexp=self.exponent_bits,
             max=self.max,
             maxexp=self.emax + 1,
@@ -530,7 +531,7 @@ class Format(NumberFormat):
         >>> mf.parse("e2m2").value(0b1_01_10)
         -1.5
         """
-        _check_code(code, self)
+        code = _check_code(code, self)
         kind = self.kind(code)
         if kind == "nan":
             return math.nan
@@ -540,7 +541,7 @@ class Format(NumberFormat):
 
     def kind(self, code: int) -> str:
         """Return zero, subnormal, normal, inf or nan."""
-        _check_code(code, self)
+        code = _check_code(code, self)
         magnitude = code & ~self.sign_bit
         if self.has_nan and code == self.nan_code:
             return "nan"
@@ -645,7 +646,7 @@ class Integer(NumberFormat):
 
     def value(self, code: int) -> float:
         """Return the value of one code; NaN for the unused one."""
-        _check_code(code, self)
+        code = _check_code(code, self)
         if code == self.unused_code:
             return math.nan
         negative = self.signed and code >> (self.bits - 1)
@@ -653,7 +654,7 @@ class Integer(NumberFormat):
 
     def kind(self, code: int) -> str:
         """Return zero, normal or unused."""
-        _check_code(code, self)
+        code = _check_code(code, self)
         if code == self.unused_code:
             return "unused"
         return "normal" if code else "zero"
@@ -756,7 +757,7 @@ class Codebook(NumberFormat):
 
     def value(self, code: int) -> float:
         """Return the value of one code."""
-        _check_code(code, self)
+        code = _check_code(code, self)
         return self.codebook[code]
 
     def kind(self, code: int) -> str:
@@ -781,6 +782,8 @@ def _check_bool(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a bool, got {value!r}")
 
 
-def _check_code(code: int, fmt: NumberFormat) -> None:
-    if not 0 <= code < fmt.code_count:
-        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {code}")
+def _check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
+    number = operator.index(code)  # a NumPy integer would overflow in what follows
+    if not 0 <= number < fmt.code_count:
+        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
+    return number

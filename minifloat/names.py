@@ -17,7 +17,7 @@ import difflib
 import re
 
 from minifloat.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
-from minifloat.formats import Format, Integer, NumberFormat, Specials
+from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
 
 _EXMY = re.compile(
     r"(?P<u>u?)e(?P<e>\d{1,2})m(?P<m>\d{1,2})(?:b(?P<b>-?\d{1,5}))?"
@@ -103,6 +103,8 @@ def name_of(fmt: NumberFormat) -> str:
     >>> name_of(Format(4, 3, specials="fn")), name_of(Format(3, 2, bias=5))
     ('e4m3fn', 'e3m2b5')
     """
+    if isinstance(fmt, Codebook):
+        return fmt.name
     if fmt in _NAMES:
         return _NAMES[fmt]
     if isinstance(fmt, Integer):
@@ -136,7 +138,8 @@ def _exmy(match: re.Match[str]) -> Format:
 
 def _exmy_name(fmt: Format) -> str:
     usual_bias = fmt.bias == _default_bias(fmt.exponent_bits, fmt.specials)
-    if fmt.specials is Specials.P3109 and fmt.subnormals and usual_bias:
+    in_standard = 3 <= fmt.bits <= 16
+    if fmt.specials is Specials.P3109 and fmt.subnormals and usual_bias and in_standard:
         return f"binary{fmt.bits}p{fmt.precision}{'s' if fmt.signed else 'u'}e"
     stem = f"{'' if fmt.signed else 'u'}e{fmt.exponent_bits}m{fmt.mantissa_bits}"
     bias = "" if usual_bias else f"b{fmt.bias}"

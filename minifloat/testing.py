@@ -317,6 +317,7 @@ def _encode(
     return picked.code
 
 
+@lru_cache(maxsize=2**14)  # a number is asked for once in every mode
 def _neighbours(
     x: float | Fraction, negative: bool, fmt: NumberFormat
 ) -> tuple[_Neighbour, _Neighbour]:

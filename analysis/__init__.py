@@ -1,0 +1,1 @@
+"""Studies on top of `minifloat`: what formats lose, in closed form and on real weights."""

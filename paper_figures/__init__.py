@@ -1,0 +1,1 @@
+"""The figures, one file each; `python -m paper_figures` draws them."""

@@ -1,0 +1,132 @@
+"""Print the table of speeds: `python -m tests.benchmarks --help`.
+
+Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
+that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
+the median over the turns. One thread on one core, but for the cases with two threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
+
+TARGET_SIZE = 1 << 24  # the targets are meant at this size
+SIZES = (TARGET_SIZE, 1 << 16)
+
+
+class Measured(NamedTuple):
+    """One line of the table."""
+
+    task: str
+    format: str
+    size: int
+    ratio: float
+    target: float | None
+    ns_per_element: float
+
+
+def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
+    """Time a case and its yardstick in turns of at least ``seconds`` each."""
+    small = Inputs(min(inputs.size, case.size_limit)) if case.size_limit else inputs
+    run, yardstick = case.prepare(small), case.yardstick(inputs)
+    run_calls, yardstick_calls = calls(run, seconds), calls(yardstick, seconds)
+    times, ratios = [], []
+    for _ in range(turns):
+        one = seconds_per_call(yardstick, yardstick_calls) / inputs.size
+        times.append(seconds_per_call(run, run_calls) / small.size)
+        ratios.append(one / times[-1])
+    target = case.target if inputs.size == TARGET_SIZE else None
+    ratio, per_element = statistics.median(ratios), statistics.median(times)
+    return Measured(case.task, case.fmt, inputs.size, ratio, target, 1e9 * per_element)
+
+
+def seconds_per_call(thunk: Thunk, count: int) -> float:
+    """Return the mean time of a number of calls."""
+    start = time.perf_counter()
+    for _ in range(count):
+        thunk()
+    return (time.perf_counter() - start) / count
+
+
+def calls(thunk: Thunk, seconds: float) -> int:
+    """Return how many calls take ``seconds``, after one that compiles and maps pages."""
+    thunk()
+    return max(1, round(seconds / seconds_per_call(thunk, 1)))
+
+
+@contextmanager
+def one_core(pin: bool) -> Iterator[None]:
+    """Keep this thread on one core meanwhile, where the system can."""
+    if not pin or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def header() -> str:
+    """Say what was measured where."""
+    return (
+        f"Elements per second over the yardstick's (numpy.copyto of float32 unless named; float64 "
+        f"against a float64 copy).\nNumPy {np.__version__}, Numba {numba.__version__}, "
+        f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.\n\n"
+        f"{'task':<34} {'format':<7} {'size':>9} {'ratio':>7} {'target':>7}   ns/element"
+    )
+
+
+def line(row: Measured) -> str:
+    """Write one line of the table; a ratio below its target is marked."""
+    target = "" if row.target is None else f"{row.target:.2f}"
+    short = "*" if row.target is not None and row.ratio < row.target else " "
+    return (
+        f"{row.task:<34} {row.format:<7} {row.size:>9} {row.ratio:>7.3f} {target:>7} {short} "
+        f"{row.ns_per_element:>10.3f}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, printing each line as it is there."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--size", type=int, nargs="+", default=SIZES, help="numbers of elements")
+    parser.add_argument("--quick", action="store_true", help="few and short turns")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="of 'task format'; a regex")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    options = parser.parse_args(arguments)
+    turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
+    chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]
+    chosen.sort(key=lambda case: -case.threads)  # threads started on one core would stay there
+    rows = []
+    if not options.json:
+        print(header())
+    for size in options.size:
+        inputs = Inputs(size)
+        for case in chosen:
+            with one_core(case.threads == 1):
+                rows.append(measure(case, inputs, turns, seconds))
+            if not options.json:
+                print(line(rows[-1]), flush=True)
+    if options.json:
+        print(json.dumps([row._asdict() for row in rows], indent=1))
+    elif any(row.target is not None and row.ratio < row.target for row in rows):
+        print("\n* below its target")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""What is measured: one `Case` each, with the ratio it is meant to reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import gfloat.formats
+import ml_dtypes
+import numpy as np
+from gfloat import round_ndarray
+from numpy.typing import DTypeLike, NDArray
+
+import minifloat as mf
+from minifloat.rounding import NaN, Overflow, Rounding
+
+FORMATS = ("e2m2", "e4m3fn")
+GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}
+GFLOAT_SIZE = 1 << 14  # its time is proportional to the size, and long
+
+Thunk = Callable[[], object]
+
+
+class Inputs:
+    """The arrays of one size that all cases share, made when first asked for."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @cached_property
+    def x(self) -> NDArray[np.float32]:
+        """Standard normals."""
+        return np.random.default_rng(24).standard_normal(self.size, np.float32)
+
+    @cached_property
+    def x64(self) -> NDArray[np.float64]:
+        """The same, with all the bits of float64."""
+        return np.random.default_rng(53).standard_normal(self.size)
+
+    @cached_property
+    def words(self) -> NDArray[np.uint32]:
+        """Random words for a caller's own stochastic rounding."""
+        return np.random.default_rng(32).integers(0, 1 << 24, self.size, np.uint32)
+
+    def codes(self, fmt: str) -> NDArray[np.uint8]:
+        """Codes of the normals."""
+        return np.asarray(mf.encode(self.x, fmt))
+
+    def empty(self, dtype: DTypeLike) -> NDArray[Any]:
+        """Return a new output array whose pages are mapped."""
+        return np.zeros(self.size, dtype)
+
+
+class Case(NamedTuple):
+    """One line of the table: its speed over that of the yardstick, per element."""
+
+    task: str
+    fmt: str
+    target: float | None
+    prepare: Callable[[Inputs], Thunk]
+    yardstick: Callable[[Inputs], Thunk]
+    size_limit: int | None = None
+    threads: int = 1
+
+
+def copy_float32(inputs: Inputs) -> Thunk:
+    """Copy the float32 normals."""
+    x, out = inputs.x, inputs.empty(np.float32)
+    return lambda: np.copyto(out, x)
+
+
+def copy_float64(inputs: Inputs) -> Thunk:
+    """Copy the float64 normals."""
+    x, out = inputs.x64, inputs.empty(np.float64)
+    return lambda: np.copyto(out, x)
+
+
+def encode(fmt: str, source: DTypeLike = np.float32, **options: Any) -> Callable[[Inputs], Thunk]:
+    """Encode the normals in a source type."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x = inputs.x64 if source is np.float64 else inputs.x.astype(source, copy=False)
+        out = inputs.empty(np.uint8)
+        return lambda: mf.encode(x, fmt, out=out, **options)
+
+    return prepare
+
+
+def round_to(fmt: str) -> Callable[[Inputs], Thunk]:
+    """Round the normals, float32 to float32."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x, out = inputs.x, inputs.empty(np.float32)
+        return lambda: mf.round_to(x, fmt, out=out)
+
+    return prepare
+
+
+def decode(fmt: str, dtype: DTypeLike, threads: int = 1) -> Callable[[Inputs], Thunk]:
+    """Decode the normals' codes."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        codes, out = inputs.codes(fmt), inputs.empty(dtype)
+        return lambda: mf.decode(codes, fmt, dtype=dtype, threads=threads, out=out)
+
+    return prepare
+
+
+def encode_own_words(fmt: str) -> Callable[[Inputs], Thunk]:
+    """Encode with random words of the caller's."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x, words, out = inputs.x, inputs.words, inputs.empty(np.uint8)
+        return lambda: mf.encode(x, fmt, rounding="stochastic", random=words, out=out)
+
+    return prepare
+
+
+def ml_dtypes_encode(inputs: Inputs) -> Thunk:
+    """Encode as ml_dtypes does."""
+    x, out = inputs.x, inputs.empty(ml_dtypes.float8_e4m3fn)
+    return lambda: np.copyto(out, x, casting="unsafe")
+
+
+def ml_dtypes_decode(inputs: Inputs) -> Thunk:
+    """Decode as ml_dtypes does."""
+    codes, out = inputs.codes("e4m3fn").view(ml_dtypes.float8_e4m3fn), inputs.empty(np.float32)
+    return lambda: np.copyto(out, codes)
+
+
+def take(fmt: str, dtype: DTypeLike) -> Callable[[Inputs], Thunk]:
+    """Decode by NumPy's look-up in a table; with mode clip it needs no buffer."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        table = mf.parse(fmt).values().astype(dtype)
+        codes, out = inputs.codes(fmt), inputs.empty(dtype)
+        return lambda: np.take(table, codes, out=out, mode="clip")
+
+    return prepare
+
+
+def gfloat_round(fmt: str) -> Callable[[Inputs], Thunk]:
+    """Round as gfloat does."""
+    return lambda inputs: lambda: round_ndarray(GFLOAT_FORMATS[fmt], inputs.x64)
+
+
+def over_copy(
+    task: str, fmt: str, target: float | None, prepare: Callable[[Inputs], Thunk], **options: int
+) -> Case:
+    """Return a case measured against the copy of the float32 array."""
+    return Case(task, fmt, target, prepare, copy_float32, **options)
+
+
+def main_cases(fmt: str) -> Iterator[Case]:
+    """The verbs with their defaults."""
+    yield over_copy("encode", fmt, 0.6, encode(fmt))
+    yield over_copy("decode float32", fmt, 0.6, decode(fmt, np.float32))
+    yield over_copy("decode float16", fmt, 1.0, decode(fmt, np.float16))
+    yield over_copy("round_to", fmt, 0.55, round_to(fmt))
+
+
+def option_cases(fmt: str) -> Iterator[Case]:
+    """Every mode and policy that is not the default."""
+    for rounding in Rounding:
+        target = 0.25 if rounding.is_stochastic else 0.4
+        if rounding is not Rounding.NEAREST_EVEN:
+            options = {"seed": 1} if rounding.is_stochastic else {}
+            prepare = encode(fmt, rounding=rounding, **options)
+            yield over_copy(f"encode {rounding}", fmt, target, prepare)
+    yield over_copy("encode stochastic, random given", fmt, None, encode_own_words(fmt))
+    for overflow in Overflow:
+        if overflow is not Overflow.SATURATE:
+            prepare = encode(fmt, overflow=overflow)
+            yield over_copy(f"encode overflow {overflow}", fmt, 0.4, prepare)
+    for nan in NaN:
+        if nan is not NaN.RAISE and not mf.parse(fmt).has_nan:
+            yield over_copy(f"encode nan {nan}", fmt, 0.4, encode(fmt, nan=nan))
+
+
+def source_cases(fmt: str) -> Iterator[Case]:
+    """The other source types; float64 against a float64 copy."""
+    yield Case("encode float64", fmt, 0.4, encode(fmt, np.float64), copy_float64)
+    yield over_copy("encode float16", fmt, None, encode(fmt, np.float16))
+    yield over_copy("encode bfloat16", fmt, None, encode(fmt, ml_dtypes.bfloat16))
+    yield over_copy("decode float64", fmt, None, decode(fmt, np.float64))
+
+
+def peer_cases() -> Iterator[Case]:
+    """Other libraries."""
+    fmt = "e4m3fn"
+    yield over_copy("ml_dtypes encode", fmt, None, ml_dtypes_encode)
+    yield over_copy("ml_dtypes decode float32", fmt, None, ml_dtypes_decode)
+    yield over_copy("numpy.take decode float32", fmt, None, take(fmt, np.float32))
+    yield over_copy("numpy.take decode float16", fmt, None, take(fmt, np.float16))
+    yield over_copy("gfloat round", fmt, None, gfloat_round(fmt), size_limit=GFLOAT_SIZE)
+    yield Case("encode / ml_dtypes encode", fmt, 15.0, encode(fmt), ml_dtypes_encode)
+    yield Case("decode / ml_dtypes decode", fmt, None, decode(fmt, np.float32), ml_dtypes_decode)
+
+
+def thread_cases(fmt: str) -> Iterator[Case]:
+    """Two threads against one; the plain encode and decode are bound by memory."""
+    for task, target, make in (
+        ("encode", None, lambda n: encode(fmt, threads=n)),
+        ("encode to_odd", 1.6, lambda n: encode(fmt, rounding="to_odd", threads=n)),
+        ("encode stochastic", 1.6, lambda n: encode(fmt, rounding="stochastic", seed=1, threads=n)),
+        ("decode float32", None, lambda n: decode(fmt, np.float32, threads=n)),
+    ):
+        yield Case(f"{task}, 2 threads / 1", fmt, target, make(2), make(1), threads=2)
+
+
+def every_case() -> Iterator[Case]:
+    """All of them, in the table's order."""
+    for fmt in FORMATS:
+        yield from main_cases(fmt)
+    yield from peer_cases()
+    for fmt in FORMATS:
+        yield from option_cases(fmt)
+        yield from source_cases(fmt)
+    yield from thread_cases("e4m3fn")
+
+
+CASES = tuple(every_case())

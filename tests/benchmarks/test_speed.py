@@ -1,0 +1,26 @@
+"""The cases under pytest-benchmark, and the table's command on a small size."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from tests.benchmarks.__main__ import main
+from tests.benchmarks.cases import CASES, Case, Inputs
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.task}-{case.fmt}")
+def test_speed(case: Case, benchmark: BenchmarkFixture) -> None:
+    size = 1 << 10 if benchmark.disabled else 1 << 20
+    benchmark(case.prepare(Inputs(min(size, case.size_limit or size))))
+
+
+def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--quick", "--size", "1024", "--only", "^encode e2m2"])
+    assert "encode                             e2m2         1024" in capsys.readouterr().out
+    main(["--quick", "--size", "1024", "--only", "^decode float32 e2m2", "--json"])
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["task"], row["format"], row["size"]) == ("decode float32", "e2m2", 1024)
+    assert row["ratio"] > 0

@@ -1,0 +1,181 @@
+"""Imports go one way, and `import minifloat` is light: no Numba, nothing compiled."""
+
+from __future__ import annotations
+
+import ast
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
+
+# The modules of this package that each may import, at any depth of its code.
+BASE = {"formats", "catalogue", "names", "rounding"}
+CODEC_PARTS = BASE | {"_arrays", "_kernels", "_layout", "_outcomes", "_steps"}
+VERBS = BASE | {"codec", "quantization", "weights", "comparison"}
+MAY_IMPORT: dict[str, set[str]] = {
+    **dict.fromkeys(BASE, BASE),
+    "_kernels": set(),
+    "testing": BASE,  # the oracle shares no code with what it checks
+    "_arrays": set(),
+    "_outcomes": BASE,
+    "_steps": BASE | {"_outcomes"},
+    "_layout": BASE | {"_outcomes", "_steps", "_kernels"},
+    "codec": CODEC_PARTS,
+    "weights": BASE | {"codec"},
+    "quantization": CODEC_PARTS | {"codec"},
+    "comparison": VERBS - {"comparison"},
+    "_terminal": set(),
+    "cli": VERBS | {"_terminal", "__init__"},
+    "__main__": {"cli"},
+    "__init__": VERBS,
+}
+
+# Other people's packages, beside NumPy, that each may import.
+THIRD_PARTY: dict[str, set[str]] = {
+    "_kernels": {"numba"},
+    "testing": {"hypothesis"},
+    "weights": {"gguf", "ml_dtypes", "safetensors"},
+    "cli": {"rich"},
+    "_terminal": {"rich"},
+}
+
+LAZY = [
+    "dask", "distributed", "gguf", "hypothesis", "llvmlite", "matplotlib", "ml_dtypes", "numba",
+    "rich", "safetensors", "scipy",
+]  # fmt: skip
+
+
+class Import(NamedTuple):
+    """One imported module, and whether importing the file that says so is enough to import it."""
+
+    name: str
+    at_top: bool
+
+
+def module_of(path: Path) -> str:
+    """Return the name in MAY_IMPORT under which a file stands."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(node: ast.AST, *, at_top: bool = True) -> Iterator[Import]:
+    """Yield what the code of a file imports; `if TYPE_CHECKING` counts as not at the top."""
+    for child in ast.iter_child_nodes(node):
+        inside = at_top and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            inside = False
+        if isinstance(child, ast.Import):
+            yield from (Import(alias.name, at_top) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute in this package"
+            assert child.module is not None
+            if child.module in ("minifloat", "minifloat._kernels"):
+                yield from (Import(f"{child.module}.{alias.name}", at_top) for alias in child.names)
+            else:
+                yield Import(child.module, at_top)
+        else:
+            yield from imports(child, at_top=inside)
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def own(name: str) -> str:
+    """Return the module of this package that an import reads, `__init__` for a verb of it."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in MAY_IMPORT else "__init__"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    module = module_of(path)
+    assert module in MAY_IMPORT, f"say in MAY_IMPORT what {module} may import"
+    for name, at_top in imports(ast.parse(path.read_text(encoding="utf-8"))):
+        top = name.partition(".")[0]
+        if top == "minifloat":
+            assert own(name) in MAY_IMPORT[module], f"{module} must not import {name}"
+        elif top not in sys.stdlib_module_names:
+            allowed = {"numpy", *THIRD_PARTY.get(module, set())}
+            assert top in allowed, f"{module} must not import {name}"
+            assert not (at_top and module in BASE), f"{module} is standard library only, not {name}"
+
+
+def test_the_reader_of_imports_sees_them_all() -> None:
+    source = """
+import os, numpy as np
+from minifloat import codec, parse
+if TYPE_CHECKING:
+    import scipy
+def f():
+    from minifloat.formats import Format
+    class C:
+        import rich.table
+"""
+    assert list(imports(ast.parse(source))) == [
+        ("os", True),
+        ("numpy", True),
+        ("minifloat.codec", True),
+        ("minifloat.parse", True),
+        ("scipy", False),
+        ("minifloat.formats", False),
+        ("rich.table", False),
+    ]
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("module", ["minifloat", "minifloat.cli", "minifloat.testing"])
+def test_import_is_lazy(module: str) -> None:
+    program = f"import json, sys; import {module}; print(json.dumps(list(sys.modules)))"
+    loaded = {name.partition(".")[0] for name in json.loads(run(program))}
+    assert "minifloat" in loaded
+    assert loaded.isdisjoint({*LAZY, "analysis", "paper_figures"})
+
+
+def test_verbs_are_functions_whatever_was_imported_first() -> None:
+    """A submodule of a verb's name would take its place in the package."""
+    program = """
+import importlib, inspect, pkgutil, minifloat as mf
+for module in pkgutil.iter_modules(mf.__path__):
+    if module.name != "__main__":
+        importlib.import_module(f"minifloat.{module.name}")
+print([name for name in mf.__all__ if inspect.ismodule(getattr(mf, name))])
+"""
+    assert run(program).strip() == "[]"
+
+
+def test_import_of_the_kernels_compiles_nothing() -> None:
+    program = """
+import importlib, pkgutil, numba, minifloat._kernels as kernels
+modules = [importlib.import_module(m.name)
+           for m in pkgutil.iter_modules(kernels.__path__, "minifloat._kernels.")]
+jitted = [v for m in modules for v in vars(m).values() if hasattr(v, "signatures")]
+assert jitted or numba.config.DISABLE_JIT
+assert not any(kernel.signatures for kernel in jitted)
+"""
+    run(program)
+
+
+def test_import_takes_little_longer_than_numpys(
+    record_property: Callable[[str, object], None],
+) -> None:
+    program = """
+import time, numpy
+start = time.perf_counter()
+import minifloat
+print(time.perf_counter() - start)
+"""
+    milliseconds = 1e3 * statistics.median(float(run(program)) for _ in range(5))
+    record_property("import_ms_after_numpy", round(milliseconds, 1))
+    print(f"import minifloat after numpy: {milliseconds:.1f} ms (60 ms is the aim)")
+    assert milliseconds < 250  # far above the aim: shared machines stall
