@@ -115,7 +115,7 @@ def walk(
     if not all(a.flags.c_contiguous and a.dtype == t for a, t in zip(every, dtypes, strict=True)):
         return _walk_buffered(run, every, dtypes, bool(outs), chunk, ordered)
     flat = [a.reshape(-1) for a in every]
-    share = -(-size // threads)
+    share = max(-(-size // threads), 1 << 16)  # less is not worth a thread
     step = min(chunk, share) if chunked else share
 
     def work(first: int) -> tuple[int, int]:
@@ -212,7 +212,7 @@ def _check_integers(a: Array) -> None:
 def _dtype_remedy(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "c":
         return "; encode x.real and x.imag"
-    if dtype.kind == "f":  # longdouble: a cast would round a second time
+    if dtype.char == "g":  # longdouble: a cast would round a second time
         return "; round it to float64 yourself if that is meant"
     if dtype.kind == "b":
         return "; use x.astype(numpy.uint8)"

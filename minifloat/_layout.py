@@ -121,7 +121,7 @@ def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
 @lru_cache(maxsize=256)
 def decoding_look(fmt: NumberFormat, dtype: np.dtype[Any]) -> Look:
     """Return how `minifloat._kernels.codec.decode` computes values, or that it looks them up."""
-    look_up = Look(0, 0, 0, 0, 0, 0, 0)
+    look_up = Look(0, 0, 0, 0, 0, 0, 0, 0)
     if not isinstance(fmt, Format) or not fmt.subnormals or dtype == np.float64:
         return look_up
     if fmt.emin - fmt.mantissa_bits < -126 or fmt.emax > 127:
@@ -134,7 +134,8 @@ def decoding_look(fmt: NumberFormat, dtype: np.dtype[Any]) -> Look:
         max_magnitude=fmt.max_magnitude,
         inf_magnitude=fmt.inf_magnitude if fmt.has_inf else -1,
         nan_code=fmt.nan_code if nan_at_zero else -1,
-        half=int(dtype == np.float16),
+        half=0 if dtype != np.float16 else 1 if fmt.smallest >= 2.0**-14 else 2,
+        greatest_word=_float32_word(fmt.max) if dtype == np.float32 and fmt.signed else 0,
     )
 
 
@@ -204,7 +205,11 @@ def _float32_cap(fmt: NumberFormat, grid: Grid, source: Source) -> int:
         return 0
     significand = mantissa + (1 << m if field else 0)
     cap = significand * 2.0 ** (exponent - m)
-    return int(struct.unpack("<i", struct.pack("<f", cap))[0])
+    return _float32_word(cap)
+
+
+def _float32_word(x: float) -> int:
+    return int(struct.unpack("<i", struct.pack("<f", x))[0])
 
 
 def _rule(rounding: Rounding) -> Rule:

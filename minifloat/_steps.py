@@ -62,12 +62,13 @@ def points(fmt: NumberFormat, outcome: Outcomes) -> list[Point]:
     last = fmt.max_magnitude
     up = [Point(_grid(fmt, k), False, bool(k & 1), k) for k in range(last + 1)]
     up.append(Point(_grid(fmt, last + 1), False, not last & 1, outcome.over_above))
-    if not fmt.has_zero:
-        return up
     if not fmt.signed:
-        return [Point(-up[1].value, True, True, outcome.over_below), *up]
+        below = [Point(-up[1].value, True, True, outcome.over_below)] if fmt.has_zero else []
+        return below + up
+    if not fmt.has_zero:  # what is nearer to zero than the least value of its sign becomes that one
+        up.insert(0, up[0]._replace(value=Fraction(0)))
     down = [Point(-p.value, True, p.odd, fmt.sign_bit | p.outcome) for p in reversed(up[:-1])]
-    if not fmt.has_negative_zero:
+    if fmt.has_zero and not fmt.has_negative_zero:
         down.pop()
     return [Point(-up[-1].value, True, up[-1].odd, outcome.over_below), *down, *up]
 
@@ -78,7 +79,7 @@ def steps(fmt: NumberFormat, rounding: Rounding, outcome: Outcomes) -> Steps:
     mode = Rounding.TOWARD_ZERO if rounding.is_stochastic else rounding
     keys = [float_key(-math.inf), float_key(-LARGEST)]
     results = [outcome.inf_below, outcome.over_below]
-    if isinstance(fmt, Format) and fmt.has_zero:
+    if isinstance(fmt, Format) and (fmt.has_zero or fmt.signed):
         keys.append(float_key(-LARGEST))
     elif isinstance(fmt, Codebook):
         keys.append(_first_key(found[0].value, inclusive=True))

@@ -169,6 +169,7 @@ CATALOGUE: dict[str, NumberFormat] = {
 ALIASES: dict[str, str] = {
     "fpe2m2": "e2m2b0",  # the paper's name for its grid
     "e4m3": "e4m3fn",  # OCP's name
+    "ue8m0": "e8m0",  # the INT-v.-FP paper and NVIDIA
     "half": "float16",
     "fp16": "float16",
     "bf16": "bfloat16",

@@ -416,10 +416,11 @@ def _rounder(job: _Job, dtype: np.dtype[Any]) -> Run:
             return counts
         room, drawn = _room(dice, kernels.BLOCK)
         codes = np.empty(min(kernels.BLOCK, values.size), code_dtype)
+        in_place = np.may_share_memory(values, target)
         return kernels.round_to(
             values.view(_layout.WORDS[plan.source_name]), given, start, codes, plan.lanes,
             plan.source, plan.grid, plan.rule, plan.outcome, dice, room, drawn, table,
-            _layout.words_of(target), look,
+            _layout.words_of(target), look._replace(greatest_word=0) if in_place else look,
         )  # fmt: skip
 
     return run
@@ -456,6 +457,8 @@ def _check_codes(codes: Array, fmt: NumberFormat) -> None:
     as_read = own if codes.dtype == own else np.uint64 if codes.dtype == np.uint64 else np.int64
 
     def run(_: int, some: Array) -> tuple[int, int]:
+        if unused is None and some.dtype == own and kernels.greatest(some) < count:
+            return 0, 0
         words = some.view(np.int64) if some.dtype == np.uint64 else some
         return kernels.count_outside(words, count, -1 if unused is None else unused), 0
 

@@ -163,10 +163,6 @@ def overflows_to_infinity(rounding: Rounding, *, max_odd: bool, negative: bool) 
     -------
     bool
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> from minifloat.rounding import Rounding, overflows_to_infinity

@@ -93,7 +93,8 @@ class Look(NamedTuple):
     max_magnitude: int
     inf_magnitude: int  # -1 if there is none
     nan_code: int  # the NaN in place of -0, or -1
-    half: int  # 1 for float16 words, 0 for float32 words
+    half: int  # 0 for float32 words, 1 for float16 words, 2 if some value is subnormal there
+    greatest_word: int  # float32 word of the greatest value, if `_round_values` may be used
 
 
 @jit
@@ -228,6 +229,12 @@ def _put_right(
 
 
 @jit
+def _is_special(largest: Lane, excess: Lane, infinity: Lane, outcome: Outcome) -> bool:
+    """Return whether a block has NaNs, or what else does not just become the greatest value."""
+    return largest > infinity or (outcome.clamps == 0 and (largest == infinity or excess > 0))
+
+
+@jit
 def _encode_block(
     words: Array, drawn: Array, codes: Array, T: Any, top_bit: Lane, source: Source, grid: Grid,
     rule: Rule, outcome: Outcome,
@@ -236,8 +243,7 @@ def _encode_block(
         largest, excess = _round_nearest_even(words, codes, T, grid)
     else:
         largest, excess = _round(words, drawn, codes, T, top_bit, source, grid, rule)
-    infinity = T(source.infinity)
-    if largest > infinity or (outcome.clamps == 0 and (largest == infinity or excess > 0)):
+    if _is_special(largest, excess, T(source.infinity), outcome):
         return _put_right(words, drawn, codes, T, top_bit, source, grid, rule, outcome)
     return 0, 0
 
@@ -346,11 +352,13 @@ def _values(codes: Array, values: Array, look: Look) -> None:
     least_value = np.int32(least).view(np.float32)
     rebias = np.int32(least - np.int32(0x00800000))
     mask = np.int32((1 << look.sign_shift) - 1)
+    subnormal_halves = look.half > 1
     top, infinite = np.int32(look.max_magnitude), np.int32(look.inf_magnitude)
     nan_code = np.int32(look.nan_code)
     to_sign = np.int32((15 if look.half else 31) - look.sign_shift)
     inf_word = np.int32(0x7C00 if look.half else 0x7F800000)
     nan_word = np.int32(0x7E00 if look.half else 0x7FC00000)
+    zero = np.int32(0)
     for i in range(codes.size):
         code = np.int32(codes[i])
         magnitude = np.int32(code & mask)
@@ -361,9 +369,10 @@ def _values(codes: Array, values: Array, look: Look) -> None:
         value = np.float32(np.int32(shifted).view(np.float32) - lead)
         word = np.float32(value).view(np.int32)
         if look.half:
+            word = np.int32(max(np.int32(shr(word, np.int32(13)) - np.int32(112 << 10)), zero))
+        if subnormal_halves:
             tiny = np.int32(np.float32(value * np.float32(16777216.0)))
-            narrow = np.int32(shr(word, np.int32(13)) - np.int32(112 << 10))
-            word = tiny if word < np.int32(0x38800000) else narrow
+            word = tiny if tiny < np.int32(1 << 10) else word
         if magnitude > top:
             word = inf_word if magnitude == infinite else nan_word
         word = np.int32(word | shl(np.int32(code & ~mask), to_sign))
@@ -386,16 +395,50 @@ def decode(codes: Array, table: Array, values: Array, look: Look) -> None:
 
 
 @jit
+def _round_values(words: Array, values: Array, T: Any, grid: Grid, look: Look) -> tuple[Lane, Lane]:
+    """Round float32 to float32 as `_round_nearest_even` does, without going through codes.
+
+    The sum less the addend is the rounded value itself. For formats with a sign and equal ends;
+    ``values`` must not be ``words``, which are still needed where there are NaNs.
+    """
+    magic = np.int32(shl(np.int32(23 - grid.mantissa_bits), np.int32(23)))
+    least = np.int32(grid.least_field << 23)
+    cap, top = np.int32(grid.cap), np.int32(look.greatest_word)
+    first_negative = np.int32(grid.first_negative)
+    largest, excess = np.int32(0), np.int32(-1)
+    for i in range(words.size):
+        w = np.int32(words[i])
+        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
+        capped = np.int32(min(magnitude, cap))
+        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
+        addend = np.int32(np.int32(exponent + magic)).view(np.float32)
+        total = np.float32(np.int32(capped).view(np.float32) + addend)
+        word = np.float32(total - addend).view(np.int32)
+        largest = max(largest, magnitude)
+        excess = max(excess, np.int32(word - top))
+        sign = np.int32(np.int32(w ^ magnitude) & np.int32(-np.int32(word >= first_negative)))
+        values[i] = np.int32(min(word, top) | sign)
+    return T(largest), T(excess)
+
+
+@jit
 def round_to(
     words: Array, given: Array, start: int, codes: Array, lanes: Array, source: Source, grid: Grid,
     rule: Rule, outcome: Outcome, dice: Dice, room: Array, drawn: Array, table: Array,
     values: Array, look: Look,
 ) -> tuple[int, int]:  # fmt: skip
     """Encode and decode block by block; ``codes`` is room for `BLOCK` of them."""
+    T = lanes.dtype.type
+    infinity = T(source.infinity)
+    direct = grid.cap > 0 and look.greatest_word > 0
     nans, overflows = 0, 0
     for low in range(0, words.size, BLOCK):
         high = min(low + BLOCK, words.size)
         some = codes[: high - low]
+        if direct:
+            largest, excess = _round_values(words[low:high], values[low:high], T, grid, look)
+            if not _is_special(largest, excess, infinity, outcome):
+                continue
         more_nans, more_overflows = encode(
             words[low:high], given[low:high], start + low, some, lanes, source, grid, rule,
             outcome, dice, room, drawn,
@@ -422,6 +465,15 @@ def count_nans(words: Array, lanes: Array, source: Source) -> int:
             for i in range(block.size):
                 nans += T(T(block[i]) & mask) > infinity
     return nans
+
+
+@jit
+def greatest(codes: Array) -> int:
+    """Return the greatest of unsigned codes, 0 if there is none."""
+    found = codes.dtype.type(0)
+    for i in range(codes.size):
+        found = np.maximum(found, codes[i])
+    return int(found)
 
 
 @jit
