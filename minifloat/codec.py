@@ -314,7 +314,8 @@ class _Job:
 
     def _example(self, low: float, high: float) -> str:
         def outside(x: Array) -> Array:
-            return np.asarray((x < low) | (x > high))
+            exact = x.astype(np.float64)
+            return np.asarray((exact < low) | (exact > high))
 
         index = _first_index(self.values, outside)
         return f", for example {self.values[index]!s} at index {index}" if index is not None else ""

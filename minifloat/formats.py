@@ -342,6 +342,12 @@ class Format(NumberFormat):
                 "specials must not be fnuz in an unsigned format, which has no -0 to put the NaN "
                 "in; use specials='fn'"
             )
+        nan_at_minus_zero = self.specials in (Specials.FNUZ, Specials.P3109) and self.signed
+        if nan_at_minus_zero and not self.has_zero:
+            raise ValueError(
+                f"specials must not be {self.specials} in a signed format without zero, which has "
+                "no -0 to put the NaN in; use subnormals=True or specials='fn'"
+            )
         if self.max_magnitude < 0 or (self.has_zero and self.max_magnitude == 0):
             raise ValueError(
                 f"the format must have a positive value, got exponent_bits={self.exponent_bits}, "

@@ -229,10 +229,12 @@ def test_fractions_are_rounded_once():
 
 
 def test_codebook_neighbours():
-    # no zero: at 0 the neighbours are -1 and 1, and +0 has come from -1
-    assert exact_encode(0.0, "bipolar_int2", "toward_zero") == 1
-    assert exact_encode(-0.0, "bipolar_int2", "toward_zero") == 2
-    assert exact_encode(0.0, "bipolar_int2", "upward") == 2
+    # no zero: between -1 and 1 each sign keeps to its side, where magnitudes are compared
+    for mode in ("toward_zero", "away_from_zero", "nearest_zero", "nearest_away"):
+        assert exact_encode(0.0, "bipolar_int2", mode) == 2
+        assert exact_encode(-0.0, "bipolar_int2", mode) == 1
+    assert exact_encode(-0.5, "bipolar_int2", "toward_zero") == 1
+    assert exact_encode(-0.0, "bipolar_int2", "upward") == 2
     book = Codebook([3.0, 0.0, 2.0, -0.0, 1.0, 7.0])  # codes out of order
     assert [exact_encode(v, book) for v in (0.0, -0.0, -5.0, 9.0)] == [1, 3, 3, 5]
     assert exact_encode(1.5, book) == 4  # 1 and 2 have even codes: the one nearer to zero

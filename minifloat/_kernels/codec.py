@@ -369,10 +369,11 @@ def _values(codes: Array, values: Array, look: Look) -> None:
         value = np.float32(np.int32(shifted).view(np.float32) - lead)
         word = np.float32(value).view(np.int32)
         if look.half:
-            word = np.int32(max(np.int32(shr(word, np.int32(13)) - np.int32(112 << 10)), zero))
-        if subnormal_halves:
-            tiny = np.int32(np.float32(value * np.float32(16777216.0)))
-            word = tiny if tiny < np.int32(1 << 10) else word
+            narrow = max(np.int32(shr(word, np.int32(13)) - np.int32(112 << 10)), zero)
+            if subnormal_halves:
+                tiny = np.int32(np.float32(value * np.float32(16777216.0)))
+                narrow = tiny if word < np.int32(0x38800000) else narrow
+            word = np.int32(narrow)
         if magnitude > top:
             word = inf_word if magnitude == infinite else nan_word
         word = np.int32(word | shl(np.int32(code & ~mask), to_sign))

@@ -1,0 +1,212 @@
+"""Compare codes, or an encoder, with the oracle: `assert_same_codes`, `check_encoder`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from minifloat.formats import NumberFormat
+from minifloat.names import parse
+from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.testing._meaning import ends, exact_decode
+from minifloat.testing._oracle import encode_number, exact_encode_array
+from minifloat.testing._points import decision_points
+
+Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
+
+
+def assert_same_codes(
+    got: ArrayLike, want: ArrayLike, x: ArrayLike, fmt: NumberFormat | str, *, about: str = ""
+) -> None:
+    """Fail unless two arrays of codes are equal, naming the first differences.
+
+    Parameters
+    ----------
+    got, want : array_like of codes
+    x : array_like
+        The numbers they are the codes of.
+    fmt : format or str
+    about : str
+        Printed with the message: mode, policy, source.
+
+    Raises
+    ------
+    AssertionError
+        If shape, dtype or a code differs; each of the first eight differences is printed with the
+        number, the two codes and their values.
+
+    Examples
+    --------
+    >>> from minifloat.testing import assert_same_codes
+    >>> assert_same_codes([4], [4], [1.0], "e2m2")
+    """
+    got, want, x, fmt = np.asarray(got), np.asarray(want), np.asarray(x), parse(fmt)
+    if got.shape != want.shape or got.dtype != want.dtype:
+        raise AssertionError(
+            f"{fmt} {about}: codes must be {want.dtype} of shape {want.shape}, "
+            f"got {got.dtype} of shape {got.shape}"
+        )
+    wrong = np.flatnonzero(got != want)
+    if len(wrong) == 0:
+        return
+    lines = [f"{fmt} {about}: {len(wrong)} of {got.size} codes differ"]
+    for at in wrong[:8]:
+        number, is_code, must_code = x.ravel()[at], int(got.ravel()[at]), int(want.ravel()[at])
+        exact = float(number).hex() if x.dtype.kind not in "iu" else "int"
+        is_value, must_value = (
+            exact_decode(code, fmt) if code < fmt.code_count else "outside the format"
+            for code in (is_code, must_code)
+        )
+        lines.append(
+            f"  x[{at}] = {number!r} ({exact}): got code {is_code:#x} ({is_value}), "
+            f"expected {must_code:#x} ({must_value})"
+        )
+    raise AssertionError("\n".join(lines))
+
+
+class Encoder(Protocol):
+    """What `check_encoder` checks: a function with the arguments of `minifloat.encode`."""
+
+    def __call__(
+        self,
+        x: NDArray[Any],
+        fmt: NumberFormat,
+        /,
+        *,
+        rounding: Rounding,
+        overflow: Overflow,
+        random: NDArray[np.uint32] | None,
+        random_bits: int,
+    ) -> Codes:
+        """Return the codes of x, or raise ValueError under ``Overflow.RAISE``."""
+
+
+def check_encoder(
+    encode: Encoder,
+    fmt: NumberFormat | str,
+    *,
+    dtypes: Sequence[DTypeLike] = ("float16", "float32", "float64", "int64"),
+    roundings: Iterable[Rounding | str] = Rounding,
+    overflows: Iterable[Overflow | str] = Overflow,
+    stride: int = 1,
+) -> int:
+    """Compare an encoder with the oracle at all decision points of a format.
+
+    Every mode, policy and source dtype is tried at the `decision_points` of all the dtypes; the
+    stochastic modes with 1 to 28 seeded random bits.
+
+    Parameters
+    ----------
+    encode : callable
+        `minifloat.encode`, or your own with the same arguments.
+    fmt : format or str
+    dtypes : sequence of dtypes
+    roundings, overflows : iterable of Rounding, of Overflow
+    stride : int
+        Take every ``stride``-th point only (wide formats have many).
+
+    Returns
+    -------
+    int
+        The number of codes compared.
+
+    Raises
+    ------
+    AssertionError
+        At the first mode, policy and dtype where a code differs (see `assert_same_codes`), or
+        where ``Overflow.RAISE`` does not raise exactly when it should.
+
+    Notes
+    -----
+    The oracle is asked once for each number and mode, since a code depends on the value alone and
+    not on the dtype, and since the policies differ only outside the range.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.testing import check_encoder
+    >>> check_encoder(mf.encode, "e2m1", roundings=["nearest_even"], dtypes=["float32"]) > 1000
+    True
+    """
+    fmt = parse(fmt)
+    sources = [_numbers_only(decision_points(fmt, dtype))[::stride] for dtype in dtypes]
+    words = [source.astype(np.float64).view(np.uint64) for source in sources]  # tells 0 from -0
+    all_words = np.unique(np.concatenate(words))
+    numbers = all_words.view(np.float64)
+    places = [np.searchsorted(all_words, word) for word in words]
+    rng = np.random.default_rng(2026)
+    compared = 0
+    for rounding in map(Rounding, roundings):
+        bits = int(rng.choice([1, 2, 5, 8, 23, 24, 28]))
+        random = None
+        if rounding.is_stochastic:
+            random = rng.integers(0, 1 << bits, numbers.shape, np.uint32)
+        inside = exact_encode_array(numbers, fmt, rounding, random=random, random_bits=bits)
+        for overflow in map(Overflow, overflows):
+            want, fails = _outside(inside, numbers, fmt, rounding, overflow, random, bits)
+            for source, place in zip(sources, places, strict=True):
+                compared += _compare(
+                    partial(encode, rounding=rounding, overflow=overflow, random_bits=bits),
+                    source,
+                    fmt,
+                    None if random is None else random[place],
+                    want[place],
+                    fails[place],
+                    f"{rounding} {overflow} random_bits={bits} {source.dtype}",
+                )
+    return compared
+
+
+def _numbers_only(points: NDArray[Any]) -> NDArray[Any]:
+    """Decision points without the NaN at the end."""
+    return points if points.dtype.kind in "iu" else points[:-1]
+
+
+def _outside(
+    inside: Codes,
+    numbers: NDArray[np.float64],
+    fmt: NumberFormat,
+    rounding: Rounding,
+    overflow: Overflow,
+    random: NDArray[np.uint32] | None,
+    random_bits: int,
+) -> tuple[Codes, NDArray[np.bool_]]:
+    """The codes under a policy, from those under any other, and where they are an error."""
+    codes, fails = inside.copy(), np.zeros(numbers.shape, bool)
+    limits = ends(fmt)
+    for at in np.flatnonzero((numbers < limits.least) | (numbers > limits.greatest)):
+        number, word = float(numbers[at]), 0 if random is None else int(random[at])
+        try:
+            codes[at] = encode_number(number, fmt, rounding, overflow, NaN.RAISE, word, random_bits)
+        except ValueError:
+            fails[at] = True
+    return codes, fails
+
+
+def _compare(
+    encode: Callable[..., Codes],
+    x: NDArray[Any],
+    fmt: NumberFormat,
+    random: NDArray[np.uint32] | None,
+    want: Codes,
+    fails: NDArray[np.bool_],
+    about: str,
+) -> int:
+    """Compare the numbers that have a code, all at once, and try some of the others one by one."""
+
+    def call(chosen: NDArray[np.intp]) -> Codes:
+        return encode(x[chosen], fmt, random=None if random is None else random[chosen])
+
+    fine, failing = np.flatnonzero(~fails), np.flatnonzero(fails)
+    assert_same_codes(call(fine), want[fine], x[fine], fmt, about=about)
+    for at in failing[:: max(1, len(failing) // 16)]:
+        try:
+            code = call(np.array([at]))
+        except ValueError:
+            continue
+        raise AssertionError(f"{fmt} {about}: x = {x[at]!r} must be an error, got code {code}")
+    return len(fine)

@@ -1,0 +1,400 @@
+"""Which code a number gets: `exact_encode`, on fractions."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.names import parse
+from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.testing._meaning import (
+    ends,
+    exact_decode,
+    infinity_of,
+    integer_range,
+    magnitudes_of,
+    nan_code_of,
+    nan_in_place_of_minus_zero,
+    sign_bit_of,
+    sorted_codebook,
+)
+
+Real: TypeAlias = "float | int | Fraction | np.generic[Any]"
+Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
+
+
+class _Neighbour(NamedTuple):
+    """A value next to x. Its code is None where the format ends before it."""
+
+    value: Fraction
+    odd: bool
+    code: int | None
+
+
+def exact_encode(
+    x: Real,
+    fmt: NumberFormat | str,
+    rounding: Rounding | str = Rounding.NEAREST_EVEN,
+    overflow: Overflow | str = Overflow.SATURATE,
+    nan: NaN | str = NaN.RAISE,
+    *,
+    random: int | None = None,
+    random_bits: int = 24,
+) -> int:
+    """Return the code of one number.
+
+    NaN, infinities, -0, ties and overflow follow the definitions in `minifloat.rounding`.
+
+    Parameters
+    ----------
+    x : float, int, Fraction or NumPy scalar
+        Taken at its exact value, and rounded once.
+    fmt : format or str
+    rounding : Rounding or str
+    overflow : Overflow or str
+    nan : NaN or str
+    random : int, optional
+        The random word of a stochastic mode, in ``0 .. 2**random_bits - 1``.
+    random_bits : int
+        1 to 28.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If x is NaN and has no code, if it overflows under ``overflow="raise"``, or if a stochastic
+        mode has no random word.
+
+    Notes
+    -----
+    The fraction of a gap that a stochastic mode compares with its random word is exact, but for
+    codebooks and formats without subnormals, where by definition it is computed in float64.
+
+    Examples
+    --------
+    >>> from minifloat.testing import exact_encode
+    >>> exact_encode(0.9375, "e2m2"), exact_encode(464, "e4m3fn"), exact_encode(-0.0, "e4m3fn")
+    (4, 126, 128)
+    """
+    rounding, overflow, nan = Rounding(rounding), Overflow(overflow), NaN(nan)
+    if rounding.is_stochastic:
+        if random is None:
+            raise ValueError(f"random must be given for {rounding}, got None")
+        if not 1 <= random_bits <= 28 or not 0 <= random < 2**random_bits:
+            raise ValueError(f"random must be in 0..2**random_bits - 1, got {random}")
+    return encode_number(_number(x), parse(fmt), rounding, overflow, nan, random or 0, random_bits)
+
+
+def _number(x: Real) -> float | Fraction:
+    """X as a float where it is one (with -0, inf and NaN), otherwise as a fraction: both exact."""
+    if isinstance(x, int | np.integer):
+        return Fraction(int(x))
+    if isinstance(x, float | Fraction):
+        return x
+    if isinstance(x, np.longdouble):  # where that is float64 it is caught above
+        raise TypeError(f"x must be no longdouble, got {x!r}")
+    return float(x)  # float16, bfloat16 and float32 scalars: exact
+
+
+def encode_number(
+    x: float | Fraction,
+    fmt: NumberFormat,
+    rounding: Rounding,
+    overflow: Overflow,
+    nan: NaN,
+    random: int,
+    random_bits: int,
+) -> int:
+    # 1. What has no place on the line of numbers
+    if isinstance(x, float) and math.isnan(x):
+        return _encode_nan(fmt, nan)
+    if x in (math.inf, -math.inf):
+        return _beyond(fmt, rounding, overflow, low=x < 0, infinite=True)
+    # 2. The neighbours
+    negative = x < 0 or (x == 0 and isinstance(x, float) and math.copysign(1, x) < 0)
+    near, far = _neighbours(x, negative, fmt)
+    # 3. One of them
+    if near is far:
+        picked = near
+    elif rounding.is_stochastic:
+        fraction = _fraction(Fraction(x), near, far, fmt)
+        picked = far if _drawn(fraction, rounding, random, random_bits) else near
+    else:
+        picked = _picked(Fraction(x), near, far, rounding)
+    # 4. Out of range
+    if picked.code is None:
+        return _beyond(fmt, rounding, overflow, low=x < ends(fmt).least, infinite=False)
+    return picked.code
+
+
+@lru_cache(maxsize=2**14)  # a number is asked for once in every mode
+def _neighbours(
+    x: float | Fraction, negative: bool, fmt: NumberFormat
+) -> tuple[_Neighbour, _Neighbour]:
+    """The value nearer to zero and the farther one, or twice the only one there is."""
+    if isinstance(fmt, Codebook):
+        return _codebook_neighbours(x, negative, fmt)
+    size = -x if negative else x
+    if isinstance(fmt, Integer):
+        whole = math.floor(size)
+        near = _integer_neighbour(whole, negative, fmt)
+        return near, near if whole == size else _integer_neighbour(whole + 1, negative, fmt)
+    assert isinstance(fmt, Format)
+    magnitudes = magnitudes_of(fmt)
+    at = bisect_right(magnitudes, size) - 1  # the last magnitude that is at most |x|
+    if at < 0:  # the format has no zero, and |x| is below its smallest value
+        only = _format_neighbour(0, negative, fmt)
+        if size == 0 and not fmt.signed:
+            only = only._replace(code=None)  # zero is below the range, as negative numbers are
+        return only, only
+    near = _format_neighbour(at, negative, fmt)
+    if magnitudes[at] == size or at == len(magnitudes) - 1:  # on the grid, or all beyond the range
+        return near, near
+    return near, _format_neighbour(at + 1, negative, fmt)
+
+
+def _format_neighbour(magnitude: int, negative: bool, fmt: Format) -> _Neighbour:
+    value = Fraction(magnitudes_of(fmt)[magnitude])
+    code: int | None = magnitude
+    if magnitude == len(magnitudes_of(fmt)) - 1:
+        code = None
+    elif negative and not fmt.signed:
+        code = 0 if value == 0 else None
+    elif negative:
+        code = magnitude + sign_bit_of(fmt)
+        if code == nan_in_place_of_minus_zero(fmt):
+            code = 0
+    return _Neighbour(-value if negative else value, magnitude % 2 == 1, code)
+
+
+def _integer_neighbour(size: int, negative: bool, fmt: Integer) -> _Neighbour:
+    number = -size if negative else size
+    code = number % 2**fmt.bits if number in integer_range(fmt) else None  # two's complement
+    return _Neighbour(Fraction(number), size % 2 == 1, code)
+
+
+def _codebook_neighbours(
+    x: float | Fraction, negative: bool, fmt: Codebook
+) -> tuple[_Neighbour, _Neighbour]:
+    values, positive_codes, negative_codes = sorted_codebook(fmt)
+    codes = negative_codes if negative else positive_codes
+
+    def neighbour(at: int) -> _Neighbour:
+        code = codes[values[at]]
+        return _Neighbour(Fraction(values[at]), code % 2 == 1, code)
+
+    at = bisect_right(values, x) - 1
+    if at >= 0 and values[at] == x:
+        only = neighbour(at)
+        return only, only
+    if at < 0 or at == len(values) - 1:  # a codebook ends at its ends
+        only = _Neighbour(Fraction(x), False, None)
+        return only, only
+    # Of -v and v the one whose sign is not x's is nearer to zero: x has come from there.
+    near, far = sorted(
+        (neighbour(at), neighbour(at + 1)),
+        key=lambda n: (abs(n.value), (n.value < 0) == negative),
+    )
+    return near, far
+
+
+def _picked(x: Fraction, near: _Neighbour, far: _Neighbour, rounding: Rounding) -> _Neighbour:
+    """The neighbour that a deterministic mode takes. Equal parity only occurs in codebooks."""
+    even = far if near.odd and not far.odd else near
+    odd = near if even is far else far
+    # Between -v and v of a codebook, toward zero is as far as x's own side of zero, which is `far`.
+    inner = far if abs(near.value) == abs(far.value) else near
+    to_near, to_far = abs(x - near.value), abs(far.value - x)
+    nearest = None if to_near == to_far else near if to_near < to_far else far
+    match rounding:
+        case Rounding.NEAREST_EVEN:
+            return nearest or even
+        case Rounding.NEAREST_ODD:
+            return nearest or odd
+        case Rounding.NEAREST_ZERO:
+            return nearest or inner
+        case Rounding.NEAREST_AWAY:
+            return nearest or far
+        case Rounding.TOWARD_ZERO:
+            return inner
+        case Rounding.AWAY_FROM_ZERO:
+            return far
+        case Rounding.UPWARD:
+            return max(near, far, key=lambda n: n.value)
+        case Rounding.DOWNWARD:
+            return min(near, far, key=lambda n: n.value)
+        case Rounding.TO_ODD:
+            return odd
+    raise AssertionError(rounding)
+
+
+def _fraction(x: Fraction, near: _Neighbour, far: _Neighbour, fmt: NumberFormat) -> Fraction:
+    """How much of the gap between its neighbours x has covered, seen from the one near zero."""
+    if isinstance(fmt, Codebook):  # float64 by definition, three operations
+        gap = float(far.value) - float(near.value)
+        return Fraction((float(x) - float(near.value)) / gap)
+    fraction = (x - near.value) / (far.value - near.value)
+    if isinstance(fmt, Format) and not fmt.subnormals:  # float64 by definition
+        return Fraction(float(fraction))
+    return fraction
+
+
+def _drawn(fraction: Fraction, rounding: Rounding, word: int, bits: int) -> bool:
+    """Whether a stochastic mode goes to the far neighbour (P3109, RoundToPrecision)."""
+    if rounding is Rounding.STOCHASTIC:
+        return math.floor(fraction * (1 << bits)) + word >= 1 << bits
+    if rounding is Rounding.STOCHASTIC_B:
+        return math.floor(fraction * (2 << bits)) + 2 * word + 1 >= 2 << bits
+    if rounding is Rounding.STOCHASTIC_C:
+        return round(fraction * (1 << bits)) + word >= 1 << bits  # Python rounds ties to even
+    # STOCHASTIC_EQUAL: the top bit (in float64 the fraction may have been rounded to 1)
+    return fraction >= 1 or (fraction > 0 and word >= 1 << (bits - 1))
+
+
+def _encode_nan(fmt: NumberFormat, nan: NaN) -> int:
+    code = nan_code_of(fmt)
+    if code is not None:
+        return code
+    if nan is NaN.MAX:
+        return ends(fmt).greatest_code
+    if nan is NaN.ZERO:
+        zeros = [code for code in range(fmt.code_count) if exact_decode(code, fmt) == 0]
+        zeros.sort(key=lambda code: math.copysign(1, exact_decode(code, fmt)), reverse=True)
+        if zeros:
+            return zeros[0]  # +0 before -0
+        raise ValueError(f'nan must not be "zero" for {fmt}, which has no zero')
+    raise ValueError(f"x must not be NaN for {fmt}, which has none")
+
+
+def _beyond(
+    fmt: NumberFormat, rounding: Rounding, overflow: Overflow, *, low: bool, infinite: bool
+) -> int:
+    """The code of an infinity, or of a number that was rounded out of the range."""
+    limits = ends(fmt)
+    extreme = limits.least_code if low else limits.greatest_code
+    infinity = infinity_of(fmt) if isinstance(fmt, Format) else None
+    if infinity is not None and low:
+        assert isinstance(fmt, Format)
+        infinity = infinity + sign_bit_of(fmt) if fmt.signed else None
+    if overflow is Overflow.SATURATE:
+        return extreme
+    if overflow is Overflow.SATURATE_FINITE:
+        return infinity if infinite and infinity is not None else extreme
+    if overflow is Overflow.RAISE:
+        if infinite and infinity is not None:
+            return infinity
+        raise ValueError(f"x must be in the range of {fmt}, got a number beyond it")
+    if not infinite and _stops(fmt, rounding, low):
+        return extreme
+    if infinity is not None:
+        return infinity
+    not_a_number = nan_code_of(fmt)
+    return extreme if not_a_number is None else not_a_number
+
+
+def _stops(fmt: NumberFormat, rounding: Rounding, low: bool) -> bool:
+    """Whether a mode never leaves the greatest value for infinity (IEEE 754-2019, 7.4)."""
+    if rounding is Rounding.TO_ODD:
+        return isinstance(fmt, Format) and (len(magnitudes_of(fmt)) - 2) % 2 == 1
+    return (
+        rounding is Rounding.TOWARD_ZERO
+        or (rounding is Rounding.UPWARD and low)
+        or (rounding is Rounding.DOWNWARD and not low)
+    )
+
+
+def exact_encode_array(
+    x: ArrayLike,
+    fmt: NumberFormat | str,
+    rounding: Rounding | str = Rounding.NEAREST_EVEN,
+    overflow: Overflow | str = Overflow.SATURATE,
+    nan: NaN | str = NaN.RAISE,
+    *,
+    random: ArrayLike | None = None,
+    random_bits: int = 24,
+) -> Codes:
+    """Return the code of every number of an array: `exact_encode` in a loop.
+
+    Parameters
+    ----------
+    x : array_like
+        Floats (bfloat16 of ml_dtypes included) or integers, any shape.
+    fmt, rounding, overflow, nan, random_bits
+        As in `exact_encode`.
+    random : array_like of unsigned integers, optional
+        One random word for each number.
+
+    Returns
+    -------
+    ndarray of uint8, uint16 or uint32, shape of x
+
+    Raises
+    ------
+    ValueError
+        As `exact_encode` for any of the numbers, or if ``random`` has another shape than x.
+
+    Examples
+    --------
+    >>> from minifloat.testing import exact_encode_array
+    >>> exact_encode_array([0.25, 5.0, -9.0], "e2m1").tolist()
+    [0, 6, 15]
+    """
+    fmt, rounding = parse(fmt), Rounding(rounding)
+    array = np.asarray(x)
+    dtype = code_dtype(fmt)
+    if not rounding.is_stochastic:
+        overflow, nan = Overflow(overflow), NaN(nan)
+        codes = [encode_number(v, fmt, rounding, overflow, nan, 0, 1) for v in _numbers(array)]
+        return np.array(codes, dtype).reshape(array.shape)
+    words = np.asarray(random)
+    if words.shape != array.shape:
+        raise ValueError(f"random must have the shape of x, {array.shape}, got {words.shape}")
+    codes = [
+        exact_encode(v, fmt, rounding, overflow, nan, random=int(word), random_bits=random_bits)
+        for v, word in zip(_numbers(array), words.ravel(), strict=True)
+    ]
+    return np.array(codes, dtype).reshape(array.shape)
+
+
+def _numbers(array: NDArray[Any]) -> Iterator[float | Fraction]:
+    """The elements in C order, each exact."""
+    if array.dtype.kind in "iu":
+        return (Fraction(int(v)) for v in array.ravel())
+    return iter(array.ravel().astype(np.float64).tolist())
+
+
+def code_dtype(fmt: NumberFormat | str) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return the dtype of a format's codes: the least of uint8, uint16, uint32 that holds them.
+
+    Parameters
+    ----------
+    fmt : format or str
+
+    Returns
+    -------
+    numpy.dtype
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+
+    Examples
+    --------
+    >>> from minifloat.testing import code_dtype
+    >>> code_dtype("e2m2"), code_dtype("tf32")
+    (dtype('uint8'), dtype('uint32'))
+    """
+    bits = parse(fmt).bits
+    return np.dtype(np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32)

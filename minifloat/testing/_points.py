@@ -1,0 +1,150 @@
+"""Where roundings go wrong: `decision_points`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.names import parse
+from minifloat.testing._meaning import integer_range, magnitudes_of, power_of_two
+
+MAX_EXACT_INT = 2**53
+
+
+def decision_points(fmt: NumberFormat | str, dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """Return the inputs at which an encoder can go wrong.
+
+    They are all values of the format and all midpoints (the grid continued for two values beyond
+    the greatest, and to negative numbers for unsigned formats too), powers of two (all those in
+    the format's range, and a few elsewhere), the neighbours of all these one unit in the last place
+    away, and the dtype's own extremes, zeros, infinities and NaN.
+
+    Between two points that follow each other a deterministic mode is constant, or the points are
+    neighbours in the dtype; `exact_steps` relies on nothing but this and checks it.
+
+    Parameters
+    ----------
+    fmt : format or str
+    dtype : dtype
+        float16, bfloat16 (of ml_dtypes), float32, float64, or an integer dtype. For integers the
+        points are those rounded down and up, as far as they are at most 2**53 in magnitude.
+
+    Returns
+    -------
+    ndarray of ``dtype``, one-dimensional
+        In ascending order, -0 before +0, with one NaN at the end; no point twice.
+
+    Raises
+    ------
+    ValueError
+        If ``dtype`` is none of these.
+
+    Examples
+    --------
+    >>> from minifloat.testing import decision_points
+    >>> points = decision_points("e2m1", "float32")
+    >>> bool(2.5 in points), len(points) < 1000
+    (True, True)
+    """
+    fmt, dtype = parse(fmt), np.dtype(dtype)
+    exact = [*landmarks(fmt), *middles(fmt)]
+    if dtype.kind in "iu":
+        return _integer_points(exact, dtype)
+    order = FloatOrder(dtype)
+    exact += [sign * power_of_two(e) for e in _exponents(exact, dtype) for sign in (-1, 1)]
+    with np.errstate(over="ignore"):
+        rounded = np.array([to_float(value) for value in exact], np.float64).astype(dtype)
+    keys = order.keys(rounded)
+    keys = np.concatenate([keys, keys - 1, keys + 1, order.edges()])
+    keys = np.unique(keys[(keys >= order.first) & (keys <= order.last)])
+    return np.append(order.floats(keys), np.array([math.nan], dtype))
+
+
+@lru_cache(maxsize=16)
+def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
+    """The values of the format in order, with what would follow beyond both ends."""
+    if isinstance(fmt, Codebook):
+        values = [Fraction(value) for value in sorted(set(fmt.codebook) | {0.0})]
+        span = max(abs(values[0]), abs(values[-1]))
+        return values[0] - span, *values, values[-1] + span
+    if isinstance(fmt, Integer):
+        numbers = integer_range(fmt)
+        return tuple(Fraction(n) for n in range(numbers[0] - 2, numbers[-1] + 3))
+    assert isinstance(fmt, Format)
+    sizes = [Fraction(size) for size in magnitudes_of(fmt)]
+    sizes.append(2 * sizes[-1] - sizes[-2] if len(sizes) > 1 else 2 * sizes[-1])
+    return tuple(sorted({sign * size for size in (*sizes, Fraction(0)) for sign in (-1, 1)}))
+
+
+@lru_cache(maxsize=16)
+def middles(fmt: NumberFormat) -> tuple[Fraction, ...]:
+    return tuple((a + b) / 2 for a, b in pairwise(landmarks(fmt)))
+
+
+def _exponents(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> list[int]:
+    """Exponents of powers of two: all of the format's range, and some of the dtype's."""
+    sizes = [abs(value) for value in exact if value]
+    low, high = (math.frexp(to_float(size))[1] for size in (min(sizes), max(sizes)))
+    everywhere = range(-1074, 1024, 16 if dtype.itemsize == 8 else 4)
+    last = {e for top in (16, 128, 1024) for e in range(top - 3, top)}
+    return sorted({*range(low - 3, high + 4), *everywhere, *last} & set(range(-1074, 1024)))
+
+
+def to_float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
+
+
+def _integer_points(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> NDArray[Any]:
+    info = np.iinfo(dtype)
+    low, high = max(int(info.min), -MAX_EXACT_INT), min(int(info.max), MAX_EXACT_INT)
+    near = {math.floor(value) + step for value in exact for step in (-1, 0, 1, 2)}
+    powers = {sign * 2**e + step for e in range(54) for sign in (-1, 1) for step in (-1, 0, 1)}
+    return np.array(sorted(n for n in near | powers if low <= n <= high), dtype)
+
+
+class FloatOrder:
+    """The words of a float dtype numbered in the order of their values, NaNs left out.
+
+    The key of a positive float is its word; -0 has key -1, and so on downward.
+    """
+
+    def __init__(self, dtype: np.dtype[Any]) -> None:
+        if dtype.kind == "f" and dtype.itemsize in (2, 4, 8):
+            pass
+        elif dtype.name != "bfloat16":
+            raise ValueError(
+                f"dtype must be float16, bfloat16, float32, float64 or an integer, got {dtype}"
+            )
+        self.dtype = dtype
+        self.word: np.dtype[np.unsignedinteger[Any]] = np.dtype(f"u{dtype.itemsize}")
+        self.sign = 1 << (8 * dtype.itemsize - 1)
+        self.last = int(np.array([math.inf], dtype).view(self.word)[0])
+        self.first = -self.last - 1
+
+    def keys(self, floats: NDArray[Any]) -> NDArray[np.int64]:
+        words = np.ascontiguousarray(floats).view(self.word)
+        sizes = (words & self.word.type(self.sign - 1)).astype(np.int64)
+        keys: NDArray[np.int64] = np.where(words >= self.sign, -sizes - 1, sizes)
+        return keys
+
+    def floats(self, keys: NDArray[np.int64]) -> NDArray[Any]:
+        sizes = np.where(keys < 0, -keys - 1, keys).astype(self.word)
+        signs = np.where(keys < 0, self.sign, 0).astype(self.word)
+        words: NDArray[Any] = sizes | signs
+        return words.view(self.dtype)
+
+    def edges(self) -> NDArray[np.int64]:
+        """Zero, the least subnormals, the greatest finite float, infinity: of both signs."""
+        positive = np.array([0, 1, 2, self.last - 1, self.last])
+        return np.concatenate([positive, -positive - 1])
