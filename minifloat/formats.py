@@ -15,15 +15,30 @@ Only the standard library is imported.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Self, SupportsIndex
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from minifloat._number_format import (
+    CodeRow,
+    CodeTable,
+    NumberFormat,
+    check_bool,
+    check_code,
+    check_int,
+)
+
+__all__ = [
+    "CodeRow",
+    "CodeTable",
+    "Codebook",
+    "FloatInfo",
+    "Format",
+    "Integer",
+    "NumberFormat",
+    "Specials",
+]
 
 MAX_BITS = 16
 TF32_FIELDS = (8, 10)  # the one wider format: E8M10, which tensor cores read from 19 bits
@@ -49,15 +64,6 @@ class Specials(StrEnum):
     P3109 = "p3109"
 
 
-class CodeRow(NamedTuple):
-    """One line of a format's value table."""
-
-    code: int
-    bits: str
-    value: float
-    kind: str
-
-
 class FloatInfo(NamedTuple):
     """The facts of `numpy.finfo`, under its names; `precision` and `resolution` are decimal."""
 
@@ -75,177 +81,6 @@ class FloatInfo(NamedTuple):
     smallest_normal: float
     smallest_subnormal: float
     tiny: float
-
-
-class CodeTable(tuple[CodeRow, ...]):
-    """Every code of a format, one `CodeRow` each; prints as text, in Jupyter as a table."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        width = max(len(row.bits) for row in self)
-        lines = [f"{'code':>6}  {'bits':<{width}}  {'value':>24}  kind"]
-        lines += [
-            f"{row.code:>6}  {row.bits:<{width}}  {row.value:>24.17g}  {row.kind}" for row in self
-        ]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><td>{row.code}</td><td><code>{row.bits}</code></td>"
-            f"<td>{row.value:.17g}</td><td>{row.kind}</td></tr>"
-            for row in self
-        )
-        head = "<tr><th>code</th><th>bits</th><th>value</th><th>kind</th></tr>"
-        return f"<table>{head}{cells}</table>"
-
-
-class NumberFormat:
-    """What `Format`, `Integer` and `Codebook` share: a number of bits and a value for each code."""
-
-    bits: int
-
-    @classmethod
-    def parse(cls, name: str) -> Self:
-        """Return the format of this class that ``name`` names.
-
-        Parameters
-        ----------
-        name : str
-            A catalogue name or a name of the grammar in `minifloat.names`.
-
-        Returns
-        -------
-        Format, Integer or Codebook
-            ``type(f).parse(str(f)) == f`` for every format with a name.
-
-        Raises
-        ------
-        ValueError
-            If the name is not known (the message gives the nearest known ones) or names a format
-            of another class.
-
-        Examples
-        --------
-        >>> from minifloat.formats import Format
-        >>> Format.parse("e4m3fn").max
-        448.0
-        """
-        from minifloat.names import parse
-
-        fmt = parse(name)
-        if not isinstance(fmt, cls):
-            raise ValueError(
-                f"name must name a {cls.__name__}, got {name!r}, which is a {type(fmt).__name__}; "
-                f"use {type(fmt).__name__}.parse or minifloat.parse"
-            )
-        return fmt
-
-    def __str__(self) -> str:
-        from minifloat.names import name_of
-
-        return name_of(self)
-
-    def value(self, code: int) -> float:
-        """Return the value of one code; NaN for a NaN code and for a code that is not used."""
-        raise NotImplementedError
-
-    def kind(self, code: int) -> str:
-        """Return zero, subnormal, normal, inf, nan or unused."""
-        raise NotImplementedError
-
-    def fields(self, code: int) -> str:
-        """Return the bits of ``code``, its fields apart."""
-        return f"{code:0{self.bits}b}"
-
-    @property
-    def code_count(self) -> int:
-        """Codes run from 0 to ``code_count - 1``."""
-        return 1 << self.bits
-
-    @property
-    def max(self) -> float:
-        """Greatest finite value."""
-        raise NotImplementedError
-
-    @property
-    def min(self) -> float:
-        """Least finite value (of the whole line, so negative where there is a sign)."""
-        raise NotImplementedError
-
-    @property
-    def smallest(self) -> float:
-        """Least value above zero."""
-        raise NotImplementedError
-
-    @property
-    def has_inf(self) -> bool:
-        """Whether some code is an infinity."""
-        return False
-
-    @property
-    def has_nan(self) -> bool:
-        """Whether some code is a NaN."""
-        return False
-
-    @property
-    def has_zero(self) -> bool:
-        """Whether some code is zero."""
-        return True
-
-    @property
-    def has_negative_zero(self) -> bool:
-        """Whether some code is -0."""
-        return False
-
-    def values(self) -> NDArray[np.float64]:
-        """Return the value of every code, indexed by code.
-
-        Returns
-        -------
-        ndarray of float64, shape (code_count,)
-            NaN at NaN codes and at unused ones.
-
-        Examples
-        --------
-        >>> import minifloat as mf
-        >>> mf.parse("e2m1").values()[:8].tolist()
-        [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
-        """
-        import numpy as np
-
-        return np.array([self.value(code) for code in range(self.code_count)], np.float64)
-
-    def table(self) -> CodeTable:
-        """Return every code with its bits split into fields, its value and its kind.
-
-        Examples
-        --------
-        >>> import minifloat as mf
-        >>> mf.parse("e2m1").table()[5]
-        CodeRow(code=5, bits='0 10 1', value=3.0, kind='normal')
-        """
-        return CodeTable(
-            CodeRow(code, self.fields(code), self.value(code), self.kind(code))
-            for code in range(self.code_count)
-        )
-
-    def describe(self) -> dict[str, str]:
-        """Return the facts that `repr` and the HTML table show, by name."""
-        return {
-            "bits": str(self.bits),
-            "max": f"{self.max:.10g}",
-            "min": f"{self.min:.10g}",
-            "smallest": f"{self.smallest:.10g}",
-        }
-
-    def __repr__(self) -> str:
-        facts = ", ".join(f"{key} {value}" for key, value in self.describe().items())
-        return f"<{type(self).__name__} {self}: {facts}>"
-
-    def _repr_html_(self) -> str:
-        rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.describe().items())
-        return f"<table><caption>{type(self).__name__} {self}</caption>{rows}</table>"
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -309,13 +144,13 @@ class Format(NumberFormat):
         subnormals: bool = True,
         specials: Specials | str = Specials.NONE,
     ) -> None:
-        _check_int("exponent_bits", exponent_bits, 1, MAX_BITS)
-        _check_int("mantissa_bits", mantissa_bits, 0, MAX_BITS - 1)
-        _check_bool("signed", signed)
-        _check_bool("subnormals", subnormals)
+        check_int("exponent_bits", exponent_bits, 1, MAX_BITS)
+        check_int("mantissa_bits", mantissa_bits, 0, MAX_BITS - 1)
+        check_bool("signed", signed)
+        check_bool("subnormals", subnormals)
         if bias is None:
             bias = 2 ** (exponent_bits - 1) - 1
-        _check_int("bias", bias)
+        check_int("bias", bias)
         try:
             specials = Specials(specials)
         except ValueError:
@@ -537,7 +372,7 @@ class Format(NumberFormat):
         >>> mf.parse("e2m2").value(0b1_01_10)
         -1.5
         """
-        code = _check_code(code, self)
+        code = check_code(code, self)
         kind = self.kind(code)
         if kind == "nan":
             return math.nan
@@ -547,7 +382,7 @@ class Format(NumberFormat):
 
     def kind(self, code: int) -> str:
         """Return zero, subnormal, normal, inf or nan."""
-        code = _check_code(code, self)
+        code = check_code(code, self)
         magnitude = code & ~self.sign_bit
         if self.has_nan and code == self.nan_code:
             return "nan"
@@ -623,9 +458,9 @@ class Integer(NumberFormat):
     symmetric: bool = True
 
     def __post_init__(self) -> None:
-        _check_bool("signed", self.signed)
-        _check_bool("symmetric", self.symmetric)
-        _check_int("bits", self.bits, 2 if self.signed else 1, MAX_BITS)
+        check_bool("signed", self.signed)
+        check_bool("symmetric", self.symmetric)
+        check_int("bits", self.bits, 2 if self.signed else 1, MAX_BITS)
         object.__setattr__(self, "symmetric", self.symmetric and self.signed)
 
     @property
@@ -652,7 +487,7 @@ class Integer(NumberFormat):
 
     def value(self, code: int) -> float:
         """Return the value of one code; NaN for the unused one."""
-        code = _check_code(code, self)
+        code = check_code(code, self)
         if code == self.unused_code:
             return math.nan
         negative = self.signed and code >> (self.bits - 1)
@@ -660,7 +495,7 @@ class Integer(NumberFormat):
 
     def kind(self, code: int) -> str:
         """Return zero, normal or unused."""
-        code = _check_code(code, self)
+        code = check_code(code, self)
         if code == self.unused_code:
             return "unused"
         return "normal" if code else "zero"
@@ -763,7 +598,7 @@ class Codebook(NumberFormat):
 
     def value(self, code: int) -> float:
         """Return the value of one code."""
-        code = _check_code(code, self)
+        code = check_code(code, self)
         return self.codebook[code]
 
     def kind(self, code: int) -> str:
@@ -774,22 +609,3 @@ class Codebook(NumberFormat):
         """Return the facts that `repr` and the HTML table show, by name."""
         facts = super().describe()
         return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}
-
-
-def _check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}")
-    if low is not None and high is not None and not low <= value <= high:
-        raise ValueError(f"{name} must be in {low}..{high}, got {value}")
-
-
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, got {value!r}")
-
-
-def _check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
-    number = operator.index(code)  # a NumPy integer would overflow in what follows
-    if not 0 <= number < fmt.code_count:
-        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
-    return number
