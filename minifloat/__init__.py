@@ -33,15 +33,16 @@ _HOME = {
     "round_to": "codec",
     "Quantized": "quantization",
     "quantize": "quantization",
-    "Comparison": "comparison",
+    "Comparison": "losses",
     "compare": "comparison",
 }
 
 if TYPE_CHECKING:
     from minifloat.catalogue import ALIASES, CATALOGUE
     from minifloat.codec import decode, encode, round_to
-    from minifloat.comparison import Comparison, compare
+    from minifloat.comparison import compare
     from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
+    from minifloat.losses import Comparison
     from minifloat.names import parse
     from minifloat.quantization import Quantized, quantize
     from minifloat.rounding import NaN, Overflow, Rounding

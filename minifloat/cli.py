@@ -25,7 +25,7 @@ from minifloat.names import parse
 from minifloat.rounding import NaN, Overflow, Rounding
 
 if TYPE_CHECKING:
-    from minifloat.comparison import Comparison, Loss, TensorLosses
+    from minifloat.losses import Comparison, Loss, TensorLosses
 
 FORMATS = "e2m2,int5,nf4,e2m1,int4"
 SCALES = ("float16", "bfloat16", "float32")

@@ -20,8 +20,9 @@ import numpy as np
 import pytest
 
 from minifloat.catalogue import CATALOGUE
-from minifloat.comparison import Loss, TensorLosses, compare
+from minifloat.comparison import compare
 from minifloat.formats import Codebook
+from minifloat.losses import Loss, TensorLosses
 from minifloat.quantization import quantize
 from minifloat.weights import WeightsError
 

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_kernels", "_layout", "_outcomes", "_steps"}
-VERBS = BASE | {"codec", "quantization", "weights", "comparison"}
+VERBS = BASE | {"codec", "quantization", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_layout": BASE | {"_outcomes", "_steps", "_kernels"},
     "codec": CODEC_PARTS,
     "weights": BASE | {"codec"},
+    "losses": set(),
     "quantization": CODEC_PARTS | {"codec"},
     "comparison": VERBS - {"comparison"},
     "_terminal": set(),
