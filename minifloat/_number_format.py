@@ -28,18 +28,24 @@ class CodeTable(tuple[CodeRow, ...]):
         width = max(len(row.bits) for row in self)
         lines = [f"{'code':>6}  {'bits':<{width}}  {'value':>24}  kind"]
         lines += [
-            f"{row.code:>6}  {row.bits:<{width}}  {row.value:>24.17g}  {row.kind}" for row in self
+            f"{row.code:>6}  {row.bits:<{width}}  {shortest(row.value):>24}  {row.kind}"
+            for row in self
         ]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         cells = "".join(
             f"<tr><td>{row.code}</td><td><code>{row.bits}</code></td>"
-            f"<td>{row.value:.17g}</td><td>{row.kind}</td></tr>"
+            f"<td>{shortest(row.value)}</td><td>{row.kind}</td></tr>"
             for row in self
         )
         head = "<tr><th>code</th><th>bits</th><th>value</th><th>kind</th></tr>"
         return f"<table>{head}{cells}</table>"
+
+
+def shortest(value: float) -> str:
+    """Return the fewest digits that are read back as the same float."""
+    return repr(value).removesuffix(".0")
 
 
 class NumberFormat:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from minifloat._number_format import shortest
 from minifloat._terminal import WINNER, Table, can_print, has_rich, number_line, printable
 from minifloat.catalogue import ALIASES, CATALOGUE
 from minifloat.formats import Format, NumberFormat
@@ -397,7 +398,7 @@ def _decode(options: argparse.Namespace) -> None:
             raise ValueError(
                 f"CODE must be an integer such as 7, 0x1f or 0b101, got {text!r}"
             ) from None
-        value = f"{fmt.value(code):.17g}"
+        value = shortest(fmt.value(code))
         rows.append((*_code(fmt, code), value, fmt.kind(code)))
     Table("", ("code", "hex", "bits", "value", "kind"), ("bits", "kind"), rows).show()
 
