@@ -25,7 +25,7 @@ _HOME = {
     "ALIASES": "catalogue",
     "CATALOGUE": "catalogue",
     "parse": "names",
-    "NaN": "rounding",
+    "NaNPolicy": "rounding",
     "Overflow": "rounding",
     "Rounding": "rounding",
     "encode": "codec",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from minifloat.losses import Comparison
     from minifloat.names import parse
     from minifloat.quantization import Quantized, quantize
-    from minifloat.rounding import NaN, Overflow, Rounding
+    from minifloat.rounding import NaNPolicy, Overflow, Rounding
 
 __all__ = [
     "ALIASES",
@@ -54,7 +54,7 @@ __all__ = [
     "Comparison",
     "Format",
     "Integer",
-    "NaN",
+    "NaNPolicy",
     "NumberFormat",
     "Overflow",
     "Quantized",

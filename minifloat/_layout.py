@@ -20,7 +20,7 @@ from minifloat import _steps
 from minifloat._kernels.codec import WINDOW, Grid, Look, Outcome, Rule, Source
 from minifloat._outcomes import Outcomes, outcomes
 from minifloat.formats import Format, Integer, NumberFormat
-from minifloat.rounding import NaN, Overflow, Rounding, Threshold, away_threshold
+from minifloat.rounding import NaNPolicy, Overflow, Rounding, Threshold, away_threshold
 
 SOURCES = {
     "float16": Source(10, 15, 0x7C00),
@@ -69,7 +69,7 @@ Plan = Arithmetic | Listed
 
 @lru_cache(maxsize=1024)
 def encoding_plan(
-    fmt: NumberFormat, source_name: str, rounding: Rounding, overflow: Overflow, nan: NaN
+    fmt: NumberFormat, source_name: str, rounding: Rounding, overflow: Overflow, nan: NaNPolicy
 ) -> Plan:
     """Return what the kernels need to encode words of ``source_name`` to ``fmt``."""
     result = outcomes(fmt, rounding, overflow, nan)

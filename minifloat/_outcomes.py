@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
-from minifloat.rounding import NaN, Overflow, Rounding, overflows_to_infinity
+from minifloat.rounding import NaNPolicy, Overflow, Rounding, overflows_to_infinity
 
 
 class Outcomes(NamedTuple):
@@ -18,7 +18,7 @@ class Outcomes(NamedTuple):
     over_below: int
 
 
-def outcomes(fmt: NumberFormat, rounding: Rounding, overflow: Overflow, nan: NaN) -> Outcomes:
+def outcomes(fmt: NumberFormat, rounding: Rounding, overflow: Overflow, nan: NaNPolicy) -> Outcomes:
     """Return the codes that ``fmt`` gives to NaN, +inf, -inf and values beyond its two ends.
 
     Raises
@@ -78,12 +78,12 @@ def _infinity_codes(fmt: NumberFormat) -> tuple[int | None, int | None]:
     return fmt.inf_magnitude, fmt.sign_bit | fmt.inf_magnitude if fmt.signed else None
 
 
-def _nan_outcome(fmt: NumberFormat, nan: NaN) -> int:
-    if nan is NaN.MAX:
+def _nan_outcome(fmt: NumberFormat, nan: NaNPolicy) -> int:
+    if nan is NaNPolicy.MAX:
         return end_codes(fmt)[0]
-    if nan is NaN.ZERO and not fmt.has_zero:
+    if nan is NaNPolicy.ZERO and not fmt.has_zero:
         raise ValueError(f'nan must not be "zero" for {fmt}, which has no zero; use "max"')
-    if nan is NaN.ZERO and isinstance(fmt, Codebook):
+    if nan is NaNPolicy.ZERO and isinstance(fmt, Codebook):
         zeros = [code for code, value in enumerate(fmt.codebook) if value == 0]
         return min(zeros, key=lambda code: str(fmt.codebook[code]) == "-0.0")
     return 0

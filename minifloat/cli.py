@@ -23,7 +23,7 @@ from minifloat._terminal import WINNER, Table, can_print, has_rich, number_line,
 from minifloat.catalogue import ALIASES, CATALOGUE
 from minifloat.formats import Format, NumberFormat
 from minifloat.names import parse
-from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.rounding import NaNPolicy, Overflow, Rounding
 
 if TYPE_CHECKING:
     from minifloat.losses import Comparison, Loss, TensorLosses
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("encode", _encode, "Round numbers to a format and show the codes.")
     sub.add_argument("format")
     sub.add_argument("values", nargs="+", metavar="VALUE", help="1.1, -0.3, 1e-3, -inf, nan")
-    for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("nan", NaN)):
+    for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("nan", NaNPolicy)):
         modes = [str(mode) for mode in kind]
         add = sub.add_argument
         add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")

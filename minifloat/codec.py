@@ -24,7 +24,7 @@ from minifloat._kernels import steps as step_kernels
 from minifloat._kernels.codec import Dice
 from minifloat.formats import Integer, NumberFormat
 from minifloat.names import parse
-from minifloat.rounding import NaN, Overflow, Rounding, choose
+from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ def encode(
     *,
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaN | str = NaN.RAISE,
+    nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
     random_bits: int = 24,
@@ -67,8 +67,8 @@ def encode(
         One of `minifloat.Rounding`.
     overflow : Overflow or str
         saturate, saturate_finite, ieee or raise (`minifloat.Overflow`).
-    nan : NaN or str
-        What NaN becomes in a format without NaN: raise, zero or max (`minifloat.NaN`).
+    nan : NaNPolicy or str
+        What NaN becomes in a format without NaN: raise, zero or max (`minifloat.NaNPolicy`).
     seed : int, optional
         0 .. 2**64 - 1, for the stochastic modes.
     random : array_like of unsigned integers, optional
@@ -182,7 +182,7 @@ def round_to(
     *,
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaN | str = NaN.RAISE,
+    nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
     random_bits: int = 24,
@@ -241,7 +241,7 @@ class _Job:
     fmt: NumberFormat
     rounding: Rounding
     overflow: Overflow
-    nan: NaN
+    nan: NaNPolicy
     given: Array | None
     dice: Dice
     threads: int
@@ -249,7 +249,7 @@ class _Job:
 
     def write(self, target: Array, run: Run, *, new: bool) -> None:
         """Fill ``target``, or raise; one that is not new is not touched before all is known."""
-        nan_is_error = self.nan is NaN.RAISE and not self.fmt.has_nan
+        nan_is_error = self.nan is NaNPolicy.RAISE and not self.fmt.has_nan
         if not new:
             if self.overflow is Overflow.RAISE:
                 self._raise_for(*self._sweep(_encoder(self), None), nan_is_error)
@@ -326,7 +326,7 @@ def _job(
     fmt: NumberFormat | str,
     rounding: Rounding | str,
     overflow: Overflow | str,
-    nan: NaN | str,
+    nan: NaNPolicy | str,
     seed: int | None,
     random: ArrayLike | None,
     random_bits: int,
@@ -334,7 +334,7 @@ def _job(
 ) -> _Job:
     fmt = parse(fmt)
     mode = choose(Rounding, "rounding", rounding)
-    overflow, nan = choose(Overflow, "overflow", overflow), choose(NaN, "nan", nan)
+    overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
     _arrays.check_threads(threads)
     values, name = _arrays.source_array(x)
     dice = _dice(mode, seed, random, random_bits)

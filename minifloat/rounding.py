@@ -79,7 +79,7 @@ class Overflow(StrEnum):
     RAISE = "raise"
 
 
-class NaN(StrEnum):
+class NaNPolicy(StrEnum):
     """What becomes of NaN in a format without NaN: an error, zero, or the greatest value."""
 
     RAISE = "raise"
@@ -183,7 +183,7 @@ def choose(kind: type[Choice], name: str, value: object) -> Choice:
     Parameters
     ----------
     kind : type
-        `Rounding`, `Overflow` or `NaN`.
+        `Rounding`, `Overflow` or `NaNPolicy`.
     name : str
         The argument's name, for the message.
     value : str

@@ -76,9 +76,10 @@ def overflow_table(overflow: str) -> str:
 def nan_table() -> str:
     """Show what becomes of NaN."""
     rows = (
-        [f"`{fmt}`", *(outcome(np.nan, fmt, "saturate", nan) for nan in mf.NaN)] for fmt in FORMATS
+        [f"`{fmt}`", *(outcome(np.nan, fmt, "saturate", nan) for nan in mf.NaNPolicy)]
+        for fmt in FORMATS
     )
-    return table(["format", *(f"`{nan}`" for nan in mf.NaN)], rows)
+    return table(["format", *(f"`{nan}`" for nan in mf.NaNPolicy)], rows)
 
 
 def page() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minifloat.rounding import (
-    NaN,
+    NaNPolicy,
     Overflow,
     Rounding,
     Threshold,
@@ -91,8 +91,8 @@ def test_stochastic_modes(mode: Rounding) -> None:
         away_threshold(mode, odd=False, negative=False)
 
 
-@pytest.mark.parametrize("kind", [Rounding, Overflow, NaN])
-def test_choose_takes_members_and_their_names(kind: type[Rounding | Overflow | NaN]) -> None:
+@pytest.mark.parametrize("kind", [Rounding, Overflow, NaNPolicy])
+def test_choose_takes_members_and_their_names(kind: type[Rounding | Overflow | NaNPolicy]) -> None:
     for member in kind:
         assert choose(kind, "option", member) is member
         assert choose(kind, "option", str(member)) is member
@@ -112,7 +112,7 @@ def test_stochastic_a_is_p3109s_name_of_stochastic() -> None:
         (Rounding, None, "rounding must be one of .*, got None"),
         (Overflow, "clamp", "must be one of saturate, saturate_finite, ieee, raise, got 'clamp'"),
         (Overflow, "saturated", "did you mean saturate"),
-        (NaN, 0, "must be one of raise, zero, max, got 0"),
+        (NaNPolicy, 0, "must be one of raise, zero, max, got 0"),
     ],
 )
 def test_choose_says_what_there_is(kind: type, value: object, message: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.names import parse
-from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
@@ -181,7 +181,9 @@ def _outside(
     for at in np.flatnonzero((numbers < limits.least) | (numbers > limits.greatest)):
         number, word = float(numbers[at]), 0 if random is None else int(random[at])
         try:
-            codes[at] = encode_number(number, fmt, rounding, overflow, NaN.RAISE, word, random_bits)
+            codes[at] = encode_number(
+                number, fmt, rounding, overflow, NaNPolicy.RAISE, word, random_bits
+            )
         except ValueError:
             fails[at] = True
     return codes, fails

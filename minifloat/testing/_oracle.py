@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
 from minifloat.names import parse
-from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._meaning import (
     ends,
     exact_decode,
@@ -44,7 +44,7 @@ def exact_encode(
     fmt: NumberFormat | str,
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaN | str = NaN.RAISE,
+    nan: NaNPolicy | str = NaNPolicy.RAISE,
     *,
     random: int | None = None,
     random_bits: int = 24,
@@ -87,7 +87,7 @@ def exact_encode(
     >>> exact_encode(0.9375, "e2m2"), exact_encode(464, "e4m3fn"), exact_encode(-0.0, "e4m3fn")
     (4, 126, 128)
     """
-    rounding, overflow, nan = Rounding(rounding), Overflow(overflow), NaN(nan)
+    rounding, overflow, nan = Rounding(rounding), Overflow(overflow), NaNPolicy(nan)
     if rounding.is_stochastic:
         if random is None:
             raise ValueError(f"random must be given for {rounding}, got None")
@@ -112,7 +112,7 @@ def encode_number(
     fmt: NumberFormat,
     rounding: Rounding,
     overflow: Overflow,
-    nan: NaN,
+    nan: NaNPolicy,
     random: int,
     random_bits: int,
 ) -> int:
@@ -262,13 +262,13 @@ def _drawn(fraction: Fraction, rounding: Rounding, word: int, bits: int) -> bool
     return fraction >= 1 or (fraction > 0 and word >= 1 << (bits - 1))
 
 
-def _encode_nan(fmt: NumberFormat, nan: NaN) -> int:
+def _encode_nan(fmt: NumberFormat, nan: NaNPolicy) -> int:
     code = nan_code_of(fmt)
     if code is not None:
         return code
-    if nan is NaN.MAX:
+    if nan is NaNPolicy.MAX:
         return ends(fmt).greatest_code
-    if nan is NaN.ZERO:
+    if nan is NaNPolicy.ZERO:
         zeros = [code for code in range(fmt.code_count) if exact_decode(code, fmt) == 0]
         zeros.sort(key=lambda code: math.copysign(1, exact_decode(code, fmt)), reverse=True)
         if zeros:
@@ -319,7 +319,7 @@ def exact_encode_array(
     fmt: NumberFormat | str,
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaN | str = NaN.RAISE,
+    nan: NaNPolicy | str = NaNPolicy.RAISE,
     *,
     random: ArrayLike | None = None,
     random_bits: int = 24,
@@ -354,7 +354,7 @@ def exact_encode_array(
     array = np.asarray(x)
     dtype = code_dtype(fmt)
     if not rounding.is_stochastic:
-        overflow, nan = Overflow(overflow), NaN(nan)
+        overflow, nan = Overflow(overflow), NaNPolicy(nan)
         codes = [encode_number(v, fmt, rounding, overflow, nan, 0, 1) for v in _numbers(array)]
         return np.array(codes, dtype).reshape(array.shape)
     words = np.asarray(random)

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.names import parse
-from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._oracle import code_dtype, encode_number
 from minifloat.testing._points import FloatOrder, decision_points
 
@@ -134,7 +134,7 @@ def exact_steps(
 
     def code_at(key: int) -> int:
         number = float(order.floats(np.array([key]))[0])
-        return encode_number(number, fmt, rounding, overflow, NaN.RAISE, 0, 1)
+        return encode_number(number, fmt, rounding, overflow, NaNPolicy.RAISE, 0, 1)
 
     points = order.keys(decision_points(fmt, dtype)[:-1]).tolist()
     keys, codes = [points[0]], [code_at(points[0])]

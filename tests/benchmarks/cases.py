@@ -13,7 +13,7 @@ from gfloat import round_ndarray
 from numpy.typing import DTypeLike, NDArray
 
 import minifloat as mf
-from minifloat.rounding import NaN, Overflow, Rounding
+from minifloat.rounding import NaNPolicy, Overflow, Rounding
 
 FORMATS = ("e2m2", "e4m3fn")
 GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}
@@ -173,8 +173,8 @@ def option_cases(fmt: str) -> Iterator[Case]:
         if overflow is not Overflow.SATURATE:
             prepare = encode(fmt, overflow=overflow)
             yield over_copy(f"encode overflow {overflow}", fmt, 0.4, prepare)
-    for nan in NaN:
-        if nan is not NaN.RAISE and not mf.parse(fmt).has_nan:
+    for nan in NaNPolicy:
+        if nan is not NaNPolicy.RAISE and not mf.parse(fmt).has_nan:
             yield over_copy(f"encode nan {nan}", fmt, 0.4, encode(fmt, nan=nan))
 
 
