@@ -201,7 +201,8 @@ def _float32_cap(fmt: NumberFormat, grid: Grid, source: Source) -> int:
     emin = grid.least_field - _bias(source)
     field, mantissa = divmod(grid.limit + max(grid.limit_below, 0) + 1, 1 << m)
     exponent = emin + max(field, 1) - 1
-    if m < 1 or emin - m < -126 or exponent + 23 - m > 126:
+    # where half the least value is normal, flushing subnormals to zero could do no harm
+    if m < 1 or emin - m < -125 or exponent + 23 - m > 126:
         return 0
     significand = mantissa + (1 << m if field else 0)
     cap = significand * 2.0 ** (exponent - m)

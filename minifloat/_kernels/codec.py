@@ -120,9 +120,19 @@ def _truncate(
 
 
 @jit
-def _threshold(code: Lane, negative: Lane, T: Any, even: Lane, odd: Lane, minus: Lane) -> Lane:
-    """Return the least fraction that rounds away from zero in a deterministic mode."""
-    return T(T(even + T(T(-T(code & T(1))) & odd)) + T(negative & minus))
+def _round_one(
+    words: Array, drawn: Array, i: int, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane,
+    m: Lane, least_field: Lane, even: Lane, odd: Lane, minus: Lane,
+) -> tuple[Lane, Lane, Lane]:  # fmt: skip
+    """Round a word by the threshold drawn for it or, where none is, by that of the mode."""
+    magnitude, negative, code, fraction = _truncate(
+        T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
+    )
+    if drawn.size > 0:
+        threshold = T(drawn[i])
+    else:
+        threshold = T(T(even + T(T(-T(code & T(1))) & odd)) + T(negative & minus))
+    return magnitude, negative, T(code + T(fraction >= threshold))
 
 
 @jit
@@ -147,14 +157,9 @@ def _round(
     even, odd, minus = T(rule.even), T(rule.odd), T(rule.minus)
     largest, excess = T(0), T(-1)
     for i in range(words.size):
-        magnitude, negative, code, fraction = _truncate(
-            T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
+        magnitude, negative, code = _round_one(
+            words, drawn, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
         )
-        if drawn.size > 0:
-            threshold = T(drawn[i])
-        else:
-            threshold = _threshold(code, negative, T, even, odd, minus)
-        code = T(code + T(fraction >= threshold))
         most = T(limit + T(negative & limit_below))
         largest = max(largest, magnitude)
         excess = max(excess, T(code - most))
@@ -207,14 +212,9 @@ def _put_right(
     even, odd, minus = T(rule.even), T(rule.odd), T(rule.minus)
     nans, overflows = 0, 0
     for i in range(words.size):
-        magnitude, negative, code, fraction = _truncate(
-            T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
+        magnitude, negative, code = _round_one(
+            words, drawn, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
         )
-        if drawn.size > 0:
-            threshold = T(drawn[i])
-        else:
-            threshold = _threshold(code, negative, T, even, odd, minus)
-        code = T(code + T(fraction >= threshold))
         if magnitude > source.infinity:
             codes[i] = outcome.nan
             nans += 1
