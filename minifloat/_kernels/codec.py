@@ -355,6 +355,7 @@ def _values(codes: Array, values: Array, look: Look) -> None:
     subnormal_halves = look.half > 1
     top, infinite = np.int32(look.max_magnitude), np.int32(look.inf_magnitude)
     nan_code = np.int32(look.nan_code)
+    has_specials = top < mask or nan_code >= 0
     to_sign = np.int32((15 if look.half else 31) - look.sign_shift)
     inf_word = np.int32(0x7C00 if look.half else 0x7F800000)
     nan_word = np.int32(0x7E00 if look.half else 0x7FC00000)
@@ -374,10 +375,13 @@ def _values(codes: Array, values: Array, look: Look) -> None:
                 tiny = np.int32(np.float32(value * np.float32(16777216.0)))
                 narrow = tiny if word < np.int32(0x38800000) else narrow
             word = np.int32(narrow)
-        if magnitude > top:
-            word = inf_word if magnitude == infinite else nan_word
-        word = np.int32(word | shl(np.int32(code & ~mask), to_sign))
-        values[i] = nan_word if code == nan_code else word
+        if has_specials:
+            if magnitude > top:
+                word = inf_word if magnitude == infinite else nan_word
+            if code == nan_code:
+                word = nan_word
+                code = zero
+        values[i] = np.int32(word | shl(np.int32(code & ~mask), to_sign))
 
 
 @jit
