@@ -121,19 +121,19 @@ def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
 @lru_cache(maxsize=256)
 def decoding_look(fmt: NumberFormat, dtype: np.dtype[Any]) -> Look:
     """Return how `minifloat._kernels.codec.decode` computes values, or that it looks them up."""
-    look_up = Look(0, 0, 0, 0, 0, 0, 0, 0)
+    look_up = Look(0, 0, 0, 0, 0, 0, 0)
     if not isinstance(fmt, Format) or not fmt.subnormals or dtype == np.float64:
         return look_up
     if fmt.emin - fmt.mantissa_bits < -126 or fmt.emax > 127:
         return look_up
-    nan_at_zero = fmt.has_nan and fmt.signed and fmt.nan_code == fmt.sign_bit
+    if fmt.has_nan and fmt.nan_code == fmt.sign_bit:
+        return look_up
     return Look(
         mantissa_bits=fmt.mantissa_bits,
         sign_shift=fmt.exponent_bits + fmt.mantissa_bits,
         least_word=(fmt.emin + 127) << 23,
         max_magnitude=fmt.max_magnitude,
         inf_magnitude=fmt.inf_magnitude if fmt.has_inf else -1,
-        nan_code=fmt.nan_code if nan_at_zero else -1,
         half=0 if dtype != np.float16 else 1 if fmt.smallest >= 2.0**-14 else 2,
         greatest_word=_float32_word(fmt.max) if dtype == np.float32 and fmt.signed else 0,
     )

@@ -92,7 +92,6 @@ class Look(NamedTuple):
     least_word: int  # float32 word of the least normal value
     max_magnitude: int
     inf_magnitude: int  # -1 if there is none
-    nan_code: int  # the NaN in place of -0, or -1
     half: int  # 0 for float32 words, 1 for float16 words, 2 if some value is subnormal there
     greatest_word: int  # float32 word of the greatest value, if `_round_values` may be used
 
@@ -354,8 +353,7 @@ def _values(codes: Array, values: Array, look: Look) -> None:
     mask = np.int32((1 << look.sign_shift) - 1)
     subnormal_halves = look.half > 1
     top, infinite = np.int32(look.max_magnitude), np.int32(look.inf_magnitude)
-    nan_code = np.int32(look.nan_code)
-    has_specials = top < mask or nan_code >= 0
+    has_specials = top < mask
     to_sign = np.int32((15 if look.half else 31) - look.sign_shift)
     inf_word = np.int32(0x7C00 if look.half else 0x7F800000)
     nan_word = np.int32(0x7E00 if look.half else 0x7FC00000)
@@ -375,12 +373,8 @@ def _values(codes: Array, values: Array, look: Look) -> None:
                 tiny = np.int32(np.float32(value * np.float32(16777216.0)))
                 narrow = tiny if word < np.int32(0x38800000) else narrow
             word = np.int32(narrow)
-        if has_specials:
-            if magnitude > top:
-                word = inf_word if magnitude == infinite else nan_word
-            if code == nan_code:
-                word = nan_word
-                code = zero
+        if has_specials and magnitude > top:
+            word = inf_word if magnitude == infinite else nan_word
         values[i] = np.int32(word | shl(np.int32(code & ~mask), to_sign))
 
 
