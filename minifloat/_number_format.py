@@ -89,10 +89,18 @@ class NumberFormat:
             )
         return fmt
 
-    def __str__(self) -> str:
+    @property
+    def name(self) -> str:
+        """The name by which `parse` finds it; what ``f"{fmt}"`` gives."""
         from minifloat.names import name_of
 
         return name_of(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self._facts()})"
 
     def value(self, code: int) -> float:
         """Return the value of one code; NaN for a NaN code and for a code that is not used."""
@@ -188,12 +196,14 @@ class NumberFormat:
         }
 
     def __repr__(self) -> str:
-        facts = ", ".join(f"{key} {value}" for key, value in self.describe().items())
-        return f"<{type(self).__name__} {self}: {facts}>"
+        return f"<{type(self).__name__} {self.name}: {self._facts()}>"
+
+    def _facts(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.describe().items())
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.describe().items())
-        return f"<table><caption>{type(self).__name__} {self}</caption>{rows}</table>"
+        return f"<table><caption>{type(self).__name__} {self.name}</caption>{rows}</table>"
 
 
 def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:

@@ -179,7 +179,7 @@ def _compare(options: argparse.Namespace) -> None:
     from minifloat.comparison import compare
 
     formats = [parse(name.strip()) for name in options.formats.split(",")]
-    key = _sort_key(options.sort, [str(fmt) for fmt in formats])
+    key = _sort_key(options.sort, [fmt.name for fmt in formats])
     with _workers(options.workers) as executor, _progress() as progress:
         result = compare(
             options.files or None,
@@ -212,8 +212,8 @@ def _sort_key(sort: str | None, formats: list[str]) -> Callable[[TensorLosses], 
         return lambda tensor: -tensor.parameters
     if sort == "error":
         return lambda tensor: -min(loss.relative_rms for loss in tensor.losses)
-    if str(parse(sort)) in formats:
-        return lambda tensor: -tensor.loss(str(parse(sort))).relative_rms
+    if parse(sort).name in formats:
+        return lambda tensor: -tensor.loss(parse(sort).name).relative_rms
     raise ValueError(f"--sort must be name, size, error or one of --formats, got {sort}")
 
 
@@ -352,8 +352,8 @@ def _show(options: argparse.Namespace) -> None:
     fmt = parse(options.format)
     print(f"{type(fmt).__name__} {fmt}")
     facts = fmt.describe()
-    if _aliases(str(fmt)):
-        facts["also called"] = _aliases(str(fmt))
+    if _aliases(fmt.name):
+        facts["also called"] = _aliases(fmt.name)
     for key, fact in facts.items():
         print(f"  {key:<{max(map(len, facts))}}  {fact}")
     if fmt.code_count > SHOWN_CODES and not options.all:

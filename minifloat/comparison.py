@@ -98,7 +98,7 @@ def compare(
     ('int8',)
     """
     fmts = [parse(fmt) for fmt in ([formats] if isinstance(formats, str) else formats)]
-    names = [str(fmt) for fmt in fmts]
+    names = [fmt.name for fmt in fmts]
     if not names or len(set(names)) < len(names):
         raise ValueError(f"formats must be one or more, each once, got {', '.join(names) or '()'}")
     description, jobs, skipped = _jobs(source, seed)
@@ -235,7 +235,7 @@ def _measure(job: _Job, options: _Options) -> TensorLosses:
     losses = []
     for fmt in options.formats:
         if weights.size == 0:
-            losses.append(Loss(str(fmt), 0, float(fmt.bits), 0.0, 0.0, 0.0, 0.0))
+            losses.append(Loss(fmt.name, 0, float(fmt.bits), 0.0, 0.0, 0.0, 0.0))
             continue
         try:
             quantized = quantize(
@@ -247,7 +247,7 @@ def _measure(job: _Job, options: _Options) -> TensorLosses:
         worst, squared_error = _size(weights.reshape(-1), quantized.dequantize().reshape(-1))
         bits = float(quantized.bits_per_weight)
         sums = (squared_error, squared, worst, ratio(worst, absmax))
-        losses.append(Loss(str(fmt), weights.size, bits, *sums))
+        losses.append(Loss(fmt.name, weights.size, bits, *sums))
     return TensorLosses(job.file, job.name, job.dtype, job.shape, tuple(losses))
 
 

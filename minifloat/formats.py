@@ -525,7 +525,7 @@ class Codebook(NumberFormat):
     """
 
     codebook: tuple[float, ...]
-    name: str
+    name: str = "codebook"  # a value of its own, as the base class has a property of this name
 
     def __init__(self, codebook: Sequence[float], name: str = "codebook") -> None:
         values = tuple(float(value) for value in codebook)
@@ -557,9 +557,6 @@ class Codebook(NumberFormat):
 
     def __iter__(self) -> Iterator[float]:
         return iter(self.codebook)
-
-    def __str__(self) -> str:
-        return self.name
 
     @property
     def bits(self) -> int:  # type: ignore[override]  # derived here, stored in the base class

@@ -36,7 +36,8 @@ def parse(name: str | NumberFormat) -> NumberFormat:
     Parameters
     ----------
     name : str or format
-        See the module's grammar. Case does not matter.
+        See the module's grammar. Case does not matter, and what follows in parentheses is skipped,
+        so that ``parse(str(fmt)) == fmt``.
 
     Returns
     -------
@@ -62,7 +63,7 @@ smallest 7.629394531e-06, specials p3109>
         return name
     if not isinstance(name, str):
         raise TypeError(f"fmt must be a format or the name of one, got {name!r}")
-    word = name.strip().lower()
+    word = name.partition("(")[0].strip().lower()
     word = ALIASES.get(word, word)
     if word in CATALOGUE:
         return CATALOGUE[word]

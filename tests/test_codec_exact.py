@@ -37,35 +37,35 @@ BOOKS = [
 ]
 
 
-@pytest.mark.parametrize("fmt", NAMED, ids=str)
+@pytest.mark.parametrize("fmt", NAMED, ids="{}".format)
 def test_named_formats(fmt):
     assert check_encoder(mf.encode, fmt, dtypes=SOURCES) > 10_000
 
 
-@pytest.mark.parametrize("fmt", RANDOM, ids=str)
+@pytest.mark.parametrize("fmt", RANDOM, ids="{}".format)
 def test_random_formats(fmt):
     assert check_encoder(mf.encode, fmt, dtypes=SOURCES) > 10_000
 
 
-@pytest.mark.parametrize("fmt", BOOKS, ids=str)
+@pytest.mark.parametrize("fmt", BOOKS, ids="{}".format)
 def test_odd_codebooks(fmt):
     assert check_encoder(mf.encode, fmt, dtypes=SOURCES) > 10_000
 
 
-@pytest.mark.parametrize("fmt", [*WIDE, Integer(16), Integer(12, signed=False)], ids=str)
+@pytest.mark.parametrize("fmt", [*WIDE, Integer(16), Integer(12, signed=False)], ids="{}".format)
 def test_wide_formats_at_some_points(fmt):
     check_encoder(mf.encode, fmt, dtypes=("float32", "float64"), stride=499)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("fmt", MORE_RANDOM, ids=str)
+@pytest.mark.parametrize("fmt", MORE_RANDOM, ids="{}".format)
 def test_more_random_formats(fmt):
     check_encoder(mf.encode, fmt, dtypes=SOURCES)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    "fmt", [*WIDE, Integer(16), Integer(12, signed=False), mf.parse("tf32")], ids=str
+    "fmt", [*WIDE, Integer(16), Integer(12, signed=False), mf.parse("tf32")], ids="{}".format
 )
 def test_wide_formats_at_many_points(fmt):
     check_encoder(mf.encode, fmt, dtypes=("float32", "float64"), stride=7 if fmt.bits < 19 else 97)
@@ -82,7 +82,7 @@ def test_integer_sources(name, dtype):
         assert_same_codes(got, want, x, name, about=f"{rounding} {np.dtype(dtype)}")
 
 
-@pytest.mark.parametrize("fmt", [*NAMED, *RANDOM, *BOOKS], ids=str)
+@pytest.mark.parametrize("fmt", [*NAMED, *RANDOM, *BOOKS], ids="{}".format)
 @pytest.mark.parametrize("nan", ["raise", "zero", "max"])
 @pytest.mark.parametrize("dtype", SOURCES[:4], ids=lambda dtype: np.dtype(dtype).name)
 def test_nan(fmt, nan, dtype):

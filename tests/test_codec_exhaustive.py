@@ -34,7 +34,7 @@ def words(x):
     return x.view(f"u{x.dtype.itemsize}")
 
 
-@pytest.mark.parametrize("fmt", CATALOGUE, ids=str)
+@pytest.mark.parametrize("fmt", CATALOGUE, ids="{}".format)
 def test_all_codes_come_back(fmt):
     codes = all_codes(fmt)
     values = mf.decode(codes, fmt, dtype=np.float64)
@@ -49,7 +49,7 @@ def test_all_codes_come_back(fmt):
             assert np.all(got[~numbers] == fmt.nan_code)
 
 
-@pytest.mark.parametrize("fmt", CATALOGUE, ids=str)
+@pytest.mark.parametrize("fmt", CATALOGUE, ids="{}".format)
 def test_decode_is_exact_or_refuses(fmt):
     codes = all_codes(fmt)
     step = 1 if fmt.bits <= 16 else 101
@@ -94,7 +94,7 @@ def check_all_inputs(fmt, source, rounding, overflow):
 
 
 @pytest.mark.parametrize("source", SIXTEEN_BITS)
-@pytest.mark.parametrize("fmt", NARROW, ids=str)
+@pytest.mark.parametrize("fmt", NARROW, ids="{}".format)
 def test_all_inputs_of_16_bits(fmt, source):
     check_all_inputs(fmt, source, Rounding.NEAREST_EVEN, Overflow.SATURATE)
 
@@ -102,7 +102,7 @@ def test_all_inputs_of_16_bits(fmt, source):
 @pytest.mark.long
 @pytest.mark.parametrize("overflow", TOTAL)
 @pytest.mark.parametrize("source", SIXTEEN_BITS)
-@pytest.mark.parametrize("fmt", NARROW, ids=str)
+@pytest.mark.parametrize("fmt", NARROW, ids="{}".format)
 def test_all_inputs_of_16_bits_in_every_mode(fmt, source, overflow):
     for rounding in DETERMINISTIC:
         check_all_inputs(fmt, source, rounding, overflow)

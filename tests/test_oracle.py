@@ -105,7 +105,7 @@ def test_codes_without_a_number(name, code):
     assert math.isnan(exact_decode(code, name))
 
 
-@pytest.mark.parametrize("fmt", [f for f in CATALOGUE.values() if f.bits <= 16], ids=str)
+@pytest.mark.parametrize("fmt", [f for f in CATALOGUE.values() if f.bits <= 16], ids="{}".format)
 def test_values_and_nan_code_agree_with_the_format(fmt):
     assert_same_values(fmt.values(), values_of(fmt))
     if fmt.has_nan:

@@ -108,7 +108,7 @@ def test_toward_zero_just_below_32():
     assert round_one(0.24999998, "e2m1", np.float32) == 0
 
 
-@pytest.mark.parametrize("fmt", EIGHT_BITS, ids=str)
+@pytest.mark.parametrize("fmt", EIGHT_BITS, ids="{}".format)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_first_binade_past_the_maximum_and_the_last_of_all(fmt, dtype):
     size = max(fmt.max, -fmt.min)
