@@ -108,7 +108,7 @@ def walk(
     size = arrays[0][0].size
     if size == 0:
         return 0, 0
-    chunk = max(1024, min(size // 32, 1 << 15))
+    chunk = max(1024, min(size // 64, 1 << 15))
     outs = [] if out is None else [out]
     every = [a for a, _ in arrays] + outs
     dtypes = [np.dtype(dtype) for _, dtype in arrays] + [a.dtype for a in outs]
