@@ -430,7 +430,10 @@ def _rounder(job: _Job, dtype: np.dtype[Any]) -> Run:
 def _listed_encoder(plan: _layout.Listed, dice: Dice) -> Run:
     def run(start: int, values: Array, given: Array, codes: Array) -> tuple[int, int]:
         words = values.view(np.int64)
-        nans, overflows = step_kernels.encode(words, plan.keys, plan.outcomes, plan.nan, codes)
+        room = np.empty((2, step_kernels.BLOCK), np.int64)
+        nans, overflows = step_kernels.encode(
+            words, plan.keys, plan.outcomes, plan.nan, codes, room
+        )
         if dice.kind >= 0:
             room, drawn = _room(dice, values.size)
             kernels.throw(given, start, dice, room, drawn)

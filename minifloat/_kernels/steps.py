@@ -14,6 +14,9 @@ Array = NDArray[Any]
 
 WINDOW = 30  # as in the codec's kernels: thresholds are fractions times 2**WINDOW
 INFINITY = 0x7FF0000000000000
+MAGNITUDE = 0x7FFFFFFFFFFFFFFF
+BLOCK = 512  # elements whose steps are counted together
+FEW = 128  # steps; so many are counted faster than searched
 
 jit = njit(cache=True, nogil=True)
 
@@ -30,22 +33,43 @@ def _last_not_above(keys: Array, key: Any) -> int:
 
 
 @jit
-def encode(words: Array, keys: Array, outcomes: Array, nan: int, codes: Array) -> tuple[int, int]:
+def _find_steps(words: Array, keys: Array, ordered: Array, places: Array) -> None:
+    """Find the step of each word: the last of the sorted ``keys`` that is not above it."""
+    for i in range(words.size):
+        w = np.int64(words[i])
+        ordered[i] = w ^ ((w >> 63) & MAGNITUDE)
+        places[i] = 0
+    if keys.size <= FEW:
+        for key in keys[1:]:
+            for i in range(words.size):
+                places[i] += ordered[i] >= key
+    else:
+        for i in range(words.size):
+            places[i] = _last_not_above(keys, ordered[i])
+
+
+@jit
+def encode(
+    words: Array, keys: Array, outcomes: Array, nan: int, codes: Array, room: Array
+) -> tuple[int, int]:
     """Encode float64 words: from ``keys[i]`` on, the code is ``outcomes[i]`` (or its ``~``).
 
     Return the number of NaNs and of outcomes that count as overflows (those stored as ``~code``).
+    ``room`` is for two rows of `BLOCK` int64.
     """
-    magnitude_mask = 0x7FFFFFFFFFFFFFFF
     nans, overflows = 0, 0
-    for i in range(words.size):
-        w = np.int64(words[i])
-        if (w & magnitude_mask) > INFINITY:
-            codes[i] = nan
-            nans += 1
-        else:
-            result = outcomes[_last_not_above(keys, w ^ ((w >> 63) & magnitude_mask))]
-            codes[i] = result if result >= 0 else ~result
-            overflows += result < 0
+    for low in range(0, words.size, BLOCK):
+        block = words[low : low + BLOCK]
+        places = room[1, : block.size]
+        _find_steps(block, keys, room[0], places)
+        for i in range(block.size):
+            if (np.int64(block[i]) & MAGNITUDE) > INFINITY:
+                codes[low + i] = nan
+                nans += 1
+            else:
+                result = outcomes[places[i]]
+                codes[low + i] = result if result >= 0 else ~result
+                overflows += result < 0
     return nans, overflows
 
 
@@ -66,12 +90,11 @@ def choose(
     where ``away_from_zero[j]`` is 1, from the upper one where it is -1, and where it is 0 from the
     one whose sign is not the element's. It is computed in float64.
     """
-    magnitude_mask = 0x7FFFFFFFFFFFFFFF
     last = keys.size - 1
     overflows = 0
     for i in range(words.size):
         w = np.int64(words[i])
-        key = w ^ ((w >> 63) & magnitude_mask)
+        key = w ^ ((w >> 63) & MAGNITUDE)
         j = _last_not_above(keys, key)
         if keys[0] <= key and j < last:
             x, low, high = np.int64(w).view(np.float64), values[j], values[j + 1]
