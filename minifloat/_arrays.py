@@ -137,10 +137,15 @@ def check_threads(threads: int) -> None:
         raise ValueError(f"threads must be a positive integer, got {threads!r}")
 
 
-def overlapping(x: Array, out: Array) -> bool:
-    """Return whether writing ``out`` may change elements of ``x`` that are still to be read."""
+def overlapping(x: Array, out: Array, *, in_place: bool) -> bool:
+    """Return whether writing ``out`` may change elements of ``x`` that are still to be read.
+
+    With ``in_place`` it does no harm where each element is written over the one it comes from.
+    """
     if not np.may_share_memory(x, out):
         return False
+    if not in_place:
+        return True
     same = x.strides == out.strides and x.ctypes.data == out.ctypes.data
     return not (same and x.itemsize == out.itemsize)
 

@@ -109,7 +109,7 @@ def encode(
     """
     job = _job(x, fmt, rounding, overflow, nan, seed, random, random_bits, threads)
     codes = _arrays.output_array(out, job.values, _layout.code_dtype(job.fmt))
-    job.write(codes, _encoder(job), new=out is None)
+    job.write(codes, _encoder(job), new=out is None, in_place=False)
     return codes[()] if out is None else codes
 
 
@@ -170,7 +170,7 @@ def decode(
         kernels.decode(some, words, _layout.words_of(target), look)
         return 0, 0
 
-    if out is not None and _arrays.overlapping(a, out):
+    if out is not None and _arrays.overlapping(a, out, in_place=True):
         a = a.copy()
     _arrays.walk(run, [(a, own)], values, threads=threads)
     return values[()] if out is None else values
@@ -225,7 +225,7 @@ def round_to(
     value_dtype = _layout.dtype_or_error(dtype)
     run = _rounder(job, value_dtype)
     rounded = _arrays.output_array(out, job.values, value_dtype)
-    job.write(rounded, run, new=out is None)
+    job.write(rounded, run, new=out is None, in_place=True)
     return rounded[()] if out is None else rounded
 
 
@@ -247,15 +247,18 @@ class _Job:
     threads: int
     plan: _layout.Plan
 
-    def write(self, target: Array, run: Run, *, new: bool) -> None:
-        """Fill ``target``, or raise; one that is not new is not touched before all is known."""
+    def write(self, target: Array, run: Run, *, new: bool, in_place: bool) -> None:
+        """Fill ``target``, or raise; one that is not new is not touched before all is known.
+
+        ``in_place`` says whether ``run`` can write each element over the one it comes from.
+        """
         nan_is_error = self.nan is NaNPolicy.RAISE and not self.fmt.has_nan
         if not new:
             if self.overflow is Overflow.RAISE:
                 self._raise_for(*self._sweep(_encoder(self), None), nan_is_error)
             elif nan_is_error:
                 self._raise_for(self._count_nans(), 0, True)
-            if _arrays.overlapping(self.values, target):
+            if _arrays.overlapping(self.values, target, in_place=in_place):
                 self.values = self.values.copy()
         self._raise_for(*self._sweep(run, target), nan_is_error)
 

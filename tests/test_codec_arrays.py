@@ -92,6 +92,19 @@ def test_specials_in_place(fmt: str, overflow: mf.Overflow) -> None:
     np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
 
 
+@pytest.mark.parametrize("fmt", ["float16", "e4m8", "int12"])
+def test_codes_over_their_own_numbers(fmt: str) -> None:
+    x = wide_range((5000,)).astype(np.float16)
+    x[[3, 2500, 4999]] = np.nan, np.inf, -np.inf
+    options: dict[str, Any] = {"overflow": "ieee", "nan": "max"}
+    want = mf.encode(x, fmt, **options)
+    values = mf.decode(want, fmt, dtype=np.float16)
+    mf.encode(x, fmt, out=x.view(np.uint16), **options)
+    np.testing.assert_array_equal(x.view(np.uint16), want)
+    mf.decode(x.view(np.uint16), fmt, dtype=np.float16, out=x)
+    np.testing.assert_array_equal(x, values)
+
+
 @pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ">u8"])
 @pytest.mark.parametrize("fmt", ["e2m2", "nf4", "int8full", "e4m3fn", "float16", "e8m0"])
 def test_integers_are_their_values(fmt: str, dtype: str) -> None:
