@@ -28,7 +28,7 @@ from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
 
 Array = NDArray[Any]
 
-MAX_RANDOM_BITS = 28
+MAX_RANDOM_BITS = kernels.WINDOW - 2  # a threshold may need half a step, and the sticky bit
 _KINDS = {
     Rounding.STOCHASTIC: 0,
     Rounding.STOCHASTIC_B: 1,

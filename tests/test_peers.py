@@ -5,28 +5,9 @@ import pytest
 
 import minifloat as mf
 from minifloat.testing import assert_same_codes, decision_points, random_formats
+from tests.peers import GFLOAT_MODES, ML_DTYPES
 
-# our format, the type of ml_dtypes, the policy that ml_dtypes follows
-ML_DTYPES = [
-    ("e5m2", "float8_e5m2", "ieee"),
-    ("e4m3fn", "float8_e4m3fn", "ieee"),
-    ("e4m3fnuz", "float8_e4m3fnuz", "ieee"),
-    ("e5m2fnuz", "float8_e5m2fnuz", "ieee"),
-    ("e4m3b11fnuz", "float8_e4m3b11fnuz", "ieee"),
-    ("e4m3ieee", "float8_e4m3", "ieee"),
-    ("e3m4ieee", "float8_e3m4", "ieee"),
-    ("e2m3", "float6_e2m3fn", "saturate"),
-    ("e3m2", "float6_e3m2fn", "saturate"),
-    ("e2m1", "float4_e2m1fn", "saturate"),
-]
 P3109 = ["binary8p4se", "binary8p3se", "binary6p3sf", "binary5p1uf", "binary8p1se", "binary11p5ue"]
-GFLOAT_MODES = {
-    "nearest_even": "TiesToEven",
-    "nearest_away": "TiesToAway",
-    "toward_zero": "TowardZero",
-    "upward": "TowardPositive",
-    "downward": "TowardNegative",
-}
 
 
 def random_floats(rng, count):
