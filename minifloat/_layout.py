@@ -52,7 +52,7 @@ class Arithmetic:
 
 @dataclass(frozen=True)
 class Listed:
-    """Parameters of `minifloat._kernels.steps.encode` and, with the last three, of `choose`."""
+    """Parameters of `minifloat._kernels.steps.encode` and, from ``point_keys`` on, of `choose`."""
 
     keys: NDArray[np.int64]
     outcomes: NDArray[np.int64]
@@ -161,10 +161,10 @@ def _bias(source: Source) -> int:
 
 def _wide_enough(fmt: NumberFormat, source_name: str) -> str | None:
     """Return the narrowest float, from the source up, whose words the arithmetic can cut."""
-    if isinstance(fmt, Format) and not fmt.subnormals:
+    on_a_grid = fmt.subnormals if isinstance(fmt, Format) else isinstance(fmt, Integer)
+    if not on_a_grid:
         return None
-    if not isinstance(fmt, Format | Integer):
-        return None
+    assert isinstance(fmt, Format | Integer)
     m, emin = _fields(fmt)
     for name in WIDER[source_name]:
         source = SOURCES[name]

@@ -162,7 +162,7 @@ def decode(
     look = _layout.decoding_look(fmt, value_dtype)
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, value_dtype)
-    _check_codes(a, fmt)
+    _check_codes(a, fmt, threads)
     own = _layout.code_dtype(fmt)
     words = _layout.words_of(table)
 
@@ -260,6 +260,8 @@ class _Job:
                 self._raise_for(self._count_nans(), 0, True)
             if _arrays.overlapping(self.values, target, in_place=in_place):
                 self.values = self.values.copy()
+            if self.given is not None and np.may_share_memory(self.given, target):
+                self.given = self.given.copy()
         self._raise_for(*self._sweep(run, target), nan_is_error)
 
     def _sweep(self, run: Run, target: Array | None) -> tuple[int, int]:
@@ -455,7 +457,7 @@ def _room(dice: Dice, size: int) -> tuple[Array, Array]:
     return np.empty(size // 2 + 1, np.uint64), np.empty(size, np.int32)
 
 
-def _check_codes(codes: Array, fmt: NumberFormat) -> None:
+def _check_codes(codes: Array, fmt: NumberFormat, threads: int) -> None:
     own: np.dtype[Any] = np.dtype(_layout.code_dtype(fmt))
     unused = fmt.unused_code if isinstance(fmt, Integer) else None
     count = fmt.code_count
@@ -469,7 +471,7 @@ def _check_codes(codes: Array, fmt: NumberFormat) -> None:
         words = some.view(np.int64) if some.dtype == np.uint64 else some
         return kernels.count_outside(words, count, -1 if unused is None else unused), 0
 
-    outside, _ = _arrays.walk(run, [(codes, as_read)], None)
+    outside, _ = _arrays.walk(run, [(codes, as_read)], None, threads=threads)
     if outside:
         index = _first_index(codes, lambda c: (c < 0) | (c >= count) | (c == unused))
         but = "" if unused is None else f" and not the unused {unused}"

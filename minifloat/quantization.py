@@ -223,9 +223,9 @@ def _rows(a: NDArray[Any], axis: int | None) -> tuple[NDArray[Any], int]:
 
 
 def _spread(scales: NDArray[Any], size: int, length: int) -> NDArray[Any]:
-    """Repeat the scales of each row over the elements of their blocks."""
+    """Repeat the scales of each row over the elements of their blocks (or leave a single one)."""
     if scales.shape[1] == 1:
-        return np.repeat(scales, 1, axis=1)
+        return scales
     return np.repeat(scales, size, axis=1)[:, :length]
 
 
@@ -254,22 +254,21 @@ def _absmax_scales(
     if fmt.min >= 0 and least.min(initial=0) < 0:
         raise ValueError(f"fmt must have negative values for weights below 0, got {fmt}")
     wanted = absmax / (fmt.max if fmt.min >= 0 else min(fmt.max, -fmt.min))
-    rounded: NDArray[np.float64] = (
-        round_to(wanted, scale, overflow="ieee", dtype=np.float64)
-        if (scale != "float32")
-        else wanted.astype(np.float32).astype(np.float64)
-    )
+    if scale == "float32":
+        with np.errstate(over="ignore"):
+            rounded = wanted.astype(np.float32)
+        smallest = float(np.finfo(np.float32).smallest_subnormal)
+    else:
+        rounded = round_to(wanted, scale, overflow="ieee", dtype=np.float64).astype(np.float32)
+        smallest = parse(scale).smallest
     if not np.isfinite(rounded).all():
         row, k = (int(i) for i in np.argwhere(~np.isfinite(rounded))[0])
         raise ValueError(
             f"scale must hold every block's scale, got {wanted[row, k]:g} for {scale}, in block "
             f"{k} of row {row}; use a wider scale or smaller weights"
         )
-    tiny = (rounded == 0) & (absmax > 0)
-    rounded[tiny] = (
-        np.finfo(np.float32).smallest_subnormal if scale == "float32" else (parse(scale).smallest)
-    )
-    return rounded.astype(np.float32)
+    rounded[(rounded == 0) & (absmax > 0)] = smallest
+    return rounded
 
 
 def _index(

@@ -20,7 +20,8 @@ import pytest
 import minifloat
 from minifloat._terminal import Table, number_line
 from minifloat.catalogue import CATALOGUE
-from minifloat.cli import FORMATS, main
+from minifloat.cli import FORMATS, SCALES, main
+from minifloat.quantization import SCALE_BITS
 from minifloat.weights import WeightsError
 
 compare_module = import_module("minifloat.comparison")
@@ -191,6 +192,7 @@ def test_compare_real_weights(capsys: Capture) -> None:
 
 def test_default_formats_are_those_of_the_function() -> None:
     assert tuple(FORMATS.split(",")) == compare_module.DEFAULT_FORMATS
+    assert set(SCALES) == set(SCALE_BITS)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,15 @@ def test_specials_in_place(fmt: str, overflow: mf.Overflow) -> None:
     np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
 
 
+def test_codes_over_the_random_words() -> None:
+    x, words = wide_range((5000,)), np.random.default_rng(4).integers(0, 2**8, 5000, np.uint8)
+    options: dict[str, Any] = {"rounding": "stochastic", "random_bits": 8}
+    want = mf.encode(x, "e2m2", random=words, **options)
+    shifted = np.append(words, words[:1])
+    mf.encode(x, "e2m2", random=shifted[:-1], out=shifted[1:], **options)
+    np.testing.assert_array_equal(shifted[1:], want)
+
+
 @pytest.mark.parametrize("fmt", ["float16", "e4m8", "int12"])
 def test_codes_over_their_own_numbers(fmt: str) -> None:
     x = wide_range((5000,)).astype(np.float16)

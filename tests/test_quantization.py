@@ -151,6 +151,8 @@ def test_bad_options() -> None:
             mf.quantize(w, "e2m2", **options)
     with pytest.raises(ValueError, match=r"scale must hold every block's .* for float16"):
         mf.quantize(w * 1e9, "e2m2")
+    with pytest.raises(ValueError, match=r"scale must hold every block's scale, got 1.4.* float32"):
+        mf.quantize([1e300], "e2m2", scale="float32")
     with pytest.raises(ValueError, match="fmt must have negative values"):
         mf.quantize(w, "ue4m3")
     with pytest.raises(TypeError, match="must be float16"):
