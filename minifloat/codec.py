@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from minifloat import _arrays, _layout
+from minifloat import _arrays, _plans
 from minifloat._kernels import codec as kernels
 from minifloat._kernels import steps as step_kernels
 from minifloat._kernels.codec import Dice
@@ -108,7 +108,7 @@ def encode(
     (np.uint8(126), np.uint8(127))
     """
     job = _job(x, fmt, rounding, overflow, nan, seed, random, random_bits, threads)
-    codes = _arrays.output_array(out, job.values, _layout.code_dtype(job.fmt))
+    codes = _arrays.output_array(out, job.values, _plans.code_dtype(job.fmt))
     job.write(codes, _encoder(job), new=out is None, in_place=False)
     return codes[()] if out is None else codes
 
@@ -157,17 +157,17 @@ def decode(
     """
     fmt = parse(fmt)
     _arrays.check_threads(threads)
-    value_dtype = _layout.dtype_or_error(dtype)
-    table = _layout.value_table(fmt, value_dtype)
-    look = _layout.decoding_look(fmt, value_dtype)
+    value_dtype = _plans.dtype_or_error(dtype)
+    table = _plans.value_table(fmt, value_dtype)
+    look = _plans.decoding_look(fmt, value_dtype)
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, value_dtype)
     _check_codes(a, fmt, threads)
-    own = _layout.code_dtype(fmt)
-    words = _layout.words_of(table)
+    own = _plans.code_dtype(fmt)
+    words = _plans.words_of(table)
 
     def run(_: int, some: Array, target: Array) -> tuple[int, int]:
-        kernels.decode(some, words, _layout.words_of(target), look)
+        kernels.decode(some, words, _plans.words_of(target), look)
         return 0, 0
 
     if out is not None and _arrays.overlapping(a, out, in_place=True):
@@ -222,7 +222,7 @@ def round_to(
     job = _job(x, fmt, rounding, overflow, nan, seed, random, random_bits, threads)
     if dtype is None:
         dtype = np.float32 if job.source_name == "bfloat16" else job.source_name
-    value_dtype = _layout.dtype_or_error(dtype)
+    value_dtype = _plans.dtype_or_error(dtype)
     run = _rounder(job, value_dtype)
     rounded = _arrays.output_array(out, job.values, value_dtype)
     job.write(rounded, run, new=out is None, in_place=True)
@@ -245,7 +245,7 @@ class _Job:
     given: Array | None
     dice: Dice
     threads: int
-    plan: _layout.Plan
+    plan: _plans.Plan
 
     def write(self, target: Array, run: Run, *, new: bool, in_place: bool) -> None:
         """Fill ``target``, or raise; one that is not new is not touched before all is known.
@@ -268,8 +268,8 @@ class _Job:
         arrays: list[tuple[Array, DTypeLike]] = [(self.values, self._chunk_dtype())]
         if self.given is not None:
             arrays.append((self.given, np.uint32))
-        code_dtype = _layout.code_dtype(self.fmt)
-        listed = isinstance(self.plan, _layout.Listed)
+        code_dtype = _plans.code_dtype(self.fmt)
+        listed = isinstance(self.plan, _plans.Listed)
 
         def work(start: int, values: Array, *rest: Array) -> tuple[int, int]:
             given = _NO_WORDS if self.given is None else rest[0]
@@ -296,8 +296,8 @@ class _Job:
         name = self.plan.source_name
 
         def run(_: int, values: Array) -> tuple[int, int]:
-            words = values.view(_layout.WORDS[name])
-            return kernels.count_nans(words, _layout.LANES[name], _layout.SOURCES[name]), 0
+            words = values.view(_plans.WORDS[name])
+            return kernels.count_nans(words, _plans.LANES[name], _plans.SOURCES[name]), 0
 
         arrays: list[tuple[Array, DTypeLike]] = [(self.values, self._chunk_dtype())]
         return _arrays.walk(run, arrays, None, threads=self.threads)[0]
@@ -353,7 +353,7 @@ def _job(
         given=None if random is None else _random_words(random, random_bits, values.shape),
         dice=dice,
         threads=threads,
-        plan=_layout.encoding_plan(fmt, name, mode, overflow, nan),
+        plan=_plans.encoding_plan(fmt, name, mode, overflow, nan),
     )
 
 
@@ -391,9 +391,9 @@ def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -
 def _encoder(job: _Job) -> Run:
     """Return what encodes a chunk."""
     plan, dice = job.plan, job.dice
-    if isinstance(plan, _layout.Listed):
+    if isinstance(plan, _plans.Listed):
         return _listed_encoder(plan, dice)
-    word_dtype = _layout.WORDS[plan.source_name]
+    word_dtype = _plans.WORDS[plan.source_name]
 
     def run(start: int, values: Array, given: Array, codes: Array) -> tuple[int, int]:
         room, drawn = _room(dice, kernels.BLOCK)
@@ -409,30 +409,30 @@ def _encoder(job: _Job) -> Run:
 def _rounder(job: _Job, dtype: np.dtype[Any]) -> Run:
     """Return what rounds a chunk to values of ``dtype``."""
     plan, dice = job.plan, job.dice
-    table = _layout.words_of(_layout.value_table(job.fmt, dtype))
-    look = _layout.decoding_look(job.fmt, dtype)
-    code_dtype = _layout.code_dtype(job.fmt)
+    table = _plans.words_of(_plans.value_table(job.fmt, dtype))
+    look = _plans.decoding_look(job.fmt, dtype)
+    code_dtype = _plans.code_dtype(job.fmt)
     encode_chunk = _encoder(job)
 
     def run(start: int, values: Array, given: Array, target: Array) -> tuple[int, int]:
-        if isinstance(plan, _layout.Listed):
+        if isinstance(plan, _plans.Listed):
             codes = np.empty(values.size, code_dtype)
             counts = encode_chunk(start, values, given, codes)
-            kernels.decode(codes, table, _layout.words_of(target), look)
+            kernels.decode(codes, table, _plans.words_of(target), look)
             return counts
         room, drawn = _room(dice, kernels.BLOCK)
         codes = np.empty(min(kernels.BLOCK, values.size), code_dtype)
         in_place = np.may_share_memory(values, target)
         return kernels.round_to(
-            values.view(_layout.WORDS[plan.source_name]), given, start, codes, plan.lanes,
+            values.view(_plans.WORDS[plan.source_name]), given, start, codes, plan.lanes,
             plan.source, plan.grid, plan.rule, plan.outcome, dice, room, drawn, table,
-            _layout.words_of(target), look._replace(greatest_word=0) if in_place else look,
+            _plans.words_of(target), look._replace(greatest_word=0) if in_place else look,
         )  # fmt: skip
 
     return run
 
 
-def _listed_encoder(plan: _layout.Listed, dice: Dice) -> Run:
+def _listed_encoder(plan: _plans.Listed, dice: Dice) -> Run:
     def run(start: int, values: Array, given: Array, codes: Array) -> tuple[int, int]:
         words = values.view(np.int64)
         room = np.empty((2, step_kernels.BLOCK), np.int64)
@@ -458,7 +458,7 @@ def _room(dice: Dice, size: int) -> tuple[Array, Array]:
 
 
 def _check_codes(codes: Array, fmt: NumberFormat, threads: int) -> None:
-    own: np.dtype[Any] = np.dtype(_layout.code_dtype(fmt))
+    own: np.dtype[Any] = np.dtype(_plans.code_dtype(fmt))
     unused = fmt.unused_code if isinstance(fmt, Integer) else None
     count = fmt.code_count
     if unused is None and codes.dtype == own and count == 1 << 8 * own.itemsize:

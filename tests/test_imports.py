@@ -16,8 +16,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The modules of this package that each may import, at any depth of its code.
-BASE = {"_number_format", "formats", "catalogue", "names", "rounding"}
-CODEC_PARTS = BASE | {"_arrays", "_kernels", "_layout", "_outcomes", "_steps"}
+BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
+CODEC_PARTS = BASE | {"_arrays", "_kernels", "_plans", "_outcomes", "_steps"}
 VERBS = BASE | {"codec", "quantization", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_arrays": set(),
     "_outcomes": BASE,
     "_steps": BASE | {"_outcomes"},
-    "_layout": BASE | {"_outcomes", "_steps", "_kernels"},
+    "_plans": BASE | {"_outcomes", "_steps", "_kernels"},
     "codec": CODEC_PARTS,
     "weights": BASE | {"codec"},
     "losses": set(),
