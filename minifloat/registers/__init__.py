@@ -1,0 +1,36 @@
+"""Register programs: ExMy codes to float16 pairs as a GPU does it, run, proved, counted, written.
+
+to_half(fmt, layout)         the program: shifts, masks, one multiplication
+look_up(fmt, layout)         the contrast: a table
+run(program, words)          what it computes, bit for bit
+"""
+
+from minifloat.registers._build import half_words, look_up, to_half
+from minifloat.registers._program import (
+    Builder,
+    Cost,
+    Instruction,
+    Op,
+    Operand,
+    Program,
+    Register,
+)
+from minifloat.registers._run import run
+from minifloat.registers._text import assembly, c, cuda
+
+__all__ = [
+    "Builder",
+    "Cost",
+    "Instruction",
+    "Op",
+    "Operand",
+    "Program",
+    "Register",
+    "assembly",
+    "c",
+    "cuda",
+    "half_words",
+    "look_up",
+    "run",
+    "to_half",
+]

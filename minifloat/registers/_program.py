@@ -1,0 +1,237 @@
+"""What a register program is: `Program`, its instructions, and their cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+from minifloat.layouts import WORD, Layout
+
+Target = Literal["float16", "bfloat16"]
+
+AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
+SELECT = 0xE2  # of (a & b) | (c & ~b)
+
+
+class Op(StrEnum):
+    """The instructions, as NVIDIA's machines have them, on 32-bit registers.
+
+    AND, OR, XOR    bit by bit
+    SHL, SHR        shift by a constant of 0..31, zeros come in
+    LOP3            any function of three bits: bit ``4a + 2b + c`` of its truth table
+    PRMT            bytes: nibble i of operand c picks byte i of the result, 0..3 from a and 4..7
+                    from b; with the nibble's bit 3 the picked byte's top bit is repeated instead
+    HMUL2, HADD2    a * b and a + b on each half, of float16 or bfloat16, rounded to nearest even;
+    HSUB2, HFMA2    a - b, and a * b + c rounded once
+    LDS             the 32-bit word of the program's table at byte offset a
+    """
+
+    AND = "AND"
+    OR = "OR"
+    XOR = "XOR"
+    SHL = "SHL"
+    SHR = "SHR"
+    LOP3 = "LOP3"
+    PRMT = "PRMT"
+    HMUL2 = "HMUL2"
+    HADD2 = "HADD2"
+    HSUB2 = "HSUB2"
+    HFMA2 = "HFMA2"
+    LDS = "LDS"
+
+    @property
+    def operands(self) -> int:
+        """How many operands it takes."""
+        return {"LOP3": 3, "PRMT": 3, "HFMA2": 3, "LDS": 1}.get(self.value, 2)
+
+    @property
+    def kind(self) -> str:
+        """The kind under which its cost is counted: logic, shift, permute, half or load."""
+        if self in (Op.SHL, Op.SHR):
+            return "shift"
+        if self is Op.PRMT:
+            return "permute"
+        if self is Op.LDS:
+            return "load"
+        return "half" if self.value.startswith("H") else "logic"
+
+
+KINDS = ("logic", "shift", "permute", "half", "load")
+
+
+class Register(NamedTuple):
+    """A value: an input word for ``index < words``, then the instructions' results in order."""
+
+    index: int
+
+
+Operand = Register | int  # an int is a 32-bit constant
+
+
+class Instruction(NamedTuple):
+    """One instruction; ``table`` is the truth table of LOP3."""
+
+    op: Op
+    operands: tuple[Operand, ...]
+    table: int = 0
+
+
+class Cost(NamedTuple):
+    """Instructions of a program by kind, and how many weights it converts."""
+
+    weights: int
+    logic: int = 0
+    shift: int = 0
+    permute: int = 0
+    half: int = 0
+    load: int = 0
+
+    @property
+    def total(self) -> int:
+        """Instructions of all kinds."""
+        return self.logic + self.shift + self.permute + self.half + self.load
+
+    @property
+    def per_weight(self) -> float:
+        """Instructions per weight."""
+        return self.total / self.weights
+
+
+@dataclass(frozen=True)
+class Program:
+    """A straight line of instructions that turns the words of a group into pairs of halves.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in texts.
+    layout : Layout
+        Where the codes lie in the input words.
+    target : str
+        "float16" or "bfloat16".
+    scale_exponent : int
+        Output ``i`` is the value of code ``i`` times ``2**scale_exponent``. 0 unless that factor
+        was left to the scale.
+    instructions : tuple of Instruction
+        Each makes one new register; none is written twice.
+    outputs : tuple of Register
+        Register ``k`` holds codes 2k (low half) and 2k + 1 (high half).
+    table : tuple of int
+        32-bit words for LDS.
+
+    Raises
+    ------
+    ValueError
+        If an instruction reads a register that is not there yet, has the wrong number of operands,
+        or an operand is out of range, or there is not one output for each pair of codes.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> program = registers.to_half("e2m2", "fpe2m2_kernel")
+    >>> program
+    <Program e2m2_to_float16: 32 codes in 5 words, 75 instructions, 2.34 per weight>
+    """
+
+    name: str
+    layout: Layout
+    target: Target
+    scale_exponent: int
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Register, ...]
+    table: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.target not in ("float16", "bfloat16"):
+            raise ValueError(f"target must be float16 or bfloat16, got {self.target!r}")
+        if not self.name.isidentifier():
+            raise ValueError(f"name must be an identifier, for C, got {self.name!r}")
+        if 2 * len(self.outputs) != self.layout.count:
+            raise ValueError(
+                f"outputs must be one register for each pair of {self.layout.count} codes, got "
+                f"{len(self.outputs)}"
+            )
+        for position, instruction in enumerate(self.instructions):
+            self._check(position, instruction)
+        for output in self.outputs:
+            if not 0 <= output.index < self.layout.words + len(self.instructions):
+                raise ValueError(f"outputs must be registers of the program, got {output}")
+
+    def _check(self, position: int, instruction: Instruction) -> None:
+        where = f"instruction {position} ({instruction.op})"
+        op, operands, table = instruction
+        if len(operands) != op.operands:
+            raise ValueError(f"{where} must have {op.operands} operands, got {len(operands)}")
+        for operand in operands:
+            if isinstance(operand, Register):
+                if not 0 <= operand.index < self.layout.words + position:
+                    raise ValueError(f"{where} must read registers made before it, got {operand}")
+            elif not 0 <= operand < 1 << WORD:
+                raise ValueError(f"{where} must have 32-bit constants, got {operand}")
+        if op.kind == "shift" and not (isinstance(operands[1], int) and operands[1] < WORD):
+            raise ValueError(f"{where} must shift by a constant below 32, got {operands[1]}")
+        if op is Op.PRMT and not isinstance(operands[2], int):
+            raise ValueError(f"{where} must have a constant selector, got {operands[2]}")
+        if not 0 <= table <= 0xFF:
+            raise ValueError(f"{where} must have a truth table of 8 bits, got {table}")
+        if op is Op.LDS and not self.table:
+            raise ValueError(f"{where} must have a table to read; give the program one")
+
+    @property
+    def steps(self) -> Iterator[tuple[Register, Instruction]]:
+        """Each instruction with the register it makes."""
+        for position, instruction in enumerate(self.instructions):
+            yield Register(self.layout.words + position), instruction
+
+    @property
+    def cost(self) -> Cost:
+        """Instructions by kind."""
+        counts = Counter(instruction.op.kind for instruction in self.instructions)
+        return Cost(self.layout.count, **counts)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Program {self.name}: {self.layout.count} codes in {self.layout.words} words, "
+            f"{self.cost.total} instructions, {self.cost.per_weight:.2f} per weight>"
+        )
+
+    def __str__(self) -> str:
+        from minifloat.registers._text import assembly
+
+        return assembly(self)
+
+
+class Builder:
+    """Writes a program's instructions one after the other.
+
+    Parameters
+    ----------
+    words : int
+        Input words.
+
+    Examples
+    --------
+    >>> from minifloat.registers import Builder, Op
+    >>> code = Builder(1)
+    >>> code.emit(Op.AND, code.word(0), 0x0F000F00)
+    Register(index=1)
+    """
+
+    def __init__(self, words: int) -> None:
+        self.words = words
+        self.instructions: list[Instruction] = []
+
+    def word(self, index: int) -> Register:
+        """Return the register of an input word."""
+        return Register(index)
+
+    def emit(self, op: Op, *operands: Operand, table: int = 0) -> Register:
+        """Append an instruction, or find the same one made before; return its register."""
+        instruction = Instruction(op, operands, table)
+        if instruction in self.instructions:
+            return Register(self.words + self.instructions.index(instruction))
+        self.instructions.append(instruction)
+        return Register(self.words + len(self.instructions) - 1)

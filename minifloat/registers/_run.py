@@ -1,0 +1,133 @@
+"""What a program computes: `run`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat import _arrays
+from minifloat._kernels import registers as kernels
+from minifloat.registers._program import Op, Program, Register
+
+Array = NDArray[Any]
+
+NUMBERS = {op: getattr(kernels, op.value) for op in Op}
+
+
+def run(
+    program: Program,
+    words: NDArray[np.uint32],
+    *,
+    flush_subnormals: bool = False,
+    out: NDArray[np.uint32] | None = None,
+) -> NDArray[np.uint32]:
+    """Execute a program on packed words, bit for bit as the machine does.
+
+    Halves are rounded to nearest even and keep subnormals; a NaN result is 0x7fff.
+
+    Parameters
+    ----------
+    program : Program
+    words : ndarray of uint32, of shape (..., groups * program.layout.words)
+        As `minifloat.pack_words` gives them.
+    flush_subnormals : bool
+        Replace subnormal operands and results of arithmetic on halves by zero, as a machine in
+        flush-to-zero mode would. NVIDIA's does not, for halves.
+    out : ndarray of uint32, optional
+        Where to put the results; contiguous.
+
+    Returns
+    -------
+    ndarray of uint32, of shape (..., groups * program.layout.count / 2)
+        Pairs of halves. On a little-endian machine ``.view(numpy.float16)`` gives the weights in
+        the order of their codes (``.view(ml_dtypes.bfloat16)`` those of a bfloat16 program).
+
+    Raises
+    ------
+    TypeError
+        If ``words`` are not uint32.
+    ValueError
+        If their last axis does not hold whole groups, ``out`` does not fit, or a look-up is
+        beyond the table.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from minifloat import registers
+    >>> program = registers.to_half("e2m1", "4")
+    >>> registers.run(program, np.array([0x76543210], np.uint32)).view(np.float16)
+    array([0. , 2. , 0.5, 3. , 1. , 4. , 1.5, 6. ], dtype=float16)
+    """
+    if not isinstance(words, np.ndarray) or words.dtype != np.uint32:
+        kind = words.dtype.name if isinstance(words, np.ndarray) else type(words).__name__
+        raise TypeError(f"words must be a NumPy array of uint32, got {kind}; use pack_words")
+    layout = program.layout
+    if words.ndim == 0 or words.shape[-1] % layout.words:
+        raise ValueError(
+            f"words must have whole groups of {layout.words} on their last axis, got shape "
+            f"{words.shape}"
+        )
+    pairs = layout.count // 2
+    shape = (*words.shape[:-1], words.shape[-1] // layout.words * pairs)
+    out = _arrays.output_array(out, np.broadcast_to(np.uint32(0), shape), np.uint32)
+    if not out.flags.c_contiguous or np.may_share_memory(out, words):
+        raise ValueError("out must be contiguous and apart from words; leave it out to get a new one")
+    machine = _machine(program)
+    beyond = kernels.execute(
+        np.ascontiguousarray(words, np.uint32).reshape(-1, layout.words),
+        machine.code,
+        machine.outputs,
+        machine.registers,
+        machine.table,
+        program.target == "bfloat16",
+        bool(flush_subnormals),
+        out.reshape(-1, pairs),
+    )
+    if beyond:
+        raise ValueError(
+            f"program must look up within its table of {4 * len(program.table)} bytes, got "
+            f"{beyond} look-ups beyond it; mask the address"
+        )
+    return out
+
+
+class _Machine(NamedTuple):
+    """A program as arrays for the kernel."""
+
+    code: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    registers: NDArray[np.uint32]
+    table: NDArray[np.uint32]
+
+
+def _machine(program: Program) -> _Machine:
+    first_constant = program.layout.words + len(program.instructions)
+    constants: dict[int, int] = {}
+
+    def row(operand: object) -> int:
+        if isinstance(operand, Register):
+            return operand.index
+        assert isinstance(operand, int)
+        return first_constant + constants.setdefault(operand, len(constants))
+
+    code = np.zeros((len(program.instructions), 6), np.int64)
+    for line, (register, (op, operands, table)) in zip(code, program.steps, strict=True):
+        extra = table
+        if op.kind == "shift":
+            operands, extra = operands[:1], int(operands[1])  # type: ignore[arg-type]
+        elif op is Op.PRMT:
+            operands, extra = operands[:2], int(operands[2])  # type: ignore[arg-type]
+        rows = [row(operand) for operand in operands]
+        rows += rows[:1] * (3 - len(rows))
+        line[:] = NUMBERS[op], register.index, *rows, extra
+    registers = np.zeros((first_constant + len(constants), kernels.TILE), np.uint32)
+    for constant, number in constants.items():
+        registers[first_constant + number] = constant
+    return _Machine(
+        code,
+        np.array([output.index for output in program.outputs], np.int64),
+        registers,
+        np.array(program.table or (0,), np.uint32),
+    )
