@@ -17,98 +17,124 @@ Array = NDArray[Any]
 
 TILE = 512  # groups at a time
 AND, OR, XOR, SHL, SHR, LOP3, PRMT, HMUL2, HADD2, HSUB2, HFMA2, LDS = range(12)
+HALF = np.float32(0.5)
 NEGATIVE_ZERO = np.uint32(0x8000_8000)
 
 jit = njit(cache=True, nogil=True)
 
 
 @jit
-def _widen(half: Any, brain: bool, flush: bool) -> Any:
-    """Return the value of a float16 (or, if ``brain``, bfloat16) word as a float64."""
+def _widen(half: Any, brain: bool, least: Any) -> Any:
+    """Return the value of a float16 (or, if ``brain``, bfloat16) word as a float32.
+
+    Magnitudes below ``least`` are read as zero.
+    """
     magnitude = np.int32(half & np.int32(0x7FFF))
+    magnitude = np.int32(0) if magnitude < least else magnitude
     sign = np.int32(np.left_shift(np.int32(half & np.int32(0x8000)), np.int32(16)))
-    least = np.int32(0x80) if brain else np.int32(0x400)  # of the normal numbers
-    if flush and magnitude < least:
-        magnitude = np.int32(0)
     if brain:
-        word = np.int32(np.left_shift(magnitude, np.int32(16)))
-    else:
-        normal = np.int32(np.left_shift(magnitude, np.int32(13)) + np.int32(0x3800_0000))
-        if magnitude >= np.int32(0x7C00):
-            normal = np.int32(normal + np.int32(0x3800_0000))
-        small = np.float32(np.float32(magnitude) * np.float32(2.0**-24))
-        word = np.int32(small.view(np.int32)) if magnitude < least else normal
-    return np.float64(np.int32(word | sign).view(np.float32))
+        return np.int32(np.left_shift(magnitude, np.int32(16)) | sign).view(np.float32)
+    bias = np.int32(0x7000_0000) if magnitude >= np.int32(0x7C00) else np.int32(0x3800_0000)
+    normal = np.int32(np.left_shift(magnitude, np.int32(13)) + bias)
+    # 0.5 has float16's least bit for its last
+    small = np.float32(np.int32(magnitude | np.int32(0x3F00_0000)).view(np.float32) - HALF)
+    word = np.float32(small).view(np.int32) if magnitude < np.int32(0x400) else normal
+    return np.int32(word | sign).view(np.float32)
 
 
 @jit
-def _add_to_odd(a: Any, b: Any) -> Any:
-    """Return a + b in float64, rounded to odd."""
-    total = np.float64(a + b)
-    behind = total - a
-    lost = (a - (total - behind)) + (b - behind)  # exactly, by Knuth's TwoSum
-    bits = np.float64(total).view(np.int64)
-    even = (bits & np.int64(1)) == 0
-    if (total - total == 0.0) and lost != 0.0 and even:  # finite and inexact
-        bits = bits + np.int64(1) if (lost > 0.0) == (total > 0.0) else bits - np.int64(1)
-    return np.int64(bits).view(np.float64)
+def _narrow(value: Any, brain: bool, least: Any) -> Any:
+    """Round a float32 (exact, or rounded to odd) to the word of a half, to nearest even.
 
-
-@jit
-def _narrow(value: Any, brain: bool, flush: bool) -> Any:
-    """Round a float64 (exact, or rounded to odd) to the word of a half, to nearest even."""
-    short = np.float32(value)
-    word = np.int32(short.view(np.int32))
-    back = np.float64(short)
-    if back != value and (word & np.int32(1)) == 0:  # float32 rounded to odd as well
-        word = np.int32(word + np.int32(1)) if abs(back) < abs(value) else np.int32(word - 1)
+    Magnitudes below ``least`` become zero.
+    """
+    word = np.float32(value).view(np.int32)
     sign = np.int32(np.right_shift(word, np.int32(16)) & np.int32(0x8000))
     magnitude = np.int32(word & np.int32(0x7FFF_FFFF))
     if brain:
         odd = np.int32(np.right_shift(magnitude, np.int32(16)) & np.int32(1))
         half = np.int32(np.right_shift(np.int32(magnitude + np.int32(0x7FFF) + odd), np.int32(16)))
-        least = np.int32(0x80)
     else:
         odd = np.int32(np.right_shift(magnitude, np.int32(13)) & np.int32(1))
         capped = np.int32(min(magnitude, np.int32(0x4780_0000)))  # 2**16, which is infinity
         half = np.int32(capped - np.int32(0x3800_0000) + np.int32(0xFFF) + odd)
         half = np.int32(min(np.right_shift(half, np.int32(13)), np.int32(0x7C00)))
-        if magnitude < np.int32(0x3880_0000):  # subnormal: 0.5 has float16's least bit for its last
-            shifted = np.float32(np.int32(magnitude).view(np.float32) + np.float32(0.5))
-            half = np.int32(np.float32(shifted).view(np.int32) - np.int32(0x3F00_0000))
-        least = np.int32(0x400)
-    if flush and half < least:
-        half = np.int32(0)
-    if value != value:
-        return np.int32(0x7FFF)
-    return np.int32(half | sign)
+        shifted = np.float32(np.int32(magnitude).view(np.float32) + HALF)
+        small = np.int32(np.float32(shifted).view(np.int32) - np.int32(0x3F00_0000))
+        half = small if magnitude < np.int32(0x3880_0000) else half
+    half = np.int32(0) if half < least else half
+    nan = magnitude > np.int32(0x7F80_0000)
+    return np.int32(0x7FFF) if nan else np.int32(half | sign)
 
 
 @jit
-def _half(op: int, a: Any, b: Any, c: Any, brain: bool, flush: bool) -> Any:
-    """Return the word of one half of HMUL2, HADD2 or HFMA2."""
-    x, y = _widen(a, brain, flush), _widen(b, brain, flush)
-    if op == HMUL2:
-        return _narrow(x * y, brain, flush)
-    if op == HADD2:
-        return _narrow(_add_to_odd(x, y), brain, flush)
-    return _narrow(_add_to_odd(x * y, _widen(c, brain, flush)), brain, flush)
+def _to_odd(total: Any, lost: Any) -> Any:
+    """Return a float32 rounded to odd, given it to nearest even and the sign of what that lost."""
+    bits = np.float32(total).view(np.int32)
+    inexact = (total - total == np.float32(0.0)) & (lost != np.float32(0.0))
+    zero = total == np.float32(0.0)
+    away = zero | ((lost > np.float32(0.0)) == (total > np.float32(0.0)))
+    step = np.int32(1) if away else np.int32(-1)
+    moved = np.int32(bits + step) if inexact & ((bits & np.int32(1)) == 0) else bits
+    return np.int32(moved).view(np.float32)
 
 
 @jit
-def _halves(op: int, a: Array, b: Array, c: Array, out: Array, brain: bool, flush: bool) -> None:
-    low, up = np.int32(0xFFFF), np.int32(16)
+def _lost(a: Any, b: Any, total: Any) -> Any:
+    """Return what ``total = a + b`` has lost, exactly (Knuth's TwoSum)."""
+    behind = total - a
+    return (a - (total - behind)) + (b - behind)
+
+
+@jit
+def _multiply(x: Any, y: Any, brain: bool) -> Any:
+    """Return x * y, exact in float32 for float16 and rounded to odd for bfloat16."""
+    if not brain:
+        return np.float32(x * y)
+    exact = np.float64(x) * np.float64(y)
+    total = np.float32(exact)
+    return _to_odd(total, np.float32(np.sign(exact - np.float64(total))))
+
+
+@jit
+def _add(x: Any, y: Any) -> Any:
+    """Return x + y in float32, rounded to odd."""
+    total = np.float32(x + y)
+    return _to_odd(total, _lost(x, y, total))
+
+
+@jit
+def _multiply_add(x: Any, y: Any, z: Any, brain: bool) -> Any:
+    """Return x * y + z rounded to odd."""
+    if not brain:
+        return _add(np.float32(x * y), z)
+    product, addend = np.float64(x) * np.float64(y), np.float64(z)
+    total = product + addend
+    lost = _lost(product, addend, total)
+    short = np.float32(total)
+    left = (total - np.float64(short)) + lost  # of the right sign: the first is 0 or the greater
+    return _to_odd(short, np.float32(np.sign(left)))
+
+
+@jit
+def _halves(op: int, a: Array, b: Array, c: Array, out: Array, brain: bool, least: int) -> None:
+    low, up, floor = np.int32(0xFFFF), np.int32(16), np.int32(least)
     for i in range(out.size):
-        x, y, z = np.int32(a[i]), np.int32(b[i]), np.int32(c[i])
-        first = _half(op, np.int32(x & low), np.int32(y & low), np.int32(z & low), brain, flush)
-        second = _half(
-            op,
-            np.int32(np.right_shift(x, up) & low),
-            np.int32(np.right_shift(y, up) & low),
-            np.int32(np.right_shift(z, up) & low),
-            brain,
-            flush,
-        )
+        p, q = np.int32(a[i]), np.int32(b[i])
+        x = _widen(np.int32(p & low), brain, floor)
+        y = _widen(np.int32(q & low), brain, floor)
+        u = _widen(np.int32(np.right_shift(p, up) & low), brain, floor)
+        v = _widen(np.int32(np.right_shift(q, up) & low), brain, floor)
+        if op == HMUL2:
+            x, u = _multiply(x, y, brain), _multiply(u, v, brain)
+        elif op == HADD2:
+            x, u = _add(x, y), _add(u, v)
+        else:
+            r = np.int32(c[i])
+            z = _widen(np.int32(r & low), brain, floor)
+            w = _widen(np.int32(np.right_shift(r, up) & low), brain, floor)
+            x, u = _multiply_add(x, y, z, brain), _multiply_add(u, v, w, brain)
+        first, second = _narrow(x, brain, floor), _narrow(u, brain, floor)
         out[i] = np.uint32(np.int32(first | np.left_shift(second, up)))
 
 
@@ -129,28 +155,36 @@ def _lop3(a: Array, b: Array, c: Array, table: int, out: Array) -> None:
 
 
 @jit
+def _byte(word: Any, down: Any, repeated: Any) -> Any:
+    """Return a byte of a word or, where ``repeated`` is 0xFF and not 0, its top bit throughout."""
+    byte = np.uint32(np.right_shift(np.uint32(word), down) & np.uint32(0xFF))
+    top = np.uint32(np.right_shift(byte, np.uint32(7)) * np.uint32(0xFF))
+    return np.uint32(byte ^ np.uint32((byte ^ top) & repeated))
+
+
+@jit
 def _prmt(a: Array, b: Array, selector: int, out: Array) -> None:
-    out[:] = 0
-    for byte in range(4):
-        nibble = selector >> 4 * byte & 0xF
-        source = a if nibble & 7 < 4 else b
-        down, up = np.uint32(8 * (nibble & 3)), np.uint32(8 * byte)
-        repeat = nibble >= 8
-        for i in range(out.size):
-            picked = np.uint32(np.right_shift(np.uint32(source[i]), down) & np.uint32(0xFF))
-            if repeat:
-                picked = np.uint32(0xFF) if picked >= np.uint32(0x80) else np.uint32(0)
-            out[i] |= np.uint32(np.left_shift(picked, up))
+    n0, n1, n2, n3 = selector & 15, selector >> 4 & 15, selector >> 8 & 15, selector >> 12 & 15
+    s0, s1 = a if n0 & 7 < 4 else b, a if n1 & 7 < 4 else b
+    s2, s3 = a if n2 & 7 < 4 else b, a if n3 & 7 < 4 else b
+    d0, d1 = np.uint32(8 * (n0 & 3)), np.uint32(8 * (n1 & 3))
+    d2, d3 = np.uint32(8 * (n2 & 3)), np.uint32(8 * (n3 & 3))
+    r0, r1 = np.uint32(0xFF * (n0 >> 3)), np.uint32(0xFF * (n1 >> 3))
+    r2, r3 = np.uint32(0xFF * (n2 >> 3)), np.uint32(0xFF * (n3 >> 3))
+    for i in range(out.size):
+        low = _byte(s0[i], d0, r0) | np.left_shift(_byte(s1[i], d1, r1), np.uint32(8))
+        high = _byte(s2[i], d2, r2) | np.left_shift(_byte(s3[i], d3, r3), np.uint32(8))
+        out[i] = np.uint32(low | np.left_shift(np.uint32(high), np.uint32(16)))
 
 
 @jit
 def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: Array,
-          brain: bool, flush: bool) -> int:  # fmt: skip
+          brain: bool, least: int) -> int:  # fmt: skip
     """Carry out one instruction on the rows a, b and c; ``extra`` is what is not a register.
 
     Return the number of look-ups beyond the table, which read its last word.
     """
-    beyond = 0
+    beyond, last = np.int64(0), np.int64(table.size - 1)
     if op == AND:
         for i in range(out.size):
             out[i] = a[i] & b[i]
@@ -173,21 +207,21 @@ def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: 
     elif op == LDS:
         for i in range(out.size):
             index = np.int64(a[i] >> np.uint32(2))
-            beyond += index >= table.size
-            out[i] = table[min(index, table.size - 1)]
+            beyond += index > last
+            out[i] = table[int(min(index, last))]
     elif op == HSUB2:
         for i in range(out.size):
             out[i] = b[i] ^ NEGATIVE_ZERO
-        _halves(HADD2, a, out, out, out, brain, flush)
+        _halves(HADD2, a, out, out, out, brain, least)
     else:
-        _halves(op, a, b, c, out, brain, flush)
-    return beyond
+        _halves(op, a, b, c, out, brain, least)
+    return int(beyond)
 
 
 @jit
 def execute(
     words: Array, code: Array, outputs: Array, registers: Array, table: Array, brain: bool,
-    flush: bool, halves: Array,
+    least: int, halves: Array,
 ) -> int:  # fmt: skip
     """Run a program on the rows of ``words``, one group each; results go to those of ``halves``.
 
@@ -207,7 +241,7 @@ def execute(
             beyond += _step(
                 code[k, 0], registers[code[k, 2], :size], registers[code[k, 3], :size],
                 registers[code[k, 4], :size], code[k, 5], table, registers[code[k, 1], :size],
-                brain, flush,
+                brain, least,
             )  # fmt: skip
         for pair in range(outputs.size):
             row = registers[outputs[pair]]

@@ -6,6 +6,7 @@ run(program, words)          what it computes, bit for bit
 """
 
 from minifloat.registers._build import half_words, look_up, to_half
+from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import (
     Builder,
     Cost,
@@ -15,22 +16,33 @@ from minifloat.registers._program import (
     Program,
     Register,
 )
+from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep
 from minifloat.registers._run import run
+from minifloat.registers._search import Search, search
 from minifloat.registers._text import assembly, c, cuda
 
 __all__ = [
     "Builder",
     "Cost",
+    "Difference",
     "Instruction",
+    "Leak",
     "Op",
     "Operand",
     "Program",
+    "Proof",
     "Register",
+    "Search",
+    "Special",
     "assembly",
     "c",
     "cuda",
+    "dependencies",
     "half_words",
     "look_up",
+    "prove",
     "run",
+    "search",
+    "sweep",
     "to_half",
 ]

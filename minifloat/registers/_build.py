@@ -4,8 +4,8 @@ The rule for ExMy, with M mantissa bits and a float16 or bfloat16 of m: a magnit
 m - M is the word of ``value * 2**(bias - target bias)``, subnormals included, for the exponent
 field keeps its distance from the significand and a zero field means the same in both. The sign
 goes to the top. One multiplication by a power of two makes up for the biases, or is left to the
-scale. For integers q the word of ``2**m + q * 2**p`` has q at bit p of its mantissa, so the bits are
-put there and one addition, or multiplication and addition, takes the rest away.
+scale. For integers q the word of ``2**m + q * 2**p`` has q at bit p of its mantissa, so the bits
+are put there and one addition, or multiplication and addition, takes the rest away.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from minifloat.codec import encode
 from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
@@ -93,10 +93,10 @@ def to_half(
     """
     fmt = parse(fmt)
     layout = _check_layout(parse_layout(layout, fmt.bits))
-    shape = _target(target)
+    shape = target_of(target)
     if isinstance(fmt, Format):
         return _from_float(fmt, layout, shape, fold_scale)
-    linear = _linear(fmt)
+    linear = linear_of(fmt)
     if linear is not None:
         return _from_integer(fmt, linear, layout, shape)
     return look_up(fmt, layout, target)
@@ -143,7 +143,7 @@ def look_up(
     """
     fmt = parse(fmt)
     layout = _check_layout(parse_layout(layout, fmt.bits))
-    shape = _target(target)
+    shape = target_of(target)
     if pairs is None:
         pairs = fmt.bits <= PAIR_TABLE_BITS
     if fmt.bits > (PAIR_TABLE_BITS if pairs else 8):
@@ -172,13 +172,38 @@ def look_up(
     )  # fmt: skip
 
 
-def half_words(values: NDArray[np.float64], target: Target) -> NDArray[np.uint16]:
-    """Return the words of values rounded once to float16 or bfloat16."""
-    words: NDArray[np.uint16] = encode(values, target, overflow="ieee")
+def half_words(values: ArrayLike, target: Target) -> NDArray[np.uint16]:
+    """Return the words of values rounded once to float16 or bfloat16.
+
+    Parameters
+    ----------
+    values : array_like of float64
+        Of any shape; beyond the target they become infinities.
+    target : str
+        "float16" or "bfloat16".
+
+    Returns
+    -------
+    ndarray of uint16, of the shape of ``values``
+
+    Raises
+    ------
+    ValueError
+        If the target is another.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> [hex(word) for word in registers.half_words([1.0, -2.5], "float16")]
+    ['0x3c00', '0xc100']
+    """
+    words: NDArray[np.uint16] = encode(values, target_of(target).name, overflow="ieee")
     return words
 
 
-class _Target(NamedTuple):
+class Shape(NamedTuple):
+    """The halves that a program makes."""
+
     name: Target
     exponent_bits: int
     mantissa_bits: int
@@ -186,19 +211,20 @@ class _Target(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Return whether the target has this value."""
-        return parse(self.name).value(int(half_words(np.float64(value), self.name))) == value
+        return parse(self.name).value(int(half_words(value, self.name))) == value
 
     def word(self, value: float) -> int:
         """Return the word of a value in both halves."""
-        word = int(half_words(np.float64(value), self.name))
+        word = int(half_words(value, self.name))
         return word << HALF | word
 
 
-def _target(name: str) -> _Target:
+def target_of(name: str) -> Shape:
+    """Return the shape of a target, or raise."""
     if name == "float16":
-        return _Target("float16", 5, 10, 15)
+        return Shape("float16", 5, 10, 15)
     if name == "bfloat16":
-        return _Target("bfloat16", 8, 7, 127)
+        return Shape("bfloat16", 8, 7, 127)
     raise ValueError(f"target must be float16 or bfloat16, got {name!r}")
 
 
@@ -208,7 +234,7 @@ def _check_layout(layout: Layout) -> Layout:
     return layout
 
 
-def _name(fmt: NumberFormat, target: _Target, suffix: str = "") -> str:
+def _name(fmt: NumberFormat, target: Shape, suffix: str = "") -> str:
     name = re.sub(r"\W", "_", fmt.name.replace("-", "minus"))
     return f"{name}_to_{target.name}{suffix}"
 
@@ -243,7 +269,7 @@ class _Gather:
 
     def __call__(self, moves: Sequence[Move], constant: int = 0) -> Register:
         """Gather the moved bits and XOR ``constant``."""
-        pieces = self._pieces(moves)
+        pieces = self.pieces(moves)
         if len(pieces) > 1 or next(iter(pieces))[1] != 0:
             selector = _byte_selector(moves)
             if selector is not None and constant & _mask(moves) == 0:
@@ -263,15 +289,8 @@ class _Gather:
         assert isinstance(result, Register)
         return result
 
-    def price(self, moves: Sequence[Move]) -> int:
-        """Return how many instructions gathering these bits would add now."""
-        before = len(self.code.instructions)
-        self(moves)
-        added = len(self.code.instructions) - before
-        del self.code.instructions[before:]
-        return added
-
-    def _pieces(self, moves: Sequence[Move]) -> dict[tuple[int, int], int]:
+    @staticmethod
+    def pieces(moves: Sequence[Move]) -> dict[tuple[int, int], int]:
         """Return the mask, after the shift, of each (word, shift to the left); unshifted first."""
         pieces: dict[tuple[int, int], int] = {}
         for place, bit in sorted(moves, key=lambda move: move[1] != move[0] % WORD):
@@ -315,7 +334,7 @@ def _byte_selector(moves: Sequence[Move]) -> int | None:
     return selector
 
 
-def _from_float(fmt: Format, layout: Layout, target: _Target, fold_scale: bool) -> Program:
+def _from_float(fmt: Format, layout: Layout, target: Shape, fold_scale: bool) -> Program:
     whole_range = fmt.exponent_bits == target.exponent_bits and fmt.specials is not Specials.IEEE
     # without this the top binade would read as infinity and NaN
     _check_float(fmt, target, whole_range)
@@ -324,10 +343,7 @@ def _from_float(fmt: Format, layout: Layout, target: _Target, fold_scale: bool) 
         _check_values(fmt, target)
     gather = _Gather(layout)
     outputs = []
-    magnitude_bits = range(
-        target.mantissa_bits - fmt.mantissa_bits, target.mantissa_bits + fmt.exponent_bits
-    )
-    bits = [*magnitude_bits, HALF - 1] if fmt.signed else list(magnitude_bits)
+    bits = float_bits(fmt, target)
     for even in range(0, layout.count, 2):
         x = gather(_in_halves(layout, even, bits))
         if whole_range:
@@ -339,7 +355,14 @@ def _from_float(fmt: Format, layout: Layout, target: _Target, fold_scale: bool) 
     )  # fmt: skip
 
 
-def _check_float(fmt: Format, target: _Target, whole_range: bool) -> None:
+def float_bits(fmt: Format, target: Shape) -> list[int]:
+    """Return where in a half each bit of a code goes, from the lowest on."""
+    m = target.mantissa_bits
+    magnitude = range(m - fmt.mantissa_bits, m + fmt.exponent_bits)
+    return [*magnitude, HALF - 1] if fmt.signed else list(magnitude)
+
+
+def _check_float(fmt: Format, target: Shape, whole_range: bool) -> None:
     if not fmt.subnormals:
         raise ValueError(
             f"fmt must have subnormals, as the target has, got {fmt}; use registers.look_up"
@@ -354,7 +377,7 @@ def _check_float(fmt: Format, target: _Target, whole_range: bool) -> None:
         raise ValueError(f"fmt must have at most {room} mantissa bits for this, got {fmt}")
 
 
-def _check_values(fmt: Format, target: _Target) -> None:
+def _check_values(fmt: Format, target: Shape) -> None:
     values = fmt.values()
     values = values[np.isfinite(values)]
     held = parse(target.name).values()[half_words(values, target.name)]
@@ -366,7 +389,7 @@ def _check_values(fmt: Format, target: _Target) -> None:
         )
 
 
-def _times_power(code: Builder, x: Register, exponent: int, target: _Target) -> Register:
+def _times_power(code: Builder, x: Register, exponent: int, target: Shape) -> Register:
     """Multiply by 2**exponent, in two steps where one factor would overflow."""
     while exponent:
         step = min(exponent, target.bias)
@@ -375,7 +398,7 @@ def _times_power(code: Builder, x: Register, exponent: int, target: _Target) -> 
     return x
 
 
-def _halved(code: Builder, x: Register, target: _Target) -> Register:
+def _halved(code: Builder, x: Register, target: Shape) -> Register:
     """Return half of the number in x, where an exponent field of all ones is a number too.
 
     Fields below half the range are halved as they are, without the top bit, which they do not
@@ -397,7 +420,7 @@ def _halved(code: Builder, x: Register, target: _Target) -> Register:
     return code.emit(Op.LOP3, is_above, above, below, table=IF_THEN_ELSE)
 
 
-class _Linear(NamedTuple):
+class Linear(NamedTuple):
     """Codes in even steps: the value is ``low + step * (code ^ flip)``."""
 
     flip: int
@@ -405,11 +428,11 @@ class _Linear(NamedTuple):
     low: float
 
 
-def _linear(fmt: NumberFormat) -> _Linear | None:
+def linear_of(fmt: NumberFormat) -> Linear | None:
     """Return how the values follow from the codes, if evenly and by a power of two."""
     if isinstance(fmt, Integer):
         half = 1 << (fmt.bits - 1)
-        return _Linear(half, 1.0, -float(half)) if fmt.signed else _Linear(0, 1.0, 0.0)
+        return Linear(half, 1.0, -float(half)) if fmt.signed else Linear(0, 1.0, 0.0)
     if not isinstance(fmt, Codebook):
         return None
     values = fmt.values()
@@ -421,66 +444,93 @@ def _linear(fmt: NumberFormat) -> _Linear | None:
         step = values[codes ^ flip][1] - low
         evenly = np.array_equal(low + step * (codes ^ flip), values)
         if evenly and step > 0 and math.frexp(step)[0] == 0.5:
-            return _Linear(flip, float(step), float(low))
+            return Linear(flip, float(step), float(low))
     return None
 
 
-def _from_integer(fmt: NumberFormat, linear: _Linear, layout: Layout, target: _Target) -> Program:
-    gather = _Gather(layout)
+def _from_integer(fmt: NumberFormat, linear: Linear, layout: Layout, target: Shape) -> Program:
     if fmt.bits > target.mantissa_bits + 1:
         raise ValueError(
             f"fmt must have at most {target.mantissa_bits + 1} bits for {target.name}, got {fmt}"
         )
-    make = _sum_of_two if fmt.bits > target.mantissa_bits else _less_magic
-    outputs = tuple(
-        make(gather, linear, fmt.bits, even, target) for even in range(0, layout.count, 2)
-    )
+    gather = _Gather(layout)
+    make = _sums_of_two if fmt.bits > target.mantissa_bits else _less_magic
+    outputs = make(gather, linear, fmt.bits, target)
     return Program(
         _name(fmt, target), layout, target.name, 0, tuple(gather.code.instructions), outputs
     )
 
 
-def _less_magic(
-    gather: _Gather, linear: _Linear, bits: int, even: int, target: _Target
-) -> Register:
-    """Put the codes q at bit p of ``2**m + q * 2**p``, for the p that costs least."""
-
-    def moves(p: int) -> list[Move]:
-        return _in_halves(gather.layout, even, range(p, p + bits))
+def _less_magic(gather: _Gather, linear: Linear, bits: int, target: Shape) -> tuple[Register, ...]:
+    """Put each pair of codes q at bit p of ``2**m + q * 2**p``, for the p that cost least."""
 
     def addend(p: int) -> float:
         return linear.low - linear.step * 2.0 ** (target.mantissa_bits - p)
 
     possible = [p for p in range(target.mantissa_bits - bits + 1) if target.holds(addend(p))]
-    p = min(possible, key=lambda p: gather.price(moves(p)))
-    flip = linear.flip << p
-    x = gather(moves(p), target.word(2.0**target.mantissa_bits) ^ (flip << HALF | flip))
-    rest = target.word(addend(p))
-    if linear.step == 2.0**p:
-        return gather.code.emit(Op.HADD2, x, rest)
-    return gather.code.emit(Op.HFMA2, x, target.word(linear.step / 2.0**p), rest)
+    pairs = [
+        {p: _in_halves(gather.layout, even, range(p, p + bits)) for p in possible}
+        for even in range(0, gather.layout.count, 2)
+    ]
+    outputs = []
+    for moves, p in zip(pairs, _cheapest_offsets(pairs), strict=True):
+        flip = linear.flip << p
+        x = gather(moves[p], target.word(2.0**target.mantissa_bits) ^ (flip << HALF | flip))
+        rest = target.word(addend(p))
+        if linear.step == 2.0**p:
+            outputs.append(gather.code.emit(Op.HADD2, x, rest))
+        else:
+            factor = target.word(linear.step / 2.0**p)
+            outputs.append(gather.code.emit(Op.HFMA2, x, factor, rest))
+    return tuple(outputs)
 
 
-def _sum_of_two(
-    gather: _Gather, linear: _Linear, bits: int, even: int, target: _Target
-) -> Register:
-    """Codes one bit wider than the mantissa: the top bit in a number of its own."""
+def _cheapest_offsets(pairs: Sequence[dict[int, list[Move]]]) -> list[int]:
+    """Choose an offset for each pair so that few pieces and few shifts are needed in all.
+
+    The pair in the most pieces comes first, and each of its offsets is tried; the others take what
+    costs least given the shifts that are there.
+    """
+    pieces = [
+        {p: frozenset(_Gather.pieces(moves)) for p, moves in options.items()} for options in pairs
+    ]
+    order = sorted(range(len(pairs)), key=lambda i: -min(map(len, pieces[i].values())))
+    plans = []
+    for first in pairs[order[0]]:
+        there = {piece for piece in pieces[order[0]][first] if piece[1]}
+        chosen = {order[0]: first}
+        total = len(there) + len(pieces[order[0]][first])
+        for i in order[1:]:
+            prices = {
+                p: len(some) + sum(piece[1] != 0 and piece not in there for piece in some)
+                for p, some in pieces[i].items()
+            }
+            chosen[i] = min(prices, key=prices.__getitem__)
+            total += prices[chosen[i]]
+            there |= {piece for piece in pieces[i][chosen[i]] if piece[1]}
+        plans.append((total, [chosen[i] for i in range(len(pairs))]))
+    return min(plans)[1]
+
+
+def _sums_of_two(gather: _Gather, linear: Linear, bits: int, target: Shape) -> tuple[Register, ...]:
+    """Add two numbers for codes one bit wider than the mantissa: the top bit has its own."""
     code, top = gather.code, bits - 1
     magic = 2.0**target.mantissa_bits
     low_flip, top_flip = linear.flip & (1 << top) - 1, linear.flip >> top << target.mantissa_bits
-    x = gather(
-        _in_halves(gather.layout, even, range(top)),
-        target.word(magic) ^ (low_flip << HALF | low_flip),
-    )
-    y = gather(
-        _in_halves(gather.layout, even, [target.mantissa_bits], top),
-        target.word(magic) ^ (top_flip << HALF | top_flip),
-    )
-    # x is magic + the low bits, y is magic + the top bit's worth
-    rest = code.emit(Op.HADD2, y, target.word(linear.low / linear.step - 2 * magic))
-    return _times_power(
-        code, code.emit(Op.HADD2, x, rest), round(math.log2(linear.step)), target
-    )
+    outputs = []
+    for even in range(0, gather.layout.count, 2):
+        x = gather(  # magic plus the low bits
+            _in_halves(gather.layout, even, range(top)),
+            target.word(magic) ^ (low_flip << HALF | low_flip),
+        )
+        y = gather(  # magic plus what the top bit is worth
+            _in_halves(gather.layout, even, [target.mantissa_bits], top),
+            target.word(magic) ^ (top_flip << HALF | top_flip),
+        )
+        y = code.emit(Op.HADD2, y, target.word(linear.low / linear.step - 2 * magic))
+        x = code.emit(Op.HADD2, x, y)
+        outputs.append(_times_power(code, x, round(math.log2(linear.step)), target))
+    return tuple(outputs)
 
 
 def _padded_values(fmt: NumberFormat) -> NDArray[np.float64]:

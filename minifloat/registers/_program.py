@@ -13,7 +13,6 @@ from minifloat.layouts import WORD, Layout
 Target = Literal["float16", "bfloat16"]
 
 AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
-SELECT = 0xE2  # of (a & b) | (c & ~b)
 
 
 class Op(StrEnum):
@@ -62,7 +61,8 @@ class Op(StrEnum):
 KINDS = ("logic", "shift", "permute", "half", "load")
 
 
-class Register(NamedTuple):
+@dataclass(frozen=True)
+class Register:
     """A value: an input word for ``index < words``, then the instructions' results in order."""
 
     index: int

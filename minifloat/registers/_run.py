@@ -13,6 +13,7 @@ from minifloat.registers._program import Op, Program, Register
 
 Array = NDArray[Any]
 
+LEAST_NORMAL = {"float16": 0x0400, "bfloat16": 0x0080}
 NUMBERS = {op: getattr(kernels, op.value) for op in Op}
 
 
@@ -73,7 +74,9 @@ def run(
     shape = (*words.shape[:-1], words.shape[-1] // layout.words * pairs)
     out = _arrays.output_array(out, np.broadcast_to(np.uint32(0), shape), np.uint32)
     if not out.flags.c_contiguous or np.may_share_memory(out, words):
-        raise ValueError("out must be contiguous and apart from words; leave it out to get a new one")
+        raise ValueError(
+            "out must be contiguous and apart from words; leave it out to get a new one"
+        )
     machine = _machine(program)
     beyond = kernels.execute(
         np.ascontiguousarray(words, np.uint32).reshape(-1, layout.words),
@@ -82,7 +85,7 @@ def run(
         machine.registers,
         machine.table,
         program.target == "bfloat16",
-        bool(flush_subnormals),
+        LEAST_NORMAL[program.target] if flush_subnormals else 0,
         out.reshape(-1, pairs),
     )
     if beyond:

@@ -86,10 +86,15 @@ def c(program: Program) -> str:
     --------
     >>> from minifloat import registers
     >>> text = registers.c(registers.to_half("e5m2", "8"))
-    >>> print(text[text.index("{"):])
+    >>> print(text[text.index("static inline void"):])
+    static inline void e5m2_to_float16(const uint32_t *w, uint32_t *out)
     {
-        uint32_t r0 = w[0] & 0xff00ff00u;
+        uint32_t r0 = prmt(w[0], 0u, 0x00002604u);
+        uint32_t r1 = w[0] & 0xff00ff00u;
+        out[0] = r0;
+        out[1] = r1;
     }
+    <BLANKLINE>
     """
     ops = {instruction.op for instruction in program.instructions}
     parts = ["#include <stdint.h>"]

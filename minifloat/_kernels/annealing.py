@@ -1,0 +1,158 @@
+"""The loop of `minifloat.registers.search`: how to lay bits so that few instructions gather them.
+
+Items of ``targets.size`` bits each lie in words of ``width`` bits, every slot taken. Bit k of an
+item must arrive at position ``targets[k] + offset``, where the offset, 0..``free``, is the item's
+own. Bits of an item that come over the same distance from the same word are one piece. The cost is
+one instruction for each piece of each item, and one for each distance other than zero over which
+a word must be shifted, for whatever item.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+HOT, COLD = 1.0, 0.12  # temperatures in instructions, first and last
+OFFSET_MOVES = 0.02  # share of the trials that change an offset, where that is free
+
+jit = njit(cache=True, nogil=True)
+
+
+@jit
+def _draw(state: Array) -> Any:
+    """Return a random float in 0..1 (xorshift64*, so that every machine finds the same)."""
+    x = np.uint64(state[0])
+    x ^= np.right_shift(x, np.uint64(12))
+    x ^= np.left_shift(x, np.uint64(25))
+    x ^= np.right_shift(x, np.uint64(27))
+    state[0] = x
+    return np.float64(np.right_shift(x * np.uint64(0x2545F4914F6CDD1D), np.uint64(11))) * 2.0**-53
+
+
+@jit
+def _use(used: Array, width: int, slot: int, arrival: int, by: int) -> int:
+    """Count a bit in or out of its word's distance; return the change in the number of shifts."""
+    word, position = slot // width, slot % width
+    count = used[word, arrival - position + width]
+    used[word, arrival - position + width] = count + by
+    if arrival == position:
+        return 0
+    return 1 if count == 0 else -1 if count + by == 0 else 0
+
+
+@jit
+def _pieces(places: Array, targets: Array, width: int) -> int:
+    """Count the different (word, distance) of an item's bits; an offset would change none."""
+    count = 0
+    for k in range(targets.size):
+        word, distance = places[k] // width, targets[k] - places[k] % width
+        new = 1
+        for j in range(k):
+            if places[j] // width == word and targets[j] - places[j] % width == distance:
+                new = 0
+                break
+        count += new
+    return count
+
+
+@jit
+def _move(
+    places: Array, owners: Array, offsets: Array, used: Array, targets: Array, width: int,
+    bit: int, slot: int,
+) -> int:  # fmt: skip
+    """Put a bit into a slot; return the change in the number of shifts."""
+    owners[slot] = bit
+    if bit < 0:
+        return 0
+    item, k = bit // targets.size, bit % targets.size
+    arrival = targets[k] + offsets[item]
+    change = _use(used, width, places[item, k], arrival, -1)
+    places[item, k] = slot
+    return change + _use(used, width, slot, arrival, 1)
+
+
+@jit
+def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array,
+          pieces: Array) -> int:  # fmt: skip
+    """Count everything anew."""
+    used[:] = 0
+    cost = 0
+    for item in range(pieces.size):
+        pieces[item] = _pieces(places[item], targets, width)
+        cost += pieces[item]
+        for k in range(targets.size):
+            cost += _use(used, width, places[item, k], targets[k] + offsets[item], 1)
+    return cost
+
+
+@jit
+def anneal(
+    places: Array, offsets: Array, owners: Array, used: Array, pieces: Array, best: Array,
+    targets: Array, width: int, free: int, steps: int, state: Array,
+) -> int:  # fmt: skip
+    """Change ``places`` at random, uphill ever more rarely; keep the best and return its cost.
+
+    ``places`` hold each bit's slot, word times ``width`` plus position; ``owners`` is its inverse.
+    A trial swaps two slots, half of them so that a bit joins another one's piece.
+    """
+    bits = targets.size
+    total = pieces.size * bits
+    cost = _cost(places, offsets, targets, width, used, pieces)
+    least = cost
+    best[:] = places
+    for step in range(steps):
+        temperature = HOT * (COLD / HOT) ** (step / steps)
+        kind = _draw(state)
+        bit = int(_draw(state) * total)
+        item, k = bit // bits, bit % bits
+        if free > 0 and kind < OFFSET_MOVES:
+            old, new = offsets[item], int(_draw(state) * (free + 1))
+            change = 0
+            for j in range(bits):
+                change += _use(used, width, places[item, j], targets[j] + old, -1)
+                change += _use(used, width, places[item, j], targets[j] + new, 1)
+            if change <= 0 or _draw(state) < np.exp(-change / temperature):
+                offsets[item] = new
+                cost += change
+            else:
+                for j in range(bits):
+                    _use(used, width, places[item, j], targets[j] + new, -1)
+                    _use(used, width, places[item, j], targets[j] + old, 1)
+            continue
+        first = places[item, k]
+        if kind < 0.5:
+            other = places[item, int(_draw(state) * bits)]
+            j = owners[other] % bits
+            position = targets[k] - targets[j] + other % width
+            if not 0 <= position < width:
+                continue
+            second = other // width * width + position
+        else:
+            second = int(_draw(state) * owners.size)
+        displaced = owners[second]
+        if second == first:
+            continue
+        change = _move(places, owners, offsets, used, targets, width, bit, second)
+        change += _move(places, owners, offsets, used, targets, width, displaced, first)
+        mine = _pieces(places[item], targets, width)
+        change += mine - pieces[item]
+        other_item = displaced // bits
+        theirs = 0
+        if displaced >= 0 and other_item != item:
+            theirs = _pieces(places[other_item], targets, width)
+            change += theirs - pieces[other_item]
+        if change <= 0 or _draw(state) < np.exp(-change / temperature):
+            cost += change
+            pieces[item] = mine
+            if displaced >= 0 and other_item != item:
+                pieces[other_item] = theirs
+            if cost < least:
+                least = cost
+                best[:] = places
+        else:
+            _move(places, owners, offsets, used, targets, width, bit, first)
+            _move(places, owners, offsets, used, targets, width, displaced, second)
+    return least

@@ -1,0 +1,156 @@
+"""Which input bits each bit of a program's results can depend on.
+
+Every register is followed bit by bit. A bit is known (0 or 1), or it may depend on a set of input
+bits. AND, OR, XOR and LOP3 pass on what their truth table, given the known bits, depends on; shifts
+and PRMT move bits; each half of an arithmetic result depends on all bits of that half of the
+operands; a look-up depends on the address bits that matter to that bit of the table. Nothing is
+left out, so what is not in the set has no influence, whatever the other bits are.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from minifloat.layouts import HALF, WORD
+from minifloat.registers._program import Instruction, Op, Operand, Program, Register
+
+BYTE = 8
+TRUTH_TABLES = {  # of two operands, as LOP3 would have them
+    Op.AND: 0xC0,
+    Op.OR: 0xFC,
+    Op.XOR: 0x3C,
+}
+
+
+class Bit(NamedTuple):
+    """What is known of one bit: its value, or the input bits it may depend on."""
+
+    sources: int  # bit ``32 * word + b`` is set for bit b of that input word
+    known: int | None = None
+
+
+ZERO, ONE = Bit(0, 0), Bit(0, 1)
+Bits = Sequence[Bit]
+
+
+def dependencies(program: Program) -> list[list[int]]:
+    """Return, for each output, the input bits that each of its 32 bits may depend on.
+
+    Parameters
+    ----------
+    program : Program
+
+    Returns
+    -------
+    list of list of int
+        Bit ``32 * w + b`` of an int stands for bit b of input word w.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> first = registers.dependencies(registers.to_half("e5m2", "8"))[1]
+    >>> [bits.bit_length() - 1 for bits in first]
+    [-1, -1, -1, -1, -1, -1, -1, -1, 8, 9, 10, 11, 12, 13, 14, 15, \
+-1, -1, -1, -1, -1, -1, -1, -1, 24, 25, 26, 27, 28, 29, 30, 31]
+    """
+    registers: list[Bits] = [
+        [Bit(1 << WORD * word + bit) for bit in range(WORD)] for word in range(program.layout.words)
+    ]
+
+    def bits(operand: Operand) -> Bits:
+        if isinstance(operand, Register):
+            return registers[operand.index]
+        return [ONE if operand >> bit & 1 else ZERO for bit in range(WORD)]
+
+    for _, instruction in program.steps:
+        operands = [bits(operand) for operand in instruction.operands]
+        registers.append(_result(instruction, operands, program.table))
+    return [[bit.sources for bit in registers[output.index]] for output in program.outputs]
+
+
+def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ...]) -> Bits:
+    op = instruction.op
+    if op.kind == "logic":
+        truth = TRUTH_TABLES.get(op, instruction.table)
+        operands = [*operands, [ZERO] * WORD][:3]
+        return [_combined(truth, some) for some in zip(*operands, strict=True)]
+    if op.kind == "shift":
+        distance = instruction.operands[1]
+        assert isinstance(distance, int)
+        idle = [ZERO] * distance
+        moved = [*idle, *operands[0]] if op is Op.SHL else [*operands[0][distance:], *idle]
+        return moved[:WORD]
+    if op is Op.PRMT:
+        selector = instruction.operands[2]
+        assert isinstance(selector, int)
+        return _permuted([*operands[0], *operands[1]], selector)
+    if op is Op.LDS:
+        return _looked_up(operands[0], table)
+    half: list[Bit] = []
+    for start in (0, HALF):
+        sources = _union(bit for some in operands for bit in some[start : start + HALF])
+        half += [Bit(sources)] * HALF
+    return half
+
+
+def _combined(truth: int, bits: tuple[Bit, ...]) -> Bit:
+    """Return what a truth table makes of three bits."""
+    choices = [(0, 1) if bit.known is None else (bit.known,) for bit in bits]
+    outcome = {abc: truth >> (4 * abc[0] + 2 * abc[1] + abc[2]) & 1 for abc in product(*choices)}
+    if len(set(outcome.values())) == 1:
+        return ONE if next(iter(outcome.values())) else ZERO
+    sources = 0
+    for k, bit in enumerate(bits):
+        matters = any(
+            outcome[abc] != outcome.get((*abc[:k], 1 - abc[k], *abc[k + 1 :]), outcome[abc])
+            for abc in outcome
+        )
+        sources |= bit.sources if matters else 0
+    return Bit(sources)
+
+
+def _permuted(both: Bits, selector: int) -> Bits:
+    result: list[Bit] = []
+    for byte in range(WORD // BYTE):
+        nibble = selector >> 4 * byte & 0xF
+        picked = both[BYTE * (nibble & 7) : BYTE * (nibble & 7) + BYTE]
+        result += [picked[-1]] * BYTE if nibble & 8 else picked
+    return result
+
+
+def _looked_up(address: Bits, table: tuple[int, ...]) -> Bits:
+    matters = _mattering(table)
+    result = []
+    for bit in range(WORD):
+        sources = _union(
+            address[2 + k] for k in range(WORD - 2) if k >= len(matters) or matters[k] >> bit & 1
+        )
+        result.append(Bit(sources))
+    return result
+
+
+@functools.lru_cache(maxsize=16)
+def _mattering(table: tuple[int, ...]) -> tuple[int, ...]:
+    """Return, for each bit of the index, the bits of the table's words that it can change."""
+    words = np.array(table, np.uint32)
+    index = np.arange(words.size)
+    return tuple(
+        int(np.bitwise_or.reduce(words ^ words[np.minimum(index ^ 1 << k, words.size - 1)]))
+        for k in range((words.size - 1).bit_length())
+    )
+
+
+def _union(bits: Iterable[Bit]) -> int:
+    sources = 0
+    for bit in bits:
+        sources |= bit.sources
+    return sources

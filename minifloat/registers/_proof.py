@@ -1,0 +1,305 @@
+"""Whether a program does what a format says: `prove`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat.codec import decode
+from minifloat.formats import NumberFormat
+from minifloat.layouts import HALF, WORD, Layout
+from minifloat.names import parse
+from minifloat.registers._build import half_words
+from minifloat.registers._dependencies import dependencies
+from minifloat.registers._program import Program
+from minifloat.registers._run import run
+
+Array = NDArray[Any]
+
+SHOWN = 4  # of a kind of mistake
+SWEEP_CHUNK = 1 << 20
+
+
+class Leak(NamedTuple):
+    """An output that may depend on bits which are not its code's."""
+
+    code: int
+    bits: tuple[tuple[int, int], ...]  # (word, bit)
+
+    def __str__(self) -> str:
+        some = ", ".join(f"bit {bit} of word {word}" for word, bit in self.bits[:SHOWN])
+        more = f" and {len(self.bits) - SHOWN} more" if len(self.bits) > SHOWN else ""
+        return f"the output of code {self.code} may depend on {some}{more}, of others"
+
+
+class Difference(NamedTuple):
+    """A wrong output."""
+
+    position: int
+    code: int
+    got: float
+    want: float
+
+    def __str__(self) -> str:
+        return f"code {self.code:#x} at position {self.position} gives {self.got}, not {self.want}"
+
+
+class Special(NamedTuple):
+    """What becomes of a code that is not a number."""
+
+    code: int
+    kind: str  # inf, nan or unused
+    reads_as: float
+
+    def __str__(self) -> str:
+        return f"{self.code:#x} ({self.kind}) reads as {self.reads_as}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What `prove` found; true if the program is right.
+
+    Attributes
+    ----------
+    program : Program
+    fmt : NumberFormat
+    checked : int
+        Outputs that were compared: each code at each position, among three kinds of neighbours.
+    leaks : tuple of Leak
+        Outputs that may depend on other codes' bits, by the structure of the program.
+    differences : tuple of Difference
+        The first wrong outputs at each position.
+    specials : tuple of Special
+        What infinities, NaNs and unused codes read as. That is stated, not judged.
+    """
+
+    program: Program
+    fmt: NumberFormat
+    checked: int
+    leaks: tuple[Leak, ...]
+    differences: tuple[Difference, ...]
+    specials: tuple[Special, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the program is right."""
+        return not self.leaks and not self.differences
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def __str__(self) -> str:
+        program, fmt = self.program, self.fmt
+        factor = f" times 2**{program.scale_exponent}" if program.scale_exponent else ""
+        lines = [
+            f"{program.name} {'is proved' if self.holds else 'IS WRONG'} for {fmt:s}{factor}, "
+            f"layout {program.layout.name}"
+        ]
+        if self.leaks:
+            lines += [f"  {leak}" for leak in self.leaks[:SHOWN]]
+        else:
+            lines.append("  no output depends on a bit of another code")
+        if self.differences:
+            lines += [f"  {difference}" for difference in self.differences[:SHOWN]]
+        else:
+            lines.append(
+                f"  every code at every position, among zeros, ones and random bits: "
+                f"{self.checked} outputs as decode has them"
+            )
+        return "\n".join([*lines, *(f"  {special}" for special in self.specials)])
+
+
+def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool = False) -> Proof:
+    """Check a program for all inputs.
+
+    First the structure: no output may depend on a bit of another code (`dependencies`). Then each
+    output is a function of its own code alone, and trying every code at every position tries all
+    there is. That is done three times, with zeros, ones and random bits around. Outputs must be, bit
+    for bit, the words of `minifloat.decode`'s values times ``2**program.scale_exponent``, rounded
+    to nearest even where the target does not hold them (values of codebooks).
+
+    Parameters
+    ----------
+    program : Program
+    fmt : format or str
+        What the codes mean.
+    flush_subnormals : bool
+        Run it as a machine in flush-to-zero mode would.
+
+    Returns
+    -------
+    Proof
+        True if the program is right; prints what was found.
+
+    Raises
+    ------
+    ValueError
+        If the format is unknown or has codes of another width.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> print(registers.prove(registers.to_half("e4m3fn", "8"), "e4m3fn"))
+    e4m3fn_to_float16 is proved for e4m3fn, layout 8
+      no output depends on a bit of another code
+      every code at every position, among zeros, ones and random bits: 3048 outputs as decode has them
+      0x7f (nan) reads as 480.0
+      0xff (nan) reads as -480.0
+    """  # noqa: E501
+    fmt = parse(fmt)
+    layout = program.layout
+    if layout.bits != fmt.bits:
+        raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
+    meaning = _meaning(program, fmt)
+    differences: list[Difference] = []
+    checked = 0
+    reads_as: dict[int, float] = {}
+    for position in range(layout.count):
+        for words in _trials(layout, position, meaning.codes):
+            got = run(program, words, flush_subnormals=flush_subnormals)
+            got = _halves(got)[:, position]
+            wrong = np.flatnonzero((got != meaning.words) & meaning.numbers)
+            for row in wrong[:1]:
+                code, want = int(meaning.codes[row]), meaning.words[row]
+                differences.append(Difference(position, code, *_values(program, [got[row], want])))
+            checked += int(meaning.numbers.sum())
+        special = np.flatnonzero(~meaning.numbers)
+        reads_as.update(zip(special.tolist(), _values(program, got[special]), strict=True))
+    return Proof(
+        program,
+        fmt,
+        checked,
+        tuple(_leaks(program)),
+        tuple(differences),
+        tuple(Special(code, fmt.kind(code), value) for code, value in sorted(reads_as.items())),
+    )
+
+
+def sweep(
+    program: Program,
+    fmt: NumberFormat | str,
+    word: int = 0,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> int:
+    """Run a program on all 2**32 values of one word, the others zero, and compare every output.
+
+    What `prove` shows by argument is tried out here; it takes minutes.
+
+    Parameters
+    ----------
+    program : Program
+    fmt : format or str
+        What the codes mean.
+    word : int
+        Which of the input words.
+    progress : callable, optional
+        Called with the values done and their number.
+
+    Returns
+    -------
+    int
+        Wrong outputs.
+
+    Raises
+    ------
+    ValueError
+        If the format has codes of another width.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> registers.sweep(registers.to_half("e2m1", "4"), "e2m1")  # doctest: +SKIP
+    0
+    """
+    fmt = parse(fmt)
+    layout = program.layout
+    if layout.bits != fmt.bits:
+        raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
+    meaning = _meaning(program, fmt)
+    at_zero = _halves(run(program, np.zeros(layout.words, np.uint32)))
+    fields = [field for field in layout.fields() if field.word == word]
+    wrong = 0
+    for start in range(0, 1 << WORD, SWEEP_CHUNK):
+        words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
+        words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
+        got = _halves(run(program, words))
+        codes = {field.code: np.zeros(SWEEP_CHUNK, np.uint32) for field in fields}
+        for field in fields:
+            bits = words[:, word] >> np.uint32(field.at) & np.uint32((1 << field.width) - 1)
+            codes[field.code] |= bits << np.uint32(field.low)
+        for position in range(layout.count):
+            if position in codes:
+                want = meaning.words[codes[position]]
+                right = (got[:, position] == want) | ~meaning.numbers[codes[position]]
+            else:
+                right = got[:, position] == at_zero[position]
+            wrong += int(np.count_nonzero(~right))
+        if progress is not None:
+            progress(start + SWEEP_CHUNK, 1 << WORD)
+    return wrong
+
+
+class _Meaning(NamedTuple):
+    """Every code of a format's width, the word it must give, and whether it is a number."""
+
+    codes: NDArray[np.int64]
+    words: NDArray[np.uint16]
+    numbers: NDArray[np.bool_]
+
+
+def _meaning(program: Program, fmt: NumberFormat) -> _Meaning:
+    codes = np.arange(1 << fmt.bits)
+    numbers = np.array(
+        [code < fmt.code_count and fmt.kind(code) not in SPECIAL_KINDS for code in codes.tolist()]
+    )
+    values = np.zeros(codes.size)
+    values[numbers] = decode(codes[numbers], fmt, dtype=np.float64)
+    words = half_words(np.ldexp(values, program.scale_exponent), program.target)
+    return _Meaning(codes, words, numbers)
+
+
+SPECIAL_KINDS = ("inf", "nan", "unused")
+
+
+def _trials(layout: Layout, position: int, codes: NDArray[np.int64]) -> Iterator[Array]:
+    """Yield words with every code at one position, among zeros, ones and random bits."""
+    mine = np.zeros(layout.words, np.uint32)
+    placed = np.zeros((codes.size, layout.words), np.uint32)
+    for bit, place in enumerate(layout.places[position]):
+        word, at = divmod(place, WORD)
+        mine[word] |= np.uint32(1 << at)
+        placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
+    random = np.random.default_rng(position).integers(0, 1 << WORD, placed.shape, np.uint32)
+    for around in (np.zeros_like(random), ~np.zeros_like(random), random):
+        yield placed | (around & ~mine)
+
+
+def _leaks(program: Program) -> Iterator[Leak]:
+    layout = program.layout
+    for pair, bits in enumerate(dependencies(program)):
+        for half in range(2):
+            code = 2 * pair + half
+            found = 0
+            for sources in bits[HALF * half : HALF * (half + 1)]:
+                found |= sources
+            own = sum(1 << place for place in layout.places[code])
+            foreign = found & ~own
+            if foreign:
+                places = [p for p in range(foreign.bit_length()) if foreign >> p & 1]
+                yield Leak(code, tuple(divmod(place, WORD) for place in places))
+
+
+def _halves(pairs: Array) -> Array:
+    """Return pairs of halves as single ones, in the order of their codes."""
+    halves = np.stack([pairs & np.uint32(0xFFFF), pairs >> np.uint32(HALF)], axis=-1)
+    return halves.reshape(*pairs.shape[:-1], -1).astype(np.uint16)
+
+
+def _values(program: Program, words: Any) -> list[float]:
+    values: list[float] = decode(np.asarray(words, np.uint16), program.target).tolist()
+    return values
