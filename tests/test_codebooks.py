@@ -35,6 +35,11 @@ def test_nf4_follows_from_normal_quantiles() -> None:
     assert_quantile_book("nf4", scipy.stats.norm.ppf, 0.9677083, 2e-7)
 
 
+def test_nf5_follows_from_normal_quantiles() -> None:
+    """With the offset of NF4, as FPE2M2's code has it."""
+    assert_quantile_book("nf5", scipy.stats.norm.ppf, 0.9677083, 6e-8)
+
+
 def test_sf4_follows_from_student_t_quantiles() -> None:
     assert_quantile_book("sf4", scipy.stats.t(5).ppf, 0.9677083, 2e-6)
 
@@ -42,9 +47,10 @@ def test_sf4_follows_from_student_t_quantiles() -> None:
 def assert_quantile_book(
     name: str, quantile: Callable[..., NDArray[np.float64]], offset: float, tolerance: float
 ) -> None:
-    """8 positive and 7 negative evenly spaced quantiles and 0, scaled to [-1, 1] (QLoRA)."""
-    positive = quantile(np.linspace(offset, 0.5, 9)[:-1])
-    negative = -quantile(np.linspace(offset, 0.5, 8)[:-1])
+    """Evenly spaced quantiles, half of them positive, one less negative, and 0 (QLoRA)."""
+    half = parse(name).code_count // 2
+    positive = quantile(np.linspace(offset, 0.5, half + 1)[:-1])
+    negative = -quantile(np.linspace(offset, 0.5, half)[:-1])
     book = np.sort(np.concatenate([negative, [0.0], positive]))
     np.testing.assert_allclose(parse(name).values(), book / book.max(), rtol=0, atol=tolerance)
 

@@ -10,6 +10,7 @@ are put there and one addition, or multiplication and addition, takes the rest a
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat.codec import encode
+from minifloat.codec import decode, encode
 from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
 from minifloat.layouts import HALF, WORD, Layout, parse_layout
 from minifloat.names import parse
@@ -167,7 +168,7 @@ def look_up(
         ]
         outputs.append(gather.code.emit(Op.PRMT, found[0], found[1], LOW_HALVES))
     return Program(
-        _name(fmt, shape, "_look_up"), layout, target, 0, tuple(gather.code.instructions),
+        _name(fmt, shape, "_look_up"), layout, target, 0, gather.code.instructions,
         tuple(outputs), tuple(int(word) for word in table.reshape(-1)),
     )  # fmt: skip
 
@@ -211,12 +212,17 @@ class Shape(NamedTuple):
 
     def holds(self, value: float) -> bool:
         """Return whether the target has this value."""
-        return parse(self.name).value(int(half_words(value, self.name))) == value
+        return parse(self.name).value(_half_word(value, self.name)) == value
 
     def word(self, value: float) -> int:
         """Return the word of a value in both halves."""
-        word = int(half_words(value, self.name))
+        word = _half_word(value, self.name)
         return word << HALF | word
+
+
+@functools.cache
+def _half_word(value: float, target: Target) -> int:
+    return int(half_words(value, target))
 
 
 def target_of(name: str) -> Shape:
@@ -351,7 +357,7 @@ def _from_float(fmt: Format, layout: Layout, target: Shape, fold_scale: bool) ->
         outputs.append(x if fold_scale else _times_power(gather.code, x, -exponent, target))
     return Program(
         _name(fmt, target), layout, target.name, exponent if fold_scale else 0,
-        tuple(gather.code.instructions), tuple(outputs),
+        gather.code.instructions, tuple(outputs),
     )  # fmt: skip
 
 
@@ -380,7 +386,7 @@ def _check_float(fmt: Format, target: Shape, whole_range: bool) -> None:
 def _check_values(fmt: Format, target: Shape) -> None:
     values = fmt.values()
     values = values[np.isfinite(values)]
-    held = parse(target.name).values()[half_words(values, target.name)]
+    held = decode(half_words(values, target.name), target.name, dtype=np.float64)
     wrong = np.flatnonzero(held != values)
     if wrong.size:
         raise ValueError(
@@ -456,9 +462,7 @@ def _from_integer(fmt: NumberFormat, linear: Linear, layout: Layout, target: Sha
     gather = _Gather(layout)
     make = _sums_of_two if fmt.bits > target.mantissa_bits else _less_magic
     outputs = make(gather, linear, fmt.bits, target)
-    return Program(
-        _name(fmt, target), layout, target.name, 0, tuple(gather.code.instructions), outputs
-    )
+    return Program(_name(fmt, target), layout, target.name, 0, gather.code.instructions, outputs)
 
 
 def _less_magic(gather: _Gather, linear: Linear, bits: int, target: Shape) -> tuple[Register, ...]:
@@ -468,6 +472,8 @@ def _less_magic(gather: _Gather, linear: Linear, bits: int, target: Shape) -> tu
         return linear.low - linear.step * 2.0 ** (target.mantissa_bits - p)
 
     possible = [p for p in range(target.mantissa_bits - bits + 1) if target.holds(addend(p))]
+    if not possible:
+        raise _no_addend(linear, target)
     pairs = [
         {p: _in_halves(gather.layout, even, range(p, p + bits)) for p in possible}
         for even in range(0, gather.layout.count, 2)
@@ -517,6 +523,9 @@ def _sums_of_two(gather: _Gather, linear: Linear, bits: int, target: Shape) -> t
     code, top = gather.code, bits - 1
     magic = 2.0**target.mantissa_bits
     low_flip, top_flip = linear.flip & (1 << top) - 1, linear.flip >> top << target.mantissa_bits
+    addend = linear.low / linear.step - 2 * magic
+    if not (target.holds(addend) and target.holds(addend + magic)):
+        raise _no_addend(linear, target)
     outputs = []
     for even in range(0, gather.layout.count, 2):
         x = gather(  # magic plus the low bits
@@ -527,10 +536,17 @@ def _sums_of_two(gather: _Gather, linear: Linear, bits: int, target: Shape) -> t
             _in_halves(gather.layout, even, [target.mantissa_bits], top),
             target.word(magic) ^ (top_flip << HALF | top_flip),
         )
-        y = code.emit(Op.HADD2, y, target.word(linear.low / linear.step - 2 * magic))
+        y = code.emit(Op.HADD2, y, target.word(addend))
         x = code.emit(Op.HADD2, x, y)
         outputs.append(_times_power(code, x, round(math.log2(linear.step)), target))
     return tuple(outputs)
+
+
+def _no_addend(linear: Linear, target: Shape) -> ValueError:
+    return ValueError(
+        f"target must hold what is to be added for values from {linear.low:g} on in steps of "
+        f"{linear.step:g}, got {target.name}; use registers.look_up"
+    )
 
 
 def _padded_values(fmt: NumberFormat) -> NDArray[np.float64]:

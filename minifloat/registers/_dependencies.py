@@ -104,18 +104,26 @@ def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ..
 
 def _combined(truth: int, bits: tuple[Bit, ...]) -> Bit:
     """Return what a truth table makes of three bits."""
-    choices = [(0, 1) if bit.known is None else (bit.known,) for bit in bits]
+    result, matters = _reduced(truth, tuple(bit.known for bit in bits))
+    if result is not None:
+        return Bit(0, result)
+    return Bit(_union(bit for bit, counts in zip(bits, matters, strict=True) if counts))
+
+
+@functools.cache
+def _reduced(truth: int, known: tuple[int | None, ...]) -> tuple[int | None, tuple[bool, ...]]:
+    """Return a truth table's result, if the known bits fix it, and which bits can change it."""
+    choices = [(0, 1) if bit is None else (bit,) for bit in known]
     outcome = {abc: truth >> (4 * abc[0] + 2 * abc[1] + abc[2]) & 1 for abc in product(*choices)}
-    if len(set(outcome.values())) == 1:
-        return ONE if next(iter(outcome.values())) else ZERO
-    sources = 0
-    for k, bit in enumerate(bits):
-        matters = any(
-            outcome[abc] != outcome.get((*abc[:k], 1 - abc[k], *abc[k + 1 :]), outcome[abc])
-            for abc in outcome
+
+    def changes(k: int) -> bool:
+        turned = {abc: (*abc[:k], 1 - abc[k], *abc[k + 1 :]) for abc in outcome}
+        return any(
+            outcome[abc] != outcome.get(other, outcome[abc]) for abc, other in turned.items()
         )
-        sources |= bit.sources if matters else 0
-    return Bit(sources)
+
+    results = set(outcome.values())
+    return results.pop() if len(results) == 1 else None, tuple(changes(k) for k in range(3))
 
 
 def _permuted(both: Bits, selector: int) -> Bits:

@@ -222,7 +222,12 @@ class Builder:
 
     def __init__(self, words: int) -> None:
         self.words = words
-        self.instructions: list[Instruction] = []
+        self._made: dict[Instruction, Register] = {}
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """What has been written."""
+        return tuple(self._made)
 
     def word(self, index: int) -> Register:
         """Return the register of an input word."""
@@ -231,7 +236,4 @@ class Builder:
     def emit(self, op: Op, *operands: Operand, table: int = 0) -> Register:
         """Append an instruction, or find the same one made before; return its register."""
         instruction = Instruction(op, operands, table)
-        if instruction in self.instructions:
-            return Register(self.words + self.instructions.index(instruction))
-        self.instructions.append(instruction)
-        return Register(self.words + len(self.instructions) - 1)
+        return self._made.setdefault(instruction, Register(self.words + len(self._made)))

@@ -22,6 +22,7 @@ Array = NDArray[Any]
 
 SHOWN = 4  # of a kind of mistake
 SWEEP_CHUNK = 1 << 20
+SWEEP_VALUES = 1 << WORD
 
 
 class Leak(NamedTuple):
@@ -72,7 +73,7 @@ class Proof:
     leaks : tuple of Leak
         Outputs that may depend on other codes' bits, by the structure of the program.
     differences : tuple of Difference
-        The first wrong outputs at each position.
+        The first wrong output at each position.
     specials : tuple of Special
         What infinities, NaNs and unused codes read as. That is stated, not judged.
     """
@@ -155,27 +156,24 @@ def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool =
     if layout.bits != fmt.bits:
         raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
     meaning = _meaning(program, fmt)
-    differences: list[Difference] = []
-    checked = 0
-    reads_as: dict[int, float] = {}
-    for position in range(layout.count):
-        for words in _trials(layout, position, meaning.codes):
-            got = run(program, words, flush_subnormals=flush_subnormals)
-            got = _halves(got)[:, position]
-            wrong = np.flatnonzero((got != meaning.words) & meaning.numbers)
-            for row in wrong[:1]:
-                code, want = int(meaning.codes[row]), meaning.words[row]
-                differences.append(Difference(position, code, *_values(program, [got[row], want])))
-            checked += int(meaning.numbers.sum())
-        special = np.flatnonzero(~meaning.numbers)
-        reads_as.update(zip(special.tolist(), _values(program, got[special]), strict=True))
+    outputs = _halves(run(program, _trials(layout), flush_subnormals=flush_subnormals))
+    own = np.arange(layout.count)
+    got = outputs[own, :, :, own]  # position, surroundings, code
+    wrong = (got != meaning.words) & meaning.numbers
+    differences = []
+    for position in np.flatnonzero(wrong.any(axis=(1, 2))):
+        around, code = np.argwhere(wrong[position])[0]
+        words = [got[position, around, code], meaning.words[code]]
+        differences.append(Difference(int(position), int(code), *_values(program, words)))
+    special = np.flatnonzero(~meaning.numbers)
+    reads_as = zip(special.tolist(), _values(program, got[0, 0, special]), strict=True)
     return Proof(
         program,
         fmt,
-        checked,
+        int(meaning.numbers.sum()) * wrong[:, :, 0].size,
         tuple(_leaks(program)),
         tuple(differences),
-        tuple(Special(code, fmt.kind(code), value) for code, value in sorted(reads_as.items())),
+        tuple(Special(code, _kind(fmt, code), value) for code, value in reads_as),
     )
 
 
@@ -224,7 +222,7 @@ def sweep(
     at_zero = _halves(run(program, np.zeros(layout.words, np.uint32)))
     fields = [field for field in layout.fields() if field.word == word]
     wrong = 0
-    for start in range(0, 1 << WORD, SWEEP_CHUNK):
+    for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
         words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
         words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
         got = _halves(run(program, words))
@@ -240,43 +238,47 @@ def sweep(
                 right = got[:, position] == at_zero[position]
             wrong += int(np.count_nonzero(~right))
         if progress is not None:
-            progress(start + SWEEP_CHUNK, 1 << WORD)
+            progress(start + SWEEP_CHUNK, SWEEP_VALUES)
     return wrong
 
 
 class _Meaning(NamedTuple):
-    """Every code of a format's width, the word it must give, and whether it is a number."""
+    """The word that each code must give, and whether it is a number."""
 
-    codes: NDArray[np.int64]
     words: NDArray[np.uint16]
     numbers: NDArray[np.bool_]
 
 
 def _meaning(program: Program, fmt: NumberFormat) -> _Meaning:
     codes = np.arange(1 << fmt.bits)
-    numbers = np.array(
-        [code < fmt.code_count and fmt.kind(code) not in SPECIAL_KINDS for code in codes.tolist()]
-    )
+    numbers = np.array([_kind(fmt, code) not in SPECIAL_KINDS for code in codes.tolist()])
     values = np.zeros(codes.size)
     values[numbers] = decode(codes[numbers], fmt, dtype=np.float64)
     words = half_words(np.ldexp(values, program.scale_exponent), program.target)
-    return _Meaning(codes, words, numbers)
+    return _Meaning(words, numbers)
 
 
 SPECIAL_KINDS = ("inf", "nan", "unused")
 
 
-def _trials(layout: Layout, position: int, codes: NDArray[np.int64]) -> Iterator[Array]:
-    """Yield words with every code at one position, among zeros, ones and random bits."""
-    mine = np.zeros(layout.words, np.uint32)
-    placed = np.zeros((codes.size, layout.words), np.uint32)
-    for bit, place in enumerate(layout.places[position]):
-        word, at = divmod(place, WORD)
-        mine[word] |= np.uint32(1 << at)
-        placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
-    random = np.random.default_rng(position).integers(0, 1 << WORD, placed.shape, np.uint32)
-    for around in (np.zeros_like(random), ~np.zeros_like(random), random):
-        yield placed | (around & ~mine)
+def _kind(fmt: NumberFormat, code: int) -> str:
+    return fmt.kind(code) if code < fmt.code_count else "unused"
+
+
+def _trials(layout: Layout) -> Array:
+    """Return words with each code at each position, among zeros, ones and random bits."""
+    codes = np.arange(1 << layout.bits)
+    random = np.random.default_rng(0).integers(0, 1 << WORD, (codes.size, layout.words), np.uint32)
+    trials = np.empty((layout.count, 3, codes.size, layout.words), np.uint32)
+    for position, places in enumerate(layout.places):
+        free = np.full(layout.words, 0xFFFF_FFFF, np.uint32)
+        placed = np.zeros_like(random)
+        for bit, place in enumerate(places):
+            word, at = divmod(place, WORD)
+            free[word] &= ~np.uint32(1 << at)
+            placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
+        trials[position] = placed, placed | free, placed | (random & free)
+    return trials
 
 
 def _leaks(program: Program) -> Iterator[Leak]:
