@@ -174,13 +174,20 @@ class _Way(NamedTuple):
         used by a LOP3 at least; and each item needs a LOP3. What comes after, for an item, is what
         a program takes beyond that where all bits are in place. (Whole bytes can go by one PRMT.)
         """
-        in_place = self.layout(bits, 2, [self.targets, [s + self.width for s in self.targets]])
-        after = Fraction(self.make(in_place).cost.total, 2) - 1
+        in_place = [
+            self.layout(
+                bits,
+                2,
+                [[s + up for s in self.targets], [s + up + self.width for s in self.targets]],
+            )
+            for up in range(self.free + 1)
+        ]
+        after = Fraction(min(self.make(layout).cost.total for layout in in_place), 2) - 1
         registers = -(-self.width // (len(self.targets) + self.free)) * self.words()
         gather = registers - self.words() + max(self.items(), registers)
         if bits == BYTE:
             gather = self.items()
-        codes_of_item = in_place.count // 2
+        codes_of_item = in_place[0].count // 2
         return (gather + self.items() * after) / (self.items() * codes_of_item)
 
 

@@ -74,9 +74,8 @@ def c(program: Program) -> str:
     Returns
     -------
     str
-        ``void NAME(const uint32_t *w, uint32_t *out)``, or with the table before ``out``; C99.
-        Arithmetic on halves goes through double, so that results which a half holds are exact, as
-        all of a proved program's are.
+        ``void NAME(const uint32_t *w, uint32_t *out)``, or with the table before ``out``; C99. It
+        gives the same bits as `run` (not under ``-ffast-math``).
 
     Raises
     ------
@@ -250,6 +249,7 @@ def _as_fma(instruction: Instruction, target: Target) -> tuple[Operand, Operand,
 def _c_halves(target: Target) -> str:
     m, bias = (10, 15) if target == "float16" else (7, 127)
     return f"""#include <math.h>
+#include <string.h>
 
 #ifndef MINIFLOAT_{target.upper()}
 #define MINIFLOAT_{target.upper()}
@@ -276,12 +276,25 @@ static uint32_t {target}_word(double value)
                    + (uint32_t)nearbyint(ldexp(fabs(value), {m} - exponent)));
 }}
 
+/* The sum is rounded to odd, so that rounding it again rounds once. The product is exact. */
+static double {target}_fma(double x, double y, double z)
+{{
+    double product = x * y, sum = product + z, behind = sum - product;
+    double lost = (product - (sum - behind)) + (z - behind);
+    uint64_t bits;
+    memcpy(&bits, &sum, sizeof bits);
+    if (isfinite(sum) && lost != 0 && (bits & 1) == 0)
+        sum = nextafter(sum, lost > 0 ? INFINITY : -INFINITY);
+    return sum;
+}}
+
 static uint32_t fma2_{target}(uint32_t a, uint32_t b, uint32_t c)
 {{
     uint32_t out = 0;
     for (int s = 0; s < 32; s += 16)
-        out |= {target}_word(fma({target}_value(a >> s & 0xffff), {target}_value(b >> s & 0xffff),
-                                 {target}_value(c >> s & 0xffff))) << s;
+        out |= {target}_word({target}_fma({target}_value(a >> s & 0xffff),
+                                          {target}_value(b >> s & 0xffff),
+                                          {target}_value(c >> s & 0xffff))) << s;
     return out;
 }}
 #endif
