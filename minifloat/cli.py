@@ -1,4 +1,4 @@
-"""The `minifloat` command: compare, list, show, encode, decode.
+"""The `minifloat` command: compare, list, show, encode, decode, registers.
 
 Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
 line that says what to do), 130 after Ctrl-C. Commands import what they need when they run, so
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMATS = "e2m2,int5,nf4,e2m1,int4"
 SCALES = ("float16", "bfloat16", "float32")
+BEST = "best"
 SHOWN_CODES = 256  # `show` prints a larger format's table only with --all
 
 
@@ -152,6 +153,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("decode", _decode, "Show the values of codes.")
     sub.add_argument("format")
     sub.add_argument("codes", nargs="+", metavar="CODE", help="7, 0x1f, 0b00101")
+
+    sub = command("registers", _registers, "Show how a GPU turns codes into float16 pairs.")
+    add = sub.add_argument
+    add("format", nargs="?", help="without one: a table of what conversion costs")
+    add("--layout", default=BEST, help=f"dense, 1+4, fpe2m2_kernel, ... ({BEST}: search for it)")
+    add("--target", choices=("float16", "bfloat16"), default="float16", help="(float16)")
+    add("--fold-scale", action="store_true", help="leave the power of two to the scale")
+    add("--emit", choices=("c", "cuda", "asm"), help="print this text only")
+    add("--prove", action="store_true", help="check it for all inputs; exit with 2 if it is wrong")
     return parser
 
 
@@ -180,7 +190,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     formats = [parse(name.strip()) for name in options.formats.split(",")]
     key = _sort_key(options.sort, [fmt.name for fmt in formats])
-    with _workers(options.workers) as executor, _progress() as progress:
+    with _workers(options.workers) as executor, _progress("comparing") as progress:
         result = compare(
             options.files or None,
             formats,
@@ -230,7 +240,7 @@ def _workers(count: int) -> Iterator[ThreadPoolExecutor | None]:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Callable[[int, int], object] | None]:
+def _progress(doing: str) -> Iterator[Callable[[int, int], object] | None]:
     """Yield what shows progress on stderr, if that is a terminal."""
     if not sys.stderr.isatty():
         yield None
@@ -239,7 +249,7 @@ def _progress() -> Iterator[Callable[[int, int], object] | None]:
         from rich.progress import Progress
 
         with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("comparing", total=None)
+            task = bar.add_task(doing, total=None)
             yield lambda done, total: bar.update(task, completed=done, total=total)
     else:
         try:
@@ -401,6 +411,62 @@ def _decode(options: argparse.Namespace) -> None:
         value = shortest(fmt.value(code))
         rows.append((*_code(fmt, code), value, fmt.kind(code)))
     Table("", ("code", "hex", "bits", "value", "kind"), ("bits", "kind"), rows).show()
+
+
+def _registers(options: argparse.Namespace) -> None:
+    from minifloat import registers
+
+    if options.format is None:
+        _register_costs(options)
+        return
+    fmt = parse(options.format)
+    summary = ""
+    if options.layout == BEST:
+        with _progress("searching") as progress:
+            found = registers.search(
+                fmt, options.target, fold_scale=options.fold_scale, progress=progress
+            )
+        program, summary = found.program, f"{found}\n\n"
+    else:
+        program = registers.to_half(
+            fmt, options.layout, options.target, fold_scale=options.fold_scale
+        )
+    emit = {"c": registers.c, "cuda": registers.cuda, "asm": registers.assembly}
+    if options.emit:
+        print(emit[options.emit](program))
+    else:
+        layout = program.layout
+        print(f"{summary}{layout!r}, spelled {layout.spelling}\n{layout.picture()}\n\n{program}")
+    if options.prove:
+        proof = registers.prove(program, fmt)
+        mark = {"c": "// ", "cuda": "// ", "asm": "# "}.get(options.emit, "")
+        print("\n".join(mark + line for line in str(proof).splitlines()))
+        if not proof:
+            raise ValueError(f"the program must give what {fmt.name} says, and does not")
+
+
+def _register_costs(options: argparse.Namespace) -> None:
+    from minifloat import registers
+
+    with _progress("searching") as progress:
+        rows = registers.costs(target=options.target, progress=progress)
+    totals = ("in all", "at least", "per weight", "with 2**k")
+    columns = ("format", "layout", "weights", *registers.KINDS, *totals)
+    cells = [
+        (
+            row.fmt.name,
+            row.folded.layout.name,
+            str(row.cost.weights),
+            *(str(getattr(row.cost, kind)) for kind in registers.KINDS),
+            str(row.cost.total),
+            str(row.least),
+            f"{row.cost.per_weight:.3f}",
+            f"{row.whole.cost.per_weight:.3f}" if row.whole else "-",
+        )
+        for row in rows
+    ]
+    title = f"Instructions to {options.target}, 2**k left to the scale; the best layout found"
+    Table(title, columns, ("format", "layout"), cells).show()
 
 
 def _code(fmt: NumberFormat, code: int) -> tuple[str, str, str]:

@@ -168,6 +168,28 @@ class Layout:
                 lines.append(label + "".join(cell.rjust(width) for cell in reversed(half)))
         return "\n".join(lines)
 
+    @property
+    def spelling(self) -> str:
+        """What `parse_layout` reads back: the name where it knows it, or else all places.
+
+        Examples
+        --------
+        >>> from minifloat.layouts import Layout, parse_layout
+        >>> layout = Layout(2, 1, [[0, 5], [16, 21], [1, 3], [17, 19]], "mine")
+        >>> layout.spelling
+        '2x1p000005001003'
+        >>> parse_layout(layout.spelling, 2) == layout
+        True
+        """
+        try:
+            if parse_layout(self.name, self.bits) == self:
+                return self.name
+        except ValueError:
+            pass
+        rows = self.places[::2] if self.in_pairs else self.places
+        digits = "".join(f"{place:03x}" for row in rows for place in row)
+        return f"{self.bits}x{self.words}{'p' if self.in_pairs else 's'}{digits}"
+
     def __repr__(self) -> str:
         return (
             f"<Layout {self.name}: bits {self.bits}, codes {self.count}, words {self.words}"
@@ -288,6 +310,7 @@ kernel published with the paper has the halves of word 4 the other way round fro
 0..3, so that each code of a pair gets its neighbour's sign. Here both go the same way.)
 """
 
+_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)")
 _NAMED = {layout.name: layout for layout in (CHECKPOINT, KERNEL)}
 
 
@@ -298,8 +321,8 @@ def parse_layout(name: str | Layout, bits: int) -> Layout:
     ----------
     name : str or Layout
         "dense"; widths of planes such as "1+4" or "2+4", from the code's highest bit down, even
-        codes in the low halves; "fpe2m2_checkpoint", "fpe2m2_kernel", "nvfp4". A layout is
-        returned as it is.
+        codes in the low halves; "fpe2m2_checkpoint", "fpe2m2_kernel", "nvfp4"; or a layout's
+        `spelling`. A layout is returned as it is.
     bits : int
         Width of a code.
 
@@ -343,5 +366,15 @@ def _named(word: str, bits: int) -> Layout:
         lows = [sum(widths[i + 1 :]) for i in range(len(widths))]
         parts = [Plane(low, width, pairs=True) for low, width in zip(lows, widths, strict=True)]
         return planes(sum(widths), parts, word)
+    if match := _SPELLING.fullmatch(word):
+        return _spelled(int(match[1]), int(match[2]), match[3] == "p", match[4])
     names = ", ".join(("dense", "nvfp4", *_NAMED))
     raise ValueError(f"layout must be {names} or widths of planes such as 1+4, got {word!r}")
+
+
+def _spelled(bits: int, words: int, in_pairs: bool, digits: str) -> Layout:
+    places = [int(digits[k : k + 3], 16) for k in range(0, len(digits), 3)]
+    rows = [places[k : k + bits] for k in range(0, len(places), max(bits, 1))]
+    if in_pairs:
+        rows = [half for row in rows for half in (row, [place + HALF for place in row])]
+    return Layout(bits, words, rows, "spelled")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -326,6 +327,77 @@ def test_decode(capsys: Capture) -> None:
     assert [line.split()[0] for line in lines[1:]] == ["31", "5", "7"]
     assert lines[1].split() == ["31", "0x1f", "1", "11", "11", "-7", "normal"]
     assert "nan" in run(capsys, "decode", "e4m3fn", "0x7f")
+
+
+# registers
+
+
+def test_registers_shows_the_layout_the_program_and_its_proof(capsys: Capture) -> None:
+    out = run(capsys, "registers", "e2m2", "--layout", "fpe2m2_kernel", "--prove")
+    assert out.startswith("<Layout fpe2m2_kernel: bits 5, codes 32, words 5>")
+    assert "word 4  31..16   1.4  3.4" in out
+    assert "75 instructions, 2.34 per weight" in out
+    assert out.count(" = HMUL2 ") == 16
+    assert "is proved for e2m2" in out
+    folded = run(capsys, "registers", "e2m2", "--layout", "fpe2m2_kernel", "--fold-scale")
+    assert "59 instructions, 1.84 per weight; values times 2**-14" in folded
+    assert "proved" not in folded
+
+
+def test_registers_searches_unless_told_a_layout(capsys: Capture) -> None:
+    out = run(capsys, "registers", "e2m1", "--fold-scale")
+    assert out.startswith("e2m1_to_float16: 10 instructions for 8 weights")
+    spelling = re.search(r"spelled (\w+)", out)
+    assert spelling
+    again = run(capsys, "registers", "e2m1", "--fold-scale", "--layout", spelling[1])
+    assert "10 instructions" in again
+
+
+def test_registers_emits_text_alone(capsys: Capture) -> None:
+    from minifloat import registers
+
+    program = registers.to_half("int4", "4", "bfloat16")
+    where = ("registers", "int4", "--layout", "4", "--target", "bfloat16", "--emit")
+    for kind in ("c", "cuda"):
+        text = getattr(registers, kind)(program)
+        assert run(capsys, *where, kind) == text + "\n"
+        proved = run(capsys, *where, kind, "--prove")
+        assert proved.startswith(text)
+        assert all(line.startswith("//") for line in proved[len(text) :].split("\n") if line)
+    assert run(capsys, *where, "asm") == f"{program}\n"
+
+
+def test_registers_table(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = import_module("minifloat.registers._costs")
+    formats = [minifloat.parse(name) for name in ("e2m1", "e5m0", "int4", "nf4")]
+    monkeypatch.setattr(costs, "table_formats", lambda: formats)
+    lines = run(capsys, "registers").splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["e2m1", "e5m0", "int4", "nf4"]
+    assert lines[1].split()[-4:] == ["per", "weight", "with", "2**k"]
+    assert lines[2].split()[-2:] == ["1.250", "1.750"]
+    assert lines[3].split()[-1] == "-"  # float16 does not hold its greatest value
+    assert lines[5].split()[7] == "4"  # loads
+
+
+def test_the_table_has_every_exmy_of_4_to_8_bits() -> None:
+    names = [fmt.name for fmt in import_module("minifloat.registers._costs").table_formats()]
+    assert len(names) == 22 + 2 + 5 + 2 == len(set(names))
+    assert {"e2m2", "e1m6", "e5m2none", "e5m0", "e4m3fn", "int8", "nf5"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["e2m2", "--layout", "3+2"], "width must be 1, 2, 4, 8 or 16, got 3"),
+        (["e2m2", "--layout", "1+3"], "layout must be for codes of 5 bits"),
+        (["e2m9"], "at most 8 bits to be searched, got e2m9; name a layout"),
+        (["e7m0", "--layout", "dense"], "at most 5 exponent bits for float16"),
+        (["e2m2", "--target", "float32"], "--target: invalid choice"),
+        (["e3m1_nosub", "--layout", "dense"], "use registers.look_up"),
+    ],
+)
+def test_registers_says_what_is_wrong(capsys: Capture, arguments: list[str], message: str) -> None:
+    assert message in run(capsys, "registers", *arguments, code=2)
 
 
 # the number line and the tables

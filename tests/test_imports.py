@@ -32,8 +32,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": set(),
     "quantization": CODEC_PARTS | {"codec"},
     "comparison": VERBS - {"comparison"},
+    "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
     "_terminal": set(),
-    "cli": VERBS | {"_terminal", "__init__"},
+    "cli": VERBS | {"_terminal", "__init__", "registers"},
     "__main__": {"cli"},
     "__init__": VERBS,
 }

@@ -1,13 +1,27 @@
-"""Register programs: ExMy codes to float16 pairs as a GPU does it, run, proved, counted, written.
+"""Register programs: codes to float16 or bfloat16 pairs as a GPU does it.
 
-to_half(fmt, layout)         the program: shifts, masks, one multiplication
-look_up(fmt, layout)         the contrast: a table
-run(program, words)          what it computes, bit for bit
+A program is a list of 32-bit instructions. From it come its meaning, its proof, its cost and its
+text:
+
+to_half(fmt, layout)     the program: shifts, masks and one multiplication or addition
+look_up(fmt, layout)     the contrast: a table
+run(program, words)      what it computes, bit for bit
+prove(program, fmt)      whether that is right, for all inputs
+program.cost, costs()    instructions by kind; those of many formats
+search(fmt)              the layout whose program is the cheapest of all that were tried
+assembly, c, cuda        the program as text
+
+>>> from minifloat import registers
+>>> program = registers.to_half("e2m2", "fpe2m2_kernel")
+>>> bool(registers.prove(program, "e2m2"))
+True
 """
 
 from minifloat.registers._build import half_words, look_up, to_half
+from minifloat.registers._costs import CostRow, costs
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import (
+    KINDS,
     Builder,
     Cost,
     Instruction,
@@ -22,8 +36,10 @@ from minifloat.registers._search import Search, search
 from minifloat.registers._text import assembly, c, cuda
 
 __all__ = [
+    "KINDS",
     "Builder",
     "Cost",
+    "CostRow",
     "Difference",
     "Instruction",
     "Leak",
@@ -36,6 +52,7 @@ __all__ = [
     "Special",
     "assembly",
     "c",
+    "costs",
     "cuda",
     "dependencies",
     "half_words",

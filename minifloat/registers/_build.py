@@ -391,7 +391,8 @@ def _check_values(fmt: Format, target: Shape) -> None:
     if wrong.size:
         raise ValueError(
             f"target must hold every value of {fmt}, got {target.name}, which does not hold "
-            f"{values[wrong[0]]!r}; use fold_scale=True, which leaves a power of two to the scale"
+            f"{float(values[wrong[0]])!r}; use fold_scale=True, which leaves a power of two to the "
+            "scale"
         )
 
 

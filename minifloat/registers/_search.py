@@ -69,7 +69,7 @@ def search(
     target: Target = "float16",
     *,
     fold_scale: bool = False,
-    restarts: int = 4,
+    restarts: int = 8,
     steps: int = 2_000_000,
     seed: int = 0,
     progress: Callable[[int, int], object] | None = None,
@@ -115,7 +115,7 @@ def search(
     """
     fmt = parse(fmt)
     if fmt.bits > 8:
-        raise ValueError(f"fmt must have at most 8 bits to be searched, got {fmt}")
+        raise ValueError(f"fmt must have at most 8 bits to be searched, got {fmt}; name a layout")
     ways = list(_ways(fmt, target, fold_scale))
     tried = [
         (way.label + layout.name, way.make(layout))

@@ -174,7 +174,7 @@ def _about(program: Program) -> Iterator[str]:
         yield f"{-program.scale_exponent}."
     if program.table:
         yield f"from table, the {len(program.table)} words of minifloat's program.table."
-    yield f"Layout {layout.name}; 7.3 is bit 3 of code 7:"
+    yield f"Layout {layout.spelling}; 7.3 is bit 3 of code 7:"
     yield from layout.picture().splitlines()
 
 
