@@ -389,7 +389,7 @@ def test_the_table_has_every_exmy_of_4_to_8_bits() -> None:
     ("arguments", "message"),
     [
         (["e2m2", "--layout", "3+2"], "width must be 1, 2, 4, 8 or 16, got 3"),
-        (["e2m2", "--layout", "1+3"], "layout must be for codes of 5 bits"),
+        (["e2m2", "--layout", "2+4"], "layout must be for codes of 5 bits"),
         (["e2m9"], "at most 8 bits to be searched, got e2m9; name a layout"),
         (["e7m0", "--layout", "dense"], "at most 5 exponent bits for float16"),
         (["e2m2", "--target", "float32"], "--target: invalid choice"),
