@@ -17,7 +17,7 @@ assembly, c, cuda        the program as text
 True
 """
 
-from minifloat.registers._build import half_words, look_up, to_half
+from minifloat.registers._build import look_up, to_half
 from minifloat.registers._costs import CostRow, costs
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import (
@@ -33,6 +33,7 @@ from minifloat.registers._program import (
 from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep
 from minifloat.registers._run import run
 from minifloat.registers._search import Search, search
+from minifloat.registers._target import half_words
 from minifloat.registers._text import assembly, c, cuda
 
 __all__ = [

@@ -13,10 +13,10 @@ from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.layouts import HALF, WORD, Layout
 from minifloat.names import parse
-from minifloat.registers._build import half_words
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import Program
 from minifloat.registers._run import run
+from minifloat.registers._target import half_words
 
 Array = NDArray[Any]
 

@@ -15,18 +15,13 @@ from minifloat._kernels.annealing import anneal
 from minifloat.formats import Format, NumberFormat
 from minifloat.layouts import HALF, PLANE_WIDTHS, WORD, Layout, dense, parse_layout
 from minifloat.names import parse
-from minifloat.registers._build import (
-    PAIR_TABLE_BITS,
-    float_bits,
-    linear_of,
-    look_up,
-    target_of,
-    to_half,
-)
+from minifloat.registers._build import INDEX, PAIR_TABLE_BITS, look_up, to_half
+from minifloat.registers._floats import float_bits
+from minifloat.registers._integers import linear_of
 from minifloat.registers._program import Program, Target
+from minifloat.registers._target import half_format
 
 MOST_PLANES = 3
-INDEX = 2  # where the index starts in the byte offset of a 32-bit word
 BYTE = 8
 FIRST_STATE = 0x9E3779B97F4A7C15  # of the random numbers; not zero for any seed
 
@@ -195,11 +190,11 @@ def _ways(fmt: NumberFormat, target: Target, fold_scale: bool) -> Iterator[_Way]
     def straight(layout: Layout) -> Program:
         return to_half(fmt, layout, target, fold_scale=fold_scale)
 
-    shape = target_of(target)
+    half = half_format(target)
     if isinstance(fmt, Format):
-        yield _Way("", straight, HALF, float_bits(fmt, shape))
+        yield _Way("", straight, HALF, float_bits(fmt, half))
     elif linear_of(fmt) is not None:
-        free = max(0, shape.mantissa_bits - fmt.bits)
+        free = max(0, half.mantissa_bits - fmt.bits)
         yield _Way("", straight, HALF, range(fmt.bits), free)
     else:
         if fmt.bits <= PAIR_TABLE_BITS:
