@@ -17,13 +17,14 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
-CODEC_PARTS = BASE | {"_arrays", "_kernels", "_plans", "_outcomes", "_steps"}
+CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
 VERBS = BASE | {"codec", "quantization", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
     "testing": BASE | {"testing"},  # the oracle shares no code with what it checks
     "_arrays": set(),
+    "_codes": BASE | {"_arrays", "_kernels"},
     "_outcomes": BASE,
     "_steps": BASE | {"_outcomes"},
     "_plans": BASE | {"_outcomes", "_steps", "_kernels"},
