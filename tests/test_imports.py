@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
-VERBS = BASE | {"codec", "quantization", "weights", "losses", "comparison"}
+VERBS = BASE | {"codec", "packing", "quantization", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_steps": BASE | {"_outcomes"},
     "_plans": BASE | {"_outcomes", "_steps", "_kernels"},
     "codec": CODEC_PARTS,
+    "packing": BASE | {"_arrays", "_codes", "_kernels"},
     "weights": BASE | {"codec"},
     "losses": set(),
     "quantization": CODEC_PARTS | {"codec"},
