@@ -91,6 +91,22 @@ def test_words_are_those_of_the_definition(layout: mf.Layout, data: st.DataObjec
     assert mf.unpack_words(words, layout, len(codes)).tolist() == codes
 
 
+@pytest.mark.parametrize("mistake", ["two bits of a code", "two codes", "one bit higher"])
+def test_the_definition_finds_mistakes(mistake: str) -> None:
+    layout = mf.parse_layout("1+4", 5)
+    places = [list(row) for row in layout.places]
+    if mistake == "two codes":
+        places[6], places[7] = places[7], places[6]
+    elif mistake == "two bits of a code":
+        places[9][0], places[9][4] = places[9][4], places[9][0]
+    else:
+        places = [[(place + 1) % 160 for place in row] for row in places]
+    codes = np.random.default_rng(2).integers(0, 32, 64).tolist()
+    packed = mf.pack_words(codes, layout).tolist()
+    assert packed == words_slowly(codes, layout)
+    assert packed != words_slowly(codes, mf.Layout(5, 5, places))
+
+
 @settings(max_examples=100)
 @given(layout=layouts())
 def test_fields_hold_every_bit_in_runs_as_long_as_can_be(layout: mf.Layout) -> None:
