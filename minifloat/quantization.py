@@ -10,6 +10,7 @@ each weight is rounded once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import source_array
 from minifloat.codec import decode, encode, round_to
 from minifloat.formats import NumberFormat
+from minifloat.layouts import Layout, parse_layout
 from minifloat.names import parse
+from minifloat.packing import byte_count, pack, pack_words, unpack
 
 SCALE_BITS = {"float32": 32, "float16": 16, "bfloat16": 16}
 CHUNK = 1 << 16  # elements that are scaled at a time
@@ -27,50 +30,99 @@ CHUNK = 1 << 16  # elements that are scaled at a time
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """Weights as codes and scales.
+    """Weights as packed codes and scales.
 
     Attributes
     ----------
-    codes : ndarray of uint8 or uint16
-        In the shape of the weights.
+    packed : ndarray of uint8
+        The codes in C order, as `minifloat.pack` has them (little-endian).
     scales : ndarray of float32
         Values of ``scale_format``; the shape of the weights with the length of ``axis`` replaced
         by the number of blocks, or 0-d for one scale. 0 for a block of zeros.
     fmt : NumberFormat
         What the codes mean.
+    shape : tuple of int
+        That of the weights.
     block_size : int or None
         Elements that share a scale along ``axis`` (the last block may be shorter); None: all.
     axis : int or None
         The axis that blocks run along; None: one scale for the tensor.
     scale_format : str
         float32, float16 or bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If the number of bytes or the shape of the scales is not what the other fields ask for.
     """
 
-    codes: NDArray[Any]
+    packed: NDArray[np.uint8]
     scales: NDArray[np.float32]
     fmt: NumberFormat
+    shape: tuple[int, ...]
     block_size: int | None
     axis: int | None
     scale_format: str
 
+    def __post_init__(self) -> None:
+        count = byte_count(self.size, self.fmt.bits)
+        if self.packed.shape != (count,):
+            raise ValueError(
+                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got shape "
+                f"{self.packed.shape}"
+            )
+        wanted = scale_shape(self.shape, self.block_size, self.axis)
+        if self.scales.shape != wanted:
+            raise ValueError(f"scales must have shape {wanted}, got {self.scales.shape}")
+
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the weights."""
-        return self.codes.shape
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """The codes in the shape of the weights, uint8 to 8 bits; a new array at each call."""
+        return unpack(self.packed, self.fmt.bits, self.size).reshape(self.shape)
 
     @property
     def bits_per_weight(self) -> float:
         """Bits of storage per weight, scales counted; the format's bits for an empty tensor."""
-        if not self.codes.size:
+        if not self.size:
             return float(self.fmt.bits)
         scale_bits = self.scales.size * SCALE_BITS[self.scale_format]
-        return self.fmt.bits + scale_bits / self.codes.size
+        return self.fmt.bits + scale_bits / self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage, with the codes packed densely."""
-        scale_bytes = self.scales.size * SCALE_BITS[self.scale_format] // 8
-        return -(-self.codes.size * self.fmt.bits // 8) + scale_bytes
+        """Bytes of storage: packed codes, and scales in the width of their format."""
+        return self.packed.nbytes + self.scales.size * SCALE_BITS[self.scale_format] // 8
+
+    def words(self, layout: Layout | str) -> NDArray[np.uint32]:
+        """Return the codes in 32-bit words, packed along the last axis, for kernels to read.
+
+        Parameters
+        ----------
+        layout : Layout or str
+            A layout for codes of ``fmt.bits`` bits, or its name, such as "1+4".
+
+        Returns
+        -------
+        ndarray of uint32
+            As `minifloat.pack_words` gives it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layout, or it is for codes of another width, or the weights are 0-d.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.quantize([[1.0, -0.5, 0.1, 0.02]] * 3, "e2m2").words("1+4").shape
+        (3, 5)
+        """
+        return pack_words(self.codes, parse_layout(layout, self.fmt.bits))
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return value times scale, rounded once to float32.
@@ -111,6 +163,17 @@ class Quantized:
             f"<Quantized {self.fmt} {self.shape}: {self.bits_per_weight:.4g} bits per weight, "
             f"{blocks}{size}, scales {self.scale_format}>"
         )
+
+
+def scale_shape(
+    shape: tuple[int, ...], block_size: int | None, axis: int | None
+) -> tuple[int, ...]:
+    """Return the shape of the scales: the length of ``axis`` replaced by the number of blocks."""
+    if axis is None:
+        return ()
+    length = shape[axis]
+    blocks = -(-length // (block_size or max(length, 1)))
+    return (*shape[:axis], blocks, *shape[axis + 1 :])
 
 
 def quantize(
@@ -179,14 +242,14 @@ def quantize(
         divisor[divisor == 0] = 1.0
         encode(rows[some] / divisor, fmt, out=codes[some])
     codes = codes.reshape(codes_shape)
-    scale_shape = (*codes_shape[:-1], scales.shape[1]) if axis is not None else ()
-    scales = scales.reshape(scale_shape)
+    scales = scales.reshape((*codes_shape[:-1], scales.shape[1]) if axis is not None else ())
     if axis is not None:
         codes, scales = np.moveaxis(codes, -1, axis), np.moveaxis(scales, -1, axis)
     return Quantized(
-        codes=np.ascontiguousarray(codes).reshape(weights.shape),
+        packed=pack(codes.reshape(-1), fmt.bits),
         scales=np.ascontiguousarray(scales).reshape(scales.shape),
         fmt=fmt,
+        shape=weights.shape,
         block_size=block_size if axis is not None else None,
         axis=axis,
         scale_format=scale,

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": BASE | {"_arrays", "_codes", "_kernels"},
     "weights": BASE | {"codec"},
     "losses": set(),
-    "quantization": CODEC_PARTS | {"codec"},
+    "quantization": CODEC_PARTS | {"codec", "packing"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
     "_terminal": set(),
