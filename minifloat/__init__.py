@@ -39,6 +39,8 @@ _HOME = {
     "unpack_words": "packing",
     "Quantized": "quantization",
     "quantize": "quantization",
+    "save": "storage",
+    "load": "storage",
     "Comparison": "losses",
     "compare": "comparison",
 }
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.quantization import Quantized, quantize
     from minifloat.rounding import NaNPolicy, Overflow, Rounding
+    from minifloat.storage import load, save
 
 __all__ = [
     "ALIASES",
@@ -72,12 +75,14 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "load",
     "pack",
     "pack_words",
     "parse",
     "parse_layout",
     "quantize",
     "round_to",
+    "save",
     "unpack",
     "unpack_words",
 ]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,8 @@ class Quantized:
     Raises
     ------
     ValueError
-        If the number of bytes or the shape of the scales is not what the other fields ask for.
+        If the bytes or the scales are not as many as the other fields ask for, or not of their
+        dtype.
     """
 
     packed: NDArray[np.uint8]
@@ -66,14 +68,17 @@ class Quantized:
 
     def __post_init__(self) -> None:
         count = byte_count(self.size, self.fmt.bits)
-        if self.packed.shape != (count,):
+        if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
             raise ValueError(
-                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got shape "
-                f"{self.packed.shape}"
+                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got "
+                f"{self.packed.dtype} of shape {self.packed.shape}"
             )
         wanted = scale_shape(self.shape, self.block_size, self.axis)
-        if self.scales.shape != wanted:
-            raise ValueError(f"scales must have shape {wanted}, got {self.scales.shape}")
+        if self.scales.dtype != np.float32 or self.scales.shape != wanted:
+            raise ValueError(
+                f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
+                f"{self.scales.shape}"
+            )
 
     @property
     def size(self) -> int:
@@ -155,6 +160,59 @@ class Quantized:
             scaled = rows * _spread(scales, size, length)
             target[...] = scaled.reshape(target.shape)
         return out
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write these weights to a file; see `minifloat.save`.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz or .safetensors.
+
+        Raises
+        ------
+        ValueError, OSError
+            As `minifloat.save`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import minifloat as mf
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "w.npz")
+        ...     mf.quantize([1.0, -0.5], "e2m2").save(path)
+        ...     mf.Quantized.load(path)
+        <Quantized e2m2 (2,): 13 bits per weight, axis 0, block_size 128, scales float16>
+        """
+        from minifloat.storage import save
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> Quantized:
+        """Read what `save` wrote; see `minifloat.load`.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz or .safetensors.
+
+        Returns
+        -------
+        Quantized
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.load`.
+
+        Examples
+        --------
+        See `save`.
+        """
+        from minifloat.storage import load
+
+        return load(path)
 
     def __repr__(self) -> str:
         blocks = "tensor" if self.axis is None else f"axis {self.axis}"
@@ -301,12 +359,12 @@ def _absmax_scales(
     axis: int | None,
 ) -> NDArray[np.float32]:
     """Return the scales of all blocks, one row of them for each row."""
-    blocks = -(-rows.shape[1] // size)
+    blocks = 1 if axis is None else -(-rows.shape[1] // size)
     greatest = np.zeros((rows.shape[0], blocks), np.float64)
     least = np.zeros((rows.shape[0], blocks), np.float64)
     for k in range(blocks):
         block = rows[:, k * size : (k + 1) * size]
-        greatest[:, k], least[:, k] = block.max(axis=1), block.min(axis=1)
+        greatest[:, k], least[:, k] = block.max(axis=1, initial=0), block.min(axis=1, initial=0)
     absmax = np.maximum(greatest, -least)
     if not np.isfinite(absmax).all():
         row, k = (int(i) for i in np.argwhere(~np.isfinite(absmax))[0])

@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
-VERBS = BASE | {"codec", "packing", "quantization", "weights", "losses", "comparison"}
+VERBS = BASE | {"codec", "packing", "quantization", "storage", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
@@ -32,7 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": BASE | {"_arrays", "_codes", "_kernels"},
     "weights": BASE | {"codec"},
     "losses": set(),
-    "quantization": CODEC_PARTS | {"codec", "packing"},
+    "quantization": CODEC_PARTS | {"codec", "packing", "storage"},  # for its save and load
+    "storage": BASE | {"_codes", "quantization", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
     "_terminal": set(),
@@ -45,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "_kernels": {"numba"},
     "testing": {"hypothesis"},
+    "storage": {"safetensors"},
     "weights": {"gguf", "ml_dtypes", "safetensors"},
     "cli": {"rich"},
     "_terminal": {"rich"},

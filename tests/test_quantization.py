@@ -119,9 +119,10 @@ def test_small_scales_never_become_zero() -> None:
 
 def test_empty_and_single() -> None:
     for shape in ((0,), (0, 3), (3, 0), (2, 0, 4)):
-        quantized = mf.quantize(np.zeros(shape, np.float32), "e2m2")
-        assert quantized.dequantize().shape == shape
-        assert quantized.bits_per_weight == 5
+        for axis in (-1, 0, None):
+            quantized = mf.quantize(np.zeros(shape, np.float32), "e2m2", axis=axis)
+            assert quantized.dequantize().shape == shape
+            assert quantized.bits_per_weight == 5
     one = mf.quantize(3.0, "e2m2", scale="float32")
     assert one.shape == ()
     assert one.dequantize() == np.float32(3)
@@ -197,9 +198,10 @@ def test_words() -> None:
 def test_fields_that_do_not_fit_together() -> None:
     quantized = mf.quantize(weights((4, 256)), "e2m2")
     for message, fields in (
-        ("packed must be 640 bytes for 1024 codes of e2m2, got shape", {"packed": np.zeros(641)}),
+        ("packed must be 640 bytes for 1024 codes of e2m2, got float64", {"packed": np.zeros(640)}),
         ("packed must be 768 bytes for 1024 codes of e3m2", {"fmt": mf.parse("e3m2")}),
-        (r"scales must have shape \(4, 4\), got \(4, 2\)", {"block_size": 64}),
+        (r"scales must be float32 of shape \(4, 4\), got float32 .* \(4, 2\)", {"block_size": 64}),
+        ("scales must be float32 .* got float64", {"scales": np.zeros((4, 2))}),
     ):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(quantized, **fields)
