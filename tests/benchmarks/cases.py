@@ -223,7 +223,7 @@ def packing_cases(bit_order: str, widths: Sequence[int]) -> Iterator[Case]:
     for task, make in (("pack", pack), ("unpack", unpack)):
         for bits in widths:
             name = f"{task} {bit_order}-endian"
-            yield Case(name, f"{bits} bits", 0.25, make(bits, bit_order), copy_codes)
+            yield Case(name, f"{bits} bits", 0.2, make(bits, bit_order), copy_codes)
 
 
 def peer_cases() -> Iterator[Case]:
