@@ -94,8 +94,8 @@ def unpack(
 ) -> Array:
     """Unpack ``count`` codes from bytes, along the last axis.
 
-    Without ``start`` the bytes must hold these codes and nothing else. With it the codes from
-    ``start`` on are read, and no byte besides theirs.
+    Without ``start`` the bytes must hold these codes and nothing else. With it they may hold more:
+    the codes from ``start`` on are read, whatever lies around them.
 
     Parameters
     ----------

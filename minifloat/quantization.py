@@ -73,7 +73,7 @@ class Quantized:
                 f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got "
                 f"{self.packed.dtype} of shape {self.packed.shape}"
             )
-        wanted = scale_shape(self.shape, self.block_size, self.axis)
+        wanted = _scale_shape(self.shape, self.block_size, self.axis)
         if self.scales.dtype != np.float32 or self.scales.shape != wanted:
             raise ValueError(
                 f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
@@ -179,10 +179,9 @@ class Quantized:
         >>> import os, tempfile
         >>> import minifloat as mf
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "w.npz")
-        ...     mf.quantize([1.0, -0.5], "e2m2").save(path)
-        ...     mf.Quantized.load(path)
-        <Quantized e2m2 (2,): 13 bits per weight, axis 0, block_size 128, scales float16>
+        ...     mf.quantize([1.0, -0.5], "e2m2").save(os.path.join(folder, "w.npz"))
+        ...     os.listdir(folder)
+        ['w.npz']
         """
         from minifloat.storage import save
 
@@ -208,7 +207,13 @@ class Quantized:
 
         Examples
         --------
-        See `save`.
+        >>> import os, tempfile
+        >>> import minifloat as mf
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "w.npz")
+        ...     mf.quantize([1.0, -0.5], "e2m2").save(path)
+        ...     mf.Quantized.load(path)
+        <Quantized e2m2 (2,): 13 bits per weight, axis 0, block_size 128, scales float16>
         """
         from minifloat.storage import load
 
@@ -223,7 +228,7 @@ class Quantized:
         )
 
 
-def scale_shape(
+def _scale_shape(
     shape: tuple[int, ...], block_size: int | None, axis: int | None
 ) -> tuple[int, ...]:
     """Return the shape of the scales: the length of ``axis`` replaced by the number of blocks."""

@@ -111,14 +111,23 @@ def load(path: str | os.PathLike[str]) -> Quantized:
 
     Examples
     --------
-    See `save`.
+    >>> import os, tempfile
+    >>> import minifloat as mf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "weights.npz")
+    ...     mf.save(mf.quantize([1.0, -0.5], "nf4", scale="float32"), path)
+    ...     mf.load(path)
+    <Quantized nf4 (2,): 20 bits per weight, axis 0, block_size 128, scales float32>
     """
     path = Path(path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     with untrusted(path):
         check_file(path)
         arrays, text = read(path)
-        return _quantized(path, arrays, json.loads(text))
+        described = json.loads(text)
+        if not isinstance(described, dict):
+            raise ValueError("its description must be a JSON object")
+        return _quantized(path, arrays, described)
 
 
 def _suffix(path: Path) -> str:
@@ -146,7 +155,7 @@ def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) 
     version = described.get("version")
     if version != VERSION:
         raise WeightsError(
-            f"{path}: has version {str(version)[:40]}, and this minifloat reads version {VERSION}; "
+            f"{path}: has version {version!r:.40}, and this minifloat reads version {VERSION}; "
             "use the minifloat that wrote it"
         )
     if described.keys() != FIELDS:

@@ -268,12 +268,12 @@ def refused(path: Path, reason: str) -> None:
 FACTS: dict[str, tuple[Facts, str]] = {
     "version 2": ({"version": 2, "new": 1}, "has version 2, and this minifloat reads version 1"),
     "version missing": ({"version": None}, "has version None"),
-    "version long": ({"version": "9" * 10_000}, "has version 9999"),
+    "version long": ({"version": "9" * 10_000}, "has version '9999"),
     "unknown fact": ({"extra": 1}, "its description must have"),
     "format unknown": ({"format": "e2m2x"}, "fmt must be a known format name"),
     "format no text": ({"format": 5}, "fmt must be a format or the name of one, got 5"),
     "format null": ({"format": None}, "fmt must be"),
-    "format by another name": ({"format": "float5_e2m2"}, "fmt must be|contradicts itself"),
+    "format by another name": ({"format": "fpe2m2"}, "contradicts itself"),
     "format with a remark": ({"format": "e2m2 (mine)"}, "contradicts itself"),
     "format of other bits": ({"format": "e3m2", "bits": 6}, "packed must be 45 bytes for 60 codes"),
     "bits of another": ({"bits": 6}, "contradicts itself"),
@@ -294,11 +294,10 @@ FACTS: dict[str, tuple[Facts, str]] = {
     "axis null": ({"axis": None}, "block_size must be null without an axis"),
     "block_size 0": ({"block_size": 0}, "block_size must be in"),
     "block_size null": ({"block_size": None}, "scales must be float32 of shape"),
-    "block_size other": ({"block_size": 7}, "contradicts|scales must be|is damaged"),
     "block_size text": ({"block_size": "8"}, "block_size must be an int"),
     "scale_format other": ({"scale_format": "bfloat16"}, "scales must be those of bfloat16, got f"),
     "scale_format unknown": ({"scale_format": "e8m0"}, "scale_format must be one of float32"),
-    "scale_format a list": ({"scale_format": []}, "damaged"),
+    "scale_format a list": ({"scale_format": []}, "is damaged or of another kind"),
     "layout other": ({"layout": "1+4"}, "contradicts itself"),
     "bit_order big": ({"bit_order": "big"}, "contradicts itself"),
 }  # fmt: skip
@@ -312,10 +311,6 @@ def test_facts_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
     write(path, arrays, facts)
     mf.load(path)
-    if case == "block_size other":  # gives as many blocks, so nothing can tell
-        write(path, arrays, {**facts, **changed})
-        assert mf.load(path).block_size == 7
-        return
     write(path, arrays, {**facts, **changed})
     refused(path, reason)
 

@@ -7,10 +7,10 @@ Numba's disk cache does not see changes in other files. Codes have no bits beyon
 Eight codes of ``bits`` bits are ``bits`` bytes. Up to 8 bits they are squeezed in a 64-bit word,
 and spread again, in three steps that halve or double the number of lanes (here for 5 bits):
 
-    8 lanes of  8    ...hhhhh ...ggggg ...fffff ...eeeee ...ddddd ...ccccc ...bbbbb ...aaaaa
-    4 lanes of 16    ......hh hhhggggg ......ff fffeeeee ......dd dddccccc ......bb bbbaaaaa
-    2 lanes of 32    ........ ....hhhh hggggg.. (20 bits each) ..ff fffeeeee dddddccccc...
-    1 lane  of 64    hhhhhggggg fffffeeeee dddddccccc bbbbbaaaaa, 40 bits
+    8 lanes of  8   ...hhhhh ...ggggg ...fffff ...eeeee ...ddddd ...ccccc ...bbbbb ...aaaaa
+    4 lanes of 16   ......hh hhhggggg ......ff fffeeeee ......dd dddccccc ......bb bbbaaaaa
+    2 lanes of 32   ........ ....hhhh hgggggff fffeeeee ........ ....dddd dcccccbb bbbaaaaa
+    1 lane  of 64   ........ ........ ........ hhhhhggg ggfffffe eeeedddd dcccccbb bbbaaaaa
 
 Little-endian, the first code is in the lowest lane and the first byte the lowest of the word.
 Big-endian, both are the highest, so that two byte swaps turn one into the other.
