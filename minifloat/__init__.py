@@ -31,8 +31,16 @@ _HOME = {
     "encode": "codec",
     "decode": "codec",
     "round_to": "codec",
+    "Layout": "layouts",
+    "parse_layout": "layouts",
+    "pack": "packing",
+    "unpack": "packing",
+    "pack_words": "packing",
+    "unpack_words": "packing",
     "Quantized": "quantization",
     "quantize": "quantization",
+    "save": "storage",
+    "load": "storage",
     "Comparison": "losses",
     "compare": "comparison",
 }
@@ -42,10 +50,13 @@ if TYPE_CHECKING:
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
+    from minifloat.layouts import Layout, parse_layout
     from minifloat.losses import Comparison
     from minifloat.names import parse
+    from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.quantization import Quantized, quantize
     from minifloat.rounding import NaNPolicy, Overflow, Rounding
+    from minifloat.storage import load, save
 
 __all__ = [
     "ALIASES",
@@ -54,6 +65,7 @@ __all__ = [
     "Comparison",
     "Format",
     "Integer",
+    "Layout",
     "NaNPolicy",
     "NumberFormat",
     "Overflow",
@@ -63,9 +75,16 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "load",
+    "pack",
+    "pack_words",
     "parse",
+    "parse_layout",
     "quantize",
     "round_to",
+    "save",
+    "unpack",
+    "unpack_words",
 ]
 
 

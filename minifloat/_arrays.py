@@ -78,12 +78,23 @@ def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
     """
     if out is None:
         return np.empty_like(like, dtype=dtype, subok=False)
+    return check_output(out, like.shape, dtype)
+
+
+def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Return ``out``, checked.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `output_array`.
+    """
     if not isinstance(out, np.ndarray):
         raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
     if out.dtype != np.dtype(dtype):
         raise TypeError(f"out must have dtype {np.dtype(dtype)}, got {out.dtype}")
-    if out.shape != like.shape:
-        raise ValueError(f"out must have shape {like.shape}, got {out.shape}")
+    if out.shape != shape:
+        raise ValueError(f"out must have shape {shape}, got {out.shape}")
     if not out.flags.writeable:
         raise ValueError("out must be writeable, got a read-only array; pass a copy")
     return out

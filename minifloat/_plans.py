@@ -93,13 +93,6 @@ def encoding_plan(
     )
 
 
-def code_dtype(fmt: NumberFormat) -> type[np.uint8 | np.uint16 | np.uint32]:
-    """Return the least unsigned dtype that holds a code."""
-    if fmt.bits <= 8:
-        return np.uint8
-    return np.uint16 if fmt.bits <= 16 else np.uint32
-
-
 @lru_cache(maxsize=256)
 def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return the value of every code in ``dtype``, or raise if one would not be exact."""

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import _arrays, _plans
+from minifloat._codes import check_codes, code_dtype, first_index
 from minifloat._kernels import codec as kernels
 from minifloat._kernels import steps as step_kernels
 from minifloat._kernels.codec import Dice
-from minifloat.formats import Integer, NumberFormat
+from minifloat.formats import NumberFormat
 from minifloat.names import parse
 from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
 
@@ -108,7 +109,7 @@ def encode(
     (np.uint8(126), np.uint8(127))
     """
     job = _job(x, fmt, rounding, overflow, nan, seed, random, random_bits, threads)
-    codes = _arrays.output_array(out, job.values, _plans.code_dtype(job.fmt))
+    codes = _arrays.output_array(out, job.values, code_dtype(job.fmt.bits))
     job.write(codes, _encoder(job), new=out is None, in_place=False)
     return codes[()] if out is None else codes
 
@@ -162,8 +163,8 @@ def decode(
     look = _plans.decoding_look(fmt, value_dtype)
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, value_dtype)
-    _check_codes(a, fmt, threads)
-    own = _plans.code_dtype(fmt)
+    check_codes(a, fmt, threads)
+    own = code_dtype(fmt.bits)
     words = _plans.words_of(table)
 
     def run(_: int, some: Array, target: Array) -> tuple[int, int]:
@@ -268,7 +269,7 @@ class _Job:
         arrays: list[tuple[Array, DTypeLike]] = [(self.values, self._chunk_dtype())]
         if self.given is not None:
             arrays.append((self.given, np.uint32))
-        code_dtype = _plans.code_dtype(self.fmt)
+        dtype = code_dtype(self.fmt.bits)
         listed = isinstance(self.plan, _plans.Listed)
 
         def work(start: int, values: Array, *rest: Array) -> tuple[int, int]:
@@ -276,7 +277,7 @@ class _Job:
             if target is not None:
                 return run(start, values, given, rest[-1])
             size = values.size if listed else min(values.size, kernels.BLOCK)
-            return run(start, values, given, np.empty(size, code_dtype))
+            return run(start, values, given, np.empty(size, dtype))
 
         return _arrays.walk(
             work,
@@ -304,7 +305,7 @@ class _Job:
 
     def _raise_for(self, nans: int, overflows: int, nan_is_error: bool) -> None:
         if nans and nan_is_error:
-            index = _first_index(self.values, np.isnan)
+            index = first_index(self.values, np.isnan)
             raise ValueError(
                 f"x must hold no NaN for {self.fmt}, which has none, got {nans} NaN, the first at "
                 f'index {index}; mask it, or pass nan="zero" or nan="max"'
@@ -322,7 +323,7 @@ class _Job:
             exact = x.astype(np.float64)
             return np.asarray((exact < low) | (exact > high))
 
-        index = _first_index(self.values, outside)
+        index = first_index(self.values, outside)
         return f", for example {self.values[index]!s} at index {index}" if index is not None else ""
 
 
@@ -411,17 +412,17 @@ def _rounder(job: _Job, dtype: np.dtype[Any]) -> Run:
     plan, dice = job.plan, job.dice
     table = _plans.words_of(_plans.value_table(job.fmt, dtype))
     look = _plans.decoding_look(job.fmt, dtype)
-    code_dtype = _plans.code_dtype(job.fmt)
+    own = code_dtype(job.fmt.bits)
     encode_chunk = _encoder(job)
 
     def run(start: int, values: Array, given: Array, target: Array) -> tuple[int, int]:
         if isinstance(plan, _plans.Listed):
-            codes = np.empty(values.size, code_dtype)
+            codes = np.empty(values.size, own)
             counts = encode_chunk(start, values, given, codes)
             kernels.decode(codes, table, _plans.words_of(target), look)
             return counts
         room, drawn = _room(dice, kernels.BLOCK)
-        codes = np.empty(min(kernels.BLOCK, values.size), code_dtype)
+        codes = np.empty(min(kernels.BLOCK, values.size), own)
         in_place = np.may_share_memory(values, target)
         return kernels.round_to(
             values.view(_plans.WORDS[plan.source_name]), given, start, codes, plan.lanes,
@@ -455,38 +456,3 @@ def _room(dice: Dice, size: int) -> tuple[Array, Array]:
     """Return room for the random words and thresholds of ``size`` elements."""
     size = size if dice.kind >= 0 else 0
     return np.empty(size // 2 + 1, np.uint64), np.empty(size, np.int32)
-
-
-def _check_codes(codes: Array, fmt: NumberFormat, threads: int) -> None:
-    own: np.dtype[Any] = np.dtype(_plans.code_dtype(fmt))
-    unused = fmt.unused_code if isinstance(fmt, Integer) else None
-    count = fmt.code_count
-    if unused is None and codes.dtype == own and count == 1 << 8 * own.itemsize:
-        return
-    as_read = own if codes.dtype == own else np.uint64 if codes.dtype == np.uint64 else np.int64
-
-    def run(_: int, some: Array) -> tuple[int, int]:
-        if unused is None and some.dtype == own and kernels.greatest(some) < count:
-            return 0, 0
-        words = some.view(np.int64) if some.dtype == np.uint64 else some
-        return kernels.count_outside(words, count, -1 if unused is None else unused), 0
-
-    outside, _ = _arrays.walk(run, [(codes, as_read)], None, threads=threads)
-    if outside:
-        index = _first_index(codes, lambda c: (c < 0) | (c >= count) | (c == unused))
-        but = "" if unused is None else f" and not the unused {unused}"
-        raise ValueError(
-            f"codes must be in 0..{count - 1}{but} for {fmt}, got {codes[index]} at index {index} "
-            f"({outside} such codes)"
-        )
-
-
-def _first_index(a: Array, test: Callable[[Array], Any]) -> tuple[int, ...] | None:
-    """Return the index of the first element, in C order, that passes ``test``."""
-    step = 1 << 15
-    for start in range(0, a.size, step):
-        found = np.flatnonzero(test(a.flat[start : start + step]))
-        if found.size:
-            index = np.unravel_index(start + int(found[0]), a.shape)
-            return tuple(int(i) for i in index)
-    return None

@@ -153,9 +153,9 @@ class Layout:
         --------
         >>> from minifloat.layouts import dense
         >>> print(dense(8).picture())
-        word 0  31..16   3.7  3.6  3.5  3.4  3.3  3.2  3.1  3.0  2.7  2.6  2.5  2.4  2.3  2.2  2.1  2.0
-                15..0    1.7  1.6  1.5  1.4  1.3  1.2  1.1  1.0  0.7  0.6  0.5  0.4  0.3  0.2  0.1  0.0
-        """  # noqa: E501
+        word 0  31..16  3.7 3.6 3.5 3.4 3.3 3.2 3.1 3.0 2.7 2.6 2.5 2.4 2.3 2.2 2.1 2.0
+                15..0   1.7 1.6 1.5 1.4 1.3 1.2 1.1 1.0 0.7 0.6 0.5 0.4 0.3 0.2 0.1 0.0
+        """
         cells = ["."] * (WORD * self.words)
         for code, row in enumerate(self.places):
             for bit, place in enumerate(row):
@@ -163,9 +163,11 @@ class Layout:
         width = max(map(len, cells)) + 1
         lines = []
         for word in range(self.words):
-            for label, start in ((f"word {word}  31..16 ", HALF), (f"{'':>8}15..0  ", 0)):
+            label = f"word {word}"
+            for bits, start in (("31..16", HALF), ("15..0", 0)):
                 half = cells[WORD * word + start : WORD * word + start + HALF]
-                lines.append(label + "".join(cell.rjust(width) for cell in reversed(half)))
+                drawn = "".join(cell.rjust(width) for cell in reversed(half))
+                lines.append(f"{label if start else '':<8}{bits:<7}{drawn}")
         return "\n".join(lines)
 
     @property

@@ -10,7 +10,9 @@ each weight is rounded once.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import source_array
 from minifloat.codec import decode, encode, round_to
 from minifloat.formats import NumberFormat
+from minifloat.layouts import Layout, parse_layout
 from minifloat.names import parse
+from minifloat.packing import byte_count, pack, pack_words, unpack
 
 SCALE_BITS = {"float32": 32, "float16": 16, "bfloat16": 16}
 CHUNK = 1 << 16  # elements that are scaled at a time
@@ -27,50 +31,103 @@ CHUNK = 1 << 16  # elements that are scaled at a time
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """Weights as codes and scales.
+    """Weights as packed codes and scales.
 
     Attributes
     ----------
-    codes : ndarray of uint8 or uint16
-        In the shape of the weights.
+    packed : ndarray of uint8
+        The codes in C order, as `minifloat.pack` has them (little-endian).
     scales : ndarray of float32
         Values of ``scale_format``; the shape of the weights with the length of ``axis`` replaced
         by the number of blocks, or 0-d for one scale. 0 for a block of zeros.
     fmt : NumberFormat
         What the codes mean.
+    shape : tuple of int
+        That of the weights.
     block_size : int or None
         Elements that share a scale along ``axis`` (the last block may be shorter); None: all.
     axis : int or None
         The axis that blocks run along; None: one scale for the tensor.
     scale_format : str
         float32, float16 or bfloat16.
+
+    Raises
+    ------
+    ValueError
+        If the bytes or the scales are not as many as the other fields ask for, or not of their
+        dtype.
     """
 
-    codes: NDArray[Any]
+    packed: NDArray[np.uint8]
     scales: NDArray[np.float32]
     fmt: NumberFormat
+    shape: tuple[int, ...]
     block_size: int | None
     axis: int | None
     scale_format: str
 
+    def __post_init__(self) -> None:
+        count = byte_count(self.size, self.fmt.bits)
+        if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
+            raise ValueError(
+                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got "
+                f"{self.packed.dtype} of shape {self.packed.shape}"
+            )
+        wanted = _scale_shape(self.shape, self.block_size, self.axis)
+        if self.scales.dtype != np.float32 or self.scales.shape != wanted:
+            raise ValueError(
+                f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
+                f"{self.scales.shape}"
+            )
+
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the weights."""
-        return self.codes.shape
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def codes(self) -> NDArray[Any]:
+        """The codes in the shape of the weights, uint8 to 8 bits; a new array at each call."""
+        return unpack(self.packed, self.fmt.bits, self.size).reshape(self.shape)
 
     @property
     def bits_per_weight(self) -> float:
         """Bits of storage per weight, scales counted; the format's bits for an empty tensor."""
-        if not self.codes.size:
+        if not self.size:
             return float(self.fmt.bits)
         scale_bits = self.scales.size * SCALE_BITS[self.scale_format]
-        return self.fmt.bits + scale_bits / self.codes.size
+        return self.fmt.bits + scale_bits / self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage, with the codes packed densely."""
-        scale_bytes = self.scales.size * SCALE_BITS[self.scale_format] // 8
-        return -(-self.codes.size * self.fmt.bits // 8) + scale_bytes
+        """Bytes of storage: packed codes, and scales in the width of their format."""
+        return self.packed.nbytes + self.scales.size * SCALE_BITS[self.scale_format] // 8
+
+    def words(self, layout: Layout | str) -> NDArray[np.uint32]:
+        """Return the codes in 32-bit words, packed along the last axis, for kernels to read.
+
+        Parameters
+        ----------
+        layout : Layout or str
+            A layout for codes of ``fmt.bits`` bits, or its name, such as "1+4".
+
+        Returns
+        -------
+        ndarray of uint32
+            As `minifloat.pack_words` gives it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such layout, or it is for codes of another width, or the weights are 0-d.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.quantize([[1.0, -0.5, 0.1, 0.02]] * 3, "e2m2").words("1+4").shape
+        (3, 5)
+        """
+        return pack_words(self.codes, parse_layout(layout, self.fmt.bits))
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return value times scale, rounded once to float32.
@@ -104,6 +161,64 @@ class Quantized:
             target[...] = scaled.reshape(target.shape)
         return out
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write these weights to a file; see `minifloat.save`.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz or .safetensors.
+
+        Raises
+        ------
+        ValueError, OSError
+            As `minifloat.save`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import minifloat as mf
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     mf.quantize([1.0, -0.5], "e2m2").save(os.path.join(folder, "w.npz"))
+        ...     os.listdir(folder)
+        ['w.npz']
+        """
+        from minifloat.storage import save
+
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> Quantized:
+        """Read what `save` wrote; see `minifloat.load`.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz or .safetensors.
+
+        Returns
+        -------
+        Quantized
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.load`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import minifloat as mf
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "w.npz")
+        ...     mf.quantize([1.0, -0.5], "e2m2").save(path)
+        ...     mf.Quantized.load(path)
+        <Quantized e2m2 (2,): 13 bits per weight, axis 0, block_size 128, scales float16>
+        """
+        from minifloat.storage import load
+
+        return load(path)
+
     def __repr__(self) -> str:
         blocks = "tensor" if self.axis is None else f"axis {self.axis}"
         size = "" if self.block_size is None else f", block_size {self.block_size}"
@@ -111,6 +226,17 @@ class Quantized:
             f"<Quantized {self.fmt} {self.shape}: {self.bits_per_weight:.4g} bits per weight, "
             f"{blocks}{size}, scales {self.scale_format}>"
         )
+
+
+def _scale_shape(
+    shape: tuple[int, ...], block_size: int | None, axis: int | None
+) -> tuple[int, ...]:
+    """Return the shape of the scales: the length of ``axis`` replaced by the number of blocks."""
+    if axis is None:
+        return ()
+    length = shape[axis]
+    blocks = -(-length // (block_size or max(length, 1)))
+    return (*shape[:axis], blocks, *shape[axis + 1 :])
 
 
 def quantize(
@@ -179,14 +305,14 @@ def quantize(
         divisor[divisor == 0] = 1.0
         encode(rows[some] / divisor, fmt, out=codes[some])
     codes = codes.reshape(codes_shape)
-    scale_shape = (*codes_shape[:-1], scales.shape[1]) if axis is not None else ()
-    scales = scales.reshape(scale_shape)
+    scales = scales.reshape((*codes_shape[:-1], scales.shape[1]) if axis is not None else ())
     if axis is not None:
         codes, scales = np.moveaxis(codes, -1, axis), np.moveaxis(scales, -1, axis)
     return Quantized(
-        codes=np.ascontiguousarray(codes).reshape(weights.shape),
+        packed=pack(codes.reshape(-1), fmt.bits),
         scales=np.ascontiguousarray(scales).reshape(scales.shape),
         fmt=fmt,
+        shape=weights.shape,
         block_size=block_size if axis is not None else None,
         axis=axis,
         scale_format=scale,
@@ -238,12 +364,12 @@ def _absmax_scales(
     axis: int | None,
 ) -> NDArray[np.float32]:
     """Return the scales of all blocks, one row of them for each row."""
-    blocks = -(-rows.shape[1] // size)
+    blocks = 1 if axis is None else -(-rows.shape[1] // size)
     greatest = np.zeros((rows.shape[0], blocks), np.float64)
     least = np.zeros((rows.shape[0], blocks), np.float64)
     for k in range(blocks):
         block = rows[:, k * size : (k + 1) * size]
-        greatest[:, k], least[:, k] = block.max(axis=1), block.min(axis=1)
+        greatest[:, k], least[:, k] = block.max(axis=1, initial=0), block.min(axis=1, initial=0)
     absmax = np.maximum(greatest, -least)
     if not np.isfinite(absmax).all():
         row, k = (int(i) for i in np.argwhere(~np.isfinite(absmax))[0])

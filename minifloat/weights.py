@@ -116,7 +116,7 @@ class WeightFile:
                 f"name must be a float tensor of {self.path}, got {name!r}{reason}; "
                 "names() lists them"
             )
-        with _untrusted(self.path):
+        with untrusted(self.path):
             return self._read(name)
 
 
@@ -154,13 +154,10 @@ def open_weights(path: str | PathLike[str]) -> WeightFile:
     >>> folder.cleanup()
     """
     path = Path(path)
-    with _untrusted(path):
+    with untrusted(path):
         if path.is_dir():
             return _open_directory(path)
-        if path.exists() and not path.is_file():
-            raise WeightsError(f"{path}: must be a regular file; copy its content into one")
-        if path.stat().st_size == 0:
-            raise WeightsError(f"{path}: is empty; download or save it again")
+        check_file(path)
         if path.name.lower().endswith(".index.json"):
             return _open_index(path)
         openers = {
@@ -175,7 +172,7 @@ def open_weights(path: str | PathLike[str]) -> WeightFile:
 
 
 @contextmanager
-def _untrusted(path: Path) -> Iterator[None]:
+def untrusted(path: Path) -> Iterator[None]:
     """Turn whatever a reader raises on a bad file into a `WeightsError`."""
     try:
         yield
@@ -195,7 +192,16 @@ def _untrusted(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _missing(path: Path, package: str, extra: str) -> WeightsError:
+def check_file(path: Path) -> None:
+    """Raise a `WeightsError` for what is no regular file (a pipe would block) or empty."""
+    if path.exists() and not path.is_file():
+        raise WeightsError(f"{path}: must be a regular file; copy its content into one")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"{path}: is empty; download or save it again")
+
+
+def missing_package(path: Path, package: str, extra: str) -> WeightsError:
+    """Return the error that says what to install to use ``path``."""
     return WeightsError(
         f'{path}: needs the package {package}; pip install "minifloat[{extra}]"',
     )
@@ -249,7 +255,8 @@ def _open_npy(path: Path) -> WeightFile:
     return WeightFile(path, [info], read)
 
 
-def _open_npz(path: Path) -> WeightFile:
+def npz_arrays(path: Path) -> tuple[list[TensorInfo], Callable[[str], Array]]:
+    """List the arrays of an archive, whatever their type, and return what reads one of them."""
     infos, members = [], {}
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
@@ -270,7 +277,11 @@ def _open_npz(path: Path) -> WeightFile:
                 raise ValueError(f"bytes left after {name!r}")
             return _native(array)
 
-    return WeightFile(path, infos, read)
+    return infos, read
+
+
+def _open_npz(path: Path) -> WeightFile:
+    return WeightFile(path, *npz_arrays(path))
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo) -> None:
@@ -304,7 +315,7 @@ def _open_safetensors(path: Path) -> WeightFile:
     try:
         from safetensors import safe_open
     except ImportError:
-        raise _missing(path, "safetensors", "cli") from None
+        raise missing_package(path, "safetensors", "cli") from None
     # safe_open checks the header and all offsets, but its NumPy side has no bfloat16 and no
     # float8. So the bytes are mapped here, by the offsets it has checked, for all dtypes alike.
     with safe_open(path, framework="numpy"):
@@ -396,7 +407,7 @@ def _open_gguf(path: Path) -> WeightFile:
     try:
         from gguf import GGMLQuantizationType, GGUFReader, dequantize
     except ImportError:
-        raise _missing(path, "gguf", "gguf") from None
+        raise missing_package(path, "gguf", "gguf") from None
 
     class CheckedReader(GGUFReader):  # type: ignore[misc, unused-ignore]  # untyped package
         def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:

@@ -2,11 +2,18 @@
 
 from pathlib import Path
 
-from tests import policy_tables
+import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests import layout_pictures, policy_tables
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_the_policy_page_is_what_the_library_does() -> None:
-    written = (ROOT / "docs" / "policies.md").read_text(encoding="utf-8")
-    assert written == policy_tables.page(), "run python -m tests.policy_tables > docs/policies.md"
+PAGES = {"policies.md": policy_tables, "layouts.md": layout_pictures}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_what_the_library_does(name: str) -> None:
+    printer = PAGES[name]
+    written = (DOCS / name).read_text(encoding="utf-8")
+    assert written == printer.page(), f"run python -m {printer.__name__} > docs/{name}"

@@ -17,20 +17,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
-CODEC_PARTS = BASE | {"_arrays", "_kernels", "_plans", "_outcomes", "_steps"}
-VERBS = BASE | {"codec", "quantization", "weights", "losses", "comparison"}
+CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
+VERBS = BASE | {"codec", "packing", "quantization", "storage", "weights", "losses", "comparison"}
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
     "testing": BASE | {"testing"},  # the oracle shares no code with what it checks
     "_arrays": set(),
+    "_codes": BASE | {"_arrays", "_kernels"},
     "_outcomes": BASE,
     "_steps": BASE | {"_outcomes"},
     "_plans": BASE | {"_outcomes", "_steps", "_kernels"},
     "codec": CODEC_PARTS,
+    "packing": BASE | {"_arrays", "_codes", "_kernels"},
     "weights": BASE | {"codec"},
     "losses": set(),
-    "quantization": CODEC_PARTS | {"codec"},
+    "quantization": CODEC_PARTS | {"codec", "packing", "storage"},  # for its save and load
+    "storage": BASE | {"_codes", "quantization", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
     "_terminal": set(),
@@ -43,6 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "_kernels": {"numba"},
     "testing": {"hypothesis"},
+    "storage": {"safetensors"},
     "weights": {"gguf", "ml_dtypes", "safetensors"},
     "cli": {"rich"},
     "_terminal": {"rich"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
@@ -118,9 +119,10 @@ def test_small_scales_never_become_zero() -> None:
 
 def test_empty_and_single() -> None:
     for shape in ((0,), (0, 3), (3, 0), (2, 0, 4)):
-        quantized = mf.quantize(np.zeros(shape, np.float32), "e2m2")
-        assert quantized.dequantize().shape == shape
-        assert quantized.bits_per_weight == 5
+        for axis in (-1, 0, None):
+            quantized = mf.quantize(np.zeros(shape, np.float32), "e2m2", axis=axis)
+            assert quantized.dequantize().shape == shape
+            assert quantized.bits_per_weight == 5
     one = mf.quantize(3.0, "e2m2", scale="float32")
     assert one.shape == ()
     assert one.dequantize() == np.float32(3)
@@ -166,6 +168,43 @@ def test_layout_of_the_weights_does_not_matter() -> None:
         got = mf.quantize(same, "e2m2", block_size=3, axis=1)
         np.testing.assert_array_equal(got.codes, want.codes)
         np.testing.assert_array_equal(got.scales, want.scales)
+
+
+@pytest.mark.parametrize("fmt", [*FORMATS, "float16", "tf32"])
+def test_codes_are_stored_packed(fmt: str) -> None:
+    w = weights((3, 5, 7))
+    quantized = mf.quantize(w, fmt, block_size=None, axis=1, scale="float32")
+    scales = np.where(quantized.scales == 0, 1, quantized.scales).astype(np.float64)
+    codes = mf.encode(w / scales, fmt)
+    np.testing.assert_array_equal(quantized.codes, codes)
+    assert quantized.codes.dtype == codes.dtype
+    assert quantized.codes is not quantized.codes
+    bits = mf.parse(fmt).bits
+    np.testing.assert_array_equal(quantized.packed, mf.pack(codes.ravel(), bits))
+    assert quantized.nbytes == -(-105 * bits // 8) + 4 * 3 * 7
+
+
+def test_words() -> None:
+    quantized = mf.quantize(weights((4, 70)), "e2m2")
+    layout = mf.parse_layout("fpe2m2_kernel", 5)
+    for named in ("fpe2m2_kernel", layout):
+        words = quantized.words(named)
+        assert words.shape == (4, 15)
+        np.testing.assert_array_equal(mf.unpack_words(words, layout, 70), quantized.codes)
+    with pytest.raises(ValueError, match="layout must be for codes of 5 bits"):
+        quantized.words("2+4")
+
+
+def test_fields_that_do_not_fit_together() -> None:
+    quantized = mf.quantize(weights((4, 256)), "e2m2")
+    for message, fields in (
+        ("packed must be 640 bytes for 1024 codes of e2m2, got float64", {"packed": np.zeros(640)}),
+        ("packed must be 768 bytes for 1024 codes of e3m2", {"fmt": mf.parse("e3m2")}),
+        (r"scales must be float32 of shape \(4, 4\), got float32 .* \(4, 2\)", {"block_size": 64}),
+        ("scales must be float32 .* got float64", {"scales": np.zeros((4, 2))}),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(quantized, **fields)
 
 
 def test_repr() -> None:

@@ -84,8 +84,9 @@ def one_core(pin: bool) -> Iterator[None]:
 def header() -> str:
     """Say what was measured where."""
     return (
-        f"Elements per second over the yardstick's (numpy.copyto of float32 unless named; float64 "
-        f"against a float64 copy).\nNumPy {np.__version__}, Numba {numba.__version__}, "
+        "Elements per second over the yardstick's (numpy.copyto of float32 unless named; float64 "
+        "against a float64 copy,\npacking against a copy of the codes, a byte each).\n"
+        f"NumPy {np.__version__}, Numba {numba.__version__}, "
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.\n\n"
         f"{'task':<34} {'format':<7} {'size':>9} {'ratio':>7} {'target':>7}   ns/element"
     )

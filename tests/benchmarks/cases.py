@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -46,6 +46,10 @@ class Inputs:
     def codes(self, fmt: str) -> NDArray[np.uint8]:
         """Codes of the normals."""
         return np.asarray(mf.encode(self.x, fmt))
+
+    def codes_of(self, bits: int) -> NDArray[np.uint8]:
+        """Random codes of a width."""
+        return np.random.default_rng(bits).integers(0, 1 << bits, self.size, np.uint8)
 
     def empty(self, dtype: DTypeLike) -> NDArray[Any]:
         """Return a new output array whose pages are mapped."""
@@ -103,6 +107,34 @@ def decode(fmt: str, dtype: DTypeLike, threads: int = 1) -> Callable[[Inputs], T
     def prepare(inputs: Inputs) -> Thunk:
         codes, out = inputs.codes(fmt), inputs.empty(dtype)
         return lambda: mf.decode(codes, fmt, dtype=dtype, threads=threads, out=out)
+
+    return prepare
+
+
+def copy_codes(inputs: Inputs) -> Thunk:
+    """Copy codes, a byte each."""
+    codes, out = inputs.codes_of(8), inputs.empty(np.uint8)
+    return lambda: np.copyto(out, codes)
+
+
+def pack(bits: int, bit_order: str) -> Callable[[Inputs], Thunk]:
+    """Pack codes to bytes."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        codes = inputs.codes_of(bits)
+        out = np.zeros_like(mf.pack(codes, bits))
+        return lambda: mf.pack(codes, bits, bit_order=bit_order, out=out)
+
+    return prepare
+
+
+def unpack(bits: int, bit_order: str) -> Callable[[Inputs], Thunk]:
+    """Unpack codes from bytes."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        packed = mf.pack(inputs.codes_of(bits), bits, bit_order=bit_order)
+        count, out = inputs.size, inputs.empty(np.uint8)
+        return lambda: mf.unpack(packed, bits, count, bit_order=bit_order, out=out)
 
     return prepare
 
@@ -186,6 +218,14 @@ def source_cases(fmt: str) -> Iterator[Case]:
     yield over_copy("decode float64", fmt, None, decode(fmt, np.float64))
 
 
+def packing_cases(bit_order: str, widths: Sequence[int]) -> Iterator[Case]:
+    """Packing against a copy of the codes, one byte each."""
+    for task, make in (("pack", pack), ("unpack", unpack)):
+        for bits in widths:
+            name = f"{task} {bit_order}-endian"
+            yield Case(name, f"{bits} bits", 0.2, make(bits, bit_order), copy_codes)
+
+
 def peer_cases() -> Iterator[Case]:
     """Other libraries."""
     fmt = "e4m3fn"
@@ -213,6 +253,8 @@ def every_case() -> Iterator[Case]:
     """All of them, in the table's order."""
     for fmt in FORMATS:
         yield from main_cases(fmt)
+    yield from packing_cases("little", range(2, 9))
+    yield from packing_cases("big", (4, 5, 8))
     yield from peer_cases()
     for fmt in FORMATS:
         yield from option_cases(fmt)
