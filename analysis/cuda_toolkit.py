@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import os
 import re
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-REMEDY = 'pip install "minifloat[cuda]" on Linux, or set CUDA_HOME to a CUDA 13 toolkit'
+REMEDY = 'on Linux, install g++ and "minifloat[cuda]", or set CUDA_HOME to a CUDA 13 toolkit'
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Toolkit:
         """The compiler."""
         return self.root / "bin" / "nvcc"
 
-    @functools.cached_property
+    @property
     def version(self) -> str:
         """Version of the compiler, as in ``13.5.37``: instruction counts depend on it."""
         found = re.search(r"\bV(\d+(\.\d+)+)", run_tool(self.nvcc, "--version"))
@@ -50,12 +49,12 @@ def find_toolkit() -> Toolkit | None:
     """Return the first CUDA toolkit that has all that is needed here.
 
     The packages of the extra ``cuda`` come first, then CUDA_HOME, then the ``nvcc`` on PATH. A
-    toolkit without a disassembler takes the one on PATH.
+    toolkit without a disassembler takes the one on PATH. The compiler itself needs g++.
 
     Returns
     -------
     Toolkit or None
-        None if there is none.
+        None if there is none, or no g++ on PATH.
 
     Examples
     --------
@@ -64,6 +63,8 @@ def find_toolkit() -> Toolkit | None:
     >>> toolkit is None or toolkit.nvcc.exists()
     True
     """
+    if shutil.which("g++") is None:
+        return None
     for root in _roots():
         nvdisasm = shutil.which("nvdisasm", path=root / "bin") or shutil.which("nvdisasm")
         runtimes = [root / name / "libcudart_static.a" for name in ("lib64", "lib")]
@@ -71,6 +72,24 @@ def find_toolkit() -> Toolkit | None:
         if (root / "bin" / "nvcc").exists() and nvdisasm and libraries:
             return Toolkit(root, Path(nvdisasm), libraries[0])
     return None
+
+
+def need_toolkit() -> Toolkit:
+    """Return the toolkit that `find_toolkit` finds.
+
+    Returns
+    -------
+    Toolkit
+
+    Raises
+    ------
+    RuntimeError
+        If there is none.
+    """
+    toolkit = find_toolkit()
+    if toolkit is None:
+        raise RuntimeError(f"a CUDA toolkit must be installed, got none; {REMEDY}")
+    return toolkit
 
 
 def _roots() -> Iterator[Path]:
@@ -127,7 +146,7 @@ def compile_program(source: str, arch: str) -> bytes:
     RuntimeError
         If there is no toolkit, or the source does not compile; then with the compiler's messages.
     """
-    libraries = _need_toolkit().libraries
+    libraries = need_toolkit().libraries
     return _compile(source, f"-arch={arch}", "-cudart=static", f"-L{libraries}", output="program")
 
 
@@ -152,7 +171,7 @@ def disassemble(cubin: bytes) -> str:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "code.cubin"
         path.write_bytes(cubin)
-        return run_tool(_need_toolkit().nvdisasm, "-json", path)
+        return run_tool(need_toolkit().nvdisasm, "-json", path)
 
 
 def run_tool(*command: str | Path) -> str:
@@ -179,16 +198,11 @@ def run_tool(*command: str | Path) -> str:
 
 
 def _compile(source: str, *options: str, output: str) -> bytes:
-    nvcc = _need_toolkit().nvcc
+    nvcc = need_toolkit().nvcc
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory)
         (path / "source.cu").write_text(source, encoding="utf-8")
-        run_tool(nvcc, "-std=c++17", *options, "-o", path / output, path / "source.cu")
+        # A host compiler newer than the toolkit knows is used all the same: host code is simple.
+        common = ("-std=c++17", "-allow-unsupported-compiler")
+        run_tool(nvcc, *common, *options, "-o", path / output, path / "source.cu")
         return (path / output).read_bytes()
-
-
-def _need_toolkit() -> Toolkit:
-    toolkit = find_toolkit()
-    if toolkit is None:
-        raise RuntimeError(f"a CUDA toolkit must be installed, got none; {REMEDY}")
-    return toolkit

@@ -64,14 +64,14 @@ class DeviceFunction:
         """Codes of a group."""
         return 2 * self.pairs
 
-    def source(self, template: str) -> str:
+    def source(self, *templates: str) -> str:
         """Return a program that calls the function.
 
         Parameters
         ----------
-        template : str
-            A file of ``analysis/cuda``: it sees WORDS, PAIRS, TABLE_SIZE and CONVERT(w, table,
-            out).
+        *templates : str
+            Files of ``analysis/cuda``, one after the other. They see WORDS, PAIRS, TABLE_SIZE and
+            CONVERT(w, table, out).
 
         Returns
         -------
@@ -87,6 +87,6 @@ class DeviceFunction:
                 f"#define TABLE_SIZE {self.table_size}",
                 f"#define CONVERT(w, table, out) {self.name}({arguments})",
                 self.text,
-                (TEMPLATES / template).read_text(encoding="utf-8"),
+                *((TEMPLATES / name).read_text(encoding="utf-8") for name in templates),
             )
         )

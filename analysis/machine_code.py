@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from analysis.cuda_toolkit import compile_cubin, disassemble
+from analysis.cuda_toolkit import compile_cubin, disassemble, need_toolkit
 from analysis.device_function import DeviceFunction
 
 # Kinds by the first part of an opcode. `kind` looks at operands where that is not enough.
@@ -78,6 +78,8 @@ class MachineCost:
 
     Parameters
     ----------
+    compiler : str
+        Version of the CUDA toolkit that compiled it.
     arch : str
         Such as "sm_80".
     codes : int
@@ -90,6 +92,7 @@ class MachineCost:
         Instructions that groups share: a kernel pays them once per thread.
     """
 
+    compiler: str
     arch: str
     codes: int
     kinds: dict[str, float]
@@ -178,6 +181,7 @@ def machine_cost(function: DeviceFunction, arch: str = "sm_80") -> MachineCost:
         )
     group = {deed: count for deed, count in group.items() if count and deed[0] not in TRAFFIC}
     return MachineCost(
+        need_toolkit().version,
         arch,
         function.codes,
         kinds={kind: _of_kind(group, kind) for kind, _ in group},
