@@ -10,7 +10,7 @@ constants in registers, which a kernel pays once per thread. No GPU is needed.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -87,7 +87,9 @@ class MachineCost:
     kinds : dict of str to float
         Instructions per group by `Instruction.kind`: the mean over the second and the third group.
     opcodes : dict of str to float
-        The same by opcode; all moves are called MOV.
+        The same by opcode; all moves are called MOV. Where several opcodes do the same, the
+        compiler alternates between them from group to group: then counts may be halves, or even
+        negative, but their sums are those of ``kinds``.
     setup : float
         Instructions that groups share: a kernel pays them once per thread.
     """
@@ -179,14 +181,18 @@ def machine_cost(function: DeviceFunction, arch: str = "sm_80") -> MachineCost:
             f"{function.name} must use all its {function.words} words, one load each, got "
             f"{traffic[0]:g} loads and {traffic[1]:g} stores of {function.pairs} a group"
         )
-    group = {deed: count for deed, count in group.items() if count and deed[0] not in TRAFFIC}
+    kinds, opcodes = defaultdict[str, float](float), defaultdict[str, float](float)
+    for (kind, opcode), count in group.items():
+        if kind not in TRAFFIC:
+            kinds[kind] += count
+            opcodes[opcode] += count
     return MachineCost(
         need_toolkit().version,
         arch,
         function.codes,
-        kinds={kind: _of_kind(group, kind) for kind, _ in group},
-        opcodes={opcode: count for (_, opcode), count in group.items()},
-        setup=one.total() - nothing.total() - sum(group.values()),
+        kinds={kind: count for kind, count in kinds.items() if count},
+        opcodes={opcode: count for opcode, count in opcodes.items() if count},
+        setup=one.total() - nothing.total() - sum(kinds.values()),
     )
 
 

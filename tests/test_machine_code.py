@@ -78,6 +78,15 @@ def test_work_done_twice_costs_twice() -> None:
 
 
 @needs_toolkit
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_opcodes_that_do_two_things_are_added_up(arch: str) -> None:
+    cost = machine_cost(
+        one_word("out[0] = w[0] * 5 << 16 ^ w[0] * 3; out[1] = w[0] * 65536;", 2), arch
+    )
+    assert cost.total == sum(cost.opcodes.values()) > 3
+
+
+@needs_toolkit
 def test_work_that_comes_to_nothing_costs_nothing() -> None:
     assert machine_cost(one_word("out[0] = w[0] ^ 0x1234 ^ 0x1234;")).total == 0
 
