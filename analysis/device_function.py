@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from minifloat import registers
+
 TEMPLATES = Path(__file__).with_name("cuda")
 
 
@@ -58,6 +60,33 @@ class DeviceFunction:
             raise ValueError(f"words must be in 1..pairs = {self.pairs}, got {self.words}")
         if self.table_size < 0:
             raise ValueError(f"table_size must be at least 0, got {self.table_size}")
+
+    @classmethod
+    def of(cls, program: registers.Program) -> DeviceFunction:
+        """Return a register program's device function.
+
+        Parameters
+        ----------
+        program : Program
+
+        Returns
+        -------
+        DeviceFunction
+
+        Examples
+        --------
+        >>> from analysis.device_function import DeviceFunction
+        >>> from minifloat import registers
+        >>> DeviceFunction.of(registers.to_half("e2m2", "fpe2m2_kernel")).words
+        5
+        """
+        return cls(
+            registers.cuda(program),
+            program.name,
+            program.layout.words,
+            len(program.outputs),
+            len(program.table),
+        )
 
     @property
     def codes(self) -> int:

@@ -11,6 +11,7 @@ import minifloat as mf
 from analysis.cuda_toolkit import REMEDY, compile_program, find_toolkit
 from analysis.device_function import DeviceFunction
 from analysis.gpu import Gemv, convert_on_gpu, find_gpu, gemv_on_gpu, time_gemv
+from minifloat import registers
 from minifloat.layouts import KERNEL
 from tests.device_functions import e2m2, one_word, pair_table
 
@@ -62,6 +63,28 @@ def test_conversion_is_the_cpus_bit_for_bit() -> None:
     words = e2m2_words(1 << 20)
     pairs = convert_on_gpu(e2m2(multiply=True), words)
     assert np.array_equal(pairs.view(np.uint16), e2m2_values(words).view(np.uint16))
+
+
+@needs_toolkit
+@needs_gpu
+@pytest.mark.parametrize(
+    "program",
+    [
+        registers.to_half("e2m2", "1+4"),
+        registers.to_half("e2m2", "dense"),
+        registers.to_half("e2m2", "1+4", target="bfloat16"),
+        registers.to_half("e3m2", "2+4"),
+        registers.to_half("e4m3", "8"),
+        registers.to_half("int5", "1+4"),
+        registers.look_up("nf4", "4"),
+    ],
+    ids=lambda program: f"{program.name}-{program.layout.name}",
+)
+def test_register_programs_run_on_the_gpu_as_on_the_cpu(program: registers.Program) -> None:
+    words = np.random.default_rng(8).integers(0, 2**32, (1 << 18, program.layout.words), np.uint32)
+    table = np.array(program.table, np.uint32)
+    pairs = convert_on_gpu(DeviceFunction.of(program), words, table)
+    assert np.array_equal(pairs, registers.run(program, words))
 
 
 @needs_toolkit

@@ -6,7 +6,8 @@ import pytest
 
 from analysis.cuda_toolkit import REMEDY, compile_cubin, find_toolkit
 from analysis.device_function import DeviceFunction
-from analysis.machine_code import Instruction, machine_cost, read_kernels
+from analysis.machine_code import Instruction, depending_on_words, machine_cost, read_kernels
+from minifloat import registers
 from tests.device_functions import e2m2, instruction, one_word, pair_table
 
 ARCHITECTURES = ["sm_80", "sm_90", "sm_100"]
@@ -60,10 +61,10 @@ KNOWN = {
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("name", KNOWN)
 def test_counts_known_conversions(name: str, arch: str) -> None:
-    function, kinds, setup = KNOWN[name]
+    function, kinds, constants = KNOWN[name]
     cost = machine_cost(function, arch)
     assert cost.kinds == kinds
-    assert cost.setup == setup
+    assert cost.constants == constants
     assert cost.total == sum(kinds.values()) == sum(cost.opcodes.values())
     assert cost.per_code == cost.total / (2 * function.pairs)
 
@@ -77,13 +78,39 @@ def test_work_done_twice_costs_twice() -> None:
     assert twice.total == 2 * once.total > 0
 
 
+PROGRAMS = [
+    ("fpe2m2", "fpe2m2_kernel", "float16"),
+    ("e2m2", "1+4", "bfloat16"),
+    ("e2m2", "dense", "float16"),
+    ("e2m1", "4", "float16"),
+    ("e3m2", "2+4", "float16"),
+    ("e4m3", "8", "float16"),
+    ("e5m2", "8", "float16"),
+    ("int4", "4", "float16"),
+    ("int5", "1+4", "float16"),
+]
+
+
 @needs_toolkit
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_opcodes_that_do_two_things_are_added_up(arch: str) -> None:
-    cost = machine_cost(
-        one_word("out[0] = w[0] * 5 << 16 ^ w[0] * 3; out[1] = w[0] * 65536;", 2), arch
-    )
-    assert cost.total == sum(cost.opcodes.values()) > 3
+@pytest.mark.parametrize(("fmt", "layout", "target"), PROGRAMS)
+def test_programs_cost_what_they_say(fmt: str, layout: str, target: str, arch: str) -> None:
+    program = registers.to_half(fmt, layout, target=target)
+    cost = machine_cost(DeviceFunction.of(program), arch)
+    said = program.cost._asdict()
+    weights = said.pop("weights")
+    assert cost.kinds == {kind: count for kind, count in said.items() if count}
+    assert cost.codes == weights
+
+
+@needs_toolkit
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("layout", ["4", "dense"])
+def test_tables_cost_what_they_say(layout: str, arch: str) -> None:
+    program = registers.look_up("nf4", layout)
+    cost = machine_cost(DeviceFunction.of(program), arch)
+    assert cost.total == program.cost.total
+    assert cost.kinds["look-up"] == program.cost.load
 
 
 @needs_toolkit
@@ -120,7 +147,6 @@ def test_errors() -> None:
     ("opcode", "operands", "kind"),
     [
         ("IMAD.MOV.U32", "R1,RZ,RZ,c[0x0][0x28]", "move"),
-        ("HFMA2.MMA", "R3,-RZ,RZ,0,2.384e-07", "move"),
         ("HFMA2.MMA", "R9,R9.reuse,32768,32768,-RZ", "half"),
         ("IMAD.SHL.U32", "R4,R4.reuse,0x100,RZ", "shift"),
         ("IMAD.U32", "R9,R4,0x10000,RZ", "shift"),
@@ -133,6 +159,32 @@ def test_errors() -> None:
 )
 def test_kinds(opcode: str, operands: str, kind: str) -> None:
     assert Instruction(opcode, tuple(operands.split(","))).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "depends"),
+    [
+        ("LDG R4,[R2.64]; MOV R5,0x7; LOP3 R6,R4,R5,RZ,0xc0,!PT", [0, 0, 1]),
+        ("LDG R4,[R2.64]; MOV R4,0x7; SHF R6,R4,0x1,RZ", [0, 0, 0]),
+        ("LDG R4,[R2.64]; @P0 MOV R4,0x7; SHF R6,R4,0x1,RZ", [0, 0, 1]),
+        ("LDG R4,[R2.64]; ISETP P0,PT,R4,RZ,PT; @P0 MOV R7,0x7; MOV R8,R7", [0, 1, 1, 1]),
+        ("LDG R4,[R2.64]; IADD3 R5,P1,R4,R4,RZ; IADD3.X R6,R7,R7,RZ,P1", [0, 1, 1]),
+        ("LDG R4,[R2.64]; IMAD.WIDE R6,R4,0x4,R8; MOV R9,R7", [0, 1, 1]),
+        ("LDG R4,[R2.64]; LDS R5,[R4]; LDS R6,[R7]; STG [R2.64],R5; MOV R8,R2", [0, 1, 0, 1, 0]),
+        ("LDG R4,[R2.64]; HMUL2 R5,R4.reuse.H0_H0,R41; MOV R6,R41", [0, 1, 0]),
+    ],
+)
+def test_dependence_on_words(code: str, depends: list[int]) -> None:
+    steps = []
+    for line in code.split("; "):
+        *guard, opcode, operands = line.split()
+        steps.append(Instruction(opcode, tuple(operands.split(",")), "".join(guard)))
+    assert depending_on_words(steps) == [bool(flag) for flag in depends]
+
+
+def test_branches_are_refused() -> None:
+    with pytest.raises(ValueError, match="kernel must be a straight line of code, got a branch"):
+        depending_on_words([Instruction("BRA", ("0x100",))])
 
 
 def test_a_missing_toolkit_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

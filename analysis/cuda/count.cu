@@ -1,11 +1,12 @@
-// Kernels to be compiled and counted, never run. `kernel_n` loads, converts and stores n groups;
-// `kernel_0` loads and stores one group and converts nothing. Every address is a register plus a
-// constant and neighbouring words lie 32 apart, so that each further group costs WORDS loads,
-// PAIRS stores and the conversion, nothing else.
+// Kernels to be compiled and read, never run. `convert` loads, converts and stores GROUPS groups of
+// words; `copy` loads and stores one and converts nothing. Every address is a register plus a
+// constant and neighbouring words lie 32 apart, so that the code is a straight line in which no
+// loads or stores are merged.
 
 constexpr int LANES = 32;
+constexpr int GROUPS = 4;
 
-template <int GROUPS, bool CONVERTS>
+template <int COUNT, bool CONVERTS>
 __device__ __forceinline__ void load_convert_store(const uint32_t *in, const uint32_t *values,
                                                    uint32_t *results) {
     const uint32_t lane = threadIdx.x;
@@ -15,10 +16,10 @@ __device__ __forceinline__ void load_convert_store(const uint32_t *in, const uin
     __shared__ uint32_t table[TABLE_SIZE];
     table[lane] = values[lane];
     __syncthreads();
-    results[-LANES] = table[lane ^ 1];  // so that kernel_0 keeps the table too
+    results[-LANES] = table[lane ^ 1];  // so that `copy` keeps the table too
 #endif
 #pragma unroll
-    for (int group = 0; group < GROUPS; ++group) {
+    for (int group = 0; group < COUNT; ++group) {
         uint32_t w[WORDS], out[PAIRS];
 #pragma unroll
         for (int i = 0; i < WORDS; ++i) w[i] = in[LANES * (group * WORDS + i)];
@@ -33,13 +34,13 @@ __device__ __forceinline__ void load_convert_store(const uint32_t *in, const uin
     }
 }
 
-#define KERNEL(NAME, GROUPS, CONVERTS)                                                    \
-    extern "C" __global__ void NAME(const uint32_t *__restrict__ in,                      \
-                                    const uint32_t *__restrict__ values,                  \
-                                    uint32_t *__restrict__ results) {                     \
-        load_convert_store<GROUPS, CONVERTS>(in, values, results);                        \
-    }
+#define ARGUMENTS                                                                         \
+    const uint32_t *__restrict__ in, const uint32_t *__restrict__ values,                 \
+        uint32_t *__restrict__ results
 
-KERNEL(kernel_0, 1, false)
-KERNEL(kernel_1, 1, true)
-KERNEL(kernel_3, 3, true)
+extern "C" __global__ void convert(ARGUMENTS) {
+    load_convert_store<GROUPS, true>(in, values, results);
+}
+extern "C" __global__ void copy(ARGUMENTS) {
+    load_convert_store<1, false>(in, values, results);
+}
