@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minifloat.formats import Format, NumberFormat
+from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.layouts import HALF, Layout, parse_layout
 from minifloat.names import parse
 from minifloat.registers._floats import from_float
@@ -78,7 +78,7 @@ def to_half(
         outputs, exponent = from_float(fmt, half, gather, fold_scale)
         return _program(fmt, gather, target, outputs, scale_exponent=exponent)
     linear = linear_of(fmt)
-    if linear is not None and not not_held(fmt, half):
+    if linear is not None and (isinstance(fmt, Integer) or not not_held(fmt, half)):
         return _program(fmt, gather, target, from_integer(fmt, linear, half, gather))
     return look_up(fmt, layout, target)
 
@@ -132,7 +132,7 @@ def look_up(
             "pairs=False"
         )
     if fmt.bits > 8:
-        raise ValueError(f"fmt must have at most 8 bits for a table, got {fmt}; use to_half")
+        raise ValueError(f"fmt must have at most 8 bits for a table, got {fmt}; use a narrower one")
     values = np.zeros(1 << fmt.bits)  # 0 for codes that mean nothing
     values[: fmt.code_count] = fmt.values()
     words = half_words(values, target).astype(np.uint32)
