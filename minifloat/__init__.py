@@ -5,7 +5,8 @@
 array([ 0.25, -1.75,  7.  ])
 
 Formats are described in `minifloat.formats` and named in `minifloat.catalogue`; `encode`, `decode`
-and `round_to` work on NumPy arrays; `quantize` adds scales. Everything is loaded when it is first
+and `round_to` work on NumPy arrays; `quantize` adds scales; `pack` and `pack_words` put codes side
+by side; `minifloat.registers` shows how a GPU converts them. Everything is loaded when it is first
 used, so importing the package is quick and does not import Numba.
 """
 
@@ -44,8 +45,10 @@ _HOME = {
     "Comparison": "losses",
     "compare": "comparison",
 }
+_MODULES = ("registers", "testing")
 
 if TYPE_CHECKING:
+    from minifloat import registers, testing  # noqa: F401  # attributes, kept out of __all__
     from minifloat.catalogue import ALIASES, CATALOGUE
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
@@ -89,6 +92,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"minifloat.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'minifloat' has no attribute {name!r}")
     value = getattr(import_module(f"minifloat.{_HOME[name]}"), name)
@@ -97,4 +102,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted([*globals(), *_HOME, *_MODULES])

@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_terminal": set(),
     "cli": VERBS | {"_terminal", "__init__", "registers"},
     "__main__": {"cli"},
-    "__init__": VERBS,
+    "__init__": VERBS | {"registers", "testing"},
 }
 
 # Other people's packages, beside NumPy, that each may import.

@@ -1,0 +1,35 @@
+"""The README's table of conversion costs is what the library and the compiler say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.conversion_costs import conversion_costs
+from analysis.cuda_toolkit import REMEDY, find_toolkit
+from minifloat.registers._costs import table_formats
+from tests.register_tables import table
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA toolkit; {REMEDY}")
+
+
+@needs_toolkit
+def test_some_rows() -> None:
+    head, rule, *rows = table(conversion_costs(["e2m1", "e4m3fn", "int4", "nf4"])).splitlines()
+    assert f"{head}\n{rule}\n" in README
+    for row in rows:
+        assert row in README
+
+
+@needs_toolkit
+@pytest.mark.long
+def test_the_whole_table() -> None:
+    assert table(conversion_costs()) in README
+
+
+def test_all_formats_have_a_row() -> None:
+    for fmt in table_formats():
+        assert f"\n| {fmt.name} | " in README
