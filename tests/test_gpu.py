@@ -14,6 +14,7 @@ from analysis.gpu import Gemv, convert_on_gpu, find_gpu, gemv_on_gpu, time_gemv
 from minifloat import registers
 from minifloat.layouts import KERNEL
 from tests.device_functions import e2m2, one_word, pair_table
+from tests.register_programs import every_input
 
 needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA toolkit; {REMEDY}")
 gpu = find_gpu()
@@ -76,12 +77,15 @@ def test_conversion_is_the_cpus_bit_for_bit() -> None:
         registers.to_half("e3m2", "2+4"),
         registers.to_half("e4m3", "8"),
         registers.to_half("int5", "1+4"),
+        registers.to_half("int5", "dense"),
+        registers.to_half("e5m2fnuz", "8"),
         registers.look_up("nf4", "4"),
+        registers.look_up("nf5", "dense"),
     ],
     ids=lambda program: f"{program.name}-{program.layout.name}",
 )
 def test_register_programs_run_on_the_gpu_as_on_the_cpu(program: registers.Program) -> None:
-    words = np.random.default_rng(8).integers(0, 2**32, (1 << 18, program.layout.words), np.uint32)
+    words = every_input(program)
     table = np.array(program.table, np.uint32)
     pairs = convert_on_gpu(DeviceFunction.of(program), words, table)
     assert np.array_equal(pairs, registers.run(program, words))

@@ -15,19 +15,12 @@ from minifloat import registers
 from minifloat.layouts import Layout
 from minifloat.registers import Instruction, Op, Program, Register
 from tests import slow_registers
+from tests.register_programs import program_of
 from tests.slow_registers import slow_run
 
 TWO_CODES = Layout(16, 1, [range(16), range(16, 32)])
 HALVES = {"float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 WORDS = st.integers(0, 2**32 - 1)
-
-
-def program_of(instructions, *, words=3, target="float16", table=()):
-    """Return a program of three input words whose last results are its outputs."""
-    layout = Layout(16, words, [[16 * i + b for b in range(16)] for i in range(2 * words)])
-    last = words + len(instructions) - 1
-    outputs = tuple(Register(max(0, last - k)) for k in range(words))
-    return Program("p", layout, target, 0, tuple(instructions), outputs, tuple(table))
 
 
 @st.composite

@@ -16,8 +16,7 @@ import pytest
 import minifloat as mf
 from minifloat import registers
 from minifloat.registers import Instruction, Op, Register, look_up, to_half
-from minifloat.registers._proof import _trials
-from tests.test_registers_run import program_of
+from tests.register_programs import every_input, program_of
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler on PATH")
@@ -78,13 +77,6 @@ def compiled(program, folder: Path, main: str = MAIN, *, before: str = "") -> Pa
 def run_c(binary: Path, words: np.ndarray) -> np.ndarray:
     output = subprocess.run([binary], input=words.tobytes(), capture_output=True, check=True).stdout
     return np.frombuffer(output, np.uint32)
-
-
-def every_input(program) -> np.ndarray:
-    """Every code at every position among others, as `prove` tries them, and random words."""
-    trials = _trials(program.layout).reshape(-1, program.layout.words)
-    random = np.random.default_rng(7).integers(0, 1 << 32, (1 << 15, program.layout.words))
-    return np.concatenate([trials, random.astype(np.uint32)])
 
 
 @needs_compiler

@@ -156,7 +156,7 @@ def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool =
     if layout.bits != fmt.bits:
         raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
     meaning = _meaning(program, fmt)
-    outputs = _halves(run(program, _trials(layout), flush_subnormals=flush_subnormals))
+    outputs = _halves(run(program, trials(layout), flush_subnormals=flush_subnormals))
     own = np.arange(layout.count)
     got = outputs[own, :, :, own]  # position, surroundings, code
     wrong = (got != meaning.words) & meaning.numbers
@@ -265,11 +265,11 @@ def _kind(fmt: NumberFormat, code: int) -> str:
     return fmt.kind(code) if code < fmt.code_count else "unused"
 
 
-def _trials(layout: Layout) -> Array:
+def trials(layout: Layout) -> Array:
     """Return words with each code at each position, among zeros, ones and random bits."""
     codes = np.arange(1 << layout.bits)
     random = np.random.default_rng(0).integers(0, 1 << WORD, (codes.size, layout.words), np.uint32)
-    trials = np.empty((layout.count, 3, codes.size, layout.words), np.uint32)
+    words = np.empty((layout.count, 3, codes.size, layout.words), np.uint32)
     for position, places in enumerate(layout.places):
         free = np.full(layout.words, 0xFFFF_FFFF, np.uint32)
         placed = np.zeros_like(random)
@@ -277,8 +277,8 @@ def _trials(layout: Layout) -> Array:
             word, at = divmod(place, WORD)
             free[word] &= ~np.uint32(1 << at)
             placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
-        trials[position] = placed, placed | free, placed | (random & free)
-    return trials
+        words[position] = placed, placed | free, placed | (random & free)
+    return words
 
 
 def _leaks(program: Program) -> Iterator[Leak]:
