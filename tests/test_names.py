@@ -129,7 +129,7 @@ def test_a_codebook_prints_the_name_it_was_given() -> None:
     ("name", "message"),
     [
         ("e4m3fnn", "fmt must be a known format name, got 'e4m3fnn'; did you mean e4m3fn"),
-        ("nf5", "did you mean nf4"),
+        ("nf7", "did you mean nf5 or nf4"),
         ("bfloat", "did you mean bfloat16"),
         ("floot16", "did you mean float16"),
         ("posit", "any eXmY is one"),
