@@ -8,6 +8,7 @@ import pytest
 
 from analysis.conversion_costs import conversion_costs
 from analysis.cuda_toolkit import REMEDY, find_toolkit
+from minifloat.registers import prove
 from minifloat.registers._costs import table_formats
 from tests.register_tables import table
 
@@ -27,7 +28,11 @@ def test_some_rows() -> None:
 @needs_toolkit
 @pytest.mark.long
 def test_the_whole_table() -> None:
-    assert table(conversion_costs()) in README
+    costs = conversion_costs()
+    assert table(costs) in README
+    for cost in costs:
+        for program in filter(None, (cost.row.folded, cost.row.whole)):
+            assert prove(program, cost.row.fmt)
 
 
 def test_all_formats_have_a_row() -> None:

@@ -11,16 +11,19 @@ from minifloat import registers
 from minifloat._kernels import annealing
 from minifloat.layouts import Layout
 from minifloat.registers import prove, search, to_half
+from minifloat.registers._costs import table_formats
 
 QUICK = {"restarts": 1, "steps": 30_000}
 
 
-@pytest.mark.parametrize("target", ["float16", "bfloat16"])
+OTHERS = ["ue2m2", "int3", "uint6", "mxint8", "bipolar_int3"]
+EVERY = [*(fmt.name for fmt in table_formats()), *OTHERS]
+
+
 @pytest.mark.parametrize(
-    "fmt",
-    ["e2m1", "e2m2", "e3m2", "e3m3", "e4m3fn", "e5m2", "e5m1", "ue2m2", "int3", "int4", "int5",
-     "int8", "uint6", "nf4", "nf5", "mxint8", "bipolar_int3"],
-)  # fmt: skip
+    ("fmt", "target"),
+    [*((fmt, "float16") for fmt in EVERY), *((fmt, "bfloat16") for fmt in EVERY[::3])],
+)
 def test_what_is_found_is_right(fmt, target):
     found = search(fmt, target, fold_scale=True, **QUICK)
     assert prove(found.program, fmt)
