@@ -45,8 +45,9 @@ def to_half(
     target : str
         "float16" or "bfloat16".
     fold_scale : bool
-        Leave the multiplication by a power of two to whoever applies the scales; the program's
-        ``scale_exponent`` says which. Integers and codebooks have none.
+        Leave the multiplication by a power of two to whoever applies the scales: outputs are to be
+        divided by ``2**program.scale_exponent``. (A float16 scale above 2 does not hold that factor
+        of E2M2; float32 sums do.) Integers and codebooks have none.
 
     Returns
     -------
