@@ -378,12 +378,19 @@ def test_dependencies_are_not_a_guess():
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("fmt", "layout", "word"),
-    [("e2m2", "fpe2m2_kernel", 0), ("e2m2", "fpe2m2_kernel", 4), ("e2m1", "nvfp4", 0),
-     ("int4", "4", 0), ("nf4", "dense", 0), ("e4m3fn", "8", 0), ("e5m2", "8", 0)],
-)  # fmt: skip
-def test_all_values_of_a_word(fmt, layout, word):
-    assert registers.sweep(to_half(fmt, layout), fmt, word) == 0
+    ("fmt", "layout", "word", "fold_scale"),
+    [
+        ("e2m2", "fpe2m2_kernel", 0, True),
+        ("e2m2", "fpe2m2_kernel", 4, True),
+        ("e2m1", "nvfp4", 0, False),
+        ("int4", "4", 0, False),
+        ("nf4", "dense", 0, False),
+        ("e4m3fn", "8", 0, False),
+        ("e5m2", "8", 0, False),
+    ],
+)
+def test_all_values_of_a_word(fmt, layout, word, fold_scale):
+    assert registers.sweep(to_half(fmt, layout, fold_scale=fold_scale), fmt, word) == 0
 
 
 def test_the_sweep_finds_a_mistake(monkeypatch):

@@ -248,3 +248,27 @@ def execute(
             for i in range(size):
                 halves[start + i, pair] = row[i]
     return beyond
+
+
+@jit
+def count_wrong(
+    words: Array, pairs: Array, fields: Array, codes: Array, want: Array, numbers: Array
+) -> int:
+    """Count the halves of each row of ``pairs`` that are not what the codes in ``words`` ask for.
+
+    ``fields`` has a column for each of a layout's (`minifloat.layouts.Field`) in which a bit may be
+    set, ``codes`` is room for those of a group; a code asks for ``want[code]``, if
+    ``numbers[code]``.
+    """
+    wrong = 0
+    for group in range(words.shape[0]):
+        codes[:] = 0
+        for f in range(fields.shape[1]):
+            mask = np.left_shift(np.int64(1), fields[2, f]) - np.int64(1)
+            bits = np.right_shift(np.int64(words[group, fields[3, f]]), fields[4, f]) & mask
+            codes[fields[0, f]] |= np.left_shift(bits, fields[1, f])
+        for position in range(codes.size):
+            shift = np.int64(16 * (position & 1))
+            half = np.right_shift(np.int64(pairs[group, position >> 1]), shift) & np.int64(0xFFFF)
+            wrong += (half != want[codes[position]]) & numbers[codes[position]]
+    return wrong

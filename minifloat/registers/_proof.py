@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._kernels.registers import count_wrong
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.layouts import HALF, WORD, Layout
@@ -21,7 +22,7 @@ from minifloat.registers._target import half_words
 Array = NDArray[Any]
 
 SHOWN = 4  # of a kind of mistake
-SWEEP_CHUNK = 1 << 20
+SWEEP_CHUNK = 1 << 16
 SWEEP_VALUES = 1 << WORD
 
 
@@ -219,24 +220,15 @@ def sweep(
     if layout.bits != fmt.bits:
         raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
     meaning = _meaning(program, fmt)
-    at_zero = _halves(run(program, np.zeros(layout.words, np.uint32)))
-    fields = [field for field in layout.fields() if field.word == word]
+    fields = np.array([field for field in layout.fields() if field.word == word], np.int64)
+    codes = np.empty(layout.count, np.int64)
+    words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
+    pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
     wrong = 0
     for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
-        words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
         words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
-        got = _halves(run(program, words))
-        codes = {field.code: np.zeros(SWEEP_CHUNK, np.uint32) for field in fields}
-        for field in fields:
-            bits = words[:, word] >> np.uint32(field.at) & np.uint32((1 << field.width) - 1)
-            codes[field.code] |= bits << np.uint32(field.low)
-        for position in range(layout.count):
-            if position in codes:
-                want = meaning.words[codes[position]]
-                right = (got[:, position] == want) | ~meaning.numbers[codes[position]]
-            else:
-                right = got[:, position] == at_zero[position]
-            wrong += int(np.count_nonzero(~right))
+        run(program, words, out=pairs)
+        wrong += count_wrong(words, pairs, fields.T.copy(), codes, meaning.words, meaning.numbers)
         if progress is not None:
             progress(start + SWEEP_CHUNK, SWEEP_VALUES)
     return wrong
