@@ -144,10 +144,9 @@ int main(void)
 
 @needs_compiler
 @pytest.mark.long
-@pytest.mark.parametrize("fold_scale", [True, False])
-def test_c_on_all_words(fold_scale, tmp_path):
-    """All 2**32 words of eight E2M1 codes."""
-    program = to_half("e2m1", "dense", fold_scale=fold_scale)
+def test_c_on_all_words(tmp_path):
+    """All 2**32 words of eight E2M1 codes, without the multiplication, which takes long in C."""
+    program = to_half("e2m1", "dense", fold_scale=True)
     values = mf.parse("e2m1").values() * 2.0**program.scale_exponent
     want = ", ".join(map(str, registers.half_words(values, "float16")))
     binary = compiled(program, tmp_path, SWEEP.replace("WANT_VALUES", want))
