@@ -22,6 +22,7 @@ from minifloat._number_format import shortest
 
 Array = NDArray[Any]  # float64, or long double from `Empirical`
 
+FAR_TAIL = 1e-20  # of Student's t, where SciPy's own quantile goes astray in the end
 DILOGARITHM_TERMS = 24  # of its power series, for arguments up to 1/4
 
 
@@ -418,8 +419,9 @@ class StudentT(Distribution):
         return tail, c * square * density / (nu - 1), c * c * second
 
     def _quantile(self, p: Array) -> Array:
-        quantile: Array = -self._c * special.stdtrit(self.nu, p)
-        return quantile
+        t = -special.stdtrit(self.nu, np.maximum(p, FAR_TAIL))
+        far = special.betaincinv(self.nu / 2, 0.5, 2 * np.minimum(p, FAR_TAIL))
+        return self._c * np.where(p > FAR_TAIL, t, np.sqrt(self.nu * (1 / far - 1)))
 
 
 @dataclass(frozen=True, eq=False)
