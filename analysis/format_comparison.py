@@ -1,5 +1,4 @@
-"""Formats side by side: what each loses at how many bits, where one overtakes another, and which
-split of the bits between exponent and mantissa is best.
+"""Formats side by side: what each loses at how many bits, and which split of the bits is best.
 
 A code counts with its full width, and a block's scale with the width of its format over the block
 size, so that formats are compared at what they take.
@@ -221,7 +220,7 @@ def crossover_block_sizes(
     --------
     >>> from analysis.format_comparison import crossover_block_sizes
     >>> [round(n, 1) for n in crossover_block_sizes("e2m2", "int5")]
-    [97.9]
+    [97.4]
     """
     if not 1 <= least < greatest:
         raise ValueError(f"least must be in 1..greatest = {greatest}, got {least}")

@@ -7,6 +7,7 @@ all. `sampled_panels` says which to integrate and how often each counts.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def sampled_panels(
     starts |= np.diff(groups) != 0
     first = np.concatenate([[0], np.flatnonzero(starts) + 1, [width.size]])
     indices, weights = [], []
-    for start, stop in zip(first[:-1], first[1:], strict=True):
+    for start, stop in pairwise(first):
         some, weight = _samples(int(stop - start))
         indices.append(start + some)
         weights.append(weight)

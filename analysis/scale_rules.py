@@ -136,6 +136,7 @@ def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRul
     scales = np.ldexp(factor, exponents)
     if rounding == "floor":
         thresholds = np.ldexp(factor, exponents[1:] + math.frexp(grid.top)[1] - 1)
+        thresholds = np.nextafter(thresholds, 0.0)  # a power of two itself is past the step
     elif rounding == "ceil":
         thresholds = scales[:-1] * grid.top
     else:
