@@ -26,9 +26,7 @@ CELLS_AT_ONCE = 1 << 16  # in one array of cells; bounds the memory and stays in
 Array = NDArray[Any]
 
 
-def expected_mse(
-    fmt: NumberFormat | str, distribution: Distribution | str, scale: float
-) -> float:
+def expected_mse(fmt: NumberFormat | str, distribution: Distribution | str, scale: float) -> float:
     """Return the mean of ``(x - q)**2`` with q the value of ``fmt`` times ``scale`` nearest to x.
 
     Values beyond the greatest saturate; infinities and NaNs of the format are never used.
@@ -55,7 +53,7 @@ def expected_mse(
     --------
     >>> from analysis import expected_mse
     >>> round(expected_mse("int4", "normal", 0.36), 8)
-    0.01301797
+    0.01291984
     """
     if not 0 < scale < math.inf:
         raise ValueError(f"scale must be positive and finite, got {scale}")
@@ -63,9 +61,7 @@ def expected_mse(
     return float(mse_at_scales(grid_of(fmt), density, np.array([scale]))[0])
 
 
-def optimal_scale(
-    fmt: NumberFormat | str, distribution: Distribution | str
-) -> tuple[float, float]:
+def optimal_scale(fmt: NumberFormat | str, distribution: Distribution | str) -> tuple[float, float]:
     """Return the scale of least `expected_mse`, and that error.
 
     The error has a minimum near every power of two that suits a floating-point grid, so all of
@@ -109,9 +105,7 @@ def optimal_scale(
     return scale, mse
 
 
-def code_entropy(
-    fmt: NumberFormat | str, distribution: Distribution | str, scale: float
-) -> float:
+def code_entropy(fmt: NumberFormat | str, distribution: Distribution | str, scale: float) -> float:
     """Return the entropy of the rounded values, which a lossless coder could store them in.
 
     0 and -0 count as one value.
@@ -137,7 +131,7 @@ def code_entropy(
     --------
     >>> from analysis import code_entropy
     >>> round(code_entropy("e2m2", "uniform", 3**0.5 / 7), 3)
-    4.506
+    4.749
     """
     if not 0 < scale < math.inf:
         raise ValueError(f"scale must be positive and finite, got {scale}")
@@ -159,9 +153,7 @@ def mse_at_scales(grid: Grid, density: Distribution, scales: Array) -> Array:
     return squared_error_within(grid, density, scales, np.full(scales.shape, math.inf))
 
 
-def squared_error_within(
-    grid: Grid, density: Distribution, scales: Array, limits: Array
-) -> Array:
+def squared_error_within(grid: Grid, density: Distribution, scales: Array, limits: Array) -> Array:
     """Return ``integral from -m to m of (t - q(t))**2 f(t) dt`` for pairs of scale and m.
 
     Parameters

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analysis.distributions import Distribution
 from analysis.grids import Grid, grid_of
-from minifloat.formats import Format, NumberFormat
+from minifloat.formats import NumberFormat
 from minifloat.names import parse
 
 POWERS = ("floor", "ceil", "nearest")  # of e8m0, as in "e8m0 ceil"; "e8m0" is the first
@@ -32,33 +32,23 @@ class ScaleRule:
     name : str
     bits : int
         Of storage for a block's scale.
-    precision : int
-        Bits of the scale's significand; the steps are at most ``2**(1 - precision)`` apart.
     thresholds : ndarray of float64, shape (N,)
         The m at which the scale steps up, ascending, in standard deviations.
     scales : ndarray of float64, shape (N + 1,)
         The scale below, between and above the thresholds. Both are empty where the scale is
         exact, ``m / top``.
-    exact_beyond : float
-        An m from which the scale is taken as exact between the least and the greatest.
     """
 
     name: str
     bits: int
-    precision: int
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
-    exact_beyond: float = math.inf
 
     def __call__(self, m: NDArray[Any], top: float) -> NDArray[np.float64]:
         """Return the scales for greatest magnitudes ``m``."""
         if not self.scales.size:
             return np.asarray(m / top)
-        scales = self.scales[np.searchsorted(self.thresholds, m)]
-        if math.isinf(self.exact_beyond):
-            return scales
-        exact = np.clip(m / top, self.scales[0], self.scales[-1])
-        return np.where(m > self.exact_beyond, exact, scales)
+        return self.scales[np.searchsorted(self.thresholds, m)]
 
 
 def scale_rule(
@@ -119,7 +109,7 @@ def scale_rule(
     if scale in ("exact", "float32"):
         if tensor_scale is not None:
             raise ValueError(f"tensor_scale must be left out for scale {scale!r}, got one")
-        return ScaleRule(str(scale), 32, 24, nothing, nothing)
+        return ScaleRule(str(scale), 32, nothing, nothing)
     name, _, rounding = str(scale).partition(" ") if isinstance(scale, str) else (scale, "", "")
     fmt = parse(name)
     if fmt == parse("e8m0") and rounding in ("", *POWERS):
@@ -138,8 +128,7 @@ def scale_rule(
         tensor_scale = _tensor_scale(values, grid, density)
     scales = values * tensor_scale
     thresholds = (scales[:-1] + scales[1:]) / 2 * grid.top
-    precision = fmt.precision if isinstance(fmt, Format) else 1
-    return ScaleRule(fmt.name, fmt.bits, precision, thresholds, scales)
+    return ScaleRule(fmt.name, fmt.bits, thresholds, scales)
 
 
 def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRule:
@@ -147,11 +136,12 @@ def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRul
     scales = np.ldexp(factor, exponents)
     if rounding == "floor":
         thresholds = np.ldexp(factor, exponents[1:] + math.frexp(grid.top)[1] - 1)
+        thresholds = np.nextafter(thresholds, 0.0)  # a power of two itself is past the step
     elif rounding == "ceil":
         thresholds = scales[:-1] * grid.top
     else:
         thresholds = 0.75 * scales[1:] * grid.top
-    return ScaleRule(name, 8, 1, thresholds, scales)
+    return ScaleRule(name, 8, thresholds, scales)
 
 
 def _tensor_scale(values: NDArray[np.float64], grid: Grid, density: Distribution) -> float:
