@@ -2,8 +2,8 @@
 
 The crest factor of a block is its largest magnitude over its rms value. What absmax scaling loses
 depends on it, so here a block is looked at *given* its largest magnitude: the other g - 1 elements
-are then independent normals truncated to that interval, and the expected error is a finite sum of
-partial moments.
+are then independent normals truncated to that interval, and the expected error is a finite sum
+(`analysis.expected_error`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ndtr
 
+from analysis.distributions import Normal
+from analysis.expected_error import squared_error_within
+from analysis.grids import grid_of
 from minifloat.formats import NumberFormat
-from minifloat.names import parse
 
 FARTHEST = 40.0  # sigmas; a normal is beyond with probability 7e-350
 
@@ -166,9 +168,9 @@ def block_qsnr(
 
     Notes
     -----
-    Given the largest magnitude m the others have the density phi(x) / (2 Phi(m) - 1) on [-m, m],
-    and the integral of (x - v)^2 phi(x) over a cell of the format is M2 - 2 v M1 + v^2 M0 with
-    M0 = Phi, M1 = -phi, M2 = Phi - x phi taken between the cell's ends.
+    Given the largest magnitude m the others have the density phi(x) / (2 Phi(m) - 1) on [-m, m]:
+    each loses the integral of its squared error over that interval, cell by cell. The largest
+    itself has a known error, 0 for a ratio of 1.
 
     Examples
     --------
@@ -178,32 +180,18 @@ def block_qsnr(
     """
     _check_maximum(maximum)
     _check_block_size(block_size)
-    ratios = np.asarray(scale_ratios, np.float64).reshape(-1, 1)
+    ratios = np.asarray(scale_ratios, np.float64).reshape(-1)
     if ratios.size == 0 or not np.all((ratios > 0) & np.isfinite(ratios)):
         raise ValueError(f"scale_ratios must be positive and finite, got {scale_ratios}")
-    values = ratios * maximum * _magnitudes(parse(fmt))
-    ends = np.zeros((len(values), values.shape[1] + 1))
-    ends[:, 1:-1] = (values[:, 1:] + values[:, :-1]) / 2
-    ends[:, -1] = np.inf
-    ends = np.minimum(ends, maximum)
-    density = _phi(ends)
-    zeroth = np.diff(ndtr(ends))
-    first = -np.diff(density)
-    second = zeroth - np.diff(ends * density)
-    others = (second - 2 * values * first + values**2 * zeroth).sum(axis=1) / _half_mass(maximum)
-    largest = np.square(values - maximum).min(axis=1)
+    grid = grid_of(fmt)
+    if not grid.symmetric:
+        raise ValueError(f"fmt must be symmetric about 0, got {fmt}")
+    scales = ratios * maximum / grid.top
+    within = squared_error_within(grid, Normal(), scales, np.full(scales.shape, maximum))
+    others = within / (2 * _half_mass(maximum))
+    largest = np.square(maximum - scales * grid.nearest(maximum / scales))
     noise = float((largest + (block_size - 1) * others).mean())
     return -10 * math.log10(noise / _energy(maximum, block_size)) if noise > 0 else math.inf
-
-
-def _magnitudes(fmt: NumberFormat) -> NDArray[np.float64]:
-    """The values of a format from 0 up, over the greatest."""
-    values = np.unique(np.asarray(fmt.values(), np.float64))
-    values = values[np.isfinite(values)]
-    if not np.array_equal(values, -values[::-1]):
-        raise ValueError(f"fmt must be symmetric about 0, got {fmt}")
-    magnitudes: NDArray[np.float64] = values[values >= 0] / values[-1]
-    return magnitudes
 
 
 def _energy(maximum: float, block_size: int) -> float:
@@ -211,18 +199,13 @@ def _energy(maximum: float, block_size: int) -> float:
     if maximum < 0.01:  # there the closed form cancels, and the others are uniform to 1e-5
         variance = maximum**2 / 3
     else:
-        variance = 1 - maximum * float(_phi(maximum)) / _half_mass(maximum)
+        variance = 1 - maximum * float(Normal().pdf(maximum)) / _half_mass(maximum)
     return maximum**2 + (block_size - 1) * variance
 
 
 def _half_mass(maximum: float) -> float:
     """P(0 < x < maximum)."""
     return float(ndtr(maximum)) - 0.5
-
-
-def _phi(x: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    density: NDArray[np.float64] = np.exp(-np.square(x) / 2) / math.sqrt(2 * math.pi)
-    return density
 
 
 def _check_maximum(maximum: float) -> None:

@@ -20,6 +20,7 @@ from analysis.space_utilization import qsur
 
 QUANTILES = 1 << 14  # equally likely magnitudes that stand for all in the fits
 LEAST_BIN, FARTHEST_BIN = 1 / 32, 16.0  # of the divergence, in standard deviations
+LEAST_NU = 2.1  # below it the variance sits in weights that no tensor has
 CHUNK = 1 << 20  # elements of the float64 temporaries
 
 Array = NDArray[Any]
@@ -57,7 +58,7 @@ class TensorStatistics:
     kurtosis : float
         Fourth central moment over the squared variance: 3 for a Gaussian; NaN for equal weights.
     student_nu : float
-        Degrees of freedom, above 2, of the Student t that fits best; inf for the Gaussian.
+        Degrees of freedom of the Student t that fits best, from 2.1; inf for the Gaussian.
     shape : float
         Exponent of the generalised Gaussian ``exp(-|x / a|**shape)`` that fits best: 2 for a
         Gaussian, 1 for a Laplace.
@@ -227,7 +228,7 @@ def fit_student_nu(weights: ArrayLike) -> float:
     Returns
     -------
     float
-        Above 2; inf where the Gaussian fits no worse than any.
+        From 2.1; inf where the Gaussian fits no worse than any.
 
     Raises
     ------
@@ -319,7 +320,7 @@ def _student_nu(x: Array) -> float:
         peak = gammaln((nu + 1) / 2) - gammaln(nu / 2) - math.log(math.pi * (nu - 2)) / 2
         return float((nu + 1) / 2 * np.log1p(squares / (nu - 2)).mean() - peak)
 
-    inverse = _least(loss, 1e-4, 0.4999)
+    inverse = _least(loss, 1e-4, 1 / LEAST_NU)
     gaussian = float(squares.mean()) / 2 + math.log(2 * math.pi) / 2
     return math.inf if gaussian <= loss(inverse) else 1 / inverse
 

@@ -71,6 +71,11 @@ def test_student_fit_finds_what_was_drawn(nu: float) -> None:
     assert fit_student_nu(drawn) == pytest.approx(nu, rel=0.1)
 
 
+def test_student_fit_stops_where_the_variance_ends() -> None:
+    drawn = np.random.default_rng(6).standard_cauchy(1 << 16)
+    assert fit_student_nu(drawn) == pytest.approx(2.1, abs=1e-3)
+
+
 def test_student_fit_agrees_with_scipy() -> None:
     """SciPy fits a free scale as well, so that the two agree only where a t was drawn."""
     drawn = np.random.default_rng(7).standard_t(6, 20_000)
