@@ -34,7 +34,9 @@ from minifloat.names import parse
 from minifloat.weights import open_weights
 
 LAWS = ("student", "empirical", "channel")
-QUANTILES = 1 << 14  # equally likely weights that stand for all in the empirical law
+# In the empirical law: weights at most, of which this many on either side are kept as they are,
+# and the others in this many runs of equal ones. Changes the rms error by less than 1e-3 of it.
+MOST, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
 
 Array = NDArray[Any]
 
@@ -218,6 +220,8 @@ def real_weights(
     reports = []
     for name, dtype, shape in tensors:
         weights = load(name)
+        if weights.dtype.kind != "f":  # bfloat16
+            weights = weights.astype(np.float32)
         losses = compare({name: weights}, fmts, block_size=block_size, scale=scale)
         if weights.any():
             measured = losses.tensors[0].losses
@@ -241,7 +245,12 @@ def _tensors(
     load: Callable[[str], Array]
     if isinstance(source, Mapping):
         arrays = {name: np.asarray(array) for name, array in source.items()}
-        tensors = [(name, str(array.dtype), array.shape) for name, array in arrays.items()]
+        tensors = [(name, str(a.dtype), a.shape) for name, a in arrays.items() if _is_float(a)]
+        skipped = [
+            Skipped("", name, str(array.dtype), "not a float tensor")
+            for name, array in arrays.items()
+            if not _is_float(array)
+        ]
         load = arrays.__getitem__
     else:
         file = open_weights(source)
@@ -252,6 +261,10 @@ def _tensors(
     small = [tensor for tensor in tensors if math.prod(tensor[2]) < max(min_size, 1)]
     skipped += [Skipped("", name, dtype, few) for name, dtype, _ in small]
     return [tensor for tensor in tensors if tensor not in small], skipped, load
+
+
+def _is_float(array: Array) -> bool:
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
 def _report(
@@ -272,7 +285,7 @@ def _report(
     channel_nu = fit_student_nu(channels[channel_rms[:, 0] > 0])
     laws: dict[str, Distribution] = {
         "student": _student(statistics.student_nu),
-        "empirical": Empirical(_thinned(rows)),
+        "empirical": Empirical(_sorted(rows)),
         "channel": _student(channel_nu),
     }
     predictions = tuple(
@@ -295,12 +308,22 @@ def _student(nu: float) -> Distribution:
     return Normal() if math.isinf(nu) else StudentT(nu)
 
 
-def _thinned(rows: Array) -> Array:
-    """Return equally likely weights in place of all, or all if they are few."""
-    if rows.size <= QUANTILES:
-        return rows
-    ranks = (np.arange(QUANTILES) + 0.5) * (rows.size / QUANTILES)
-    return np.asarray(np.sort(rows, axis=None)[ranks.astype(np.intp)])
+def _sorted(rows: Array) -> Array:
+    """Return the weights in order, the many in the middle made equal in runs, at most MOST.
+
+    What a block loses changes little between neighbouring magnitudes of its greatest, and the sum
+    over those goes once through each that is different. The greatest are all kept.
+    """
+    weights = np.sort(rows, axis=None).astype(np.float64)
+    if weights.size > MOST:
+        ranks = (np.arange(MOST) + 0.5) * (weights.size / MOST)
+        weights = weights[ranks.astype(np.intp)]
+    middle = weights[KEPT:-KEPT]
+    length = math.ceil(middle.size / RUNS)
+    if length > 1:
+        runs = middle[: middle.size // length * length].reshape(-1, length)
+        runs[:] = runs.mean(axis=1, keepdims=True)
+    return weights
 
 
 def _predicted(fmt: NumberFormat, law: Distribution, length: int, block_size: int) -> float:

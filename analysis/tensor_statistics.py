@@ -18,7 +18,7 @@ from scipy.special import gammaln, ndtr
 
 from analysis.space_utilization import qsur
 
-QUANTILES = 1 << 14  # equally likely magnitudes that stand for all in the fits
+QUANTILES = 1 << 14  # runs of neighbours that stand for all weights in the fits
 LEAST_BIN, FARTHEST_BIN = 1 / 32, 16.0  # of the divergence, in standard deviations
 LEAST_NU = 2.1  # below it the variance sits in weights that no tensor has
 CHUNK = 1 << 20  # elements of the float64 temporaries
@@ -120,7 +120,7 @@ def tensor_statistics(
     block_crests = crest_factors(w, block_size=block_size, axis=axis)
     mean, rms, kurtosis = _moments(w.reshape(-1))
     ascending = np.sort(w, axis=None)
-    magnitudes = _magnitudes(ascending) / rms
+    magnitudes = _magnitudes(ascending, rms)
     rows = _rows(w, axis)
     blocks = rows[:, : rows.shape[1] // block_size * block_size].reshape(-1, block_size)
     return TensorStatistics(
@@ -243,7 +243,7 @@ def fit_student_nu(weights: ArrayLike) -> float:
     8
     """
     w = _checked(weights)
-    return _student_nu(_magnitudes(np.sort(w, axis=None)) / _moments(w.reshape(-1))[1])
+    return _student_nu(_magnitudes(np.sort(w, axis=None), _moments(w.reshape(-1))[1]))
 
 
 def fit_generalised_shape(weights: ArrayLike) -> float:
@@ -272,7 +272,7 @@ def fit_generalised_shape(weights: ArrayLike) -> float:
     2.0
     """
     w = _checked(weights)
-    return _generalised_shape(_magnitudes(np.sort(w, axis=None)) / _moments(w.reshape(-1))[1])
+    return _generalised_shape(_magnitudes(np.sort(w, axis=None), _moments(w.reshape(-1))[1]))
 
 
 def _checked(weights: ArrayLike) -> Array:
@@ -303,12 +303,14 @@ def _moments(w: Array) -> tuple[float, float, float]:
     return mean * peak, math.sqrt(square) * peak, kurtosis
 
 
-def _magnitudes(ascending: Array) -> Array:
-    """Return magnitudes that are equally likely among sorted weights; all of them if few."""
-    if ascending.size > QUANTILES:
-        ranks = (np.arange(QUANTILES) + 0.5) * (ascending.size / QUANTILES)
-        ascending = ascending[ranks.astype(np.intp)]
-    return np.abs(ascending.astype(np.float64))
+def _magnitudes(ascending: Array, rms: float) -> Array:
+    """Return the magnitudes of sorted weights over their rms; for many, the rms of equal runs."""
+    x = ascending.astype(np.float64) / rms
+    if x.size <= QUANTILES:
+        return np.abs(x)
+    starts = (np.arange(QUANTILES) * (x.size / QUANTILES)).astype(np.intp)
+    lengths = np.diff(starts, append=x.size)
+    return np.asarray(np.sqrt(np.add.reduceat(np.square(x, out=x), starts) / lengths))
 
 
 def _student_nu(x: Array) -> float:
