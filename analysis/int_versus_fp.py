@@ -200,6 +200,10 @@ def float_theorem(
     share p_sub = 2 Phi(t) - 1 of them, the normal range the share
     w_norm = 2 (t phi(t) + 1 - Phi(t)) of their energy.
 
+    alpha has the mean of 1 / u^2 over significands u uniform in [1, 2), 1/2. Where the scale may
+    lie anywhere in its binade they are log-uniform and the mean is 3 / (8 ln 2): for elements in
+    the normal range the theorem is too good by 0.34 dB.
+
     Examples
     --------
     >>> from analysis.int_versus_fp import float_theorem

@@ -106,6 +106,13 @@ def test_the_integer_theorem_counts_one_level_too_many() -> None:
         assert errors.integer_error == pytest.approx(levels - ratio, abs=0.03)
 
 
+def test_the_float_theorem_takes_significands_as_uniform() -> None:
+    """The mean of 1 / u^2 is 1/2 for a uniform u in [1, 2), 3 / (8 ln 2) for a log-uniform one."""
+    (errors,) = theorem_errors(MX8, [2.35])
+    too_good = 10 * math.log10(3 / (8 * math.log(2)) / (1 / 2))
+    assert errors.float_error == pytest.approx(too_good, abs=0.02)
+
+
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_errors_are_between_the_two_columns(pair: Pair) -> None:
     for errors in theorem_errors(pair, [1.0, 2.35, 3.0]):
