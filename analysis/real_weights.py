@@ -56,7 +56,15 @@ class Prediction:
     predicted: dict[str, float]
 
     def deviation(self, law: str) -> float:
-        """Return the predicted relative rms error over the measured one, less 1."""
+        """Return the predicted relative rms error over the measured one, less 1.
+
+        Raises
+        ------
+        ValueError
+            If ``law`` is not one of `LAWS`.
+        """
+        if law not in self.predicted:
+            raise ValueError(f"law must be one of {', '.join(self.predicted)}, got {law!r}")
         return ratio(self.predicted[law], self.measured.relative_rms) - 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,16 @@ def test_qsnr_agrees_with_samples(fmt: str) -> None:
     noise = np.square(error).sum(axis=1)
     expected = 10 ** (-block_qsnr(fmt, 2.0, 16) / 10) * np.square(blocks).sum(axis=1).mean()
     assert abs(noise.mean() - expected) < 5 * noise.std() / math.sqrt(noise.size) + 1e-6 * expected
+
+
+@pytest.mark.parametrize("mistake", [{"maximum": 2.36}, {"block_size": 33}, {"ratio": 1.31}])
+def test_slight_mistakes_are_seen(mistake: dict[str, Any]) -> None:
+    right: dict[str, Any] = {"maximum": 2.35, "block_size": 32, "ratio": 1.3}
+    wrong = slow_qsnr("int4", **{**right, **mistake})
+    assert abs(block_qsnr("int4", 2.35, 32, scale_ratios=[1.3]) - wrong) > 1e-3
+    assert block_qsnr("int4", 2.35, 32, scale_ratios=[1.3]) == pytest.approx(
+        slow_qsnr("int4", **right), abs=1e-9
+    )
 
 
 def test_several_ratios_are_averaged() -> None:

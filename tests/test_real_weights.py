@@ -161,6 +161,8 @@ def test_wrong_arguments() -> None:
         real_weights({"w": np.ones((64, 128))}, [])
     with pytest.raises(ValueError, match="block_size must be at least 1"):
         real_weights({"w": np.ones((64, 128))}, block_size=0)
+    with pytest.raises(ValueError, match="law must be one of student, empirical, channel"):
+        predictions(np.ones((64, 128)))[0].deviation("normal")
 
 
 def model(package: str, file: str) -> Path:
