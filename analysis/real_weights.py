@@ -1,16 +1,18 @@
 """Does the theory hold on real weights? What each format loses, predicted from a law and measured.
 
 A prediction knows of a tensor its law alone and takes its weights to be independent draws from it;
-`analysis.absmax_mse` then gives the loss. Three laws, each with less to explain than the one
-before it:
+`analysis.absmax_mse` then gives the loss. Two questions make four laws: is the law the Student t
+that fits best or the weights themselves, and is it that of the tensor or, since the relative error
+of a channel does not depend on its scale, of its channels each divided by its rms value?
 
-    student    the Student t that fits all weights best
-    empirical  the weights themselves, wherever they stood
-    channel    the Student t that fits best once each channel is divided by its rms value
+                          all weights alike    each channel at its own scale
+    Student t             student              channel_student
+    the weights           empirical            channel_empirical
 
-The relative error of a channel does not depend on its scale, so under the third law channels may
-differ in scale. What then is left of the deviation is order within the channels: places that are
-large in all of them, or neighbours that are large together.
+Beside each measurement stands that of the same weights shuffled within their channels, which no
+law can tell from the weights as they are. What separates the two is order: neighbours that are
+large together. What separates a prediction from the shuffled weights is the law: channels that
+differ in shape, too, or that are so short that their own outliers make their rms value.
 """
 
 from __future__ import annotations
@@ -33,10 +35,11 @@ from minifloat.losses import Loss, Skipped, ratio
 from minifloat.names import parse
 from minifloat.weights import open_weights
 
-LAWS = ("student", "empirical", "channel")
+LAWS = ("student", "empirical", "channel_student", "channel_empirical")
 # In the empirical law: weights at most, of which this many on either side are kept as they are,
 # and the others in this many runs of equal ones. Changes the rms error by less than 1e-3 of it.
 MOST, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
+SEED = 0  # of the order of the shuffled weights
 
 Array = NDArray[Any]
 
@@ -48,11 +51,14 @@ class Prediction:
     Attributes
     ----------
     measured : Loss
+    shuffled : Loss
+        Measured on the weights shuffled within their channels.
     predicted : dict of str to float
         Relative rms error under each of `LAWS`, without unit.
     """
 
     measured: Loss
+    shuffled: Loss
     predicted: dict[str, float]
 
     def deviation(self, law: str) -> float:
@@ -67,6 +73,11 @@ class Prediction:
             raise ValueError(f"law must be one of {', '.join(self.predicted)}, got {law!r}")
         return ratio(self.predicted[law], self.measured.relative_rms) - 1
 
+    @property
+    def order(self) -> float:
+        """The relative rms error of the shuffled weights over the measured one, less 1."""
+        return ratio(self.shuffled.relative_rms, self.measured.relative_rms) - 1
+
 
 @dataclass(frozen=True)
 class TensorReport:
@@ -79,7 +90,7 @@ class TensorReport:
     shape : tuple of int
     statistics : TensorStatistics
     channel_nu : float
-        Degrees of freedom of the law "channel"; inf for the Gaussian.
+        Degrees of freedom of the law "channel_student"; inf for the Gaussian.
     channel_spread, place_spread : float
         Variance of the mean squares of the channels, and of the places along the last axis, over
         what independent draws would show: 1 for those; NaN where all squares are equal.
@@ -215,7 +226,8 @@ def real_weights(
     ...     print(row.law, f"{row.predicted:.2%}", f"{row.measured:.2%}")
     student 5.36% 5.36%
     empirical 5.36% 5.36%
-    channel 5.36% 5.36%
+    channel_student 5.36% 5.36%
+    channel_empirical 5.36% 5.36%
     """
     fmts = [parse(fmt) for fmt in formats]
     tensors, skipped, load = _tensors(source, min_size)
@@ -230,10 +242,13 @@ def real_weights(
         weights = load(name)
         if weights.dtype.kind != "f":  # bfloat16
             weights = weights.astype(np.float32)
-        losses = compare({name: weights}, fmts, block_size=block_size, scale=scale)
+        mixed = np.random.default_rng(SEED).permuted(np.atleast_1d(weights), axis=-1)
+        measured, shuffled = (
+            compare({name: array}, fmts, block_size=block_size, scale=scale).tensors[0].losses
+            for array in (weights, mixed)
+        )
         if weights.any():
-            measured = losses.tensors[0].losses
-            reports.append(_report(name, dtype, weights, fmts, measured, block_size))
+            reports.append(_report(name, dtype, weights, fmts, measured, shuffled, block_size))
         else:
             skipped.append(Skipped("", name, dtype, "all zero"))
         done += math.prod(shape)
@@ -280,7 +295,8 @@ def _report(
     dtype: str,
     weights: Array,
     fmts: Sequence[NumberFormat],
-    losses: Sequence[Loss],
+    measured: Sequence[Loss],
+    shuffled: Sequence[Loss],
     block_size: int | None,
 ) -> TensorReport:
     rows = np.atleast_1d(weights).reshape(-1, weights.shape[-1] if weights.ndim else 1)
@@ -289,16 +305,19 @@ def _report(
     statistics = tensor_statistics(weights, block_size=size)
     squares = np.square(rows.astype(np.float64) / statistics.rms)
     channel_rms = np.sqrt(squares.mean(axis=1, keepdims=True))
-    channels = rows / np.where(channel_rms > 0, channel_rms, 1.0)
-    channel_nu = fit_student_nu(channels[channel_rms[:, 0] > 0])
+    channels = (rows / np.where(channel_rms > 0, channel_rms, 1.0))[channel_rms[:, 0] > 0]
+    channel_nu = fit_student_nu(channels)
     laws: dict[str, Distribution] = {
         "student": _student(statistics.student_nu),
         "empirical": Empirical(_sorted(rows)),
-        "channel": _student(channel_nu),
+        "channel_student": _student(channel_nu),
+        "channel_empirical": Empirical(_sorted(channels)),
     }
     predictions = tuple(
-        Prediction(loss, {law: _predicted(fmt, laws[law], length, size) for law in LAWS})
-        for fmt, loss in zip(fmts, losses, strict=True)
+        Prediction(
+            as_they_are, mixed, {law: _predicted(fmt, laws[law], length, size) for law in LAWS}
+        )
+        for fmt, as_they_are, mixed in zip(fmts, measured, shuffled, strict=True)
     )
     return TensorReport(
         name,
