@@ -167,6 +167,7 @@ def squared_error_within(grid: Grid, density: Distribution, scales: Array, limit
     -------
     ndarray of float64, shape (N,)
     """
+    limits = np.minimum(limits, density.end)
     if grid.symmetric and density.symmetric:
         return 2 * _on_one_side(*grid.half, density, 1, scales, limits)
     return _on_one_side(*grid.half, density, 1, scales, limits) + _on_one_side(
