@@ -149,7 +149,7 @@ def test_names() -> None:
 
 
 def test_arguments_out_of_range() -> None:
-    with pytest.raises(ValueError, match="x must be at least 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"x must be at least 0, got -1\.0"):
         Normal().upper_moments([2.0, -1.0])
     with pytest.raises(ValueError, match=r"p must be in \(0, 1\]"):
         Normal().magnitude_beyond(0.0)
