@@ -93,16 +93,10 @@ def optimal_scale(fmt: NumberFormat | str, distribution: Distribution | str) -> 
     '0.487079 0.0126849'
     """
     grid, density = grid_of(fmt), parse_distribution(distribution)
-    scales = scan_of_scales(grid)
+    scales = scales_of_minima(grid, density)
     errors = mse_at_scales(grid, density, scales)
     best = int(np.argmin(errors))
-    found = [(float(errors[best]), float(scales[best]))]
-    inner = errors[1:-1]
-    for k in np.flatnonzero((inner <= errors[:-2]) & (inner <= errors[2:])) + 1:
-        scale = _polish(grid, density, scales[k - 1], scales[k + 1])
-        found.append((float(mse_at_scales(grid, density, np.array([scale]))[0]), scale))
-    mse, scale = min(found)
-    return scale, mse
+    return float(scales[best]), float(errors[best])
 
 
 def code_entropy(fmt: NumberFormat | str, distribution: Distribution | str, scale: float) -> float:
@@ -148,6 +142,16 @@ def scan_of_scales(grid: Grid) -> Array:
     return np.geomspace(low, high, 2 + int(SCAN_STEPS * math.log2(high / low)))
 
 
+def scales_of_minima(grid: Grid, density: Distribution) -> Array:
+    """Return the scale of every local minimum of the error, and the best scale of the scan."""
+    scales = scan_of_scales(grid)
+    errors = mse_at_scales(grid, density, scales)
+    inner = errors[1:-1]
+    lowest = np.flatnonzero((inner <= errors[:-2]) & (inner <= errors[2:])) + 1
+    minima = [_polish(grid, density, scales[k - 1], scales[k + 1]) for k in lowest]
+    return np.array([*minima, scales[np.argmin(errors)]])
+
+
 def mse_at_scales(grid: Grid, density: Distribution, scales: Array) -> Array:
     """Return the mean square error at each scale."""
     return squared_error_within(grid, density, scales, np.full(scales.shape, math.inf))
@@ -167,6 +171,7 @@ def squared_error_within(grid: Grid, density: Distribution, scales: Array, limit
     -------
     ndarray of float64, shape (N,)
     """
+    limits = np.minimum(limits, density.end)
     if grid.symmetric and density.symmetric:
         return 2 * _on_one_side(*grid.half, density, 1, scales, limits)
     return _on_one_side(*grid.half, density, 1, scales, limits) + _on_one_side(
