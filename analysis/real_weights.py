@@ -36,12 +36,13 @@ from minifloat.names import parse
 from minifloat.weights import open_weights
 
 LAWS = ("student", "empirical", "channel_student", "channel_empirical")
-# In the empirical law: weights at most, of which this many on either side are kept as they are,
-# and the others in this many runs of equal ones. Changes the rms error by less than 1e-3 of it.
+# The empirical laws take at most so many weights, keep so many on either side as they are, and put
+# the others into so many runs of equal ones. Runs change the rms error by less than 1e-3 of itself.
 MOST, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
 SEED = 0  # of the order of the shuffled weights
 
 Array = NDArray[Any]
+_Entry = tuple[str, str, tuple[int, ...]]  # name, dtype and shape of a tensor
 
 
 @dataclass(frozen=True)
@@ -257,12 +258,9 @@ def real_weights(
     return ModelReport(block_size, tuple(reports), tuple(skipped))
 
 
-Tensor = tuple[str, str, tuple[int, ...]]  # name, dtype, shape
-
-
 def _tensors(
     source: str | PathLike[str] | Mapping[str, Array], min_size: int
-) -> tuple[list[Tensor], list[Skipped], Callable[[str], Array]]:
+) -> tuple[list[_Entry], list[Skipped], Callable[[str], Array]]:
     """Return the tensors to look at, those to skip, and what loads one by its name."""
     skipped: list[Skipped] = []
     load: Callable[[str], Array]

@@ -28,7 +28,20 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Quartiles:
-    """The three quartiles of a set of numbers, and its greatest."""
+    """The three quartiles of a set of numbers, and its greatest.
+
+    Attributes
+    ----------
+    first, median, third, greatest : float
+        In the numbers' unit.
+
+    Examples
+    --------
+    >>> from analysis.tensor_statistics import Quartiles
+    >>> import numpy as np
+    >>> Quartiles.of(np.arange(9.0))
+    Quartiles(first=2.0, median=4.0, third=6.0, greatest=8.0)
+    """
 
     first: float
     median: float
@@ -279,7 +292,7 @@ def _checked(weights: ArrayLike) -> Array:
     w = np.asarray(weights)
     if not w.size or not np.isfinite(w).all() or not w.any():
         raise ValueError(f"weights must be finite and not all 0, got shape {w.shape}")
-    return w
+    return w if w.dtype in (np.float32, np.float64) else w.astype(np.float64)
 
 
 def _rows(w: Array, axis: int) -> Array:

@@ -131,6 +131,14 @@ def test_divergence_of_outliers_and_ties_is_finite() -> None:
     assert 0.5 < gaussian_divergence([-1.0, 1.0] * 1000) < 20
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int32"])
+def test_other_types_count_with_their_values(dtype: str) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    narrow = np.random.default_rng(15).normal(0, 100, (64, 256)).astype(dtype)
+    assert tensor_statistics(narrow) == tensor_statistics(narrow.astype(np.float64))
+
+
 def test_equal_weights() -> None:
     found = tensor_statistics(np.full(500, 0.1, np.float32))
     assert math.isnan(found.kurtosis)
