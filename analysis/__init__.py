@@ -1,1 +1,50 @@
-"""Studies on top of `minifloat`: what formats lose, in closed form and on real weights."""
+"""Studies on top of `minifloat`: what formats lose, in closed form and on real weights.
+
+>>> from analysis import expected_mse, optimal_scale
+>>> scale, mse = optimal_scale("e2m2", "normal")
+>>> f"{scale:.4f} {mse:.6f}"
+'0.4828 0.003256'
+
+Distributions have variance 1. Names are loaded when they are first used, since SciPy takes a second
+to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+_HOME = {
+    "Distribution": "distributions",
+    "Empirical": "distributions",
+    "parse_distribution": "distributions",
+    "code_entropy": "expected_error",
+    "expected_mse": "expected_error",
+    "optimal_scale": "expected_error",
+    "absmax_mse": "absmax_error",
+    "absmax_mse_at": "absmax_error",
+}
+
+if TYPE_CHECKING:
+    from analysis.absmax_error import absmax_mse, absmax_mse_at
+    from analysis.distributions import Distribution, Empirical, parse_distribution
+    from analysis.expected_error import code_entropy, expected_mse, optimal_scale
+
+__all__ = [
+    "Distribution",
+    "Empirical",
+    "absmax_mse",
+    "absmax_mse_at",
+    "code_entropy",
+    "expected_mse",
+    "optimal_scale",
+    "parse_distribution",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'analysis' has no attribute {name!r}")
+    value = getattr(import_module(f"analysis.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
