@@ -208,7 +208,7 @@ class Distribution:
         chance = np.asarray(p, np.float64)
         if not ((chance > 0) & (chance <= 1)).all():
             raise ValueError(f"p must be in (0, 1], got {p!r}")
-        return np.maximum(self._quantile(chance / 2), 0.0)
+        return np.maximum(self._quantile(np.atleast_1d(chance) / 2), 0.0).reshape(chance.shape)
 
 
 @dataclass(frozen=True)
@@ -415,18 +415,16 @@ class StudentT(Distribution):
     def _upper(self, x: Array) -> tuple[Array, Array, Array]:
         nu, c = self.nu, self._c
         t = x / c
-        square = t * t
-        near = special.betaincc(0.5, nu / 2, square / (nu + square))  # either argument is small
-        far = special.betainc(nu / 2, 0.5, nu / (nu + square))
-        tail = 0.5 * np.where(square < nu, near, far)
-        spread = nu * self._peak * np.exp(-0.5 * (nu - 1) * np.log1p(square / nu))
+        tail = special.stdtr(nu, -t)
+        spread = nu * self._peak * np.exp(-0.5 * (nu - 1) * np.log1p(t * t / nu))
         second = (nu * tail + t * spread) / (nu - 2)  # spread is (nu + t**2) g(t)
         return tail, c * spread / (nu - 1), c * c * second
 
     def _quantile(self, p: Array) -> Array:
         t = -special.stdtrit(self.nu, np.maximum(p, FAR_TAIL))
-        far = special.betaincinv(self.nu / 2, 0.5, 2 * np.minimum(p, FAR_TAIL))
-        return np.asarray(self._c * np.where(p > FAR_TAIL, t, np.sqrt(self.nu * (1 / far - 1))))
+        far = p < FAR_TAIL
+        t[far] = np.sqrt(self.nu * (1 / special.betaincinv(self.nu / 2, 0.5, 2 * p[far]) - 1))
+        return np.asarray(self._c * t)
 
 
 @dataclass(frozen=True, eq=False)

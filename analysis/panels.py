@@ -7,6 +7,7 @@ all. `sampled_panels` says which to integrate and how often each counts.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -56,6 +57,7 @@ def sampled_panels(
     return np.concatenate(indices), np.concatenate(weights)
 
 
+@lru_cache(maxsize=4096)
 def _samples(count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """Return indices of a run near Chebyshev's points, and the weights of their interpolation."""
     if count <= 2 * SAMPLES:

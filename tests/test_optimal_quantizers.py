@@ -32,14 +32,14 @@ def test_every_level_is_the_mean_of_its_cell(name: str, levels: int) -> None:
     density, quantizer = parse_distribution(name), lloyd_max(name, levels)
     y = quantizer.levels
     assert y.size == levels
-    edges = np.concatenate([[-math.inf], (y[1:] + y[:-1]) / 2, [math.inf]])
-    chance = np.diff(density.cdf(edges))
-    beyond = density.upper_moments(edges[edges > 0])  # no differences from 1 in the tail
-    mean = np.diff(beyond.first) / np.diff(beyond.zeroth)
-    np.testing.assert_allclose(mean, y[-mean.size :], rtol=1e-8)
     np.testing.assert_array_equal(y, -y[::-1])
+    upper = y[(levels + 1) // 2 :]
+    edges = np.concatenate([[upper[0] / 2 if levels % 2 else 0.0], (upper[1:] + upper[:-1]) / 2])
+    beyond = density.upper_moments(np.append(edges, math.inf))
+    chance, first = np.diff(beyond.zeroth), np.diff(beyond.first)
+    np.testing.assert_allclose(first / chance, upper, rtol=1e-8)
     # with means for levels the error is the variance less that of the levels
-    assert quantizer.mse == pytest.approx(1 - chance @ y**2, abs=1e-11)
+    assert quantizer.mse == pytest.approx(1 + 2 * chance @ upper**2, abs=1e-11)
 
 
 @pytest.mark.parametrize("name", NAMES)
