@@ -21,7 +21,7 @@ from minifloat._codes import check_codes
 from minifloat._number_format import check_int
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.names import parse
-from minifloat.quantization import SCALE_BITS, Quantized
+from minifloat.quantized import Quantized
 from minifloat.weights import WeightsError, check_file, missing_package, npz_arrays, untrusted
 
 Array = NDArray[Any]
@@ -221,8 +221,8 @@ def _stored_scales(quantized: Quantized) -> Array:
 
 
 def _read_scales(stored: Array, name: str) -> NDArray[np.float32]:
-    if name not in SCALE_BITS:
-        raise ValueError(f"scale_format must be one of {', '.join(SCALE_BITS)}, got {name!r}")
+    if name not in ("float32", "float16", "bfloat16"):
+        raise ValueError(f"scale_format must be one of float32, float16, bfloat16, got {name!r}")
     if stored.dtype != np.dtype("uint16" if name == "bfloat16" else name):
         raise ValueError(f"scales must be those of {name}, got {stored.dtype}")
     scales = _float32(stored)
