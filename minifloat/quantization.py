@@ -26,7 +26,14 @@ from minifloat.codec import encode
 from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.names import parse
 from minifloat.packing import pack
-from minifloat.quantized import DoubleScales, Quantized, as_rows, spread
+from minifloat.quantized import (
+    DOUBLE_BLOCK,
+    DOUBLE_FORMAT,
+    DoubleScales,
+    Quantized,
+    as_rows,
+    spread,
+)
 from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
 from minifloat.scales import (
     ScaleRounding,
@@ -43,7 +50,6 @@ Array = NDArray[Any]
 CHUNK = 1 << 16  # elements that are quantized at a time, in cache
 STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
 SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
-DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256
 LEAST_FLOAT32 = 2.0**-149
 NO_IMPORTANCE = np.empty(0, np.float64)
 
@@ -505,7 +511,7 @@ class _Job:
         shape = list(self.weights.shape)
         shape[self.axis] = self.blocks
         moved = np.moveaxis(scales.reshape(shape), self.axis, -1)
-        return np.ascontiguousarray(moved).reshape(-1, self.blocks)
+        return np.ascontiguousarray(moved).reshape(self.rows.shape[0], self.blocks)
 
     def index(self, row: int, block: int) -> tuple[int, ...]:
         """Return the index in the weights of a block's first element that is not finite."""

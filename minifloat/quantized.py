@@ -15,7 +15,9 @@ from minifloat.codec import decode
 from minifloat.formats import Integer, NumberFormat
 from minifloat.layouts import Layout, parse_layout
 from minifloat.packing import byte_count, pack_words, unpack
-from minifloat.scales import scale_format
+from minifloat.scales import FLOAT32, scale_format
+
+DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,21 +27,28 @@ class DoubleScales:
     Attributes
     ----------
     quantized : Quantized
-        The differences from the mean, in C order.
+        The differences from the mean, in C order: E4M3FN in blocks of 256 with float32 scales.
     mean : float
         A float32 number.
 
     Raises
     ------
     ValueError
-        If the mean is not a finite float32 number.
+        If the differences are not such, or the mean is not a finite float32 number.
     """
 
     quantized: Quantized
     mean: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.mean) and float(np.float32(self.mean)) == self.mean):
+        codes = self.quantized
+        plan = (codes.fmt.name, codes.block_size, len(codes.shape), codes.scale_format)
+        if plan != (DOUBLE_FORMAT, DOUBLE_BLOCK, 1, "float32"):
+            raise ValueError(
+                f"quantized must be 1-d, {DOUBLE_FORMAT} in blocks of {DOUBLE_BLOCK} with float32 "
+                f"scales, got {codes!r}"
+            )
+        if not _is_float32(self.mean):
             raise ValueError(f"mean must be a finite float32 number, got {self.mean!r}")
 
     def values(self) -> NDArray[np.float32]:
@@ -58,7 +67,8 @@ class DoubleScales:
         --------
         >>> import minifloat as mf
         >>> from minifloat.quantized import DoubleScales
-        >>> DoubleScales(mf.quantize([0.5, -1.0], "e4m3fn", scale="float32"), 2.0).values()
+        >>> q = mf.quantize([0.5, -1.0], "e4m3fn", block_size=256, scale="float32")
+        >>> DoubleScales(q, 2.0).values()
         array([2.5, 1. ], dtype=float32)
         """
         return self.quantized.dequantize() + np.float32(self.mean)
@@ -135,7 +145,11 @@ class Quantized:
                 f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
                 f"{self.scales.shape}"
             )
-        scale_format(self.scale_format)
+        if scale_format(self.scale_format)[0] != self.scale_format:
+            raise ValueError(
+                f"scale_format must be the name {scale_format(self.scale_format)[0]!r}, got "
+                f"{self.scale_format!r}"
+            )
         if self.tensor_scale is not None:
             _check_tensor_scale(self.tensor_scale)
         if self.zeros is not None:
@@ -339,8 +353,14 @@ def scale_shape(
     return (*shape[:axis], blocks, *shape[axis + 1 :])
 
 
+def _is_float32(number: object) -> bool:
+    if not isinstance(number, float) or not abs(number) <= FLOAT32.greatest:
+        return False
+    return float(np.float32(number)) == number
+
+
 def _check_tensor_scale(scale: float) -> None:
-    if not (0 < scale < math.inf and float(np.float32(scale)) == scale):
+    if not (_is_float32(scale) and scale > 0):
         raise ValueError(f"tensor_scale must be a float32 number above 0, got {scale!r}")
 
 

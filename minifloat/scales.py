@@ -239,8 +239,8 @@ def levels(fmt: NumberFormat) -> Levels:
     --------
     >>> import minifloat as mf
     >>> from minifloat.scales import levels
-    >>> levels(mf.Codebook([-3.0, -1.0, 1.0]))
-    Levels(values=array([ 1., -1.,  1.,  3.]), points=array([inf,  0.,  2., inf]), second=1)
+    >>> levels(mf.Codebook([-2.0, 0.0, 1.0]))
+    Levels(values=array([0., 1., 0., 2.]), points=array([0.5, inf, 1. , inf]), second=2)
     """
     every = fmt.values()
     finite = np.unique(every[np.isfinite(every)]) + 0.0
