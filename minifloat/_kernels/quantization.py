@@ -382,7 +382,7 @@ def _sort(count: int, room: Room) -> None:
     least, greatest = words[0], words[0]
     for k in range(count):
         least, greatest = min(least, words[k]), max(greatest, words[k])
-    factor = (count - 1) / (1.0 + greatest - least)
+    factor = (count - 1) / float(greatest - least + 1)
     ends = room.ends[:count]
     ends[:] = 0
     for k in range(count):
@@ -443,7 +443,8 @@ def _best_scale(
         high = end
         count, product, square = _collect(values, importance, low, high, levels, room)
         while count > room.keys.size:  # a part that fits the room
-            high = min(math.sqrt(low) * math.sqrt(min(high, 1e300)), high / 2) if low else high / 2
+            high = min(high, 1e300)
+            high = math.sqrt(low) * math.sqrt(high) if low > 0 else high / 1024
             high = max(high, low * (1 + 1e-15))
             count, product, square = _collect(values, importance, low, high, levels, room)
         if count > 0:
