@@ -26,6 +26,7 @@ from minifloat.codec import encode
 from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.names import parse
 from minifloat.packing import pack
+from minifloat.presets import PRESETS
 from minifloat.quantized import (
     DOUBLE_BLOCK,
     DOUBLE_FORMAT,
@@ -144,7 +145,7 @@ def quantize(
     >>> mf.quantize([0.9, -0.4], "e2m1", scale="e8m0", scale_rounding="floor").scales
     array([0.125], dtype=float32)
     """
-    fmt = parse(fmt)
+    fmt = _format(fmt)
     weights, name = _arrays.source_array(w)
     axis = _check_blocks(weights, block_size, axis)
     scale_name, _, grid = scale_format(scale)
@@ -218,6 +219,18 @@ def search_format(w: ArrayLike, bits: int, **options: Any) -> Quantized:
 def _squared_error(weights: Array, quantized: Quantized) -> float:
     rest = weights.astype(np.float64) - quantized.dequantize()
     return float(np.square(rest).sum())
+
+
+def _format(fmt: NumberFormat | str) -> NumberFormat:
+    try:
+        return parse(fmt)
+    except ValueError:
+        if fmt not in PRESETS:
+            raise
+        raise ValueError(
+            f"fmt must be a format, and {fmt} is a preset, which has one; use "
+            f'minifloat.quantize(w, **mf.PRESETS["{fmt}"])'
+        ) from None
 
 
 def _check_blocks(weights: Array, block_size: int | None, axis: int | None) -> int | None:
