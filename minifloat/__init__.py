@@ -38,8 +38,12 @@ _HOME = {
     "unpack": "packing",
     "pack_words": "packing",
     "unpack_words": "packing",
-    "Quantized": "quantization",
+    "ScaleRounding": "scales",
+    "ScaleSearch": "scales",
+    "Quantized": "quantized",
     "quantize": "quantization",
+    "search_format": "quantization",
+    "PRESETS": "presets",
     "save": "storage",
     "load": "storage",
     "Comparison": "losses",
@@ -57,8 +61,11 @@ if TYPE_CHECKING:
     from minifloat.losses import Comparison
     from minifloat.names import parse
     from minifloat.packing import pack, pack_words, unpack, unpack_words
-    from minifloat.quantization import Quantized, quantize
+    from minifloat.presets import PRESETS
+    from minifloat.quantization import quantize, search_format
+    from minifloat.quantized import Quantized
     from minifloat.rounding import NaNPolicy, Overflow, Rounding
+    from minifloat.scales import ScaleRounding, ScaleSearch
     from minifloat.storage import load, save
 
 __all__ = [
@@ -72,8 +79,11 @@ __all__ = [
     "NaNPolicy",
     "NumberFormat",
     "Overflow",
+    "PRESETS",
     "Quantized",
     "Rounding",
+    "ScaleRounding",
+    "ScaleSearch",
     "Specials",
     "compare",
     "decode",
@@ -86,6 +96,7 @@ __all__ = [
     "quantize",
     "round_to",
     "save",
+    "search_format",
     "unpack",
     "unpack_words",
 ]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from minifloat.losses import Comparison, Loss, TensorLosses
 
 FORMATS = "e2m2,int5,nf4,e2m1,int4"
-SCALES = ("float16", "bfloat16", "float32")
 BEST = "best"
 SHOWN_CODES = 256  # `show` prints a larger format's table only with --all
 
@@ -124,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--formats", default=FORMATS, help=f"names, separated by commas (default {FORMATS})")
     add("--block", type=_block, default=128, help="weights to a scale, or channel, tensor (128)")
     add("--axis", type=int, default=-1, help="axis along which blocks run (-1)")
-    add("--scale", choices=SCALES, default="float16", help="format of the scales (float16)")
+    add("--scale", type=_scale, default="float16", help="float32 or an ExMy: float16, e8m0, ...")
     add("--sort", metavar="KEY", help="name, size, error or a format (default: file order)")
     add("--top", type=_at_least(1), metavar="N", help="list N tensors only; the total stays")
     add("--min-size", type=_at_least(0), default=0, metavar="N", help="leave out smaller tensors")
@@ -174,6 +173,15 @@ def _at_least(low: int) -> Callable[[str], int]:
         raise argparse.ArgumentTypeError(f"must be an integer of at least {low}, got {word!r}")
 
     return read
+
+
+def _scale(text: str) -> str:
+    from minifloat.scales import scale_format
+
+    try:
+        return scale_format(text)[0]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _block(text: str) -> int | str:

@@ -1,242 +1,58 @@
-"""Codes with scales: `quantize` weights to a `Quantized`, and back with `dequantize`.
+"""Weights to codes with scales: `quantize`; `search_format` tries all formats of a width.
 
-A scale belongs to a block of neighbours along one axis. With rule "absmax" it is the block's
-greatest magnitude over the format's, rounded to the scale's format, and an element is
-``encode(w / scale)``. The quotient is taken in float64, where it is on the right side of every
-decision point of a format of up to 11 bits of precision, for float32 weights and scales: a
-quotient that is not on a decision point differs from it by more than float64's rounding error. So
-each weight is rounded once.
+Each block of neighbours along an axis gets a scale (`minifloat.scales` has the rules), and each
+weight of it the code ``encode(w / scale)``. The quotient is taken in float64, where it is on the
+right side of every decision point of a format of up to 11 bits of precision, for float32 weights
+and scales: a quotient that is not on a decision point differs from it by more than float64's
+rounding error. So each weight is rounded once.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from os import PathLike
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat._arrays import source_array
-from minifloat.codec import decode, encode, round_to
-from minifloat.formats import NumberFormat
-from minifloat.layouts import Layout, parse_layout
+from minifloat import _arrays, _plans
+from minifloat._codes import code_dtype
+from minifloat._kernels import quantization as kernels
+from minifloat._number_format import check_bool, check_int
+from minifloat.codec import encode
+from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.names import parse
-from minifloat.packing import byte_count, pack, pack_words, unpack
+from minifloat.packing import pack
+from minifloat.presets import PRESETS
+from minifloat.quantized import (
+    DOUBLE_BLOCK,
+    DOUBLE_FORMAT,
+    DoubleScales,
+    Quantized,
+    as_rows,
+    spread,
+)
+from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.scales import (
+    ScaleRounding,
+    ScaleSearch,
+    levels,
+    powers_of_two,
+    reach,
+    scale_format,
+    scale_rule,
+)
 
-SCALE_BITS = {"float32": 32, "float16": 16, "bfloat16": 16}
-CHUNK = 1 << 16  # elements that are scaled at a time
+Array = NDArray[Any]
 
-
-@dataclass(frozen=True, eq=False)
-class Quantized:
-    """Weights as packed codes and scales.
-
-    Attributes
-    ----------
-    packed : ndarray of uint8
-        The codes in C order, as `minifloat.pack` has them (little-endian).
-    scales : ndarray of float32
-        Values of ``scale_format``; the shape of the weights with the length of ``axis`` replaced
-        by the number of blocks, or 0-d for one scale. 0 for a block of zeros.
-    fmt : NumberFormat
-        What the codes mean.
-    shape : tuple of int
-        That of the weights.
-    block_size : int or None
-        Elements that share a scale along ``axis`` (the last block may be shorter); None: all.
-    axis : int or None
-        The axis that blocks run along; None: one scale for the tensor.
-    scale_format : str
-        float32, float16 or bfloat16.
-
-    Raises
-    ------
-    ValueError
-        If the bytes or the scales are not as many as the other fields ask for, or not of their
-        dtype.
-    """
-
-    packed: NDArray[np.uint8]
-    scales: NDArray[np.float32]
-    fmt: NumberFormat
-    shape: tuple[int, ...]
-    block_size: int | None
-    axis: int | None
-    scale_format: str
-
-    def __post_init__(self) -> None:
-        count = byte_count(self.size, self.fmt.bits)
-        if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
-            raise ValueError(
-                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got "
-                f"{self.packed.dtype} of shape {self.packed.shape}"
-            )
-        wanted = _scale_shape(self.shape, self.block_size, self.axis)
-        if self.scales.dtype != np.float32 or self.scales.shape != wanted:
-            raise ValueError(
-                f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
-                f"{self.scales.shape}"
-            )
-
-    @property
-    def size(self) -> int:
-        """Number of weights."""
-        return math.prod(self.shape)
-
-    @property
-    def codes(self) -> NDArray[Any]:
-        """The codes in the shape of the weights, uint8 to 8 bits; a new array at each call."""
-        return unpack(self.packed, self.fmt.bits, self.size).reshape(self.shape)
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Bits of storage per weight, scales counted; the format's bits for an empty tensor."""
-        if not self.size:
-            return float(self.fmt.bits)
-        scale_bits = self.scales.size * SCALE_BITS[self.scale_format]
-        return self.fmt.bits + scale_bits / self.size
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of storage: packed codes, and scales in the width of their format."""
-        return self.packed.nbytes + self.scales.size * SCALE_BITS[self.scale_format] // 8
-
-    def words(self, layout: Layout | str) -> NDArray[np.uint32]:
-        """Return the codes in 32-bit words, packed along the last axis, for kernels to read.
-
-        Parameters
-        ----------
-        layout : Layout or str
-            A layout for codes of ``fmt.bits`` bits, or its name, such as "1+4".
-
-        Returns
-        -------
-        ndarray of uint32
-            As `minifloat.pack_words` gives it.
-
-        Raises
-        ------
-        ValueError
-            If there is no such layout, or it is for codes of another width, or the weights are 0-d.
-
-        Examples
-        --------
-        >>> import minifloat as mf
-        >>> mf.quantize([[1.0, -0.5, 0.1, 0.02]] * 3, "e2m2").words("1+4").shape
-        (3, 5)
-        """
-        return pack_words(self.codes, parse_layout(layout, self.fmt.bits))
-
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return value times scale, rounded once to float32.
-
-        Returns
-        -------
-        ndarray of float32, in the shape of the weights
-
-        Raises
-        ------
-        ValueError
-            If a code is not one of the format's.
-
-        Examples
-        --------
-        >>> import minifloat as mf
-        >>> mf.quantize([1.0, -0.4, 0.3], "e2m1", scale="float32").dequantize()
-        array([ 1.        , -0.33333334,  0.33333334], dtype=float32)
-        """
-        with np.errstate(over="ignore", under="ignore"):
-            try:
-                values = decode(self.codes, self.fmt)
-            except ValueError:  # values that only float64 holds
-                values = decode(self.codes, self.fmt, dtype=np.float64)
-            rows, length = _rows(np.asarray(values), self.axis)
-            size = self.block_size or max(length, 1)
-            scales = _rows(self.scales, self.axis)[0]
-            out = np.empty(self.shape, np.float32)
-            target = np.moveaxis(out, self.axis, -1) if self.axis is not None else out
-            scaled = rows * _spread(scales, size, length)
-            target[...] = scaled.reshape(target.shape)
-        return out
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write these weights to a file; see `minifloat.save`.
-
-        Parameters
-        ----------
-        path : path
-            Ends in .npz or .safetensors.
-
-        Raises
-        ------
-        ValueError, OSError
-            As `minifloat.save`.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import minifloat as mf
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     mf.quantize([1.0, -0.5], "e2m2").save(os.path.join(folder, "w.npz"))
-        ...     os.listdir(folder)
-        ['w.npz']
-        """
-        from minifloat.storage import save
-
-        save(self, path)
-
-    @staticmethod
-    def load(path: str | PathLike[str]) -> Quantized:
-        """Read what `save` wrote; see `minifloat.load`.
-
-        Parameters
-        ----------
-        path : path
-            Ends in .npz or .safetensors.
-
-        Returns
-        -------
-        Quantized
-
-        Raises
-        ------
-        ValueError
-            As `minifloat.load`.
-
-        Examples
-        --------
-        >>> import os, tempfile
-        >>> import minifloat as mf
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = os.path.join(folder, "w.npz")
-        ...     mf.quantize([1.0, -0.5], "e2m2").save(path)
-        ...     mf.Quantized.load(path)
-        <Quantized e2m2 (2,): 13 bits per weight, axis 0, block_size 128, scales float16>
-        """
-        from minifloat.storage import load
-
-        return load(path)
-
-    def __repr__(self) -> str:
-        blocks = "tensor" if self.axis is None else f"axis {self.axis}"
-        size = "" if self.block_size is None else f", block_size {self.block_size}"
-        return (
-            f"<Quantized {self.fmt} {self.shape}: {self.bits_per_weight:.4g} bits per weight, "
-            f"{blocks}{size}, scales {self.scale_format}>"
-        )
-
-
-def _scale_shape(
-    shape: tuple[int, ...], block_size: int | None, axis: int | None
-) -> tuple[int, ...]:
-    """Return the shape of the scales: the length of ``axis`` replaced by the number of blocks."""
-    if axis is None:
-        return ()
-    length = shape[axis]
-    blocks = -(-length // (block_size or max(length, 1)))
-    return (*shape[:axis], blocks, *shape[axis + 1 :])
+CHUNK = 1 << 16  # elements that are quantized at a time, in cache
+STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
+SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
+LEAST_FLOAT32 = 2.0**-149
+NO_IMPORTANCE = np.empty(0, np.float64)
 
 
 def quantize(
@@ -245,13 +61,21 @@ def quantize(
     *,
     block_size: int | None = 128,
     axis: int | None = -1,
-    scale: str = "float16",
-    rule: str = "absmax",
+    scale: Format | str = "float16",
+    rule: ScaleSearch | str = ScaleSearch.ABSMAX,
+    scale_rounding: ScaleRounding | str = ScaleRounding.NEAREST_EVEN,
+    tensor_scale: bool = False,
+    double_quantize: bool = False,
+    zero_point: bool = False,
+    percentile: float = 99.9,
+    importance: ArrayLike | None = None,
+    threads: int = 1,
 ) -> Quantized:
     """Quantize weights to ``fmt`` with a scale for each block.
 
-    An all-zero block gets scale 0 and comes back as zeros. A scale too small for its format becomes
-    its least positive value, never 0. Ties go to the even code.
+    An all-zero block gets scale 0 (or the least one, of a format without zero) and comes back as
+    zeros. A scale too small for its format becomes its least positive value, never 0. Ties go to
+    the even code. `minifloat.PRESETS` has the options of MXFP4, NVFP4 and others.
 
     Parameters
     ----------
@@ -264,10 +88,33 @@ def quantize(
         length of the axis (one scale for each channel).
     axis : int, optional
         The axis that blocks run along. None: one scale for the whole tensor.
-    scale : str
-        float32, float16 or bfloat16.
-    rule : str
-        "absmax": the block's greatest magnitude becomes the format's.
+    scale : Format or str
+        Format of the scales: float32, or a `Format` whose values float32 holds, or its name.
+    rule : ScaleSearch or str
+        "absmax", "mse", "percentile" or "shrink"; see `minifloat.ScaleSearch`.
+    scale_rounding : ScaleRounding or str
+        "nearest_even", or to a power of two: "floor", "ceil", "nearest", "even", "up" or "down";
+        see `minifloat.ScaleRounding`.
+    tensor_scale : bool
+        Whether the scales of blocks are multiplied by one float32 number T. It is the greatest
+        scale over the greatest value of ``scale`` (over 1 where scales are powers of two), and
+        absmax in the rules is absmax / T.
+    double_quantize : bool
+        Whether the scales, of which ``scale="float32"`` is then required, are quantized to E4M3FN
+        in blocks of 256 after their mean is subtracted (QLoRA). A difference by which a scale
+        would not be above 0 goes to a greater value. Codes are of the scales as they come back.
+    zero_point : bool
+        Whether each block has, beside its scale, a code that means 0. For an unsigned `Integer`,
+        with rule "absmax": with lo = min(0, least weight) and hi = max(0, greatest weight) the
+        scale is that of hi - lo, the zero round(-lo / scale), and a code round(w / scale) + zero,
+        both cut off at the format's ends.
+    percentile : float
+        Of rule "percentile", 0 to 100.
+    importance : array_like of float, optional
+        A factor for each squared error, at least 0, of a shape that broadcasts to that of ``w``;
+        for rule "mse".
+    threads : int
+        Threads to share the blocks among; the result does not depend on it.
 
     Returns
     -------
@@ -277,9 +124,15 @@ def quantize(
     ------
     ValueError
         If a weight is infinite or NaN (with its index), a scale is beyond its format, a weight is
-        negative and the format has no negative values, or an option has no such value.
+        negative and the format has no negative values, an option has no such value, or two do not
+        go together.
     TypeError
-        If ``w`` is not numeric.
+        If ``w`` is not numeric, or an option of another type.
+
+    Notes
+    -----
+    With rule "mse" a block of n weights takes up to 40 bytes times n times the number of values of
+    the format, and at most 40 MiB or 160 n bytes.
 
     Examples
     --------
@@ -289,44 +142,99 @@ def quantize(
     ([[15, 27, 15, 6]], [[0.1428571492433548, 0.014285714365541935]])
     >>> q.bits_per_weight
     21.0
+    >>> mf.quantize([0.9, -0.4], "e2m1", scale="e8m0", scale_rounding="floor").scales
+    array([0.125], dtype=float32)
     """
-    fmt = parse(fmt)
-    weights, _ = source_array(w)
-    axis = _check_options(weights, block_size, axis, scale, rule)
-    rows, length = _rows(weights, axis)
-    size = block_size if block_size is not None and axis is not None else max(length, 1)
-    scales = _absmax_scales(rows, size, fmt, scale, weights, axis)
-    codes_shape = np.moveaxis(weights, axis, -1).shape if axis is not None else weights.shape
-    codes = np.empty(rows.shape, encode(np.zeros(0), fmt).dtype)
-    step = max(1, CHUNK // max(length, 1))
-    for start in range(0, rows.shape[0], step):
-        some = slice(start, start + step)
-        divisor = _spread(scales[some], size, length).astype(np.float64)
-        divisor[divisor == 0] = 1.0
-        encode(rows[some] / divisor, fmt, out=codes[some])
-    codes = codes.reshape(codes_shape)
-    scales = scales.reshape((*codes_shape[:-1], scales.shape[1]) if axis is not None else ())
-    if axis is not None:
-        codes, scales = np.moveaxis(codes, -1, axis), np.moveaxis(scales, -1, axis)
-    return Quantized(
-        packed=pack(codes.reshape(-1), fmt.bits),
-        scales=np.ascontiguousarray(scales).reshape(scales.shape),
+    fmt = _format(fmt)
+    weights, name = _arrays.source_array(w)
+    axis = _check_blocks(weights, block_size, axis)
+    scale_name, _, grid = scale_format(scale)
+    rule = choose(ScaleSearch, "rule", rule)
+    rounding = choose(ScaleRounding, "scale_rounding", scale_rounding)
+    _check_options(fmt, rule, scale_name, tensor_scale, double_quantize, zero_point, percentile)
+    _arrays.check_threads(threads)
+    rows, length = as_rows(weights, axis)
+    job = _Job(
         fmt=fmt,
-        shape=weights.shape,
-        block_size=block_size if axis is not None else None,
+        weights=weights,
         axis=axis,
-        scale_format=scale,
+        rows=rows,
+        length=length,
+        size=block_size if block_size is not None and axis is not None else max(length, 1),
+        dtype=np.dtype(np.float64 if name == "float64" else np.float32),
+        scale_name=scale_name,
+        grid=grid,
+        rounding=rounding,
+        rule=rule,
+        percentile=float(percentile),
+        importance=_importance(importance, rule, weights, axis),
+        zero_point=zero_point,
+        double=double_quantize,
     )
+    if tensor_scale:
+        job.tensor = job.find_tensor_scale()
+    return job.run(block_size if axis is not None else None, threads)
 
 
-def _check_options(
-    weights: NDArray[Any], block_size: int | None, axis: int | None, scale: str, rule: str
-) -> int | None:
-    """Check the options; return the axis, non-negative, or None for one scale."""
-    if rule != "absmax":
-        raise ValueError(f'rule must be "absmax", got {rule!r}')
-    if scale not in SCALE_BITS:
-        raise ValueError(f"scale must be one of {', '.join(SCALE_BITS)}, got {scale!r}")
+def search_format(w: ArrayLike, bits: int, **options: Any) -> Quantized:
+    """Quantize weights in every ExMy format of a width, and return the one of least squared error.
+
+    This is the search for a format of LLM-FP4 (arXiv 2310.16836), whose real-valued bias is a free
+    scale: ``scale="float32", rule="mse"``.
+
+    Parameters
+    ----------
+    w : array_like
+        As for `quantize`.
+    bits : int
+        Width of a code, 3 to 8: a sign, E >= 1 exponent bits and M = bits - 1 - E mantissa bits,
+        without infinities and NaN. Of equal errors the least E wins.
+    **options
+        As for `quantize`.
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``bits`` is out of range, and as `quantize`.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> mf.search_format([1.0, 2.0, 4.0, -8.0], 4, scale="float32").fmt.name
+    'e3m0'
+    """
+    check_int("bits", bits, 3, 8)
+    weights = np.asarray(w)
+    found = [
+        quantize(weights, Format(exponent_bits, bits - 1 - exponent_bits), **options)
+        for exponent_bits in range(1, bits)
+    ]
+    return min(found, key=lambda q: _squared_error(weights, q))
+
+
+def _squared_error(weights: Array, quantized: Quantized) -> float:
+    rest = weights.astype(np.float64) - quantized.dequantize()
+    return float(np.square(rest).sum())
+
+
+def _format(fmt: NumberFormat | str) -> NumberFormat:
+    try:
+        return parse(fmt)
+    except ValueError:
+        if fmt not in PRESETS:
+            raise
+        raise ValueError(
+            f"fmt must be a format, and {fmt} is a preset, which has one; use "
+            f'minifloat.quantize(w, **mf.PRESETS["{fmt}"])'
+        ) from None
+
+
+def _check_blocks(weights: Array, block_size: int | None, axis: int | None) -> int | None:
+    """Return the axis, non-negative, or None for one scale."""
     for name, value in (("block_size", block_size), ("axis", axis)):
         if value is not None and not (isinstance(value, int) and not isinstance(value, bool)):
             raise TypeError(f"{name} must be an int or None, got {value!r}")
@@ -339,71 +247,331 @@ def _check_options(
     return axis % weights.ndim
 
 
-def _rows(a: NDArray[Any], axis: int | None) -> tuple[NDArray[Any], int]:
-    """View ``a`` as rows along ``axis`` (one row for None); return them and their length."""
-    if axis is None:
-        return a.reshape(1, -1), a.size
-    moved = np.moveaxis(a, axis, -1)
-    length = moved.shape[-1]
-    return moved.reshape(-1, length) if length else moved.reshape(0, 0), length
-
-
-def _spread(scales: NDArray[Any], size: int, length: int) -> NDArray[Any]:
-    """Repeat the scales of each row over the elements of their blocks (or leave a single one)."""
-    if scales.shape[1] == 1:
-        return scales
-    return np.repeat(scales, size, axis=1)[:, :length]
-
-
-def _absmax_scales(
-    rows: NDArray[Any],
-    size: int,
+def _check_options(
     fmt: NumberFormat,
+    rule: ScaleSearch,
     scale: str,
-    weights: NDArray[Any],
-    axis: int | None,
-) -> NDArray[np.float32]:
-    """Return the scales of all blocks, one row of them for each row."""
-    blocks = 1 if axis is None else -(-rows.shape[1] // size)
-    greatest = np.zeros((rows.shape[0], blocks), np.float64)
-    least = np.zeros((rows.shape[0], blocks), np.float64)
-    for k in range(blocks):
-        block = rows[:, k * size : (k + 1) * size]
-        greatest[:, k], least[:, k] = block.max(axis=1, initial=0), block.min(axis=1, initial=0)
-    absmax = np.maximum(greatest, -least)
-    if not np.isfinite(absmax).all():
-        row, k = (int(i) for i in np.argwhere(~np.isfinite(absmax))[0])
-        place = _index(rows, row, k * size, size, weights, axis)
+    tensor_scale: bool,
+    double_quantize: bool,
+    zero_point: bool,
+    percentile: float,
+) -> None:
+    check_bool("tensor_scale", tensor_scale)
+    check_bool("double_quantize", double_quantize)
+    check_bool("zero_point", zero_point)
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"percentile must be in 0..100, got {percentile}")
+    if double_quantize and (scale != "float32" or tensor_scale):
         raise ValueError(
-            f"w must be finite, got {weights[place]} at index {place}; replace it before quantizing"
+            'scale must be "float32", without tensor_scale, to be quantized by double_quantize, '
+            f"got {scale}"
         )
-    if fmt.min >= 0 and least.min(initial=0) < 0:
-        raise ValueError(f"fmt must have negative values for weights below 0, got {fmt}")
-    wanted = absmax / (fmt.max if fmt.min >= 0 else min(fmt.max, -fmt.min))
-    if scale == "float32":
+    if zero_point and not (isinstance(fmt, Integer) and not fmt.signed):
+        raise ValueError(f"fmt must be an unsigned integer such as uint4 for zero_point, got {fmt}")
+    if zero_point and (rule is not ScaleSearch.ABSMAX or tensor_scale):
+        raise ValueError(
+            f'rule must be "absmax", without tensor_scale, for zero_point, got {rule.value!r}'
+        )
+
+
+def _importance(
+    importance: ArrayLike | None, rule: ScaleSearch, weights: Array, axis: int | None
+) -> Array | None:
+    """Return the importance of each weight in rows, or None."""
+    if importance is None:
+        return None
+    if rule is not ScaleSearch.MSE:
+        raise ValueError(f'importance must come with rule="mse", got rule={rule.value!r}')
+    factors = np.asarray(importance, np.float64)
+    if not (np.isfinite(factors) & (factors >= 0)).all():
+        raise ValueError("importance must be finite and at least 0, got others")
+    try:
+        factors = np.broadcast_to(factors, weights.shape)
+    except ValueError:
+        raise ValueError(
+            f"importance must broadcast to the shape of w, {weights.shape}, got {factors.shape}"
+        ) from None
+    return as_rows(factors, axis)[0]
+
+
+@dataclass
+class _Job:
+    """One call of `quantize`, its arguments checked; ``rows`` are the weights along the axis."""
+
+    fmt: NumberFormat
+    weights: Array
+    axis: int | None
+    rows: Array
+    length: int
+    size: int
+    dtype: np.dtype[Any]
+    scale_name: str
+    grid: kernels.ScaleGrid
+    rounding: ScaleRounding
+    rule: ScaleSearch
+    percentile: float
+    importance: Array | None
+    zero_point: bool
+    double: bool
+    tensor: float | None = None
+
+    @property
+    def blocks(self) -> int:
+        """Blocks to a row."""
+        return 1 if self.axis is None else -(-self.length // self.size)
+
+    def run(self, block_size: int | None, threads: int) -> Quantized:
+        count = self.rows.shape[0]
+        dtype = code_dtype(self.fmt.bits)
+        codes = np.empty(self.rows.shape, dtype)
+        scales = np.empty((count, self.blocks), np.float32)
+        zeros = np.zeros(scales.shape, dtype) if self.zero_point else None
+
+        def find(some: slice) -> None:
+            scales[some] = self.find_scales(some).reshape(-1, self.blocks)
+
+        def put(some: slice) -> None:
+            if zeros is not None:
+                zeros[some] = self.find_zeros(some, scales[some])
+            self.encode(some, scales[some], None if zeros is None else zeros[some], codes[some])
+
+        def both(some: slice) -> None:
+            find(some)
+            put(some)
+
+        double = None
+        if self.double:
+            self.each_chunk(find, threads)
+            double = _double_scales(self.restore(scales).reshape(-1))
+            scales = self.as_found(double.values())
+            self.each_chunk(put, threads)
+        else:
+            self.each_chunk(both, threads)
+        return Quantized(
+            packed=pack(self.restore(codes, codes=True).reshape(-1), self.fmt.bits),
+            scales=self.restore(scales),
+            fmt=self.fmt,
+            shape=self.weights.shape,
+            block_size=block_size,
+            axis=self.axis,
+            scale_format=self.scale_name,
+            tensor_scale=self.tensor,
+            zeros=None if zeros is None else self.restore(zeros),
+            double=double,
+        )
+
+    def each_chunk(self, work: Callable[[slice], None], threads: int) -> None:
+        """Call ``work`` for rows that fit in the cache, or for one row."""
+        step = max(1, CHUNK // max(self.length, 1))
+        chunks = [slice(i, i + step) for i in range(0, self.rows.shape[0], step)]
+        if threads == 1:
+            for some in chunks:
+                work(some)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(work, chunks):
+                pass
+
+    def chunk(self, some: slice) -> Array:
+        """Return weights as float32 or float64, contiguous."""
+        return np.ascontiguousarray(self.rows[some], self.dtype)
+
+    def find_tensor_scale(self) -> float:
+        """Return the factor of all scales; 1 for zeros."""
+        greatest = [0.0]
+        self.each_chunk(lambda some: greatest.append(self.greatest(some).max(initial=0)), 1)
+        powers = self.grid.mantissa_bits == 0 or self.rounding is not ScaleRounding.NEAREST_EVEN
+        exact = max(greatest) / reach(self.fmt) / (1.0 if powers else self.grid.greatest)
         with np.errstate(over="ignore"):
-            rounded = wanted.astype(np.float32)
-        smallest = float(np.finfo(np.float32).smallest_subnormal)
-    else:
-        rounded = round_to(wanted, scale, overflow="ieee", dtype=np.float64).astype(np.float32)
-        smallest = parse(scale).smallest
-    if not np.isfinite(rounded).all():
-        row, k = (int(i) for i in np.argwhere(~np.isfinite(rounded))[0])
-        raise ValueError(
-            f"scale must hold every block's scale, got {wanted[row, k]:g} for {scale}, in block "
-            f"{k} of row {row}; use a wider scale or smaller weights"
+            found = np.float32(exact)
+        # the greatest block's scale over this one must not be just beyond a power of two
+        if self.rounding is ScaleRounding.DOWN and found > exact:
+            found = np.nextafter(found, np.float32(0))
+        if self.rounding is ScaleRounding.UP and found < exact:
+            found = np.nextafter(found, np.float32(np.inf))
+        if found == np.inf:
+            raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")
+        if found == 0:
+            return 1.0 if exact == 0 else LEAST_FLOAT32
+        return float(found)
+
+    def greatest(self, some: slice) -> Array:
+        """Return the greatest magnitude of each block, all of them finite."""
+        chunk = self.chunk(some).reshape(-1)
+        found = np.zeros(self.rows[some].shape[0] * self.blocks)
+        if chunk.size == 0:
+            return found
+        word: type[np.int32 | np.int64] = np.int32 if self.dtype == np.float32 else np.int64
+        room = np.empty(1, word)
+        signs = kernels.greatest(
+            chunk.view(word), room, room.view(self.dtype), found, self.length, self.size
         )
-    rounded[(rounded == 0) & (absmax > 0)] = smallest
-    return rounded
+        if not np.isfinite(found).all():
+            row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
+            place = self.index(some.start + row, k)
+            raise ValueError(
+                f"w must be finite, got {self.weights[place]} at index {place}; replace it before "
+                "quantizing"
+            )
+        if signs and self.fmt.min >= 0 and not self.zero_point and (chunk < 0).any():
+            raise ValueError(f"fmt must have negative values for weights below 0, got {self.fmt}")
+        return found
+
+    def find_scales(self, some: slice) -> Array:
+        """Return the scales of the blocks of some rows."""
+        most = self.greatest(some)
+        chunk = self.chunk(some)
+        if self.rule is ScaleSearch.PERCENTILE:
+            part = self.percentiles(chunk)
+            most = np.where(part > 0, part, most)
+        if self.zero_point:
+            low, high = self.ends(chunk)
+            most = (high - low).reshape(-1)
+        tensor = 1.0 if self.tensor is None else self.tensor
+        rule = scale_rule(self.fmt, self.rounding, tensor)
+        found = np.empty(most.size)
+        kernels.scales(most, self.grid, rule, found)
+        if not np.isfinite(found).all():
+            row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
+            wanted = most[row * self.blocks + k] / rule.reference
+            raise ValueError(
+                f"scale must hold every block's scale, got {wanted:g} for {self.scale_name}, in "
+                f"block {k} of row {some.start + row}; use a wider scale or smaller weights"
+            )
+        if chunk.size and self.rule is ScaleSearch.MSE:
+            self.least_squares(some, chunk, tensor, found)
+        if chunk.size and self.rule is ScaleSearch.SHRINK:
+            kernels.shrink(
+                chunk.reshape(-1), NO_IMPORTANCE, self.length, self.size, tensor,
+                levels(self.fmt), self.grid, rule, SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER, most,
+                found,
+            )  # fmt: skip
+        return found
+
+    def least_squares(self, some: slice, chunk: Array, tensor: float, found: Array) -> None:
+        importance = NO_IMPORTANCE
+        if self.importance is not None:
+            importance = np.ascontiguousarray(self.importance[some], np.float64).reshape(-1)
+        powers = self.rounding is not ScaleRounding.NEAREST_EVEN
+        grid = powers_of_two(self.grid) if powers else self.grid
+        found_levels = levels(self.fmt)
+        longest = min(self.size, self.length)
+        steps = min(longest * found_levels.values.size, max(STEPS, 4 * longest))
+        floats, places = np.empty((2, steps)), np.empty((3, steps), np.int64)
+        kernels.least_squares(
+            chunk.reshape(-1), importance, self.length, self.size, tensor, found_levels, grid,
+            kernels.Room(floats[0], places[0], floats[1], places[1], places[2]), found,
+        )  # fmt: skip
+
+    def percentiles(self, chunk: Array) -> Array:
+        magnitudes = np.abs(chunk.astype(np.float64))
+        found = np.zeros((chunk.shape[0], self.blocks))
+        for k in range(self.blocks if chunk.size else 0):
+            block = magnitudes[:, k * self.size : (k + 1) * self.size]
+            found[:, k] = np.percentile(block, self.percentile, axis=1)
+        return found.reshape(-1)
+
+    def ends(self, chunk: Array) -> tuple[Array, Array]:
+        """Return the least and the greatest of each block's weights and 0."""
+        if chunk.size == 0:
+            zeros = np.zeros((chunk.shape[0], self.blocks))
+            return zeros, zeros
+        starts = np.arange(0, self.length, self.size)
+        weights = chunk.astype(np.float64)
+        low = np.minimum.reduceat(weights, starts, axis=1)
+        high = np.maximum.reduceat(weights, starts, axis=1)
+        return np.minimum(low, 0), np.maximum(high, 0)
+
+    def find_zeros(self, some: slice, scales: Array) -> Array:
+        """Return the codes that mean 0."""
+        low, _ = self.ends(self.chunk(some))
+        return np.clip(np.rint(-low / _divisor(scales)), 0, self.fmt.max)
+
+    def encode(self, some: slice, scales: Array, zeros: Array | None, codes: Array) -> None:
+        """Write the codes of some rows."""
+        chunk = self.chunk(some)
+        if chunk.size == 0:
+            return
+        if zeros is not None:
+            divisor = spread(_divisor(scales), self.size, self.length)
+            steps = np.rint(chunk / divisor) + spread(zeros, self.size, self.length)
+            codes[...] = np.clip(steps, 0, self.fmt.max)
+            return
+        grid = _float32_grid(self.fmt)
+        if self.tensor is None and self.dtype == np.float32 and grid is not None:
+            kernels.encode(
+                chunk.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1),
+                self.length, self.size, grid,
+            )  # fmt: skip
+            return
+        factor = 1.0 if self.tensor is None else self.tensor
+        divisor = spread(_divisor(scales) * factor, self.size, self.length)
+        with np.errstate(over="ignore", under="ignore"):
+            encode(chunk / divisor, self.fmt, out=codes)
+
+    def restore(self, a: Array, *, codes: bool = False) -> Array:
+        """Return codes in the shape of the weights, or scales in theirs, contiguous."""
+        if self.axis is None:
+            return a.reshape(self.weights.shape if codes else ())
+        others = self.weights.shape[: self.axis] + self.weights.shape[self.axis + 1 :]
+        count = self.length if codes else self.blocks
+        return np.ascontiguousarray(np.moveaxis(a.reshape(*others, count), -1, self.axis))
+
+    def as_found(self, scales: Array) -> Array:
+        """Return restored scales in rows again."""
+        if self.axis is None:
+            return scales.reshape(1, 1)
+        shape = list(self.weights.shape)
+        shape[self.axis] = self.blocks
+        moved = np.moveaxis(scales.reshape(shape), self.axis, -1)
+        return np.ascontiguousarray(moved).reshape(self.rows.shape[0], self.blocks)
+
+    def index(self, row: int, block: int) -> tuple[int, ...]:
+        """Return the index in the weights of a block's first element that is not finite."""
+        start = block * self.size
+        some = self.rows[row, start : start + self.size]
+        column = start + int(np.flatnonzero(~np.isfinite(some))[0])
+        if self.axis is None:
+            return tuple(int(i) for i in np.unravel_index(column, self.weights.shape))
+        others = self.weights.shape[: self.axis] + self.weights.shape[self.axis + 1 :]
+        index = [int(i) for i in np.unravel_index(row, others)] if others else []
+        return (*index[: self.axis], column, *index[self.axis :])
 
 
-def _index(
-    rows: NDArray[Any], row: int, start: int, size: int, weights: NDArray[Any], axis: int | None
-) -> tuple[int, ...]:
-    """Return the index in the weights of the first element of a block that is not finite."""
-    column = start + int(np.flatnonzero(~np.isfinite(rows[row, start : start + size]))[0])
-    if axis is None:
-        return tuple(int(i) for i in np.unravel_index(column, weights.shape))
-    others = weights.shape[:axis] + weights.shape[axis + 1 :]
-    index = [int(i) for i in np.unravel_index(row, others)] if others else []
-    return (*index[:axis], column, *index[axis:])
+def _divisor(scales: Array) -> Array:
+    """Return scales in float64, 1 in place of 0."""
+    return np.where(scales == 0, 1.0, scales.astype(np.float64))
+
+
+@lru_cache(maxsize=256)
+def _float32_grid(fmt: NumberFormat) -> kernels.Grid | None:
+    """Return how the FPU encodes float32 to this format, or None if it cannot."""
+    plan = _plans.encoding_plan(
+        fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE
+    )
+    if isinstance(plan, _plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
+        return None
+    return kernels.Grid(*plan.grid)
+
+
+def _double_scales(scales: Array) -> DoubleScales:
+    """Quantize scales, so that no positive one becomes 0 and none negative."""
+    mean = float(np.float32(scales.mean(dtype=np.float64))) if scales.size else 0.0
+    quantized = quantize(
+        scales - np.float32(mean), DOUBLE_FORMAT, block_size=DOUBLE_BLOCK, scale="float32"
+    )
+    double = DoubleScales(quantized, mean)
+    while True:
+        found = double.values()
+        low = (found < 0) | ((found == 0) & (scales > 0))
+        if not low.any():
+            return double
+        codes = double.quantized.codes
+        codes[low] = _next_greater(codes[low])
+        packed = pack(codes, double.quantized.fmt.bits)
+        double = DoubleScales(replace(double.quantized, packed=packed), mean)
+
+
+def _next_greater(codes: Array) -> Array:
+    """Return the codes of E4M3FN's next greater values; -0 counts as below the least."""
+    return np.where(codes > 0x80, codes - 1, np.where(codes == 0x80, 1, codes + 1)).astype(np.uint8)

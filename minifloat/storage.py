@@ -7,6 +7,7 @@ whatever is wrong with one is a `minifloat.weights.WeightsError`, which is a Val
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -19,18 +20,25 @@ from numpy.typing import NDArray
 
 from minifloat._codes import check_codes
 from minifloat._number_format import check_int
+from minifloat.codec import decode, encode
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.names import parse
-from minifloat.quantization import SCALE_BITS, Quantized
+from minifloat.packing import pack, unpack
+from minifloat.quantized import DOUBLE_BLOCK, DOUBLE_FORMAT, DoubleScales, Quantized, scale_shape
+from minifloat.scales import scale_format
 from minifloat.weights import WeightsError, check_file, missing_package, npz_arrays, untrusted
 
 Array = NDArray[Any]
 
-VERSION = 1
+VERSIONS = (1, 2)
 MARK = "minifloat"  # the name of the description
 MAX_DIMENSIONS = 64  # NumPy's own limit
 PLACES = {"layout": "dense", "bit_order": "little"}
 FIELDS = {"version", "format", "bits", "shape", "axis", "block_size", "scale_format", *PLACES}
+MORE_FIELDS = {"tensor_scale", "scale_mean"}  # of version 2
+WORDS = ("float32", "float16", "bfloat16")  # scale formats that are stored in words of their width
+ARRAYS = {1: {"codes", "scales", "codebook"}}
+ARRAYS[2] = ARRAYS[1] | {"zeros", "scales_of_scales"}
 
 
 def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
@@ -47,6 +55,14 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     metadata. It has version (1), format (its name), bits, shape (of the weights), axis, block_size,
     scale_format, layout ("dense") and bit_order ("little"). A weight is its code's value times
     its block's scale. `numpy.load` and `safetensors.numpy.load_file` read the files as they are.
+
+    What has a tensor scale, zeros, scales of another format, or ones that are quantized themselves,
+    is written as version 2, with tensor_scale and scale_mean (null where there is none), and
+
+        scales            of another format: uint8, its codes in C order, packed as codes are
+        zeros             uint8, the codes that mean 0, packed likewise
+        scales_of_scales  float32, a scale for each 256 scales: these are E4M3FN codes, worth
+                          value * scale of scales + scale_mean, each operation rounded to float32
 
     Parameters
     ----------
@@ -83,7 +99,14 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         )
     path = Path(path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
-    arrays = {"codes": quantized.packed, "scales": _stored_scales(quantized)}
+    arrays: dict[str, Array] = {"codes": quantized.packed}
+    if quantized.double is None:
+        arrays["scales"] = _stored_scales(quantized)
+    else:
+        arrays["scales"] = quantized.double.quantized.packed
+        arrays["scales_of_scales"] = quantized.double.quantized.scales
+    if quantized.zeros is not None:
+        arrays["zeros"] = pack(quantized.zeros.reshape(-1), quantized.fmt.bits)
     if isinstance(quantized.fmt, Codebook):
         arrays["codebook"] = np.array(quantized.fmt.codebook, np.float64)
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
@@ -138,8 +161,15 @@ def _suffix(path: Path) -> str:
 
 
 def _description(quantized: Quantized) -> dict[str, Any]:
+    double = quantized.double
+    more = {
+        "tensor_scale": quantized.tensor_scale,
+        "scale_mean": None if double is None else double.mean,
+    }
+    plain = quantized.scale_format in WORDS and quantized.zeros is None
+    plain = plain and all(value is None for value in more.values())
     return {
-        "version": VERSION,
+        "version": 1 if plain else 2,
         "format": quantized.fmt.name,
         "bits": quantized.fmt.bits,
         "shape": quantized.shape,
@@ -147,35 +177,73 @@ def _description(quantized: Quantized) -> dict[str, Any]:
         "block_size": quantized.block_size,
         "scale_format": quantized.scale_format,
         **PLACES,
+        **({} if plain else more),
     }
 
 
 def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) -> Quantized:
     """Build what a file describes, each field checked."""
     version = described.get("version")
-    if version != VERSION:
+    if version not in VERSIONS:
         raise WeightsError(
-            f"{path}: has version {version!r:.40}, and this minifloat reads version {VERSION}; "
+            f"{path}: has version {version!r:.40}, and this minifloat reads versions 1 and 2; "
             "use the minifloat that wrote it"
         )
-    if described.keys() != FIELDS:
-        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    fields = FIELDS if version == 1 else FIELDS | MORE_FIELDS
+    if described.keys() != fields:
+        raise ValueError(f"its description must have {', '.join(sorted(fields))}")
+    _check_names(list(arrays), version)
     fmt = _format(described["format"], arrays.get("codebook"))
     shape = _shape(described["shape"])
-    _check_blocks(described["axis"], described["block_size"], len(shape))
+    axis, block_size = described["axis"], described["block_size"]
+    _check_blocks(axis, block_size, len(shape))
+    where = scale_shape(shape, block_size, axis)
+    double = _double(arrays, described.get("scale_mean"), where)
+    if double is None:
+        scales = _read_scales(arrays["scales"], described["scale_format"], version, where)
+    else:
+        scales = double.values().reshape(where)
+    zeros = arrays.get("zeros")
+    if zeros is not None:
+        zeros = _unpack("zeros", zeros, fmt.bits, where)
     quantized = Quantized(
         packed=arrays["codes"],
-        scales=_read_scales(arrays["scales"], described["scale_format"]),
+        scales=_checked(scales),
         fmt=fmt,
         shape=shape,
-        block_size=described["block_size"],
-        axis=described["axis"],
+        block_size=block_size,
+        axis=axis,
         scale_format=described["scale_format"],
+        tensor_scale=described.get("tensor_scale"),
+        zeros=zeros,
+        double=double,
     )
     if described != {**_description(quantized), "shape": list(shape)}:
-        raise ValueError("its description contradicts itself or says what version 1 does not")
+        raise ValueError(
+            f"its description contradicts itself or says what version {version} does not"
+        )
     check_codes(quantized.codes, fmt)
     return quantized
+
+
+def _double(
+    arrays: dict[str, Array], mean: float | None, shape: tuple[int, ...]
+) -> DoubleScales | None:
+    """Return the scales that are quantized themselves, if they are."""
+    if (mean is None) != ("scales_of_scales" not in arrays):
+        raise ValueError("scale_mean must be there with scales_of_scales, and only with them")
+    if mean is None:
+        return None
+    codes = Quantized(
+        packed=arrays["scales"],
+        scales=arrays["scales_of_scales"],
+        fmt=parse(DOUBLE_FORMAT),
+        shape=(math.prod(shape),),
+        block_size=DOUBLE_BLOCK,
+        axis=0,
+        scale_format="float32",
+    )
+    return DoubleScales(codes, mean)
 
 
 def _format(name: str, codebook: Array | None) -> NumberFormat:
@@ -208,24 +276,41 @@ def _check_blocks(axis: int | None, block_size: int | None, dimensions: int) -> 
 
 
 def _stored_scales(quantized: Quantized) -> Array:
-    """Return the scales in the width of their format."""
+    """Return the scales in the width of their format, or as its packed codes."""
     scales, name = quantized.scales, quantized.scale_format
     if name == "bfloat16":  # the upper half of float32
         stored: Array = np.asarray(scales.view(np.uint32) >> 16).astype(np.uint16)
-    else:
+    elif name in WORDS:
         with np.errstate(over="ignore"):
             stored = scales.astype(name)
-    if not np.array_equal(_read_scales(stored, name), scales):
+    else:
+        codes = np.asarray(encode(scales, name, nan="max"))
+        stored = pack(codes.reshape(-1), scale_format(name)[1])
+    if not np.array_equal(_checked(_read_scales(stored, name, 2, scales.shape)), scales):
         raise ValueError(f"scales must be values of {name}, got others; round them to it first")
     return stored
 
 
-def _read_scales(stored: Array, name: str) -> NDArray[np.float32]:
-    if name not in SCALE_BITS:
-        raise ValueError(f"scale_format must be one of {', '.join(SCALE_BITS)}, got {name!r}")
-    if stored.dtype != np.dtype("uint16" if name == "bfloat16" else name):
-        raise ValueError(f"scales must be those of {name}, got {stored.dtype}")
-    scales = _float32(stored)
+def _read_scales(
+    stored: Array, name: str, version: int, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    if name in WORDS:
+        if stored.dtype != np.dtype("uint16" if name == "bfloat16" else name):
+            raise ValueError(f"scales must be those of {name}, got {stored.dtype}")
+        return _float32(stored)
+    if version == 1:
+        raise ValueError(f"scale_format must be one of {', '.join(WORDS)}, got {name!r}")
+    codes = _unpack("scales", stored, scale_format(name)[1], shape)
+    return np.asarray(decode(codes, name), np.float32)
+
+
+def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Array:
+    if packed.ndim != 1:
+        raise ValueError(f"{name} must be packed in one dimension, got shape {packed.shape}")
+    return unpack(packed, bits, math.prod(shape)).reshape(shape)
+
+
+def _checked(scales: NDArray[np.float32]) -> NDArray[np.float32]:
     if not (np.isfinite(scales) & (scales >= 0)).all():
         raise ValueError("scales must be finite and not negative, got others")
     return scales
@@ -252,9 +337,11 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         new.unlink(missing_ok=True)
 
 
-def _check_names(names: list[str]) -> None:
-    if sorted(names) not in (["codes", "scales"], ["codebook", "codes", "scales"]):
-        raise ValueError(f"it must hold codes, scales and perhaps codebook, got {names}")
+def _check_names(names: list[str], version: int) -> None:
+    known = ARRAYS[version]
+    if not ({"codes", "scales"} <= set(names) <= known and len(set(names)) == len(names)):
+        perhaps = ", ".join(sorted(known - {"codes", "scales"}))
+        raise ValueError(f"it must hold codes, scales and perhaps {perhaps}, got {names}")
 
 
 def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
@@ -269,7 +356,7 @@ def _read_npz(path: Path) -> tuple[dict[str, Array], str]:
     if MARK not in names:
         raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
     names.remove(MARK)
-    _check_names(names)
+    _check_names(names, VERSIONS[-1])
     size = path.stat().st_size
     if any(info.parameters * np.dtype(info.dtype).itemsize > size for info in infos):
         raise WeightsError(f"{path}: is compressed; write it with minifloat.save")
@@ -294,5 +381,5 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Array], str]:
         metadata, names = file.metadata() or {}, list(file.keys())
         if MARK not in metadata:
             raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
-        _check_names(names)
+        _check_names(names, VERSIONS[-1])
         return {name: file.get_tensor(name) for name in names}, metadata[MARK]

@@ -18,7 +18,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
-VERBS = BASE | {"codec", "packing", "quantization", "storage", "weights", "losses", "comparison"}
+VERBS = BASE | {
+    "codec", "packing", "scales", "quantized", "quantization", "presets", "storage", "weights",
+    "losses", "comparison",
+}  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
@@ -32,8 +35,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": BASE | {"_arrays", "_codes", "_kernels"},
     "weights": BASE | {"codec"},
     "losses": set(),
-    "quantization": CODEC_PARTS | {"codec", "packing", "storage"},  # for its save and load
-    "storage": BASE | {"_codes", "quantization", "weights"},
+    "scales": BASE | {"_kernels"},
+    "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage"},  # its save and load
+    "quantization": CODEC_PARTS | {"codec", "packing", "scales", "quantized", "presets"},
+    "presets": set(),
+    "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
     "_terminal": set(),

@@ -145,8 +145,10 @@ def test_bad_options() -> None:
         "axis must be an axis of w": {"axis": 2},
         "block_size must be at least 1": {"block_size": 0},
         "block_size must be an int or None": {"block_size": 1.5},
-        "scale must be one of float32, float16, bfloat16, got 'int8'": {"scale": "int8"},
-        'rule must be "absmax"': {"rule": "mse"},
+        "scale must be float32 or a Format such as e8m0, got int8": {"scale": "int8"},
+        "scale must be a known format name, got 'e8mm'": {"scale": "e8mm"},
+        "scale must be a format whose values float32 holds, got e9m0": {"scale": "e9m0"},
+        "rule must be one of absmax, mse, percentile, shrink, got 'median'": {"rule": "median"},
     }
     for message, options in cases.items():
         with pytest.raises((ValueError, TypeError), match=message):

@@ -47,7 +47,10 @@ def quantized(fmt: mf.NumberFormat | str = "e2m2", **options: Any) -> mf.Quantiz
 def assert_same(one: mf.Quantized, other: mf.Quantized) -> None:
     for field in dataclasses.fields(mf.Quantized):
         a, b = getattr(one, field.name), getattr(other, field.name)
-        if isinstance(a, np.ndarray):
+        if field.name == "double" and a is not None:
+            assert_same(a.quantized, b.quantized)
+            assert a.mean == b.mean
+        elif isinstance(a, np.ndarray):
             assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
         else:
             assert type(a) is type(b)
@@ -80,6 +83,34 @@ def test_any_shape(tmp_path: Path, suffix: str) -> None:
     for shape in ((), (1,), (0,), (3, 0), (0, 3), (2, 0, 4), (2, 3, 4), (1,) * 33):
         for axis in (-1, None):
             round_trip(mf.quantize(np.ones(shape), "e2m2", axis=axis), tmp_path / f"w{suffix}")
+
+
+SCHEMES: dict[str, tuple[str, dict[str, Any]]] = {
+    "e8m0": ("e2m1", {"scale": "e8m0", "scale_rounding": "floor"}),
+    "six bits": ("e2m1", {"scale": "e4m2"}),
+    "sixteen bits": ("e2m2", {"scale": "e6m9"}),
+    "tf32": ("e2m2", {"scale": "tf32"}),
+    "two levels": ("e2m1", {"scale": "e4m3fn", "tensor_scale": True}),
+    "two wide levels": ("nf4", {"scale": "float16", "tensor_scale": True}),
+    "zeros": ("uint4", {"zero_point": True}),
+    "odd zeros": ("uint3", {"zero_point": True, "scale": "e5m2"}),
+    "double": ("nf4", {"scale": "float32", "double_quantize": True}),
+    "double, zeros": ("uint4", {"scale": "float32", "double_quantize": True, "zero_point": True}),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_every_scheme(tmp_path: Path, scheme: str, axis: int | None, suffix: str) -> None:
+    fmt, options = SCHEMES[scheme]
+    path = tmp_path / f"w{suffix}"
+    for shape in ((3, 70), (0, 3), (3, 0), (2, 3)):
+        w = np.random.default_rng(5).standard_normal(shape)
+        q = mf.quantize(w, fmt, axis=axis, block_size=8, **options)
+        round_trip(q, path)
+        assert 0 < path.stat().st_size - q.nbytes < 2500
+        np.testing.assert_array_equal(mf.load(path).dequantize(), q.dequantize())
 
 
 @settings(max_examples=60)
@@ -266,7 +297,11 @@ def refused(path: Path, reason: str) -> None:
 
 
 FACTS: dict[str, tuple[Facts, str]] = {
-    "version 2": ({"version": 2, "new": 1}, "has version 2, and this minifloat reads version 1"),
+    "version 3": ({"version": 3, "new": 1}, "has version 3, and this minifloat reads versions 1"),
+    "version of more": ({"version": 2}, "must have axis, .*, tensor_scale, version"),
+    "more than needed": (
+        {"version": 2, "tensor_scale": None, "scale_mean": None}, "contradicts itself"
+    ),
     "version missing": ({"version": None}, "has version None"),
     "version long": ({"version": "9" * 10_000}, "has version '9999"),
     "unknown fact": ({"extra": 1}, "its description must have"),
@@ -330,6 +365,110 @@ def test_texts_that_describe_nothing(tmp_path: Path, text: str, suffix: str) -> 
     arrays, _ = contents(quantized(), tmp_path)
     write(tmp_path / f"w{suffix}", arrays, text)
     refused(tmp_path / f"w{suffix}", "is damaged or of another kind")
+
+
+MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
+    "scale a list": ("zeros", {"scale_format": []}, "damaged or of another kind"),
+    "scale no Format": ("zeros", {"scale_format": "int8"}, "scale must be float32 or a Format"),
+    "scale of others": ("e8m0", {"scale_format": "e4m3fnuz"}, None),
+    "scale of other bits": ("e8m0", {"scale_format": "e2m3"}, "packed must have 7 bytes"),
+    "scale by another name": ("e8m0", {"scale_format": "ue8m0"}, "must be the name 'e8m0'"),
+    "tensor scale absent": ("two levels", {"tensor_scale": None}, None),
+    "tensor scale 0": ("two levels", {"tensor_scale": 0.0}, "tensor_scale must be a float32"),
+    "tensor scale negative": ("two levels", {"tensor_scale": -1.0}, "tensor_scale must be"),
+    "tensor scale nan": ("two levels", {"tensor_scale": float("nan")}, "tensor_scale must be"),
+    "tensor scale large": ("two levels", {"tensor_scale": 1e300}, "tensor_scale must be"),
+    "tensor scale long": ("two levels", {"tensor_scale": 0.1}, "tensor_scale must be"),
+    "tensor scale true": ("two levels", {"tensor_scale": True}, "tensor_scale must be"),
+    "tensor scale text": ("two levels", {"tensor_scale": "1"}, "tensor_scale must be"),
+    "mean absent": ("double", {"scale_mean": None}, "scale_mean must be there with"),
+    "mean alone": ("two levels", {"scale_mean": 1.0}, "scale_mean must be there with"),
+    "mean low": ("double", {"scale_mean": -100.0}, "scales must be finite and not negative"),
+    "mean infinite": ("double", {"scale_mean": float("inf")}, "mean must be a finite float32"),
+    "mean text": ("double", {"scale_mean": "1"}, "mean must be a finite float32"),
+    "double in float16": ("double", {"scale_format": "float16"}, None),
+    "zeros of signed": ("zeros", {"format": "int4"}, "zeros must belong to an unsigned integer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("case", MORE_FACTS)
+def test_facts_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
+    scheme, changed, reason = MORE_FACTS[case]
+    fmt, options = SCHEMES[scheme]
+    path = tmp_path / f"w{suffix}"
+    arrays, facts = contents(quantized(fmt, **options), tmp_path)
+    write(path, arrays, facts)
+    mf.load(path)
+    write(path, arrays, {**facts, **changed})
+    if reason is None:
+        mf.load(path)
+    else:
+        refused(path, reason)
+
+
+MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
+    "zeros float": ("zeros", lambda a: {**a, "zeros": a["zeros"].astype(float)}, "packed must be"),
+    "zeros short": ("zeros", lambda a: {**a, "zeros": a["zeros"][:-1]}, "packed must have"),
+    "zeros 2-d": ("zeros", lambda a: {**a, "zeros": a["zeros"][None]}, "zeros must|packed must"),
+    "scales e8m0 nan": (
+        "e8m0", lambda a: {**a, "scales": a["scales"] | 255}, "scales must be finite"
+    ),
+    "scales negative": (
+        "two levels", lambda a: {**a, "scales": a["scales"] | 128}, "scales must be finite"
+    ),
+    "scales short": ("e8m0", lambda a: {**a, "scales": a["scales"][1:]}, "packed must have"),
+    "scales words": (
+        "e8m0", lambda a: {**a, "scales": a["scales"].view(np.int8)}, "packed must be a uint8"
+    ),
+    "no scales of scales": (
+        "double", lambda a: {k: v for k, v in a.items() if k != "scales_of_scales"}, "scale_mean"
+    ),
+    "scales of scales float64": (
+        "double",
+        lambda a: {**a, "scales_of_scales": a["scales_of_scales"].astype(float)},
+        "scales must be float32",
+    ),
+    "scales of scales nan": (
+        "double",
+        lambda a: {**a, "scales_of_scales": a["scales_of_scales"] * np.float32(np.nan)},
+        "scales must be finite",
+    ),
+    "double nan": (
+        "double", lambda a: {**a, "scales": a["scales"] | 127}, "scales must be finite"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("case", MORE_ARRAYS)
+def test_arrays_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
+    scheme, change, reason = MORE_ARRAYS[case]
+    fmt, options = SCHEMES[scheme]
+    arrays, facts = contents(quantized(fmt, **options), tmp_path)
+    write(tmp_path / f"w{suffix}", change(arrays), facts)
+    refused(tmp_path / f"w{suffix}", reason)
+
+
+def test_a_scheme_by_numpy_alone(tmp_path: Path) -> None:
+    """NVFP4 and QLoRA's NF4 from what the docstring of `save` says."""
+    w = np.random.default_rng(5).standard_normal((4, 64)).astype(np.float32)
+    e4m3 = mf.parse("e4m3fn").values()
+    for preset, size in (("nvfp4", 16), ("qlora", 64)):
+        q = mf.quantize(w, **mf.PRESETS[preset])
+        arrays, facts = contents(q, tmp_path)
+        assert facts["version"] == 2
+        codes = np.stack([arrays["codes"] & 15, arrays["codes"] >> 4], -1).reshape(4, 64)
+        scales = e4m3[arrays["scales"]]
+        if preset == "nvfp4":
+            scales = scales * facts["tensor_scale"]
+            values = mf.parse("e2m1").values()
+        else:
+            scales = np.float32(scales) * np.repeat(arrays["scales_of_scales"], 256)[:4]
+            scales = np.float64(scales + np.float32(facts["scale_mean"]))
+            values = arrays["codebook"]
+        found = values[codes] * np.repeat(scales, size).reshape(4, 64)
+        np.testing.assert_array_equal(found.astype(np.float32), q.dequantize())
 
 
 def changed_bit(packed: NDArray[np.uint8], bit: int) -> NDArray[np.uint8]:
@@ -453,10 +592,11 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of the readers, about what they find odd
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("fmt", ["int4", "nf4"])
-def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, fmt: str, suffix: str) -> None:
+@pytest.mark.parametrize("scheme", ["int4", "nf4", "double", "double, zeros", "two levels"])
+def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, scheme: str, suffix: str) -> None:
     path = tmp_path_factory.mktemp("mutated") / f"w{suffix}"
-    quantized(fmt).save(path)
+    fmt, options = SCHEMES.get(scheme, (scheme, {}))
+    quantized(fmt, **options).save(path)
     good = path.read_bytes()
     places = st.integers(0, len(good) - 1)
     flips = st.lists(st.tuples(places, st.integers(1, 255)), min_size=1, max_size=4)

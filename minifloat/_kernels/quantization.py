@@ -1,0 +1,512 @@
+"""Loops of `minifloat.quantization`: the scales of blocks, and weights over scales to codes.
+
+Contract of every kernel: one-dimensional contiguous arrays and plain numbers in, results into an
+array passed in; no exceptions. A kernel calls only kernels of this file, because Numba's disk cache
+does not see changes in other files.
+
+Weights lie in rows of ``length``, blocks of ``size`` within them (the last of a row may be
+shorter), scales in the blocks' order. Scales and errors are computed in float64.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Lane = Any  # an int32
+Single = Any  # a float32
+
+jit = njit(cache=True, nogil=True, error_model="numpy")
+shl = np.left_shift
+shr = np.right_shift
+
+VALUES = 0  # kinds of `ScaleRule`: to the nearest value of the scale's format,
+FLOOR, CEIL, NEAREST, EVEN = 1, 2, 3, 4  # or to a power of two
+
+
+class ScaleGrid(NamedTuple):
+    """The positive values of a scale's format."""
+
+    mantissa_bits: int
+    emin: int
+    zeros: int  # 1 if it has a zero
+    smallest: float
+    greatest: float
+
+
+class ScaleRule(NamedTuple):
+    """What the scale of a greatest magnitude is: that over ``reference``, rounded."""
+
+    kind: int
+    reference: float
+    carry: float  # kind EVEN: the least significand in 1..2 that goes to the next power of two
+
+
+class Grid(NamedTuple):
+    """The codes of a format, as `minifloat._kernels.codec.Grid` has them."""
+
+    mantissa_bits: int
+    least_field: int
+    limit: int
+    limit_below: int
+    first_negative: int
+    flip: int
+    add: int
+    cap: int
+
+
+@jit
+def _nearest(x: float, grid: ScaleGrid) -> float:
+    """Round x > 0 to the nearest scale, ties to the even code; inf beyond them, never 0.
+
+    Both steps are exact in float64, which has all scales, their midpoints and more bits than x / q
+    needs before the point.
+    """
+    exponent = max(math.frexp(x)[1] - 1, grid.emin)
+    quantum = math.ldexp(1.0, exponent - grid.mantissa_bits)
+    steps = x / quantum
+    rounded = np.rint(steps)
+    if grid.mantissa_bits == 0 and steps == 1.5:  # the code is the exponent
+        rounded = 1.0 + float((exponent - grid.emin + grid.zeros) & 1)
+    found = max(rounded * quantum, grid.smallest)
+    return found if found <= grid.greatest else math.inf
+
+
+@jit
+def _power(x: float, grid: ScaleGrid, rule: ScaleRule) -> float:
+    """Round x / reference > 0 to a power of two, by comparing significands.
+
+    With x = m * 2**e and reference = r * 2**f, both significands in 0.5 .. 1, the quotient is
+    (m / r) * 2**(e - f), and m / r, or 2 m / r where m < r, is at least c in 1..2 when m (or 2 m)
+    is at least c * r.
+    """
+    m, e = math.frexp(x)
+    r, f = math.frexp(rule.reference)
+    k = e - f
+    if m < r:
+        m, k = 2 * m, k - 1
+    if rule.kind == CEIL:
+        k += m > r
+    elif rule.kind == NEAREST:
+        k += m >= 1.5 * r
+    elif rule.kind == EVEN:
+        k += m >= rule.carry * r
+    top = math.frexp(grid.greatest)[1] - 1
+    if k > top:
+        return math.inf
+    return max(math.ldexp(1.0, max(k, grid.emin - grid.mantissa_bits)), grid.smallest)
+
+
+@jit
+def _scale(greatest: float, grid: ScaleGrid, rule: ScaleRule) -> float:
+    """Return the scale for a greatest magnitude; inf if that is inf or the scale beyond its format.
+
+    The scale of zeros is 0, or the least one of a format without zero.
+    """
+    if greatest == 0:
+        return 0.0 if grid.zeros else grid.smallest
+    if greatest == math.inf:
+        return math.inf
+    if rule.kind == VALUES:
+        wanted = greatest / rule.reference
+        return _nearest(wanted, grid) if wanted > 0 else grid.smallest
+    return _power(greatest, grid, rule)
+
+
+@jit
+def _greatest_word(words: Array, mask: int) -> tuple[int, int]:
+    """Return the greatest magnitude, and all signs together (negative if there is one)."""
+    found = words.dtype.type(0)
+    signs = words.dtype.type(0)
+    for i in range(words.size):
+        found = max(found, words[i] & mask)
+        signs |= words[i]
+    return found, signs
+
+
+@jit
+def greatest(words: Array, room: Array, room_value: Array, most: Array, length: int, size: int
+             ) -> bool:  # fmt: skip
+    """Find the greatest magnitude of each block; return whether some weight has a sign.
+
+    ``words`` are those of float32 or float64; ``room`` is one of them, and ``room_value`` the same
+    seen as a float. Infinities and NaNs give inf.
+    """
+    mask = words.dtype.type(~shl(words.dtype.type(1), words.dtype.type(8 * room.itemsize - 1)))
+    any_sign = False
+    block = 0
+    for row in range(0, words.size, length):
+        for start in range(row, row + length, size):
+            found, signs = _greatest_word(words[start : min(start + size, row + length)], mask)
+            room[0] = found
+            value = np.float64(room_value[0])
+            most[block] = value if value < math.inf else math.inf
+            any_sign |= signs < 0
+            block += 1
+    return any_sign
+
+
+@jit
+def scales(most: Array, grid: ScaleGrid, rule: ScaleRule, found: Array) -> None:
+    """Turn greatest magnitudes into scales."""
+    for i in range(most.size):
+        found[i] = _scale(most[i], grid, rule)
+
+
+@jit
+def _with_sign(code: Lane, negative: Lane, first_negative: Lane, flip: Lane, add: Lane) -> Lane:
+    """Return a magnitude's code; that of its negative where ``negative`` is all ones."""
+    sign = np.int32(negative & np.int32(-np.int32(code >= first_negative)))
+    return np.int32(np.int32(code ^ np.int32(sign & flip)) + np.int32(sign & add))
+
+
+@jit
+def _encode_block(words: Array, scale: Single, codes: Array, grid: Grid) -> bool:
+    """Encode float32 weights over a float32 scale; return whether some may be wrong.
+
+    The quotient is rounded to float32, and then by the FPU to the format, as in
+    `minifloat._kernels.codec`: adding ``2**(e + 23 - m)`` cuts the significand. The first rounding
+    can only do harm where it ends on a tie, so ties are reported (and what is not a tie is right).
+    """
+    drop = np.int32(23 - grid.mantissa_bits)
+    magic = np.int32(shl(drop, np.int32(23)))
+    half = np.int32(shl(np.int32(grid.mantissa_bits + 1), np.int32(23)))
+    least = np.int32(grid.least_field << 23)
+    cap = np.int32(grid.cap)
+    limit, limit_below = np.int32(grid.limit), np.int32(grid.limit_below)
+    first_negative, flip = np.int32(grid.first_negative), np.int32(grid.flip)
+    add = np.int32(grid.add)
+    divisor = np.float32(scale)
+    ties = np.int32(0)
+    for i in range(words.size):
+        w = np.int32(words[i])
+        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
+        quotient = np.float32(np.int32(magnitude).view(np.float32) / divisor)
+        capped = np.int32(min(np.float32(quotient).view(np.int32), cap))
+        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
+        addend = np.int32(exponent + magic)
+        total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
+        rounded = np.float32(total - np.int32(addend).view(np.float32))
+        rest = np.float32(np.int32(capped).view(np.float32) - rounded)
+        rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
+        ties = np.int32(ties | np.int32(rest_word == np.int32(exponent - half)))
+        significand = np.int32(np.float32(total).view(np.int32) - addend)
+        code = np.int32(significand + shr(np.int32(exponent - least), drop))
+        negative = shr(w, np.int32(31))
+        most = np.int32(limit + np.int32(negative & limit_below))
+        codes[i] = _with_sign(np.int32(min(code, most)), negative, first_negative, flip, add)
+    return bool(ties != 0)
+
+
+@jit
+def _encode_ties(words: Array, scale: Single, codes: Array, grid: Grid) -> None:
+    """Encode again, and decide what is a tie in float32 by the quotient in float64.
+
+    That of two float32 numbers is a tie in float64 only if it is one.
+    """
+    drop = np.int32(23 - grid.mantissa_bits)
+    magic = np.int32(shl(drop, np.int32(23)))
+    half = np.int32(shl(np.int32(grid.mantissa_bits + 1), np.int32(23)))
+    least = np.int32(grid.least_field << 23)
+    cap = np.int32(grid.cap)
+    divisor = np.float32(scale)
+    for i in range(words.size):
+        w = np.int32(words[i])
+        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
+        value = np.int32(magnitude).view(np.float32)
+        quotient = np.float32(value / divisor)
+        capped = np.int32(min(np.float32(quotient).view(np.int32), cap))
+        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
+        addend = np.int32(exponent + magic)
+        total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
+        rounded = np.float32(total - np.int32(addend).view(np.float32))
+        rest = np.float32(np.int32(capped).view(np.float32) - rounded)
+        rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
+        if rest_word != np.int32(exponent - half):
+            continue
+        significand = np.int32(np.float32(total).view(np.int32) - addend)
+        code = np.int32(significand + shr(np.int32(exponent - least), drop))
+        exact = np.float64(value) / np.float64(divisor)
+        if exact != np.float64(quotient):
+            code = np.int32(code - np.int32(rest < 0) + np.int32(exact > np.float64(quotient)))
+        negative = shr(w, np.int32(31))
+        most = np.int32(grid.limit + np.int32(negative & np.int32(grid.limit_below)))
+        codes[i] = _with_sign(
+            np.int32(min(code, most)), negative, np.int32(grid.first_negative),
+            np.int32(grid.flip), np.int32(grid.add),
+        )  # fmt: skip
+
+
+@jit
+def encode(words: Array, found: Array, codes: Array, length: int, size: int, grid: Grid) -> None:
+    """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1."""
+    block = 0
+    for row in range(0, words.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            scale = found[block] if found[block] > 0 else np.float32(1.0)
+            if _encode_block(words[start:stop], scale, codes[start:stop], grid):
+                _encode_ties(words[start:stop], scale, codes[start:stop], grid)
+            block += 1
+
+
+class Levels(NamedTuple):
+    """The values of a format by the magnitude of w / scale, for weights >= 0 and then for others.
+
+    Magnitudes up to ``points[j]`` have value ``values[j]``, those beyond the next one; the last
+    point of each side is inf. The values of the second side are negated.
+    """
+
+    values: Array
+    points: Array
+    second: int  # index of the second side's first value
+
+
+@jit
+def _level(magnitude: float, low: int, high: int, points: Array) -> int:
+    """Return the first index in ``low .. high - 1`` whose point is not below the magnitude."""
+    while low < high - 1:
+        middle = (low + high - 1) >> 1
+        if magnitude > points[middle]:
+            low = middle + 1
+        else:
+            high = middle + 1
+    return low
+
+
+@jit
+def _error(values: Array, importance: Array, scale: float, levels: Levels, power: float) -> float:
+    """Return the sum of ``importance * |w - value * scale|**power`` for a scale above 0."""
+    total = 0.0
+    for i in range(values.size):
+        w = np.float64(values[i])
+        first, last = (0, levels.second) if w >= 0 else (levels.second, levels.values.size)
+        j = _level(abs(w) / scale, first, last, levels.points)
+        rest = abs(abs(w) - levels.values[j] * scale)
+        weight = importance[i] if importance.size > 0 else 1.0
+        total += weight * (rest * rest if power == 2.0 else rest**power)
+    return total
+
+
+@jit
+def _least_scale(values: Array, importance: Array, error: float, levels: Levels) -> float:
+    """Return a scale below which the clipping of one weight alone costs more than ``error``."""
+    least = 0.0
+    for i in range(values.size):
+        weight = importance[i] if importance.size > 0 else 1.0
+        last = levels.second - 1 if values[i] >= 0 else levels.values.size - 1
+        if weight > 0 and levels.values[last] > 0:
+            room = abs(np.float64(values[i])) - math.sqrt(error / weight)
+            least = max(least, room / levels.values[last])
+    return least * (1 - 1e-9)
+
+
+@jit
+def _least_error(values: Array, importance: Array, scale: float, levels: Levels) -> float:
+    """Return what all scales from this one up cost at least: for weights at their first level."""
+    total = 0.0
+    for i in range(values.size):
+        first = 0 if values[i] >= 0 else levels.second
+        magnitude, value = abs(np.float64(values[i])), max(levels.values[first], 0.0)
+        if magnitude <= scale * levels.points[first] and (value == 0 or magnitude <= scale * value):
+            weight = importance[i] if importance.size > 0 else 1.0
+            total += weight * (magnitude - scale * value) ** 2
+    return total
+
+
+@jit
+def _greatest_scale(
+    values: Array, importance: Array, scale: float, error: float, levels: Levels
+) -> float:
+    """Return a scale beyond which all cost more than ``error``, or inf."""
+    limit = error * (1 + 1e-9)
+    for _ in range(200):
+        scale *= 2
+        if _least_error(values, importance, scale, levels) > limit:
+            for factor in (0.5**0.5, 0.5**0.25):
+                if _least_error(values, importance, scale * factor, levels) > limit:
+                    scale *= factor
+            return scale
+    return math.inf
+
+
+class Room(NamedTuple):
+    """Room for the steps of a block, or a part of them."""
+
+    keys: Array  # float64
+    places: Array  # int64
+    sorted_keys: Array
+    sorted_places: Array
+    ends: Array  # int64
+
+
+@jit
+def _collect(
+    values: Array, importance: Array, low: float, high: float, levels: Levels, room: Room
+) -> tuple[int, float, float]:  # fmt: skip
+    """List the steps at inverse scales in ``low .. high``; sum up what is reached at ``low``.
+
+    A weight steps from a level to the next where the inverse scale is the level's point over its
+    magnitude. Returned are how many steps there are (those beyond the room are not listed) and
+    the sums of w * value and value**2 before the first.
+    """
+    count, product, square = 0, 0.0, 0.0
+    for i in range(values.size):
+        weight = importance[i] if importance.size > 0 else 1.0
+        w = abs(np.float64(values[i]))
+        first, last = (0, levels.second) if values[i] >= 0 else (levels.second, levels.values.size)
+        j = _level(w * low, first, last, levels.points)
+        product += weight * w * levels.values[j]
+        square += weight * levels.values[j] ** 2
+        while w > 0 and j < last - 1 and levels.points[j] / w <= high:
+            if count < room.keys.size:
+                room.keys[count] = levels.points[j] / w
+                room.places[count] = (i << 17) | j
+            count += 1
+            j += 1
+    return count, product, square
+
+
+@jit
+def _sort(count: int, room: Room) -> None:
+    """Sort the steps by their keys, which are positive.
+
+    Into as many buckets as there are steps, by the words of the keys, which are in the order of
+    the keys and nearly even on a logarithmic scale; and then each into its place among those next
+    to it. Where some bucket is too full for that, by `numpy.argsort`.
+    """
+    words = room.keys.view(np.int64)
+    least, greatest = words[0], words[0]
+    for k in range(count):
+        least, greatest = min(least, words[k]), max(greatest, words[k])
+    factor = (count - 1) / float(greatest - least + 1)
+    ends = room.ends[:count]
+    ends[:] = 0
+    for k in range(count):
+        ends[int((words[k] - least) * factor)] += 1
+    total, fullest = 0, 0
+    for b in range(count):
+        fullest = max(fullest, ends[b])
+        total += ends[b]
+        ends[b] = total
+    if fullest > 64:
+        order = np.argsort(room.keys[:count])
+        for k in range(count):
+            room.sorted_keys[k] = room.keys[order[k]]
+            room.sorted_places[k] = room.places[order[k]]
+        return
+    for k in range(count):
+        b = int((words[k] - least) * factor)
+        ends[b] -= 1
+        room.sorted_keys[ends[b]] = room.keys[k]
+        room.sorted_places[ends[b]] = room.places[k]
+    for k in range(1, count):
+        key, place, j = room.sorted_keys[k], room.sorted_places[k], k
+        while j > 0 and room.sorted_keys[j - 1] > key:
+            room.sorted_keys[j] = room.sorted_keys[j - 1]
+            room.sorted_places[j] = room.sorted_places[j - 1]
+            j -= 1
+        room.sorted_keys[j], room.sorted_places[j] = key, place
+
+
+@jit
+def _best_scale(
+    values: Array, importance: Array, scale: float, tensor: float, levels: Levels, grid: ScaleGrid,
+    room: Room,
+) -> float:  # fmt: skip
+    """Return the scale of the grid, times ``tensor``, of least squared error.
+
+    For codes that do not change the error is the parabola
+
+        sum w**2 - 2 s * product + s**2 * square        product = sum w v, square = sum v**2
+
+    with its least value at s = product / square; of the grid's scales the nearest to that is best.
+    The codes of the best scale are nearest for it, so the least error of all is the least over all
+    assignments of nearest codes. The sweep visits each of them, from great scales to small ones,
+    between two scales beyond which the error is greater than at the given one.
+    """
+    error = _error(values, importance, scale * tensor, levels, 2.0)
+    if error == 0:
+        return scale
+    total = 0.0
+    for i in range(values.size):
+        weight = importance[i] if importance.size > 0 else 1.0
+        total += weight * np.float64(values[i]) ** 2
+    best, found = total - error, scale
+    low = 1 / _greatest_scale(values, importance, scale * tensor, error, levels)
+    least = _least_scale(values, importance, error, levels)
+    end = 1 / least if least > 0 else math.inf
+    while low < end:
+        high = end
+        count, product, square = _collect(values, importance, low, high, levels, room)
+        while count > room.keys.size:  # a part that fits the room
+            high = min(high, 1e300)
+            high = math.sqrt(low) * math.sqrt(high) if low > 0 else high / 1024
+            high = max(high, low * (1 + 1e-15))
+            count, product, square = _collect(values, importance, low, high, levels, room)
+        if count > 0:
+            _sort(count, room)
+        for step in range(-1, count):
+            if step >= 0:
+                place = room.sorted_places[step]
+                i, j = place >> 17, place & 0x1FFFF
+                weight = importance[i] if importance.size > 0 else 1.0
+                before, after = levels.values[j], levels.values[j + 1]
+                product += weight * abs(np.float64(values[i])) * (after - before)
+                square += weight * (after * after - before * before)
+            if product > 0 and square > 0 and product * product > best * square:
+                some = min(_nearest(product / square / tensor, grid), grid.greatest)
+                s = some * tensor
+                gain = s * (2 * product - s * square)
+                if gain > best:
+                    best, found = gain, some
+        low = high
+    return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
+
+
+@jit
+def least_squares(
+    values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
+    grid: ScaleGrid, room: Room, found: Array,
+) -> None:  # fmt: skip
+    """Replace each positive scale by the one of least squared error.
+
+    ``importance`` has a factor for each weight, or is empty; there is room for at least four steps
+    to a weight of a block.
+    """
+    block = 0
+    for row in range(0, values.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            if found[block] > 0 and np.any(values[start:stop] != 0):
+                found[block] = _best_scale(
+                    values[start:stop], importance[start:stop], found[block], tensor, levels,
+                    grid, room,
+                )  # fmt: skip
+            block += 1
+
+
+@jit
+def shrink(
+    values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
+    grid: ScaleGrid, rule: ScaleRule, steps: int, gap: float, power: float, most: Array,
+    found: Array,
+) -> None:  # fmt: skip
+    """Replace each scale by the best of those of ``most * (1 - k * gap)``, the first of equals."""
+    block = 0
+    for row in range(0, values.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            least = math.inf
+            if most[block] > 0 and found[block] < math.inf:
+                for k in range(steps):
+                    scale = _scale(most[block] * (1 - k * gap), grid, rule)
+                    error = _error(
+                        values[start:stop], importance[start:stop], scale * tensor, levels, power
+                    )
+                    if error < least:
+                        least, found[block] = error, scale
+            block += 1
