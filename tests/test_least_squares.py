@@ -85,7 +85,7 @@ def test_least_squares_are_the_least(data: st.DataObject, block: list[float], fm
     )
     # a float32 scale is off by 2**-24, which costs s**2 * sum v**2 * 2**-48
     slack = Fraction(2) ** -45 * (size + least) + Fraction(2) ** -280
-    if w.any():
+    if (w * importance).any():  # if only zeros count, ever smaller scales may be better
         assert error <= least + slack
     absmax = Fraction(float(mf.quantize(w, found, scale="float32").scales[0]))
     assert error <= exact_error(w, absmax, found, importance) + Fraction(2) ** -50 * size
@@ -115,8 +115,7 @@ def test_of_a_scale_format_all_values_are_tried(
         return
     factor = Fraction(1 if q.tensor_scale is None else q.tensor_scale)
     ones = np.ones(len(w))
-    # beyond these scales all is zero or all is the greatest value
-    some = [Fraction(v) for v in values if 2.0**-12 < v * float(factor) < 2.0**12]
+    some = [Fraction(v) for v in values.tolist()]
     least = min(exact_error(w, s * factor, found, ones) for s in some)
     error = exact_error(w, Fraction(float(q.scales[0])) * factor, found, ones)
     assert float(q.scales[0]) in values

@@ -6,18 +6,23 @@ A printed figure that cannot be had is not asserted: the test says what comes ou
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from analysis import expected_mse, optimal_scale
+from analysis.gaussian_blocks import expected_absmax
+from analysis.int_versus_fp import MX4, MX6, MX8, NV4, Pair, theorem_crossover
 from analysis.optimal_quantizers import (
     lloyd_max,
     panter_dite,
     shannon_lower_bound,
     uniform_quantizer,
 )
+from analysis.scale_pitfall import share_beyond_last_level
+from analysis.scaling_law import critical_tokens, optimal_fields
 from minifloat.names import parse
 
 # Quartet (github.com/IST-DASLab/Quartet, notebooks/mse_fitting.ipynb and quantizers/base.py):
@@ -138,3 +143,80 @@ def test_nf4_follows_from_its_recipe() -> None:
     negative = -scipy.stats.norm.ppf(np.linspace(0.9677083, 0.5, 8)[:-1])
     book = np.sort(np.concatenate([positive, [0], negative])) / positive.max()
     assert np.abs(parse("nf4").values() - book).max() == pytest.approx(1.1e-7, abs=3e-8)
+
+
+# INT v.s. FP (2025)
+
+
+@pytest.mark.parametrize(
+    ("pair", "crest_factor", "qsnr"),
+    [
+        (MX8, 7.55, 31.86),
+        (MX6, 1.96, 31.54),
+        (MX4, 2.04, 19.14),
+        (replace(NV4, scale_ratio=1.05), 2.39, 21.14),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_crossovers(pair: Pair, crest_factor: float, qsnr: float) -> None:
+    crossing = theorem_crossover(pair)
+    assert crossing is not None
+    assert round(crossing.crest_factor, 2) == crest_factor
+    assert round(crossing.qsnr, 2) == qsnr
+
+
+def test_nv4_with_the_scale_ratio_of_the_text() -> None:
+    """The text says rho = 1, the printed crossover is that of 1.05."""
+    crossing = theorem_crossover(NV4)
+    assert crossing is not None
+    assert (round(crossing.crest_factor, 3), round(crossing.qsnr, 2)) == (2.464, 21.31)
+
+
+@pytest.mark.parametrize(
+    ("block_size", "absmax"),
+    [(16, 2.08), (32, 2.35), (64, 2.60), (128, 2.83), (256, 3.04), (1024, 3.44), (4096, 3.80)],
+)
+def test_gaussian_crest_factors(block_size: int, absmax: float) -> None:
+    """In sigmas. Not printed there; to be set beside its statistics of a model's weights."""
+    assert round(expected_absmax(block_size), 2) == absmax
+
+
+@pytest.mark.parametrize(
+    ("dtype", "percent"), [("bfloat16", 16.82), ("float16", 0.02), ("float32", 0.0)]
+)
+def test_share_of_the_largest_weights_that_round_to_128(dtype: str, percent: float) -> None:
+    if dtype == "bfloat16":
+        pytest.importorskip("ml_dtypes")
+    assert round(100 * share_beyond_last_level(dtype), 2) == percent
+
+
+# Scaling Laws for Floating-Point Quantization Training (arXiv 2501.02423)
+
+
+PRINTED_LAYOUTS = {
+    2: (1, 0), 3: (1, 1), 4: (2, 1), 5: (2, 2), 6: (3, 2), 7: (3, 3), 8: (4, 3), 9: (4, 4),
+    10: (5, 4), 11: (5, 5), 12: (6, 5), 13: (6, 6), 14: (7, 6), 15: (7, 7), 16: (8, 7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bits", PRINTED_LAYOUTS)
+def test_optimal_layouts(bits: int) -> None:
+    assert optimal_fields(bits).rounded == PRINTED_LAYOUTS[bits]
+
+
+def test_fp2_is_a_near_tie_of_its_two_fields() -> None:
+    fields = optimal_fields(2)
+    assert (round(fields.exponent_bits, 2), round(fields.mantissa_bits, 2)) == (0.54, 0.46)
+
+
+@pytest.mark.parametrize(
+    ("widths", "printed", "digits"),
+    [((8, 7), 1730e12, 0), ((4, 3), 27e12, 0), ((2, 1), 0.4e12, 1)],
+    ids=["bf16", "e4m3", "e2m1"],
+)
+def test_critical_tokens_of_a_billion_parameters(
+    widths: tuple[int, int], printed: float, digits: int
+) -> None:
+    """In 1e12 tokens; the paper does not say which block they are for: 128 gives them all."""
+    assert round(critical_tokens(1e9, *widths) / 1e12, digits) == printed / 1e12
+    assert round(critical_tokens(1e9, *widths, block_size=64) / 1e12, digits) != printed / 1e12
