@@ -48,7 +48,7 @@ from minifloat.scales import (
 
 Array = NDArray[Any]
 
-CHUNK = 1 << 16  # elements that are quantized at a time, in cache
+CHUNK = 1 << 18  # elements that are quantized at a time, in cache
 STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
 SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
 LEAST_FLOAT32 = 2.0**-149

@@ -245,7 +245,7 @@ def levels(fmt: NumberFormat) -> Levels:
     """
     every = fmt.values()
     finite = np.unique(every[np.isfinite(every)]) + 0.0
-    sides = [_side(finite), _side(-finite[::-1])]
+    sides = [_side(finite), _side(0.0 - finite[::-1])]
     values, points = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
     return Levels(values, points, len(sides[0][0]))
 

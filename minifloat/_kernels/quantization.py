@@ -457,7 +457,7 @@ def _best_scale(
                 before, after = levels.values[j], levels.values[j + 1]
                 product += weight * abs(np.float64(values[i])) * (after - before)
                 square += weight * (after * after - before * before)
-            if product > 0 and square > 0 and product * product > best * square:
+            if square > 0 and product * product > best * square:
                 some = min(_nearest(product / square / tensor, grid), grid.greatest)
                 s = some * tensor
                 gain = s * (2 * product - s * square)
