@@ -63,8 +63,7 @@ class ScaleSearch(StrEnum):
     ABSMAX       that of its greatest magnitude
     MSE          the scale of least squared error of all that the scale's format has (with a power
                  of two's rounding: of all powers of two that it has); exactly, but for float64
-                 arithmetic. Where absmax's scale is as good, or no scale is the best (only zeros
-                 count, and the format has none), that one.
+                 arithmetic. Where absmax's scale is as good, that one.
     PERCENTILE   that of a percentile of its magnitudes, interpolated linearly as by
                  `numpy.percentile`, or of its greatest magnitude where the percentile is 0
     SHRINK       of the scales of absmax * (1 - k / 100), k = 0 .. 79, the first of the least sum of
