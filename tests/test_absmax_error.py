@@ -150,7 +150,7 @@ def test_against_nested_quadrature(fmt: str, n: float, name: str) -> None:
 
 @pytest.mark.parametrize("scale", ["exact", "e8m0", "e4m3fn", "bfloat16"])
 @pytest.mark.parametrize("name", ["normal", "uniform", "student_t(3)"])
-@pytest.mark.parametrize("fmt", ["e2m2", "nf4"])
+@pytest.mark.parametrize("fmt", ["e2m2", "nf4", "int4full"])
 def test_given_the_quantile_of_the_maximum(fmt: str, name: str, scale: str) -> None:
     density, n = parse_distribution(name), 32
     rule = scale_rule(scale, grid_of(fmt), density)
@@ -256,6 +256,15 @@ def test_the_asymmetric_integer_scales_by_its_lesser_side() -> None:
         absmax_mse("int4", "normal", 64), rel=1e-12
     )
     assert absmax_mse("int4full", "normal", 64, "e8m0") < absmax_mse("int4", "normal", 64, "e8m0")
+
+
+def test_a_lopsided_book_scales_by_its_lesser_side() -> None:
+    book = Codebook([-0.5, 0.0, 0.25, 1.0], "lopsided")
+    weights = np.random.default_rng(13).standard_normal((20_000, 8)).astype(np.float32)
+    quantized = mf.quantize(weights, book, block_size=8, scale="float32")
+    errors = ((weights.astype(np.float64) - quantized.dequantize()) ** 2).mean(axis=1)
+    sigma = errors.std(ddof=1) / math.sqrt(len(errors))
+    assert abs(errors.mean() - absmax_mse(book, "normal", 8)) < SIGMAS * sigma
 
 
 def test_a_scale_of_one_value_is_a_fixed_scale() -> None:

@@ -11,7 +11,7 @@ import scipy.integrate
 
 from analysis import code_entropy, expected_mse, optimal_scale, parse_distribution
 from analysis.distributions import Distribution, Empirical
-from analysis.expected_error import mse_at_scales, scan_of_scales
+from analysis.expected_error import mse_at_scales, scan_of_scales, squared_error_within
 from analysis.grids import grid_of
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
 from minifloat.names import parse
@@ -81,6 +81,19 @@ def test_sixteen_bits(fmt: NumberFormat) -> None:
     squares = (t - values[:, None]) ** 2 * density.pdf(t)
     wanted = math.fsum((squares @ weights * (high - low) / 2).tolist())
     assert expected_mse(fmt, density, scale) == pytest.approx(wanted, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_few_narrow_cells_do_not_cancel(name: str) -> None:
+    """Fifty of 65535: against their moments, of which they are 1e-12, nothing averages out."""
+    density, scale, limit = parse_distribution(name), 2e-4, 0.01
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    edges = np.append(scale * np.array([0, *np.arange(0.5, 50)]), limit)
+    t = edges[:-1, None] + np.diff(edges)[:, None] * (1 + nodes) / 2
+    squares = (t - scale * np.arange(51)[:, None]) ** 2 * density.pdf(t)
+    wanted = 2 * math.fsum((squares @ weights * np.diff(edges) / 2).tolist())
+    found = squared_error_within(grid_of("int16"), density, np.array([scale]), np.array([limit]))
+    assert found[0] == pytest.approx(wanted, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
