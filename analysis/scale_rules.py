@@ -18,7 +18,8 @@ from analysis.grids import Grid, grid_of
 from minifloat.formats import NumberFormat
 from minifloat.names import parse
 
-POWERS = ("floor", "ceil", "nearest")  # of e8m0, as in "e8m0 ceil"; "e8m0" is the first
+# of e8m0, as in "e8m0 ceil"; "e8m0" is the first. `minifloat.ScaleRounding` has the formulas.
+POWERS = ("floor", "ceil", "nearest", "up", "down")
 LEAST_POWER, GREATEST_POWER = -127, 127  # of e8m0
 TENSOR_SIZE = 2**24  # weights whose greatest a narrow scale format must reach
 
@@ -63,11 +64,11 @@ def scale_rule(
     ----------
     scale : format or str
         "exact"; "float32", whose rounding changes a mean square error by less than 1e-13 of
-        itself, so that it is taken as exact; "e8m0" for OCP's
-        ``2**(floor(log2(m)) - floor(log2(top)))``, "e8m0 ceil" for ``2**ceil(log2(m / top))``,
-        "e8m0 nearest" for the nearest power to ``m / top``; or any format, to whose positive values
-        ``m / (top * tensor_scale)`` is rounded to nearest. Beyond them it becomes the greatest or
-        the least, never 0.
+        itself, so that it is taken as exact; "e8m0" or "e8m0 floor" for OCP's
+        ``2**(floor(log2(m)) - floor(log2(top)))``, and "e8m0 ceil", "e8m0 nearest", "e8m0 up" or
+        "e8m0 down" as `minifloat.ScaleRounding` defines them; or any format, to whose positive
+        values ``m / (top * tensor_scale)`` is rounded to nearest. Beyond them it becomes the
+        greatest or the least, never 0.
     grid : Grid
         Of the elements.
     density : Distribution
@@ -134,13 +135,17 @@ def scale_rule(
 def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRule:
     exponents = np.arange(LEAST_POWER, GREATEST_POWER + 1)
     scales = np.ldexp(factor, exponents)
-    if rounding == "floor":
-        thresholds = np.ldexp(factor, exponents[1:] + math.frexp(grid.top)[1] - 1)
-        thresholds = np.nextafter(thresholds, 0.0)  # a power of two itself is past the step
-    elif rounding == "ceil":
-        thresholds = scales[:-1] * grid.top
-    else:
-        thresholds = 0.75 * scales[1:] * grid.top
+    # the greatest magnitudes from which on, or beyond which, a scale is the next
+    power = 2.0 ** (math.frexp(grid.top)[1] - 1)
+    thresholds = {
+        "floor": scales[1:] * power,
+        "ceil": scales[:-1] * power,
+        "nearest": 0.75 * scales[1:] * power,
+        "up": scales[:-1] * grid.top,
+        "down": scales[1:] * grid.top,
+    }[rounding]
+    if rounding in ("floor", "nearest", "down"):
+        thresholds = np.nextafter(thresholds, 0.0)  # the threshold itself is past the step
     return ScaleRule(name, 8, thresholds, scales)
 
 

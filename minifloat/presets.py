@@ -4,7 +4,8 @@
     mf.quantize(w, **mf.PRESETS["nvfp4"] | {"rule": "mse"}, axis=0)
 
 ``PRESETS`` maps a name to options. Those of the MX formats take the scale's exponent by its
-standard's rule, "floor"; elements beyond the format saturate.
+standard's rule, "floor"; elements beyond the format saturate. FPE2M2's own code also keeps scales
+from falling below 1e-5, which its preset does not.
 """
 
 from __future__ import annotations
@@ -28,8 +29,7 @@ def mx(fmt: str) -> Options:
 
     Raises
     ------
-    ValueError
-        Never; `minifloat.quantize` says what is wrong with a format.
+    Nothing; `minifloat.quantize` says what is wrong with a format.
 
     Examples
     --------
@@ -57,8 +57,7 @@ def nv(fmt: str) -> Options:
 
     Raises
     ------
-    ValueError
-        Never; `minifloat.quantize` says what is wrong with a format.
+    Nothing; `minifloat.quantize` says what is wrong with a format.
 
     Examples
     --------
@@ -88,8 +87,7 @@ def bfp(bits: int, block_size: int) -> Options:
 
     Raises
     ------
-    ValueError
-        Never; `minifloat.quantize` says what is wrong with a width.
+    Nothing; `minifloat.quantize` says what is wrong with a width.
 
     References
     ----------
@@ -119,7 +117,7 @@ PRESETS: dict[str, Options] = {
     "qlora": {"fmt": "nf4", "block_size": 64, "scale": "float32", "double_quantize": True},  # same
     "bfp16_64": bfp(8, 64),  # arXiv 2403.20137
     "bfp12_64": bfp(4, 64),  # arXiv 2403.20137
-    "fpe2m2": {"fmt": "e2m2b0", "block_size": None, "scale": "bfloat16"},  # Findings of ACL 2025
+    "fpe2m2": {"fmt": "e2m2b0", "block_size": None, "scale": "bfloat16"},  # ACL 2025
     "fp6_llm": {"fmt": "e3m2", "block_size": None, "scale": "float16"},  # arXiv 2401.14112
 }
 # fmt: on

@@ -204,8 +204,7 @@ def powers_of_two(grid: ScaleGrid) -> ScaleGrid:
 
     Raises
     ------
-    ValueError
-        Never.
+    Nothing.
 
     Examples
     --------
@@ -232,8 +231,7 @@ def levels(fmt: NumberFormat) -> Levels:
 
     Raises
     ------
-    ValueError
-        Never.
+    Nothing.
 
     Examples
     --------

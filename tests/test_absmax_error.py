@@ -18,7 +18,7 @@ from analysis import absmax_mse, absmax_mse_at, parse_distribution
 from analysis.distributions import Distribution, Empirical
 from analysis.grids import grid_of
 from analysis.panels import sampled_panels
-from analysis.scale_rules import scale_rule
+from analysis.scale_rules import POWERS, scale_rule
 from minifloat.formats import Codebook
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def scales_by_definition(name: str, absmax: Array, fmt: str, tensor_scale: float
         return absmax / top
     if name == "e8m0":
         return 2.0 ** (np.floor(np.log2(absmax)) - math.floor(math.log2(top)))
-    if name == "e8m0 ceil":
+    if name == "e8m0 up":
         return 2.0 ** np.ceil(np.log2(absmax / top))
     wanted = absmax / top / tensor_scale
     rounded = np.asarray(mf.round_to(wanted, name, dtype=np.float64))
@@ -71,7 +71,7 @@ SAMPLERS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
         ("bipolar_int3", 16, "exact"),
         ("e2m1", 32, "e8m0"),
         ("e4m3fn", 32, "e8m0"),
-        ("int5", 32, "e8m0 ceil"),
+        ("int5", 32, "e8m0 up"),
         ("nf5", 16, "e8m0"),
         ("e2m1", 16, "e4m3fn"),
         ("nf4", 16, "ue5m3"),
@@ -102,6 +102,31 @@ def test_it_is_what_quantize_does(fmt: str, scale: str) -> None:
     errors = ((weights.astype(np.float64) - quantized.dequantize()) ** 2).mean(axis=1)
     sigma = errors.std(ddof=1) / math.sqrt(len(errors))
     assert abs(errors.mean() - absmax_mse(fmt, "normal", 128, scale)) < SIGMAS * sigma
+
+
+@pytest.mark.parametrize("rounding", POWERS)
+@pytest.mark.parametrize("fmt", ["e2m1", "e4m3fn", "int5", "nf4", "mxint8"])
+def test_powers_of_two_are_those_of_quantize(fmt: str, rounding: str) -> None:
+    """At the thresholds, beside them, and in between."""
+    edges = np.array([1, 1.5, 1.75, 6, 7, 448, 127 / 64])[:, None] * 2.0 ** np.arange(-5, 6)
+    m = np.concatenate([edges, np.nextafter(np.float32(edges), 0, dtype=np.float32)]).reshape(-1)
+    m = np.concatenate([m, np.random.default_rng(3).uniform(0.01, 99, 500)]).astype(np.float32)
+    scales = mf.quantize(
+        m[:, None], fmt, block_size=1, scale="e8m0", scale_rounding=rounding
+    ).scales
+    grid = grid_of(fmt)
+    rule = scale_rule(f"e8m0 {rounding}", grid, parse_distribution("normal"))
+    assert np.array_equal(rule(m.astype(np.float64), grid.top), scales[:, 0])
+
+
+@pytest.mark.parametrize("preset", ["mxfp4", "mxfp8e4m3", "mxint8"])
+def test_presets_lose_what_is_expected(preset: str) -> None:
+    weights = np.random.default_rng(21).standard_normal((16384, 32)).astype(np.float32)
+    quantized = mf.quantize(weights, **mf.PRESETS[preset])
+    errors = ((weights.astype(np.float64) - quantized.dequantize()) ** 2).mean(axis=1)
+    sigma = errors.std(ddof=1) / math.sqrt(len(errors))
+    expected = absmax_mse(quantized.fmt, "normal", 32, "e8m0")
+    assert abs(errors.mean() - expected) < SIGMAS * sigma
 
 
 def error_given_maximum(fmt: str, density: Distribution, n: float, m: float, scale: float) -> float:
@@ -283,9 +308,11 @@ def test_scale_rules() -> None:
     grid, normal = grid_of("e2m1"), parse_distribution("normal")
     m = np.array([0.9, 3.0, 4.0, 6.0, 6.1, 9.0])
     assert scale_rule("ue8m0", grid, normal)(m, 6.0).tolist() == [0.125, 0.5, 1, 1, 1, 2]
-    assert scale_rule("e8m0 ceil", grid, normal)(m, 6.0).tolist() == [0.25, 0.5, 1, 1, 2, 2]
+    assert scale_rule("e8m0 up", grid, normal)(m, 6.0).tolist() == [0.25, 0.5, 1, 1, 2, 2]
+    assert scale_rule("e8m0 down", grid, normal)(m, 6.0).tolist() == [0.125, 0.5, 0.5, 1, 1, 1]
+    assert scale_rule("e8m0 ceil", grid, normal)(m, 6.0).tolist() == [0.25, 1, 1, 2, 2, 4]
     nearest = scale_rule("e8m0 nearest", grid, normal)(m, 6.0)
-    assert nearest.tolist() == [0.125, 0.5, 0.5, 1, 1, 1]
+    assert nearest.tolist() == [0.25, 1, 1, 2, 2, 2]
     float16 = scale_rule("float16", grid, normal)
     assert float16(m, 6.0).tolist() == np.float16(m / 6.0).tolist()
     assert float16(np.array([1e-9, 1e7]), 6.0).tolist() == [2.0**-24, 65504]

@@ -26,7 +26,7 @@ from analysis.format_comparison import (
         ("int5", "bfloat16", 64, 5.25),
         ("nf4", "exact", 64, 4.5),
         ("e2m1", "e8m0", 32, 4.25),
-        ("e2m1", "e8m0 ceil", 32, 4.25),
+        ("e2m1", "e8m0 up", 32, 4.25),
         ("e2m1", "e4m3fn", 16, 4.5),
     ],
 )

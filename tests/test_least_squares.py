@@ -91,6 +91,23 @@ def test_least_squares_are_the_least(data: st.DataObject, block: list[float], fm
     assert error <= exact_error(w, absmax, found, importance) + Fraction(2) ** -50 * size
 
 
+@pytest.mark.parametrize("factor", [0.999, 1.001, 2.0])
+@pytest.mark.parametrize("fmt", ["e2m2", "int4full", "nf4"])
+def test_the_brute_force_rejects_other_scales(fmt: str, factor: float) -> None:
+    """A scale a little off, that of absmax and that of another importance lose more."""
+    w, found = np.random.default_rng(8).standard_normal(24).astype(np.float32), parse(fmt)
+    ones = np.ones(w.size)
+    least = least_error(w, found, ones)
+    scale = Fraction(float(mf.quantize(w, found, scale="float32", rule="mse").scales[0]))
+    slack = least * Fraction(2) ** -20
+    assert exact_error(w, scale, found, ones) <= least + slack
+    assert exact_error(w, scale * Fraction(factor), found, ones) > least + slack
+    absmax = Fraction(float(mf.quantize(w, found, scale="float32").scales[0]))
+    assert exact_error(w, absmax, found, ones) > least + slack
+    weighed = mf.quantize(w, found, scale="float32", rule="mse", importance=np.arange(24.0))
+    assert exact_error(w, Fraction(float(weighed.scales[0])), found, ones) > least + slack
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     block=blocks,
