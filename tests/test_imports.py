@@ -154,6 +154,12 @@ def test_import_is_lazy(module: str) -> None:
     assert loaded.isdisjoint({*LAZY, "analysis", "paper_figures"})
 
 
+def test_import_of_the_analyses_is_lazy() -> None:
+    program = "import json, sys, analysis; print(json.dumps(list(sys.modules)))"
+    loaded = {name.partition(".")[0] for name in json.loads(run(program))}
+    assert loaded.isdisjoint({*LAZY, "numpy", "minifloat"})
+
+
 def test_verbs_are_functions_whatever_was_imported_first() -> None:
     """A submodule of a verb's name would take its place in the package."""
     program = """

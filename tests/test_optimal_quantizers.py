@@ -75,14 +75,14 @@ def test_lloyd_max_is_below_every_grid_and_above_the_bound(fmt: str, name: str) 
 def test_lloyd_max_for_the_uniform_density_is_uniform() -> None:
     for levels in (2, 7, 32):
         quantizer = lloyd_max("uniform", levels)
-        assert quantizer.mse == pytest.approx(1 / levels**2, rel=1e-11)
-        assert quantizer.entropy == pytest.approx(math.log2(levels), rel=1e-11)
+        assert quantizer.mse == pytest.approx(1 / levels**2, rel=1e-11, abs=0)
+        assert quantizer.entropy == pytest.approx(math.log2(levels), rel=1e-11, abs=0)
 
 
 def test_two_levels_in_closed_form() -> None:
     """They stand at the mean magnitude: MSE 1 - E|X|**2."""
-    assert lloyd_max("normal", 2).mse == pytest.approx(1 - 2 / math.pi, rel=1e-12)
-    assert lloyd_max("laplace", 2).mse == pytest.approx(0.5, rel=1e-12)
+    assert lloyd_max("normal", 2).mse == pytest.approx(1 - 2 / math.pi, rel=1e-12, abs=0)
+    assert lloyd_max("laplace", 2).mse == pytest.approx(0.5, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "student_t(2.5)"])
@@ -100,7 +100,7 @@ def test_panter_dite_of_a_heavy_tail_is_reached_late() -> None:
 
 
 def test_shannon_bound() -> None:
-    assert shannon_lower_bound("normal", 3) == pytest.approx(2.0**-6, rel=1e-14)
+    assert shannon_lower_bound("normal", 3) == pytest.approx(2.0**-6, rel=1e-14, abs=0)
     for name in NAMES[1:]:  # of all densities of one variance the normal one is the hardest
         assert shannon_lower_bound(name, 3) < 2.0**-6
 
@@ -110,12 +110,12 @@ def test_entropy_coded_uniform(name: str) -> None:
     """1.53 dB above the bound at many bits; with the entropy asked for, and no format below it."""
     for entropy in (1.0, 5.0):
         quantizer = entropy_coded_uniform(name, entropy)
-        assert quantizer.entropy == pytest.approx(entropy, rel=1e-9)
+        assert quantizer.entropy == pytest.approx(entropy, rel=1e-9, abs=0)
         assert quantizer.mse > shannon_lower_bound(name, entropy)
         over = quantizer.mse / shannon_lower_bound(name, entropy)
         if entropy == 5.0:
             near = 0.1 if name == "uniform" else 3e-3  # that density ends with a jump
-            assert over == pytest.approx(math.pi * math.e / 6, rel=near)
+            assert over == pytest.approx(math.pi * math.e / 6, rel=near, abs=0)
             for fmt in ("int5", "e2m2", "nf5"):
                 limited = best_scale_at_entropy(fmt, name, entropy)
                 assert limited.mse > quantizer.mse * (1 - 1e-3)
@@ -126,7 +126,7 @@ def test_entropy_coded_uniform(name: str) -> None:
 def test_best_scale_at_entropy(fmt: str, name: str) -> None:
     """No scale of a dense scan meets the limit with less error."""
     unlimited = best_scale_at_entropy(fmt, name, 10.0)
-    assert unlimited.mse == pytest.approx(optimal_scale(fmt, name)[1], rel=1e-13)
+    assert unlimited.mse == pytest.approx(optimal_scale(fmt, name)[1], rel=1e-13, abs=0)
     for limit in (unlimited.entropy - 0.2, 2.0):
         best = best_scale_at_entropy(fmt, name, limit)
         assert best.entropy <= limit
@@ -142,7 +142,7 @@ def test_integers_are_best_once_codes_are_compressed() -> None:
     e2m2, int5 = (best_scale_at_entropy(fmt, "normal", 4.0).mse for fmt in ("e2m2", "int5"))
     assert int5 < e2m2
     wide = best_scale_at_entropy(Integer(8), "normal", 4.0).mse
-    assert wide == pytest.approx(entropy_coded_uniform("normal", 4.0).mse, rel=1e-4)
+    assert wide == pytest.approx(entropy_coded_uniform("normal", 4.0).mse, rel=1e-4, abs=0)
 
 
 def test_arguments_out_of_range() -> None:
