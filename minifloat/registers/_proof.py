@@ -151,12 +151,9 @@ def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool =
       every code at every position, among zeros, ones and random bits: 3048 outputs as decode has them
       0x7f (nan) reads as 480.0
       0xff (nan) reads as -480.0
-    """  # noqa: E501
+    """  # noqa: E501  # a line as it is printed
     fmt = parse(fmt)
-    layout = program.layout
-    if layout.bits != fmt.bits:
-        raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
-    meaning = _meaning(program, fmt)
+    layout, meaning = program.layout, _meaning(program, fmt)
     outputs = _halves(run(program, trials(layout), flush_subnormals=flush_subnormals))
     own = np.arange(layout.count)
     got = outputs[own, :, :, own]  # position, surroundings, code
@@ -216,10 +213,7 @@ def sweep(
     0
     """
     fmt = parse(fmt)
-    layout = program.layout
-    if layout.bits != fmt.bits:
-        raise ValueError(f"fmt must have codes of {layout.bits} bits, got {fmt}")
-    meaning = _meaning(program, fmt)
+    layout, meaning = program.layout, _meaning(program, fmt)
     fields = np.array([field for field in layout.fields() if field.word == word], np.int64)
     codes = np.empty(layout.count, np.int64)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
@@ -242,6 +236,9 @@ class _Meaning(NamedTuple):
 
 
 def _meaning(program: Program, fmt: NumberFormat) -> _Meaning:
+    bits = program.layout.bits
+    if bits != fmt.bits:
+        raise ValueError(f"fmt must have codes of {bits} bits, got {fmt}")
     codes = np.arange(1 << fmt.bits)
     numbers = np.array([_kind(fmt, code) not in SPECIAL_KINDS for code in codes.tolist()])
     values = np.zeros(codes.size)

@@ -118,6 +118,7 @@ def _machine(program: Program) -> _Machine:
     code = np.zeros((len(program.instructions), 6), np.int64)
     for line, (register, (op, operands, table)) in zip(code, program.steps, strict=True):
         extra = table
+        # a program has checked that these operands are constants
         if op.kind == "shift":
             operands, extra = operands[:1], int(operands[1])  # type: ignore[arg-type]
         elif op is Op.PRMT:
