@@ -1,0 +1,55 @@
+"""Where the error comes from: its density over the value of a Gaussian weight, under the best scale.
+
+The area under a curve is the mean square error. It is the squared distance to the nearest value
+times the density of weights: high where values are far apart and weights are many.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from analysis.distributions import parse_distribution
+from analysis.expected_error import optimal_scale
+from analysis.grids import grid_of
+from paper_figures import style
+from paper_figures.rows import Progress, Rows, grouped
+
+FORMATS = ("e2m2", "int5", "nf4")
+DISTRIBUTION = "normal"
+REACH, POINTS = 4.5, 1801  # standard deviations to either side; points between
+
+
+def data(progress: Progress) -> Rows:
+    """Return the density of the squared error at even points."""
+    weights = np.linspace(-REACH, REACH, POINTS)
+    rows = []
+    for done, name in enumerate(FORMATS, 1):
+        scale, mse = optimal_scale(name, DISTRIBUTION)
+        squares = np.square(weights - scale * grid_of(name).nearest(weights / scale))
+        density = squares * parse_distribution(DISTRIBUTION).pdf(weights)
+        rows += [
+            {"format": name, "mse": mse, "weight": float(x), "density": float(y)}
+            for x, y in zip(weights, density, strict=True)
+        ]
+        progress(done, len(FORMATS))
+    return rows
+
+
+def draw(rows: Rows) -> Figure:
+    """Draw one panel above the other, all to the same scale."""
+    curves = list(grouped(rows, "format"))
+    figure = style.new_figure(style.COLUMN, 0.6 + 0.85 * len(curves))
+    panels = figure.subplots(len(curves), sharex=True, sharey=True, squeeze=False)[:, 0]
+    chosen = style.looks(name for name, _ in curves)
+    for axes, (name, some) in zip(panels, curves, strict=True):
+        x = [row["weight"] for row in some]
+        y = [1000 * row["density"] for row in some]
+        axes.fill_between(x, y, color=chosen[name].colour, linewidth=0)
+        axes.text(
+            0.02, 0.95, f"{style.title(name)}\narea {some[0]['mse']:.5f}",
+            transform=axes.transAxes, va="top",
+        )  # fmt: skip
+    panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight / standard deviation")
+    figure.supylabel("density of the squared error × 1000", fontsize=8)
+    return figure

@@ -1,0 +1,147 @@
+"""A pair of codes on its way through a register program to float16: what a GPU executes.
+
+The picture is drawn from the program itself: where a bit comes from is what
+`minifloat.registers.dependencies` says of each register, its value what `run` computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+import minifloat as mf
+from minifloat import registers
+from minifloat.registers import Program, Register
+from paper_figures import style
+from paper_figures.fields import COLOURS, MEANINGS, fields
+from paper_figures.rows import Progress, Rows, grouped
+
+FORMAT, LAYOUT = "e2m2", "fpe2m2_kernel"
+PAIR = 1  # which of the group's pairs of codes to follow
+CODES = (0b1_01_10, 0b0_00_11)  # the even one, which goes to the low half, and the odd one
+SEED = 21  # of the other codes of the group
+WIDTH, HALF = 32, 16  # bits
+
+
+def data(progress: Progress) -> Rows:
+    """Return every bit of each register that leads to the pair, and where it comes from."""
+    fmt = mf.parse(FORMAT)
+    program = registers.to_half(fmt, LAYOUT)
+    codes = np.random.default_rng(SEED).integers(0, 1 << fmt.bits, program.layout.count)
+    codes[2 * PAIR : 2 * PAIR + 2] = CODES
+    words = mf.pack_words(codes, program.layout)
+    letters = fields(fmt)[::-1]
+    home = {
+        place: (code, letters[bit])
+        for code in (2 * PAIR, 2 * PAIR + 1)
+        for bit, place in enumerate(program.layout.places[code])
+    }
+    texts = dict(_texts(program))
+    result = program.outputs[PAIR]
+    halves = registers.run(program, words).view(np.float16)[2 * PAIR : 2 * PAIR + 2]
+    rows: Rows = []
+    for register in _leading_to(program, result):
+        only = replace(program, outputs=(register,) * len(program.outputs))
+        value, sources = int(registers.run(only, words)[0]), registers.dependencies(only)[0]
+        for bit in reversed(range(WIDTH)):
+            half = bit // HALF
+            code, letter = home.get(sources[bit].bit_length() - 1, (None, None))
+            if register == result:
+                code, letter = 2 * PAIR + half, fields(mf.parse("float16"))[::-1][bit % HALF]
+            rows.append(
+                {
+                    "register": texts[register],
+                    "bit": bit,
+                    "value": value >> bit & 1,
+                    "sources": sources[bit].bit_count(),  # input bits that it depends on
+                    "code": code,
+                    "field": letter,
+                    "half": float(halves[half]) if register == result else None,
+                }
+            )
+        progress(len(rows) // WIDTH, len(program.instructions))
+    return rows
+
+
+def _texts(program: Program) -> list[tuple[Register, str]]:
+    """Return each register with the instruction that makes it, as assembly."""
+    lines = str(program).splitlines()[1:-1]
+    words = [(Register(word), f"w{word}") for word in range(program.layout.words)]
+    made = [
+        (register, " ".join(line.split()))
+        for (register, _), line in zip(program.steps, lines, strict=True)
+    ]
+    return words + made
+
+
+def _leading_to(program: Program, result: Register) -> list[Register]:
+    """Return a register and all that it is made of, in the program's order."""
+    operands = {register: instruction.operands for register, instruction in program.steps}
+    found, open_ones = {result}, [result]
+    while open_ones:
+        for operand in operands.get(open_ones.pop(), ()):
+            if isinstance(operand, Register) and operand not in found:
+                found.add(operand)
+                open_ones.append(operand)
+    return sorted(found, key=lambda register: register.index)
+
+
+def draw(rows: Rows) -> Figure:
+    """Draw each register as a row of bits below the instruction that makes it."""
+    steps = list(grouped(rows, "register"))
+    figure = style.new_figure(style.PAGE, 0.42 * len(steps) + 0.75)
+    axes = figure.add_subplot()
+    for step, (text, bits) in enumerate(steps):
+        axes.text(0, -step - 0.03, text, va="bottom", family="DejaVu Sans Mono")
+        for place, bit in enumerate(bits):
+            known = bit["sources"] == 0 and bit["half"] is None
+            other = bit["field"] is None and not known
+            box = Rectangle(
+                (place, -step - 0.45),
+                1,
+                0.42,
+                facecolor=COLOURS.get(bit["field"], "white"),
+                edgecolor=style.GREY if other or known else "black",
+                linewidth=0.5,
+                hatch="/////" if other else None,
+            )
+            axes.add_patch(box)
+            if not other:
+                axes.text(
+                    place + 0.5, -step - 0.255, bit["value"], ha="center", va="center",
+                    color=style.GREY if known else "black",
+                )  # fmt: skip
+    _halves(axes, steps[-1][1], -len(steps) + 0.5)
+    _legend(axes, {row["field"] for row in rows} - {None}, -len(steps) - 0.3)
+    axes.set(xlim=(-0.2, WIDTH + 0.2), ylim=(-len(steps) - 0.6, 0.4))
+    axes.axis("off")
+    return figure
+
+
+def _halves(axes: Any, bits: Rows, y: float) -> None:
+    """Say below the last register what its halves are."""
+    for half in (0, 1):
+        bit = next(bit for bit in bits if bit["bit"] // HALF == half)
+        value = f"{bit['half']:g}".replace("-", "−")
+        axes.text(
+            WIDTH - HALF * half - HALF / 2, y, f"code {bit['code']}: {value}",
+            ha="center", va="top", fontsize=8,
+        )  # fmt: skip
+
+
+def _legend(axes: Any, letters: set[str], y: float) -> None:
+    entries = [(COLOURS[x], None, MEANINGS[x]) for x in MEANINGS if x in letters]
+    entries += [("white", "/////", "bits of other codes")]
+    for place, (colour, hatch, text) in enumerate(entries):
+        x = place * 6.5
+        axes.add_patch(
+            Rectangle(
+                (x, y - 0.21), 1, 0.42, facecolor=colour, hatch=hatch, edgecolor=style.GREY,
+                linewidth=0.5,
+            )  # fmt: skip
+        )
+        axes.text(x + 1.3, y, text, va="center")
