@@ -23,6 +23,7 @@ from paper_figures.rows import Progress, Row, Rows, grouped
 FORMATS = ("e2m2", "int5", "e3m1", "nf4")
 REACH = 4.3  # standard deviations to either side; values beyond are not drawn
 
+
 def data(progress: Progress) -> Rows:
     """Return each format's values at its best scale, and the density of the weights."""
     normal = parse_distribution("normal")
@@ -75,7 +76,7 @@ def _legend(axes: Axes, letters: set[str]) -> None:
     axes.set(ylim=(0, 1))
     axes.axis("off")
     for place, letter in enumerate(letter for letter in MEANINGS if letter in letters):
-        y = 0.95 - 0.2 * place
+        y = 0.88 - 0.2 * place
         _bit(axes, 0, y, 0.17, letter)
         axes.text(1.4, y, MEANINGS[letter], va="center")
 
@@ -111,7 +112,11 @@ def _code(axes: Axes, y: float, name: str, letters: str) -> None:
 def _bit(axes: Axes, x: float, y: float, height: float, letter: str) -> None:
     axes.add_patch(
         Rectangle(
-            (x, y - height / 2), 1, height, facecolor=COLOURS[letter], edgecolor="black",
+            (x, y - height / 2),
+            1,
+            height,
+            facecolor=COLOURS[letter],
+            edgecolor="black",
             linewidth=0.6,
         )  # fmt: skip
     )

@@ -26,9 +26,7 @@ def data(progress: Progress) -> Rows:
         rows += [_row(name, size, "line") for size in SIZES]
         progress(done, len(FORMATS))
     ours, rival = FORMATS[:2]
-    crossings = crossover_block_sizes(
-        ours, rival, DISTRIBUTION, least=SIZES[0], greatest=SIZES[-1]
-    )
+    crossings = crossover_block_sizes(ours, rival, DISTRIBUTION, least=SIZES[0], greatest=SIZES[-1])
     return rows + [_row(ours, size, "crossover") for size in crossings]
 
 
@@ -75,11 +73,11 @@ def draw(rows: Rows) -> Figure:
             axes.annotate(
                 f"{' = '.join(style.title(name) for name in list(lines)[:2])}\nat "
                 f"{row['block_size']:.1f} weights",
-                point, (0, -7), textcoords="offset points", ha="center", va="top",
+                point, (6, -9), textcoords="offset points", ha="right", va="top",
             )  # fmt: skip
     sizes = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
     axes.set_xscale("log", base=2)
-    axes.set_xticks(sizes[::1], [f"{size}" for size in sizes], rotation=45)
+    axes.set_xticks(sizes, [f"{size}" for size in sizes], rotation=45)
     axes.minorticks_off()
     axes.set(xlabel="block size (weights to a scale)", ylabel="SQNR of Gaussian weights (dB)")
     return figure

@@ -47,9 +47,9 @@ def draw(rows: Rows) -> Figure:
         y = [1000 * row["density"] for row in some]
         axes.fill_between(x, y, color=chosen[name].colour, linewidth=0)
         axes.text(
-            0.02, 0.95, f"{style.title(name)}\narea {some[0]['mse']:.5f}",
+            0.02, 0.95, f"{style.title(name)}\narea {1000 * some[0]['mse']:.2f} × 10⁻³ σ²",
             transform=axes.transAxes, va="top",
         )  # fmt: skip
-    panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight / standard deviation")
-    figure.supylabel("density of the squared error × 1000", fontsize=8)
+    panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight (σ)")
+    figure.supylabel("density of the squared error (10⁻³ σ)", fontsize=8)
     return figure

@@ -7,9 +7,11 @@ of so many bits can pass.
 from __future__ import annotations
 
 import math
+from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.expected_error import optimal_scale
 from analysis.optimal_quantizers import lloyd_max, shannon_lower_bound
@@ -22,7 +24,7 @@ FORMATS = {  # by width; the symmetric integers are E1My
     6: ("e1m4", "e2m3", "e3m2", "e4m1", "e5m0", "int6", "bipolar_int6"),
 }
 DISTRIBUTION = "normal"
-BOUNDS = ("Lloyd-Max", "Shannon")
+BOUNDS = ("Lloyd-Max", "Shannon's bound")
 
 
 def data(progress: Progress) -> Rows:
@@ -56,40 +58,49 @@ def _row(bits: int, name: str, family: str, scale: float | None, mse: float) -> 
 
 
 def draw(rows: Rows) -> Figure:
-    """Draw a panel for each width, the best format on top."""
+    """Draw a panel for each width, the best on top; formats with the same error share a row."""
     widths = list(grouped(rows, "bits"))
-    figure = style.new_figure(style.PAGE, 2.4)
+    figure = style.new_figure(style.PAGE, 2.5)
     for place, (bits, some) in enumerate(widths):
         _panel(figure.add_subplot(1, len(widths), place + 1), bits, some)
+    figure.supxlabel(
+        "SQNR of Gaussian weights, each grid at its scale of least error (dB)", fontsize=8
+    )
+    handles = [
+        Line2D([], [], linewidth=0, marker=look.marker, color=look.colour, label=name)
+        for name, look in style.FAMILIES.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 
 
+def _rounded(row: Row) -> float:
+    """Return an SQNR such that grids that are one up to scale have the same."""
+    return round(float(row["sqnr_db"]), 6)
+
+
 def _panel(axes: Axes, bits: int, rows: Rows) -> None:
-    formats = [row for row in rows if row["family"] != "bound"]
-    formats.sort(key=lambda row: float(row["sqnr_db"]))
-    for row in rows:
-        if row["family"] == "bound":
-            axes.axvline(row["sqnr_db"], color="black", linewidth=0.8, linestyle=(0, (3, 2)))
-            axes.annotate(
-                f"{row['format']} {row['sqnr_db']:.1f}",
-                (row["sqnr_db"], len(formats) - 0.3),
-                (-2, 0),
-                textcoords="offset points",
-                rotation=90,
-                ha="right",
-                va="top",
-            )
-    for place, row in enumerate(formats):
-        look = style.FAMILIES[row["family"]]
-        axes.plot(row["sqnr_db"], place, look.marker, color=look.colour)
-        axes.annotate(
-            f"{row['sqnr_db']:.1f}", (row["sqnr_db"], place), (5, 0),
-            textcoords="offset points", va="center",
-        )  # fmt: skip
-    axes.set_yticks(range(len(formats)), [style.title(row["format"]) for row in formats])
-    axes.set_ylim(-0.6, len(formats) - 0.3)
+    lines = [list(some) for _, some in groupby(sorted(rows, key=_rounded), key=_rounded)]
+    for place, some in enumerate(lines):
+        x, family = some[0]["sqnr_db"], some[-1]["family"]
+        if family == "bound":
+            axes.vlines(x, -0.6, place, color="black", linewidth=0.6, linestyle=(0, (2, 2)))
+            look = style.Look("black", "|", "-")
+        else:
+            look = style.FAMILIES[family]
+        axes.plot(x, place, look.marker, color=look.colour, clip_on=False)
+        axes.text(1.0, place, f"{x:.1f}", transform=axes.get_yaxis_transform(), va="center")
+    names = [
+        " = ".join(
+            row["format"] if row["family"] == "bound" else style.title(row["format"])
+            for row in some
+        )
+        for some in lines
+    ]
+    axes.set_yticks(range(len(lines)), names)
+    axes.set_ylim(-0.6, len(lines) - 0.5)
     axes.grid(axis="y")
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set(title=f"{bits} bits", xlabel="SQNR (dB)")
+    axes.set_title(f"{bits} bits")

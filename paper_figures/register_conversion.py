@@ -140,7 +140,12 @@ def _legend(axes: Any, letters: set[str], y: float) -> None:
         x = place * 6.5
         axes.add_patch(
             Rectangle(
-                (x, y - 0.21), 1, 0.42, facecolor=colour, hatch=hatch, edgecolor=style.GREY,
+                (x, y - 0.21),
+                1,
+                0.42,
+                facecolor=colour,
+                hatch=hatch,
+                edgecolor=style.GREY,
                 linewidth=0.5,
             )  # fmt: skip
         )

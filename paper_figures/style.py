@@ -137,16 +137,17 @@ def title(fmt: str) -> str:
     Examples
     --------
     >>> from paper_figures.style import title
-    >>> title("e2m2"), title("student_t(5)")
-    ('E2M2', 'Student t, ν = 5')
+    >>> title("e2m2"), title("bnb_fp4"), title("student_t(5)")
+    ('E2M2', 'bnb FP4', 'Student t, ν = 5')
     """
     student = re.fullmatch(r"student_t\(([0-9.]+)\)", fmt)
     if student:
         return f"Student t, ν = {student[1]}"
-    names = {"normal": "Gaussian", "bnb_fp4": "bnb FP4"}
-    if fmt in names:
-        return names[fmt]
-    return fmt.upper() if re.search("[0-9]", fmt) else fmt.capitalize()
+    if fmt == "normal":
+        return "Gaussian"
+    kind, _, rest = fmt.rpartition("_")  # as in bipolar_int4
+    name = rest.upper() if re.search("[0-9]", rest) else rest.capitalize()
+    return f"{kind} {name}" if kind else name
 
 
 @contextmanager
