@@ -6,6 +6,7 @@ of one largest magnitude. The marks are where both formats lose the same.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,20 +14,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.gaussian_blocks import crest_factor
 from analysis.int_versus_fp import (
     PAIRS,
     Crossover,
     Pair,
     exact_crossover,
+    float_theorem,
+    integer_theorem,
     theorem_crossover,
     theorem_errors,
 )
+from minifloat.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
-MAXIMA = np.geomspace(1.6, 40.0, 120)  # largest magnitudes of blocks, in standard deviations
-MOST = 0.92  # of the greatest crest factor that a block can have, its size's root
+CREST_FACTORS = np.geomspace(1.5, 9.0, 60)  # at which the theorems are drawn
+MAXIMA = np.geomspace(1.6, 40.0, 120)  # largest magnitudes of exact blocks, standard deviations
+MOST = 0.9  # of the greatest crest factor that there is, the root of the block size
 INTEGER = style.Look(style.VERMILLION, "s", "-")
 FLOAT = style.Look(style.BLUE, "o", "-")
 
@@ -35,21 +39,34 @@ def data(progress: Progress) -> Rows:
     """Return both curves of each pair, and the crossovers."""
     rows = []
     for done, pair in enumerate(PAIRS, 1):
-        maxima = [
-            m for m in MAXIMA if crest_factor(m, pair.block_size) ** 2 < MOST**2 * pair.block_size
+        limit = MOST * math.sqrt(pair.block_size)
+        rows += [
+            _row(pair, "theorem", fmt, float(kappa), qsnr)
+            for kappa in CREST_FACTORS
+            if pair.power_of_two or kappa < limit
+            for fmt, qsnr in _theorems(pair, float(kappa))
         ]
-        for errors in theorem_errors(pair, maxima):
-            kappa = errors.crest_factor
-            for fmt, theorem, exact in (
-                (pair.integer, errors.integer_theorem, errors.integer_exact),
-                (pair.minifloat, errors.float_theorem, errors.float_exact),
-            ):
-                rows.append(_row(pair, "theorem", fmt, kappa, theorem))
-                rows.append(_row(pair, "exact", fmt, kappa, exact))
+        for errors in theorem_errors(pair, map(float, MAXIMA)):
+            if errors.crest_factor < limit:
+                for fmt, qsnr in (
+                    (pair.integer, errors.integer_exact),
+                    (pair.minifloat, errors.float_exact),
+                ):
+                    rows.append(_row(pair, "exact", fmt, errors.crest_factor, qsnr))
         rows += _crossover(pair, "theorem", theorem_crossover(pair))
         rows += _crossover(pair, "exact", exact_crossover(pair))
         progress(done, len(PAIRS))
     return rows
+
+
+def _theorems(pair: Pair, kappa: float) -> tuple[tuple[str, float], ...]:
+    """Return what the theorems promise each format, dB."""
+    size = None if pair.power_of_two else pair.block_size
+    rho, bits = pair.scale_ratio, parse(pair.integer).bits
+    return (
+        (pair.integer, integer_theorem(bits, kappa, scale_ratio=rho, block_size=size)),
+        (pair.minifloat, float_theorem(pair.minifloat, kappa, scale_ratio=rho, block_size=size)),
+    )
 
 
 def _row(pair: Pair, source: str, fmt: str | None, kappa: float, qsnr: float) -> Row:
@@ -93,7 +110,7 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
                 linewidth=1.2 if source == "exact" else 0.8,
             )  # fmt: skip
             if source == "exact":
-                axes.plot(x[::12], y[::12], look.marker, color=look.colour)
+                axes.plot(x[::8], y[::8], look.marker, color=look.colour)
                 axes.annotate(
                     style.title(fmt), (x[-1], y[-1]), (4, 0), textcoords="offset points",
                     va="center", color=look.colour, annotation_clip=False,
@@ -105,8 +122,12 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
                 row["crest_factor"], row["qsnr_db"], "D", markersize=5, color="black",
                 markerfacecolor="black" if exact else "white", zorder=5,
             )  # fmt: skip
+    limit = math.sqrt(rows[0]["block_size"])
+    last = max(row["crest_factor"] for row in rows)
+    if last > limit:
+        axes.axvspan(limit, last, color=style.PALE, linewidth=0, zorder=0)
     axes.set_xscale("log")
-    ticks = [t for t in (1.5, 2, 3, 4, 5) if t < max(row["crest_factor"] for row in rows)]
+    ticks = [t for t in (1.5, 2, 3, 4, 6, 8) if t < last]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
     axes.set_title(f"{name}, blocks of {rows[0]['block_size']}: {_crossings(rows)}")
