@@ -145,7 +145,7 @@ def _crossings(rows: Sequence[Row]) -> str:
         f"{kind} {found[kind]:.2f}" if kind in found else f"{kind} none"
         for kind in ("theorem", "exact")
     ]
-    return "crossover " + ", ".join(texts)
+    return "crossovers: " + ", ".join(texts)
 
 
 def _key(figure: Figure) -> None:
@@ -157,6 +157,6 @@ def _key(figure: Figure) -> None:
             [], [], color="black", linewidth=0, marker="D", markerfacecolor="white",
             label="crossover, theorem",
         ),
-        Patch(color=style.PALE, label="beyond any block"),
+        Patch(color=style.PALE, label="no block is there"),
     ]  # fmt: skip
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))

@@ -6,19 +6,22 @@ compiler makes of it. Without the compiler (extra ``cuda``) the model stands alo
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.conversion_costs import conversion_costs
+from analysis.conversion_costs import ConversionCost, conversion_costs
 from analysis.cuda_toolkit import find_toolkit
 from minifloat.registers import KINDS
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
 
-FORMATS = ("e2m1", "int4", "nf4", "e2m2", "e3m1", "int5", "nf5", "e2m3", "e3m2", "int6", "e4m3fn")
-ARCHITECTURES = ("sm_80", "sm_100")
+FORMATS = ("e2m1", "int4", "nf4", "e2m2", "e3m1", "int5", "nf5", "e2m3", "int6", "e4m3fn")
+ARCHITECTURES = ("sm_90",)
 PARTS = (  # a way to do the power of two, and how the figure calls it
     ("folded", "power of two left to the scale"),
     ("whole", "power of two multiplied"),
@@ -36,21 +39,29 @@ def data(progress: Progress) -> Rows:
     """Return the instructions per weight of each format's cheapest program found."""
     architectures = ARCHITECTURES if find_toolkit() else ()
     rows: Rows = []
-    for cost in conversion_costs(FORMATS, architectures, progress=progress):
-        for part, program, counted in (
-            ("folded", cost.row.folded, cost.folded),
-            ("whole", cost.row.whole, cost.whole),
-        ):
-            if program is None:
-                continue
-            kinds = {kind: getattr(program.cost, kind) / program.cost.weights for kind in KINDS}
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        searched = pool.map(lambda name: conversion_costs([name], architectures), FORMATS)
+        for done, (cost,) in enumerate(searched, 1):
+            rows += _rows(cost)
+            progress(done, len(FORMATS))
+    return rows
+
+
+def _rows(cost: ConversionCost) -> Rows:
+    """Return a row for each way to do the power of two that there is."""
+    rows: Rows = []
+    for part, program, counted in (
+        ("folded", cost.row.folded, cost.folded),
+        ("whole", cost.row.whole, cost.whole),
+    ):
+        if program is not None:
+            count = program.cost
+            kinds = {kind: getattr(count, kind) / count.weights for kind in KINDS}
             machine = {
                 arch: counted[arch].per_code if arch in counted else None for arch in ARCHITECTURES
             }
-            name = cost.row.fmt.name
-            rows.append(
-                {"format": name, "part": part, "codes": program.cost.weights, **kinds, **machine}
-            )
+            facts = {"format": cost.row.fmt.name, "part": part, "codes": count.weights}
+            rows.append({**facts, **kinds, **machine})
     return rows
 
 
@@ -84,6 +95,7 @@ def draw(rows: Rows) -> Figure:
             )
         axes.set_yticks(range(len(some)), [style.title(row["format"]) for row in some])
         axes.tick_params(axis="y", length=0)
+        axes.margins(x=0.12)
         axes.set_title(name)
     panels[0].invert_yaxis()
     figure.supxlabel("instructions per weight (issue slots)", fontsize=8)

@@ -243,5 +243,6 @@ def label_ends(
             textcoords="offset points",
             va="center",
             color=colours[name],
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.8},
             annotation_clip=False,
         )
