@@ -8,7 +8,6 @@ error.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -126,7 +125,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items():
             (Path(fresh) / name).write_bytes(content)
         for name in files:
-            os.replace(Path(fresh) / name, folder / name)
+            (Path(fresh) / name).replace(folder / name)
 
 
 def _read(saved: Path) -> str:

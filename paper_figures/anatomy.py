@@ -10,14 +10,13 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from analysis.distributions import parse_distribution
 from analysis.expected_error import optimal_scale
 from analysis.grids import grid_of
 from minifloat.names import parse
 from paper_figures import style
-from paper_figures.fields import COLOURS, MEANINGS, fields
+from paper_figures.fields import COLOURS, MEANINGS, draw_bit, fields
 from paper_figures.rows import Progress, Row, Rows, grouped
 
 FORMATS = ("e2m2", "int5", "e3m1", "nf4")
@@ -73,11 +72,11 @@ def draw(rows: Rows) -> Figure:
 
 def _legend(axes: Axes, letters: set[str]) -> None:
     """Say what the letters in the boxes stand for."""
-    axes.set(ylim=(0, 1))
+    axes.set(ylim=(-2.3, 0.3))
     axes.axis("off")
     for place, letter in enumerate(letter for letter in MEANINGS if letter in letters):
-        y = 0.88 - 0.2 * place
-        _bit(axes, 0, y, 0.17, letter)
+        y = -0.5 * place
+        draw_bit(axes, 0, y, letter, colour=COLOURS[letter])
         axes.text(1.4, y, MEANINGS[letter], va="center")
 
 
@@ -106,18 +105,4 @@ def _code(axes: Axes, y: float, name: str, letters: str) -> None:
     """Draw the bits of a code as boxes, each with the letter of its field."""
     axes.text(-0.4, y, style.title(name), ha="right", va="center", fontsize=8, weight="bold")
     for place, letter in enumerate(letters):
-        _bit(axes, place, y, 0.4, letter)
-
-
-def _bit(axes: Axes, x: float, y: float, height: float, letter: str) -> None:
-    axes.add_patch(
-        Rectangle(
-            (x, y - height / 2),
-            1,
-            height,
-            facecolor=COLOURS[letter],
-            edgecolor="black",
-            linewidth=0.6,
-        )  # fmt: skip
-    )
-    axes.text(x + 0.5, y, letter, ha="center", va="center")
+        draw_bit(axes, place, y, letter, colour=COLOURS[letter])

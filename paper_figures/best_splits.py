@@ -62,7 +62,7 @@ def draw(rows: Rows) -> Figure:
             "one scale, of least error" if block_size is None else f"absmax, blocks of {block_size}"
         )
     figure.supxlabel(
-        "bits of a code; in each cell the best E and M, and its lead over the integers (E = 1) in dB",
+        "bits of a code; in a cell the best E and M, and its lead over the integers (E = 1) in dB",
         fontsize=8,
     )
     return figure

@@ -1,4 +1,4 @@
-"""Where the error comes from: its density over the value of a Gaussian weight, under the best scale.
+"""Where the error comes from: its density over the value of a weight, under the best scale.
 
 The area under a curve is the mean square error. It is the squared distance to the nearest value
 times the density of weights: high where values are far apart and weights are many.

@@ -1,6 +1,9 @@
-"""The fields of a code: what each of its bits is for, and the colour it has in every picture."""
+"""The fields of a code: what each of its bits is for, and how a bit is drawn."""
 
 from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from minifloat.formats import Format, Integer, NumberFormat
 from paper_figures import style
@@ -31,3 +34,34 @@ def fields(fmt: NumberFormat) -> str:
     if isinstance(fmt, Format):
         return "S" * fmt.signed + "E" * fmt.exponent_bits + "M" * fmt.mantissa_bits
     return ("I" if isinstance(fmt, Integer) else "#") * fmt.bits
+
+
+def draw_bit(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str = "",
+    *,
+    colour: str = "white",
+    edge: str = "black",
+    ink: str = "black",
+    hatch: str | None = None,
+) -> None:
+    """Draw a bit as a box with a letter or a digit.
+
+    Parameters
+    ----------
+    axes : Axes
+    x, y : float
+        The middle of its left edge. It is 1 wide and 0.4 high.
+    text : str
+    colour, edge, ink : str
+        Of the box, its edge and the text.
+    hatch : str, optional
+    """
+    axes.add_patch(
+        Rectangle(
+            (x, y - 0.2), 1, 0.4, facecolor=colour, edgecolor=edge, linewidth=0.5, hatch=hatch
+        )
+    )
+    axes.text(x + 0.5, y - 0.01, text, ha="center", va="center", color=ink)

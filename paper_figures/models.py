@@ -93,7 +93,10 @@ def _items(result: dict[str, Any]) -> tuple[str, str, str]:
 
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each model and measure of quality."""
-    panels = [list(some) for _, some in groupby(rows, key=_items)]
+    panels = [
+        sorted(some, key=lambda row: (row["bits_per_weight"], -row["worse_by"]))
+        for _, some in groupby(rows, key=_items)
+    ]
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     figure = style.new_figure(style.PAGE if across > 1 else style.COLUMN, 2.5 * down + 0.2)

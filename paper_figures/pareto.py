@@ -6,7 +6,6 @@ less; the line joins those that no other beats in both.
 
 from __future__ import annotations
 
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -50,7 +49,7 @@ def data(progress: Progress) -> Rows:
 
 
 def draw(rows: Rows) -> Figure:
-    """Draw a panel for each kind of scale: a curve through each format's block sizes, and the front."""
+    """Draw a panel for each kind of scale, with a curve for each format, and the front."""
     panels = list(grouped(rows, "scale"))
     figure = style.new_figure(style.PAGE, 3.4)
     front = sorted(

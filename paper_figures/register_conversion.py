@@ -7,17 +7,16 @@ The picture is drawn from the program itself: where a bit comes from is what
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 import minifloat as mf
 from minifloat import registers
 from minifloat.registers import Program, Register
 from paper_figures import style
-from paper_figures.fields import COLOURS, MEANINGS, fields
+from paper_figures.fields import COLOURS, MEANINGS, draw_bit, fields
 from paper_figures.rows import Progress, Rows, grouped
 
 FORMAT, LAYOUT = "e2m2", "fpe2m2_kernel"
@@ -25,6 +24,7 @@ PAIR = 1  # which of the group's pairs of codes to follow
 CODES = (0b1_01_10, 0b0_00_11)  # the even one, which goes to the low half, and the odd one
 SEED = 21  # of the other codes of the group
 WIDTH, HALF = 32, 16  # bits
+OTHER = "/////"  # the hatch of bits of other codes
 
 
 def data(progress: Progress) -> Rows:
@@ -100,21 +100,13 @@ def draw(rows: Rows) -> Figure:
         for place, bit in enumerate(bits):
             known = bit["sources"] == 0 and bit["half"] is None
             other = bit["field"] is None and not known
-            box = Rectangle(
-                (place, -step - 0.45),
-                1,
-                0.42,
-                facecolor=COLOURS.get(bit["field"], "white"),
-                edgecolor=style.GREY if other or known else "black",
-                linewidth=0.5,
-                hatch="/////" if other else None,
-            )
-            axes.add_patch(box)
-            if not other:
-                axes.text(
-                    place + 0.5, -step - 0.255, bit["value"], ha="center", va="center",
-                    color=style.GREY if known else "black",
-                )  # fmt: skip
+            draw_bit(
+                axes, place, -step - 0.24, "" if other else str(bit["value"]),
+                colour=COLOURS.get(bit["field"], "white"),
+                edge=style.GREY if other or known else "black",
+                ink=style.GREY if known else "black",
+                hatch=OTHER if other else None,
+            )  # fmt: skip
     _halves(axes, steps[-1][1], -len(steps) + 0.5)
     _legend(axes, {row["field"] for row in rows} - {None}, -len(steps) - 0.3)
     axes.set(xlim=(-0.2, WIDTH + 0.2), ylim=(-len(steps) - 0.6, 0.4))
@@ -122,7 +114,7 @@ def draw(rows: Rows) -> Figure:
     return figure
 
 
-def _halves(axes: Any, bits: Rows, y: float) -> None:
+def _halves(axes: Axes, bits: Rows, y: float) -> None:
     """Say below the last register what its halves are."""
     for half in (0, 1):
         bit = next(bit for bit in bits if bit["bit"] // HALF == half)
@@ -133,20 +125,11 @@ def _halves(axes: Any, bits: Rows, y: float) -> None:
         )  # fmt: skip
 
 
-def _legend(axes: Any, letters: set[str], y: float) -> None:
-    entries = [(COLOURS[x], None, MEANINGS[x]) for x in MEANINGS if x in letters]
-    entries += [("white", "/////", "bits of other codes")]
-    for place, (colour, hatch, text) in enumerate(entries):
-        x = place * 6.5
-        axes.add_patch(
-            Rectangle(
-                (x, y - 0.21),
-                1,
-                0.42,
-                facecolor=colour,
-                hatch=hatch,
-                edgecolor=style.GREY,
-                linewidth=0.5,
-            )  # fmt: skip
-        )
-        axes.text(x + 1.3, y, text, va="center")
+def _legend(axes: Axes, letters: set[str], y: float) -> None:
+    meanings = [letter for letter in MEANINGS if letter in letters]
+    for place, letter in enumerate(meanings):
+        draw_bit(axes, 6.5 * place, y, colour=COLOURS[letter])
+        axes.text(6.5 * place + 1.3, y, MEANINGS[letter], va="center")
+    x = 6.5 * len(meanings)
+    draw_bit(axes, x, y, edge=style.GREY, hatch=OTHER)
+    axes.text(x + 1.3, y, "bits of other codes", va="center")
