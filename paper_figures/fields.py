@@ -9,7 +9,7 @@ from minifloat.formats import Format, Integer, NumberFormat
 from paper_figures import style
 
 MEANINGS = {"S": "sign", "E": "exponent", "M": "mantissa", "I": "integer", "#": "index of a table"}
-COLOURS = {"S": style.ORANGE, "E": style.SKY, "M": style.YELLOW, "I": "white", "#": style.PALE}
+COLOURS = {"S": style.BLACK, "E": style.SKY, "M": style.YELLOW, "I": "white", "#": style.PALE}
 
 
 def fields(fmt: NumberFormat) -> str:
@@ -44,7 +44,7 @@ def draw_bit(
     *,
     colour: str = "white",
     edge: str = "black",
-    ink: str = "black",
+    ink: str | None = None,
     hatch: str | None = None,
 ) -> None:
     """Draw a bit as a box with a letter or a digit.
@@ -56,9 +56,10 @@ def draw_bit(
         The middle of its left edge. It is 1 wide and 0.4 high.
     text : str
     colour, edge, ink : str
-        Of the box, its edge and the text.
+        Of the box, its edge and the text: white on black and else black, unless given.
     hatch : str, optional
     """
+    ink = ink or ("white" if colour == style.BLACK else "black")
     axes.add_patch(
         Rectangle(
             (x, y - 0.2), 1, 0.4, facecolor=colour, edgecolor=edge, linewidth=0.5, hatch=hatch

@@ -29,7 +29,7 @@ BOUNDS = ("Lloyd-Max", "Shannon's bound")
 
 def data(progress: Progress) -> Rows:
     """Return the least error of each format, and the bounds of each width."""
-    rows = []
+    rows, done = [], 0
     total = sum(map(len, FORMATS.values()))
     for bits, formats in FORMATS.items():
         bounds = (
@@ -39,7 +39,8 @@ def data(progress: Progress) -> Rows:
         for name in formats:
             scale, mse = optimal_scale(name, DISTRIBUTION)
             rows.append(_row(bits, name, style.family(name), scale, mse))
-            progress(len(rows), total)
+            done += 1
+            progress(done, total)
         rows += [
             _row(bits, name, "bound", None, mse) for name, mse in zip(BOUNDS, bounds, strict=True)
         ]

@@ -119,16 +119,24 @@ def _panel(axes: Axes, rows: Rows) -> None:
             x, row["worse_by"], row["standard_error"], fmt=look.marker, color=look.colour,
             markersize=4, capsize=2, linewidth=0.8,
         )  # fmt: skip
-    if all(row["worse_by"] > 0 for row in rows):
+    values = [row["worse_by"] for row in rows]
+    logarithmic = min(values) > 0
+    if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.axhline(0, color="black", linewidth=0.6)
-    for row, x in zip(rows, places, strict=True):
-        axes.annotate(
-            style.title(row["format"]), (x, row["worse_by"]), (4, 0), textcoords="offset points",
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    heights = np.array([low, high, *values])
+    if logarithmic:
+        heights = np.log(heights)
+    shares = (heights[2:] - heights[0]) / (heights[1] - heights[0])  # of the panel's height
+    for row, x, share in zip(rows, places, style.spread(shares.tolist(), 0.06), strict=True):
+        axes.text(
+            x + 0.07, share, style.title(row["format"]), transform=axes.get_xaxis_transform(),
             va="center", color=chosen[row["format"]].colour,
         )  # fmt: skip
     axes.set_xlim(min(places) - 0.15, max(places) + 0.5)

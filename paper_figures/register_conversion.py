@@ -104,7 +104,7 @@ def draw(rows: Rows) -> Figure:
                 axes, place, -step - 0.24, "" if other else str(bit["value"]),
                 colour=COLOURS.get(bit["field"], "white"),
                 edge=style.GREY if other or known else "black",
-                ink=style.GREY if known else "black",
+                ink=style.GREY if known else None,
                 hatch=OTHER if other else None,
             )  # fmt: skip
     _halves(axes, steps[-1][1], -len(steps) + 0.5)

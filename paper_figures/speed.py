@@ -107,7 +107,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
         low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive")
         axes.plot([low, high], [place, place], color=colour)
         axes.plot(middle, place, "o" if ours else "s", color=colour)
-        axes.text(1.01, place, f"{middle:.2g}", transform=axes.get_yaxis_transform(), va="center")
+        axes.text(1.01, place, f"{middle:#.2g}", transform=axes.get_yaxis_transform(), va="center")
     axes.axvline(1, color="black", linewidth=0.6, linestyle=(0, (3, 2)), zorder=0)
     names = [f"{library} {style.title(fmt)}" for library, fmt in lines]
     axes.set_yticks(range(len(lines)), names)

@@ -35,7 +35,7 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 SETTINGS: dict[Any, Any] = {
     "figure.dpi": 100,
-    "savefig.dpi": 300,
+    "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
@@ -179,7 +179,8 @@ def image(figure: Figure, kind: str) -> bytes:
         The same for the same figure and the same version of Matplotlib.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, metadata=METADATA[kind])
+    options: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if kind == "png" else {}
+    figure.savefig(buffer, format=kind, metadata=METADATA[kind], **options)
     return buffer.getvalue()
 
 
