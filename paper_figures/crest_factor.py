@@ -30,7 +30,7 @@ from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
 CREST_FACTORS = np.geomspace(1.5, 9.0, 60)  # at which the theorems are drawn
-MAXIMA = np.geomspace(1.0, 40.0, 140)  # largest magnitudes of exact blocks, standard deviations
+MAXIMA = np.geomspace(0.8, 40.0, 150)  # largest magnitudes of exact blocks, standard deviations
 MOST = 0.9  # of the greatest crest factor that there is, the root of the block size
 INTEGER = style.Look(style.VERMILLION, "s", "-")
 FLOAT = style.Look(style.BLUE, "o", "-")
@@ -145,7 +145,7 @@ def _crossings(rows: Sequence[Row]) -> str:
         f"{kind} {found[kind]:.2f}" if kind in found else f"{kind} none"
         for kind in ("theorem", "exact")
     ]
-    return "crossovers: " + ", ".join(texts)
+    return "crossing: " + ", ".join(texts)
 
 
 def _key(figure: Figure) -> None:

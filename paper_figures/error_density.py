@@ -17,7 +17,7 @@ from paper_figures.rows import Progress, Rows, grouped
 
 FORMATS = ("e2m2", "int5", "nf4")
 DISTRIBUTION = "normal"
-REACH, POINTS = 4.5, 1801  # standard deviations to either side; points between
+REACH, POINTS = 5.0, 2001  # standard deviations to either side; points between
 
 
 def data(progress: Progress) -> Rows:

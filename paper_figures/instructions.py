@@ -83,16 +83,8 @@ def draw(rows: Rows) -> Figure:
             axes.annotate(
                 f"{left:.2f}", (left, place), (6, 0), textcoords="offset points", va="center"
             )
-            machine = [row[arch] for arch in ARCHITECTURES if row[arch] is not None]
-            axes.plot(
-                machine,
-                [place] * len(machine),
-                "D",
-                markersize=4,
-                color="black",
-                markerfacecolor="white",
-                clip_on=False,
-            )
+            for machine in (row[arch] for arch in ARCHITECTURES if row[arch] is not None):
+                axes.plot(machine, place, "D", markersize=4, color="black", markerfacecolor="white")
         axes.set_yticks(range(len(some)), [style.title(row["format"]) for row in some])
         axes.tick_params(axis="y", length=0)
         axes.margins(x=0.12)

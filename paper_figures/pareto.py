@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from analysis.format_comparison import FormatLoss, compare_formats, pareto_front
+from analysis.format_comparison import compare_formats, pareto_front
 from minifloat.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
@@ -28,23 +28,25 @@ MOST = 0.5  # bits per weight that a scale may take
 
 def data(progress: Progress) -> Rows:
     """Return the loss and the size of each format, scale and block size."""
-    losses: list[FormatLoss] = []
+    found = []
     for done, scale in enumerate(SCALES, 1):
-        losses += compare_formats(FORMATS, [DISTRIBUTION], BLOCK_SIZES, [scale])
+        for name in FORMATS:
+            losses = compare_formats([name], [DISTRIBUTION], BLOCK_SIZES, [scale])
+            most = parse(name).bits + MOST
+            found += [(name, loss) for loss in losses if loss.bits_per_weight <= most]
         progress(done, len(SCALES))
-    losses = [loss for loss in losses if loss.bits_per_weight - parse(loss.format).bits <= MOST]
-    front = set(pareto_front(losses))
+    front = set(pareto_front(loss for _, loss in found))
     return [
         {
-            "format": loss.format,
-            "family": style.family(loss.format),
+            "format": name,
+            "family": style.family(name),
             "scale": loss.scale,
             "block_size": int(loss.block_size),
             "bits_per_weight": loss.bits_per_weight,
             "sqnr_db": loss.sqnr_db,
             "on_front": int(loss in front),
         }
-        for loss in losses
+        for name, loss in found
     ]
 
 

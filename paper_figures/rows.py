@@ -87,8 +87,9 @@ def from_csv(text: str) -> Rows:
     ValueError
         If there are no rows, or a row has not as many cells as there are columns.
     """
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    columns, *cells = list(csv.reader(lines)) or [[]]
+    if text.startswith("#"):
+        text = text.partition("\n")[2]
+    columns, *cells = list(csv.reader(io.StringIO(text))) or [[]]
     if not cells:
         raise ValueError("text must have a line of columns and at least one row below it")
     for number, row in enumerate(cells, 1):

@@ -202,7 +202,8 @@ def test_areas_of_error_densities_are_errors(computed: dict[str, Rows]) -> None:
     for name, rows in grouped(computed["error_density"], "format"):
         weights = [row["weight"] for row in rows]
         area = float(np.trapezoid([row["density"] for row in rows], weights))
-        assert area == pytest.approx(rows[0]["mse"], rel=3e-3, abs=0), name
+        beyond = 2e-3  # at most, of the error
+        assert area == pytest.approx(rows[0]["mse"], rel=beyond, abs=0), name
 
 
 def test_pareto_counts_bits_as_quantize_does(computed: dict[str, Rows]) -> None:
@@ -321,26 +322,15 @@ def drawn_texts(figure: Figure) -> list[str]:
 
 def visible_texts(figure: Figure) -> list[Text]:
     figure.draw_without_rendering()
-    return [
-        text
-        for text in figure.findobj(Text)
-        if text.get_visible() and text.get_text().strip() and in_visible_axis(text)
-    ]
-
-
-def in_visible_axis(text: Text) -> bool:
-    """Whether it is not the label of a tick that lies beyond its axis or is switched off."""
-    if text.axes is None or not text.axes.axison:
-        return text.axes is None or text in text.axes.texts
-    for axis in (text.axes.xaxis, text.axes.yaxis):
-        ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-        if any(text in (tick.label1, tick.label2) for tick in ticks):
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text()]
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            return any(
-                text in (tick.label1, tick.label2) and low <= tick.get_loc() <= high
-                for tick in ticks
-            )
-    return True
+            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()] if axes.axison else []
+            seen = {axis.label, *(t.label1 for t in ticks if low <= t.get_loc() <= high)}
+            hidden = set(axis.findobj(Text)) - seen  # ticks beyond the ends of the axis
+            texts = [text for text in texts if text not in hidden]
+    return texts
 
 
 def mistakes(figure: Figure) -> list[str]:
@@ -477,8 +467,9 @@ CELLS = st.one_of(
 )
 
 
-@given(st.lists(st.fixed_dictionaries({"a": CELLS, "b, c": CELLS}), min_size=1))
-def test_csv_reads_back_or_is_refused(rows: Rows) -> None:
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1))
+def test_csv_reads_back_or_is_refused(cells: list[tuple[object, object]]) -> None:
+    rows = [dict(zip(("a", "b, c"), row, strict=True)) for row in cells]
     try:
         text = to_csv(rows, "python -m paper_figures")
     except ValueError:  # of a string that looks like a number
@@ -551,7 +542,7 @@ def test_what_is_missing_is_left_out(
     assert "python -m analysis.models --json models.json" in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grid_loss.csv", "grid_loss.png"]
     assert main(["--only", "models", "--out", str(tmp_path)]) == 1
-    assert main(["--only", "anatomy", "--redraw", "--out", str(tmp_path)]) == 1
+    assert main(["--only", "models", "--redraw", "--out", str(tmp_path)]) == 1
     assert "draw the figure without --redraw" in capsys.readouterr().err
 
 
