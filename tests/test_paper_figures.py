@@ -8,9 +8,11 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -311,6 +313,43 @@ def test_speeds_are_those_of_the_benchmark(computed: dict[str, Rows]) -> None:
     rows = computed["speed"]
     assert len(rows) == 3 * len(module_of("speed").LINES)
     assert all(row["ratio"] > 0 and row["ns_per_element"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("check", "column", "change"),
+    [
+        (test_anatomy_has_the_values_at_the_best_scale, "position", lambda x: 1.0001 * x),
+        (test_anatomy_has_the_values_at_the_best_scale, "density", lambda x: 1.0001 * x),
+        (test_register_conversion_is_what_the_instructions_do, "value", lambda x: 1 - x),
+        (test_losses_of_grids_are_the_published_ones, "mse", lambda x: 1.0001 * x),
+        (test_block_sizes_cross_where_measured_losses_do, "sqnr_db", lambda x: x + 0.1),
+        (test_block_sizes_cross_where_measured_losses_do, "block_size", lambda x: 1.01 * x),
+        (test_areas_of_error_densities_are_errors, "density", lambda x: 1.01 * x),
+        (test_pareto_counts_bits_as_quantize_does, "bits_per_weight", lambda x: x + 0.01),
+        (test_pareto_counts_bits_as_quantize_does, "on_front", lambda x: 1 - x),
+        (test_best_splits_are_the_best_measured, "exponent_bits", lambda x: x + 1),
+        (test_best_splits_are_the_best_measured, "lead_over_integer_db", lambda x: x + 0.1),
+        (test_instructions_add_up, "logic", lambda x: x + 1 / 32),
+        (test_real_weights_are_predicted, "student", lambda x: 1.1 * x),
+        (test_models_have_paired_differences, "standard_error", lambda x: 1.0001 * x),
+        (test_crest_factors_cross_as_published, "crest_factor", lambda x: 1.01 * x),
+    ],
+)
+def test_these_checks_have_teeth(
+    check: Callable[[dict[str, Rows]], None],
+    column: str,
+    change: Callable[[Any], Any],
+    computed: dict[str, Rows],
+) -> None:
+    wrong = {
+        name: [
+            {**row, column: change(row[column])} if row.get(column) is not None else row
+            for row in rows
+        ]
+        for name, rows in computed.items()
+    }
+    with pytest.raises((AssertionError, KeyError)):
+        check(wrong)
 
 
 # What is drawn
