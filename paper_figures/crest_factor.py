@@ -113,7 +113,7 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
             if source == "exact":
                 axes.plot(x[::8], y[::8], look.marker, color=look.colour)
                 place, side, down = (
-                    (len(x) // 2, "right", -3) if look is INTEGER else (-1, "center", -5)
+                    (3 * len(x) // 4, "right", -3) if look is INTEGER else (-1, "center", -5)
                 )
                 axes.annotate(
                     style.title(fmt), (x[place], y[place]), (0, down), textcoords="offset points",
@@ -135,7 +135,7 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
     ticks = [t for t in (1.5, 2, 3, 4, 6, 8) if t < last]
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axes.minorticks_off()
-    axes.set_title(f"{name}, blocks of {rows[0]['block_size']}: {_crossings(rows)}")
+    axes.set_title(f"{name}, blocks of {rows[0]['block_size']}; {_crossings(rows)}")
 
 
 def _crossings(rows: Sequence[Row]) -> str:

@@ -39,17 +39,14 @@ def data(progress: Progress) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Draw one panel above the other, all to the same scale."""
     curves = list(grouped(rows, "format"))
-    figure = style.new_figure(style.COLUMN, 0.6 + 0.85 * len(curves))
+    figure = style.new_figure(style.COLUMN, 0.6 + 0.9 * len(curves))
     panels = figure.subplots(len(curves), sharex=True, sharey=True, squeeze=False)[:, 0]
     chosen = style.looks(name for name, _ in curves)
     for axes, (name, some) in zip(panels, curves, strict=True):
         x = [row["weight"] for row in some]
         y = [1000 * row["density"] for row in some]
         axes.fill_between(x, y, color=chosen[name].colour, linewidth=0)
-        axes.text(
-            0.02, 0.95, f"{style.title(name)}\narea {1000 * some[0]['mse']:.2f} × 10⁻³ σ²",
-            transform=axes.transAxes, va="top",
-        )  # fmt: skip
+        axes.set_title(f"{style.title(name)}: area {1000 * some[0]['mse']:.2f} × 10⁻³ σ²")
     panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight (σ)")
     figure.supylabel("density of the squared error (10⁻³ σ)", fontsize=8)
     return figure

@@ -28,9 +28,9 @@ PARTS = (  # a way to do the power of two, and how the figure calls it
 )
 FILLS = {  # by kind: colour and hatch
     "logic": (style.BLUE, ""),
-    "shift": (style.SKY, "////"),
+    "shift": (style.SKY, ""),
     "permute": (style.GREEN, "...."),
-    "half": (style.ORANGE, "\\\\\\\\"),
+    "half": (style.YELLOW, ""),
     "load": (style.VERMILLION, "xxxx"),
 }
 
@@ -87,9 +87,9 @@ def draw(rows: Rows) -> Figure:
                 axes.plot(machine, place, "D", markersize=4, color="black", markerfacecolor="white")
         axes.set_yticks(range(len(some)), [style.title(row["format"]) for row in some])
         axes.tick_params(axis="y", length=0)
-        axes.margins(x=0.12)
         axes.set_title(name)
     panels[0].invert_yaxis()
+    panels[0].set_xlim(0, 1.15 * max(sum(row[kind] for kind in KINDS) for row in rows))
     figure.supxlabel("instructions per weight (issue slots)", fontsize=8)
     counted = any(row[arch] is not None for row in rows for arch in ARCHITECTURES)
     _key(figure, rows, counted=counted)
