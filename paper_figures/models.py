@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
 
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows
@@ -134,15 +134,17 @@ def _panel(axes: Axes, rows: Rows) -> None:
     if logarithmic:
         heights = np.log(heights)
     shares = (heights[2:] - heights[0]) / (heights[1] - heights[0])  # of the panel's height
-    for row, x, share in zip(rows, places, style.spread(shares.tolist(), 0.06), strict=True):
+    for row, x, share in zip(rows, places, style.spread(shares.tolist(), 0.08), strict=True):
         axes.text(
             x + 0.07, share, style.title(row["format"]), transform=axes.get_xaxis_transform(),
             va="center", color=chosen[row["format"]].colour,
         )  # fmt: skip
+    axes.xaxis.set_major_locator(MultipleLocator(0.5))
     axes.set_xlim(min(places) - 0.15, max(places) + 0.5)
     first = rows[0]
     axes.set_title(f"{first['model']}\n{first['data']}, n = {first['items']}")
-    axes.set_ylabel(f"{first['metric']}, over {REFERENCE}'s {first['reference']:.3g}")
+    reference = f", over {REFERENCE}'s {first['reference']:.3g}" if first["reference"] else ""
+    axes.set_ylabel(first["metric"] + reference)
 
 
 def _places(bits: list[float]) -> list[float]:
