@@ -28,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only or FIGURES
     left_out = False
     try:
-        import_module("paper_figures.style")  # which needs Matplotlib
         write(options.out, {})  # an error now rather than after minutes
         for number, name in enumerate(names, 1):
             show = _Line(f"[{number}/{len(names)}] {name}")
@@ -42,14 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write(options.out, files)
                 show.end(f"{time.perf_counter() - show.start:.1f} s")
     except ModuleNotFoundError as error:
-        print(
-            f"error: {error}; install what figures need: pip install -e '.[analysis]'",
-            file=sys.stderr,
-        )
+        print(f"\nerror: figures need {error.name}: pip install -e '.[analysis]'", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: out must be a folder that can be written to: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 1 if left_out and options.only else 0
 
 
@@ -100,7 +98,14 @@ def figure_files(
         table = _read(saved)
     files = {f"{name}.csv": table.encode()}
     with house_style():
-        figure = module.draw(from_csv(table))
+        try:
+            figure = module.draw(from_csv(table))
+        except (LookupError, TypeError, ValueError) as error:
+            if saved is None:
+                raise
+            raise NotAvailable(
+                f"{saved} must hold the numbers of {name}, got {type(error).__name__}: {error}"
+            ) from None
         for kind in kinds:
             files[f"{name}.{kind}"] = image(figure, kind)
     return files

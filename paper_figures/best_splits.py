@@ -1,6 +1,6 @@
 """The best exponent and mantissa widths of a code, from Gaussian weights to heavy tails.
 
-Above with one scale, the best there is; below with absmax scaling of blocks.
+On the left with one scale, the best there is; beside it with absmax scaling of blocks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DISTRIBUTIONS = (
     "student_t(3)",
 )  # fmt: skip
 BLOCK_SIZES = (None, 32, 128)  # None: the one scale of least error
-SHADES = {1: "#F2F2F2", 2: "#CFE3F1", 3: "#7FB6DA", 4: style.BLUE, 5: "#004A75"}  # by exponent bits
+SHADES = ("#F2F2F2", "#CFE3F1", "#7FB6DA", style.BLUE)  # from one exponent bit to four and more
 
 
 def data(progress: Progress) -> Rows:
@@ -73,14 +73,14 @@ def _table(axes: Axes, rows: Rows, *, names: bool) -> None:
     distributions = list(dict.fromkeys(row["distribution"] for row in rows))
     for row in rows:
         x, y = widths.index(row["bits"]), distributions.index(row["distribution"])
-        shade = SHADES[row["exponent_bits"]]
+        shade = SHADES[min(row["exponent_bits"], len(SHADES)) - 1]
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=shade, edgecolor="white", linewidth=1))
         lead = row["lead_over_integer_db"]
         name = f"E{row['exponent_bits']}M{row['mantissa_bits']}"
         text = f"{name}\n{lead:.1f}" if lead >= 0.05 else f"{name}\n< 0.1" if lead else name
         axes.text(
             x + 0.5, y + 0.5, text, ha="center", va="center", linespacing=0.95,
-            color="white" if row["exponent_bits"] > 3 else "black",
+            color="white" if shade == style.BLUE else "black",
         )  # fmt: skip
     axes.set(xlim=(0, len(widths)), ylim=(len(distributions), 0))
     axes.set_xticks([x + 0.5 for x in range(len(widths))], [str(bits) for bits in widths])

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.conversion_costs import ConversionCost, conversion_costs
-from analysis.cuda_toolkit import find_toolkit
+from analysis.cuda_toolkit import compile_cubin
 from minifloat.registers import KINDS
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
@@ -37,7 +37,7 @@ FILLS = {  # by kind: colour and hatch
 
 def data(progress: Progress) -> Rows:
     """Return the instructions per weight of each format's cheapest program found."""
-    architectures = ARCHITECTURES if find_toolkit() else ()
+    architectures = ARCHITECTURES if _can_compile() else ()
     rows: Rows = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         searched = pool.map(lambda name: conversion_costs([name], architectures), FORMATS)
@@ -45,6 +45,15 @@ def data(progress: Progress) -> Rows:
             rows += _rows(cost)
             progress(done, len(FORMATS))
     return rows
+
+
+def _can_compile() -> bool:
+    """Return whether there is NVIDIA's compiler, and the host compiler that it needs."""
+    try:
+        compile_cubin("__global__ void nothing() {}", ARCHITECTURES[0])
+    except RuntimeError:
+        return False
+    return True
 
 
 def _rows(cost: ConversionCost) -> Rows:

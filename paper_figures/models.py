@@ -73,6 +73,8 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         differences = np.subtract(result["items"], reference["items"], dtype=float)
         if differences.size < 2:
             raise ValueError(f"items must be at least two for an error, got {differences.size}")
+        if not np.isfinite(differences).all():
+            raise ValueError(f"items must be finite, got those of {result['format']}")
         yield {
             "model": str(result["model"]),
             "data": str(result["data"]),
@@ -119,22 +121,14 @@ def _panel(axes: Axes, rows: Rows) -> None:
             x, row["worse_by"], row["standard_error"], fmt=look.marker, color=look.colour,
             markersize=4, capsize=2, linewidth=0.8,
         )  # fmt: skip
-    values = [row["worse_by"] for row in rows]
-    logarithmic = min(values) > 0
-    if logarithmic:
+    if all(row["worse_by"] > 0 for row in rows):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
     else:
         axes.axhline(0, color="black", linewidth=0.6)
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high)
-    heights = np.array([low, high, *values])
-    if logarithmic:
-        heights = np.log(heights)
-    shares = (heights[2:] - heights[0]) / (heights[1] - heights[0])  # of the panel's height
-    for row, x, share in zip(rows, places, style.spread(shares.tolist(), 0.08), strict=True):
+    for row, x, share in zip(rows, places, _shares(axes, rows), strict=True):
         axes.text(
             x + 0.07, share, style.title(row["format"]), transform=axes.get_xaxis_transform(),
             va="center", color=chosen[row["format"]].colour,
@@ -145,6 +139,16 @@ def _panel(axes: Axes, rows: Rows) -> None:
     axes.set_title(f"{first['model']}\n{first['data']}, n = {first['items']}")
     reference = f", over {REFERENCE}'s {first['reference']:.3g}" if first["reference"] else ""
     axes.set_ylabel(first["metric"] + reference)
+
+
+def _shares(axes: Axes, rows: Rows) -> list[float]:
+    """Return where in the panel's height to write names: beside the points, but not too close."""
+    axes.set_ylim(axes.get_ylim())  # errorbars do not move it any more
+    heights = axes.yaxis.get_transform().transform(
+        np.array([*axes.get_ylim(), *(row["worse_by"] for row in rows)])
+    )
+    shares = (heights[2:] - heights[0]) / (heights[1] - heights[0])
+    return style.spread(shares.tolist(), 0.08)
 
 
 def _places(bits: list[float]) -> list[float]:

