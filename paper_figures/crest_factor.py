@@ -32,6 +32,7 @@ from paper_figures.rows import Progress, Row, Rows, grouped
 CREST_FACTORS = np.geomspace(1.5, 9.0, 60)  # at which the theorems are drawn
 MAXIMA = np.geomspace(0.8, 40.0, 150)  # largest magnitudes of exact blocks, standard deviations
 MOST = 0.9  # of the greatest crest factor that there is, the root of the block size
+THEOREM = (0, (3, 1.5))  # dashes
 INTEGER = style.Look(style.VERMILLION, "s", "-")
 FLOAT = style.Look(style.BLUE, "o", "-")
 
@@ -103,22 +104,8 @@ def draw(rows: Rows) -> Figure:
 def _panel(axes: Axes, name: str, rows: Rows) -> None:
     formats = list(dict.fromkeys(row["format"] for row in rows if row["format"]))
     for fmt, look in zip(formats, (INTEGER, FLOAT), strict=True):
-        for source, line in (("exact", "-"), ("theorem", (0, (3, 1.5)))):
-            some = [row for row in rows if row["format"] == fmt and row["source"] == source]
-            x, y = [row["crest_factor"] for row in some], [row["qsnr_db"] for row in some]
-            axes.plot(
-                x, y, color=look.colour, linestyle=line,
-                linewidth=1.2 if source == "exact" else 0.8,
-            )  # fmt: skip
-            if source == "exact":
-                axes.plot(x[::8], y[::8], look.marker, color=look.colour)
-                place, side, down = (
-                    (3 * len(x) // 4, "right", -3) if look is INTEGER else (-1, "center", -5)
-                )
-                axes.annotate(
-                    style.title(fmt), (x[place], y[place]), (0, down), textcoords="offset points",
-                    ha=side, va="top", color=look.colour,
-                )  # fmt: skip
+        some = [row for row in rows if row["format"] == fmt]
+        _curves(axes, style.title(fmt), look, some)
     for row in rows:
         if row["format"] is None:
             exact = row["source"] == "exact"
@@ -138,6 +125,20 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
     axes.set_title(f"{name}, blocks of {rows[0]['block_size']}; {_crossings(rows)}")
 
 
+def _curves(axes: Axes, name: str, look: style.Look, rows: Rows) -> None:
+    """Draw what a format loses, exactly and by the theorem, and write its name below."""
+    for source, line, width in (("theorem", THEOREM, 0.8), ("exact", "-", 1.2)):
+        some = [row for row in rows if row["source"] == source]
+        x, y = [row["crest_factor"] for row in some], [row["qsnr_db"] for row in some]
+        axes.plot(x, y, color=look.colour, linestyle=line, linewidth=width)
+    axes.plot(x[::8], y[::8], look.marker, color=look.colour)
+    place, side, down = (3 * len(x) // 4, "right", -3) if look is INTEGER else (-1, "center", -5)
+    axes.annotate(
+        name, (x[place], y[place]), (0, down), textcoords="offset points", ha=side, va="top",
+        color=look.colour,
+    )  # fmt: skip
+
+
 def _crossings(rows: Sequence[Row]) -> str:
     """Say where the curves cross."""
     found = {row["source"]: row["crest_factor"] for row in rows if row["format"] is None}
@@ -151,7 +152,7 @@ def _crossings(rows: Sequence[Row]) -> str:
 def _key(figure: Figure) -> None:
     handles = [
         Line2D([], [], color="black", linewidth=1.2, label="exact"),
-        Line2D([], [], color="black", linewidth=0.8, linestyle=(0, (3, 1.5)), label="theorem"),
+        Line2D([], [], color="black", linewidth=0.8, linestyle=THEOREM, label="theorem"),
         Line2D([], [], color="black", linewidth=0, marker="D", label="crossover, exact"),
         Line2D(
             [], [], color="black", linewidth=0, marker="D", markerfacecolor="white",

@@ -15,36 +15,32 @@ from matplotlib.lines import Line2D
 
 from analysis.expected_error import optimal_scale
 from analysis.optimal_quantizers import lloyd_max, shannon_lower_bound
+from minifloat.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
-FORMATS = {  # by width; the symmetric integers are E1My
-    4: ("e1m2", "e2m1", "e3m0", "int4", "bnb_fp4", "bipolar_int4", "af4", "sf4", "nf4"),
-    5: ("e1m3", "e2m2", "e3m1", "e4m0", "int5", "bipolar_int5", "nf5"),
-    6: ("e1m4", "e2m3", "e3m2", "e4m1", "e5m0", "int6", "bipolar_int6"),
-}
+FORMATS = (  # of any widths; the symmetric integers are E1My
+    "e1m2", "e2m1", "e3m0", "int4", "bnb_fp4", "bipolar_int4", "af4", "sf4", "nf4",
+    "e1m3", "e2m2", "e3m1", "e4m0", "int5", "bipolar_int5", "nf5",
+    "e1m4", "e2m3", "e3m2", "e4m1", "e5m0", "int6", "bipolar_int6",
+)  # fmt: skip
 DISTRIBUTION = "normal"
-BOUNDS = ("Lloyd-Max", "Shannon's bound")
 
 
 def data(progress: Progress) -> Rows:
     """Return the least error of each format, and the bounds of each width."""
-    rows, done = [], 0
-    total = sum(map(len, FORMATS.values()))
-    for bits, formats in FORMATS.items():
-        bounds = (
-            lloyd_max(DISTRIBUTION, 2**bits).mse,
-            shannon_lower_bound(DISTRIBUTION, bits),
-        )
-        for name in formats:
-            scale, mse = optimal_scale(name, DISTRIBUTION)
-            rows.append(_row(bits, name, style.family(name), scale, mse))
-            done += 1
-            progress(done, total)
-        rows += [
-            _row(bits, name, "bound", None, mse) for name, mse in zip(BOUNDS, bounds, strict=True)
-        ]
-    return rows
+    rows = []
+    for done, name in enumerate(FORMATS, 1):
+        scale, mse = optimal_scale(name, DISTRIBUTION)
+        rows.append(_row(parse(name).bits, name, style.family(name), scale, mse))
+        progress(done, len(FORMATS))
+    for bits in {row["bits"] for row in rows}:
+        for name, mse in (
+            ("Lloyd-Max", lloyd_max(DISTRIBUTION, 2**bits).mse),
+            ("Shannon's bound", shannon_lower_bound(DISTRIBUTION, bits)),
+        ):
+            rows.append(_row(bits, name, "bound", None, mse))
+    return sorted(rows, key=lambda row: (row["bits"], row["sqnr_db"]))
 
 
 def _row(bits: int, name: str, family: str, scale: float | None, mse: float) -> Row:
@@ -81,9 +77,9 @@ def _rounded(row: Row) -> float:
 
 
 def _panel(axes: Axes, bits: int, rows: Rows) -> None:
-    lines = [list(some) for _, some in groupby(sorted(rows, key=_rounded), key=_rounded)]
+    lines = [list(some) for _, some in groupby(rows, key=_rounded)]
     for place, some in enumerate(lines):
-        x, family = some[0]["sqnr_db"], some[-1]["family"]
+        x, family = some[0]["sqnr_db"], max(row["family"] for row in some)
         if family == "bound":
             axes.vlines(x, -0.6, place, color="black", linewidth=0.6, linestyle=(0, (2, 2)))
             look = style.Look("black", "|", "-")

@@ -98,7 +98,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
 
 
 def _key(figure: Figure) -> None:
-    handles = [Line2D([], [], color="black", linewidth=0.9, label="best of all three panels")]
+    handles = [Line2D([], [], color="black", linewidth=0.9, label="best of all panels")]
     handles += [
         Line2D(
             [], [], linewidth=0.5, markersize=3, color=look.colour, marker=look.marker, label=name

@@ -171,7 +171,7 @@ def image(figure: Figure, kind: str) -> bytes:
     ----------
     figure : Figure
     kind : str
-        One of `IMAGE_FORMATS`.
+        A key of `METADATA`.
 
     Returns
     -------
