@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows
 
 REFERENCE = "fp32"
-STEP = 0.18  # bits between points that would lie on each other
 
 
 def data(progress: Progress, file: Path | None = None) -> Rows:
@@ -94,66 +93,68 @@ def _items(result: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def draw(rows: Rows) -> Figure:
-    """Draw a panel for each model and measure of quality."""
-    panels = [
-        sorted(some, key=lambda row: (row["bits_per_weight"], -row["worse_by"]))
-        for _, some in groupby(rows, key=_items)
-    ]
+    """Draw a panel for each model and measure of quality, with a line for each format."""
+    panels = [list(some) for _, some in groupby(rows, key=_items)]
+    names = _formats(rows)
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
-    figure = style.new_figure(style.PAGE if across > 1 else style.COLUMN, 2.5 * down + 0.2)
+    height = down * (0.85 + 0.17 * len(names)) + 0.2
+    figure = style.new_figure(style.PAGE if across > 1 else style.COLUMN, height)
     for place, some in enumerate(panels):
-        _panel(figure.add_subplot(down, across, place + 1), some)
+        axes = figure.add_subplot(down, across, place + 1)
+        _panel(axes, some, names)
+        labels = [_label(name, rows) for name in names] if place % across == 0 else []
+        axes.set_yticks(range(len(names)), labels or [""] * len(names))
     figure.supxlabel(
-        "bits per quantized weight, scales included (equal ones drawn side by side); bars are "
-        "standard errors",
+        "worse by (means and standard errors of n paired differences); beside a format its bits "
+        "per weight",
         fontsize=8,
     )
     return figure
 
 
-def _panel(axes: Axes, rows: Rows) -> None:
-    chosen = style.looks(row["format"] for row in rows)
-    places = _places([row["bits_per_weight"] for row in rows])
-    for row, x in zip(rows, places, strict=True):
-        look = chosen[row["format"]]
+def _formats(rows: Rows) -> list[str]:
+    """Return all formats, those of most bits first, each before its variants."""
+    names = list(dict.fromkeys(row["format"] for row in rows))
+    bits = {row["format"]: round(row["bits_per_weight"]) for row in rows}
+    return sorted(names, key=lambda name: (-bits[name], names.index(_base(name, names)), name))
+
+
+def _base(name: str, names: list[str]) -> str:
+    """Return the format of a variant such as "e2m2 + GPTQ", if it is there too."""
+    base = name.partition(" ")[0]
+    return base if base in names else name
+
+
+def _label(name: str, rows: Rows) -> str:
+    """Return a format's name and bits per weight, which models with other parts may differ in."""
+    bits = {f"{row['bits_per_weight']:.1f}" for row in rows if row["format"] == name}
+    return f"{style.title(name)}  {'–'.join(sorted({min(bits, key=float), max(bits, key=float)}))}"
+
+
+def _panel(axes: Axes, rows: Rows, names: list[str]) -> None:
+    chosen = style.looks(_base(name, names) for name in names)
+    for row in rows:
+        base = _base(row["format"], names)
+        look = chosen[base]
         axes.errorbar(
-            x, row["worse_by"], row["standard_error"], fmt=look.marker, color=look.colour,
-            markersize=4, capsize=2, linewidth=0.8,
+            row["worse_by"], names.index(row["format"]), xerr=row["standard_error"],
+            fmt=look.marker, color=look.colour, markersize=4, capsize=2, linewidth=0.8,
+            markerfacecolor=look.colour if row["format"] == base else "white",
         )  # fmt: skip
     if all(row["worse_by"] > 0 for row in rows):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.axhline(0, color="black", linewidth=0.6)
-    for row, x, share in zip(rows, places, _shares(axes, rows), strict=True):
-        axes.text(
-            x + 0.07, share, style.title(row["format"]), transform=axes.get_xaxis_transform(),
-            va="center", color=chosen[row["format"]].colour,
-        )  # fmt: skip
-    axes.xaxis.set_major_locator(MultipleLocator(0.5))
-    axes.set_xlim(min(places) - 0.15, max(places) + 0.5)
+        axes.axvline(0, color="black", linewidth=0.6)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     first = rows[0]
     axes.set_title(f"{first['model']}\n{first['data']}, n = {first['items']}")
-    reference = f", over {REFERENCE}'s {first['reference']:.3g}" if first["reference"] else ""
-    axes.set_ylabel(first["metric"] + reference)
-
-
-def _shares(axes: Axes, rows: Rows) -> list[float]:
-    """Return where in the panel's height to write names: beside the points, but not too close."""
-    axes.set_ylim(axes.get_ylim())  # errorbars do not move it any more
-    heights = axes.yaxis.get_transform().transform(
-        np.array([*axes.get_ylim(), *(row["worse_by"] for row in rows)])
-    )
-    shares = (heights[2:] - heights[0]) / (heights[1] - heights[0])
-    return style.spread(shares.tolist(), 0.08)
-
-
-def _places(bits: list[float]) -> list[float]:
-    """Return where to draw points, such that those of the same bits do not hide each other."""
-    return [
-        size + STEP * (bits[:place].count(size) - (bits.count(size) - 1) / 2)
-        for place, size in enumerate(bits)
-    ]
+    reference = f" (fp32: {first['reference']:.3g})" if first["reference"] else ""
+    axes.set_xlabel(first["metric"] + reference, fontsize=style.SMALL)

@@ -407,6 +407,14 @@ def test_all_texts_are_legible(name: str, computed: dict[str, Rows]) -> None:
         assert mistakes(figure) == []
 
 
+def test_models_may_be_better_than_the_reference(computed: dict[str, Rows]) -> None:
+    rows = [{**row, "worse_by": row["worse_by"] - 0.02} for row in computed["models"]]
+    with style.house_style():
+        figure = module_of("models").draw(rows)
+        assert [axes.get_xscale() for axes in figure.axes] == ["linear", "linear"]
+        assert mistakes(figure) == []
+
+
 def test_the_search_for_illegible_texts_has_teeth() -> None:
     with style.house_style():
         figure = style.new_figure(style.COLUMN, 2)
