@@ -1,7 +1,7 @@
 """Error against the bits that a weight takes, its share of the scale included.
 
 Formats and block sizes under absmax scaling, on Gaussian weights, where scales take half a bit or
-less; the line joins those that no other beats in both.
+less; the steps go over those that no other beats in both.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def draw(rows: Rows) -> Figure:
             [row["bits_per_weight"] for row in front],
             [row["sqnr_db"] for row in front],
             color="black",
+            drawstyle="steps-post",
             linewidth=0.9,
             zorder=1,
         )
