@@ -32,6 +32,7 @@ Array = NDArray[Any]
 TILE = 1 << 17  # weights that are decoded at a time: 512 KiB of float32
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
 FEW = 3  # vectors up to which products straight from the codes are the quicker way
+SEVERAL = 4  # vectors that the values of a step are multiplied by
 
 
 def linear(
@@ -222,7 +223,16 @@ class _Direct:
 
     def multiply(self, start: int, stop: int) -> None:
         """Multiply by some rows straight from the codes."""
-        self.each_part(start, stop, lambda y, *weights: kernels.multiply(self.x, y, *weights))
+        whole = self.x.shape[0] // SEVERAL * SEVERAL
+
+        def multiply(y: Array, *weights: Any) -> None:
+            if whole:
+                several = (0,) * SEVERAL
+                kernels.multiply(self.x[:whole], several, y[:whole], *weights)
+            if whole < self.x.shape[0]:
+                kernels.multiply(self.x[whole:], (0,), y[whole:], *weights)
+
+        self.each_part(start, stop, multiply)
 
     def decode_and_multiply(self, start: int, stop: int) -> None:
         """Decode a tile and multiply by it."""
