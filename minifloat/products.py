@@ -29,10 +29,12 @@ from minifloat.quantized import Quantized
 
 Array = NDArray[Any]
 
-TILE = 1 << 17  # weights that are decoded at a time: 512 KiB of float32
+TILE = 1 << 18  # weights that are decoded at a time: 1 MiB of float32
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
-FEW = 3  # vectors up to which products straight from the codes are the quicker way
 SEVERAL = 4  # vectors that the values of a step are multiplied by
+
+# Vectors up to which products straight from the codes took less time than tiles, on AVX-512.
+FEW, FEW_LOOKED_UP = 28, 8
 
 
 def linear(
@@ -163,7 +165,7 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     step = max(ROWS, TILE // length // ROWS * ROWS)
     if _is_direct(q) and np.isfinite(x).all() and np.isfinite(q.scales).all():
         job = _Direct(q, x, y)
-        few = x.shape[0] <= FEW
+        few = x.shape[0] <= (FEW if isinstance(job.rule, tuple) else FEW_LOOKED_UP)
         work = job.multiply if few else job.decode_and_multiply
         step = -(-rows // threads) if few else step
     else:
