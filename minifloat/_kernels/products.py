@@ -278,9 +278,9 @@ def multiply(
     for row in range(y.shape[1]):
         for n in range(0, y.shape[0], len(several)):
             total = _zeros(several)
+            at = row * (length * bits // 8)
             for b in range(scales.shape[1]):
                 start, stop = b * block, min(b * block + block, length)
-                at = (row * length + start) * bits // 8
                 part = _zeros(several)
                 for i in range(start, stop - LANES + 1, LANES):
                     values = _values(_windows(packed, at, width), rule)
@@ -291,6 +291,7 @@ def multiply(
                     values = _values(_windows(packed, at, width), rule)
                     more = _times_plus(values, _load(x, n, stop - rest, several), part)
                     part = _first_lanes(rest, more, part)
+                    at += rest * bits // 8
                 scale = _all_lanes(np.float32(scales[row, b] * factor))
                 total = _times_plus(scale, part, total)
             _store(total, lanes, 0)
