@@ -153,6 +153,8 @@ def _check_weights(q: Quantized) -> None:
 
 
 def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
+    if type(x) is np.ndarray and x.dtype == np.float32:  # what it is most often, at once
+        return x
     a = _arrays.source_array(x, name)[0]
     with np.errstate(over="ignore", under="ignore"):
         return a.astype(np.float32, copy=False)
