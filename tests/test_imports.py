@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": set(),
     "scales": BASE | {"_kernels"},
     "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage"},  # its save and load
-    "quantization": CODEC_PARTS | {"codec", "packing", "scales", "quantized", "presets"},
+    "gptq": BASE | {"_arrays", "_kernels", "codec"},
+    "quantization": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
