@@ -9,6 +9,7 @@ rounding error. So each weight is rounded once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from minifloat._number_format import check_bool, check_int
 from minifloat.codec import encode
 from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.names import parse
-from minifloat.packing import pack
+from minifloat.packing import byte_count, pack, unpack
 from minifloat.presets import PRESETS
 from minifloat.quantized import (
     DOUBLE_BLOCK,
@@ -48,7 +49,7 @@ from minifloat.scales import (
 
 Array = NDArray[Any]
 
-CHUNK = 1 << 18  # elements that are quantized at a time, in cache
+CHUNK = 1 << 20  # elements that are quantized at a time
 STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
 SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
 LEAST_FLOAT32 = 2.0**-149
@@ -385,24 +386,31 @@ class _Job:
     def run(self, block_size: int | None, threads: int) -> Quantized:
         count = self.rows.shape[0]
         dtype = code_dtype(self.fmt.bits)
-        codes = np.empty(self.rows.shape, dtype)
+        packed = np.empty(byte_count(self.rows.size, self.fmt.bits), np.uint8)
         scales = np.empty((count, self.blocks), np.float32)
         zeros = np.zeros(scales.shape, dtype) if self.zero_point else None
 
         def find(some: slice) -> None:
             scales[some] = self.find_scales(some).reshape(-1, self.blocks)
 
+        def put_codes(some: slice, write: Callable[..., None]) -> None:
+            codes = np.empty((some.stop - some.start, self.length), dtype)
+            write(some, scales[some], None if zeros is None else zeros[some], codes)
+            first = some.start * self.length * self.fmt.bits // 8
+            held = packed[first : first + byte_count(codes.size, self.fmt.bits)]
+            pack(codes.reshape(-1), self.fmt.bits, out=held)
+
         def put(some: slice) -> None:
             if zeros is not None:
                 zeros[some] = self.find_zeros(some, scales[some])
-            self.encode(some, scales[some], None if zeros is None else zeros[some], codes[some])
+            put_codes(some, self.encode)
 
         def both(some: slice) -> None:
             find(some)
             put(some)
 
         def walk(some: slice) -> None:
-            self.walk(some, scales[some], None if zeros is None else zeros[some], codes[some])
+            put_codes(some, self.walk)
 
         double = None
         if self.feedback is not None:
@@ -415,7 +423,7 @@ class _Job:
         else:
             self.each_chunk(both, threads)
         return Quantized(
-            packed=pack(self.restore(codes, codes=True).reshape(-1), self.fmt.bits),
+            packed=self.restore_packed(packed),
             scales=self.restore(scales),
             fmt=self.fmt,
             shape=self.weights.shape,
@@ -428,9 +436,11 @@ class _Job:
         )
 
     def each_chunk(self, work: Callable[[slice], None], threads: int) -> None:
-        """Call ``work`` for rows that fit in the cache, or for one row."""
-        step = max(1, CHUNK // max(self.length, 1))
-        chunks = [slice(i, i + step) for i in range(0, self.rows.shape[0], step)]
+        """Call ``work`` for rows that fit in the cache, or a few; their codes begin at a byte."""
+        count = self.rows.shape[0]
+        whole = 8 // math.gcd(8, self.length)
+        step = max(1, CHUNK // max(self.length, 1) // whole) * whole
+        chunks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
         if threads == 1:
             for some in chunks:
                 work(some)
@@ -502,7 +512,8 @@ class _Job:
             np.minimum(found, self.searched_grid.greatest, out=found)
         if not np.isfinite(found).all():
             row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
-            wanted = most[row * self.blocks + k] / rule.reference
+            with np.errstate(over="ignore"):
+                wanted = most[row * self.blocks + k] / rule.reference
             raise ValueError(
                 f"scale must hold every block's scale, got {wanted:g} for {self.scale_name}, in "
                 f"block {k} of row {some.start + row}; use a wider scale or smaller weights"
@@ -600,13 +611,19 @@ class _Job:
             factors = scales[:, k].astype(np.float64) * (self.tensor or 1.0)
             walk.round(columns, factors, None if zeros is None else zeros[:, k])
 
-    def restore(self, a: Array, *, codes: bool = False) -> Array:
-        """Return codes in the shape of the weights, or scales in theirs, contiguous."""
+    def restore_packed(self, packed: Array) -> Array:
+        """Return packed codes in the order of the weights."""
+        if self.axis is None or self.axis == self.weights.ndim - 1:
+            return packed
+        codes = unpack(packed, self.fmt.bits, self.rows.size).reshape(self.rows.shape)
+        return pack(self.restore(codes).reshape(-1), self.fmt.bits)
+
+    def restore(self, a: Array) -> Array:
+        """Return scales, or what else there is for a row, along the axis again, contiguous."""
         if self.axis is None:
-            return a.reshape(self.weights.shape if codes else ())
+            return a.reshape(())
         others = self.weights.shape[: self.axis] + self.weights.shape[self.axis + 1 :]
-        count = self.length if codes else self.blocks
-        return np.ascontiguousarray(np.moveaxis(a.reshape(*others, count), -1, self.axis))
+        return np.ascontiguousarray(np.moveaxis(a.reshape(*others, a.shape[1]), -1, self.axis))
 
     def as_found(self, scales: Array) -> Array:
         """Return restored scales in rows again."""
