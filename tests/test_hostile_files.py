@@ -8,10 +8,7 @@ import os
 import pickle
 import shutil
 import struct
-import tracemalloc
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minifloat.weights import WeightsError, open_weights
+from tests.memory import little_memory
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
-
-LITTLE = 8 << 20  # bytes; every file here is small, whatever it claims
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < LITTLE
-    finally:
-        tracemalloc.stop()
 
 
 def load_all(path: Path) -> None:

@@ -19,8 +19,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
 VERBS = BASE | {
-    "codec", "packing", "scales", "quantized", "quantization", "presets", "storage", "weights",
-    "losses", "comparison",
+    "codec", "packing", "scales", "quantized", "quantization", "presets", "products",
+    "storage", "weights", "losses", "comparison",
 }  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
@@ -36,9 +36,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": BASE | {"codec"},
     "losses": set(),
     "scales": BASE | {"_kernels"},
-    "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage"},  # its save and load
-    "quantization": CODEC_PARTS | {"codec", "packing", "scales", "quantized", "presets"},
+    # its save, load and @ are functions of storage and products
+    "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage", "products"},
+    "gptq": BASE | {"_arrays", "_kernels", "codec"},
+    "quantization": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
+    "products": BASE | {"_arrays", "_kernels", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},
@@ -50,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Other people's packages, beside NumPy, that each may import.
 THIRD_PARTY: dict[str, set[str]] = {
-    "_kernels": {"numba"},
+    "_kernels": {"llvmlite", "numba"},
     "testing": {"hypothesis"},
     "storage": {"safetensors"},
     "weights": {"gguf", "ml_dtypes", "safetensors"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import minifloat as mf
 from minifloat.presets import bfp
+from minifloat.quantized import DoubleScales
 from minifloat.testing import exact_encode
 
 BITS = {
@@ -44,16 +46,11 @@ def test_bfp_saturates_nothing() -> None:
         assert (np.abs(w - q.dequantize()) <= np.repeat(q.scales, 64, axis=1) / 2).all()
 
 
-@settings(max_examples=100, deadline=None)
-@given(
-    w=st.lists(st.floats(-(2.0**40), 2.0**40, width=32), min_size=1, max_size=20),
-    bits=st.integers(2, 8),
-    size=st.integers(1, 8),
-)
-def test_zero_points(w: list[float], bits: int, size: int) -> None:
-    q = mf.quantize(np.float32(w), f"uint{bits}", block_size=size, scale="float32", zero_point=True)
+def check_zero_points(w: list[float], q: mf.Quantized) -> None:
+    """Compare with the definition in exact arithmetic."""
     assert q.zeros is not None
-    top = 2**bits - 1
+    assert q.block_size is not None
+    size, top = q.block_size, int(q.fmt.max)
     for k in range(q.scales.size):
         block = w[k * size : (k + 1) * size]
         low, high = min(0.0, *block), max(0.0, *block)
@@ -69,6 +66,51 @@ def test_zero_points(w: list[float], bits: int, size: int) -> None:
     np.testing.assert_array_equal(q.dequantize(), expected)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    w=st.lists(st.floats(-(2.0**40), 2.0**40, width=32), min_size=1, max_size=20),
+    bits=st.integers(2, 8),
+    size=st.integers(1, 8),
+)
+def test_zero_points(w: list[float], bits: int, size: int) -> None:
+    q = mf.quantize(np.float32(w), f"uint{bits}", block_size=size, scale="float32", zero_point=True)
+    check_zero_points(w, q)
+
+
+def with_codes(q: mf.Quantized, codes: np.ndarray) -> mf.Quantized:
+    return replace(q, packed=mf.pack(codes.astype(np.uint8).ravel(), q.fmt.bits))
+
+
+def rounded_with_the_zero(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:
+    """Codes round((w - lo) / scale), whose zero was not rounded by itself."""
+    low = np.minimum(w.reshape(-1, 8).min(axis=1), 0)
+    steps = (w.reshape(-1, 8) - low[:, None]) / q.scales[:, None].astype(np.float64)
+    return with_codes(q, np.clip(np.rint(steps), 0, q.fmt.max))
+
+
+def over_the_range_without_zero(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:
+    ends = w.reshape(-1, 8).max(axis=1) - w.reshape(-1, 8).min(axis=1)
+    return replace(q, scales=(ends / q.fmt.max).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        rounded_with_the_zero,
+        over_the_range_without_zero,
+        lambda w, q: replace(q, zeros=np.minimum(q.zeros + 1, 15).astype(np.uint8)),
+        lambda w, q: with_codes(q, np.maximum(q.codes, 1)),
+    ],
+)
+def test_mistakes_in_zero_points_are_found(mistake) -> None:
+    w = (np.random.default_rng(7).standard_normal(256) + 3).astype(np.float32)
+    w[:128] -= 4
+    q = mf.quantize(w, "uint4", block_size=8, scale="float32", zero_point=True)
+    check_zero_points(w.tolist(), q)
+    with pytest.raises(AssertionError):
+        check_zero_points(w.tolist(), mistake(w, q))
+
+
 def test_zero_points_need_unsigned_integers() -> None:
     for fmt, options in (
         ("int4", {}),
@@ -77,6 +119,55 @@ def test_zero_points_need_unsigned_integers() -> None:
     ):
         with pytest.raises(ValueError, match="for zero_point, got"):
             mf.quantize([1.0], fmt, zero_point=True, **options)
+
+
+def check_double(w: np.ndarray, q: mf.Quantized) -> None:
+    """Compare NF4 in blocks of 64 with QLoRA's definition, its decisions in exact arithmetic."""
+    assert q.double is not None
+    scales = np.abs(w).reshape(-1, 64).max(axis=1)
+    mean = np.float32(scales.mean(dtype=np.float64))
+    assert q.double.mean == mean
+    rest, codes = scales - mean, q.double.quantized.codes
+    for k, size in enumerate(q.double.quantized.scales):
+        some = slice(256 * k, 256 * k + 256)
+        assert size == np.float32(np.abs(rest[some]).max() / np.float64(448))
+        for x, code, scale in zip(rest[some], codes[some], q.scales.ravel()[some], strict=True):
+            nearest = exact_encode(Fraction(float(x)) / Fraction(float(size)), "e4m3fn")
+            value = np.float32(mf.decode(np.uint8(nearest), "e4m3fn") * size)
+            if x + mean == 0 or value + mean > 0:
+                assert code == nearest
+            assert scale == np.float32(mf.decode(code, "e4m3fn") * size) + mean
+    divisor = np.where(q.scales == 0, 1, q.scales).reshape(-1, 1).astype(np.float64)
+    want = mf.encode(w.reshape(-1, 64) / divisor, "nf4").reshape(w.shape)
+    np.testing.assert_array_equal(q.codes, want)
+
+
+def of_the_scales_before(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:
+    return with_codes(q, mf.quantize(w, **mf.PRESETS["nf4"]).codes)
+
+
+def with_double(q: mf.Quantized, double: DoubleScales) -> mf.Quantized:
+    return replace(q, double=double, scales=double.values().reshape(q.scales.shape))
+
+
+def another_mean(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:
+    assert q.double is not None
+    return with_double(q, replace(q.double, mean=float(np.float32(q.double.mean * 1.01))))
+
+
+def truncated_differences(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:
+    assert q.double is not None
+    rest = q.double.quantized
+    return with_double(q, replace(q.double, quantized=with_codes(rest, rest.codes & 0xFE)))
+
+
+@pytest.mark.parametrize("mistake", [of_the_scales_before, another_mean, truncated_differences])
+def test_mistakes_in_double_quantization_are_found(mistake) -> None:
+    w = np.random.default_rng(3).standard_normal((40, 1024)).astype(np.float32)
+    q = mf.quantize(w, **mf.PRESETS["qlora"])
+    check_double(w, q)
+    with pytest.raises(AssertionError):
+        check_double(w, mistake(w, q))
 
 
 def test_double_quantization() -> None:

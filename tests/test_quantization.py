@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
+from minifloat import quantization
 from minifloat.testing import exact_encode
 
 FORMATS = ("e2m2", "e2m2b0", "int5", "nf4", "e2m1", "int4full", "e4m3fn", "bipolar_int3")
@@ -163,6 +164,12 @@ def test_bad_options() -> None:
         mf.quantize(w * 1j, "e2m2")
 
 
+def test_a_scale_beyond_float64_is_an_error_like_others() -> None:
+    tiny = mf.Format(1, 0, bias=1028, signed=False, subnormals=False)
+    with pytest.raises(ValueError, match="scale must hold every block's scale, got inf"):
+        mf.quantize([1e30], tiny)
+
+
 def test_layout_of_the_weights_does_not_matter() -> None:
     w = weights((6, 10, 8))
     want = mf.quantize(w, "e2m2", block_size=3, axis=1)
@@ -184,6 +191,22 @@ def test_codes_are_stored_packed(fmt: str) -> None:
     bits = mf.parse(fmt).bits
     np.testing.assert_array_equal(quantized.packed, mf.pack(codes.ravel(), bits))
     assert quantized.nbytes == -(-105 * bits // 8) + 4 * 3 * 7
+
+
+@pytest.mark.parametrize("shape", [(50, 37), (3, 41, 5), (7, 64), (1, 999), (999, 1)])
+@pytest.mark.parametrize("axis", [-1, 0])
+def test_chunks_and_threads_do_not_matter(
+    shape: tuple[int, ...], axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w = weights(shape)
+    for fmt in ("e2m2", "float16"):
+        want = mf.quantize(w, fmt, block_size=4, axis=axis)
+        monkeypatch.setattr(quantization, "CHUNK", 100)
+        for threads in (1, 2):
+            got = mf.quantize(w, fmt, block_size=4, axis=axis, threads=threads)
+            np.testing.assert_array_equal(got.packed, want.packed)
+            np.testing.assert_array_equal(got.scales, want.scales)
+        monkeypatch.undo()
 
 
 def test_words() -> None:

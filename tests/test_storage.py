@@ -7,9 +7,7 @@ import json
 import os
 import pickle
 import sys
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +20,11 @@ from numpy.typing import NDArray
 import minifloat as mf
 from minifloat.testing import formats
 from minifloat.weights import WeightsError
+from tests.memory import little_memory
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
 
 SUFFIXES = (".npz", ".safetensors")
-LITTLE = 8 << 20  # bytes; every file here is small, whatever it claims
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < LITTLE
-    finally:
-        tracemalloc.stop()
 
 
 def quantized(fmt: mf.NumberFormat | str = "e2m2", **options: Any) -> mf.Quantized:

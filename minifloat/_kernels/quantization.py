@@ -65,8 +65,8 @@ def _nearest(x: float, grid: ScaleGrid) -> float:
     Both steps are exact in float64, which has all scales, their midpoints and more bits than x / q
     needs before the point.
     """
-    exponent = max(math.frexp(x)[1] - 1, grid.emin)
-    quantum = math.ldexp(1.0, exponent - grid.mantissa_bits)
+    exponent = max(shr(np.float64(x).view(np.int64), 52) - 1023, grid.emin)
+    quantum = np.int64(shl(exponent - grid.mantissa_bits + 1023, 52)).view(np.float64)
     steps = x / quantum
     rounded = np.rint(steps)
     if grid.mantissa_bits == 0 and steps == 1.5:  # the code is the exponent
