@@ -118,6 +118,41 @@ def difference(result: Result, reference: Result) -> Estimate:
     )
 
 
+def counter(progress: Progress | None, total: int) -> Callable[[], None]:
+    """Return what is called after each of ``total`` steps, and tells ``progress``.
+
+    Parameters
+    ----------
+    progress : callable or None
+    total : int
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> step = counter(lambda done, total: print(f"{done} of {total}"), 2)
+    >>> step(), step()
+    1 of 2
+    2 of 2
+    (None, None)
+    """
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return step
+
+
 def quantize(weights: NDArray[Any], fmt: str) -> Quantized:
     """Quantize a matrix as all formats here are: a float16 absmax to 128 weights of a row.
 

@@ -1,0 +1,105 @@
+"""Products with a matrix that is packed or float32, and what a model of such matrices takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat import Quantized
+
+Array = NDArray[np.float32]
+Matrix = Array | Quantized  # (outputs, inputs)
+
+
+def dense(matrix: Matrix) -> Array:
+    """Return a matrix as float32, dequantized if it is packed.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or Quantized
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2", scale="float32"))
+    array([[1. , 0.5]], dtype=float32)
+    """
+    return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
+
+
+def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
+    """Return ``x @ matrix.T + bias``, from the packed weights where they are packed.
+
+    Parameters
+    ----------
+    x : ndarray of float32, (..., inputs)
+    matrix : ndarray of float32 or Quantized, (outputs, inputs)
+    bias : ndarray of float32, (outputs,), optional
+
+    Returns
+    -------
+    ndarray of float32, (..., outputs)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> product(np.ones((1, 2), np.float32), np.array([[1, 2], [3, 4]], np.float32))
+    array([[3., 7.]], dtype=float32)
+    """
+    y: Array = x @ dense(matrix).T
+    return y if bias is None else y + bias
+
+
+def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
+    """Return some rows as float32; of a packed matrix only these are decoded.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or Quantized, (outputs, inputs)
+        Rows of packed codes must begin with a byte: inputs times bits a multiple of 8.
+    index : ndarray of integers, 1-d
+
+    Returns
+    -------
+    ndarray of float32, (len(index), inputs)
+
+    Raises
+    ------
+    ValueError
+        If rows of packed codes do not begin with a byte.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> q = mf.quantize(np.outer([1, 2, 3], np.ones(8)), "e2m2")
+    >>> rows(q, np.array([2, 0]))[:, 0]
+    array([3., 1.], dtype=float32)
+    """
+    if not isinstance(matrix, Quantized):
+        some: Array = matrix[index]
+        return some
+    outputs, inputs = matrix.shape
+    if inputs * matrix.fmt.bits % 8:
+        raise ValueError(f"rows must begin with a byte, got {inputs} codes of {matrix.fmt}")
+    part = replace(
+        matrix,
+        packed=matrix.packed.reshape(outputs, -1)[index].ravel(),
+        scales=matrix.scales[index],
+        shape=(len(index), inputs),
+    )
+    return part.dequantize()
