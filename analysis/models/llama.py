@@ -208,6 +208,6 @@ def _attention(queries: Array, keys: Array, values: Array) -> Array:
     scores -= scores.max(axis=-1, keepdims=True)
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
-    mixed = scores.reshape(kv_heads, -1, m) @ values
+    mixed: Array = np.matmul(scores.reshape(kv_heads, -1, m), values)
     mixed = mixed.reshape(heads, n, length).transpose(1, 0, 2)
     return mixed.reshape(n, heads * length)
