@@ -5,9 +5,10 @@
 array([ 0.25, -1.75,  7.  ])
 
 Formats are described in `minifloat.formats` and named in `minifloat.catalogue`; `encode`, `decode`
-and `round_to` work on NumPy arrays; `quantize` adds scales; `pack` and `pack_words` put codes side
-by side; `minifloat.registers` shows how a GPU converts them. Everything is loaded when it is first
-used, so importing the package is quick and does not import Numba.
+and `round_to` work on NumPy arrays; `quantize` adds scales, and `linear` multiplies by weights that
+stay packed; `pack` and `pack_words` put codes side by side; `minifloat.registers` shows how a GPU
+converts them. Everything is loaded when it is first used, so importing the package is quick and
+does not import Numba.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _HOME = {
     "Quantized": "quantized",
     "quantize": "quantization",
     "search_format": "quantization",
+    "linear": "products",
     "PRESETS": "presets",
     "save": "storage",
     "load": "storage",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from minifloat.names import parse
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.presets import PRESETS
+    from minifloat.products import linear
     from minifloat.quantization import quantize, search_format
     from minifloat.quantized import Quantized
     from minifloat.rounding import NaNPolicy, Overflow, Rounding
@@ -88,6 +91,7 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "linear",
     "load",
     "pack",
     "pack_words",

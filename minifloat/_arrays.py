@@ -18,7 +18,7 @@ Array = NDArray[Any]
 MAX_EXACT_INTEGER = 2**53
 
 
-def source_array(x: ArrayLike) -> tuple[Array, str]:
+def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
     """Return ``x`` as an array and the float ("float16", "bfloat16", ...) that holds its values.
 
     Raises
@@ -28,17 +28,17 @@ def source_array(x: ArrayLike) -> tuple[Array, str]:
     ValueError
         If an integer is beyond 2**53 in magnitude.
     """
-    a = _as_array("x", x)
+    a = _as_array(argument, x)
     name = a.dtype.name
     if name in ("float16", "bfloat16", "float32", "float64"):
         return a, name
     if is_integer(a.dtype):
-        _check_integers(a)
+        _check_integers(argument, a)
         return a, "float64"
     if a.size == 0 and isinstance(x, list | tuple):
         return a.astype(np.float64), "float64"
     raise TypeError(
-        "x must be float16, bfloat16, float32, float64 or integers, got "
+        f"{argument} must be float16, bfloat16, float32, float64 or integers, got "
         f"{name}{_dtype_remedy(a.dtype)}"
     )
 
@@ -211,7 +211,7 @@ def _as_array(name: str, x: ArrayLike) -> Array:
         raise type(error)(message) from None
 
 
-def _check_integers(a: Array) -> None:
+def _check_integers(argument: str, a: Array) -> None:
     if a.itemsize < 8 or a.size == 0:
         return
     low, high = int(a.min()), int(a.max())
@@ -220,7 +220,7 @@ def _check_integers(a: Array) -> None:
     worst = low if -low > high else high
     index = np.unravel_index(int(a.argmin() if worst == low else a.argmax()), a.shape)
     raise ValueError(
-        f"x must hold integers of magnitude at most 2**53, got {worst} at index "
+        f"{argument} must hold integers of magnitude at most 2**53, got {worst} at index "
         f"{tuple(int(i) for i in index)}; convert it to float64 yourself if rounding it is meant"
     )
 

@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from minifloat._codes import code_dtype
 from minifloat.codec import decode
@@ -268,6 +268,12 @@ class Quantized:
             scaled = rows * spread(scales, size, length)
             target[...] = scaled.reshape(target.shape)
         return out
+
+    def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Return ``dequantize() @ x`` from the packed codes; see `minifloat.products.matmul`."""
+        from minifloat.products import matmul
+
+        return matmul(self, x)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write these weights to a file; see `minifloat.save`.

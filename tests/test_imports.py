@@ -19,8 +19,8 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
 CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
 VERBS = BASE | {
-    "codec", "packing", "scales", "quantized", "quantization", "presets", "storage", "weights",
-    "losses", "comparison",
+    "codec", "packing", "scales", "quantized", "quantization", "presets", "products",
+    "storage", "weights", "losses", "comparison",
 }  # fmt: skip
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
@@ -36,9 +36,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": BASE | {"codec"},
     "losses": set(),
     "scales": BASE | {"_kernels"},
-    "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage"},  # its save and load
+    # its save, load and @ are functions of storage and products
+    "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage", "products"},
     "quantization": CODEC_PARTS | {"codec", "packing", "scales", "quantized", "presets"},
     "presets": set(),
+    "products": BASE | {"_arrays", "_kernels", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},

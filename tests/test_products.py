@@ -1,0 +1,208 @@
+"""Products with packed weights: within the stated bound of exact arithmetic, whatever the blocks.
+
+The oracle is float64 arithmetic on `dequantize`'s weights: its own rounding is 2**-29 of float32's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minifloat as mf
+from minifloat.testing import formats
+
+FORMATS = (
+    "e2m2", "e2m2b0", "int5", "nf4", "nf5", "e2m1", "e3m0", "e4m3fn", "e5m2", "ue4m3", "e8m0",
+    "int4full", "int8", "uint4", "bipolar_int3", "binary8p3se", "e4m3fnuz", "e5m10ieee",
+)  # fmt: skip
+
+
+def normals(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def quantize(w: np.ndarray, fmt: mf.NumberFormat | str, **options: Any) -> mf.Quantized:
+    """Quantize weights, or the magnitudes of weights where the format has no sign."""
+    fmt = mf.parse(fmt)
+    if isinstance(fmt, mf.Integer) and not fmt.signed:
+        options["zero_point"] = True
+    return mf.quantize(np.abs(w) if fmt.min >= 0 else w, fmt, **options)
+
+
+def excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized, bias: np.ndarray | None = None) -> float:
+    """Return the greatest error in units of the stated bound, at most 1 where it holds."""
+    w, x = q.dequantize().astype(np.float64), x.astype(np.float64)
+    b = np.zeros(q.shape[0]) if bias is None else bias.astype(np.float64)
+    n = q.shape[1] + 1
+    gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
+    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-149
+    exact = x @ w.T + b
+    assert y.dtype == np.float32
+    assert y.shape == exact.shape
+    return float((np.abs(y - exact) / bound).max(initial=0.0))
+
+
+@pytest.mark.parametrize("block_size", [None, 1, 7, 16, 32, 100, 128, 129])
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_format_and_block(fmt: str, block_size: int | None) -> None:
+    for rows, length in ((16, 256), (9, 391)):
+        q = quantize(normals(rows, length), fmt, block_size=block_size, scale="float32")
+        x, bias = normals(3, length, seed=1), normals(rows, seed=2)
+        assert excess(mf.linear(x[0], q, bias), x[0], q, bias) <= 1
+        assert excess(mf.linear(x, q), x, q) <= 1
+        assert excess((q @ x.T).T, x, q) <= 1
+        assert excess(q @ x[0], x[0], q) <= 1
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, None])
+@pytest.mark.parametrize("options", [
+    {"scale": "float16"}, {"scale": "e8m0"}, {"scale": "ue4m3", "tensor_scale": True},
+    {"scale": "float32", "double_quantize": True}, {"block_size": 3}, {"block_size": None},
+], ids=str)  # fmt: skip
+def test_every_kind_of_scale(axis: int | None, options: dict[str, Any]) -> None:
+    for fmt in ("e2m2", "nf4", "int5", "uint4"):
+        if fmt == "uint4" and (options.keys() & {"tensor_scale", "double_quantize"}):
+            continue
+        q = quantize(normals(37, 300), fmt, axis=axis, **options)
+        x = normals(5, 300, seed=1)
+        assert excess(mf.linear(x, q), x, q) <= 1
+        assert excess(mf.linear(x[1], q), x[1], q) <= 1
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_any_shape_and_format(data: st.DataObject) -> None:
+    fmt = data.draw(formats(max_bits=8))
+    rows, length = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 300))
+    batch = data.draw(st.sampled_from([(), (1,), (2, 0), (2, 3), (33,)]))
+    block_size = data.draw(st.none() | st.integers(1, 310))
+    axis = data.draw(st.sampled_from([0, 1, None]))
+    try:
+        with np.errstate(over="ignore"):
+            q = quantize(
+                normals(rows, length), fmt, axis=axis, block_size=block_size, scale="float32"
+            )
+    except ValueError:  # a format without values above zero, or whose scales float32 lacks
+        return
+    x = normals(*batch, length, seed=1)
+    with np.errstate(all="ignore"):
+        whole = x.astype(np.float64) @ q.dequantize().T
+    y = mf.linear(x, q)
+    assert y.shape == (*batch, rows)
+    finite = np.isfinite(whole).all()
+    assert not finite or excess(y, x, q) <= 1
+    assert np.array_equal(np.isnan(whole), np.isnan(y))
+
+
+@pytest.mark.parametrize("mistake", ["a code", "a scale", "half precision"])
+def test_the_bound_has_teeth(mistake: str) -> None:
+    q = quantize(normals(32, 512), "e2m2")
+    x = normals(512, seed=1)
+    right = mf.linear(x, q)
+    if mistake == "a code":
+        packed = q.packed.copy()
+        packed[0] ^= 1  # the least bit of the first weight
+        wrong = mf.linear(x, dataclasses.replace(q, packed=packed))
+    elif mistake == "a scale":
+        scales = q.scales.copy()
+        scales[-1, -1] *= np.float32(1.001)
+        wrong = mf.linear(x, dataclasses.replace(q, scales=scales))
+    else:
+        wrong = (x.astype(np.float16) @ q.dequantize().T.astype(np.float16)).astype(np.float32)
+    assert excess(right, x, q) <= 1 < excess(wrong, x, q)
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_infinities_and_nan_go_through(fmt: str, batch: int) -> None:
+    q = quantize(normals(24, 256), fmt)
+    rng = np.random.default_rng(3)
+    for bad in ([np.inf], [-np.inf, np.inf], [np.nan]):
+        x = normals(batch, 256, seed=1)
+        x[-1, rng.choice(256, len(bad), replace=False)] = bad
+        with np.errstate(invalid="ignore"):
+            exact = x.astype(np.float64) @ q.dequantize().T.astype(np.float64)
+        y = mf.linear(x, q)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(exact))
+        np.testing.assert_array_equal(y[np.isinf(exact)], exact[np.isinf(exact)])
+        finite = np.isfinite(exact).all(axis=1)
+        assert excess(y[finite], x[finite], q) <= 1
+
+
+@pytest.mark.parametrize("magnitude", [1e-44, 1e-38, 1e-30, 1e30, 3e36])
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
+def test_tiny_and_huge_numbers(fmt: str, magnitude: float) -> None:
+    q = quantize(normals(24, 256), fmt)
+    for batch in (1, 4, 40):
+        x = normals(batch, 256, seed=1) * np.float32(magnitude)
+        assert excess(mf.linear(x, q), x, q) <= 1
+    q = quantize(normals(24, 256) * np.float32(magnitude), fmt, scale="float32")
+    x = normals(4, 256, seed=1)
+    assert excess(mf.linear(x, q), x, q) <= 1
+    assert excess(mf.linear(x[0], q), x[0], q) <= 1
+
+
+def test_special_codes_go_through() -> None:
+    fmt = mf.parse("e5m2")
+    q = mf.quantize(normals(16, 64), fmt, block_size=None, scale="float32")
+    codes = q.codes
+    codes[3, 5], codes[4, 5] = fmt.nan_code, fmt.inf_magnitude
+    q = dataclasses.replace(q, packed=mf.pack(codes.reshape(-1), fmt.bits))
+    x = np.abs(normals(2, 64, seed=1))
+    y = mf.linear(x, q)
+    assert np.isnan(y[:, 3]).all()
+    assert (y[:, 4] == np.inf).all()
+    assert np.isfinite(np.delete(y, [3, 4], axis=1)).all()
+    x[:, 5] = 0
+    assert np.isnan(mf.linear(x, q)[:, 4]).all()
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
+@pytest.mark.parametrize("batch", [1, 4, 40])
+def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
+    q = quantize(normals(203, 1000), fmt)
+    x = normals(batch, 1000, seed=1)
+    one = mf.linear(x, q)
+    for threads in (2, 3, 16):
+        np.testing.assert_array_equal(mf.linear(x, q, threads=threads), one)
+
+
+def test_other_inputs_are_rounded_to_float32() -> None:
+    q = quantize(normals(8, 24), "e2m2")
+    x = normals(2, 24, seed=1)
+    want = mf.linear(x.astype(np.float16), q)
+    np.testing.assert_array_equal(mf.linear(x.astype(np.float16).astype(np.float64), q), want)
+    np.testing.assert_array_equal(mf.linear(np.asfortranarray(x.astype(np.float16)), q), want)
+    short = x.astype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(mf.linear(short, q), mf.linear(short.astype(np.float32), q))
+    np.testing.assert_array_equal(q @ ([1] * 24), mf.linear(np.ones(24, np.float32), q))
+    np.testing.assert_array_equal(mf.linear(x[:, ::-1], q), mf.linear(x[:, ::-1].copy(), q))
+
+
+def test_what_is_refused() -> None:
+    q = quantize(normals(4, 6), "e2m2")
+    x = normals(6)
+    with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):
+        mf.linear(x, q.dequantize())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"q must be weights of shape \(out, in\), got shape \(6"):
+        mf.linear(x, quantize(normals(6), "e2m2"))
+    with pytest.raises(ValueError, match="x must have 6 elements along the last axis"):
+        mf.linear(x[:5], q)
+    with pytest.raises(ValueError, match="x must have 6 elements along the last axis"):
+        mf.linear(1.0, q)
+    with pytest.raises(ValueError, match=r"x must have shape \(6,\) or \(6, n\)"):
+        q @ normals(6, 2, 2)
+    with pytest.raises(ValueError, match=r"bias must have shape \(4,\), got \(6,\)"):
+        mf.linear(x, q, x)
+    with pytest.raises(TypeError, match=r"bias must be float16.*got complex64"):
+        mf.linear(x, q, np.zeros(4, np.complex64))
+    with pytest.raises(TypeError, match=r"x must be float16.*got bool"):
+        mf.linear(np.zeros(6, bool), q)
+    with pytest.raises(ValueError, match="threads must be a positive integer, got 0"):
+        mf.linear(x, q, threads=0)
