@@ -18,6 +18,15 @@ Array = NDArray[Any]
 MAX_EXACT_INTEGER = 2**53
 
 
+def as_array(name: str, x: ArrayLike) -> Array:
+    """Return ``x`` as an array, or raise an error that calls it by its name."""
+    try:
+        return np.asarray(x)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{name} must be an array or nested lists of one shape: {error}"
+        raise type(error)(message) from None
+
+
 def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
     """Return ``x`` as an array and the float ("float16", "bfloat16", ...) that holds its values.
 
@@ -28,7 +37,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
     ValueError
         If an integer is beyond 2**53 in magnitude.
     """
-    a = _as_array(argument, x)
+    a = as_array(argument, x)
     name = a.dtype.name
     if name in ("float16", "bfloat16", "float32", "float64"):
         return a, name
@@ -51,7 +60,7 @@ def code_array(codes: ArrayLike) -> Array:
     TypeError
         If they are not integers.
     """
-    a = _as_array("codes", codes)
+    a = as_array("codes", codes)
     if a.size == 0 and isinstance(codes, list | tuple):
         return a.astype(np.uint8)
     if not is_integer(a.dtype):
@@ -201,14 +210,6 @@ def _total(counts: Iterator[tuple[int, int]] | Sequence[tuple[int, int]]) -> tup
         first += a
         second += b
     return first, second
-
-
-def _as_array(name: str, x: ArrayLike) -> Array:
-    try:
-        return np.asarray(x)
-    except (ValueError, TypeError, OverflowError) as error:
-        message = f"{name} must be an array or nested lists of one shape: {error}"
-        raise type(error)(message) from None
 
 
 def _check_integers(argument: str, a: Array) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays, _plans
+from minifloat import _arrays, _plans, gptq
 from minifloat._codes import code_dtype
 from minifloat._kernels import quantization as kernels
 from minifloat._number_format import check_bool, check_int
@@ -69,6 +69,8 @@ def quantize(
     zero_point: bool = False,
     percentile: float = 99.9,
     importance: ArrayLike | None = None,
+    hessian: ArrayLike | None = None,
+    damp: float = 0.01,
     threads: int = 1,
 ) -> Quantized:
     """Quantize weights to ``fmt`` with a scale for each block.
@@ -113,6 +115,14 @@ def quantize(
     importance : array_like of float, optional
         A factor for each squared error, at least 0, of a shape that broadcasts to that of ``w``;
         for rule "mse".
+    hessian : array_like of float, optional
+        X^T X, of shape (inputs, inputs), of a layer's calibration inputs X, a row to each sample
+        (any factor will do). The weights, of shape (outputs, inputs), are then rounded by GPTQ: one
+        column after another, those to come making up for the errors so far (`minifloat.gptq`).
+        A block's scale and zero are found, by the same rules, when the columns before it are
+        rounded, from what its weights have become. An input that is always 0 has no part in this.
+    damp : float
+        This times the mean of the Hessian's diagonal is added to its diagonal.
     threads : int
         Threads to share the blocks among; the result does not depend on it.
 
@@ -125,14 +135,21 @@ def quantize(
     ValueError
         If a weight is infinite or NaN (with its index), a scale is beyond its format, a weight is
         negative and the format has no negative values, an option has no such value, or two do not
-        go together.
+        go together. If ``hessian`` has not the shape of the inputs, or is not finite, symmetric and
+        positive semidefinite (definite when damped).
     TypeError
-        If ``w`` is not numeric, or an option of another type.
+        If ``w`` or ``hessian`` is not numeric, or an option of another type.
 
     Notes
     -----
     With rule "mse" a block of n weights takes up to 40 bytes times n times the number of values of
     the format, and at most 40 MiB or 160 n bytes.
+
+    With a Hessian of n inputs GPTQ takes 32 n**2 bytes at most, and for each thread some 10 MiB or
+    32 n bytes. Where a scale that only updated weights ask for is beyond its format, it is the
+    greatest that the format has. Updates are sums in float64 by BLAS: an updated weight so near to
+    a decision point that their order matters may go either way on another machine. With a diagonal
+    Hessian the result is that without one.
 
     Examples
     --------
@@ -144,6 +161,12 @@ def quantize(
     21.0
     >>> mf.quantize([0.9, -0.4], "e2m1", scale="e8m0", scale_rounding="floor").scales
     array([0.125], dtype=float32)
+
+    The last two inputs are the same, so of their weights only the sum matters:
+
+    >>> hessian = [[1, 0, 0], [0, 1, 1], [0, 1, 1]]
+    >>> mf.quantize([[1.0, 0.4, 0.4]], "int2", hessian=hessian).dequantize()
+    array([[1., 0., 1.]], dtype=float32)
     """
     fmt = _format(fmt)
     weights, name = _arrays.source_array(w)
@@ -153,6 +176,7 @@ def quantize(
     rounding = choose(ScaleRounding, "scale_rounding", scale_rounding)
     _check_options(fmt, rule, scale_name, tensor_scale, double_quantize, zero_point, percentile)
     _arrays.check_threads(threads)
+    feedback = _feedback(hessian, damp, fmt, weights, axis, double_quantize, zero_point)
     rows, length = as_rows(weights, axis)
     job = _Job(
         fmt=fmt,
@@ -170,6 +194,7 @@ def quantize(
         importance=_importance(importance, rule, weights, axis),
         zero_point=zero_point,
         double=double_quantize,
+        feedback=feedback,
     )
     if tensor_scale:
         job.tensor = job.find_tensor_scale()
@@ -294,6 +319,34 @@ def _importance(
     return as_rows(factors, axis)[0]
 
 
+def _feedback(
+    hessian: ArrayLike | None,
+    damp: float,
+    fmt: NumberFormat,
+    weights: Array,
+    axis: int | None,
+    double_quantize: bool,
+    zero_point: bool,
+) -> Array | None:
+    """Return GPTQ's factors of the errors, or None."""
+    gptq.check_damp(damp)
+    if hessian is None:
+        return None
+    if weights.ndim != 2 or axis != 1:
+        raise ValueError(
+            "hessian must come with w of shape (outputs, inputs) and axis=-1, got shape "
+            f"{weights.shape} and axis={axis}"
+        )
+    if double_quantize:
+        raise ValueError("hessian must come without double_quantize, which needs all scales first")
+    if fmt.min >= 0 and not zero_point:
+        raise ValueError(
+            "hessian must come with a format that has negative values, or with zero_point=True, "
+            f"got {fmt}: an updated weight may be below 0"
+        )
+    return gptq.feedback(hessian, weights.shape[1], damp)
+
+
 @dataclass
 class _Job:
     """One call of `quantize`, its arguments checked; ``rows`` are the weights along the axis."""
@@ -314,11 +367,19 @@ class _Job:
     zero_point: bool
     double: bool
     tensor: float | None = None
+    feedback: Array | None = None
+    saturates: bool = False  # whether a scale beyond its format becomes its greatest
 
     @property
     def blocks(self) -> int:
         """Blocks to a row."""
         return 1 if self.axis is None else -(-self.length // self.size)
+
+    @property
+    def searched_grid(self) -> kernels.ScaleGrid:
+        """The scales that a block may have."""
+        powers = self.rounding is not ScaleRounding.NEAREST_EVEN
+        return powers_of_two(self.grid) if powers else self.grid
 
     def run(self, block_size: int | None, threads: int) -> Quantized:
         count = self.rows.shape[0]
@@ -336,6 +397,9 @@ class _Job:
             self.encode(some, scales[some], None if zeros is None else zeros[some], codes[some])
 
         def both(some: slice) -> None:
+            if self.feedback is not None:
+                self.walk(some, scales[some], None if zeros is None else zeros[some], codes[some])
+                return
             find(some)
             put(some)
 
@@ -431,6 +495,8 @@ class _Job:
         rule = scale_rule(self.fmt, self.rounding, tensor)
         found = np.empty(most.size)
         kernels.scales(most, self.grid, rule, found)
+        if self.saturates:
+            np.minimum(found, self.searched_grid.greatest, out=found)
         if not np.isfinite(found).all():
             row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
             wanted = most[row * self.blocks + k] / rule.reference
@@ -452,14 +518,13 @@ class _Job:
         importance = NO_IMPORTANCE
         if self.importance is not None:
             importance = np.ascontiguousarray(self.importance[some], np.float64).reshape(-1)
-        powers = self.rounding is not ScaleRounding.NEAREST_EVEN
-        grid = powers_of_two(self.grid) if powers else self.grid
         found_levels = levels(self.fmt)
         longest = min(self.size, self.length)
         steps = min(longest * found_levels.values.size, max(STEPS, 4 * longest))
         floats, places = np.empty((2, steps)), np.empty((3, steps), np.int64)
         kernels.least_squares(
-            chunk.reshape(-1), importance, self.length, self.size, tensor, found_levels, grid,
+            chunk.reshape(-1), importance, self.length, self.size, tensor, found_levels,
+            self.searched_grid,
             kernels.Room(floats[0], places[0], floats[1], places[1], places[2]), found,
         )  # fmt: skip
 
@@ -508,6 +573,29 @@ class _Job:
         divisor = spread(_divisor(scales) * factor, self.size, self.length)
         with np.errstate(over="ignore", under="ignore"):
             encode(chunk / divisor, self.fmt, out=codes)
+
+    def walk(self, some: slice, scales: Array, zeros: Array | None, codes: Array) -> None:
+        """Write the scales, zeros and codes of some rows by GPTQ, block after block."""
+        replace(self, rule=ScaleSearch.ABSMAX).find_scales(some)  # refuses what w itself has
+        assert self.feedback is not None
+        weights = self.chunk(some).astype(np.float64)
+        walk = gptq.Walk(weights, self.feedback, self.fmt, codes)
+        for k in range(self.blocks):
+            columns = slice(k * self.size, min((k + 1) * self.size, self.length))
+            block = replace(
+                self,
+                rows=walk.updated(columns),
+                length=columns.stop - columns.start,
+                dtype=weights.dtype,
+                importance=None if self.importance is None else self.importance[some, columns],
+                saturates=True,
+            )
+            every = slice(0, len(weights))
+            scales[:, k] = block.find_scales(every)
+            if zeros is not None:
+                zeros[:, k] = block.find_zeros(every, scales[:, k : k + 1])[:, 0]
+            factors = scales[:, k].astype(np.float64) * (self.tensor or 1.0)
+            walk.round(columns, factors, None if zeros is None else zeros[:, k])
 
     def restore(self, a: Array, *, codes: bool = False) -> Array:
         """Return codes in the shape of the weights, or scales in theirs, contiguous."""

@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "scales": BASE | {"_kernels"},
     # its save, load and @ are functions of storage and products
     "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage", "products"},
-    "quantization": CODEC_PARTS | {"codec", "packing", "scales", "quantized", "presets"},
+    "gptq": BASE | {"_arrays", "_kernels", "codec"},
+    "quantization": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
     "products": BASE | {"_arrays", "_kernels", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},

@@ -227,4 +227,3 @@ def show(estimate: Estimate | None) -> str:
     digits = f"{estimate.standard_error:.1e}"  # 6.7e-04
     places = max(0, 1 - int(digits.partition("e")[2]))
     return f"{estimate.mean:+.{places}f} ± {estimate.standard_error:.{places}f}"
-

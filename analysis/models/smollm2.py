@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.models import evaluation
+from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, Tokens
 from analysis.models.packages import PackageFile, optional
@@ -36,6 +37,7 @@ WEIGHTS = PackageFile(
 )
 FILES = (WEIGHTS, BIBLE)
 CHUNKS, CHUNK = 12, 256  # of each text, and tokens of a chunk
+GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
 DECODED = 24  # tokens whose time is taken, one after another
 END = 2  # the token that ends an answer
 CONTROL = 3  # GGUF's type of a token that is no text
@@ -197,16 +199,24 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
         As `minifloat.quantize`.
     """
     model, words = load(), tokenizer()
-    texts = {name: chunks(np.array(words.encode(read()).ids))[0] for name, read in TEXTS.items()}
-    step = evaluation.counter(progress, (1 + len(formats)) * (len(texts) * CHUNKS + 1))
-    results: list[Result] = []
-    for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else quantize(model, fmt)
-        results += _measure(fmt, measured, texts, step)
+    texts, calibration = {}, []
+    for name, read in TEXTS.items():
+        texts[name], others = chunks(np.array(words.encode(read()).ids))
+        calibration += list(others)
+    by_gptq = [fmt for fmt in formats if fmt in GPTQ]
+    to_measure = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
+    results = list(_measure(REFERENCE, model, texts, step))
+    for fmt in formats:
+        results += _measure(fmt, quantize(model, fmt), texts, step)
+    for fmt in by_gptq:
+        results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
     return results
 
 
-def _measure(label: str, model: Llama, texts: dict[str, Tokens], step: Any) -> Iterator[Result]:
+def _measure(
+    label: str, model: Llama, texts: dict[str, Tokens], step: Callable[[], None]
+) -> Iterator[Result]:
     bits, nbytes = evaluation.storage(
         model.matrices.values(), sum(gain.size for gain in model.gains.values())
     )
