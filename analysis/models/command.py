@@ -20,6 +20,7 @@ from typing import Any
 from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference
 from analysis.models.packages import MissingPackage
 from minifloat._terminal import Table, progress_bar
+from minifloat.names import parse
 
 MODULES = ("smollm2", "minilm")
 RIVAL = "int5"  # the other format of five bits that everybody has
@@ -74,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    formats = [name.strip() for name in options.formats.split(",")]
+    formats = [parse(name.strip()).name for name in options.formats.split(",")]
     results: list[Result] = []
     missing: dict[str, str] = {}
     for name in options.only or MODULES:
