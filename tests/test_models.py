@@ -18,6 +18,7 @@ from analysis.models import calibration, command, evaluation, packages, products
 from analysis.models.evaluation import Estimate, Result, difference
 from analysis.models.llama import MATRICES, Llama, Shape
 from analysis.models.packages import MissingPackage, PackageFile
+from tests.slow_llama import distance, slow_logits
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, rope_base=100.0, epsilon=1e-5)
 WIDTH, INNER, WORDS = 32, 48, 40
@@ -48,82 +49,7 @@ def llama() -> Llama:
     return Llama(SHAPE, matrices, gains)
 
 
-# --- a second forward pass: float64, token by token, and rope on halves as the paper's authors
-
-
-def unpermuted(w: np.ndarray, heads: int) -> np.ndarray:
-    """Undo the order that llama.cpp's converter gives the rows of Q and K."""
-    rows, inputs = w.shape
-    return w.reshape(heads, rows // heads // 2, 2, inputs).swapaxes(1, 2).reshape(rows, inputs)
-
-
-def slow_logits(
-    model: Llama,
-    tokens: np.ndarray,
-    *,
-    half_rope: bool = True,
-    base: float | None = None,
-    causal: bool = True,
-    own_heads: bool = True,
-) -> np.ndarray:
-    """Logits in float64; the keywords plant mistakes."""
-    shape, length = model.shape, model.head_length
-    base = base or shape.rope_base
-    w = {name: products.dense(m).astype(np.float64) for name, m in model.matrices.items()}
-    g = {name: gain.astype(np.float64) for name, gain in model.gains.items()}
-
-    def norm(v: np.ndarray, name: str) -> np.ndarray:
-        return v / math.sqrt(sum(v**2) / len(v) + shape.epsilon) * g[name]
-
-    def turn(v: np.ndarray, place: int) -> np.ndarray:
-        half = length // 2
-        out = v.copy()
-        for i in range(half):
-            angle = place / base ** (2 * i / length)
-            out[i] = v[i] * math.cos(angle) - v[half + i] * math.sin(angle)
-            out[half + i] = v[half + i] * math.cos(angle) + v[i] * math.sin(angle)
-        return out
-
-    xs = [w["token_embd.weight"][token] for token in tokens]
-    for layer in range(shape.layers):
-
-        def named(part: str, layer: int = layer) -> str:
-            return f"blk.{layer}.{part}.weight"
-
-        wq, wk = w[named("attn_q")], w[named("attn_k")]
-        if half_rope:
-            wq, wk = unpermuted(wq, shape.heads), unpermuted(wk, shape.kv_heads)
-        queries, keys, values = [], [], []
-        for place, x in enumerate(xs):
-            n = norm(x, named("attn_norm"))
-            queries.append([turn(q, place) for q in np.split(wq @ n, shape.heads)])
-            keys.append([turn(k, place) for k in np.split(wk @ n, shape.kv_heads)])
-            values.append(np.split(w[named("attn_v")] @ n, shape.kv_heads))
-        after = []
-        for place, x in enumerate(xs):
-            seen = range(place + 1) if causal else range(len(xs))
-            heads = []
-            for head in range(shape.heads):
-                kv = head * shape.kv_heads // shape.heads if own_heads else head % shape.kv_heads
-                weights = np.array(
-                    [math.exp(queries[place][head] @ keys[s][kv] / math.sqrt(length)) for s in seen]
-                )
-                weights /= weights.sum()
-                heads.append(sum(p * values[s][kv] for p, s in zip(weights, seen, strict=True)))
-            x = x + w[named("attn_output")] @ np.concatenate(heads)
-            m = norm(x, named("ffn_norm"))
-            gate = w[named("ffn_gate")] @ m
-            inner = gate / (1 + np.exp(-gate)) * (w[named("ffn_up")] @ m)
-            after.append(x + w[named("ffn_down")] @ inner)
-        xs = after
-    return np.array([w["token_embd.weight"] @ norm(x, "output_norm.weight") for x in xs])
-
-
 TOKENS = rng(51).integers(0, WORDS, 17)
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.linalg.norm(a - b) / np.linalg.norm(b))
 
 
 def test_the_forward_pass_is_that_of_a_second_one(llama: Llama) -> None:

@@ -22,7 +22,7 @@ from analysis.models.packages import MissingPackage
 from minifloat._terminal import Table, progress_bar
 from minifloat.names import parse
 
-MODULES = ("smollm2", "minilm")
+MODULES = ("smollm2", "minilm", "textgenrnn")
 RIVAL = "int5"  # the other format of five bits that everybody has
 
 

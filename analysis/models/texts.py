@@ -15,6 +15,7 @@ BIBLE = PackageFile(
     "data/kjv.jsonl",
     "51a4d6ed5592001b9386e2f292d3953132a2662240eb8ad08533d625f1259717",
 )
+SHORTEST = 40  # characters of a passage
 
 
 def bible() -> str:
@@ -55,7 +56,7 @@ def python_topics() -> str:
 
 
 def passages(text: str, count: int) -> list[str]:
-    r"""Return paragraphs of at least 40 characters, evenly spaced over a text, each on one line.
+    r"""Return long enough paragraphs, evenly spaced over a text, each on one line.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def passages(text: str, count: int) -> list[str]:
     Returns
     -------
     list of str
-        ``count`` of them.
+        ``count`` of them, of at least `SHORTEST` characters.
 
     Raises
     ------
@@ -79,9 +80,11 @@ def passages(text: str, count: int) -> list[str]:
     ['a b c a b c a b c a b c a b c a b c a b c a b c a b c']
     """
     lines = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    long = [line for line in lines if len(line) >= 40]
+    long = [line for line in lines if len(line) >= SHORTEST]
     if len(long) < count:
-        raise ValueError(f"text must have {count} paragraphs of 40 characters, got {len(long)}")
+        raise ValueError(
+            f"text must have {count} paragraphs of {SHORTEST} characters, got {len(long)}"
+        )
     return long[:: len(long) // count][:count]
 
 
