@@ -87,7 +87,7 @@ class CharacterModel:
         mean = np.einsum("wt,wtc->wc", shares, seen)
         logits = product(mean, self.matrices["output"], self.vectors["output"])
         logits -= logits.max(axis=-1, keepdims=True)
-        totals: Array = np.log(np.sum(np.exp(logits), axis=-1))
+        totals: Array = np.log(np.exp(logits).sum(axis=-1))
         chosen: Array = logits[np.arange(len(text)), characters]
         return totals - chosen
 
@@ -107,7 +107,8 @@ class CharacterModel:
 
 
 def _sigmoid(x: Array) -> Array:
-    y: Array = (1 + np.tanh(x / 2)) / 2  # which does not overflow
+    half = np.float32(0.5)
+    y: Array = half + half * np.tanh(half * x)  # which does not overflow
     return y
 
 
