@@ -120,7 +120,8 @@ def quantize(
         (any factor will do). The weights, of shape (outputs, inputs), are then rounded by GPTQ: one
         column after another, those to come making up for the errors so far (`minifloat.gptq`).
         A block's scale and zero are found, by the same rules, when the columns before it are
-        rounded, from what its weights have become. An input that is always 0 has no part in this.
+        rounded, from what its weights have become. The weights of an input that is always 0 are
+        rounded to nearest.
     damp : float
         This times the mean of the Hessian's diagonal is added to its diagonal.
     threads : int
@@ -135,8 +136,8 @@ def quantize(
     ValueError
         If a weight is infinite or NaN (with its index), a scale is beyond its format, a weight is
         negative and the format has no negative values, an option has no such value, or two do not
-        go together. If ``hessian`` has not the shape of the inputs, or is not finite, symmetric and
-        positive semidefinite (definite when damped).
+        go together; if ``hessian`` has another shape, or is not finite, symmetric and positive
+        semidefinite (when damped, definite).
     TypeError
         If ``w`` or ``hessian`` is not numeric, or an option of another type.
 
@@ -397,14 +398,16 @@ class _Job:
             self.encode(some, scales[some], None if zeros is None else zeros[some], codes[some])
 
         def both(some: slice) -> None:
-            if self.feedback is not None:
-                self.walk(some, scales[some], None if zeros is None else zeros[some], codes[some])
-                return
             find(some)
             put(some)
 
+        def walk(some: slice) -> None:
+            self.walk(some, scales[some], None if zeros is None else zeros[some], codes[some])
+
         double = None
-        if self.double:
+        if self.feedback is not None:
+            self.each_chunk(walk, threads)
+        elif self.double:
             self.each_chunk(find, threads)
             double = _double_scales(self.restore(scales).reshape(-1))
             scales = self.as_found(double.values())
