@@ -1,23 +1,37 @@
 """Products with quantized weights, which stay packed: `linear`, and ``q @ x`` of a `Quantized`.
 
-Rows are unpacked and decoded a tile at a time, so that the weights never stand in memory as floats.
+One of three ways, by the weights and by how many vectors ``x`` has:
+
+    packed        few vectors: each is multiplied straight from the packed codes
+    tiles         more: a tile of rows is decoded by the same kernel, for NumPy to multiply by
+    dequantized   tiles by `Quantized.dequantize`: blocks that do not begin at whole bytes or do not
+                  run along the rows, codes wider than 8 bits, zeros, and infinities or NaN in ``x``
+
+No way has more of the weights in memory than what is packed and, for each thread, a tile.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
+from minifloat._kernels import products as kernels
+from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.packing import byte_count
 from minifloat.quantized import Quantized
 
-TILE = 1 << 16  # weights that are decoded at a time, 256 KiB of float32
+Array = NDArray[Any]
+
+TILE = 1 << 17  # weights that are decoded at a time: 512 KiB of float32
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
+FEW = 3  # vectors up to which products straight from the codes are the quicker way
 
 
 def linear(
@@ -48,17 +62,21 @@ def linear(
     TypeError
         If ``q`` is not `Quantized`, or ``x`` or ``bias`` has a dtype that is not listed above.
     ValueError
-        If the shapes do not fit, or a code is not one of its format's.
+        If the shapes do not fit.
 
     Notes
     -----
-    Products are summed in float32, so with ``w = q.dequantize()`` and exact arithmetic on the right
-    an element differs from ``x @ w + bias`` by at most
+    Products are summed in float32, so with ``w = q.dequantize().T`` and exact arithmetic an element
+    differs from ``x @ w + bias`` by at most
 
-        gamma * (|x| @ |w| + |bias|) + n * 2**-149,    gamma = n * 2**-24 / (1 - n * 2**-24)
+        gamma * (|x| @ |w| + |bias|) + n * 2**-149 * (1 + top),    gamma = n u / (1 - n u)
 
-    with n = in + 1: Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5); the last term
-    is that of products below float32's normal range.
+    with u = 2**-24 and n = in + 8 (the rounding of a weight, of its scale and of the result are
+    among the 8): Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5). The last term is
+    that of products which underflow; top is the product of the greatest magnitudes of ``x``, the
+    scales and the format, times 2**28.
+
+    Codes that a format does not use, which `quantize` does not write, are not looked for.
 
     Examples
     --------
@@ -139,18 +157,123 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
 def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
     rows, length = q.shape
     y = np.zeros((x.shape[0], rows), np.float32)
-    step = max(ROWS, TILE // max(length, 1) // ROWS * ROWS)
-
-    def work(start: int) -> None:
-        tile = _rows(q, start, min(start + step, rows)).dequantize()
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            np.matmul(x, tile.T, out=y[:, start : start + step])
-
     if y.size == 0 or length == 0:
         return y
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(0, rows, step)))
+    step = max(ROWS, TILE // length // ROWS * ROWS)
+    if _is_direct(q) and np.isfinite(x).all() and np.isfinite(q.scales).all():
+        job = _Direct(q, x, y)
+        few = x.shape[0] <= FEW
+        work = job.multiply if few else job.decode_and_multiply
+        step = -(-rows // threads) if few else step
+    else:
+
+        def work(start: int, stop: int) -> None:
+            _multiply(x, _rows(q, start, stop).dequantize(), y[:, start:stop])
+
+    def part(start: int) -> None:
+        work(start, min(start + step, rows))
+
+    if threads == 1:
+        for start in range(0, rows, step):
+            part(start)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(part, range(0, rows, step)))
     return y
+
+
+def _multiply(x: Array, weights: Array, y: Array) -> None:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        np.matmul(x, weights.T, out=y)
+
+
+def _is_direct(q: Quantized) -> bool:
+    """Return whether the kernels can do it: every block along the rows begins at a whole byte."""
+    bits, length = q.fmt.bits, q.shape[1]
+    along_rows = q.axis is None or q.axis % 2 == 1
+    whole = length * bits % 8 == 0 and (q.block_size is None or q.block_size * bits % 8 == 0)
+    return bits <= 8 and along_rows and whole and q.zeros is None
+
+
+class _Direct:
+    """Products of ``x`` with weights that the kernels decode.
+
+    The kernels see vectors and scales multiplied by powers of two, so that the greatest magnitude
+    is in [0.5, 1): nothing overflows before the end, and what underflows does not count.
+    """
+
+    def __init__(self, q: Quantized, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+        self.rule, exponent = _rule(q.fmt)
+        self.y, self.bits, self.length = y, q.fmt.bits, q.shape[1]
+        self.packed = np.ascontiguousarray(q.packed)
+        self.row_bytes = q.shape[1] * q.fmt.bits // 8
+        self.block = q.block_size or q.shape[1]
+        self.scales = np.ascontiguousarray(q.scales)
+        if q.axis is None:
+            self.scales, self.block = np.full((q.shape[0], 1), q.scales), q.shape[1]
+        greatest = max(float(self.scales.max()), -float(self.scales.min()))
+        scale_exponent = math.frexp(greatest)[1]
+        self.factor = 2.0**-scale_exponent
+        powers = np.frexp(np.abs(x).max(axis=1))[1].astype(np.int64)
+        self.x = np.zeros((x.shape[0], x.shape[1] + kernels.LANES), np.float32)
+        np.ldexp(x, -powers[:, None], out=self.x[:, : x.shape[1]])
+        tensor = 1.0 if q.tensor_scale is None else q.tensor_scale
+        self.restore = np.ldexp(tensor, powers + (scale_exponent + exponent))[:, None]
+
+    def multiply(self, start: int, stop: int) -> None:
+        """Multiply by some rows straight from the codes."""
+        self.each_part(start, stop, lambda y, *weights: kernels.multiply(self.x, y, *weights))
+
+    def decode_and_multiply(self, start: int, stop: int) -> None:
+        """Decode a tile and multiply by it."""
+        tile = np.empty((stop - start) * self.length + kernels.LANES, np.float32)
+
+        def decode(y: Array, *weights: Any) -> None:
+            kernels.decode(tile, *weights)
+            size = y.shape[1] * self.length
+            _multiply(self.x[:, : self.length], tile[:size].reshape(y.shape[1], -1), y)
+
+        self.each_part(start, stop, decode)
+
+    def each_part(self, start: int, stop: int, work: Callable[..., None]) -> None:
+        """Do some rows: the last ones, after which too few bytes follow, from a copy of theirs."""
+        roomy = max(0, (self.packed.size - kernels.LANES) // self.row_bytes)
+        for low, high in ((start, min(stop, roomy)), (max(start, roomy), stop)):
+            if low >= high:
+                continue
+            packed = self.packed[low * self.row_bytes :]
+            if high > roomy:
+                packed = np.append(packed, np.zeros(kernels.LANES, np.uint8))
+            y = np.empty((self.x.shape[0], high - low), np.float32)
+            work(
+                y, packed, (0,) * self.bits, self.rule, self.block, self.scales[low:high],
+                self.factor, self.length,
+            )  # fmt: skip
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                self.y[:, low:high] = y * self.restore
+
+
+@lru_cache(maxsize=64)
+def _rule(fmt: NumberFormat) -> tuple[Any, int]:
+    """Return how the kernels make values of codes, and the power of two these lack."""
+    if isinstance(fmt, Integer) and fmt.signed:
+        return (16 - fmt.bits,), 0
+    values = fmt.values()
+    if isinstance(fmt, Format) and fmt.exponent_bits <= 5:
+        shift = 5 - fmt.exponent_bits + (not fmt.signed)
+        magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
+        mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)
+        top = (np.arange(fmt.code_count) << 16 - fmt.bits).astype(np.uint16).view(np.int16)
+        halves = ((top >> shift).view(np.uint16) & np.uint16(mask)).view(np.float16)
+        exponent = 15 - fmt.bias
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            found = np.ldexp(halves.astype(np.float64), exponent)
+        if np.array_equal(found, values, equal_nan=True):
+            return (shift, mask), exponent
+    exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
+    table = np.full(1 << fmt.bits, np.nan, np.float32)
+    table[: values.size] = np.ldexp(values, -exponent)
+    return np.repeat(table, 256 >> fmt.bits), exponent
 
 
 def _rows(q: Quantized, start: int, stop: int) -> Quantized:

@@ -53,7 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 # Other people's packages, beside NumPy, that each may import.
 THIRD_PARTY: dict[str, set[str]] = {
-    "_kernels": {"numba"},
+    "_kernels": {"llvmlite", "numba"},
     "testing": {"hypothesis"},
     "storage": {"safetensors"},
     "weights": {"gguf", "ml_dtypes", "safetensors"},

@@ -39,9 +39,11 @@ def excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized, bias: np.ndarray | Non
     """Return the greatest error in units of the stated bound, at most 1 where it holds."""
     w, x = q.dequantize().astype(np.float64), x.astype(np.float64)
     b = np.zeros(q.shape[0]) if bias is None else bias.astype(np.float64)
-    n = q.shape[1] + 1
+    n = q.shape[1] + 8
     gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
-    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-149
+    top = np.abs(x).max(axis=-1, keepdims=True, initial=0) * np.abs(q.scales).max(initial=0)
+    top = top * max(abs(q.fmt.min), abs(q.fmt.max)) * (q.tensor_scale or 1.0) * 2.0**28
+    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-149 * (1 + top)
     exact = x @ w.T + b
     assert y.dtype == np.float32
     assert y.shape == exact.shape
