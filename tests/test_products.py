@@ -6,6 +6,7 @@ The oracle is float64 arithmetic on `dequantize`'s weights: its own rounding is 
 from __future__ import annotations
 
 import dataclasses
+import tracemalloc
 from typing import Any
 
 import ml_dtypes
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
+from minifloat.products import TILE, _rule
 from minifloat.testing import formats
 
 FORMATS = (
@@ -173,6 +175,36 @@ def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
     one = mf.linear(x, q)
     for threads in (2, 3, 16):
         np.testing.assert_array_equal(mf.linear(x, q, threads=threads), one)
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5"])
+def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
+    q = quantize(normals(20, 400), fmt, block_size=72)
+    x = normals(7, 400, seed=1)
+    np.testing.assert_array_equal(mf.linear(x, q), [mf.linear(row, q) for row in x])
+
+
+def test_which_codes_are_computed_and_which_looked_up() -> None:
+    for fmt in ("e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3", "e5m2ieee", "ue5m3ieee", "int5"):
+        fmt = "e4m3b7" if fmt == "e4m3" else fmt
+        assert isinstance(_rule(mf.parse(fmt))[0], tuple), fmt
+    for fmt in ("nf4", "nf5", "e4m3fn", "e8m0", "e5m2fnuz"):
+        assert isinstance(_rule(mf.parse(fmt))[0], np.ndarray), fmt
+
+
+@pytest.mark.parametrize(("fmt", "batch"), [("e2m2", 1), ("e2m2", 40), ("nf4", 1), ("uint4", 1)])
+def test_no_more_than_a_tile_of_floats_in_memory(fmt: str, batch: int) -> None:
+    """The weights as floats would be 16 tiles; NumPy's `dequantize` of one takes up to 6."""
+    q = quantize(normals(1 << 10, TILE >> 6), fmt)
+    x = normals(batch, TILE >> 6, seed=1)
+    mf.linear(x, q)
+    tracemalloc.start()
+    y = mf.linear(x, q)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    own = 4 * (2 * x.size + 8 * y.size) + (1 << 16)
+    tiles = 6 if fmt == "uint4" else 1 if batch > 28 else 0
+    assert peak <= own + 4 * TILE * tiles
 
 
 def test_other_inputs_are_rounded_to_float32() -> None:

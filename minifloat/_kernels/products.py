@@ -41,31 +41,34 @@ _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
 
 
-class _Codes(types.Type):  # type: ignore[misc]  # Numba's types are not typed
+class _Codes(types.Type):
     def __init__(self) -> None:
         super().__init__("LanesOfInt16")
 
 
-class _Floats(types.Type):  # type: ignore[misc]
-    def __init__(self) -> None:
-        super().__init__("LanesOfFloat32")
+class _Floats(types.Type):
+    """``count`` vectors of float32."""
+
+    def __init__(self, count: int = 1) -> None:
+        super().__init__(f"{count}xLanesOfFloat32")
+        self.count = count
 
 
 @register_model(_Codes)
-class _CodesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _CodesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _vector(_I16))
 
 
 @register_model(_Floats)
-class _FloatsModel(models.PrimitiveModel):  # type: ignore[misc]
+class _FloatsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _vector(_FLOAT))
+        super().__init__(manager, kind, ir.ArrayType(_vector(_FLOAT), kind.count))
 
 
 def operation(define: Callable[..., Any]) -> Callable[..., Any]:
     """Make an intrinsic, called without the compiler's context, which comes first in ``define``."""
-    return intrinsic(define)  # type: ignore[no-any-return]
+    return intrinsic(define)
 
 
 def _vector(kind: Any) -> Any:
@@ -136,50 +139,80 @@ def _looked_up(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
     return found
 
 
+def _on_each(count: int, builder: Any, build: Callable[..., Any], *args: Any) -> Any:
+    """Return what ``build`` makes of the vectors of each argument; a single one goes with all."""
+    result = ir.Constant(ir.ArrayType(_vector(_FLOAT), count), ir.Undefined)
+    for k in range(count):
+        vectors = [builder.extract_value(a, min(k, a.type.count - 1)) for a in args]
+        result = builder.insert_value(result, build(*vectors), k)
+    return result
+
+
 @operation
 def _values(_: Any, codes: Any, rule: Any) -> Any:
-    """Return the values of codes, by the rule that the third argument's type names."""
+    """Return the values of codes, by the rule that the second argument's type names."""
     convert: Callable[..., Any] = _looked_up
     if isinstance(rule, types.BaseTuple):
         convert = _halves if len(rule) == 2 else _integers
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return convert(context, builder, signature.args[1], *args)
+        values = convert(context, builder, signature.args[1], *args)
+        return _on_each(1, builder, lambda: values)
 
     return _Floats()(codes, rule), build
 
 
 @operation
-def _zeros(_: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return ir.Constant(_vector(_FLOAT), [0.0] * LANES)
+def _zeros(_: Any, several: Any) -> Any:
+    """Return as many vectors of zeros as the tuple is long."""
+    kind = _Floats(len(several))
 
-    return _Floats()(), build
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(_vector(_FLOAT), [0.0] * LANES)
+        return _on_each(kind.count, builder, lambda: zero)
+
+    return kind(several), build
 
 
 @operation
-def _load(_: Any, x: Any, at: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        where = _at(context, builder, signature.args[0], args[0], args[1], _vector(_FLOAT))
-        return builder.load(where, align=4)
+def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
+    """Return ``x[n, at : at + LANES]``, and the same of the rows after it."""
+    kind = _Floats(len(several))
 
-    return _Floats()(x, types.intp), build
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array, row, column, _ = args
+        found = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=array)
+        length = builder.extract_value(found.shape, 1)
+        index = builder.add(builder.mul(row, length), column)
+        result = ir.Constant(ir.ArrayType(_vector(_FLOAT), kind.count), ir.Undefined)
+        for k in range(kind.count):
+            where = _at(context, builder, signature.args[0], array, index, _vector(_FLOAT))
+            result = builder.insert_value(result, builder.load(where, align=4), k)
+            index = builder.add(index, length)
+        return result
+
+    return kind(x, types.intp, types.intp, several), build
 
 
 @operation
-def _store(_: Any, vector: Any, out: Any, at: Any) -> Any:
+def _store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
+    """Write vectors one after the other."""
+
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        where = _at(context, builder, signature.args[1], args[1], args[2], _vector(_FLOAT))
-        builder.store(args[0], where, align=4)
+        index = args[2]
+        for k in range(vectors.count):
+            where = _at(context, builder, signature.args[1], args[1], index, _vector(_FLOAT))
+            builder.store(builder.extract_value(args[0], k), where, align=4)
+            index = builder.add(index, ir.Constant(index.type, LANES))
         return context.get_dummy_value()
 
-    return types.none(vector, out, types.intp), build
+    return types.none(vectors, out, types.intp), build
 
 
 @operation
 def _all_lanes(_: Any, number: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, args[0])
+        return _on_each(1, builder, lambda: _splat(builder, args[0]))
 
     return _Floats()(types.float32), build
 
@@ -187,9 +220,9 @@ def _all_lanes(_: Any, number: Any) -> Any:
 @operation
 def _times(_: Any, a: Any, b: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fmul(*args)
+        return _on_each(a.count, builder, builder.fmul, *args)
 
-    return _Floats()(a, b), build
+    return a(a, b), build
 
 
 @operation
@@ -199,10 +232,10 @@ def _times_plus(_: Any, a: Any, b: Any, c: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = ir.FunctionType(_vector(_FLOAT), [_vector(_FLOAT)] * 3)
         name = f"llvm.fmuladd.v{LANES}f32"
-        add = cgutils.get_or_insert_function(builder.module, kind, name)  # type: ignore[no-untyped-call]
-        return builder.call(add, args)
+        add = cgutils.get_or_insert_function(builder.module, kind, name)
+        return _on_each(c.count, builder, lambda *vectors: builder.call(add, vectors), *args)
 
-    return _Floats()(a, b, c), build
+    return c(a, b, c), build
 
 
 @operation
@@ -212,53 +245,57 @@ def _first_lanes(_: Any, count: Any, a: Any, b: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         few = _splat(builder, builder.trunc(args[0], _I32))
-        return builder.select(builder.icmp_signed("<", numbers, few), *args[1:])
+        chosen = builder.icmp_signed("<", numbers, few)
+        return _on_each(a.count, builder, lambda *ab: builder.select(chosen, *ab), *args[1:])
 
-    return _Floats()(types.intp, a, b), build
+    return a(types.intp, a, b), build
 
 
 @jit
-def _sum(lanes: Array) -> float:
+def _sum(lanes: Array) -> Any:
     """Add the lanes up in pairs."""
     half = LANES // 2
     while half > 0:
         for j in range(half):
             lanes[j] += lanes[j + half]
         half //= 2
-    return lanes[0]  # type: ignore[no-any-return]
+    return lanes[0]
 
 
 @jit
 def multiply(
-    x: Array, y: Array, packed: Array, width: Any, rule: Rule, block: int, scales: Array,
-    factor: float, length: int,
+    x: Array, several: Any, y: Array, packed: Array, width: Any, rule: Rule, block: int,
+    scales: Array, factor: float, length: int,
 ) -> None:  # fmt: skip
     """Write the products of rows of packed weights with ``x[n, :length]`` to ``y[n, row]``.
 
     ``packed`` begins with the first row, ``scales[row, b]`` times ``factor`` is a block's scale.
+    Each step's values meet as many vectors as the tuple ``several`` is long, of which the number
+    of vectors is a multiple.
     """
     bits = len(width)
-    lanes = np.empty(LANES, np.float32)
+    lanes = np.empty(LANES * len(several), np.float32)
     for row in range(y.shape[1]):
-        for n in range(y.shape[0]):
-            total = _zeros()
+        for n in range(0, y.shape[0], len(several)):
+            total = _zeros(several)
             for b in range(scales.shape[1]):
                 start, stop = b * block, min(b * block + block, length)
                 at = (row * length + start) * bits // 8
-                part = _zeros()
+                part = _zeros(several)
                 for i in range(start, stop - LANES + 1, LANES):
                     values = _values(_windows(packed, at, width), rule)
-                    part = _times_plus(values, _load(x[n], i), part)
+                    part = _times_plus(values, _load(x, n, i, several), part)
                     at += LANES * bits // 8
                 rest = (stop - start) % LANES
                 if rest > 0:
                     values = _values(_windows(packed, at, width), rule)
-                    more = _times_plus(values, _load(x[n], stop - rest), part)
+                    more = _times_plus(values, _load(x, n, stop - rest, several), part)
                     part = _first_lanes(rest, more, part)
-                scale = np.float32(scales[row, b] * factor)
-                total = _times_plus(part, _all_lanes(scale), total)
+                scale = _all_lanes(np.float32(scales[row, b] * factor))
+                total = _times_plus(scale, part, total)
             _store(total, lanes, 0)
-            y[n, row] = _sum(lanes)
+            for k in range(len(several)):
+                y[n + k, row] = _sum(lanes[LANES * k : LANES * (k + 1)])
 
 
 @jit

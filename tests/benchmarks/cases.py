@@ -315,6 +315,62 @@ def quantize_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def vectors(inputs: Inputs, batch: int) -> NDArray[np.float32]:
+    """Return what weights of 4096 columns, or 8192 of large sizes, are multiplied by."""
+    length = 8192 if inputs.size >= 1 << 26 else min(4096, inputs.size)
+    return np.random.default_rng(6).standard_normal((batch, length), np.float32)
+
+
+def linear(fmt: str, batch: int, threads: int = 1, **options: Any) -> Callable[[Inputs], Thunk]:
+    """Multiply vectors by packed weights."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x = vectors(inputs, batch)
+        q = mf.quantize(inputs.x.reshape(-1, x.shape[1]), fmt, **options)
+        return lambda: mf.linear(x, q, threads=threads)
+
+    return prepare
+
+
+def dequantize(fmt: str) -> Callable[[Inputs], Thunk]:
+    """Make floats of packed weights and multiply one vector by them."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x = vectors(inputs, 1)
+        q = mf.quantize(inputs.x.reshape(-1, x.shape[1]), fmt)
+        return lambda: x @ q.dequantize().T
+
+    return prepare
+
+
+def float32_product(batch: int) -> Callable[[Inputs], Thunk]:
+    """Multiply vectors by float32 weights, by NumPy."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x = vectors(inputs, batch)
+        w = inputs.x.reshape(-1, x.shape[1])
+        return (lambda: w @ x[0]) if batch == 1 else (lambda: x @ w.T)
+
+    return prepare
+
+
+def product_cases() -> Iterator[Case]:
+    """Products with packed weights against NumPy's with float32 weights, on one thread."""
+    for fmt in ("e2m2", "int5", "nf5", "nf4", "e2m1", "e4m3fn"):
+        target = 2.0 if fmt == "e2m2" else None
+        yield Case("linear / NumPy float32", fmt, target, linear(fmt, 1), float32_product(1))
+    for other, target in (("int5", 0.95), ("nf5", 1.0), ("nf4", 1.0)):
+        name = f"linear e2m2 / {other}"
+        yield Case(name, "e2m2", target, linear("e2m2", 1), linear(other, 1))
+    whole = dequantize("e2m2")
+    yield Case("dequantize() @ x / NumPy float32", "e2m2", None, whole, float32_product(1))
+    for batch in (8, 32, 64):
+        name = f"linear / NumPy float32, batch {batch}"
+        yield Case(name, "e2m2", None, linear("e2m2", batch), float32_product(batch))
+    two = linear("e2m2", 1, threads=2)
+    yield Case("linear, 2 threads / 1", "e2m2", 1.7, two, linear("e2m2", 1), threads=2)
+
+
 def every_case() -> Iterator[Case]:
     """All of them, in the table's order."""
     for fmt in FORMATS:
@@ -322,6 +378,7 @@ def every_case() -> Iterator[Case]:
     yield from packing_cases("little", range(2, 9))
     yield from packing_cases("big", (4, 5, 8))
     yield from quantize_cases()
+    yield from product_cases()
     yield from register_cases()
     yield from peer_cases()
     for fmt in FORMATS:
