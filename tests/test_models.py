@@ -82,6 +82,18 @@ def test_a_cache_changes_nothing(llama: Llama, pieces: tuple[int, ...]) -> None:
     assert distance(logits, llama.logits(TOKENS)) < 1e-5
 
 
+def test_a_long_text_is_read_in_pieces(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = llama.logits(TOKENS)
+    monkeypatch.setattr("analysis.models.llama.PREFILL", 5)
+    sizes: list[int] = []
+    embed = Llama.embed
+    monkeypatch.setattr(
+        Llama, "embed", lambda self, tokens: sizes.append(len(tokens)) or embed(self, tokens)
+    )
+    assert distance(llama.logits(TOKENS), whole) < 1e-5
+    assert sizes == [5, 5, 5, 2]
+
+
 def test_a_full_cache_is_refused(llama: Llama) -> None:
     cache = llama.cache(5)
     llama.logits(TOKENS[:3], cache)
@@ -252,11 +264,12 @@ def test_json_has_every_figure(capsys: Capture, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("modules")
 def test_a_wrong_format_is_one_line(capsys: Capture) -> None:
-    assert command.main(["--formats", "e2m2,e99m1"]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
+    for formats in ("e2m2,e99m1", "e2m2,", "e2m2,uint4", "fp32"):
+        assert command.main(["--formats", formats]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

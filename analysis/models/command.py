@@ -17,7 +17,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference
+import numpy as np
+
+from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
 from analysis.models.packages import MissingPackage
 from minifloat._terminal import Table, progress_bar
 from minifloat.names import parse
@@ -76,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> int:
     formats = [parse(name.strip()).name for name in options.formats.split(",")]
+    for fmt in formats:
+        quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # refuses now what it would refuse later
     results: list[Result] = []
     missing: dict[str, str] = {}
     for name in options.only or MODULES:
@@ -84,12 +88,15 @@ def _evaluate(options: argparse.Namespace) -> int:
             for file in module.FILES:  # all of them before the work begins
                 file.find()
             with progress_bar(module.MODEL) as progress:
-                results += module.evaluate(formats, progress=progress)
+                measured = module.evaluate(formats, progress=progress)
         except MissingPackage as error:
             missing[module.MODEL] = str(error)
             print(f"{module.MODEL} is left out: {error}", file=sys.stderr)
-    if options.json != "-":
-        print("\n\n".join(table.text() for table in tables(results)))
+            continue
+        results += measured
+        if options.json != "-":
+            for table in tables(measured):
+                print(table.text(), end="\n\n", flush=True)
     if options.json:
         text = json.dumps({"results": records(results), "missing": missing}, indent=1)
         if options.json == "-":

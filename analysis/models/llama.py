@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from analysis.models.products import Array, Matrix, product, rows
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+PREFILL = 256  # tokens at a time, so that attention's scores take little memory
 
 Tokens = NDArray[np.integer[Any]]
 Observer = Callable[[str, Array], object]  # is told a matrix's name and what it is multiplied by
@@ -121,11 +122,14 @@ class Llama:
                 f"tokens must be at most {cache.keys.shape[2] - cache.length}, which the cache has "
                 f"room for, got {len(tokens)}; ask for a larger cache"
             )
-        x = self.embed(tokens)
-        for layer in range(self.shape.layers):
-            x = self.layer(layer, x, cache)
-        cache.length += len(tokens)
-        return x
+        outputs = []
+        for piece in np.split(tokens, range(PREFILL, len(tokens), PREFILL)):
+            x = self.embed(piece)
+            for layer in range(self.shape.layers):
+                x = self.layer(layer, x, cache)
+            cache.length += len(piece)
+            outputs.append(x)
+        return np.concatenate(outputs)
 
     def embed(self, tokens: Tokens) -> Array:
         """Return the embeddings of tokens, (tokens, width)."""

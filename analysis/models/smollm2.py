@@ -36,7 +36,7 @@ WEIGHTS = PackageFile(
     "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
 FILES = (WEIGHTS, BIBLE)
-CHUNKS, CHUNK = 12, 256  # of each text, and tokens of a chunk
+CHUNKS, CHUNK = 24, 128  # of each text, and tokens of a chunk
 GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
 DECODED = 24  # tokens whose time is taken, one after another
 END = 2  # the token that ends an answer
@@ -278,7 +278,7 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     prompt : str
         Not empty.
     count : int
-        Tokens at most; it ends sooner with the answer.
+        Tokens at most, at least 1; it ends sooner with the answer.
 
     Yields
     ------
@@ -288,8 +288,10 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     Raises
     ------
     ValueError
-        If the prompt is empty.
+        If the prompt is empty, or ``count`` less than 1.
     """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
     tokens: NDArray[Any] = np.array(words.encode(prompt).ids, np.int64)
     if not len(tokens):
         raise ValueError("prompt must not be empty, got ''")

@@ -37,7 +37,7 @@ VOCABULARY = replace(
 FILES = (WEIGHTS, VOCABULARY, BIBLE)
 MARK = "<s>"
 WINDOW = 40
-PASSAGES = 48  # of each text; the first `SHORTEST` characters of each
+PASSAGES = 96  # of each text; the first `SHORTEST` characters of each
 GATES = 4  # input, forget, cell, output
 
 
