@@ -273,7 +273,11 @@ def test_a_packed_smollm2_generates(capsys: Capture) -> None:
     assert "Paris" in out.removeprefix(question)
     assert "tokens/s" in err
     assert command.main(["generate", "", "--tokens", "1"]) == 2
-    assert "prompt must not be empty" in capsys.readouterr().err
+    assert command.main(["generate", "Once", "--tokens", "0"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "prompt must not be empty" in err
+    assert "count must be at least 1, got 0" in err
 
 
 @pytest.mark.long

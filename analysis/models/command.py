@@ -112,14 +112,15 @@ def _generate(options: argparse.Namespace) -> int:
     model, words = smollm2.load(), smollm2.tokenizer()
     if options.format != REFERENCE:
         model = smollm2.quantize(model, options.format)
+    pieces = smollm2.generate(model, words, options.prompt, options.tokens)
     print(options.prompt, end="", flush=True)
-    times = [time.perf_counter()]
-    for piece in smollm2.generate(model, words, options.prompt, options.tokens):
+    times = []
+    for piece in pieces:
         print(piece, end="", flush=True)
         times.append(time.perf_counter())
     print()
-    if len(times) > 2:  # the first token takes the prompt's time, too
-        speed = (len(times) - 2) / (times[-1] - times[1])
+    if len(times) > 1:  # the first token takes the prompt's time, too
+        speed = (len(times) - 1) / (times[-1] - times[0])
         print(f"{options.format}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
     return 0
 

@@ -269,7 +269,7 @@ def decoding_speed(model: Llama) -> float:
 
 
 def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]:
-    """Yield the text that greedy decoding puts behind a prompt, piece by piece.
+    """Return the text that greedy decoding puts behind a prompt, piece by piece as it comes.
 
     Parameters
     ----------
@@ -280,10 +280,10 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     count : int
         Tokens at most, at least 1; it ends sooner with the answer.
 
-    Yields
-    ------
-    str
-        The text of a token; empty while a character is not complete.
+    Returns
+    -------
+    iterator of str
+        The text of each token; empty while a character is not complete.
 
     Raises
     ------
@@ -295,6 +295,10 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     tokens: NDArray[Any] = np.array(words.encode(prompt).ids, np.int64)
     if not len(tokens):
         raise ValueError("prompt must not be empty, got ''")
+    return _continue(model, words, tokens, count)
+
+
+def _continue(model: Llama, words: Any, tokens: Tokens, count: int) -> Iterator[str]:
     cache = model.cache(len(tokens) + count)
     pending: list[int] = []
     for _ in range(count):
