@@ -111,6 +111,34 @@ def test_nats_are_those_of_the_logits(llama: Llama) -> None:
         smollm2.nats(llama, TOKENS[:1])
 
 
+class Bytes:
+    """A tokenizer whose tokens are bytes of two-byte characters: even ones begin one."""
+
+    def encode(self, text: str) -> SimpleNamespace:
+        return SimpleNamespace(ids=[ord(character) % WORDS for character in text])
+
+    def decode(self, tokens: list[int]) -> str:
+        return bytes(0xA0 + t // 2 if t % 2 else 0xC3 for t in tokens).decode(errors="replace")
+
+
+@pytest.mark.parametrize("prompt", ["bc", "hello", "a longer prompt"])
+def test_generation_takes_the_likeliest_and_yields_whole_characters(
+    llama: Llama, prompt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smollm2, "END", -1)
+    words = Bytes()
+    tokens = words.encode(prompt).ids
+    for _ in range(12):
+        tokens.append(int(slow_logits(llama, np.array(tokens))[-1].argmax()))
+    made = tokens[len(prompt) :]
+    pieces = list(smollm2.generate(llama, words, prompt, 12))
+    assert "".join(pieces) == words.decode(made)
+    assert len(set(made)) > 1, made
+    monkeypatch.setattr(smollm2, "END", made[3])
+    ended = made[: made.index(made[3])]
+    assert "".join(smollm2.generate(llama, words, prompt, 12)) == words.decode(ended)
+
+
 def test_rows_are_decoded_alone(llama: Llama) -> None:
     matrix = mf.quantize(rng(52).normal(size=(9, 24)), "e2m2", block_size=16)
     index = np.array([7, 0, 7])
