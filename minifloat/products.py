@@ -72,12 +72,12 @@ def linear(
     Products are summed in float32, so with ``w = q.dequantize().T`` and exact arithmetic an element
     differs from ``x @ w + bias`` by at most
 
-        gamma * (|x| @ |w| + |bias|) + n * 2**-149 * (1 + top),    gamma = n u / (1 - n u)
+        gamma * (|x| @ |w| + |bias|) + n * 2**-133 * (1 + top),    gamma = n u / (1 - n u)
 
     with u = 2**-24 and n = in + 8 (the rounding of a weight, of its scale and of the result are
     among the 8): Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5). The last term is
-    that of products which underflow; top is the product of the greatest magnitudes of ``x``, the
-    scales and the format, times 2**28.
+    that of products which underflow; top is the greatest magnitude of ``x`` times (1 + that of the
+    scales times that of the format).
 
     Codes that a format does not use, which `quantize` does not write, are not looked for.
 
@@ -162,32 +162,44 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     y = np.zeros((x.shape[0], rows), np.float32)
     if y.size == 0 or length == 0:
         return y
-    step = max(ROWS, TILE // length // ROWS * ROWS)
-    if _is_direct(q) and np.isfinite(x).all() and np.isfinite(q.scales).all():
-        job = _Direct(q, x, y)
-        few = x.shape[0] <= (FEW if isinstance(job.rule, tuple) else FEW_LOOKED_UP)
-        work = job.multiply if few else job.decode_and_multiply
-        step = -(-rows // threads) if few else step
+    tile = max(ROWS, TILE // length // ROWS * ROWS)
+    tiles = [(start, min(start + tile, rows)) for start in range(0, rows, tile)]
+
+    def dequantize_and_multiply(start: int, stop: int, some: Any = slice(None)) -> None:
+        weights = _rows(q, start, stop).dequantize()
+        y[some, start:stop] = _times_transposed(x[some], weights)
+
+    if not (_is_direct(q) and np.isfinite(x).all()):
+        _each(tiles, dequantize_and_multiply, threads)
+        return y
+    job = _Direct(q, x, y)
+    if x.shape[0] <= (FEW if isinstance(job.rule, tuple) else FEW_LOOKED_UP):
+        share = -(-rows // threads)
+        parts = [(start, min(start + share, rows)) for start in range(0, rows, share)]
+        _each(parts, job.multiply, threads)
     else:
-
-        def work(start: int, stop: int) -> None:
-            _multiply(x, _rows(q, start, stop).dequantize(), y[:, start:stop])
-
-    def part(start: int) -> None:
-        work(start, min(start + step, rows))
-
-    if threads == 1:
-        for start in range(0, rows, step):
-            part(start)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(part, range(0, rows, step)))
+        _each(tiles, job.decode_and_multiply, threads)
+    if not np.isfinite(y).all():  # weights that are not, or an overflow before the end
+        for start, stop in tiles:
+            wrong = ~np.isfinite(y[:, start:stop]).all(axis=1)
+            if wrong.any():
+                dequantize_and_multiply(start, stop, wrong)
     return y
 
 
-def _multiply(x: Array, weights: Array, y: Array) -> None:
+def _each(parts: list[tuple[int, int]], work: Callable[[int, int], None], threads: int) -> None:
+    """Do parts, each from a row to another, on some threads."""
+    if threads == 1:
+        for start, stop in parts:
+            work(start, stop)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, *zip(*parts, strict=True)))
+
+
+def _times_transposed(x: Array, weights: Array) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        np.matmul(x, weights.T, out=y)
+        return np.asarray(x @ weights.T)
 
 
 def _is_direct(q: Quantized) -> bool:
@@ -201,11 +213,11 @@ def _is_direct(q: Quantized) -> bool:
 class _Direct:
     """Products of ``x`` with weights that the kernels decode.
 
-    The kernels see vectors and scales multiplied by powers of two, so that the greatest magnitude
-    is in [0.5, 1): nothing overflows before the end, and what underflows does not count.
+    The kernels see vectors multiplied by a power of two, so that the greatest magnitude is in
+    [0.5, 1), and what underflows does not count.
     """
 
-    def __init__(self, q: Quantized, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+    def __init__(self, q: Quantized, x: Array, y: Array) -> None:
         self.rule, exponent = _rule(q.fmt)
         self.y, self.bits, self.length = y, q.fmt.bits, q.shape[1]
         self.packed = np.ascontiguousarray(q.packed)
@@ -214,14 +226,11 @@ class _Direct:
         self.scales = np.ascontiguousarray(q.scales)
         if q.axis is None:
             self.scales, self.block = np.full((q.shape[0], 1), q.scales), q.shape[1]
-        greatest = max(float(self.scales.max()), -float(self.scales.min()))
-        scale_exponent = math.frexp(greatest)[1]
-        self.factor = 2.0**-scale_exponent
-        powers = np.frexp(np.abs(x).max(axis=1))[1].astype(np.int64)
+        self.factor = 2.0**exponent * (1.0 if q.tensor_scale is None else q.tensor_scale)
+        self.powers = np.frexp(np.abs(x).max(axis=1))[1][:, None]
         self.x = np.zeros((x.shape[0], x.shape[1] + kernels.LANES), np.float32)
-        np.ldexp(x, -powers[:, None], out=self.x[:, : x.shape[1]])
-        tensor = 1.0 if q.tensor_scale is None else q.tensor_scale
-        self.restore = np.ldexp(tensor, powers + (scale_exponent + exponent))[:, None]
+        with np.errstate(under="ignore"):
+            np.ldexp(x, -self.powers, out=self.x[:, : x.shape[1]])
 
     def multiply(self, start: int, stop: int) -> None:
         """Multiply by some rows straight from the codes."""
@@ -240,10 +249,10 @@ class _Direct:
         """Decode a tile and multiply by it."""
         tile = np.empty((stop - start) * self.length + kernels.LANES, np.float32)
 
-        def decode(y: Array, *weights: Any) -> None:
-            kernels.decode(tile, *weights)
-            size = y.shape[1] * self.length
-            _multiply(self.x[:, : self.length], tile[:size].reshape(y.shape[1], -1), y)
+        def decode(y: Array, *packed: Any) -> None:
+            kernels.decode(tile, *packed)
+            weights: Array = tile[: y.shape[1] * self.length].reshape(y.shape[1], -1)
+            y[:] = _times_transposed(self.x[:, : self.length], weights)
 
         self.each_part(start, stop, decode)
 
@@ -262,7 +271,7 @@ class _Direct:
                 self.factor, self.length,
             )  # fmt: skip
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                self.y[:, low:high] = y * self.restore
+                np.ldexp(y, self.powers, out=self.y[:, low:high])
 
 
 @lru_cache(maxsize=64)
@@ -271,7 +280,7 @@ def _rule(fmt: NumberFormat) -> tuple[Any, int]:
     if isinstance(fmt, Integer) and fmt.signed:
         return (16 - fmt.bits,), 0
     values = fmt.values()
-    if isinstance(fmt, Format) and fmt.exponent_bits <= 5:
+    if isinstance(fmt, Format) and fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64:
         shift = 5 - fmt.exponent_bits + (not fmt.signed)
         magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
         mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)

@@ -34,6 +34,7 @@ Vector = Any  # LANES numbers, in the machine's registers
 Rule = Any  # how codes become values: (shift, mask), (shift,) or a table
 
 LANES = 32
+AHEAD = 2048  # bytes between what is read and what is asked for
 
 jit = njit(cache=True, nogil=True)
 
@@ -113,6 +114,20 @@ def _windows(_: Any, packed: Any, at: Any, width: Any) -> Any:
         return builder.shl(builder.bitcast(found, _vector(_I16)), up)
 
     return _Codes()(packed, types.intp, width), build
+
+
+@operation
+def _prefetch(_: Any, packed: Any, at: Any) -> Any:
+    """Ask for the bytes from ``at`` on, which need not exist, to be fetched into the cache."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        where = _at(context, builder, signature.args[0], args[0], args[1], _I8)
+        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [where, *(ir.Constant(_I32, flag) for flag in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.none(packed, types.intp), build
 
 
 def _halves(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
@@ -278,11 +293,12 @@ def multiply(
     for row in range(y.shape[1]):
         for n in range(0, y.shape[0], len(several)):
             total = _zeros(several)
+            at = row * (length * bits // 8)
             for b in range(scales.shape[1]):
                 start, stop = b * block, min(b * block + block, length)
-                at = (row * length + start) * bits // 8
                 part = _zeros(several)
                 for i in range(start, stop - LANES + 1, LANES):
+                    _prefetch(packed, at + AHEAD)
                     values = _values(_windows(packed, at, width), rule)
                     part = _times_plus(values, _load(x, n, i, several), part)
                     at += LANES * bits // 8
@@ -291,6 +307,7 @@ def multiply(
                     values = _values(_windows(packed, at, width), rule)
                     more = _times_plus(values, _load(x, n, stop - rest, several), part)
                     part = _first_lanes(rest, more, part)
+                    at += rest * bits // 8
                 scale = _all_lanes(np.float32(scales[row, b] * factor))
                 total = _times_plus(scale, part, total)
             _store(total, lanes, 0)
