@@ -29,7 +29,7 @@ def slow_logits(
     shape, length = model.shape, model.head_length
     base = base or shape.rope_base
     w = {name: dense(m).astype(np.float64) for name, m in model.matrices.items()}
-    g = {name: gain.astype(np.float64) for name, gain in model.gains.items()}
+    g = {name: gain.astype(np.float64) for name, gain in model.vectors.items()}
 
     def norm(v: np.ndarray, name: str) -> np.ndarray:
         return v / math.sqrt(sum(v**2) / len(v) + shape.epsilon) * g[name]

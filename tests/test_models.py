@@ -46,7 +46,7 @@ def llama() -> Llama:
             )
         for name in ("attn_norm", "ffn_norm"):
             gains[f"blk.{layer}.{name}.weight"] = draw.uniform(0.5, 2, WIDTH).astype(np.float32)
-    return Llama(SHAPE, matrices, gains)
+    return Llama(shape=SHAPE, matrices=matrices, vectors=gains)
 
 
 TOKENS = rng(51).integers(0, WORDS, 17)
@@ -68,7 +68,7 @@ def test_the_second_forward_pass_sees_mistakes(llama: Llama, mistake: dict[str, 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4"])
 def test_packed_matrices_give_what_their_values_give(llama: Llama, fmt: str) -> None:
-    packed = smollm2.quantize(llama, fmt)
+    packed = llama.quantized(fmt)
     assert all(isinstance(matrix, mf.Quantized) for matrix in packed.matrices.values())
     assert distance(packed.logits(TOKENS), slow_logits(packed, TOKENS)) < 1e-5
     assert distance(packed.logits(TOKENS), llama.logits(TOKENS)) > 1e-3
@@ -139,6 +139,27 @@ def test_generation_takes_the_likeliest_and_yields_whole_characters(
     assert "".join(smollm2.generate(llama, words, prompt, 12)) == words.decode(ended)
 
 
+def test_smollm2_is_evaluated_in_all_formats(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the small model in its place."""
+    monkeypatch.setattr(smollm2, "load", lambda: llama)
+    monkeypatch.setattr(smollm2, "tokenizer", Bytes)
+    monkeypatch.setattr(smollm2, "TEXTS", {name: lambda: "a text " * 60 for name in ("one", "two")})
+    monkeypatch.setattr(smollm2, "CHUNKS", 3)
+    monkeypatch.setattr(smollm2, "CHUNK", 32)
+    calls: list[tuple[int, int]] = []
+    results = smollm2.evaluate(
+        ["nf4", "int4"], progress=lambda done, total: calls.append((done, total))
+    )
+    assert calls == [(done, 30) for done in range(1, 31)]
+    labels = ("fp32", "nf4", "int4", "int4 + GPTQ")
+    assert [(r.format, r.data) for r in results] == [(f, d) for f in labels for d in ("one", "two")]
+    assert [r.packed for r in results[::2]] == [False, True, True, True]
+    assert results[4].nbytes == results[6].nbytes < results[0].nbytes / 5
+    assert all(len(r.items) == 3 and r.note.startswith("perplexity ") for r in results)
+    tokens = np.array(Bytes().encode("a text " * 60).ids)[:32]
+    assert results[0].items[0] == pytest.approx(smollm2.nats(llama, tokens), rel=1e-9, abs=0)
+
+
 def test_rows_are_decoded_alone(llama: Llama) -> None:
     matrix = mf.quantize(rng(52).normal(size=(9, 24)), "e2m2", block_size=16)
     index = np.array([7, 0, 7])
@@ -153,7 +174,7 @@ def test_hessians_are_those_of_the_inputs(llama: Llama) -> None:
     found = calibration.hessians(llama, 1, [x[:4], x[4:]])
     assert list(found) == [f"blk.1.{name}.weight" for name in MATRICES]
     n = x / np.sqrt(np.mean(x.astype(np.float64) ** 2, -1, keepdims=True) + SHAPE.epsilon)
-    n *= llama.gains["blk.1.attn_norm.weight"]
+    n *= llama.vectors["blk.1.attn_norm.weight"]
     assert distance(found["blk.1.attn_k.weight"], n.T @ n) < 1e-5
 
 
@@ -165,7 +186,7 @@ def test_gptq_brings_a_model_nearer_than_rounding(llama: Llama, fmt: str) -> Non
     assert len(steps) == SHAPE.layers
     assert all(isinstance(matrix, mf.Quantized) for matrix in by_gptq.matrices.values())
     exact = llama.logits(TOKENS)
-    rounded = smollm2.quantize(llama, fmt).logits(TOKENS)
+    rounded = llama.quantized(fmt).logits(TOKENS)
     assert distance(by_gptq.logits(TOKENS), exact) < distance(rounded, exact)
 
 

@@ -111,7 +111,7 @@ def _generate(options: argparse.Namespace) -> int:
 
     model, words = smollm2.load(), smollm2.tokenizer()
     if options.format != REFERENCE:
-        model = smollm2.quantize(model, options.format)
+        model = model.quantized(options.format)
     pieces = smollm2.generate(model, words, options.prompt, options.tokens)
     print(options.prompt, end="", flush=True)
     times = []

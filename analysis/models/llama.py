@@ -7,14 +7,14 @@ of the rows of Q and K: rope turns neighbouring pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.models.products import Array, Matrix, product, rows
+from analysis.models.products import Array, MatrixModel, product, rows
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory
@@ -54,8 +54,8 @@ class Cache:
         self.length = 0
 
 
-@dataclass(frozen=True)
-class Llama:
+@dataclass(frozen=True, kw_only=True)
+class Llama(MatrixModel):
     """A model whose output matrix is that of the token embeddings.
 
     Attributes
@@ -63,13 +63,12 @@ class Llama:
     shape : Shape
     matrices : mapping of str to Matrix
         ``token_embd.weight``, and ``blk.0.attn_q.weight`` and so on of all `MATRICES`.
-    gains : mapping of str to ndarray of float32
-        ``output_norm.weight``, ``blk.0.attn_norm.weight``, ``blk.0.ffn_norm.weight`` and so on.
+    vectors : mapping of str to ndarray of float32
+        Gains: ``output_norm.weight``, ``blk.0.attn_norm.weight``, ``blk.0.ffn_norm.weight`` and
+        so on.
     """
 
     shape: Shape
-    matrices: Mapping[str, Matrix]
-    gains: Mapping[str, Array]
 
     @property
     def head_length(self) -> int:
@@ -181,7 +180,7 @@ class Llama:
     def _norm(self, x: Array, name: str) -> Array:
         mean_square = np.mean(x * x, axis=-1, keepdims=True)
         normed: Array = x / np.sqrt(mean_square + np.float32(self.shape.epsilon))
-        return normed * self.gains[name]
+        return normed * self.vectors[name]
 
 
 def _turns(base: float, length: int, start: int, stop: int) -> tuple[Array, Array]:

@@ -7,7 +7,7 @@ matrix with a bias. The embedding of a sentence is the mean over its tokens, at 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import Array, Matrix, dense, product, rows
+from analysis.models.products import Array, MatrixModel, product, rows
 from analysis.models.texts import BIBLE, TEXTS, passages
 from minifloat.weights import open_weights
 
@@ -41,8 +41,8 @@ LAYERS, HEADS, EPSILON = 6, 12, np.float32(1e-12)  # of its config.json
 UNUSED = "pooler.dense.weight"  # of BERT's first training
 
 
-@dataclass(frozen=True)
-class Encoder:
+@dataclass(frozen=True, kw_only=True)
+class Encoder(MatrixModel):
     """The model.
 
     Attributes
@@ -55,8 +55,6 @@ class Encoder:
     """
 
     words: Any
-    matrices: Mapping[str, Matrix]
-    vectors: Mapping[str, Array]
 
     def embed(self, sentence: str) -> Array:
         """Return the embedding of a sentence, of length 1.
@@ -135,31 +133,10 @@ def load() -> Encoder:
     file = open_weights(WEIGHTS.find())
     tensors = {name: file.load(name) for name in file.names() if name != UNUSED}
     return Encoder(
-        words,
+        words=words,
         matrices={name: tensor for name, tensor in tensors.items() if tensor.ndim == 2},
         vectors={name: tensor for name, tensor in tensors.items() if tensor.ndim == 1},
     )
-
-
-def quantize(model: Encoder, fmt: str) -> Encoder:
-    """Return the model with all matrices packed, each weight rounded to nearest.
-
-    Parameters
-    ----------
-    model : Encoder
-    fmt : str
-
-    Returns
-    -------
-    Encoder
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-    """
-    packed = {name: evaluation.quantize(dense(w), fmt) for name, w in model.matrices.items()}
-    return replace(model, matrices=packed)
 
 
 def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
@@ -187,10 +164,8 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     results: list[Result] = []
     exact: dict[str, Array] = {}
     for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else quantize(model, fmt)
-        bits, nbytes = evaluation.storage(
-            measured.matrices.values(), sum(vector.size for vector in model.vectors.values())
-        )
+        measured = model if fmt == REFERENCE else model.quantized(fmt)
+        bits, nbytes = measured.storage
         measured.embed("Kernels are compiled here, before time is taken.")
         for text, sentences in texts.items():
             start = time.perf_counter()

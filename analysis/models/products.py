@@ -2,17 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
+from analysis.models import evaluation
 from minifloat import Quantized
 
 Array = NDArray[np.float32]
 Matrix = Array | Quantized  # (outputs, inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixModel:
+    """A model whose matrices are packed or float32.
+
+    Attributes
+    ----------
+    matrices : mapping of str to Matrix
+    vectors : mapping of str to ndarray of float32
+        Biases and gains, which stay float32.
+    """
+
+    matrices: Mapping[str, Matrix]
+    vectors: Mapping[str, Array]
+
+    def quantized(self, fmt: str) -> Self:
+        """Return the model with all matrices packed, each weight rounded to nearest.
+
+        Parameters
+        ----------
+        fmt : str
+
+        Returns
+        -------
+        model of the same class
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.quantize`.
+
+        Examples
+        --------
+        >>> model = MatrixModel(matrices={"m": np.ones((2, 128), np.float32)}, vectors={})
+        >>> model.quantized("e2m2").storage
+        (5.125, 164)
+        """
+        packed = {name: evaluation.quantize(dense(m), fmt) for name, m in self.matrices.items()}
+        return replace(self, matrices=packed)
+
+    @property
+    def storage(self) -> tuple[float, int]:
+        """Bits per weight of the matrices, and bytes of all; see `evaluation.storage`."""
+        others = sum(vector.size for vector in self.vectors.values())
+        return evaluation.storage(self.matrices.values(), others)
 
 
 def dense(matrix: Matrix) -> Array:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,7 +21,6 @@ from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, Tokens
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import dense
 from analysis.models.texts import BIBLE, TEXTS
 from minifloat.weights import open_weights
 
@@ -72,31 +70,10 @@ def load() -> Llama:
     file = open_weights(WEIGHTS.find())
     tensors = {name: file.load(name) for name in file.names()}
     return Llama(
-        shape,
+        shape=shape,
         matrices={name: tensor for name, tensor in tensors.items() if tensor.ndim == 2},
-        gains={name: tensor for name, tensor in tensors.items() if tensor.ndim == 1},
+        vectors={name: tensor for name, tensor in tensors.items() if tensor.ndim == 1},
     )
-
-
-def quantize(model: Llama, fmt: str) -> Llama:
-    """Return the model with all matrices packed, each weight rounded to nearest.
-
-    Parameters
-    ----------
-    model : Llama
-    fmt : str
-
-    Returns
-    -------
-    Llama
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-    """
-    packed = {name: evaluation.quantize(dense(w), fmt) for name, w in model.matrices.items()}
-    return replace(model, matrices=packed)
 
 
 def tokenizer() -> Any:
@@ -208,7 +185,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
     results = list(_measure(REFERENCE, model, texts, step))
     for fmt in formats:
-        results += _measure(fmt, quantize(model, fmt), texts, step)
+        results += _measure(fmt, model.quantized(fmt), texts, step)
     for fmt in by_gptq:
         results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
     return results
@@ -217,9 +194,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
 def _measure(
     label: str, model: Llama, texts: dict[str, Tokens], step: Callable[[], None]
 ) -> Iterator[Result]:
-    bits, nbytes = evaluation.storage(
-        model.matrices.values(), sum(gain.size for gain in model.gains.values())
-    )
+    bits, nbytes = model.storage
     speed = decoding_speed(model)
     step()
     for text, parts in texts.items():

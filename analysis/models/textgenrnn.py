@@ -17,7 +17,7 @@ import numpy as np
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import Array, Matrix, dense, product
+from analysis.models.products import Array, MatrixModel, dense, product
 from analysis.models.texts import BIBLE, SHORTEST, TEXTS, passages
 
 MODEL = "textgenrnn"
@@ -41,8 +41,8 @@ PASSAGES = 96  # of each text; the first `SHORTEST` characters of each
 GATES = 4  # input, forget, cell, output
 
 
-@dataclass(frozen=True)
-class CharacterModel:
+@dataclass(frozen=True, kw_only=True)
+class CharacterModel(MatrixModel):
     """The model.
 
     Attributes
@@ -56,8 +56,6 @@ class CharacterModel:
     """
 
     vocabulary: Mapping[str, int]
-    matrices: Mapping[str, Matrix]
-    vectors: Mapping[str, Array]
 
     def nats(self, text: str) -> Array:
         """Return -log probability of each character of a text, given those before.
@@ -146,28 +144,7 @@ def load() -> CharacterModel:
             matrices[f"{layer} state"] = np.concatenate(states)
             vectors[layer] = tensor(layer, "bias").reshape(2, -1).sum(axis=0)
     vocabulary = json.loads(VOCABULARY.find().read_text(encoding="utf-8"))
-    return CharacterModel(vocabulary, matrices, vectors)
-
-
-def quantize(model: CharacterModel, fmt: str) -> CharacterModel:
-    """Return the model with all matrices packed, each weight rounded to nearest.
-
-    Parameters
-    ----------
-    model : CharacterModel
-    fmt : str
-
-    Returns
-    -------
-    CharacterModel
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-    """
-    packed = {name: evaluation.quantize(dense(w), fmt) for name, w in model.matrices.items()}
-    return replace(model, matrices=packed)
+    return CharacterModel(vocabulary=vocabulary, matrices=matrices, vectors=vectors)
 
 
 def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
@@ -194,10 +171,8 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * PASSAGES)
     results: list[Result] = []
     for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else quantize(model, fmt)
-        bits, nbytes = evaluation.storage(
-            measured.matrices.values(), sum(vector.size for vector in model.vectors.values())
-        )
+        measured = model if fmt == REFERENCE else model.quantized(fmt)
+        bits, nbytes = measured.storage
         measured.nats("Kernels are compiled here.")
         for text, lines in texts.items():
             items = []
