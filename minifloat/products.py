@@ -40,7 +40,7 @@ FEW, FEW_LOOKED_UP = 28, 8
 def linear(
     x: ArrayLike, q: Quantized, bias: ArrayLike | None = None, *, threads: int = 1
 ) -> NDArray[np.float32]:
-    """Return ``x @ q.dequantize().T + bias``, decoding the weights a tile at a time.
+    """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 
     Infinities and NaN, in ``x`` or among the weights, become what they do in that expression.
 
@@ -53,7 +53,8 @@ def linear(
     bias : array_like, shape (out,), optional
         As ``x``.
     threads : int
-        Threads to share the rows of ``q`` among; the result does not depend on it.
+        Threads to share the rows of ``q`` among; the result does not depend on it. For many vectors
+        NumPy multiplies, whose own threads come on top.
 
     Returns
     -------
@@ -152,6 +153,8 @@ def _check_weights(q: Quantized) -> None:
 
 
 def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
+    if type(x) is np.ndarray and x.dtype == np.float32:  # what it is most often, at once
+        return x
     a = _arrays.source_array(x, name)[0]
     with np.errstate(over="ignore", under="ignore"):
         return a.astype(np.float32, copy=False)
@@ -211,7 +214,7 @@ def _is_direct(q: Quantized) -> bool:
 
 
 class _Direct:
-    """Products of ``x`` with weights that the kernels decode.
+    """Products of ``x`` with weights that the kernels decode, written to ``y``.
 
     The kernels see vectors multiplied by a power of two, so that the greatest magnitude is in
     [0.5, 1), and what underflows does not count.
@@ -226,11 +229,11 @@ class _Direct:
         self.scales = np.ascontiguousarray(q.scales)
         if q.axis is None:
             self.scales, self.block = np.full((q.shape[0], 1), q.scales), q.shape[1]
-        self.factor = 2.0**exponent * (1.0 if q.tensor_scale is None else q.tensor_scale)
         self.powers = np.frexp(np.abs(x).max(axis=1))[1][:, None]
         self.x = np.zeros((x.shape[0], x.shape[1] + kernels.LANES), np.float32)
-        with np.errstate(under="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             np.ldexp(x, -self.powers, out=self.x[:, : x.shape[1]])
+            self.factor = float(np.ldexp(q.tensor_scale or 1.0, exponent))
 
     def multiply(self, start: int, stop: int) -> None:
         """Multiply by some rows straight from the codes."""
@@ -276,7 +279,11 @@ class _Direct:
 
 @lru_cache(maxsize=64)
 def _rule(fmt: NumberFormat) -> tuple[Any, int]:
-    """Return how the kernels make values of codes, and the power of two these lack."""
+    """Return how the kernels make values of codes, and the power of two these lack.
+
+    The register rule serves a format if it is right for each of its codes; else there is a table,
+    by the top 8 bits of a code shifted up, with values of at most 1.
+    """
     if isinstance(fmt, Integer) and fmt.signed:
         return (16 - fmt.bits,), 0
     values = fmt.values()

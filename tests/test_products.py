@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat.products import TILE, _rule
+from minifloat.products import FEW, TILE, _rule
 from minifloat.testing import formats
 
 FORMATS = (
@@ -153,6 +153,12 @@ def test_tiny_and_huge_numbers(fmt: str, magnitude: float) -> None:
     assert excess(mf.linear(x[0], q), x[0], q) <= 1
 
 
+def test_sums_that_overflow_on_the_way_do_not_at_the_end() -> None:
+    q = mf.quantize(np.full((8, 64), 3e38, np.float32), "e5m2", scale="float32")
+    x = np.full(64, 1e-30, np.float32)
+    assert excess(mf.linear(x, q), x, q) <= 1
+
+
 def test_special_codes_go_through() -> None:
     fmt = mf.parse("e5m2")
     q = mf.quantize(normals(16, 64), fmt, block_size=None, scale="float32")
@@ -164,6 +170,7 @@ def test_special_codes_go_through() -> None:
     assert np.isnan(y[:, 3]).all()
     assert (y[:, 4] == np.inf).all()
     assert np.isfinite(np.delete(y, [3, 4], axis=1)).all()
+    np.testing.assert_array_equal(mf.linear(x, q, threads=3), y)
     x[:, 5] = 0
     assert np.isnan(mf.linear(x, q)[:, 4]).all()
 
@@ -213,7 +220,7 @@ def test_no_more_than_a_tile_of_floats_in_memory(fmt: str, batch: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     own = 4 * (2 * x.size + 8 * y.size) + (1 << 16)
-    tiles = 6 if fmt == "uint4" else 1 if batch > 28 else 0
+    tiles = 6 if fmt == "uint4" else 1 if batch > FEW else 0
     assert peak <= own + 4 * TILE * tiles
 
 

@@ -8,8 +8,8 @@ A step is `LANES` codes. Their bytes are loaded at once, and each lane of 16 bit
 in which its code lies, shifted so that the code is at the top; here codes of 5 bits, E2M2:
 
     bytes             ...ddddd cccccbbb bbaaaaa.     (a code may lie across two)
-    `windows`         seemm... ........              what is below belongs to the neighbours
-    `halves`          s000eemm 00000000              shifted right, sign kept, and masked
+    `_windows`        seemm... ........              what is below belongs to the neighbours
+    `_halves`         s000eemm 00000000              shifted right, sign kept, and masked
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
 float32. Integers are shifted to the low end and converted; other codes are looked up.
@@ -30,7 +30,6 @@ from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Vector = Any  # LANES numbers, in the machine's registers
 Rule = Any  # how codes become values: (shift, mask), (shift,) or a table
 
 LANES = 32
