@@ -66,5 +66,6 @@ def round_panel(
             codes[row, j] = steps.codes[k]
             rest = updated - (steps.values[k] - zero) * scale
             weights[row, j] = rest
-            for i in range(j + 1, width):
-                carry[row, i] += rest * feedback[j, i]
+            after, factors = carry[row, j + 1 :], feedback[j, j + 1 :]
+            for i in range(after.size):
+                after[i] += rest * factors[i]
