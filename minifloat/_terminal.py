@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 WINNER = "*"  # before the best figure of a row
@@ -71,6 +72,27 @@ def has_rich() -> bool:
     from importlib.util import find_spec
 
     return find_spec("rich") is not None
+
+
+@contextlib.contextmanager
+def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
+    """Yield what shows progress on stderr, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+    elif has_rich():
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(doing, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    else:
+        try:
+            yield lambda done, total: print(
+                f"\r{done / max(total, 1):4.0%}", end="", file=sys.stderr, flush=True
+            )
+        finally:
+            print("\r    \r", end="", file=sys.stderr)
 
 
 def printable(text: str) -> str:

@@ -19,7 +19,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from minifloat._number_format import shortest
-from minifloat._terminal import WINNER, Table, can_print, has_rich, number_line, printable
+from minifloat._terminal import (
+    WINNER,
+    Table,
+    can_print,
+    number_line,
+    printable,
+    progress_bar,
+)
 from minifloat.catalogue import ALIASES, CATALOGUE
 from minifloat.formats import Format, NumberFormat
 from minifloat.names import parse
@@ -198,7 +205,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     formats = [parse(name.strip()) for name in options.formats.split(",")]
     key = _sort_key(options.sort, [fmt.name for fmt in formats])
-    with _workers(options.workers) as executor, _progress("comparing") as progress:
+    with _workers(options.workers) as executor, progress_bar("comparing") as progress:
         result = compare(
             options.files or None,
             formats,
@@ -245,27 +252,6 @@ def _workers(count: int) -> Iterator[ThreadPoolExecutor | None]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _progress(doing: str) -> Iterator[Callable[[int, int], object] | None]:
-    """Yield what shows progress on stderr, if that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-    elif has_rich():
-        from rich.console import Console
-        from rich.progress import Progress
-
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(doing, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
-    else:
-        try:
-            yield lambda done, total: print(
-                f"\r{done / max(total, 1):4.0%}", end="", file=sys.stderr, flush=True
-            )
-        finally:
-            print("\r    \r", end="", file=sys.stderr)
 
 
 def _show_comparison(
@@ -430,7 +416,7 @@ def _registers(options: argparse.Namespace) -> None:
     fmt = parse(options.format)
     summary = ""
     if options.layout == BEST:
-        with _progress("searching") as progress:
+        with progress_bar("searching") as progress:
             found = registers.search(
                 fmt, options.target, fold_scale=options.fold_scale, progress=progress
             )
@@ -456,7 +442,7 @@ def _registers(options: argparse.Namespace) -> None:
 def _register_costs(options: argparse.Namespace) -> None:
     from minifloat import registers
 
-    with _progress("searching") as progress:
+    with progress_bar("searching") as progress:
         rows = registers.costs(target=options.target, progress=progress)
     totals = ("in all", "at least", "per weight", "with 2**k")
     columns = ("format", "layout", "weights", *registers.KINDS, *totals)

@@ -512,7 +512,7 @@ def test_progress_stays_off_stdout(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     for missing in (False, True):
         if missing:
-            monkeypatch.setattr("minifloat.cli.has_rich", lambda: False)
+            monkeypatch.setattr("minifloat._terminal.has_rich", lambda: False)
         assert main(["compare", str(model), "--json"]) == 0
         out, err = capsys.readouterr()
         json.loads(out)

@@ -1,0 +1,110 @@
+"""GPTQ of a Llama model: each layer's matrices are rounded for the inputs they get.
+
+The inputs are those that calibration text causes behind the layers before, which are quantized
+already, as in GPTQ (arXiv 2210.17323). The Hessian of a matrix's squared output error is, but for a
+factor, the sum of the outer products of its inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minifloat as mf
+from analysis.models import evaluation
+from analysis.models.llama import Llama, Tokens
+from analysis.models.products import Array, Matrix, dense
+
+Hessian = NDArray[np.float64]
+
+
+def gptq(
+    model: Llama, fmt: str, chunks: Iterable[Tokens], step: Callable[[], object] = lambda: None
+) -> Llama:
+    """Return the model packed: the layers by GPTQ, the embeddings rounded to nearest.
+
+    Parameters
+    ----------
+    model : Llama
+        Of float32 matrices.
+    fmt : str
+    chunks : iterable of ndarray of integers, 1-d
+        Calibration text; each begins a context of its own.
+    step : callable
+        Called after each layer.
+
+    Returns
+    -------
+    Llama
+
+    Raises
+    ------
+    ValueError
+        As `minifloat.quantize`.
+    """
+    embeddings = "token_embd.weight"
+    packed: dict[str, Matrix] = {
+        embeddings: evaluation.quantize(dense(model.matrices[embeddings]), fmt)
+    }
+    inputs = [replace(model, matrices=packed).embed(tokens) for tokens in chunks]
+    for layer in range(model.shape.layers):
+        for name, hessian in hessians(model, layer, inputs).items():
+            packed[name] = quantize(dense(model.matrices[name]), fmt, hessian)
+        done = replace(model, matrices=packed)
+        inputs = [done.layer(layer, x, done.cache(len(x))) for x in inputs]
+        step()
+    return replace(model, matrices=packed)
+
+
+def hessians(model: Llama, layer: int, inputs: Iterable[Array]) -> dict[str, Hessian]:
+    """Return for each matrix of a layer the sum of x x^T over its inputs x.
+
+    Parameters
+    ----------
+    model : Llama
+    layer : int
+    inputs : iterable of ndarray of float32, (tokens, width)
+        Of the layer.
+
+    Returns
+    -------
+    dict of str to ndarray of float64, (inputs, inputs)
+
+    Raises
+    ------
+    Nothing.
+    """
+    sums: dict[str, Hessian] = {}
+
+    def observe(name: str, x: Array) -> None:
+        sums[name] = sums.get(name, 0) + (x.T @ x).astype(np.float64)
+
+    for x in inputs:
+        model.layer(layer, x, model.cache(len(x)), observe)
+    return sums
+
+
+def quantize(weights: Array, fmt: str, hessian: Hessian) -> mf.Quantized:
+    """Quantize a matrix as `evaluation.quantize` does, but by GPTQ.
+
+    Parameters
+    ----------
+    weights : ndarray of float32, (outputs, inputs)
+    fmt : str
+    hessian : ndarray of float64, (inputs, inputs)
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError
+        As `minifloat.quantize`.
+    """
+    return mf.quantize(
+        weights, fmt, block_size=evaluation.BLOCK, scale="float16", rule="absmax", hessian=hessian
+    )

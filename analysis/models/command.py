@@ -1,0 +1,239 @@
+"""Measure the formats on the models, or let SmolLM2 write: `python -m analysis.models --help`.
+
+The table goes to stdout, progress and what is missing to stderr. The exit code is 0, 1 if a model
+was left out because a package is missing, 2 after an error, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import import_module
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
+from analysis.models.packages import MissingPackage, require
+from minifloat._terminal import Table, progress_bar
+from minifloat.names import parse
+
+MODULES = ("smollm2", "minilm", "textgenrnn")
+RIVAL = "int5"  # the other format of five bits that everybody has
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; default those of the process.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    SystemExit
+        From `argparse`, for wrong arguments.
+    """
+    options = _parser().parse_args(argv)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, OSError, MissingPackage) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.models",
+        description="Say what each format costs models of text, images and sound.",
+    )
+    parser.set_defaults(run=_evaluate)
+    names = ", ".join(MODULES)
+    add = parser.add_argument
+    add("--only", action="append", choices=MODULES, metavar="NAME", help=f"of {names}; repeatable")
+    add("--formats", default=",".join(FORMATS), help="separated by commas (%(default)s)")
+    add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
+    commands = parser.add_subparsers(metavar="generate")
+    text = "Let SmolLM2 continue a text, greedily."
+    sub = commands.add_parser("generate", help=text, description=text)
+    sub.set_defaults(run=_generate)
+    sub.add_argument("prompt")
+    sub.add_argument("--format", default="e2m2", help="of the weights, or fp32 (%(default)s)")
+    sub.add_argument("--tokens", type=int, default=64, help="at most (%(default)s)")
+    return parser
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    formats = [parse(name.strip()).name for name in options.formats.split(",")]
+    if options.json and not Path(options.json).absolute().parent.is_dir():
+        raise ValueError(f"--json must be a file in a folder that exists, got {options.json!r}")
+    for fmt in formats:
+        quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # refuses now what it would refuse later
+    results: list[Result] = []
+    missing: dict[str, str] = {}
+    for name in dict.fromkeys(options.only or MODULES):
+        module = import_module(f"analysis.models.{name}")
+        try:
+            require(module.FILES)
+            with progress_bar(module.MODEL) as progress:
+                measured = module.evaluate(formats, progress=progress)
+        except MissingPackage as error:
+            missing[module.MODEL] = str(error)
+            print(f"{module.MODEL} is left out: {error}", file=sys.stderr)
+            continue
+        results += measured
+        if options.json != "-":
+            for table in tables(measured):
+                print(table.text(), end="\n\n", flush=True)
+    if options.json:
+        text = json.dumps({"results": records(results), "missing": missing}, indent=1)
+        if options.json == "-":
+            print(text)
+        else:
+            Path(options.json).write_text(text + "\n", encoding="utf-8")
+    return 1 if missing else 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from analysis.models import smollm2
+
+    model, words = smollm2.load(), smollm2.tokenizer()
+    if options.format != REFERENCE:
+        model = model.quantized(options.format)
+    pieces = smollm2.generate(model, words, options.prompt, options.tokens)
+    print(options.prompt, end="", flush=True)
+    times = []
+    for piece in pieces:
+        print(piece, end="", flush=True)
+        times.append(time.perf_counter())
+    print()
+    if len(times) > 1:  # the first token takes the prompt's time, too
+        speed = (len(times) - 1) / (times[-1] - times[0])
+        print(f"{options.format}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
+    return 0
+
+
+def _groups(results: Sequence[Result]) -> list[list[Result]]:
+    """Results of the same items together, in the order they came."""
+
+    def items(result: Result) -> tuple[str, str, str]:
+        return result.model, result.data, result.metric
+
+    order = list(dict.fromkeys(map(items, results)))
+    ordered = sorted(results, key=lambda result: order.index(items(result)))
+    return [list(group) for _, group in groupby(ordered, items)]
+
+
+def _over(result: Result, group: Sequence[Result], fmt: str) -> Estimate | None:
+    """By how much a result is worse than the one in ``fmt``, if there is one."""
+    return next((difference(result, other) for other in group if other.format == fmt), None)
+
+
+def records(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return results as JSON has them: with their values, and how much worse than others.
+
+    Parameters
+    ----------
+    results : sequence of Result
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    ValueError
+        As `difference`.
+    """
+    made = []
+    for group in _groups(results):
+        for result in group:
+            record = asdict(result) | {"value": result.value}
+            for fmt in (REFERENCE, RIVAL):
+                over = _over(result, group, fmt)
+                record[f"over_{fmt}"] = asdict(over) if over else None
+            made.append(record)
+    return made
+
+
+def tables(results: Sequence[Result]) -> list[Table]:
+    """Return the sections of the table: one to a model, its data and metric.
+
+    Parameters
+    ----------
+    results : sequence of Result
+
+    Returns
+    -------
+    list of Table
+
+    Raises
+    ------
+    ValueError
+        As `difference`.
+    """
+    columns = (
+        "format", "bits/weight", "MB", "value", f"over {REFERENCE}", f"over {RIVAL}", "speed",
+        "products", "note",
+    )  # fmt: skip
+    made = []
+    for group in _groups(results):
+        first = group[0]
+        title = f"{first.model} ({first.modality}), {first.data}: {first.metric}"
+        rows = [
+            (
+                result.format,
+                f"{result.bits_per_weight:.3f}",
+                f"{result.nbytes / 1e6:.1f}",
+                f"{result.value:.4g}",
+                show(_over(result, group, REFERENCE)),
+                show(_over(result, group, RIVAL)),
+                f"{result.speed:.4g} {result.speed_unit}",
+                "packed" if result.packed else "float32",
+                result.note,
+            )
+            for result in group
+        ]
+        made.append(Table(title, columns, ("format", "products", "note"), rows))
+    return made
+
+
+def show(estimate: Estimate | None) -> str:
+    """Return a mean and its standard error, to two digits of the error.
+
+    Parameters
+    ----------
+    estimate : Estimate or None
+
+    Returns
+    -------
+    str
+        Empty for None, and for what is compared with itself.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> show(Estimate(-0.012345, 0.00067))
+    '-0.01235 ± 0.00067'
+    """
+    if estimate is None or (estimate.mean, estimate.standard_error) == (0, 0):
+        return ""
+    digits = f"{estimate.standard_error:.1e}"  # 6.7e-04
+    places = max(0, 1 - int(digits.partition("e")[2]))
+    return f"{estimate.mean:+.{places}f} ± {estimate.standard_error:.{places}f}"

