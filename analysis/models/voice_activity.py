@@ -163,7 +163,8 @@ def with_noise(samples: Array, rng: np.random.Generator) -> Array:
     array([0., 0.], dtype=float32)
     """
     noise: Array = rng.standard_normal(samples.size, np.float32)
-    return samples + np.sqrt(np.mean(np.square(samples))) * noise
+    noise *= np.sqrt(np.mean(np.square(samples)))
+    return samples + noise
 
 
 def evaluate(
