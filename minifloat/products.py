@@ -30,6 +30,7 @@ from minifloat.quantized import Quantized
 Array = NDArray[Any]
 
 TILE = 1 << 18  # weights that are decoded at a time: 1 MiB of float32
+LINE = 64  # bytes of a line of the CPU's cache
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
 SEVERAL = 4  # vectors that the values of a step are multiplied by
 
@@ -230,7 +231,7 @@ class _Direct:
         if q.axis is None:
             self.scales, self.block = np.full((q.shape[0], 1), q.scales), q.shape[1]
         self.powers = np.frexp(np.abs(x).max(axis=1))[1][:, None]
-        self.x = np.zeros((x.shape[0], x.shape[1] + kernels.LANES), np.float32)
+        self.x = _aligned(x.shape[0], (-(-x.shape[1] // kernels.LANES) + 1) * kernels.LANES)
         with np.errstate(over="ignore", under="ignore"):
             np.ldexp(x, -self.powers, out=self.x[:, : x.shape[1]])
             self.factor = float(np.ldexp(q.tensor_scale or 1.0, exponent))
@@ -275,6 +276,13 @@ class _Direct:
             )  # fmt: skip
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 np.ldexp(y, self.powers, out=self.y[:, low:high])
+
+
+def _aligned(rows: int, length: int) -> Array:
+    """Return zeros that begin at a line of the CPU's cache."""
+    room = np.zeros(rows * length + LINE // 4, np.float32)
+    start = -room.ctypes.data % LINE // 4
+    return room[start : start + rows * length].reshape(rows, length)
 
 
 @lru_cache(maxsize=64)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Rule = Any  # how codes become values: (shift, mask), (shift,) or a table
 
-LANES = 32
+LANES = 16
 AHEAD = 2048  # bytes between what is read and what is asked for
 
 jit = njit(cache=True, nogil=True)
