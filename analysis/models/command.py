@@ -24,7 +24,7 @@ from analysis.models.packages import MissingPackage, require
 from minifloat._terminal import Table, progress_bar
 from minifloat.names import parse
 
-MODULES = ("smollm2", "minilm", "textgenrnn")
+MODULES = ("smollm2", "minilm", "textgenrnn", "voice_activity")
 RIVAL = "int5"  # the other format of five bits that everybody has
 
 
