@@ -73,7 +73,7 @@ def replaced(model: bytes, arrays: Mapping[str, NDArray[Any]]) -> bytes:
                 f"{name} must be {old.dtype} of shape {old.shape}, got {new.dtype} of {new.shape}"
             )
         label = tensor.name  # the tensor of a Constant node has its own, or none
-        tensor.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(new), label))
+        tensor.CopyFrom(onnx.numpy_helper.from_array(np.asarray(new, order="C"), label))
     if left:
         raise ValueError(f"names must be in the model, got {', '.join(map(repr, left))}")
     return bytes(made.SerializeToString())
