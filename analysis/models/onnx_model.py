@@ -1,138 +1,96 @@
-"""ONNX models run by onnxruntime, their matrices replaced by what a format makes of them.
+"""Models that onnxruntime runs, with their matrices in some format.
 
-A matrix of a product is the weight of a convolution of more than one channel, or the constant
-second factor of a product of matrices. onnxruntime multiplies float32 numbers, so weights are only
-rounded here, not packed. Convolutions of one channel, norms and biases stay float32.
+onnxruntime multiplies float32 numbers, so weights are only rounded here, not packed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from analysis.models.onnx_weights import replaced, weights
 from analysis.models.packages import optional
 from analysis.models.products import Array, MatrixModel, dense
+
+Chosen = Callable[[str, Array], bool]
+NOTE = "only rounded, not packed"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OnnxModel(MatrixModel):
-    """A model, and its tensors by name.
+    """A model in an ONNX file.
 
     Attributes
     ----------
     matrices : mapping of str to Matrix
-        (outputs, inputs): of a convolution an output channel's taps of all channels to a row, of a
-        product the transpose of the second factor.
+        By the name of a tensor. A row is all that makes one output: of a convolution the taps of
+        all its inputs.
     vectors : mapping of str to ndarray of float32
-        All other constants in float32, in their own shapes.
+        All other tensors of float32, in their own shapes.
+    file : bytes
+        As shipped.
+    shapes : mapping of str to tuple of int
+        Of the tensors that ``matrices`` has.
     turned : frozenset of str
-        The matrices that the model has the other way around.
-    proto : onnx.ModelProto
+        Those of them that the file has with a column to an output.
     """
 
+    file: bytes
+    shapes: Mapping[str, tuple[int, ...]]
     turned: frozenset[str]
-    proto: Any
 
+    @cached_property
     def session(self) -> Any:
-        """Return the model with these matrices, ready to run on one thread.
+        """The file with the values of ``matrices``, for one thread of onnxruntime."""
+        runtime = optional("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        tensors = {}
+        for name, shape in self.shapes.items():
+            matrix = dense(self.matrices[name])
+            tensors[name] = (matrix.T if name in self.turned else matrix).reshape(shape)
+        model = replaced(self.file, tensors)
+        return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    @classmethod
+    def read(cls, path: Path, rows: Chosen, columns: Chosen = lambda name, tensor: False) -> Self:
+        """Read a model.
+
+        Parameters
+        ----------
+        path : Path
+            A file of ONNX.
+        rows, columns : callable
+            Told the name and array of a tensor, say whether it is a matrix with a row, or with a
+            column, to an output.
 
         Returns
         -------
-        onnxruntime.InferenceSession
+        OnnxModel
 
         Raises
         ------
         MissingPackage
-            If onnxruntime is not installed.
+            If onnx is not installed.
         """
-        runtime = optional("onnxruntime")
-        proto = type(self.proto)()
-        proto.CopyFrom(self.proto)
-        for name, tensor in _tensors(proto.graph):
-            if name in self.matrices:
-                matrix = dense(self.matrices[name])
-                stored = matrix.T if name in self.turned else matrix
-                data = np.ascontiguousarray(stored, "<f4").tobytes()
-                tensor.ClearField("float_data")
-                tensor.raw_data = data
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return runtime.InferenceSession(
-            proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        file = path.read_bytes()
+        tensors: dict[str, Array] = {n: t for n, t in weights(file) if t.dtype == np.float32}
+        matrices, turned = {}, set()
+        for name, tensor in tensors.items():
+            if rows(name, tensor):
+                matrices[name] = tensor.reshape(len(tensor), -1)
+            elif columns(name, tensor):
+                matrices[name] = np.ascontiguousarray(tensor.T)
+                turned.add(name)
+        return cls(
+            matrices=matrices,
+            vectors={name: tensor for name, tensor in tensors.items() if name not in matrices},
+            file=file,
+            shapes={name: tensors[name].shape for name in matrices},
+            turned=frozenset(turned),
         )
-
-
-def read(path: Path, also: Iterable[str] = ()) -> OnnxModel:
-    """Read a model.
-
-    Parameters
-    ----------
-    path : Path
-    also : iterable of str
-        Constants, of shape (outputs, inputs), that are matrices of products as well.
-
-    Returns
-    -------
-    OnnxModel
-
-    Raises
-    ------
-    MissingPackage
-        If onnx is not installed.
-    ValueError
-        If a constant of ``also`` is not in the model, or not a float32 matrix.
-    """
-    onnx = optional("onnx")
-    proto = onnx.load(str(path))
-    arrays: dict[str, Array] = {}
-    for name, tensor in _tensors(proto.graph):
-        array = onnx.numpy_helper.to_array(tensor)
-        if array.dtype == np.float32:
-            arrays[name] = array
-    matrices: dict[str, Array] = {}
-    turned: set[str] = set()
-    for name in also:
-        if name not in arrays or arrays[name].ndim != 2:
-            raise ValueError(f"also must name float32 matrices of the model, got {name!r}")
-        matrices[name] = arrays[name]
-    for node in _nodes(proto.graph):
-        weight = arrays.get(node.input[1]) if len(node.input) > 1 else None
-        if weight is None:
-            continue
-        if node.op_type == "Conv" and weight.shape[1] > 1:
-            matrices[node.input[1]] = weight.reshape(weight.shape[0], -1)
-        if node.op_type == "MatMul" and weight.ndim == 2:
-            matrices[node.input[1]] = np.ascontiguousarray(weight.T)
-            turned.add(node.input[1])
-    vectors: Mapping[str, Array] = {n: a for n, a in arrays.items() if n not in matrices}
-    return OnnxModel(matrices=matrices, vectors=vectors, turned=frozenset(turned), proto=proto)
-
-
-def _graphs(graph: Any) -> Iterator[Any]:
-    """Yield a graph and those within it."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from _graphs(attribute.g)
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for part in _graphs(graph):
-        yield from part.node
-
-
-def _tensors(graph: Any) -> Iterator[tuple[str, Any]]:
-    """Yield all constants by name: initializers, and the values of `Constant` nodes."""
-    for part in _graphs(graph):
-        for tensor in part.initializer:
-            yield tensor.name, tensor
-        for node in part.node:
-            for attribute in node.attribute:
-                if node.op_type == "Constant" and attribute.HasField("t"):
-                    yield node.output[0], attribute.t
