@@ -53,7 +53,7 @@ SPEECH = PackageFile(
 )
 FILES = (WEIGHTS, SPEECH)
 MORE_SPEECH = Path("/usr/share/pocketsphinx/test/data")
-MORE_SPEECH_COMMAND = "for more speech: apt-get install pocketsphinx-testdata"
+MORE_SPEECH_HINT = "for more speech: apt-get install pocketsphinx-testdata"
 RATE = 16000  # samples of a second
 FRAME, CONTEXT = 512, 64  # samples: a frame is heard with the end of the one before
 PIECE = 96  # frames at most, 3.07 s
@@ -202,7 +202,7 @@ def evaluate(
         raise ValueError(f"speech must be of two pieces of {PIECE} frames, got {len(pieces)}")
     count = sum(map(len, pieces))
     data = f"{len(paths)} recordings of {count * FRAME / RATE:.0f} s, {len(pieces)} pieces"
-    hint = "" if speech is not None or len(paths) > 1 else MORE_SPEECH_COMMAND
+    hint = "" if speech is not None or len(paths) > 1 else MORE_SPEECH_HINT
     step = evaluation.counter(progress, (1 + len(formats)) * len(pieces))
     results: list[Result] = []
     exact: list[Array] = []
