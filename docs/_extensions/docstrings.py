@@ -36,7 +36,9 @@ def definition_list(lines: list[str]) -> list[str] | None:
 def escape_bars(line: str) -> str:
     """Write the bars of a magnitude so that they mean themselves, outside of ``code``."""
     parts = line.split("``")
-    return "``".join([BAR.sub(r"\\|", part) if i % 2 == 0 else part for i, part in enumerate(parts)])
+    return "``".join(
+        [BAR.sub(r"\\|", part) if i % 2 == 0 else part for i, part in enumerate(parts)]
+    )
 
 
 def converted(lines: list[str]) -> Iterator[str]:
@@ -50,7 +52,7 @@ def converted(lines: list[str]) -> Iterator[str]:
         elif all(line.startswith("    ") for line in paragraph):
             yield from ["::", "", *paragraph]
         else:
-            yield from definition_list(paragraph) or map(escape_bars, paragraph)
+            yield from map(escape_bars, definition_list(paragraph) or paragraph)
 
 
 def process_docstring(
