@@ -22,8 +22,6 @@ exclude_patterns = [".*", "analysis", "build", "dist", "minifloat", "paper_figur
 
 html_theme = "furo"
 html_title = "minifloat"
-html_static_path = ["_static"]
-html_css_files = ["narrow.css"]
 templates_path = ["_templates"]
 html_additional_pages = {"index": "to_first_page.html"}  # the site's address without a page
 html_copy_source = False
