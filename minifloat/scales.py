@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels.quantization import (
-    CEIL,
-    EVEN,
-    FLOOR,
-    NEAREST,
+    NEXT_POWERS,
+    POWERS,
     VALUES,
     Levels,
     ScaleGrid,
@@ -55,6 +53,14 @@ class ScaleRounding(StrEnum):
     EVEN = "even"
     UP = "up"
     DOWN = "down"
+
+
+NEVER = 2.0  # what no significand reaches
+CARRIES = {  # see `ScaleRule`
+    ScaleRounding.FLOOR: NEVER,
+    ScaleRounding.DOWN: NEVER,
+    ScaleRounding.NEAREST: 1.5,
+}
 
 
 class ScaleSearch(StrEnum):
@@ -169,17 +175,17 @@ def scale_rule(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -> Sca
     >>> import minifloat as mf
     >>> from minifloat.scales import ScaleRounding, scale_rule
     >>> scale_rule(mf.parse("e2m1"), ScaleRounding.EVEN, 1.0)
-    ScaleRule(kind=4, reference=4.0, carry=1.75)
+    ScaleRule(kind=1, reference=4.0, carry=1.75)
     """
     top = reach(fmt)
     power = 2.0 ** (math.frexp(top)[1] - 1)
     if rounding is ScaleRounding.NEAREST_EVEN:
         return ScaleRule(VALUES, top * tensor, 0.0)
-    if rounding in (ScaleRounding.UP, ScaleRounding.DOWN):
-        return ScaleRule(CEIL if rounding is ScaleRounding.UP else FLOOR, top * tensor, 0.0)
-    if rounding is not ScaleRounding.EVEN:
-        kinds = {"floor": FLOOR, "ceil": CEIL, "nearest": NEAREST}
-        return ScaleRule(kinds[rounding], power * tensor, 0.0)
+    reference = tensor * (top if rounding in (ScaleRounding.UP, ScaleRounding.DOWN) else power)
+    if rounding in (ScaleRounding.UP, ScaleRounding.CEIL):
+        return ScaleRule(NEXT_POWERS, reference, 0.0)
+    if rounding in CARRIES:
+        return ScaleRule(POWERS, reference, CARRIES[rounding])
     if isinstance(fmt, Format):
         precision = fmt.precision
     elif isinstance(fmt, Integer):
@@ -188,7 +194,7 @@ def scale_rule(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -> Sca
         raise ValueError(
             f'scale_rounding must not be "even" for {fmt}, which has no precision; use "nearest"'
         )
-    return ScaleRule(EVEN, power * tensor, 2 - 2.0**-precision)
+    return ScaleRule(POWERS, reference, 2 - 2.0**-precision)
 
 
 def powers_of_two(grid: ScaleGrid) -> ScaleGrid:

@@ -1,4 +1,4 @@
-"""Print the README's table of conversion costs: `python -m tests.register_tables` (two minutes)."""
+"""Print the table of docs/registers.md: `python -m tests.register_tables` (two minutes)."""
 
 from __future__ import annotations
 

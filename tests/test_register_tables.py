@@ -1,4 +1,4 @@
-"""The README's table of conversion costs is what the library and the compiler say."""
+"""The table of conversion costs in docs/registers.md is what the library and the compiler say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minifloat.registers import prove
 from minifloat.registers._costs import table_formats
 from tests.register_tables import table
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[1] / "docs" / "registers.md").read_text(encoding="utf-8")
 
 needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA toolkit; {REMEDY}")
 
@@ -20,16 +20,16 @@ needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA tool
 @needs_toolkit
 def test_some_rows() -> None:
     head, rule, *rows = table(conversion_costs(["e2m1", "e4m3fn", "int4", "nf4"])).splitlines()
-    assert f"{head}\n{rule}\n" in README
+    assert f"{head}\n{rule}\n" in PAGE
     for row in rows:
-        assert row in README
+        assert row in PAGE
 
 
 @needs_toolkit
 @pytest.mark.long
 def test_the_whole_table() -> None:
     costs = conversion_costs()
-    assert table(costs) in README
+    assert table(costs) in PAGE
     for cost in costs:
         for program in filter(None, (cost.row.folded, cost.row.whole)):
             assert prove(program, cost.row.fmt)
@@ -37,4 +37,4 @@ def test_the_whole_table() -> None:
 
 def test_all_formats_have_a_row() -> None:
     for fmt in table_formats():
-        assert f"\n| {fmt.name} | " in README
+        assert f"\n| {fmt.name} | " in PAGE

@@ -24,7 +24,7 @@ shl = np.left_shift
 shr = np.right_shift
 
 VALUES = 0  # kinds of `ScaleRule`: to the nearest value of the scale's format,
-FLOOR, CEIL, NEAREST, EVEN = 1, 2, 3, 4  # or to a power of two
+POWERS, NEXT_POWERS = 1, 2  # or to a power of two, up from its `carry` on or just above 1
 
 
 class ScaleGrid(NamedTuple):
@@ -42,7 +42,7 @@ class ScaleRule(NamedTuple):
 
     kind: int
     reference: float
-    carry: float  # kind EVEN: the least significand in 1..2 that goes to the next power of two
+    carry: float  # kind POWERS: the least significand in 1..2 that goes to the next power of two
 
 
 class Grid(NamedTuple):
@@ -88,12 +88,7 @@ def _power(x: float, grid: ScaleGrid, rule: ScaleRule) -> float:
     k = e - f
     if m < r:
         m, k = 2 * m, k - 1
-    if rule.kind == CEIL:
-        k += m > r
-    elif rule.kind == NEAREST:
-        k += m >= 1.5 * r
-    elif rule.kind == EVEN:
-        k += m >= rule.carry * r
+    k += m > r if rule.kind == NEXT_POWERS else m >= rule.carry * r
     top = math.frexp(grid.greatest)[1] - 1
     if k > top:
         return math.inf
