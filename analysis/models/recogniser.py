@@ -303,7 +303,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                 Result(
                     model=MODEL,
                     modality=MODALITY,
-                    data=f"{text}, badly printed",
+                    data=text,
                     format=fmt,
                     bits_per_weight=bits,
                     nbytes=nbytes,

@@ -201,7 +201,7 @@ def evaluate(
     if len(pieces) < 2:
         raise ValueError(f"speech must be of two pieces of {PIECE} frames, got {len(pieces)}")
     count = sum(map(len, pieces))
-    data = f"{len(paths)} recordings of {count * FRAME / RATE:.0f} s, {len(pieces)} pieces"
+    data = f"{len(paths)} recordings, {count * FRAME / RATE:.0f} s"
     hint = "" if speech is not None or len(paths) > 1 else MORE_SPEECH_HINT
     step = evaluation.counter(progress, (1 + len(formats)) * len(pieces))
     results: list[Result] = []
