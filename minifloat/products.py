@@ -13,6 +13,7 @@ No way has more of the weights in memory than what is packed and, for each threa
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -197,8 +198,16 @@ def _each(parts: list[tuple[int, int]], work: Callable[[int, int], None], thread
         for start, stop in parts:
             work(start, stop)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, *zip(*parts, strict=True)))
+        list(_pool(threads, os.getpid()).map(work, *zip(*parts, strict=True)))
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Return threads that wait for work: to start them takes a tenth of a product of 4096 x 4096.
+
+    A forked process has none of its parent's threads, and makes its own.
+    """
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"minifloat-{process}")
 
 
 def _times_transposed(x: Array, weights: Array) -> Array:

@@ -6,6 +6,8 @@ The oracle is float64 arithmetic on `dequantize`'s weights: its own rounding is 
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import tracemalloc
 from typing import Any
 
@@ -183,6 +185,18 @@ def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
     one = mf.linear(x, q)
     for threads in (2, 3, 16):
         np.testing.assert_array_equal(mf.linear(x, q, threads=threads), one)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    q, x = quantize(normals(64, 256), "e2m2"), normals(256)
+    wanted = mf.linear(x, q, threads=2)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if np.array_equal(mf.linear(x, q, threads=2), wanted) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5"])
