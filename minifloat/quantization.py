@@ -64,7 +64,7 @@ def quantize(
     axis: int | None = -1,
     scale: Format | str = "float16",
     rule: ScaleSearch | str = ScaleSearch.ABSMAX,
-    scale_rounding: ScaleRounding | str = ScaleRounding.NEAREST_EVEN,
+    scale_rounding: ScaleRounding | str | None = None,
     tensor_scale: bool = False,
     double_quantize: bool = False,
     zero_point: bool = False,
@@ -95,9 +95,10 @@ def quantize(
         Format of the scales: float32, or a `Format` whose values float32 holds, or its name.
     rule : ScaleSearch or str
         "absmax", "mse", "percentile" or "shrink"; see `minifloat.ScaleSearch`.
-    scale_rounding : ScaleRounding or str
+    scale_rounding : ScaleRounding or str, optional
         "nearest_even", or to a power of two: "floor", "ceil", "nearest", "even", "up" or "down";
-        see `minifloat.ScaleRounding`.
+        see `minifloat.ScaleRounding`. None: "floor", as OCP Microscaling has it, where the scale's
+        format has powers of two alone (e8m0), else "nearest_even".
     tensor_scale : bool
         Whether the scales of blocks are multiplied by one float32 number T. It is the greatest
         scale over the greatest value of ``scale`` (over 1 where scales are powers of two), and
@@ -161,7 +162,7 @@ def quantize(
     ([[15, 27, 15, 6]], [[0.1428571492433548, 0.014285714365541935]])
     >>> q.bits_per_weight
     21.0
-    >>> mf.quantize([0.9, -0.4], "e2m1", scale="e8m0", scale_rounding="floor").scales
+    >>> mf.quantize([0.9, -0.4], "e2m1", scale="e8m0").scales
     array([0.125], dtype=float32)
 
     The last two inputs are the same, so of their weights only the sum matters:
@@ -175,6 +176,8 @@ def quantize(
     axis = _check_blocks(weights, block_size, axis)
     scale_name, _, grid = scale_format(scale)
     rule = choose(ScaleSearch, "rule", rule)
+    if scale_rounding is None:
+        scale_rounding = ScaleRounding.NEAREST_EVEN if grid.mantissa_bits else ScaleRounding.FLOOR
     rounding = choose(ScaleRounding, "scale_rounding", scale_rounding)
     _check_options(fmt, rule, scale_name, tensor_scale, double_quantize, zero_point, percentile)
     _arrays.check_threads(threads)

@@ -164,9 +164,21 @@ def test_scales_of_every_format(absmax: float, scale: str, fmt: str) -> None:
         limit = found.max + step / 2
     if wanted >= limit:
         with pytest.raises(ValueError, match="scale must hold every block's scale"):
-            mf.quantize([absmax], fmt, scale=scale)
+            mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even")
         return
-    assert float(mf.quantize([absmax], fmt, scale=scale).scales[0]) == expected
+    assert (
+        float(mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even").scales[0])
+        == expected
+    )
+
+
+@pytest.mark.parametrize("scale", ["e8m0", "e4m0"])
+def test_powers_of_two_are_rounded_down_by_default(scale: str) -> None:
+    w = np.random.default_rng(9).standard_normal((4, 64)).astype(np.float32)
+    found = mf.quantize(w, "e3m2", block_size=32, scale=scale).scales
+    for rounding, same in (("floor", True), ("nearest_even", False)):
+        other = mf.quantize(w, "e3m2", block_size=32, scale=scale, scale_rounding=rounding)
+        assert np.array_equal(other.scales, found) == same
 
 
 def test_a_tie_of_exponents_goes_to_the_even_code() -> None:
@@ -174,7 +186,8 @@ def test_a_tie_of_exponents_goes_to_the_even_code() -> None:
         fmt = mf.parse(scale)
         for code in range(3, 20):
             halfway = 1.5 * fmt.value(code)
-            found = mf.quantize([halfway * 6], "e2m1", scale=scale).scales[0]
+            q = mf.quantize([halfway * 6], "e2m1", scale=scale, scale_rounding="nearest_even")
+            found = q.scales[0]
             assert found == mf.round_to(halfway, scale) == fmt.value(code + code % 2)
 
 
