@@ -329,11 +329,11 @@ def test_only_values_matter() -> None:
 
 
 def test_threads_share_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from minifloat import quantization
+    from minifloat import _quantizing
 
     w, hessian = weights((37, 60)), correlated(60)
     whole = mf.quantize(w, "e2m2", block_size=16, hessian=hessian)
-    monkeypatch.setattr(quantization, "CHUNK", 240)
+    monkeypatch.setattr(_quantizing, "CHUNK", 240)
     one, three = (mf.quantize(w, "e2m2", block_size=16, hessian=hessian, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.codes, three.codes)
     np.testing.assert_array_equal(one.codes, whole.codes)

@@ -39,7 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # its save, load and @ are functions of storage and products
     "quantized": BASE | {"_codes", "codec", "packing", "scales", "storage", "products"},
     "gptq": BASE | {"_arrays", "_kernels", "codec"},
-    "quantization": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized", "presets"},
+    "_quantizing": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized"},
+    "quantization": BASE
+    | {"_arrays", "_quantizing", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
     "products": BASE | {"_arrays", "_kernels", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},

@@ -318,7 +318,7 @@ def test_large_blocks_are_searched_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     w = np.random.default_rng(12).standard_normal(3000)
     w[:500] = 1.0
     whole = mf.quantize(w, "e2m2", axis=None, scale="float32", rule="mse")
-    monkeypatch.setattr("minifloat.quantization.STEPS", 1)
+    monkeypatch.setattr("minifloat._quantizing.STEPS", 1)
     parts = mf.quantize(w, "e2m2", axis=None, scale="float32", rule="mse")
     assert parts.scales == whole.scales
     same = mf.quantize(np.repeat(w[:1], 3000), "int8", axis=None, scale="float32", rule="mse")
