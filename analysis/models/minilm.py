@@ -163,8 +163,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * SENTENCES)
     results: list[Result] = []
     exact: dict[str, Array] = {}
-    for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else model.quantized(fmt)
+    for fmt, measured in model.variants(formats):
         bits, nbytes = measured.storage
         measured.embed("Kernels are compiled here, before time is taken.")
         for text, sentences in texts.items():

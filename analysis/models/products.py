@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -55,6 +55,33 @@ class MatrixModel:
         """
         packed = {name: evaluation.quantize(dense(m), fmt) for name, m in self.matrices.items()}
         return replace(self, matrices=packed)
+
+    def variants(self, formats: Iterable[str]) -> Iterator[tuple[str, Self]]:
+        """Yield what `evaluate` measures: this model as `REFERENCE`, and then in each format.
+
+        Parameters
+        ----------
+        formats : iterable of str
+
+        Yields
+        ------
+        name : str
+        model of the same class
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.quantize`.
+
+        Examples
+        --------
+        >>> model = MatrixModel(matrices={"m": np.ones((2, 128), np.float32)}, vectors={})
+        >>> [(name, variant.storage[0]) for name, variant in model.variants(["e2m2"])]
+        [('fp32', 32.0), ('e2m2', 5.125)]
+        """
+        yield evaluation.REFERENCE, self
+        for fmt in formats:
+            yield fmt, self.quantized(fmt)
 
     @property
     def storage(self) -> tuple[float, int]:

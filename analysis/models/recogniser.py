@@ -277,7 +277,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     distance = optional("rapidfuzz.distance").Levenshtein.distance
     letters = characters()
     model = load()
-    models = {REFERENCE: model, **{fmt: model.quantized(fmt) for fmt in formats}}
+    models = dict(model.variants(formats))
     step = evaluation.counter(progress, len(TEXTS) * LINES)
     results: list[Result] = []
     for text, source in TEXTS.items():

@@ -183,9 +183,9 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     by_gptq = [fmt for fmt in formats if fmt in GPTQ]
     to_measure = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
     step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
-    results = list(_measure(REFERENCE, model, texts, step))
-    for fmt in formats:
-        results += _measure(fmt, model.quantized(fmt), texts, step)
+    results: list[Result] = []
+    for fmt, measured in model.variants(formats):
+        results += _measure(fmt, measured, texts, step)
     for fmt in by_gptq:
         results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
     return results

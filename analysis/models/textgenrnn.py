@@ -170,8 +170,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     texts = {name: passages(read(), PASSAGES) for name, read in TEXTS.items()}
     step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * PASSAGES)
     results: list[Result] = []
-    for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else model.quantized(fmt)
+    for fmt, measured in model.variants(formats):
         bits, nbytes = measured.storage
         measured.nats("Kernels are compiled here.")
         for text, lines in texts.items():

@@ -206,8 +206,7 @@ def evaluate(
     step = evaluation.counter(progress, (1 + len(formats)) * len(pieces))
     results: list[Result] = []
     exact: list[Array] = []
-    for fmt in (REFERENCE, *formats):
-        measured = model if fmt == REFERENCE else model.quantized(fmt)
+    for fmt, measured in model.variants(formats):
         measured.probabilities(pieces[0][:1])  # the session is made here
         heard = []
         start = time.perf_counter()
