@@ -152,7 +152,11 @@ class Job:
     def find_tensor_scale(self) -> float:
         """Return the factor of all scales; 1 for zeros."""
         greatest = [0.0]
-        self.each_chunk(lambda some: greatest.append(self.greatest(some).max(initial=0)), 1)
+
+        def find(some: slice) -> None:
+            greatest.append(self.greatest(some, self.chunk(some)).max(initial=0))
+
+        self.each_chunk(find, 1)
         powers = self.grid.mantissa_bits == 0 or self.rounding is not ScaleRounding.NEAREST_EVEN
         exact = max(greatest) / reach(self.fmt) / (1.0 if powers else self.grid.greatest)
         with np.errstate(over="ignore"):
@@ -168,16 +172,15 @@ class Job:
             return 1.0 if exact == 0 else LEAST_FLOAT32
         return float(found)
 
-    def greatest(self, some: slice) -> Array:
-        """Return the greatest magnitude of each block, all of them finite."""
-        chunk = self.chunk(some).reshape(-1)
-        found = np.zeros(self.rows[some].shape[0] * self.blocks)
+    def greatest(self, some: slice, chunk: Array) -> Array:
+        """Return the greatest magnitude of each block of a chunk, all of them finite."""
+        found = np.zeros(len(chunk) * self.blocks)
         if chunk.size == 0:
             return found
         word: type[np.int32 | np.int64] = np.int32 if self.dtype == np.float32 else np.int64
         room = np.empty(1, word)
         signs = kernels.greatest(
-            chunk.view(word), room, room.view(self.dtype), found, self.length, self.size
+            chunk.reshape(-1).view(word), room, room.view(self.dtype), found, self.length, self.size
         )
         if not np.isfinite(found).all():
             row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
@@ -192,8 +195,8 @@ class Job:
 
     def find_scales(self, some: slice) -> Array:
         """Return the scales of the blocks of some rows."""
-        most = self.greatest(some)
         chunk = self.chunk(some)
+        most = self.greatest(some, chunk)
         if self.rule is ScaleSearch.PERCENTILE:
             part = self.percentiles(chunk)
             most = np.where(part > 0, part, most)
