@@ -7,11 +7,12 @@ which also casts: no temporary is larger than a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from minifloat._threads import each
 
 Array = NDArray[Any]
 
@@ -145,16 +146,7 @@ def walk(
             for start in range(first, stop, step)
         )
 
-    if threads == 1:
-        return work(0)
-    with ThreadPoolExecutor(threads) as pool:
-        return _total(pool.map(work, range(0, size, share)))
-
-
-def check_threads(threads: int) -> None:
-    """Raise unless ``threads`` is a positive integer."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads must be a positive integer, got {threads!r}")
+    return _total(each(work, range(0, size, share), threads))
 
 
 def overlapping(x: Array, out: Array, *, in_place: bool) -> bool:

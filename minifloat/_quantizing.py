@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from minifloat import _plans, gptq
 from minifloat._codes import code_dtype
 from minifloat._kernels import quantization as kernels
+from minifloat._threads import each
 from minifloat.codec import encode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, unpack
@@ -137,13 +137,7 @@ class Job:
         whole = 8 // math.gcd(8, self.length)
         step = max(1, CHUNK // max(self.length, 1) // whole) * whole
         chunks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
-        if threads == 1:
-            for some in chunks:
-                work(some)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(work, chunks):
-                pass
+        each(work, chunks, threads)
 
     def chunk(self, some: slice) -> Array:
         """Return weights as float32 or float64, contiguous."""

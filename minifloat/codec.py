@@ -23,6 +23,7 @@ from minifloat._codes import check_codes, code_dtype, first_index
 from minifloat._kernels import codec as kernels
 from minifloat._kernels import steps as step_kernels
 from minifloat._kernels.codec import Dice
+from minifloat._threads import check_threads
 from minifloat.formats import NumberFormat
 from minifloat.names import parse
 from minifloat.rounding import NaNPolicy, Overflow, Rounding, choose
@@ -157,7 +158,7 @@ def decode(
     array([ 0.25, -1.75,  7.  ], dtype=float32)
     """
     fmt = parse(fmt)
-    _arrays.check_threads(threads)
+    check_threads(threads)
     value_dtype = _plans.dtype_or_error(dtype)
     table = _plans.value_table(fmt, value_dtype)
     look = _plans.decoding_look(fmt, value_dtype)
@@ -341,7 +342,7 @@ def _job(
     fmt = parse(fmt)
     mode = choose(Rounding, "rounding", rounding)
     overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
-    _arrays.check_threads(threads)
+    check_threads(threads)
     values, name = _arrays.source_array(x)
     dice = _dice(mode, seed, random, random_bits)
     return _Job(

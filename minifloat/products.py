@@ -5,7 +5,7 @@ One of three ways, by the weights and by how many vectors ``x`` has:
     packed        few vectors: each is multiplied straight from the packed codes
     tiles         more: a tile of rows is decoded by the same kernel, for NumPy to multiply by
     dequantized   tiles by `Quantized.dequantize`: blocks that do not begin at whole bytes or do not
-                  run along the rows, codes wider than 8 bits, zeros, and infinities or NaN in ``x``
+                  run along the rows, codes wider than 8 bits, and infinities or NaN in ``x``
 
 No way has more of the weights in memory than what is packed and, for each thread, a tile.
 """
@@ -13,9 +13,7 @@ No way has more of the weights in memory than what is packed and, for each threa
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
@@ -24,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import products as kernels
+from minifloat._threads import check_threads, each
 from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.packing import byte_count
 from minifloat.quantized import Quantized
@@ -93,7 +92,7 @@ def linear(
     array([ 6., 31.], dtype=float32)
     """
     _check_weights(q)
-    _arrays.check_threads(threads)
+    check_threads(threads)
     a = _float32("x", x)
     if a.ndim == 0 or a.shape[-1] != q.shape[1]:
         raise ValueError(
@@ -167,47 +166,28 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     y = np.zeros((x.shape[0], rows), np.float32)
     if y.size == 0 or length == 0:
         return y
-    tile = max(ROWS, TILE // length // ROWS * ROWS)
-    tiles = [(start, min(start + tile, rows)) for start in range(0, rows, tile)]
-
-    def dequantize_and_multiply(start: int, stop: int, some: Any = slice(None)) -> None:
-        weights = _rows(q, start, stop).dequantize()
-        y[some, start:stop] = _times_transposed(x[some], weights)
-
-    if not (_is_direct(q) and np.isfinite(x).all()):
-        _each(tiles, dequantize_and_multiply, threads)
-        return y
-    job = _Direct(q, x, y)
-    if x.shape[0] <= (FEW if isinstance(job.rule, tuple) else FEW_LOOKED_UP):
-        share = -(-rows // threads)
-        parts = [(start, min(start + share, rows)) for start in range(0, rows, share)]
-        _each(parts, job.multiply, threads)
+    if _is_direct(q) and np.isfinite(x).all():
+        job = _Direct(q, x, y)
+        job.run(threads)
+        if np.isfinite(y).all():
+            return y
+        wrong = ~np.isfinite(y).all(axis=1)  # weights that are not, or an overflow before the end
     else:
-        _each(tiles, job.decode_and_multiply, threads)
-    if not np.isfinite(y).all():  # weights that are not, or an overflow before the end
-        for start, stop in tiles:
-            wrong = ~np.isfinite(y[:, start:stop]).all(axis=1)
-            if wrong.any():
-                dequantize_and_multiply(start, stop, wrong)
+        wrong = np.ones(len(x), np.bool_)
+
+    def dequantize_and_multiply(some: slice) -> None:
+        y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
+
+    each(dequantize_and_multiply, _tiles(rows, length), threads)
     return y
 
 
-def _each(parts: list[tuple[int, int]], work: Callable[[int, int], None], threads: int) -> None:
-    """Do parts, each from a row to another, on some threads."""
-    if threads == 1:
-        for start, stop in parts:
-            work(start, stop)
-    else:
-        list(_pool(threads, os.getpid()).map(work, *zip(*parts, strict=True)))
+def _parts(rows: int, share: int) -> list[slice]:
+    return [slice(start, min(start + share, rows)) for start in range(0, rows, share)]
 
 
-@lru_cache(maxsize=1)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Return threads that wait for work: to start them takes a tenth of a product of 4096 x 4096.
-
-    A forked process has none of its parent's threads, and makes its own.
-    """
-    return ThreadPoolExecutor(threads, thread_name_prefix=f"minifloat-{process}")
+def _tiles(rows: int, length: int) -> list[slice]:
+    return _parts(rows, max(ROWS, TILE // length // ROWS * ROWS))
 
 
 def _times_transposed(x: Array, weights: Array) -> Array:
@@ -220,7 +200,7 @@ def _is_direct(q: Quantized) -> bool:
     bits, length = q.fmt.bits, q.shape[1]
     along_rows = q.axis is None or q.axis % 2 == 1
     whole = length * bits % 8 == 0 and (q.block_size is None or q.block_size * bits % 8 == 0)
-    return bits <= 8 and along_rows and whole and q.zeros is None
+    return bits <= 8 and along_rows and whole
 
 
 class _Direct:
@@ -232,97 +212,137 @@ class _Direct:
 
     def __init__(self, q: Quantized, x: Array, y: Array) -> None:
         self.rule, exponent = _rule(q.fmt)
-        self.y, self.bits, self.length = y, q.fmt.bits, q.shape[1]
+        few = FEW_LOOKED_UP if isinstance(self.rule, np.ndarray) else FEW
+        self.packs = len(x) <= few  # whether x meets the codes, or tiles
+        self.y, self.length = y, q.shape[1]
         self.packed = np.ascontiguousarray(q.packed)
+        self.width = (0,) * q.fmt.bits
         self.row_bytes = q.shape[1] * q.fmt.bits // 8
-        self.block = q.block_size or q.shape[1]
-        self.scales = np.ascontiguousarray(q.scales)
+        self.block = min(q.block_size or self.length, self.length)
+        self.scales, self.zeros = np.ascontiguousarray(q.scales), q.zeros
         if q.axis is None:
-            self.scales, self.block = np.full((q.shape[0], 1), q.scales), q.shape[1]
+            self.block = self.length
+            self.scales = np.full((q.shape[0], 1), q.scales)
+            self.zeros = None if q.zeros is None else np.full((q.shape[0], 1), q.zeros)
+        self.unit = math.ldexp(1.0, -exponent)
         self.powers = np.frexp(np.abs(x).max(axis=1))[1][:, None]
-        self.x = _aligned(x.shape[0], (-(-x.shape[1] // kernels.LANES) + 1) * kernels.LANES)
         with np.errstate(over="ignore", under="ignore"):
-            np.ldexp(x, -self.powers, out=self.x[:, : x.shape[1]])
-            self.factor = float(np.ldexp(q.tensor_scale or 1.0, exponent))
+            self.x = np.ldexp(x, -self.powers)
+            factor = math.ldexp(q.tensor_scale or 1.0, exponent)
+            exact = np.float32(factor) == factor
+            self.factor = np.float32(factor) if exact else factor  # either way rounded once
+        if self.packs:
+            self.x = _with_room(self.x, self.block)
 
-    def multiply(self, start: int, stop: int) -> None:
+    def run(self, threads: int) -> None:
+        rows = self.y.shape[1]
+        if self.packs:
+            each(self.multiply, _parts(rows, -(-rows // threads)), threads)
+        else:
+            each(self.decode_and_multiply, _tiles(rows, self.length), threads)
+
+    def multiply(self, some: slice) -> None:
         """Multiply by some rows straight from the codes."""
-        whole = self.x.shape[0] // SEVERAL * SEVERAL
+        whole = len(self.x) // SEVERAL * SEVERAL
 
         def multiply(y: Array, *weights: Any) -> None:
             if whole:
                 several = (0,) * SEVERAL
                 kernels.multiply(self.x[:whole], several, y[:whole], *weights)
-            if whole < self.x.shape[0]:
+            if whole < len(self.x):
                 kernels.multiply(self.x[whole:], (0,), y[whole:], *weights)
 
-        self.each_part(start, stop, multiply)
+        self.each_part(some, multiply)
 
-    def decode_and_multiply(self, start: int, stop: int) -> None:
+    def decode_and_multiply(self, some: slice) -> None:
         """Decode a tile and multiply by it."""
-        tile = np.empty((stop - start) * self.length + kernels.LANES, np.float32)
+        tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
 
         def decode(y: Array, *packed: Any) -> None:
             kernels.decode(tile, *packed)
             weights: Array = tile[: y.shape[1] * self.length].reshape(y.shape[1], -1)
-            y[:] = _times_transposed(self.x[:, : self.length], weights)
+            y[:] = _times_transposed(self.x, weights)
 
-        self.each_part(start, stop, decode)
+        self.each_part(some, decode)
 
-    def each_part(self, start: int, stop: int, work: Callable[..., None]) -> None:
+    def each_part(self, some: slice, work: Callable[..., None]) -> None:
         """Do some rows: the last ones, after which too few bytes follow, from a copy of theirs."""
         roomy = max(0, (self.packed.size - kernels.LANES) // self.row_bytes)
-        for low, high in ((start, min(stop, roomy)), (max(start, roomy), stop)):
+        for low, high in ((some.start, min(some.stop, roomy)), (max(some.start, roomy), some.stop)):
             if low >= high:
                 continue
             packed = self.packed[low * self.row_bytes :]
             if high > roomy:
                 packed = np.append(packed, np.zeros(kernels.LANES, np.uint8))
-            y = np.empty((self.x.shape[0], high - low), np.float32)
+            y = np.empty((len(self.x), high - low), np.float32)
+            zeros = None if self.zeros is None else self.zeros[low:high]
             work(
-                y, packed, (0,) * self.bits, self.rule, self.block, self.scales[low:high],
-                self.factor, self.length,
+                y, packed, self.width, self.rule, self.block, self.scales[low:high], self.factor,
+                zeros, self.unit, self.length,
             )  # fmt: skip
             with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 np.ldexp(y, self.powers, out=self.y[:, low:high])
 
 
-def _aligned(rows: int, length: int) -> Array:
-    """Return zeros that begin at a line of the CPU's cache."""
-    room = np.zeros(rows * length + LINE // 4, np.float32)
-    start = -room.ctypes.data % LINE // 4
-    return room[start : start + rows * length].reshape(rows, length)
+def _with_room(x: Array, block: int) -> Array:
+    """Return vectors with zeros after each block, up to whole steps, and from a cache line on."""
+    count, length = x.shape
+    blocks = -(-length // block)
+    room = -(-block // kernels.LANES) * kernels.LANES
+    found = np.zeros(count * blocks * room + LINE // 4, np.float32)
+    start = -found.ctypes.data % LINE // 4
+    found = found[start : start + count * blocks * room].reshape(count, blocks, room)
+    whole = length // block
+    found[:, :whole, :block] = x[:, : whole * block].reshape(count, whole, block)
+    if whole < blocks:
+        found[:, whole, : length - whole * block] = x[:, whole * block :]
+    return found.reshape(count, -1)
 
 
 @lru_cache(maxsize=64)
-def _rule(fmt: NumberFormat) -> tuple[Any, int]:
+def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     """Return how the kernels make values of codes, and the power of two these lack.
 
     The register rule serves a format if it is right for each of its codes; else there is a table,
     by the top 8 bits of a code shifted up, with values of at most 1.
     """
-    if isinstance(fmt, Integer) and fmt.signed:
-        return (16 - fmt.bits,), 0
+    top = 0xFF00 << 8 - fmt.bits & 0xFFFF
+    if isinstance(fmt, Integer):
+        return (kernels.Signed(top) if fmt.signed else kernels.Unsigned(top)), fmt.bits - 16
     values = fmt.values()
     if isinstance(fmt, Format) and fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64:
         shift = 5 - fmt.exponent_bits + (not fmt.signed)
         magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
         mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)
-        top = (np.arange(fmt.code_count) << 16 - fmt.bits).astype(np.uint16).view(np.int16)
-        halves = ((top >> shift).view(np.uint16) & np.uint16(mask)).view(np.float16)
+        codes = (np.arange(fmt.code_count) << 16 - fmt.bits).astype(np.uint16).view(np.int16)
+        halves = ((codes >> shift).view(np.uint16) & np.uint16(mask)).view(np.float16)
         exponent = 15 - fmt.bias
         with np.errstate(invalid="ignore"):  # signalling NaN
             found = np.ldexp(halves.astype(np.float64), exponent)
         if np.array_equal(found, values, equal_nan=True):
-            return (shift, mask), exponent
+            rule = kernels.Halves(shift, mask)
+            return (_matrix(rule) or rule), exponent
     exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
     table = np.full(1 << fmt.bits, np.nan, np.float32)
     table[: values.size] = np.ldexp(values, -exponent)
     return np.repeat(table, 256 >> fmt.bits), exponent
 
 
-def _rows(q: Quantized, start: int, stop: int) -> Quantized:
-    """Return some rows of weights; ``start`` is a multiple of `ROWS`."""
+def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:
+    """Return the rule as one instruction, if there is one and the words' lower bytes are 0."""
+    if not kernels.HAS_MATRIX or rule.mask & 0xFF:
+        return None
+    bits = 0
+    for j in range(8):
+        if rule.mask >> 8 + j & 1:
+            source = min(j + rule.shift, 7)  # the sign fills what is shifted
+            bits |= 1 << source + 8 * (7 - j)
+    return kernels.Matrix(bits, 0xAAAAAAAA)
+
+
+def _rows(q: Quantized, some: slice) -> Quantized:
+    """Return some rows of weights; the first is a multiple of `ROWS`."""
+    start, stop = some.start, some.stop
     length, bits = q.shape[1], q.fmt.bits
     first = start * length * bits // 8
     packed = q.packed[first : first + byte_count((stop - start) * length, bits)]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import _arrays, gptq
 from minifloat._number_format import check_bool, check_int
 from minifloat._quantizing import Job
+from minifloat._threads import check_threads
 from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.names import parse
 from minifloat.packing import pack
@@ -155,7 +156,7 @@ def quantize(
         scale_rounding = ScaleRounding.NEAREST_EVEN if grid.mantissa_bits else ScaleRounding.FLOOR
     rounding = choose(ScaleRounding, "scale_rounding", scale_rounding)
     _check_options(fmt, rule, scale_name, tensor_scale, double_quantize, zero_point, percentile)
-    _arrays.check_threads(threads)
+    check_threads(threads)
     feedback = _feedback(hessian, damp, fmt, weights, axis, double_quantize, zero_point)
     rows, length = as_rows(weights, axis)
     job = Job(

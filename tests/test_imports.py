@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The modules of this package that each may import, at any depth of its code.
 BASE = {"_number_format", "formats", "catalogue", "layouts", "names", "rounding"}
-CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps"}
+CODEC_PARTS = BASE | {"_arrays", "_codes", "_kernels", "_plans", "_outcomes", "_steps", "_threads"}
 VERBS = BASE | {
     "codec", "packing", "scales", "quantized", "quantization", "presets", "products",
     "storage", "weights", "losses", "comparison",
@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(BASE, BASE),
     "_kernels": set(),
     "testing": BASE | {"testing"},  # the oracle shares no code with what it checks
-    "_arrays": set(),
+    "_threads": set(),
+    "_arrays": {"_threads"},
     "_codes": BASE | {"_arrays", "_kernels"},
     "_outcomes": BASE,
     "_steps": BASE | {"_outcomes"},
@@ -41,9 +42,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gptq": BASE | {"_arrays", "_kernels", "codec"},
     "_quantizing": CODEC_PARTS | {"codec", "gptq", "packing", "scales", "quantized"},
     "quantization": BASE
-    | {"_arrays", "_quantizing", "gptq", "packing", "scales", "quantized", "presets"},
+    | {"_arrays", "_quantizing", "_threads", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
-    "products": BASE | {"_arrays", "_kernels", "packing", "quantized"},
+    "products": BASE | {"_arrays", "_kernels", "_threads", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},

@@ -2,7 +2,8 @@
 
 Contract of every kernel: contiguous arrays and plain integers in, results into an array passed in;
 no exceptions. A block begins at a whole byte, and `LANES` bytes from each of its steps on can be
-read, as can `LANES` floats of ``x``.
+read. In ``x`` each block has room for whole steps, and zeros after its last number: there a step's
+lanes hold the next block's codes.
 
 A step is `LANES` codes. Their bytes are loaded at once, and each lane of 16 bits gets the two bytes
 in which its code lies, shifted so that the code is at the top; here codes of 5 bits, E2M2:
@@ -12,7 +13,8 @@ in which its code lies, shifted so that the code is at the top; here codes of 5 
     `_halves`         s000eemm 00000000              shifted right, sign kept, and masked
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
-float32. Integers are shifted to the low end and converted; other codes are looked up.
+float32. Where the word's lower byte is 0, some CPUs do the shift and the mask in one instruction, a
+product of bit matrices. Integers are masked and converted; other codes are looked up.
 
 Numba's loops would leave the lanes to LLVM to find, and it does not find them in bits that are
 packed this closely. So a vector is a type here, and each operation one of LLVM's on all lanes. The
@@ -20,20 +22,54 @@ shuffle's pattern must be a constant: the codes' width is the length of a tuple,
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Rule = Any  # how codes become values: (shift, mask), (shift,) or a table
 
 LANES = 16
 AHEAD = 2048  # bytes between what is read and what is asked for
+
+
+class Halves(NamedTuple):
+    """Codes become the words of float16, by a shift that keeps the sign, and a mask."""
+
+    shift: int
+    mask: int
+
+
+class Matrix(NamedTuple):
+    """The same for upper bytes alone: each bit of the result is a bit of the code's byte.
+
+    The lowest byte of ``bits`` says which that is for the highest bit.
+    """
+
+    bits: int
+    kept: int  # which bytes of a step are not 0, from its first on
+
+
+class Signed(NamedTuple):
+    """Codes are two's complement, at the top of 16 bits."""
+
+    mask: int
+
+
+class Unsigned(NamedTuple):
+    """Codes are positive, at the top of 16 bits."""
+
+    mask: int
+
+
+Rule = Any  # how codes become values: one of these, or a table
+
+_FEATURES = config.CPU_FEATURES or binding.get_host_cpu_features().flatten()  # type: ignore[attr-defined]
+HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= set(_FEATURES.split(","))
 
 jit = njit(cache=True, nogil=True)
 
@@ -79,11 +115,11 @@ def _constant(kind: Any, values: list[int]) -> Any:
     return ir.Constant(ir.VectorType(kind, len(values)), values)
 
 
-def _splat(builder: Any, value: Any) -> Any:
+def _splat(builder: Any, value: Any, lanes: int = LANES) -> Any:
     """Return a vector with one number in all lanes."""
-    first = ir.Constant(_vector(value.type), ir.Undefined)
+    first = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
     first = builder.insert_element(first, value, ir.Constant(_I32, 0))
-    return builder.shuffle_vector(first, first, _constant(_I32, [0] * LANES))
+    return builder.shuffle_vector(first, first, _constant(_I32, [0] * lanes))
 
 
 def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -129,16 +165,43 @@ def _prefetch(_: Any, packed: Any, at: Any) -> Any:
     return types.none(packed, types.intp), build
 
 
-def _halves(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
-    shift, mask = (builder.trunc(part, _I16) for part in cgutils.unpack_tuple(builder, rule))
-    words = builder.and_(builder.ashr(codes, _splat(builder, shift)), _splat(builder, mask))
+def _floats_of_halves(builder: Any, words: Any) -> Any:
     return builder.fpext(builder.bitcast(words, _vector(_HALF)), _vector(_FLOAT))
 
 
-def _integers(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
-    (shift,) = cgutils.unpack_tuple(builder, rule)
-    numbers = builder.ashr(codes, _splat(builder, builder.trunc(shift, _I16)))
-    return builder.sitofp(numbers, _vector(_FLOAT))
+def _halves(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
+    shift, mask = (builder.trunc(part, _I16) for part in cgutils.unpack_tuple(builder, rule))
+    words = builder.and_(builder.ashr(codes, _splat(builder, shift)), _splat(builder, mask))
+    return _floats_of_halves(builder, words)
+
+
+def _matrix(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
+    bits, kept = cgutils.unpack_tuple(builder, rule)
+    size = 2 * LANES
+    kind = ir.VectorType(_I8, size)
+    bits = builder.bitcast(_splat(builder, bits, size // 8), kind)
+    times = cgutils.get_or_insert_function(
+        builder.module,
+        ir.FunctionType(kind, [kind, kind, _I8]),
+        f"llvm.x86.vgf2p8affineqb.{8 * size}",
+    )
+    found = builder.call(times, [builder.bitcast(codes, kind), bits, ir.Constant(_I8, 0)])
+    kept = builder.bitcast(builder.trunc(kept, _I32), ir.VectorType(ir.IntType(1), size))
+    words = builder.select(kept, found, ir.Constant(kind, [0] * size))
+    return _floats_of_halves(builder, builder.bitcast(words, _vector(_I16)))
+
+
+def _masked(builder: Any, codes: Any, rule: Any) -> Any:
+    (mask,) = cgutils.unpack_tuple(builder, rule)
+    return builder.and_(codes, _splat(builder, builder.trunc(mask, _I16)))
+
+
+def _signed(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
+    return builder.sitofp(_masked(builder, codes, rule), _vector(_FLOAT))
+
+
+def _unsigned(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
+    return builder.uitofp(_masked(builder, codes, rule), _vector(_FLOAT))
 
 
 def _looked_up(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
@@ -153,6 +216,14 @@ def _looked_up(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
     return found
 
 
+_CONVERSIONS: dict[Any, Callable[..., Any]] = {
+    Halves: _halves,
+    Matrix: _matrix,
+    Signed: _signed,
+    Unsigned: _unsigned,
+}
+
+
 def _on_each(count: int, builder: Any, build: Callable[..., Any], *args: Any) -> Any:
     """Return what ``build`` makes of the vectors of each argument; a single one goes with all."""
     result = ir.Constant(ir.ArrayType(_vector(_FLOAT), count), ir.Undefined)
@@ -165,9 +236,7 @@ def _on_each(count: int, builder: Any, build: Callable[..., Any], *args: Any) ->
 @operation
 def _values(_: Any, codes: Any, rule: Any) -> Any:
     """Return the values of codes, by the rule that the second argument's type names."""
-    convert: Callable[..., Any] = _looked_up
-    if isinstance(rule, types.BaseTuple):
-        convert = _halves if len(rule) == 2 else _integers
+    convert = _CONVERSIONS.get(getattr(rule, "instance_class", None), _looked_up)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         values = convert(context, builder, signature.args[1], *args)
@@ -232,6 +301,14 @@ def _all_lanes(_: Any, number: Any) -> Any:
 
 
 @operation
+def _minus(_: Any, a: Any, b: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _on_each(a.count, builder, builder.fsub, *args)
+
+    return a(a, b), build
+
+
+@operation
 def _times(_: Any, a: Any, b: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _on_each(a.count, builder, builder.fmul, *args)
@@ -252,19 +329,6 @@ def _times_plus(_: Any, a: Any, b: Any, c: Any) -> Any:
     return c(a, b, c), build
 
 
-@operation
-def _first_lanes(_: Any, count: Any, a: Any, b: Any) -> Any:
-    """Return ``count`` lanes of ``a``, the others of ``b``."""
-    numbers = _constant(_I32, list(range(LANES)))
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        few = _splat(builder, builder.trunc(args[0], _I32))
-        chosen = builder.icmp_signed("<", numbers, few)
-        return _on_each(a.count, builder, lambda *ab: builder.select(chosen, *ab), *args[1:])
-
-    return a(types.intp, a, b), build
-
-
 @jit
 def _sum(lanes: Array) -> Any:
     """Add the lanes up in pairs."""
@@ -277,38 +341,65 @@ def _sum(lanes: Array) -> Any:
 
 
 @jit
+def _zero(zeros: Any, row: int, b: int, unit: float) -> Any:
+    """Return what is taken from a block's values; 0 if there are no zeros."""
+    if zeros is None:
+        return _all_lanes(np.float32(0))
+    return _all_lanes(np.float32(zeros[row, b] * unit))
+
+
+@jit
+def _decoded(packed: Array, at: int, width: Any, rule: Rule, zeros: Any, zero: Any) -> Any:
+    """Return the values of a step."""
+    values = _values(_windows(packed, at, width), rule)
+    if zeros is None:
+        return values
+    return _minus(values, zero)
+
+
+@jit
+def _block(
+    packed: Array, at: int, width: Any, rule: Rule, zeros: Any, zero: Any, x: Array, n: int,
+    i: int, several: Any, steps: int,
+) -> Any:  # fmt: skip
+    """Return the products of some steps with vectors, added up in each lane."""
+    total = _zeros(several)
+    for _ in range(steps):
+        _prefetch(packed, at + AHEAD)
+        values = _decoded(packed, at, width, rule, zeros, zero)
+        total = _times_plus(values, _load(x, n, i, several), total)
+        at += LANES * len(width) // 8
+        i += LANES
+    return total
+
+
+@jit
 def multiply(
     x: Array, several: Any, y: Array, packed: Array, width: Any, rule: Rule, block: int,
-    scales: Array, factor: float, length: int,
+    scales: Array, factor: Any, zeros: Any, unit: float, length: int,
 ) -> None:  # fmt: skip
-    """Write the products of rows of packed weights with ``x[n, :length]`` to ``y[n, row]``.
+    """Write the products of rows of packed weights with each ``x[n]`` to ``y[n, row]``.
 
-    ``packed`` begins with the first row, ``scales[row, b]`` times ``factor`` is a block's scale.
-    Each step's values meet as many vectors as the tuple ``several`` is long, of which the number
-    of vectors is a multiple.
+    ``packed`` begins with the first row. ``scales[row, b] * factor`` is a block's scale, and
+    ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. Each step's values
+    meet as many vectors as the tuple ``several`` is long, of which their number is a multiple.
     """
-    bits = len(width)
+    bits, last = len(width), scales.shape[1] - 1
+    steps, last_steps = -(-block // LANES), -(-(length - last * block) // LANES)
     lanes = np.empty(LANES * len(several), np.float32)
     for row in range(y.shape[1]):
         for n in range(0, y.shape[0], len(several)):
             total = _zeros(several)
-            at = row * (length * bits // 8)
-            for b in range(scales.shape[1]):
-                start, stop = b * block, min(b * block + block, length)
-                part = _zeros(several)
-                for i in range(start, stop - LANES + 1, LANES):
-                    _prefetch(packed, at + AHEAD)
-                    values = _values(_windows(packed, at, width), rule)
-                    part = _times_plus(values, _load(x, n, i, several), part)
-                    at += LANES * bits // 8
-                rest = (stop - start) % LANES
-                if rest > 0:
-                    values = _values(_windows(packed, at, width), rule)
-                    more = _times_plus(values, _load(x, n, stop - rest, several), part)
-                    part = _first_lanes(rest, more, part)
-                    at += rest * bits // 8
-                scale = _all_lanes(np.float32(scales[row, b] * factor))
-                total = _times_plus(scale, part, total)
+            at, i = row * (length * bits // 8), 0
+            for b in range(last):
+                zero = _zero(zeros, row, b, unit)
+                part = _block(packed, at, width, rule, zeros, zero, x, n, i, several, steps)
+                total = _times_plus(_all_lanes(np.float32(scales[row, b] * factor)), part, total)
+                at += block * bits // 8
+                i += steps * LANES
+            zero = _zero(zeros, row, last, unit)
+            part = _block(packed, at, width, rule, zeros, zero, x, n, i, several, last_steps)
+            total = _times_plus(_all_lanes(np.float32(scales[row, last] * factor)), part, total)
             _store(total, lanes, 0)
             for k in range(len(several)):
                 y[n + k, row] = _sum(lanes[LANES * k : LANES * (k + 1)])
@@ -317,7 +408,7 @@ def multiply(
 @jit
 def decode(
     weights: Array, packed: Array, width: Any, rule: Rule, block: int, scales: Array,
-    factor: float, length: int,
+    factor: Any, zeros: Any, unit: float, length: int,
 ) -> None:  # fmt: skip
     """Write the weights themselves, row by row, and up to `LANES` numbers after the last."""
     bits = len(width)
@@ -326,7 +417,9 @@ def decode(
             first = row * length + b * block
             stop = row * length + min(b * block + block, length)
             scale = _all_lanes(np.float32(scales[row, b] * factor))
+            zero = _zero(zeros, row, b, unit)
             at = first * bits // 8
             for i in range(first, stop, LANES):
-                _store(_times(_values(_windows(packed, at, width), rule), scale), weights, i)
+                values = _decoded(packed, at, width, rule, zeros, zero)
+                _store(_times(values, scale), weights, i)
                 at += LANES * bits // 8
