@@ -13,7 +13,6 @@ No way has more of the weights in memory than what is packed and, for each threa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -32,10 +31,12 @@ Array = NDArray[Any]
 TILE = 1 << 18  # weights that are decoded at a time: 1 MiB of float32
 LINE = 64  # bytes of a line of the CPU's cache
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
-SEVERAL = 4  # vectors that the values of a step are multiplied by
+SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
+
+NOTHING = np.zeros(kernels.LANES, np.uint8)
 
 # Vectors up to which products straight from the codes took less time than tiles, on AVX-512.
-FEW, FEW_LOOKED_UP = 28, 8
+FEW, FEW_LOOKED_UP = 64, 8
 
 
 def linear(
@@ -166,9 +167,9 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     y = np.zeros((x.shape[0], rows), np.float32)
     if y.size == 0 or length == 0:
         return y
-    if _is_direct(q) and np.isfinite(x).all():
-        job = _Direct(q, x, y)
-        job.run(threads)
+    top = np.abs(x).max(axis=1)
+    if _is_direct(q) and np.isfinite(top).all():
+        _Direct(q, x, top, y).run(threads)
         if np.isfinite(y).all():
             return y
         wrong = ~np.isfinite(y).all(axis=1)  # weights that are not, or an overflow before the end
@@ -210,29 +211,32 @@ class _Direct:
     [0.5, 1), and what underflows does not count.
     """
 
-    def __init__(self, q: Quantized, x: Array, y: Array) -> None:
-        self.rule, exponent = _rule(q.fmt)
-        few = FEW_LOOKED_UP if isinstance(self.rule, np.ndarray) else FEW
-        self.packs = len(x) <= few  # whether x meets the codes, or tiles
-        self.y, self.length = y, q.shape[1]
-        self.packed = np.ascontiguousarray(q.packed)
-        self.width = (0,) * q.fmt.bits
-        self.row_bytes = q.shape[1] * q.fmt.bits // 8
-        self.block = min(q.block_size or self.length, self.length)
-        self.scales, self.zeros = np.ascontiguousarray(q.scales), q.zeros
+    def __init__(self, q: Quantized, x: Array, top: Array, y: Array) -> None:
+        self.y, (rows, self.length) = y, q.shape
+        rule, exponent = _rule(q.fmt)
+        block, scales, zeros = min(q.block_size or self.length, self.length), q.scales, q.zeros
         if q.axis is None:
-            self.block = self.length
-            self.scales = np.full((q.shape[0], 1), q.scales)
-            self.zeros = None if q.zeros is None else np.full((q.shape[0], 1), q.zeros)
-        self.unit = math.ldexp(1.0, -exponent)
-        self.powers = np.frexp(np.abs(x).max(axis=1))[1][:, None]
+            block, scales = self.length, np.full((rows, 1), scales)
+            zeros = None if zeros is None else np.full((rows, 1), zeros)
+        few = FEW_LOOKED_UP if isinstance(rule, np.ndarray) else FEW
+        self.packs = len(x) <= few  # whether x meets the codes, or tiles
+        self.powers = np.frexp(top)[1][:, None]
         with np.errstate(over="ignore", under="ignore"):
             self.x = np.ldexp(x, -self.powers)
-            factor = math.ldexp(q.tensor_scale or 1.0, exponent)
-            exact = np.float32(factor) == factor
-            self.factor = np.float32(factor) if exact else factor  # either way rounded once
+            factor: Any = math.ldexp(q.tensor_scale or 1.0, exponent)
+            if np.float32(factor) == factor:  # the product with a scale is rounded once either way
+                factor = np.float32(factor)
         if self.packs:
-            self.x = _with_room(self.x, self.block)
+            self.x = _with_room(self.x, block)
+        self.packed = np.ascontiguousarray(q.packed)
+        row_bytes = self.length * q.fmt.bits // 8
+        self.roomy = max(0, (self.packed.size - kernels.LANES) // row_bytes)
+        self.tail = np.concatenate((self.packed[self.roomy * row_bytes :], NOTHING))
+        self.weights: Any = (
+            (0,) * q.fmt.bits, rule, block, np.ascontiguousarray(scales), factor,
+            None if zeros is None else np.ascontiguousarray(zeros), math.ldexp(1.0, -exponent),
+            self.length,
+        )  # fmt: skip
 
     def run(self, threads: int) -> None:
         rows = self.y.shape[1]
@@ -240,48 +244,40 @@ class _Direct:
             each(self.multiply, _parts(rows, -(-rows // threads)), threads)
         else:
             each(self.decode_and_multiply, _tiles(rows, self.length), threads)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            np.ldexp(self.y, self.powers, out=self.y)
+
+    def parts(self, some: slice) -> list[tuple[int, int, Array, int]]:
+        """Return rows (from, to), the codes, and the row that these begin with.
+
+        The last rows, after which too few bytes follow, are read from a copy.
+        """
+        low, middle, high = some.start, min(max(some.start, self.roomy), some.stop), some.stop
+        both = [(low, middle, self.packed, 0), (middle, high, self.tail, self.roomy)]
+        return [part for part in both if part[0] < part[1]]
 
     def multiply(self, some: slice) -> None:
         """Multiply by some rows straight from the codes."""
-        whole = len(self.x) // SEVERAL * SEVERAL
-
-        def multiply(y: Array, *weights: Any) -> None:
-            if whole:
-                several = (0,) * SEVERAL
-                kernels.multiply(self.x[:whole], several, y[:whole], *weights)
-            if whole < len(self.x):
-                kernels.multiply(self.x[whole:], (0,), y[whole:], *weights)
-
-        self.each_part(some, multiply)
+        one = (0,)
+        for start, stop, packed, base in self.parts(some):
+            n = len(self.x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
+            if n:
+                kernels.multiply(
+                    self.x[:n], one * SEVERAL, self.y[:n], one * SEVERAL_ROWS, start, stop, packed,
+                    base, *self.weights,
+                )  # fmt: skip
+            if n < len(self.x):
+                kernels.multiply(
+                    self.x[n:], one, self.y[n:], one, start, stop, packed, base, *self.weights
+                )
 
     def decode_and_multiply(self, some: slice) -> None:
         """Decode a tile and multiply by it."""
         tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
-
-        def decode(y: Array, *packed: Any) -> None:
-            kernels.decode(tile, *packed)
-            weights: Array = tile[: y.shape[1] * self.length].reshape(y.shape[1], -1)
-            y[:] = _times_transposed(self.x, weights)
-
-        self.each_part(some, decode)
-
-    def each_part(self, some: slice, work: Callable[..., None]) -> None:
-        """Do some rows: the last ones, after which too few bytes follow, from a copy of theirs."""
-        roomy = max(0, (self.packed.size - kernels.LANES) // self.row_bytes)
-        for low, high in ((some.start, min(some.stop, roomy)), (max(some.start, roomy), some.stop)):
-            if low >= high:
-                continue
-            packed = self.packed[low * self.row_bytes :]
-            if high > roomy:
-                packed = np.append(packed, np.zeros(kernels.LANES, np.uint8))
-            y = np.empty((len(self.x), high - low), np.float32)
-            zeros = None if self.zeros is None else self.zeros[low:high]
-            work(
-                y, packed, self.width, self.rule, self.block, self.scales[low:high], self.factor,
-                zeros, self.unit, self.length,
-            )  # fmt: skip
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                np.ldexp(y, self.powers, out=self.y[:, low:high])
+        for start, stop, packed, base in self.parts(some):
+            kernels.decode(tile, start, stop, packed, base, *self.weights)
+            weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
+            self.y[:, start:stop] = _times_transposed(self.x, weights)
 
 
 def _with_room(x: Array, block: int) -> Array:

@@ -18,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
+from minifloat import products
+from minifloat._kernels import products as kernels
 from minifloat.products import FEW, TILE, _rule
 from minifloat.testing import formats
 
@@ -87,7 +89,7 @@ def test_every_kind_of_scale(axis: int | None, options: dict[str, Any]) -> None:
 def test_any_shape_and_format(data: st.DataObject) -> None:
     fmt = data.draw(formats(max_bits=8))
     rows, length = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 300))
-    batch = data.draw(st.sampled_from([(), (1,), (2, 0), (2, 3), (33,)]))
+    batch = data.draw(st.sampled_from([(), (1,), (2, 0), (2, 3), (33,), (FEW + 1,)]))
     block_size = data.draw(st.none() | st.integers(1, 310))
     axis = data.draw(st.sampled_from([0, 1, None]))
     try:
@@ -126,7 +128,7 @@ def test_the_bound_has_teeth(mistake: str) -> None:
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
-@pytest.mark.parametrize("batch", [1, 3, 40])
+@pytest.mark.parametrize("batch", [1, 3, FEW + 1])
 def test_infinities_and_nan_go_through(fmt: str, batch: int) -> None:
     q = quantize(normals(24, 256), fmt)
     rng = np.random.default_rng(3)
@@ -146,7 +148,7 @@ def test_infinities_and_nan_go_through(fmt: str, batch: int) -> None:
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
 def test_tiny_and_huge_numbers(fmt: str, magnitude: float) -> None:
     q = quantize(normals(24, 256), fmt)
-    for batch in (1, 4, 40):
+    for batch in (1, 4, FEW + 1):
         x = normals(batch, 256, seed=1) * np.float32(magnitude)
         assert excess(mf.linear(x, q), x, q) <= 1
     q = quantize(normals(24, 256) * np.float32(magnitude), fmt, scale="float32")
@@ -178,7 +180,7 @@ def test_special_codes_go_through() -> None:
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
-@pytest.mark.parametrize("batch", [1, 4, 40])
+@pytest.mark.parametrize("batch", [1, 4, 40, FEW + 1])
 def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
     q = quantize(normals(203, 1000), fmt)
     x = normals(batch, 1000, seed=1)
@@ -208,25 +210,58 @@ def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
 
 def test_which_codes_are_computed_and_which_looked_up() -> None:
     for fmt in (
-        "e2m2",
-        "e2m2b0",
-        "e2m1",
-        "e3m2",
-        "e2m3",
-        "e4m3b7",
-        "e5m2ieee",
-        "ue5m3ieee",
-        "int5",
-    ):
+        "e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3b7", "e5m2ieee", "ue5m3ieee", "int5",
+        "int8full", "uint4",
+    ):  # fmt: skip
         assert isinstance(_rule(mf.parse(fmt))[0], tuple), fmt
     for fmt in ("nf4", "nf5", "e4m3fn", "e8m0", "e5m2fnuz"):
         assert isinstance(_rule(mf.parse(fmt))[0], np.ndarray), fmt
 
 
-@pytest.mark.parametrize(("fmt", "batch"), [("e2m2", 1), ("e2m2", 40), ("nf4", 1), ("uint4", 1)])
-def test_no_more_than_a_tile_of_floats_in_memory(fmt: str, batch: int) -> None:
+@pytest.mark.skipif(not kernels.HAS_MATRIX, reason="the CPU does not multiply bit matrices")
+@pytest.mark.parametrize("fmt", [
+    "e2m2", "e2m2b0", "e2m1", "e3m2", "e1m2", "e3m0", "e3m1", "e5m2ieee", "ue4m2", "ue5m1ieee",
+])  # fmt: skip
+def test_the_product_of_bit_matrices_is_the_shift_and_the_mask(
+    fmt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every code of a finite number, in every lane: rows of one code each."""
+    parsed = mf.parse(fmt)
+    assert isinstance(_rule(parsed)[0], kernels.Matrix)
+    finite = np.flatnonzero(np.isfinite(parsed.values()))
+    count, codes = finite.size, np.repeat(finite, 64).astype(np.uint8)
+    q = mf.Quantized(
+        mf.pack(codes, parsed.bits), np.ones((count, 1), np.float32), parsed, (count, 64), None, 1,
+        "float32",
+    )  # fmt: skip
+    x = np.eye(64, dtype=np.float32)
+    by_matrix = mf.linear(x, q)
+    np.testing.assert_array_equal(by_matrix, np.tile(parsed.values()[finite], (64, 1)))
+    monkeypatch.setattr(kernels, "HAS_MATRIX", False)
+    without = _rule.__wrapped__
+    assert isinstance(without(parsed)[0], kernels.Halves)
+    monkeypatch.setattr(products, "_rule", without)
+    np.testing.assert_array_equal(by_matrix.view(np.int32), mf.linear(x, q).view(np.int32))
+
+
+def test_arrays_with_gaps_are_read_as_they_are() -> None:
+    q = quantize(normals(16, 128), "uint4", block_size=32)
+    assert q.zeros is not None
+    every_other = [np.repeat(a, 2, axis=1)[:, ::2] for a in (q.scales, q.zeros)]
+    gaps = dataclasses.replace(q, scales=every_other[0], zeros=every_other[1])
+    x = normals(128)
+    np.testing.assert_array_equal(mf.linear(x, gaps), mf.linear(x, q))
+
+
+@pytest.mark.parametrize(("fmt", "batch", "axis", "tiles"), [
+    ("e2m2", 1, -1, 0), ("e2m2", FEW + 1, -1, 1), ("nf4", 1, -1, 0), ("uint4", 1, -1, 0),
+    ("e2m2", 1, 0, 6),
+])  # fmt: skip
+def test_no_more_than_a_tile_of_floats_in_memory(
+    fmt: str, batch: int, axis: int, tiles: int
+) -> None:
     """The weights as floats would be 16 tiles; NumPy's `dequantize` of one takes up to 6."""
-    q = quantize(normals(1 << 10, TILE >> 6), fmt)
+    q = quantize(normals(1 << 10, TILE >> 6), fmt, axis=axis)
     x = normals(batch, TILE >> 6, seed=1)
     mf.linear(x, q)
     tracemalloc.start()
@@ -234,7 +269,6 @@ def test_no_more_than_a_tile_of_floats_in_memory(fmt: str, batch: int) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     own = 4 * (2 * x.size + 8 * y.size) + (1 << 16)
-    tiles = 6 if fmt == "uint4" else 1 if batch > FEW else 0
     assert peak <= own + 4 * TILE * tiles
 
 

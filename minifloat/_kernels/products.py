@@ -24,7 +24,6 @@ shuffle's pattern must be a constant: the codes' width is the length of a tuple,
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils, config
@@ -78,8 +77,11 @@ _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
 
 
 class _Codes(types.Type):
-    def __init__(self) -> None:
-        super().__init__("LanesOfInt16")
+    """``count`` vectors of codes."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count}xLanesOfInt16")
+        self.count = count
 
 
 class _Floats(types.Type):
@@ -93,7 +95,7 @@ class _Floats(types.Type):
 @register_model(_Codes)
 class _CodesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, _vector(_I16))
+        super().__init__(manager, kind, ir.ArrayType(_vector(_I16), kind.count))
 
 
 @register_model(_Floats)
@@ -133,22 +135,29 @@ def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, kin
 
 
 @operation
-def _windows(_: Any, packed: Any, at: Any, width: Any) -> Any:
-    """Return `LANES` codes from byte ``at`` on, each at the top of 16 bits."""
-    bits = len(width)
+def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any) -> Any:
+    """Return `LANES` codes from byte ``at`` on, each at the top of 16 bits, and those of more rows.
+
+    The rows are as many as the tuple is long, so many bytes apart.
+    """
+    bits, kind = len(width), _Codes(len(rows))
     starts = [bits * j // 8 for j in range(LANES)]
     shuffle = _constant(_I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
     up = _constant(_I16, [16 - bits - bits * j % 8 for j in range(LANES)])
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.VectorType(_I8, LANES)
-        found = builder.load(
-            _at(context, builder, signature.args[0], args[0], args[1], kind), align=1
-        )
-        found = builder.shuffle_vector(found, found, shuffle)
-        return builder.shl(builder.bitcast(found, _vector(_I16)), up)
+        array, index, apart, _, _ = args
+        loaded = ir.VectorType(_I8, LANES)
+        vectors = []
+        for _ in range(kind.count):
+            where = _at(context, builder, signature.args[0], array, index, loaded)
+            found = builder.load(where, align=1)
+            found = builder.shuffle_vector(found, found, shuffle)
+            vectors.append(builder.shl(builder.bitcast(found, _vector(_I16)), up))
+            index = builder.add(index, apart)
+        return _together(builder, vectors)
 
-    return _Codes()(packed, types.intp, width), build
+    return kind(packed, types.intp, types.intp, rows, width), build
 
 
 @operation
@@ -224,13 +233,15 @@ _CONVERSIONS: dict[Any, Callable[..., Any]] = {
 }
 
 
-def _on_each(count: int, builder: Any, build: Callable[..., Any], *args: Any) -> Any:
-    """Return what ``build`` makes of the vectors of each argument; a single one goes with all."""
-    result = ir.Constant(ir.ArrayType(_vector(_FLOAT), count), ir.Undefined)
-    for k in range(count):
-        vectors = [builder.extract_value(a, min(k, a.type.count - 1)) for a in args]
-        result = builder.insert_value(result, build(*vectors), k)
+def _together(builder: Any, vectors: list[Any]) -> Any:
+    result = ir.Constant(ir.ArrayType(vectors[0].type, len(vectors)), ir.Undefined)
+    for k, vector in enumerate(vectors):
+        result = builder.insert_value(result, vector, k)
     return result
+
+
+def _apart(builder: Any, vectors: Any) -> list[Any]:
+    return [builder.extract_value(vectors, k) for k in range(vectors.type.count)]
 
 
 @operation
@@ -239,22 +250,23 @@ def _values(_: Any, codes: Any, rule: Any) -> Any:
     convert = _CONVERSIONS.get(getattr(rule, "instance_class", None), _looked_up)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        values = convert(context, builder, signature.args[1], *args)
-        return _on_each(1, builder, lambda: values)
+        def one(vector: Any) -> Any:
+            return convert(context, builder, signature.args[1], vector, args[1])
 
-    return _Floats()(codes, rule), build
+        return _together(builder, [one(vector) for vector in _apart(builder, args[0])])
+
+    return _Floats(codes.count)(codes, rule), build
 
 
 @operation
-def _zeros(_: Any, several: Any) -> Any:
-    """Return as many vectors of zeros as the tuple is long."""
-    kind = _Floats(len(several))
+def _zeros(_: Any, rows: Any, several: Any) -> Any:
+    """Return vectors of zeros, one for each row and each of several vectors."""
+    kind = _Floats(len(rows) * len(several))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero = ir.Constant(_vector(_FLOAT), [0.0] * LANES)
-        return _on_each(kind.count, builder, lambda: zero)
+        return _together(builder, [ir.Constant(_vector(_FLOAT), [0.0] * LANES)] * kind.count)
 
-    return kind(several), build
+    return kind(rows, several), build
 
 
 @operation
@@ -267,12 +279,12 @@ def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
         found = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=array)
         length = builder.extract_value(found.shape, 1)
         index = builder.add(builder.mul(row, length), column)
-        result = ir.Constant(ir.ArrayType(_vector(_FLOAT), kind.count), ir.Undefined)
-        for k in range(kind.count):
+        vectors = []
+        for _ in range(kind.count):
             where = _at(context, builder, signature.args[0], array, index, _vector(_FLOAT))
-            result = builder.insert_value(result, builder.load(where, align=4), k)
+            vectors.append(builder.load(where, align=4))
             index = builder.add(index, length)
-        return result
+        return _together(builder, vectors)
 
     return kind(x, types.intp, types.intp, several), build
 
@@ -283,9 +295,9 @@ def _store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         index = args[2]
-        for k in range(vectors.count):
+        for vector in _apart(builder, args[0]):
             where = _at(context, builder, signature.args[1], args[1], index, _vector(_FLOAT))
-            builder.store(builder.extract_value(args[0], k), where, align=4)
+            builder.store(vector, where, align=4)
             index = builder.add(index, ir.Constant(index.type, LANES))
         return context.get_dummy_value()
 
@@ -293,81 +305,134 @@ def _store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
 
 
 @operation
-def _all_lanes(_: Any, number: Any) -> Any:
+def _factors(_: Any, numbers: Any, row: Any, b: Any, factor: Any, rows: Any) -> Any:
+    """Return ``numbers[row, b] * factor``, rounded to float32, in all lanes; and for more rows."""
+    kind = _Floats(len(rows))
+
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _on_each(1, builder, lambda: _splat(builder, args[0]))
+        array, row, column, factor, _ = args
+        found = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=array)
+        length = builder.extract_value(found.shape, 1)
+        index = builder.add(builder.mul(row, length), column)
+        vectors = []
+        for _ in range(kind.count):
+            number = builder.load(builder.gep(found.data, [index]))
+            if isinstance(numbers.dtype, types.Integer):
+                number = builder.uitofp(number, factor.type)
+            elif number.type != factor.type:
+                number = builder.fpext(number, factor.type)
+            number = builder.fmul(number, factor)
+            if number.type != _FLOAT:
+                number = builder.fptrunc(number, _FLOAT)
+            vectors.append(_splat(builder, number))
+            index = builder.add(index, length)
+        return _together(builder, vectors)
 
-    return _Floats()(types.float32), build
-
-
-@operation
-def _minus(_: Any, a: Any, b: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _on_each(a.count, builder, builder.fsub, *args)
-
-    return a(a, b), build
+    return kind(numbers, types.intp, types.intp, factor, rows), build
 
 
 @operation
 def _times(_: Any, a: Any, b: Any) -> Any:
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _on_each(a.count, builder, builder.fmul, *args)
+        pairs = zip(*(_apart(builder, vectors) for vectors in args), strict=True)
+        return _together(builder, [builder.fmul(*pair) for pair in pairs])
 
     return a(a, b), build
 
 
 @operation
-def _times_plus(_: Any, a: Any, b: Any, c: Any) -> Any:
+def _minus(_: Any, a: Any, b: Any) -> Any:
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pairs = zip(*(_apart(builder, vectors) for vectors in args), strict=True)
+        return _together(builder, [builder.fsub(*pair) for pair in pairs])
+
+    return a(a, b), build
+
+
+def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``, rounded once where the CPU can do that in one instruction."""
+    kind = ir.FunctionType(_vector(_FLOAT), [_vector(_FLOAT)] * 3)
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
+    return builder.call(add, [a, b, c])
+
+
+@operation
+def _plus_products(_: Any, total: Any, values: Any, x: Any) -> Any:
+    """Return the totals plus the product of each row's values with each vector."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = ir.FunctionType(_vector(_FLOAT), [_vector(_FLOAT)] * 3)
-        name = f"llvm.fmuladd.v{LANES}f32"
-        add = cgutils.get_or_insert_function(builder.module, kind, name)
-        return _on_each(c.count, builder, lambda *vectors: builder.call(add, vectors), *args)
+        totals, rows, several = (_apart(builder, vectors) for vectors in args)
+        pairs = [(a, b) for a in rows for b in several]
+        return _together(
+            builder, [_fused(builder, *pair, c) for pair, c in zip(pairs, totals, strict=True)]
+        )
 
-    return c(a, b, c), build
+    return total(total, values, x), build
+
+
+@operation
+def _plus_scaled(_: Any, total: Any, part: Any, scales: Any) -> Any:
+    """Return the totals plus the parts, each times its row's scale."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        totals, parts, rows = (_apart(builder, vectors) for vectors in args)
+        several = len(parts) // len(rows)
+        return _together(
+            builder,
+            [_fused(builder, rows[k // several], parts[k], totals[k]) for k in range(len(totals))],
+        )
+
+    return total(total, part, scales), build
+
+
+@operation
+def _sums(_: Any, total: Any) -> Any:
+    """Return the sum of each vector's lanes, added up in pairs."""
+    kind = types.UniTuple(types.float32, total.count)
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums = []
+        for vector in _apart(builder, args[0]):
+            half = LANES // 2
+            while half:
+                halves = (
+                    builder.shuffle_vector(
+                        vector, vector, _constant(_I32, list(range(first, first + half)))
+                    )
+                    for first in (0, half)
+                )
+                vector = builder.fadd(*halves)
+                half //= 2
+            sums.append(builder.extract_element(vector, ir.Constant(_I32, 0)))
+        return context.make_tuple(builder, kind, sums)
+
+    return kind(total), build
 
 
 @jit
-def _sum(lanes: Array) -> Any:
-    """Add the lanes up in pairs."""
-    half = LANES // 2
-    while half > 0:
-        for j in range(half):
-            lanes[j] += lanes[j + half]
-        half //= 2
-    return lanes[0]
-
-
-@jit
-def _zero(zeros: Any, row: int, b: int, unit: float) -> Any:
-    """Return what is taken from a block's values; 0 if there are no zeros."""
-    if zeros is None:
-        return _all_lanes(np.float32(0))
-    return _all_lanes(np.float32(zeros[row, b] * unit))
-
-
-@jit
-def _decoded(packed: Array, at: int, width: Any, rule: Rule, zeros: Any, zero: Any) -> Any:
-    """Return the values of a step."""
-    values = _values(_windows(packed, at, width), rule)
+def _decoded(
+    packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
+    b: int, unit: float,
+) -> Any:  # fmt: skip
+    """Return the values of a step of each row."""
+    values = _values(_windows(packed, at, apart, rows, width), rule)
     if zeros is None:
         return values
-    return _minus(values, zero)
+    return _minus(values, _factors(zeros, row, b, unit, rows))
 
 
 @jit
 def _block(
-    packed: Array, at: int, width: Any, rule: Rule, zeros: Any, zero: Any, x: Array, n: int,
-    i: int, several: Any, steps: int,
+    packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
+    b: int, unit: float, x: Array, n: int, i: int, several: Any, steps: int,
 ) -> Any:  # fmt: skip
-    """Return the products of some steps with vectors, added up in each lane."""
-    total = _zeros(several)
+    """Return the products of a block of each row with several vectors, added up in each lane."""
+    total = _zeros(rows, several)
     for _ in range(steps):
-        _prefetch(packed, at + AHEAD)
-        values = _decoded(packed, at, width, rule, zeros, zero)
-        total = _times_plus(values, _load(x, n, i, several), total)
+        for k in range(len(rows)):
+            _prefetch(packed, at + k * apart + AHEAD)
+        values = _decoded(packed, at, apart, rows, width, rule, zeros, row, b, unit)
+        total = _plus_products(total, values, _load(x, n, i, several))
         at += LANES * len(width) // 8
         i += LANES
     return total
@@ -375,51 +440,56 @@ def _block(
 
 @jit
 def multiply(
-    x: Array, several: Any, y: Array, packed: Array, width: Any, rule: Rule, block: int,
-    scales: Array, factor: Any, zeros: Any, unit: float, length: int,
+    x: Array, several: Any, y: Array, rows: Any, first: int, stop: int, packed: Array, base: int,
+    width: Any, rule: Rule, block: int, scales: Array, factor: Any, zeros: Any, unit: float,
+    length: int,
 ) -> None:  # fmt: skip
-    """Write the products of rows of packed weights with each ``x[n]`` to ``y[n, row]``.
+    """Write the products of packed weights' rows ``first .. stop - 1`` with ``x[n]`` to ``y[n]``.
 
-    ``packed`` begins with the first row. ``scales[row, b] * factor`` is a block's scale, and
-    ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. Each step's values
-    meet as many vectors as the tuple ``several`` is long, of which their number is a multiple.
+    ``packed`` begins with row ``base``. ``scales[row, b] * factor`` is a block's scale, and
+    ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. As many vectors as
+    the tuple ``several`` is long meet as many rows as ``rows`` is, at once; the number of vectors
+    is a multiple of that, and there are at least so many rows.
     """
     bits, last = len(width), scales.shape[1] - 1
     steps, last_steps = -(-block // LANES), -(-(length - last * block) // LANES)
-    lanes = np.empty(LANES * len(several), np.float32)
-    for row in range(y.shape[1]):
+    apart = length * bits // 8
+    for group in range(first, stop, len(rows)):
+        row = min(group, stop - len(rows))
         for n in range(0, y.shape[0], len(several)):
-            total = _zeros(several)
-            at, i = row * (length * bits // 8), 0
+            total = _zeros(rows, several)
+            at, i = (row - base) * apart, 0
             for b in range(last):
-                zero = _zero(zeros, row, b, unit)
-                part = _block(packed, at, width, rule, zeros, zero, x, n, i, several, steps)
-                total = _times_plus(_all_lanes(np.float32(scales[row, b] * factor)), part, total)
+                part = _block(
+                    packed, at, apart, rows, width, rule, zeros, row, b, unit, x, n, i, several,
+                    steps,
+                )  # fmt: skip
+                total = _plus_scaled(total, part, _factors(scales, row, b, factor, rows))
                 at += block * bits // 8
                 i += steps * LANES
-            zero = _zero(zeros, row, last, unit)
-            part = _block(packed, at, width, rule, zeros, zero, x, n, i, several, last_steps)
-            total = _times_plus(_all_lanes(np.float32(scales[row, last] * factor)), part, total)
-            _store(total, lanes, 0)
-            for k in range(len(several)):
-                y[n + k, row] = _sum(lanes[LANES * k : LANES * (k + 1)])
+            part = _block(
+                packed, at, apart, rows, width, rule, zeros, row, last, unit, x, n, i, several,
+                last_steps,
+            )  # fmt: skip
+            total = _plus_scaled(total, part, _factors(scales, row, last, factor, rows))
+            sums = _sums(total)
+            for k in range(len(sums)):
+                y[n + k % len(several), row + k // len(several)] = sums[k]
 
 
 @jit
 def decode(
-    weights: Array, packed: Array, width: Any, rule: Rule, block: int, scales: Array,
-    factor: Any, zeros: Any, unit: float, length: int,
+    weights: Array, first: int, stop: int, packed: Array, base: int, width: Any, rule: Rule,
+    block: int, scales: Array, factor: Any, zeros: Any, unit: float, length: int,
 ) -> None:  # fmt: skip
-    """Write the weights themselves, row by row, and up to `LANES` numbers after the last."""
-    bits = len(width)
-    for row in range(scales.shape[0]):
+    """Write the weights of some rows, one after the other, and up to `LANES` numbers more."""
+    bits, one = len(width), (0,)
+    for row in range(first, stop):
         for b in range(scales.shape[1]):
-            first = row * length + b * block
-            stop = row * length + min(b * block + block, length)
-            scale = _all_lanes(np.float32(scales[row, b] * factor))
-            zero = _zero(zeros, row, b, unit)
-            at = first * bits // 8
-            for i in range(first, stop, LANES):
-                values = _decoded(packed, at, width, rule, zeros, zero)
+            scale = _factors(scales, row, b, factor, one)
+            at = ((row - base) * length + b * block) * bits // 8
+            begin = (row - first) * length
+            for i in range(begin + b * block, begin + min(b * block + block, length), LANES):
+                values = _decoded(packed, at, 0, one, width, rule, zeros, row, b, unit)
                 _store(_times(values, scale), weights, i)
                 at += LANES * bits // 8
