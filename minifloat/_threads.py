@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import TypeVar
 
@@ -29,12 +29,12 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
     pool = _pool(threads, os.getpid())
     futures = [pool.submit(work, part) for part in parts]
     try:
-        wait(futures, return_when=FIRST_EXCEPTION)
-    finally:
+        return [future.result() for future in futures]
+    except BaseException:  # an interrupt, too, must not leave threads writing
         for future in futures:
             future.cancel()
         wait(futures)
-    return [future.result() for future in futures]
+        raise
 
 
 @lru_cache(maxsize=1)

@@ -2,7 +2,8 @@
 
 Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
 that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
-the median over the turns. One thread on one core, but for the cases with two threads.
+the median over the turns. One thread on one core, but for the cases with two threads, which have
+a core each.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import platform
 import re
 import statistics
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +45,7 @@ def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
     small = Inputs(min(inputs.size, case.size_limit)) if case.size_limit else inputs
     run, yardstick = case.prepare(small), case.yardstick(inputs)
     run_calls, yardstick_calls = calls(run, seconds), calls(yardstick, seconds)
+    keep_apart()
     times, ratios = [], []
     for _ in range(turns):
         one = seconds_per_call(yardstick, yardstick_calls) / inputs.size
@@ -79,6 +82,18 @@ def one_core(pin: bool) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def keep_apart() -> None:
+    """Keep minifloat's own threads, if there are any, on cores of their own.
+
+    What a thread that sleeps is woken on is the system's choice, and some put all on one core.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        own = (t for t in threading.enumerate() if t.name.startswith("minifloat"))
+        for k, thread in enumerate(own):
+            os.sched_setaffinity(thread.native_id or 0, {cores[k % len(cores)]})
 
 
 def header() -> str:

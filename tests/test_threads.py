@@ -1,0 +1,65 @@
+"""Work shared among threads: results in order, and what becomes of it when a part fails."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from minifloat._threads import each
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_results_are_in_the_order_of_the_parts(threads: int) -> None:
+    def work(part: int) -> int:
+        time.sleep(0.002 * (7 - part))
+        return part * part
+
+    assert each(work, range(8), threads) == [part * part for part in range(8)]
+    assert each(work, [], threads) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_error_is_that_of_the_first_part_to_fail(threads: int) -> None:
+    def work(part: int) -> None:
+        if part == 2:
+            time.sleep(0.02)
+        if part >= 2:
+            raise ValueError(f"part {part}")
+
+    with pytest.raises(ValueError, match="part 2"):
+        each(work, range(6), threads)
+
+
+def test_no_part_runs_on_after_an_error() -> None:
+    running = threading.Semaphore(0)
+    begun: list[int | str] = []
+
+    def work(part: int) -> None:
+        begun.append(part)
+        time.sleep(0.005)
+        if part == 0:
+            running.acquire()
+            raise ValueError("the first")
+        if part == 1:
+            running.release()
+            time.sleep(0.05)
+            begun.append("finished")
+
+    with pytest.raises(ValueError, match="the first"):
+        each(work, [0, 1, *range(2, 400)], 2)
+    assert "finished" in begun
+    count = len(begun)
+    time.sleep(0.02)
+    assert len(begun) == count < 400
+
+
+def test_threads_are_kept() -> None:
+    def name(_: int) -> str:
+        time.sleep(0.01)
+        return threading.current_thread().name
+
+    first = set(each(name, range(4), 2))
+    assert len(first) == 2
+    assert set(each(name, range(4), 2)) == first
