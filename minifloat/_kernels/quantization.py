@@ -158,81 +158,92 @@ def _with_sign(code: Lane, negative: Lane, first_negative: Lane, flip: Lane, add
     return np.int32(np.int32(code ^ np.int32(sign & flip)) + np.int32(sign & add))
 
 
-@jit
-def _encode_block(words: Array, scale: Single, codes: Array, grid: Grid) -> bool:
-    """Encode float32 weights over a float32 scale; return whether some may be wrong.
+class _Cut(NamedTuple):
+    """How the FPU cuts a significand, in float32 words."""
 
-    The quotient is rounded to float32, and then by the FPU to the format, as in
-    `minifloat._kernels.codec`: adding ``2**(e + 23 - m)`` cuts the significand. The first rounding
-    can only do harm where it ends on a tie, so ties are reported (and what is not a tie is right).
-    """
+    drop: Lane  # bits that go
+    magic: Lane  # from an exponent to the addend
+    half: Lane  # from an exponent to half a step's
+    least: Lane  # exponent
+    cap: Lane
+
+
+@jit
+def _cut(grid: Grid) -> _Cut:
     drop = np.int32(23 - grid.mantissa_bits)
     magic = np.int32(shl(drop, np.int32(23)))
     half = np.int32(shl(np.int32(grid.mantissa_bits + 1), np.int32(23)))
-    least = np.int32(grid.least_field << 23)
-    cap = np.int32(grid.cap)
-    limit, limit_below = np.int32(grid.limit), np.int32(grid.limit_below)
-    first_negative, flip = np.int32(grid.first_negative), np.int32(grid.flip)
-    add = np.int32(grid.add)
-    divisor = np.float32(scale)
+    return _Cut(drop, magic, half, np.int32(grid.least_field << 23), np.int32(grid.cap))
+
+
+@jit
+def _rounded(value: Single, divisor: Single, cut: _Cut) -> tuple[Single, Lane, Single, bool]:
+    """Return a magnitude's quotient, its code, what rounding took from it, and if that is a tie.
+
+    The quotient is rounded to float32, and then by the FPU to the format, as in
+    `minifloat._kernels.codec`: adding ``2**(e + 23 - m)`` cuts the significand.
+    """
+    quotient = np.float32(value / divisor)
+    capped = np.int32(min(np.float32(quotient).view(np.int32), cut.cap))
+    exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), cut.least))
+    addend = np.int32(exponent + cut.magic)
+    total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
+    rounded = np.float32(total - np.int32(addend).view(np.float32))
+    rest = np.float32(np.int32(capped).view(np.float32) - rounded)
+    rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
+    significand = np.int32(np.float32(total).view(np.int32) - addend)
+    code = np.int32(significand + shr(np.int32(exponent - cut.least), cut.drop))
+    return quotient, code, rest, rest_word == np.int32(exponent - cut.half)
+
+
+@jit
+def _signed(code: Lane, w: Lane, grid: Grid) -> Lane:
+    """Return the code of a weight, of which the magnitude's is given, within the format."""
+    negative = shr(w, np.int32(31))
+    most = np.int32(np.int32(grid.limit) + np.int32(negative & np.int32(grid.limit_below)))
+    return _with_sign(
+        np.int32(min(code, most)), negative, np.int32(grid.first_negative), np.int32(grid.flip),
+        np.int32(grid.add),
+    )  # fmt: skip
+
+
+@jit
+def _magnitude(w: Lane) -> Single:
+    return np.int32(w & np.int32(0x7FFFFFFF)).view(np.float32)
+
+
+@jit
+def _encode_block(words: Array, divisor: Single, codes: Array, grid: Grid) -> bool:
+    """Encode float32 weights over a float32 scale; return whether some may be wrong.
+
+    The first of the two roundings can only do harm where it ends on a tie.
+    """
+    cut = _cut(grid)
     ties = np.int32(0)
     for i in range(words.size):
         w = np.int32(words[i])
-        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
-        quotient = np.float32(np.int32(magnitude).view(np.float32) / divisor)
-        capped = np.int32(min(np.float32(quotient).view(np.int32), cap))
-        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
-        addend = np.int32(exponent + magic)
-        total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
-        rounded = np.float32(total - np.int32(addend).view(np.float32))
-        rest = np.float32(np.int32(capped).view(np.float32) - rounded)
-        rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
-        ties = np.int32(ties | np.int32(rest_word == np.int32(exponent - half)))
-        significand = np.int32(np.float32(total).view(np.int32) - addend)
-        code = np.int32(significand + shr(np.int32(exponent - least), drop))
-        negative = shr(w, np.int32(31))
-        most = np.int32(limit + np.int32(negative & limit_below))
-        codes[i] = _with_sign(np.int32(min(code, most)), negative, first_negative, flip, add)
+        _, code, _, tie = _rounded(_magnitude(w), divisor, cut)
+        ties = np.int32(ties | np.int32(tie))
+        codes[i] = _signed(code, w, grid)
     return bool(ties != 0)
 
 
 @jit
-def _encode_ties(words: Array, scale: Single, codes: Array, grid: Grid) -> None:
-    """Encode again, and decide what is a tie in float32 by the quotient in float64.
+def _encode_ties(words: Array, divisor: Single, codes: Array, grid: Grid) -> None:
+    """Decide what is a tie in float32 by the quotient in float64.
 
     That of two float32 numbers is a tie in float64 only if it is one.
     """
-    drop = np.int32(23 - grid.mantissa_bits)
-    magic = np.int32(shl(drop, np.int32(23)))
-    half = np.int32(shl(np.int32(grid.mantissa_bits + 1), np.int32(23)))
-    least = np.int32(grid.least_field << 23)
-    cap = np.int32(grid.cap)
-    divisor = np.float32(scale)
+    cut = _cut(grid)
     for i in range(words.size):
         w = np.int32(words[i])
-        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
-        value = np.int32(magnitude).view(np.float32)
-        quotient = np.float32(value / divisor)
-        capped = np.int32(min(np.float32(quotient).view(np.int32), cap))
-        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
-        addend = np.int32(exponent + magic)
-        total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
-        rounded = np.float32(total - np.int32(addend).view(np.float32))
-        rest = np.float32(np.int32(capped).view(np.float32) - rounded)
-        rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
-        if rest_word != np.int32(exponent - half):
-            continue
-        significand = np.int32(np.float32(total).view(np.int32) - addend)
-        code = np.int32(significand + shr(np.int32(exponent - least), drop))
-        exact = np.float64(value) / np.float64(divisor)
-        if exact != np.float64(quotient):
-            code = np.int32(code - np.int32(rest < 0) + np.int32(exact > np.float64(quotient)))
-        negative = shr(w, np.int32(31))
-        most = np.int32(grid.limit + np.int32(negative & np.int32(grid.limit_below)))
-        codes[i] = _with_sign(
-            np.int32(min(code, most)), negative, np.int32(grid.first_negative),
-            np.int32(grid.flip), np.int32(grid.add),
-        )  # fmt: skip
+        value = _magnitude(w)
+        quotient, code, rest, tie = _rounded(value, divisor, cut)
+        if tie:
+            exact = np.float64(value) / np.float64(divisor)
+            if exact != np.float64(quotient):
+                code = np.int32(code - np.int32(rest < 0) + np.int32(exact > np.float64(quotient)))
+            codes[i] = _signed(code, w, grid)
 
 
 @jit
@@ -242,7 +253,7 @@ def encode(words: Array, found: Array, codes: Array, length: int, size: int, gri
     for row in range(0, words.size, length):
         for start in range(row, row + length, size):
             stop = min(start + size, row + length)
-            scale = found[block] if found[block] > 0 else np.float32(1.0)
+            scale = np.float32(found[block]) if found[block] > 0 else np.float32(1.0)
             if _encode_block(words[start:stop], scale, codes[start:stop], grid):
                 _encode_ties(words[start:stop], scale, codes[start:stop], grid)
             block += 1
