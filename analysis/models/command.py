@@ -186,8 +186,8 @@ def tables(results: Sequence[Result]) -> list[Table]:
         As `difference`.
     """
     columns = (
-        "format", "bits/weight", "MB", "value", f"over {REFERENCE}", f"over {RIVAL}", "speed",
-        "products", "note",
+        "format", "bits/weight", "MB", "peak MB", "value", f"over {REFERENCE}", f"over {RIVAL}",
+        "speed", "products", "note",
     )  # fmt: skip
     made = []
     for group in _groups(results):
@@ -198,6 +198,7 @@ def tables(results: Sequence[Result]) -> list[Table]:
                 result.format,
                 f"{result.bits_per_weight:.3f}",
                 f"{result.nbytes / 1e6:.1f}",
+                "" if result.peak_nbytes is None else f"{result.peak_nbytes / 1e6:.1f}",
                 f"{result.value:.4g}",
                 show(_over(result, group, REFERENCE)),
                 show(_over(result, group, RIVAL)),

@@ -35,7 +35,10 @@ class Result:
     bits_per_weight : float
         Of the quantized weights, scales included.
     nbytes : int
-        Of the whole model, what stays float32 included.
+        Of the whole model as stored, what stays float32 included.
+    peak_nbytes : int or None
+        Most bytes in memory at a time, of the model and of what it does: see `MatrixModel.peak`.
+        None for models that onnxruntime runs.
     metric : str
         With its unit. All metrics are better when lower.
     items : tuple of float
@@ -56,6 +59,7 @@ class Result:
     format: str
     bits_per_weight: float
     nbytes: int
+    peak_nbytes: int | None
     metric: str
     items: tuple[float, ...]
     speed: float
@@ -99,7 +103,7 @@ def difference(result: Result, reference: Result) -> Estimate:
     Examples
     --------
     >>> facts = dict(model="m", modality="text", data="d", bits_per_weight=5.125, nbytes=9,
-    ...              metric="nats", speed=1.0, speed_unit="tokens/s", packed=True)
+    ...              peak_nbytes=None, metric="nats", speed=1.0, speed_unit="tokens/s", packed=True)
     >>> difference(Result(format="e2m2", items=(1.0, 3.0), **facts),
     ...            Result(format="fp32", items=(0.5, 2.0), **facts))
     Estimate(mean=0.75, standard_error=0.25)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -88,6 +89,44 @@ class MatrixModel:
         """Bits per weight of the matrices, and bytes of all; see `evaluation.storage`."""
         others = sum(vector.size for vector in self.vectors.values())
         return evaluation.storage(self.matrices.values(), others)
+
+    def peak(self, run: Callable[[], object]) -> int:
+        """Return the most bytes in memory while something runs: the model's, and what it allocates.
+
+        Scales are in memory as float32, whatever format they are stored in.
+
+        Parameters
+        ----------
+        run : callable
+            Uses the model, and did so before, since compiling takes memory, too.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        Nothing but what ``run`` does.
+
+        Examples
+        --------
+        >>> weights = np.ones((4096, 4096), np.float32)
+        >>> model = MatrixModel(matrices={"m": weights}, vectors={}).quantized("e2m2")
+        >>> x = weights[0]
+        >>> _ = model.matrices["m"] @ x
+        >>> 100 * model.peak(lambda: model.matrices["m"] @ x) // weights.nbytes  # per cent
+        16
+        """
+        held = sum(vector.nbytes for vector in self.vectors.values())
+        for m in self.matrices.values():
+            packed = (m.packed, m.scales) if isinstance(m, Quantized) else (m,)
+            held += sum(array.nbytes for array in packed)
+        tracemalloc.start()
+        try:
+            run()
+            return held + tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
 
 def dense(matrix: Matrix) -> Array:

@@ -307,6 +307,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     format=fmt,
                     bits_per_weight=bits,
                     nbytes=nbytes,
+                    peak_nbytes=None,
                     metric=metric,
                     items=tuple(held),
                     speed=LINES / seconds[fmt],

@@ -196,6 +196,7 @@ def _measure(
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
     speed = decoding_speed(model)
+    peak = model.peak(lambda: model.logits(np.array([END])))
     step()
     for text, parts in texts.items():
         items = []
@@ -209,6 +210,7 @@ def _measure(
             format=label,
             bits_per_weight=bits,
             nbytes=nbytes,
+            peak_nbytes=peak,
             metric="nats per token",
             items=tuple(items),
             speed=speed,

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -172,7 +173,9 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     results: list[Result] = []
     for fmt, measured in model.variants(formats):
         bits, nbytes = measured.storage
-        measured.nats("Kernels are compiled here.")
+        line = "Kernels are compiled here."
+        measured.nats(line)
+        peak = measured.peak(partial(measured.nats, line))
         for text, lines in texts.items():
             items = []
             start = time.perf_counter()
@@ -188,6 +191,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     format=fmt,
                     bits_per_weight=bits,
                     nbytes=nbytes,
+                    peak_nbytes=peak,
                     metric="bits per character",
                     items=tuple(items),
                     speed=PASSAGES * SHORTEST / seconds,

@@ -225,6 +225,7 @@ def evaluate(
                     format=fmt,
                     bits_per_weight=bits,
                     nbytes=nbytes,
+                    peak_nbytes=None,
                     metric=metric,
                     items=items,
                     speed=count / seconds,
