@@ -71,6 +71,7 @@ _FEATURES = config.CPU_FEATURES or binding.get_host_cpu_features().flatten()  # 
 HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= set(_FEATURES.split(","))
 
 jit = njit(cache=True, nogil=True)
+inlined = njit(cache=True, nogil=True, forceinline=True)  # a call takes vectors through memory
 
 _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -409,7 +410,7 @@ def _sums(_: Any, total: Any) -> Any:
     return kind(total), build
 
 
-@jit
+@inlined
 def _decoded(
     packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
     b: int, unit: float,
@@ -421,7 +422,7 @@ def _decoded(
     return _minus(values, _factors(zeros, row, b, unit, rows))
 
 
-@jit
+@inlined
 def _block(
     packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
     b: int, unit: float, x: Array, n: int, i: int, several: Any, steps: int,
