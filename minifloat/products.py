@@ -218,7 +218,7 @@ class _Direct:
         if q.axis is None:
             block, scales = self.length, np.full((rows, 1), scales)
             zeros = None if zeros is None else np.full((rows, 1), zeros)
-        few = FEW_LOOKED_UP if isinstance(rule, np.ndarray) else FEW
+        few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
         self.packs = len(x) <= few  # whether x meets the codes, or tiles
         self.powers = np.frexp(top)[1][:, None]
         with np.errstate(over="ignore", under="ignore"):
@@ -300,7 +300,7 @@ def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     """Return how the kernels make values of codes, and the power of two these lack.
 
     The register rule serves a format if it is right for each of its codes; else there is a table,
-    by the top 8 bits of a code shifted up, with values of at most 1.
+    with values of at most 1.
     """
     top = 0xFF00 << 8 - fmt.bits & 0xFFFF
     if isinstance(fmt, Integer):
@@ -321,7 +321,10 @@ def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
     table = np.full(1 << fmt.bits, np.nan, np.float32)
     table[: values.size] = np.ldexp(values, -exponent)
-    return np.repeat(table, 256 >> fmt.bits), exponent
+    if fmt.bits <= kernels.TABLE_BITS and kernels.HAS_TABLES:
+        size = 1 << kernels.TABLE_BITS - fmt.bits
+        return kernels.InRegisters(np.repeat(table, size)), exponent
+    return kernels.InMemory(np.repeat(table, 256 >> fmt.bits)), exponent
 
 
 def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:

@@ -213,21 +213,27 @@ def test_which_codes_are_computed_and_which_looked_up() -> None:
         "e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3b7", "e5m2ieee", "ue5m3ieee", "int5",
         "int8full", "uint4",
     ):  # fmt: skip
-        assert isinstance(_rule(mf.parse(fmt))[0], tuple), fmt
-    for fmt in ("nf4", "nf5", "e4m3fn", "e8m0", "e5m2fnuz"):
-        assert isinstance(_rule(mf.parse(fmt))[0], np.ndarray), fmt
+        assert not isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
+    for fmt in ("nf4", "nf5", "bipolar_int3", "e4m3fn", "e8m0", "e5m2fnuz"):
+        assert isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
 
 
-@pytest.mark.skipif(not kernels.HAS_MATRIX, reason="the CPU does not multiply bit matrices")
-@pytest.mark.parametrize("fmt", [
-    "e2m2", "e2m2b0", "e2m1", "e3m2", "e1m2", "e3m0", "e3m1", "e5m2ieee", "ue4m2", "ue5m1ieee",
+@pytest.mark.parametrize(("flag", "rule", "fallback", "fmt"), [
+    *(("HAS_MATRIX", kernels.Matrix, kernels.Halves, fmt) for fmt in (
+        "e2m2", "e2m2b0", "e2m1", "e3m2", "e1m2", "e3m0", "e3m1", "e5m2ieee", "ue4m2", "ue5m1ieee",
+    )),
+    *(("HAS_TABLES", kernels.InRegisters, kernels.InMemory, fmt) for fmt in (
+        "nf5", "nf4", "bipolar_int3", "bipolar_int5", "e3m1fnuz", "e2m2fnuz",
+    )),
 ])  # fmt: skip
-def test_the_product_of_bit_matrices_is_the_shift_and_the_mask(
-    fmt: str, monkeypatch: pytest.MonkeyPatch
+def test_what_only_some_cpus_do_gives_the_same_values(
+    flag: str, rule: type, fallback: type, fmt: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every code of a finite number, in every lane: rows of one code each."""
+    if not getattr(kernels, flag):
+        pytest.skip("not on this CPU")
     parsed = mf.parse(fmt)
-    assert isinstance(_rule(parsed)[0], kernels.Matrix)
+    assert isinstance(_rule(parsed)[0], rule)
     finite = np.flatnonzero(np.isfinite(parsed.values()))
     count, codes = finite.size, np.repeat(finite, 64).astype(np.uint8)
     q = mf.Quantized(
@@ -235,13 +241,13 @@ def test_the_product_of_bit_matrices_is_the_shift_and_the_mask(
         "float32",
     )  # fmt: skip
     x = np.eye(64, dtype=np.float32)
-    by_matrix = mf.linear(x, q)
-    np.testing.assert_array_equal(by_matrix, np.tile(parsed.values()[finite], (64, 1)))
-    monkeypatch.setattr(kernels, "HAS_MATRIX", False)
+    found = mf.linear(x, q)
+    np.testing.assert_array_equal(found, np.tile(np.float32(parsed.values()[finite]), (64, 1)))
+    monkeypatch.setattr(kernels, flag, False)
     without = _rule.__wrapped__
-    assert isinstance(without(parsed)[0], kernels.Halves)
+    assert isinstance(without(parsed)[0], fallback)
     monkeypatch.setattr(products, "_rule", without)
-    np.testing.assert_array_equal(by_matrix.view(np.int32), mf.linear(x, q).view(np.int32))
+    np.testing.assert_array_equal(found.view(np.int32), mf.linear(x, q).view(np.int32))
 
 
 def test_arrays_with_gaps_are_read_as_they_are() -> None:

@@ -14,7 +14,8 @@ in which its code lies, shifted so that the code is at the top; here codes of 5 
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
 float32. Where the word's lower byte is 0, some CPUs do the shift and the mask in one instruction, a
-product of bit matrices. Integers are masked and converted; other codes are looked up.
+product of bit matrices. Integers are masked and converted. Other codes are looked up: in registers,
+where the table fits and the CPU can, or in memory.
 
 Numba's loops would leave the lanes to LLVM to find, and it does not find them in bits that are
 packed this closely. So a vector is a type here, and each operation one of LLVM's on all lanes. The
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 LANES = 16
+TABLE_BITS = 5  # two registers
 AHEAD = 2048  # bytes between what is read and what is asked for
 
 
@@ -65,10 +67,23 @@ class Unsigned(NamedTuple):
     mask: int
 
 
-Rule = Any  # how codes become values: one of these, or a table
+class InRegisters(NamedTuple):
+    """Codes are looked up by their upper `TABLE_BITS` bits."""
+
+    table: Array  # float32
+
+
+class InMemory(NamedTuple):
+    """Codes are looked up by their upper 8 bits, the widest code's."""
+
+    table: Array  # float32
+
+
+Rule = Any  # how codes become values: one of these
 
 _FEATURES = config.CPU_FEATURES or binding.get_host_cpu_features().flatten()  # type: ignore[attr-defined]
 HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= set(_FEATURES.split(","))
+HAS_TABLES = "+avx512f" in _FEATURES.split(",")
 
 jit = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)  # a call takes vectors through memory
@@ -214,9 +229,27 @@ def _unsigned(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
     return builder.uitofp(_masked(builder, codes, rule), _vector(_FLOAT))
 
 
-def _looked_up(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
-    """Look up the top 8 bits, the widest code's."""
-    table = _data(context, builder, rule_type, rule)
+def _in_registers(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
+    (array,) = cgutils.unpack_tuple(builder, rule)
+    tables = [
+        builder.load(
+            _at(context, builder, rule_type[0], array, ir.Constant(_I32, first), _vector(_FLOAT)),
+            align=4,
+        )
+        for first in (0, LANES)
+    ]
+    index = builder.lshr(codes, _constant(_I16, [16 - TABLE_BITS] * LANES))
+    index = builder.zext(index, _vector(_I32))
+    kind = ir.FunctionType(_vector(_FLOAT), [_vector(_FLOAT), _vector(_I32), _vector(_FLOAT)])
+    choose = cgutils.get_or_insert_function(
+        builder.module, kind, f"llvm.x86.avx512.vpermi2var.ps.{32 * LANES}"
+    )
+    return builder.call(choose, [tables[0], index, tables[1]])
+
+
+def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
+    (array,) = cgutils.unpack_tuple(builder, rule)
+    table = _data(context, builder, rule_type[0], array)
     codes = builder.zext(builder.lshr(codes, _constant(_I16, [8] * LANES)), _vector(_I32))
     found = ir.Constant(_vector(_FLOAT), ir.Undefined)
     for j in range(LANES):
@@ -231,6 +264,8 @@ _CONVERSIONS: dict[Any, Callable[..., Any]] = {
     Matrix: _matrix,
     Signed: _signed,
     Unsigned: _unsigned,
+    InRegisters: _in_registers,
+    InMemory: _in_memory,
 }
 
 
@@ -248,7 +283,7 @@ def _apart(builder: Any, vectors: Any) -> list[Any]:
 @operation
 def _values(_: Any, codes: Any, rule: Any) -> Any:
     """Return the values of codes, by the rule that the second argument's type names."""
-    convert = _CONVERSIONS.get(getattr(rule, "instance_class", None), _looked_up)
+    convert = _CONVERSIONS[rule.instance_class]
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         def one(vector: Any) -> Any:
