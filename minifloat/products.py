@@ -309,15 +309,21 @@ def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     if isinstance(fmt, Format) and fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64:
         shift = 5 - fmt.exponent_bits + (not fmt.signed)
         magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
+        sign = magnitude + 1 if fmt.signed else 0
         mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)
         codes = (np.arange(fmt.code_count) << 16 - fmt.bits).astype(np.uint16).view(np.int16)
         halves = ((codes >> shift).view(np.uint16) & np.uint16(mask)).view(np.float16)
         exponent = 15 - fmt.bias
         with np.errstate(invalid="ignore"):  # signalling NaN
             found = np.ldexp(halves.astype(np.float64), exponent)
+        rule = kernels.Halves(shift, mask)
         if np.array_equal(found, values, equal_nan=True):
-            rule = kernels.Halves(shift, mask)
             return (_matrix(rule) or rule), exponent
+        for looked_at, nan in ((magnitude, magnitude), (magnitude | sign, sign)):
+            nans = np.arange(fmt.code_count) & looked_at == nan
+            if np.array_equal(np.where(nans, np.nan, found), values, equal_nan=True):
+                up = 16 - fmt.bits
+                return kernels.HalvesOrNaN(*rule, looked_at << up, nan << up), exponent
     exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
     table = np.full(1 << fmt.bits, np.nan, np.float32)
     table[: values.size] = np.ldexp(values, -exponent)

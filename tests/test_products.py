@@ -163,20 +163,23 @@ def test_sums_that_overflow_on_the_way_do_not_at_the_end() -> None:
     assert excess(mf.linear(x, q), x, q) <= 1
 
 
-def test_special_codes_go_through() -> None:
-    fmt = mf.parse("e5m2")
+@pytest.mark.parametrize("fmt", ["e5m2", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz", "e5m2fnuz"])
+def test_special_codes_go_through(fmt: str) -> None:
+    parsed = mf.parse(fmt)
     q = mf.quantize(normals(16, 64), fmt, block_size=None, scale="float32")
-    codes = q.codes
-    codes[3, 5], codes[4, 5] = fmt.nan_code, fmt.inf_magnitude
-    q = dataclasses.replace(q, packed=mf.pack(codes.reshape(-1), fmt.bits))
     x = np.abs(normals(2, 64, seed=1))
-    y = mf.linear(x, q)
-    assert np.isnan(y[:, 3]).all()
-    assert (y[:, 4] == np.inf).all()
-    assert np.isfinite(np.delete(y, [3, 4], axis=1)).all()
-    np.testing.assert_array_equal(mf.linear(x, q, threads=3), y)
-    x[:, 5] = 0
-    assert np.isnan(mf.linear(x, q)[:, 4]).all()
+    finite = mf.linear(x, q)
+    for code in np.flatnonzero(~np.isfinite(parsed.values())):
+        for column in range(64):
+            codes = q.codes
+            codes[3, column] = code
+            special = dataclasses.replace(q, packed=mf.pack(codes.reshape(-1), parsed.bits))
+            y = mf.linear(x, special)
+            np.testing.assert_array_equal(y[:, 3], parsed.values()[code])
+            np.testing.assert_allclose(np.delete(y, 3, axis=1), np.delete(finite, 3, axis=1), 1e-5)
+        np.testing.assert_array_equal(mf.linear(x, special, threads=3), y)
+        x_zero = x * (np.arange(64) != 63)
+        assert np.isnan(mf.linear(x_zero, special)[:, 3]).all()
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
@@ -211,10 +214,10 @@ def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
 def test_which_codes_are_computed_and_which_looked_up() -> None:
     for fmt in (
         "e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3b7", "e5m2ieee", "ue5m3ieee", "int5",
-        "int8full", "uint4",
+        "int8full", "uint4", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz",
     ):  # fmt: skip
         assert not isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
-    for fmt in ("nf4", "nf5", "bipolar_int3", "e4m3fn", "e8m0", "e5m2fnuz"):
+    for fmt in ("nf4", "nf5", "bipolar_int3", "binary8p3se", "e8m0", "e5m2fnuz"):
         assert isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
 
 
@@ -223,7 +226,7 @@ def test_which_codes_are_computed_and_which_looked_up() -> None:
         "e2m2", "e2m2b0", "e2m1", "e3m2", "e1m2", "e3m0", "e3m1", "e5m2ieee", "ue4m2", "ue5m1ieee",
     )),
     *(("HAS_TABLES", kernels.InRegisters, kernels.InMemory, fmt) for fmt in (
-        "nf5", "nf4", "bipolar_int3", "bipolar_int5", "e3m1fnuz", "e2m2fnuz",
+        "nf5", "nf4", "bipolar_int3", "bipolar_int5", "af4", "sf4",
     )),
 ])  # fmt: skip
 def test_what_only_some_cpus_do_gives_the_same_values(

@@ -45,8 +45,17 @@ class Halves(NamedTuple):
     mask: int
 
 
+class HalvesOrNaN(NamedTuple):
+    """The same, but codes of which the bits in ``looked_at`` are ``nan`` are NaN."""
+
+    shift: int
+    mask: int
+    looked_at: int
+    nan: int
+
+
 class Matrix(NamedTuple):
-    """The same for upper bytes alone: each bit of the result is a bit of the code's byte.
+    """As `Halves` for upper bytes alone: each bit of the result is a bit of the code's byte.
 
     The lowest byte of ``bits`` says which that is for the highest bit.
     """
@@ -194,10 +203,23 @@ def _floats_of_halves(builder: Any, words: Any) -> Any:
     return builder.fpext(builder.bitcast(words, _vector(_HALF)), _vector(_FLOAT))
 
 
+def _numbers(builder: Any, rule: Any) -> list[Any]:
+    """Return vectors of a rule's numbers, of 16 bits."""
+    parts = cgutils.unpack_tuple(builder, rule)
+    return [_splat(builder, builder.trunc(part, _I16)) for part in parts]
+
+
 def _halves(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
-    shift, mask = (builder.trunc(part, _I16) for part in cgutils.unpack_tuple(builder, rule))
-    words = builder.and_(builder.ashr(codes, _splat(builder, shift)), _splat(builder, mask))
-    return _floats_of_halves(builder, words)
+    shift, mask, *_ = _numbers(builder, rule)
+    return _floats_of_halves(builder, builder.and_(builder.ashr(codes, shift), mask))
+
+
+def _halves_or_nan(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
+    _, _, looked_at, nan = _numbers(builder, rule)
+    values = _halves(context, builder, rule_type, codes, rule)
+    found = builder.icmp_unsigned("==", builder.and_(codes, looked_at), nan)
+    nans = ir.Constant(_vector(_FLOAT), [float("nan")] * LANES)
+    return builder.select(found, nans, values)
 
 
 def _matrix(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
@@ -216,17 +238,12 @@ def _matrix(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
     return _floats_of_halves(builder, builder.bitcast(words, _vector(_I16)))
 
 
-def _masked(builder: Any, codes: Any, rule: Any) -> Any:
-    (mask,) = cgutils.unpack_tuple(builder, rule)
-    return builder.and_(codes, _splat(builder, builder.trunc(mask, _I16)))
-
-
 def _signed(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
-    return builder.sitofp(_masked(builder, codes, rule), _vector(_FLOAT))
+    return builder.sitofp(builder.and_(codes, *_numbers(builder, rule)), _vector(_FLOAT))
 
 
 def _unsigned(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
-    return builder.uitofp(_masked(builder, codes, rule), _vector(_FLOAT))
+    return builder.uitofp(builder.and_(codes, *_numbers(builder, rule)), _vector(_FLOAT))
 
 
 def _in_registers(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
@@ -261,6 +278,7 @@ def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
 
 _CONVERSIONS: dict[Any, Callable[..., Any]] = {
     Halves: _halves,
+    HalvesOrNaN: _halves_or_nan,
     Matrix: _matrix,
     Signed: _signed,
     Unsigned: _unsigned,
