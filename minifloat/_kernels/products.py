@@ -22,7 +22,7 @@ packed this closely. So a vector is a type here, and each operation one of LLVM'
 shuffle's pattern must be a constant: the codes' width is the length of a tuple, and so in its type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from llvmlite import binding, ir
@@ -157,6 +157,19 @@ def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, kin
     """Return the address of an array's element as that of something of a kind."""
     address = builder.gep(_data(context, builder, array_type, array), [index])
     return builder.bitcast(address, kind.as_pointer())
+
+
+def _below(
+    context: Any, builder: Any, array_type: Any, args: Any, count: int, kind: Any
+) -> Iterator[Any]:
+    """Yield the address of ``array[row, column]``, the first of ``args``, and of those below it."""
+    array, row, column = args[:3]
+    found = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
+    length = builder.extract_value(found.shape, 1)
+    index = builder.add(builder.mul(row, length), column)
+    for _ in range(count):
+        yield _at(context, builder, array_type, array, index, kind)
+        index = builder.add(index, length)
 
 
 @operation
@@ -329,16 +342,8 @@ def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
     kind = _Floats(len(several))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, row, column, _ = args
-        found = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=array)
-        length = builder.extract_value(found.shape, 1)
-        index = builder.add(builder.mul(row, length), column)
-        vectors = []
-        for _ in range(kind.count):
-            where = _at(context, builder, signature.args[0], array, index, _vector(_FLOAT))
-            vectors.append(builder.load(where, align=4))
-            index = builder.add(index, length)
-        return _together(builder, vectors)
+        some = _below(context, builder, signature.args[0], args, kind.count, _vector(_FLOAT))
+        return _together(builder, [builder.load(where, align=4) for where in some])
 
     return kind(x, types.intp, types.intp, several), build
 
@@ -364,13 +369,11 @@ def _factors(_: Any, numbers: Any, row: Any, b: Any, factor: Any, rows: Any) -> 
     kind = _Floats(len(rows))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, row, column, factor, _ = args
-        found = cgutils.create_struct_proxy(signature.args[0])(context, builder, value=array)
-        length = builder.extract_value(found.shape, 1)
-        index = builder.add(builder.mul(row, length), column)
+        factor = args[3]
+        held = context.get_value_type(numbers.dtype)
         vectors = []
-        for _ in range(kind.count):
-            number = builder.load(builder.gep(found.data, [index]))
+        for where in _below(context, builder, signature.args[0], args, kind.count, held):
+            number = builder.load(where)
             if isinstance(numbers.dtype, types.Integer):
                 number = builder.uitofp(number, factor.type)
             elif number.type != factor.type:
@@ -379,28 +382,26 @@ def _factors(_: Any, numbers: Any, row: Any, b: Any, factor: Any, rows: Any) -> 
             if number.type != _FLOAT:
                 number = builder.fptrunc(number, _FLOAT)
             vectors.append(_splat(builder, number))
-            index = builder.add(index, length)
         return _together(builder, vectors)
 
     return kind(numbers, types.intp, types.intp, factor, rows), build
 
 
-@operation
-def _times(_: Any, a: Any, b: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pairs = zip(*(_apart(builder, vectors) for vectors in args), strict=True)
-        return _together(builder, [builder.fmul(*pair) for pair in pairs])
+def _of_pairs(instruction: str) -> Callable[..., Any]:
+    """Make an operation that does an instruction of LLVM with each pair of vectors."""
 
-    return a(a, b), build
+    @operation
+    def define(_: Any, a: Any, b: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pairs = zip(*(_apart(builder, vectors) for vectors in args), strict=True)
+            return _together(builder, [getattr(builder, instruction)(*pair) for pair in pairs])
+
+        return a(a, b), build
+
+    return define
 
 
-@operation
-def _minus(_: Any, a: Any, b: Any) -> Any:
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pairs = zip(*(_apart(builder, vectors) for vectors in args), strict=True)
-        return _together(builder, [builder.fsub(*pair) for pair in pairs])
-
-    return a(a, b), build
+_times, _minus = _of_pairs("fmul"), _of_pairs("fsub")
 
 
 def _fused(builder: Any, a: Any, b: Any, c: Any) -> Any:

@@ -362,6 +362,9 @@ def product_cases() -> Iterator[Case]:
     for other, target in (("int5", 0.95), ("nf5", 1.0), ("nf4", 1.0)):
         name = f"linear e2m2 / {other}"
         yield Case(name, "e2m2", target, linear("e2m2", 1), linear(other, 1))
+    for size in (32, 16):  # of the MX formats, of NVFP4
+        name = f"linear / NumPy float32, blocks {size}"
+        yield Case(name, "e2m1", None, linear("e2m1", 1, block_size=size), float32_product(1))
     whole = dequantize("e2m2")
     yield Case("dequantize() @ x / NumPy float32", "e2m2", None, whole, float32_product(1))
     for batch in (8, 32, 64):
