@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import TypeVar
 
@@ -19,22 +20,48 @@ def check_threads(threads: int) -> None:
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
-    """Do the parts of some work, in any order, and return what each gives.
+    """Do the parts of some work on the caller's thread and others, and return what each gives.
 
     When a part fails, those that have begun are finished and the others left; the error is that of
     the first part to fail in their order, as on one thread. ``work`` must not call this again.
     """
-    if threads == 1 or len(parts) == 1:
+    if threads == 1 or len(parts) <= 1:
         return [work(part) for part in parts]
-    pool = _pool(threads, os.getpid())
-    futures = [pool.submit(work, part) for part in parts]
+    todo = deque(range(len(parts)))
+    results: dict[int, Result] = {}
+    errors: dict[int, BaseException] = {}
+
+    def some() -> None:
+        while todo:
+            try:
+                k = todo.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            try:
+                results[k] = work(parts[k])
+            except BaseException as error:
+                errors[k] = error
+                todo.clear()
+
+    pool = _pool(threads - 1, os.getpid())
+    helpers: list[Future[None]] = []
     try:
-        return [future.result() for future in futures]
-    except BaseException:  # an interrupt, too, must not leave threads writing
-        for future in futures:
-            future.cancel()
-        wait(futures)
+        for _ in range(min(threads, len(parts)) - 1):
+            helpers.append(pool.submit(some))  # noqa: PERF401 (those submitted before an interrupt)
+        some()
+        _finish(helpers)
+    except BaseException:  # an interrupt must not leave threads writing
+        todo.clear()
+        _finish(helpers)
         raise
+    if errors:
+        raise errors[min(errors)]
+    return [results[k] for k in range(len(parts))]
+
+
+def _finish(helpers: list[Future[None]]) -> None:
+    """Wait for those that have begun; the others are not needed any more."""
+    wait([helper for helper in helpers if not helper.cancel()])
 
 
 @lru_cache(maxsize=1)

@@ -82,7 +82,8 @@ def linear(
     that of products which underflow; top is the greatest magnitude of ``x`` times (1 + that of the
     scales times that of the format).
 
-    Codes that a format does not use, which `quantize` does not write, are not looked for.
+    Codes that a format does not use, which `quantize` does not write, are not looked for. A weight
+    beyond float32, which `dequantize` makes infinite, may count as the number that it is.
 
     Examples
     --------
@@ -223,8 +224,9 @@ class _Direct:
         self.powers = np.frexp(top)[1][:, None]
         with np.errstate(over="ignore", under="ignore"):
             self.x = np.ldexp(x, -self.powers)
-            factor: Any = math.ldexp(q.tensor_scale or 1.0, exponent)
-            if np.float32(factor) == factor:  # the product with a scale is rounded once either way
+            factor: Any = float(np.ldexp(q.tensor_scale or 1.0, exponent))
+            unit = float(np.ldexp(1.0, -exponent))
+            if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
                 factor = np.float32(factor)
         if self.packs:
             self.x = _with_room(self.x, block)
@@ -234,8 +236,7 @@ class _Direct:
         self.tail = np.concatenate((self.packed[self.roomy * row_bytes :], NOTHING))
         self.weights: Any = (
             (0,) * q.fmt.bits, rule, block, np.ascontiguousarray(scales), factor,
-            None if zeros is None else np.ascontiguousarray(zeros), math.ldexp(1.0, -exponent),
-            self.length,
+            None if zeros is None else np.ascontiguousarray(zeros), unit, self.length,
         )  # fmt: skip
 
     def run(self, threads: int) -> None:
@@ -306,7 +307,7 @@ def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     if isinstance(fmt, Integer):
         return (kernels.Signed(top) if fmt.signed else kernels.Unsigned(top)), fmt.bits - 16
     values = fmt.values()
-    if isinstance(fmt, Format) and fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64:
+    if kernels.HAS_HALVES and isinstance(fmt, Format) and _is_in_halves(fmt):
         shift = 5 - fmt.exponent_bits + (not fmt.signed)
         magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
         sign = magnitude + 1 if fmt.signed else 0
@@ -331,6 +332,10 @@ def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
         size = 1 << kernels.TABLE_BITS - fmt.bits
         return kernels.InRegisters(np.repeat(table, size)), exponent
     return kernels.InMemory(np.repeat(table, 256 >> fmt.bits)), exponent
+
+
+def _is_in_halves(fmt: Format) -> bool:
+    return fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64
 
 
 def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:

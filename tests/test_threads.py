@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -55,11 +56,34 @@ def test_no_part_runs_on_after_an_error() -> None:
     assert len(begun) == count < 400
 
 
-def test_threads_are_kept() -> None:
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timer signals")
+def test_no_part_runs_on_after_an_interrupt() -> None:
+    """While the caller's part is done and it waits for another's."""
+    ended = []
+
+    def work(part: int) -> None:
+        time.sleep(0.2 * part)
+        ended.append(part)
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            each(work, [0, 1], 2)
+        assert ended == [0, 1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_the_caller_works_too_and_threads_are_kept() -> None:
     def name(_: int) -> str:
         time.sleep(0.01)
         return threading.current_thread().name
 
     first = set(each(name, range(4), 2))
+    assert threading.current_thread().name in first
     assert len(first) == 2
     assert set(each(name, range(4), 2)) == first

@@ -22,12 +22,14 @@ packed this closely. So a vector is a type here, and each operation one of LLVM'
 shuffle's pattern must be a constant: the codes' width is the length of a tuple, and so in its type.
 """
 
+import platform
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
@@ -90,9 +92,12 @@ class InMemory(NamedTuple):
 
 Rule = Any  # how codes become values: one of these
 
-_FEATURES = config.CPU_FEATURES or binding.get_host_cpu_features().flatten()  # type: ignore[attr-defined]
-HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= set(_FEATURES.split(","))
-HAS_TABLES = "+avx512f" in _FEATURES.split(",")
+# what the code is compiled for, and so may use
+_ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]
+_FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
+HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
+HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
+HAS_TABLES = "+avx512f" in _FEATURES
 
 jit = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)  # a call takes vectors through memory
