@@ -55,7 +55,7 @@ def data(progress: Progress) -> Rows:
     cases = {(case.task, case.fmt): case for case in CASES}
     inputs = Inputs(SIZE)
     rows: Rows = []
-    with one_core(pin=True):
+    with one_core():
         for line in LINES:
             for repeat in range(REPEATS):
                 case = cases[line.case, line.format]

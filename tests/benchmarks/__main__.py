@@ -27,6 +27,7 @@ from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
 
 TARGET_SIZE = 1 << 24  # the targets are meant at this size
 SIZES = (TARGET_SIZE, 1 << 16)
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_setaffinity") else []
 
 
 class Measured(NamedTuple):
@@ -71,29 +72,27 @@ def calls(thunk: Thunk, seconds: float) -> int:
 
 
 @contextmanager
-def one_core(pin: bool) -> Iterator[None]:
+def one_core() -> Iterator[None]:
     """Keep this thread on one core meanwhile, where the system can."""
-    if not pin or not hasattr(os, "sched_setaffinity"):
+    if not CORES:
         yield
         return
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(cores)})
+    os.sched_setaffinity(0, {CORES[-1]})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, CORES)
 
 
 def keep_apart() -> None:
-    """Keep minifloat's own threads, if there are any, on cores of their own.
+    """Keep minifloat's own threads, if there are any, on the other cores.
 
-    What a thread that sleeps is woken on is the system's choice, and some put all on one core.
+    On which core a thread is woken is the system's choice, and some put all on one.
     """
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        own = (t for t in threading.enumerate() if t.name.startswith("minifloat"))
-        for k, thread in enumerate(own):
-            os.sched_setaffinity(thread.native_id or 0, {cores[k % len(cores)]})
+    others = CORES[:-1] or CORES
+    own = (thread for thread in threading.enumerate() if thread.name.startswith("minifloat"))
+    for k, thread in enumerate(own if others else ()):
+        os.sched_setaffinity(thread.native_id or 0, {others[k % len(others)]})
 
 
 def header() -> str:
@@ -127,14 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
     chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]
-    chosen.sort(key=lambda case: -case.threads)  # threads started on one core would stay there
     rows = []
     if not options.json:
         print(header())
     for size in options.size:
         inputs = Inputs(size)
         for case in chosen:
-            with one_core(case.threads == 1):
+            with one_core():
                 rows.append(measure(case, inputs, turns, seconds))
             if not options.json:
                 print(line(rows[-1]), flush=True)

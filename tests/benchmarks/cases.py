@@ -68,7 +68,6 @@ class Case(NamedTuple):
     prepare: Callable[[Inputs], Thunk]
     yardstick: Callable[[Inputs], Thunk]
     size_limit: int | None = None
-    threads: int = 1
 
 
 def copy_float32(inputs: Inputs) -> Thunk:
@@ -270,7 +269,7 @@ def thread_cases(fmt: str) -> Iterator[Case]:
         ("encode stochastic", 1.6, lambda n: encode(fmt, rounding="stochastic", seed=1, threads=n)),
         ("decode float32", None, lambda n: decode(fmt, np.float32, threads=n)),
     ):
-        yield Case(f"{task}, 2 threads / 1", fmt, target, make(2), make(1), threads=2)
+        yield Case(f"{task}, 2 threads / 1", fmt, target, make(2), make(1))
 
 
 def quantize(fmt: str, threads: int = 1, **options: Any) -> Callable[[Inputs], Thunk]:
@@ -308,10 +307,10 @@ def quantize_cases() -> Iterator[Case]:
     yield over_copy("quantize absmax", "e2m2", 0.25, quantize("e2m2"))
     yield over_copy("quantize absmax, e8m0 scales", "e2m1", 0.25, quantize("e2m1", scale="e8m0"))
     least = quantize("e2m2", threads=2, rule="mse")
-    yield over_copy("quantize mse, 2 threads", "e2m2", None, least, threads=2)
+    yield over_copy("quantize mse, 2 threads", "e2m2", None, least)
     yield Case(
         "quantize by GPTQ / matrix product", "e2m2", None, quantize_by_gptq, matrix_products,
-        size_limit=GPTQ_SIZE, threads=2,
+        size_limit=GPTQ_SIZE,
     )  # fmt: skip
 
 
@@ -371,7 +370,7 @@ def product_cases() -> Iterator[Case]:
         name = f"linear / NumPy float32, batch {batch}"
         yield Case(name, "e2m2", None, linear("e2m2", batch), float32_product(batch))
     two = linear("e2m2", 1, threads=2)
-    yield Case("linear, 2 threads / 1", "e2m2", 1.7, two, linear("e2m2", 1), threads=2)
+    yield Case("linear, 2 threads / 1", "e2m2", 1.7, two, linear("e2m2", 1))
 
 
 def every_case() -> Iterator[Case]:
