@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
@@ -61,7 +61,9 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
 
 def _finish(helpers: list[Future[None]]) -> None:
     """Wait for those that have begun; the others are not needed any more."""
-    wait([helper for helper in helpers if not helper.cancel()])
+    for helper in helpers:
+        if not helper.cancel():
+            helper.result()
 
 
 @lru_cache(maxsize=1)

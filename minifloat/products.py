@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ LINE = 64  # bytes of a line of the CPU's cache
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
 SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
 
+HEAD_START = 3 << 18  # weights that the caller's thread multiplies by while others are woken
 NOTHING = np.zeros(kernels.LANES, np.uint8)
 
 # Vectors up to which products straight from the codes took less time than tiles, on AVX-512.
@@ -170,7 +172,8 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
         return y
     top = np.abs(x).max(axis=1)
     if _is_direct(q) and np.isfinite(top).all():
-        _Direct(q, x, top, y).run(threads)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            _Direct(q, x, top, y).run(threads)
         if np.isfinite(y).all():
             return y
         wrong = ~np.isfinite(y).all(axis=1)  # weights that are not, or an overflow before the end
@@ -184,8 +187,10 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     return y
 
 
-def _parts(rows: int, share: int) -> list[slice]:
-    return [slice(start, min(start + share, rows)) for start in range(0, rows, share)]
+def _parts(rows: int, share: int, ahead: int = 0) -> list[slice]:
+    """Part rows into shares, of which the first has so many more rows."""
+    starts = range(ahead + share, rows, share)
+    return [slice(start, stop) for start, stop in pairwise((0, *starts, rows))]
 
 
 def _tiles(rows: int, length: int) -> list[slice]:
@@ -222,12 +227,11 @@ class _Direct:
         few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
         self.packs = len(x) <= few  # whether x meets the codes, or tiles
         self.powers = np.frexp(top)[1][:, None]
-        with np.errstate(over="ignore", under="ignore"):
-            self.x = np.ldexp(x, -self.powers)
-            factor: Any = float(np.ldexp(q.tensor_scale or 1.0, exponent))
-            unit = float(np.ldexp(1.0, -exponent))
-            if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
-                factor = np.float32(factor)
+        self.x = np.ldexp(x, -self.powers)
+        factor: Any = float(np.ldexp(q.tensor_scale or 1.0, exponent))
+        unit = float(np.ldexp(1.0, -exponent))
+        if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
+            factor = np.float32(factor)
         if self.packs:
             self.x = _with_room(self.x, block)
         self.packed = np.ascontiguousarray(q.packed)
@@ -242,11 +246,12 @@ class _Direct:
     def run(self, threads: int) -> None:
         rows = self.y.shape[1]
         if self.packs:
-            each(self.multiply, _parts(rows, -(-rows // threads)), threads)
+            ahead = min(HEAD_START // self.length, rows)
+            share = max(1, -(-(rows - ahead) // threads))
+            each(self.multiply, _parts(rows, share, ahead), threads)
         else:
             each(self.decode_and_multiply, _tiles(rows, self.length), threads)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            np.ldexp(self.y, self.powers, out=self.y)
+        np.ldexp(self.y, self.powers, out=self.y)
 
     def parts(self, some: slice) -> list[tuple[int, int, Array, int]]:
         """Return rows (from, to), the codes, and the row that these begin with.
