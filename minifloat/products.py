@@ -13,7 +13,6 @@ No way has more of the weights in memory than what is packed and, for each threa
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -22,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import products as kernels
+from minifloat._product_rules import rule_of
 from minifloat._threads import check_threads, each
-from minifloat.formats import Format, Integer, NumberFormat
 from minifloat.packing import byte_count
 from minifloat.quantized import Quantized
 
@@ -34,7 +33,7 @@ LINE = 64  # bytes of a line of the CPU's cache
 ROWS = 8  # so many rows, and multiples, begin at a whole byte
 SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
 
-HEAD_START = 3 << 18  # weights that the caller's thread multiplies by while others are woken
+HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
 NOTHING = np.zeros(kernels.LANES, np.uint8)
 
 # Vectors up to which products straight from the codes took less time than tiles, on AVX-512.
@@ -219,7 +218,7 @@ class _Direct:
 
     def __init__(self, q: Quantized, x: Array, top: Array, y: Array) -> None:
         self.y, (rows, self.length) = y, q.shape
-        rule, exponent = _rule(q.fmt)
+        rule, exponent = rule_of(q.fmt)
         block, scales, zeros = min(q.block_size or self.length, self.length), q.scales, q.zeros
         if q.axis is None:
             block, scales = self.length, np.full((rows, 1), scales)
@@ -246,7 +245,7 @@ class _Direct:
     def run(self, threads: int) -> None:
         rows = self.y.shape[1]
         if self.packs:
-            ahead = min(HEAD_START // self.length, rows)
+            ahead = min(HEAD_START // self.x.size, rows)
             share = max(1, -(-(rows - ahead) // threads))
             each(self.multiply, _parts(rows, share, ahead), threads)
         else:
@@ -299,60 +298,6 @@ def _with_room(x: Array, block: int) -> Array:
     if whole < blocks:
         found[:, whole, : length - whole * block] = x[:, whole * block :]
     return found.reshape(count, -1)
-
-
-@lru_cache(maxsize=64)
-def _rule(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
-    """Return how the kernels make values of codes, and the power of two these lack.
-
-    The register rule serves a format if it is right for each of its codes; else there is a table,
-    with values of at most 1.
-    """
-    top = 0xFF00 << 8 - fmt.bits & 0xFFFF
-    if isinstance(fmt, Integer):
-        return (kernels.Signed(top) if fmt.signed else kernels.Unsigned(top)), fmt.bits - 16
-    values = fmt.values()
-    if kernels.HAS_HALVES and isinstance(fmt, Format) and _is_in_halves(fmt):
-        shift = 5 - fmt.exponent_bits + (not fmt.signed)
-        magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
-        sign = magnitude + 1 if fmt.signed else 0
-        mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)
-        codes = (np.arange(fmt.code_count) << 16 - fmt.bits).astype(np.uint16).view(np.int16)
-        halves = ((codes >> shift).view(np.uint16) & np.uint16(mask)).view(np.float16)
-        exponent = 15 - fmt.bias
-        with np.errstate(invalid="ignore"):  # signalling NaN
-            found = np.ldexp(halves.astype(np.float64), exponent)
-        rule = kernels.Halves(shift, mask)
-        if np.array_equal(found, values, equal_nan=True):
-            return (_matrix(rule) or rule), exponent
-        for looked_at, nan in ((magnitude, magnitude), (magnitude | sign, sign)):
-            nans = np.arange(fmt.code_count) & looked_at == nan
-            if np.array_equal(np.where(nans, np.nan, found), values, equal_nan=True):
-                up = 16 - fmt.bits
-                return kernels.HalvesOrNaN(*rule, looked_at << up, nan << up), exponent
-    exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
-    table = np.full(1 << fmt.bits, np.nan, np.float32)
-    table[: values.size] = np.ldexp(values, -exponent)
-    if fmt.bits <= kernels.TABLE_BITS and kernels.HAS_TABLES:
-        size = 1 << kernels.TABLE_BITS - fmt.bits
-        return kernels.InRegisters(np.repeat(table, size)), exponent
-    return kernels.InMemory(np.repeat(table, 256 >> fmt.bits)), exponent
-
-
-def _is_in_halves(fmt: Format) -> bool:
-    return fmt.exponent_bits <= 5 and 0 <= 15 - fmt.bias <= 64
-
-
-def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:
-    """Return the rule as one instruction, if there is one and the words' lower bytes are 0."""
-    if not kernels.HAS_MATRIX or rule.mask & 0xFF:
-        return None
-    bits = 0
-    for j in range(8):
-        if rule.mask >> 8 + j & 1:
-            source = min(j + rule.shift, 7)  # the sign fills what is shifted
-            bits |= 1 << source + 8 * (7 - j)
-    return kernels.Matrix(bits, 0xAAAAAAAA)
 
 
 def _rows(q: Quantized, some: slice) -> Quantized:

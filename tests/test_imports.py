@@ -44,7 +44,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantization": BASE
     | {"_arrays", "_quantizing", "_threads", "gptq", "packing", "scales", "quantized", "presets"},
     "presets": set(),
-    "products": BASE | {"_arrays", "_kernels", "_threads", "packing", "quantized"},
+    "_product_rules": BASE | {"_kernels"},
+    "products": BASE
+    | {"_arrays", "_kernels", "_product_rules", "_threads", "packing", "quantized"},
     "storage": BASE | {"_codes", "codec", "packing", "scales", "quantized", "weights"},
     "comparison": VERBS - {"comparison"},
     "registers": BASE | {"_arrays", "_kernels", "codec", "registers"},

@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 import minifloat as mf
 from minifloat import products
 from minifloat._kernels import products as kernels
-from minifloat.products import FEW, TILE, _rule
+from minifloat._product_rules import rule_of
+from minifloat.products import FEW, TILE
 from minifloat.testing import formats
 
 FORMATS = (
@@ -218,13 +219,14 @@ def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
 
 
 def test_which_codes_are_computed_and_which_looked_up() -> None:
+    looked_up = kernels.InRegisters | kernels.InMemory
     for fmt in (
         "e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3b7", "e5m2ieee", "ue5m3ieee", "int5",
         "int8full", "uint4", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz",
     ):  # fmt: skip
-        assert not isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
+        assert not isinstance(rule_of(mf.parse(fmt))[0], looked_up), fmt
     for fmt in ("nf4", "nf5", "bipolar_int3", "binary8p3se", "e8m0", "e5m2fnuz"):
-        assert isinstance(_rule(mf.parse(fmt))[0], kernels.InRegisters | kernels.InMemory), fmt
+        assert isinstance(rule_of(mf.parse(fmt))[0], looked_up), fmt
 
 
 @pytest.mark.parametrize(("flag", "rule", "fallback", "fmt"), [
@@ -242,7 +244,7 @@ def test_what_only_some_cpus_do_gives_the_same_values(
     if not getattr(kernels, flag):
         pytest.skip("not on this CPU")
     parsed = mf.parse(fmt)
-    assert isinstance(_rule(parsed)[0], rule)
+    assert isinstance(rule_of(parsed)[0], rule)
     finite = np.flatnonzero(np.isfinite(parsed.values()))
     count, codes = finite.size, np.repeat(finite, 64).astype(np.uint8)
     q = mf.Quantized(
@@ -253,9 +255,9 @@ def test_what_only_some_cpus_do_gives_the_same_values(
     found = mf.linear(x, q)
     np.testing.assert_array_equal(found, np.tile(np.float32(parsed.values()[finite]), (64, 1)))
     monkeypatch.setattr(kernels, flag, False)
-    without = _rule.__wrapped__
+    without = rule_of.__wrapped__
     assert isinstance(without(parsed)[0], fallback)
-    monkeypatch.setattr(products, "_rule", without)
+    monkeypatch.setattr(products, "rule_of", without)
     np.testing.assert_array_equal(found.view(np.int32), mf.linear(x, q).view(np.int32))
 
 

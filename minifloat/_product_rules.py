@@ -1,0 +1,76 @@
+"""Which of the kernels' rules makes float32 of a format's codes, for `minifloat.products`."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._kernels import products as kernels
+from minifloat.formats import Format, Integer, NumberFormat
+
+Array = NDArray[Any]
+
+
+@lru_cache(maxsize=64)
+def rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
+    """Return how the kernels make values of codes, and the power of two these lack.
+
+    The register rule serves a format if it is right for each of its codes; else there is a table,
+    with values of at most 1.
+    """
+    if isinstance(fmt, Integer):
+        top = 0xFF00 << 8 - fmt.bits & 0xFFFF
+        return (kernels.Signed(top) if fmt.signed else kernels.Unsigned(top)), fmt.bits - 16
+    values = fmt.values()
+    if kernels.HAS_HALVES and isinstance(fmt, Format):
+        exponent = 15 - fmt.bias
+        if fmt.exponent_bits <= 5 and 0 <= exponent <= 64:
+            rule = _register_rule(fmt, np.ldexp(values, -exponent))
+            if rule is not None:
+                return rule, exponent
+    exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
+    return _table(fmt, np.ldexp(values, -exponent)), exponent
+
+
+def _register_rule(fmt: Format, values: Array) -> kernels.Rule | None:
+    """Return the rule for float16 words of these values, or None if it is wrong for some code."""
+    shift = 5 - fmt.exponent_bits + (not fmt.signed)
+    magnitude = (1 << fmt.exponent_bits + fmt.mantissa_bits) - 1
+    sign = magnitude + 1 if fmt.signed else 0
+    mask = magnitude << (10 - fmt.mantissa_bits) | (0x8000 if fmt.signed else 0)
+    codes, up = np.arange(fmt.code_count), 16 - fmt.bits
+    words = ((codes << up).astype(np.uint16).view(np.int16) >> shift).view(np.uint16)
+    found = (words & np.uint16(mask)).view(np.float16)
+    if np.array_equal(found, values, equal_nan=True):
+        rule = kernels.Halves(shift, mask)
+        return _matrix(rule) or rule
+    for looked_at, nan in ((magnitude, magnitude), (magnitude | sign, sign)):
+        with_nan = np.where(codes & looked_at == nan, np.nan, found)
+        if np.array_equal(with_nan, values, equal_nan=True):
+            return kernels.HalvesOrNaN(shift, mask, looked_at << up, nan << up)
+    return None
+
+
+def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:
+    """Return the rule as one instruction, if there is one and the words' lower bytes are 0."""
+    if not kernels.HAS_MATRIX or rule.mask & 0xFF:
+        return None
+    bits = 0
+    for j in range(8):
+        if rule.mask >> 8 + j & 1:
+            source = min(j + rule.shift, 7)  # the sign fills what is shifted
+            bits |= 1 << source + 8 * (7 - j)
+    return kernels.Matrix(bits, 0xAAAAAAAA)
+
+
+def _table(fmt: NumberFormat, values: Array) -> kernels.Rule:
+    """Return the values for each code at the top of the bits that are looked up; NaN elsewhere."""
+    table = np.full(1 << fmt.bits, np.nan, np.float32)
+    table[: values.size] = values
+    if fmt.bits <= kernels.TABLE_BITS and kernels.HAS_TABLES:
+        return kernels.InRegisters(np.repeat(table, 1 << kernels.TABLE_BITS - fmt.bits))
+    return kernels.InMemory(np.repeat(table, 1 << 8 - fmt.bits))
