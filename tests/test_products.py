@@ -6,6 +6,7 @@ The oracle is float64 arithmetic on `dequantize`'s weights: its own rounding is 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import platform
 import signal
@@ -32,6 +33,9 @@ FORMATS = (
     "e2m2", "e2m2b0", "int5", "nf4", "nf5", "e2m1", "e3m0", "e4m3fn", "e5m2", "ue4m3", "e8m0",
     "int4full", "int8", "uint4", "bipolar_int3", "binary8p3se", "e4m3fnuz", "e5m10ieee",
 )  # fmt: skip
+
+
+SPECIALS = ("", "ieee", "fn", "fnuz")  # what names of formats end in
 
 
 def normals(*shape: int, seed: int = 0) -> np.ndarray:
@@ -293,6 +297,30 @@ def test_values_at_the_ends_of_float64(fmt: mf.NumberFormat, scale: float) -> No
     x = np.ones(16, np.float32)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(mf.linear(x, q), q.dequantize() @ x)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_every_code_of_every_small_format(bits: int) -> None:
+    """Each finite code, in each lane, of all formats of this width with biases around theirs."""
+    x = np.eye(16, dtype=np.float32)
+    checked = 0
+    for signed, exponents, kind in itertools.product((True, False), range(6), SPECIALS):
+        mantissa = bits - signed - exponents
+        for bias in (None, -10, 0, 1, 7, 15, 60):
+            offset = "" if bias is None else f"b{bias}"
+            try:
+                fmt = mf.parse(f"{'' if signed else 'u'}e{exponents}m{mantissa}{offset}{kind}")
+            except ValueError:
+                continue
+            values = fmt.values()
+            codes = np.flatnonzero(np.isfinite(values))
+            packed = mf.pack(np.repeat(codes, 16).astype(np.uint8), fmt.bits)
+            ones = np.ones((codes.size, 1), np.float32)
+            q = mf.Quantized(packed, ones, fmt, (codes.size, 16), None, 1, "float32")
+            wanted = np.tile(np.float32(values[codes]), (16, 1))
+            np.testing.assert_array_equal(mf.linear(x, q), wanted, fmt.name)
+            checked += 1
+    assert checked > 20
 
 
 def test_arrays_with_gaps_are_read_as_they_are() -> None:
