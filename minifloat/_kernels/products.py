@@ -20,6 +20,8 @@ where the table fits and the CPU can, or in memory.
 Numba's loops would leave the lanes to LLVM to find, and it does not find them in bits that are
 packed this closely. So a vector is a type here, and each operation one of LLVM's on all lanes. The
 shuffle's pattern must be a constant: the codes' width is the length of a tuple, and so in its type.
+There is no branch among the steps: beside one Numba counts references to the arrays, which takes
+longer than a block.
 """
 
 import platform
@@ -93,7 +95,7 @@ class InMemory(NamedTuple):
 Rule = Any  # how codes become values: one of these
 
 # what the code is compiled for, and so may use
-_ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]
+_ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]  # made of the environment
 _FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
 HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
 HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
