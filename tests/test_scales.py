@@ -12,7 +12,7 @@ import gfloat.formats
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
@@ -144,6 +144,8 @@ EIGHT_BITS = ("e8m0", "e4m3fn", "ue5m3", "e5m2", "e4m3fnuz", "binary8p3se", "ue4
 
 
 @settings(max_examples=300)
+@example(absmax=491520.0, scale="e5m0", fmt="e2m1")  # 1.25 times the greatest scale
+@example(absmax=589824.0, scale="e5m0", fmt="e2m1")  # 1.5 times, a tie with an even code
 @given(
     absmax=magnitudes,
     scale=st.sampled_from([*EIGHT_BITS, "float16", "bfloat16", "tf32", "float32"]),
@@ -160,8 +162,8 @@ def test_scales_of_every_format(absmax: float, scale: str, fmt: str) -> None:
         found = mf.parse(scale)
         code = exact_encode(wanted, found, overflow="saturate")
         expected = found.value(code) or found.smallest
-        step = found.max - found.value(found.max_magnitude - 1)
-        limit = found.max + step / 2
+        step = math.ldexp(1, math.frexp(found.max)[1] - 1 - found.mantissa_bits)
+        limit = found.max + step / 2  # from where on a wider format's nearest value is beyond
     if wanted >= limit:
         with pytest.raises(ValueError, match="scale must hold every block's scale"):
             mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even")
