@@ -173,9 +173,9 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     if _is_direct(q) and np.isfinite(top).all():
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             _Direct(q, x, top, y).run(threads)
-        if np.isfinite(y).all():
+        wrong = ~np.isfinite(y).all(axis=1)  # by weights, or an overflow before the end
+        if not wrong.any():
             return y
-        wrong = ~np.isfinite(y).all(axis=1)  # weights that are not, or an overflow before the end
     else:
         wrong = np.ones(len(x), np.bool_)
 

@@ -108,32 +108,23 @@ _I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
 
 
-class _Codes(types.Type):
-    """``count`` vectors of codes."""
+class _Vectors(types.Type):
+    """``count`` vectors of int16 codes or of float32."""
 
-    def __init__(self, count: int) -> None:
-        super().__init__(f"{count}xLanesOfInt16")
-        self.count = count
-
-
-class _Floats(types.Type):
-    """``count`` vectors of float32."""
-
-    def __init__(self, count: int = 1) -> None:
-        super().__init__(f"{count}xLanesOfFloat32")
-        self.count = count
+    def __init__(self, element: Any, count: int) -> None:
+        super().__init__(f"{count}x{LANES}x{element}")
+        self.element, self.count = element, count
 
 
-@register_model(_Codes)
-class _CodesModel(models.PrimitiveModel):
+@register_model(_Vectors)
+class _VectorsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, ir.ArrayType(_vector(_I16), kind.count))
+        element = {types.int16: _I16, types.float32: _FLOAT}[kind.element]
+        super().__init__(manager, kind, ir.ArrayType(_vector(element), kind.count))
 
 
-@register_model(_Floats)
-class _FloatsModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, ir.ArrayType(_vector(_FLOAT), kind.count))
+def _floats(count: int) -> _Vectors:
+    return _Vectors(types.float32, count)
 
 
 def operation(define: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,7 +176,7 @@ def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any) ->
 
     The rows are as many as the tuple is long, so many bytes apart.
     """
-    bits, kind = len(width), _Codes(len(rows))
+    bits, kind = len(width), _Vectors(types.int16, len(rows))
     starts = [bits * j // 8 for j in range(LANES)]
     shuffle = _constant(_I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
     up = _constant(_I16, [16 - bits - bits * j % 8 for j in range(LANES)])
@@ -329,13 +320,13 @@ def _values(_: Any, codes: Any, rule: Any) -> Any:
 
         return _together(builder, [one(vector) for vector in _apart(builder, args[0])])
 
-    return _Floats(codes.count)(codes, rule), build
+    return _floats(codes.count)(codes, rule), build
 
 
 @operation
 def _zeros(_: Any, rows: Any, several: Any) -> Any:
     """Return vectors of zeros, one for each row and each of several vectors."""
-    kind = _Floats(len(rows) * len(several))
+    kind = _floats(len(rows) * len(several))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _together(builder, [ir.Constant(_vector(_FLOAT), [0.0] * LANES)] * kind.count)
@@ -346,7 +337,7 @@ def _zeros(_: Any, rows: Any, several: Any) -> Any:
 @operation
 def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
     """Return ``x[n, at : at + LANES]``, and the same of the rows after it."""
-    kind = _Floats(len(several))
+    kind = _floats(len(several))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         some = _below(context, builder, signature.args[0], args, kind.count, _vector(_FLOAT))
@@ -357,14 +348,12 @@ def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
 
 @operation
 def _store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
-    """Write vectors one after the other."""
+    """Write a single vector."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        index = args[2]
-        for vector in _apart(builder, args[0]):
-            where = _at(context, builder, signature.args[1], args[1], index, _vector(_FLOAT))
-            builder.store(vector, where, align=4)
-            index = builder.add(index, ir.Constant(index.type, LANES))
+        (vector,) = _apart(builder, args[0])
+        where = _at(context, builder, signature.args[1], args[1], args[2], _vector(_FLOAT))
+        builder.store(vector, where, align=4)
         return context.get_dummy_value()
 
     return types.none(vectors, out, types.intp), build
@@ -373,7 +362,7 @@ def _store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
 @operation
 def _factors(_: Any, numbers: Any, row: Any, b: Any, factor: Any, rows: Any) -> Any:
     """Return ``numbers[row, b] * factor``, rounded to float32, in all lanes; and for more rows."""
-    kind = _Floats(len(rows))
+    kind = _floats(len(rows))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         factor = args[3]
@@ -484,20 +473,21 @@ def _decoded(
 
 
 @inlined
-def _block(
-    packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
-    b: int, unit: float, x: Array, n: int, i: int, several: Any, steps: int,
+def _plus_block(
+    total: Any, packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule,
+    scales: Array, factor: Any, zeros: Any, unit: float, row: int, b: int, x: Array, n: int, i: int,
+    several: Any, steps: int,
 ) -> Any:  # fmt: skip
-    """Return the products of a block of each row with several vectors, added up in each lane."""
-    total = _zeros(rows, several)
+    """Return the totals plus the products of a block of each row with several vectors."""
+    part = _zeros(rows, several)
     for _ in range(steps):
         for k in range(len(rows)):
             _prefetch(packed, at + k * apart + AHEAD)
         values = _decoded(packed, at, apart, rows, width, rule, zeros, row, b, unit)
-        total = _plus_products(total, values, _load(x, n, i, several))
+        part = _plus_products(part, values, _load(x, n, i, several))
         at += LANES * len(width) // 8
         i += LANES
-    return total
+    return _plus_scaled(total, part, _factors(scales, row, b, factor, rows))
 
 
 @jit
@@ -522,18 +512,16 @@ def multiply(
             total = _zeros(rows, several)
             at, i = (row - base) * apart, 0
             for b in range(last):
-                part = _block(
-                    packed, at, apart, rows, width, rule, zeros, row, b, unit, x, n, i, several,
-                    steps,
+                total = _plus_block(
+                    total, packed, at, apart, rows, width, rule, scales, factor, zeros, unit, row,
+                    b, x, n, i, several, steps,
                 )  # fmt: skip
-                total = _plus_scaled(total, part, _factors(scales, row, b, factor, rows))
                 at += block * bits // 8
                 i += steps * LANES
-            part = _block(
-                packed, at, apart, rows, width, rule, zeros, row, last, unit, x, n, i, several,
-                last_steps,
+            total = _plus_block(
+                total, packed, at, apart, rows, width, rule, scales, factor, zeros, unit, row, last,
+                x, n, i, several, last_steps,
             )  # fmt: skip
-            total = _plus_scaled(total, part, _factors(scales, row, last, factor, rows))
             sums = _sums(total)
             for k in range(len(sums)):
                 y[n + k % len(several), row + k // len(several)] = sums[k]
