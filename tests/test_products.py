@@ -12,6 +12,7 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,12 @@ SPECIALS = ("", "ieee", "fn", "fnuz")  # what names of formats end in
 
 def normals(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.fixture
+def little_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads get their parts of products that the caller would else do alone."""
+    monkeypatch.setattr(products, "HEAD_START", 0)
 
 
 def quantize(w: np.ndarray, fmt: mf.NumberFormat | str, **options: Any) -> mf.Quantized:
@@ -174,6 +181,7 @@ def test_sums_that_overflow_on_the_way_do_not_at_the_end() -> None:
     assert excess(mf.linear(x, q), x, q) <= 1
 
 
+@pytest.mark.usefixtures("little_is_shared")
 @pytest.mark.parametrize("fmt", ["e5m2", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz", "e5m2fnuz"])
 def test_special_codes_go_through(fmt: str) -> None:
     parsed = mf.parse(fmt)
@@ -193,6 +201,7 @@ def test_special_codes_go_through(fmt: str) -> None:
         assert np.isnan(mf.linear(x_zero, special)[:, 3]).all()
 
 
+@pytest.mark.usefixtures("little_is_shared")
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
 @pytest.mark.parametrize("batch", [1, 4, 40, FEW + 1])
 def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
@@ -203,6 +212,25 @@ def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
         np.testing.assert_array_equal(mf.linear(x, q, threads=threads), one)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("rows", [1, 2, 3, 203, 3000])
+@pytest.mark.parametrize("head_start", [0, 2048, products.HEAD_START])
+def test_each_row_is_in_one_part(
+    rows: int, threads: int, head_start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[slice] = []
+
+    def each(work: object, given: list[slice], threads: int) -> None:
+        parts.extend(given)
+
+    monkeypatch.setattr(products, "each", each)
+    monkeypatch.setattr(products, "HEAD_START", head_start)
+    mf.linear(np.ones(1000), quantize(normals(rows, 1000), "e2m2"), threads=threads)
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(rows))
+    assert len(parts) == min(threads, max(1, rows - head_start // 1024))  # x has room for 8 blocks
+
+
+@pytest.mark.usefixtures("little_is_shared")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
@@ -211,7 +239,9 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        os._exit(0 if np.array_equal(mf.linear(x, q, threads=2), wanted) else 1)
+        right = np.array_equal(mf.linear(x, q, threads=2), wanted)
+        own = any(thread.name.startswith("minifloat") for thread in threading.enumerate())
+        os._exit(0 if right and own else 1)
     assert os.waitpid(child, 0)[1] == 0
 
 
