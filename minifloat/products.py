@@ -13,6 +13,7 @@ No way has more of the weights in memory than what is packed and, for each threa
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import products as kernels
+from minifloat._kernels.vectors import scale_down, scale_up
 from minifloat._product_rules import rule_of
 from minifloat._threads import check_threads, each
 from minifloat.packing import byte_count
@@ -166,18 +168,12 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
 
 def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
     rows, length = q.shape
-    y = np.zeros((x.shape[0], rows), np.float32)
-    if y.size == 0 or length == 0:
+    if len(x) * rows * length == 0:
+        return np.zeros((len(x), rows), np.float32)
+    y = np.full((len(x), rows), np.nan, np.float32)
+    if _is_direct(q) and _Direct(q).write(x, y, threads):
         return y
-    top = np.abs(x).max(axis=1)
-    if _is_direct(q) and np.isfinite(top).all():
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            _Direct(q, x, top, y).run(threads)
-        wrong = ~np.isfinite(y).all(axis=1)  # by weights, or an overflow before the end
-        if not wrong.any():
-            return y
-    else:
-        wrong = np.ones(len(x), np.bool_)
+    wrong = ~np.isfinite(y).all(axis=1)  # or not written
 
     def dequantize_and_multiply(some: slice) -> None:
         y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
@@ -210,47 +206,74 @@ def _is_direct(q: Quantized) -> bool:
 
 
 class _Direct:
-    """Products of ``x`` with weights that the kernels decode, written to ``y``.
+    """Weights that the kernels decode.
 
     The kernels see vectors multiplied by a power of two, so that the greatest magnitude is in
     [0.5, 1), and what underflows does not count.
     """
 
-    def __init__(self, q: Quantized, x: Array, top: Array, y: Array) -> None:
-        self.y, (rows, self.length) = y, q.shape
+    def __init__(self, q: Quantized) -> None:
+        self.rows, self.length = q.shape
         rule, exponent = rule_of(q.fmt)
-        block, scales, zeros = min(q.block_size or self.length, self.length), q.scales, q.zeros
+        self.few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
+        self.block, scales, zeros = min(q.block_size or self.length, self.length), q.scales, q.zeros
         if q.axis is None:
-            block, scales = self.length, np.full((rows, 1), scales)
-            zeros = None if zeros is None else np.full((rows, 1), zeros)
-        few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
-        self.packs = len(x) <= few  # whether x meets the codes, or tiles
-        self.powers = np.frexp(top)[1][:, None]
-        self.x = np.ldexp(x, -self.powers)
-        factor: Any = float(np.ldexp(q.tensor_scale or 1.0, exponent))
-        unit = float(np.ldexp(1.0, -exponent))
-        if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
-            factor = np.float32(factor)
-        if self.packs:
-            self.x = _with_room(self.x, block)
+            self.block, scales = self.length, np.full((self.rows, 1), scales)
+            zeros = None if zeros is None else np.full((self.rows, 1), zeros)
+        factor, unit = _factor(q.tensor_scale, exponent)
         self.packed = np.ascontiguousarray(q.packed)
         row_bytes = self.length * q.fmt.bits // 8
         self.roomy = max(0, (self.packed.size - kernels.LANES) // row_bytes)
         self.tail = np.concatenate((self.packed[self.roomy * row_bytes :], NOTHING))
         self.weights: Any = (
-            (0,) * q.fmt.bits, rule, block, np.ascontiguousarray(scales), factor,
+            (0,) * q.fmt.bits, rule, self.block, np.ascontiguousarray(scales), factor,
             None if zeros is None else np.ascontiguousarray(zeros), unit, self.length,
         )  # fmt: skip
 
-    def run(self, threads: int) -> None:
-        rows = self.y.shape[1]
-        if self.packs:
-            ahead = min(HEAD_START // self.x.size, rows)
-            share = max(1, -(-(rows - ahead) // threads))
-            each(self.multiply, _parts(rows, share, ahead), threads)
-        else:
-            each(self.decode_and_multiply, _tiles(rows, self.length), threads)
-        np.ldexp(self.y, self.powers, out=self.y)
+    def write(self, x: Array, y: Array, threads: int) -> bool:
+        """Write the products with ``x`` to ``y``; return whether all of both is finite."""
+        count, length = x.shape
+        direct = count <= self.few
+        block = self.block if direct else length
+        scaled = _with_room(count, length, block) if direct else np.empty((count, 1, length), "f4")
+        powers = np.empty(count)
+        if not scale_down(np.ascontiguousarray(x), block, scaled, powers):
+            return False
+        (self.multiply if direct else self.multiply_tiles)(scaled.reshape(count, -1), y, threads)
+        return scale_up(y, powers)
+
+    def multiply(self, x: Array, y: Array, threads: int) -> None:
+        """Multiply by the codes."""
+        one = (0,)
+
+        def multiply(some: slice) -> None:
+            for start, stop, packed, base in self.parts(some):
+                n = len(x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
+                if n:
+                    kernels.multiply(
+                        x[:n], one * SEVERAL, y[:n], one * SEVERAL_ROWS, start, stop, packed, base,
+                        *self.weights,
+                    )  # fmt: skip
+                if n < len(x):
+                    kernels.multiply(
+                        x[n:], one, y[n:], one, start, stop, packed, base, *self.weights
+                    )
+
+        ahead = min(HEAD_START // x.size, self.rows)
+        share = max(1, -(-(self.rows - ahead) // threads))
+        each(multiply, _parts(self.rows, share, ahead), threads)
+
+    def multiply_tiles(self, x: Array, y: Array, threads: int) -> None:
+        """Multiply by tiles, which are decoded."""
+
+        def multiply(some: slice) -> None:
+            tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
+            for start, stop, packed, base in self.parts(some):
+                kernels.decode(tile, start, stop, packed, base, *self.weights)
+                weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
+                y[:, start:stop] = _times_transposed(x, weights)
+
+        each(multiply, _tiles(self.rows, self.length), threads)
 
     def parts(self, some: slice) -> list[tuple[int, int, Array, int]]:
         """Return rows (from, to), the codes, and the row that these begin with.
@@ -261,43 +284,24 @@ class _Direct:
         both = [(low, middle, self.packed, 0), (middle, high, self.tail, self.roomy)]
         return [part for part in both if part[0] < part[1]]
 
-    def multiply(self, some: slice) -> None:
-        """Multiply by some rows straight from the codes."""
-        one = (0,)
-        for start, stop, packed, base in self.parts(some):
-            n = len(self.x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
-            if n:
-                kernels.multiply(
-                    self.x[:n], one * SEVERAL, self.y[:n], one * SEVERAL_ROWS, start, stop, packed,
-                    base, *self.weights,
-                )  # fmt: skip
-            if n < len(self.x):
-                kernels.multiply(
-                    self.x[n:], one, self.y[n:], one, start, stop, packed, base, *self.weights
-                )
 
-    def decode_and_multiply(self, some: slice) -> None:
-        """Decode a tile and multiply by it."""
-        tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
-        for start, stop, packed, base in self.parts(some):
-            kernels.decode(tile, start, stop, packed, base, *self.weights)
-            weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
-            self.y[:, start:stop] = _times_transposed(self.x, weights)
+@lru_cache(maxsize=64)
+def _factor(tensor_scale: float | None, exponent: int) -> tuple[Any, float]:
+    """Return what scales are multiplied by, and zeros, for values that lack a power of two."""
+    with np.errstate(over="ignore", under="ignore"):
+        factor: Any = float(np.ldexp(tensor_scale or 1.0, exponent))
+        if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
+            factor = np.float32(factor)
+        return factor, float(np.ldexp(1.0, -exponent))
 
 
-def _with_room(x: Array, block: int) -> Array:
-    """Return vectors with zeros after each block, up to whole steps, and from a cache line on."""
-    count, length = x.shape
-    blocks = -(-length // block)
-    room = -(-block // kernels.LANES) * kernels.LANES
-    found = np.zeros(count * blocks * room + LINE // 4, np.float32)
-    start = -found.ctypes.data % LINE // 4
-    found = found[start : start + count * blocks * room].reshape(count, blocks, room)
-    whole = length // block
-    found[:, :whole, :block] = x[:, : whole * block].reshape(count, whole, block)
-    if whole < blocks:
-        found[:, whole, : length - whole * block] = x[:, whole * block :]
-    return found.reshape(count, -1)
+def _with_room(count: int, length: int, block: int) -> Array:
+    """Return zeros for vectors in blocks, each with room for whole steps, from a cache line on."""
+    shape = (count, -(-length // block), -(-block // kernels.LANES) * kernels.LANES)
+    size = math.prod(shape)
+    found = np.zeros(size + LINE // 4, np.float32)
+    start = -found.__array_interface__["data"][0] % LINE // 4
+    return found[start : start + size].reshape(shape)
 
 
 def _rows(q: Quantized, some: slice) -> Quantized:

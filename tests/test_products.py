@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -220,8 +221,10 @@ def test_each_row_is_in_one_part(
 ) -> None:
     parts: list[slice] = []
 
-    def each(work: object, given: list[slice], threads: int) -> None:
+    def each(work: Callable[[slice], None], given: list[slice], threads: int) -> None:
         parts.extend(given)
+        for part in given:
+            work(part)
 
     monkeypatch.setattr(products, "each", each)
     monkeypatch.setattr(products, "HEAD_START", head_start)
