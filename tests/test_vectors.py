@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from minifloat._kernels.vectors import scale_down, scale_up
 
 UNTOUCHED = np.float32(7.0)
+NUMBERS = (0.0, -0.0, 1.5, -3.0, 1e-45, -1e-40, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan)
+WORDS = st.integers(0, 2**32 - 1) | st.sampled_from(np.float32(NUMBERS).view(np.uint32).tolist())
+VECTORS = arrays.arrays(
+    np.uint32, st.tuples(st.integers(1, 3), st.integers(1, 9)), elements=WORDS
+).map(lambda words: words.view(np.float32))
 
 
 def scaled_down(x: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -21,16 +26,9 @@ def scaled_down(x: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray] | No
     return (out, powers) if scale_down(x, block, out, powers) else None
 
 
-def of_words(words: np.ndarray) -> np.ndarray:
-    """Return float32 numbers of any bits."""
-    return np.ascontiguousarray(words, np.uint32).view(np.float32)
-
-
-@given(
-    arrays.arrays(np.uint32, st.tuples(st.integers(1, 3), st.integers(1, 9))), st.integers(1, 10)
-)
-def test_vectors_are_divided_by_a_power_of_two(words: np.ndarray, block: int) -> None:
-    x = of_words(words)
+@given(VECTORS, st.integers(1, 10))
+@example(np.float32([[-1.5, 0.5]]), 2)
+def test_vectors_are_divided_by_a_power_of_two(x: np.ndarray, block: int) -> None:
     found = scaled_down(x, block)
     if not np.isfinite(x).all():
         assert found is None
@@ -51,15 +49,16 @@ def test_vectors_are_divided_by_a_power_of_two(words: np.ndarray, block: int) ->
 
 def test_the_power_is_right_for_every_exponent() -> None:
     ends = np.arange(0, 0x7F800000, 1 << 23, dtype=np.uint32)
-    near = of_words(np.concatenate((ends[1:] - 1, ends, ends + 1, 1 << np.arange(23))))
+    words = np.concatenate((ends[1:] - 1, ends, ends + 1, 1 << np.arange(23)))
+    near = words.astype(np.uint32).view(np.float32)
     _, powers = scaled_down(near[:, None], 1) or pytest.fail("all are finite")
     np.testing.assert_array_equal(powers, np.ldexp(1.0, np.frexp(near)[1]))
 
 
-@given(arrays.arrays(np.uint32, st.tuples(st.integers(1, 3), st.integers(1, 9))), st.data())
-def test_products_are_multiplied_by_the_powers(words: np.ndarray, data: st.DataObject) -> None:
-    y = of_words(words)
-    exponents = np.array(data.draw(st.lists(st.integers(-148, 128), min_size=len(y))))[: len(y)]
+@given(VECTORS, arrays.arrays(np.int32, 3, elements=st.integers(-148, 128)))
+@example(np.float32([[-1.5, 0.5]]), np.int32([128, 0, 0]))
+def test_products_are_multiplied_by_the_powers(y: np.ndarray, exponents: np.ndarray) -> None:
+    y, exponents = y.copy(), exponents[: len(y)]
     with np.errstate(over="ignore", under="ignore"):
         wanted = np.ldexp(y, exponents[:, None])
     assert scale_up(y, np.ldexp(1.0, exponents)) == np.isfinite(wanted).all()
