@@ -4,8 +4,8 @@ One of three ways, by the weights and by how many vectors ``x`` has:
 
     packed        few vectors: each is multiplied straight from the packed codes
     tiles         more: a tile of rows is decoded by the same kernel, for NumPy to multiply by
-    dequantized   tiles by `Quantized.dequantize`: blocks that do not begin at whole bytes or do not
-                  run along the rows, codes wider than 8 bits, and infinities or NaN in ``x``
+    dequantized   tiles by `Quantized.dequantize`: codes wider than 8 bits, zeros of blocks that run
+                  down the columns, and infinities or NaN in ``x``
 
 No way has more of the weights in memory than what is packed and, for each thread, a tile.
 """
@@ -178,17 +178,17 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     def dequantize_and_multiply(some: slice) -> None:
         y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
 
-    each(dequantize_and_multiply, _tiles(rows, length), threads)
+    each(dequantize_and_multiply, _tiles(slice(0, rows), length), threads)
     return y
 
 
-def _parts(rows: int, share: int, ahead: int = 0) -> list[slice]:
+def _parts(rows: slice, share: int, ahead: int = 0) -> list[slice]:
     """Part rows into shares, of which the first has so many more rows."""
-    starts = range(ahead + share, rows, share)
-    return [slice(start, stop) for start, stop in pairwise((0, *starts, rows))]
+    starts = range(rows.start + ahead + share, rows.stop, share)
+    return [slice(start, stop) for start, stop in pairwise((rows.start, *starts, rows.stop))]
 
 
-def _tiles(rows: int, length: int) -> list[slice]:
+def _tiles(rows: slice, length: int) -> list[slice]:
     return _parts(rows, max(ROWS, TILE // length // ROWS * ROWS))
 
 
@@ -197,91 +197,111 @@ def _times_transposed(x: Array, weights: Array) -> Array:
         return np.asarray(x @ weights.T)
 
 
+def _along_rows(q: Quantized) -> bool:
+    return q.axis is None or q.axis % 2 == 1
+
+
 def _is_direct(q: Quantized) -> bool:
-    """Return whether the kernels can do it: every block along the rows begins at a whole byte."""
-    bits, length = q.fmt.bits, q.shape[1]
-    along_rows = q.axis is None or q.axis % 2 == 1
-    whole = length * bits % 8 == 0 and (q.block_size is None or q.block_size * bits % 8 == 0)
-    return bits <= 8 and along_rows and whole
+    """Return whether the kernels can do it."""
+    return q.fmt.bits <= 8 and (q.zeros is None or _along_rows(q))
 
 
 class _Direct:
     """Weights that the kernels decode.
 
     The kernels see vectors multiplied by a power of two, so that the greatest magnitude is in
-    [0.5, 1), and what underflows does not count.
+    [0.5, 1), and what underflows does not count. Blocks that run down the columns make groups of
+    rows with the same scales, and these are put on the vectors instead.
     """
 
     def __init__(self, q: Quantized) -> None:
         self.rows, self.length = q.shape
         rule, exponent = rule_of(q.fmt)
         self.few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
-        self.block, scales, zeros = min(q.block_size or self.length, self.length), q.scales, q.zeros
-        if q.axis is None:
-            self.block, scales = self.length, np.full((self.rows, 1), scales)
+        self.factor, unit = _factor(q.tensor_scale, exponent)
+        self.groups: list[tuple[slice, Array | None]] = [(slice(0, self.rows), None)]
+        self.block, scales, zeros, factor = self.length, q.scales, q.zeros, self.factor
+        if not _along_rows(q):
+            groups = _parts(slice(0, self.rows), q.block_size or self.rows)
+            self.groups = list(zip(groups, np.ascontiguousarray(scales), strict=True))
+            scales, factor = np.ones((self.rows, 1), np.float32), np.float32(1.0)
+        elif q.axis is None:
+            scales = np.full((self.rows, 1), scales)
             zeros = None if zeros is None else np.full((self.rows, 1), zeros)
-        factor, unit = _factor(q.tensor_scale, exponent)
+        else:
+            self.block = min(q.block_size or self.length, self.length)
         self.packed = np.ascontiguousarray(q.packed)
-        row_bytes = self.length * q.fmt.bits // 8
-        self.roomy = max(0, (self.packed.size - kernels.LANES) // row_bytes)
-        self.tail = np.concatenate((self.packed[self.roomy * row_bytes :], NOTHING))
+        self.row_bits = self.length * q.fmt.bits
+        self.roomy = max(0, (self.packed.size - kernels.LANES) * 8 // self.row_bits)
+        self.tail_byte = self.roomy * self.row_bits // 8
+        self.tail = np.concatenate((self.packed[self.tail_byte :], NOTHING))
+        tight = self.row_bits % 8 == 0 and self.block * q.fmt.bits % 8 == 0
         self.weights: Any = (
-            (0,) * q.fmt.bits, rule, self.block, np.ascontiguousarray(scales), factor,
+            (0,) * q.fmt.bits, None if tight else True, rule, self.block,
+            np.ascontiguousarray(scales), factor,
             None if zeros is None else np.ascontiguousarray(zeros), unit, self.length,
         )  # fmt: skip
 
     def write(self, x: Array, y: Array, threads: int) -> bool:
         """Write the products with ``x`` to ``y``; return whether all of both is finite."""
+        x = np.ascontiguousarray(x)
+        within, among = (threads, 1) if len(self.groups) == 1 else (1, threads)
+
+        def write(group: tuple[slice, Array | None]) -> bool:
+            return self.write_group(x, *group, y, within)
+
+        return all(each(write, self.groups, among))
+
+    def write_group(
+        self, x: Array, rows: slice, scales: Array | None, y: Array, threads: int
+    ) -> bool:
+        """Do so for some rows and vectors that are multiplied by scales."""
         count, length = x.shape
-        direct = count <= self.few
+        direct = count <= self.few  # whether x meets the codes, or tiles
         block = self.block if direct else length
-        scaled = _with_room(count, length, block) if direct else np.empty((count, 1, length), "f4")
+        down = _with_room(count, length, block) if direct else np.empty((count, 1, length), "f4")
         powers = np.empty(count)
-        if not scale_down(np.ascontiguousarray(x), block, scaled, powers):
+        if not scale_down(x, scales, float(self.factor), block, down, powers):
             return False
-        (self.multiply if direct else self.multiply_tiles)(scaled.reshape(count, -1), y, threads)
-        return scale_up(y, powers)
+        down = down.reshape(count, -1)
+        if direct:
+            ahead = min(HEAD_START // down.size, rows.stop - rows.start)
+            share = max(1, -(-(rows.stop - rows.start - ahead) // threads))
+            parts = _parts(rows, share, ahead)
+        else:
+            parts = _tiles(rows, length)
+        multiply = self.multiply if direct else self.multiply_tile
+        each(lambda some: multiply(down, y, some), parts, threads)
+        return scale_up(y[:, rows], powers)
 
-    def multiply(self, x: Array, y: Array, threads: int) -> None:
-        """Multiply by the codes."""
+    def multiply(self, x: Array, y: Array, some: slice) -> None:
+        """Multiply by some rows straight from the codes."""
         one = (0,)
+        for start, stop, packed, base in self.parts(some):
+            n = len(x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
+            if n:
+                kernels.multiply(
+                    x[:n], one * SEVERAL, y[:n], one * SEVERAL_ROWS, start, stop, packed, base,
+                    *self.weights,
+                )  # fmt: skip
+            if n < len(x):
+                kernels.multiply(x[n:], one, y[n:], one, start, stop, packed, base, *self.weights)
 
-        def multiply(some: slice) -> None:
-            for start, stop, packed, base in self.parts(some):
-                n = len(x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
-                if n:
-                    kernels.multiply(
-                        x[:n], one * SEVERAL, y[:n], one * SEVERAL_ROWS, start, stop, packed, base,
-                        *self.weights,
-                    )  # fmt: skip
-                if n < len(x):
-                    kernels.multiply(
-                        x[n:], one, y[n:], one, start, stop, packed, base, *self.weights
-                    )
-
-        ahead = min(HEAD_START // x.size, self.rows)
-        share = max(1, -(-(self.rows - ahead) // threads))
-        each(multiply, _parts(self.rows, share, ahead), threads)
-
-    def multiply_tiles(self, x: Array, y: Array, threads: int) -> None:
-        """Multiply by tiles, which are decoded."""
-
-        def multiply(some: slice) -> None:
-            tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
-            for start, stop, packed, base in self.parts(some):
-                kernels.decode(tile, start, stop, packed, base, *self.weights)
-                weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
-                y[:, start:stop] = _times_transposed(x, weights)
-
-        each(multiply, _tiles(self.rows, self.length), threads)
+    def multiply_tile(self, x: Array, y: Array, some: slice) -> None:
+        """Decode a tile and multiply by it."""
+        tile = np.empty((some.stop - some.start) * self.length + kernels.LANES, np.float32)
+        for start, stop, packed, base in self.parts(some):
+            kernels.decode(tile, start, stop, packed, base, *self.weights)
+            weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
+            y[:, start:stop] = _times_transposed(x, weights)
 
     def parts(self, some: slice) -> list[tuple[int, int, Array, int]]:
-        """Return rows (from, to), the codes, and the row that these begin with.
+        """Return rows (from, to), the codes, and the bit that these begin with.
 
         The last rows, after which too few bytes follow, are read from a copy.
         """
         low, middle, high = some.start, min(max(some.start, self.roomy), some.stop), some.stop
-        both = [(low, middle, self.packed, 0), (middle, high, self.tail, self.roomy)]
+        both = [(low, middle, self.packed, 0), (middle, high, self.tail, 8 * self.tail_byte)]
         return [part for part in both if part[0] < part[1]]
 
 

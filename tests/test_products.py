@@ -128,6 +128,53 @@ def test_any_shape_and_format(data: st.DataObject) -> None:
     assert np.array_equal(np.isnan(whole), np.isnan(y))
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
+    """Their products are of one magnitude."""
+    w = normals(24, 256) * np.float32(2.0) ** (np.arange(256) // 16 * 8 - 60)
+    q = quantize(w, "e2m2", axis=axis, block_size=16 if axis else 8, scale="float32")
+    for batch in (1, 4, FEW + 1):
+        x = normals(batch, 256, seed=1) * np.float32(2.0) ** (60 - np.arange(256) // 16 * 8)
+        assert excess(mf.linear(x, q), x, q) <= 1
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("length", [1, 7, 16, 33, 90])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
+    """Of 33 rows some begin at each bit of a byte that rows of such a length do."""
+    fmt = mf.parse(f"int{bits}full")
+    rows, block_size = 33, 5
+    rng = np.random.default_rng(bits)
+    codes = rng.integers(0, 1 << bits, rows * length).astype(np.uint8)
+    blocks = (-(-rows // block_size), length) if axis == 0 else (rows, -(-length // block_size))
+    scales = np.exp2(rng.integers(-3, 4, blocks)).astype(np.float32)
+    q = mf.Quantized(mf.pack(codes, bits), scales, fmt, (rows, length), block_size, axis, "float32")
+    x = np.eye(length, dtype=np.float32)
+    for few in (x[:1], x[-3:], x[:6], np.concatenate((x, np.zeros((FEW, length), np.float32)))):
+        np.testing.assert_array_equal(mf.linear(few, q), few @ q.dequantize().T)
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("batch", [1, FEW + 1])
+def test_weights_are_not_made_floats_of_as_a_whole(
+    axis: int | None, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = []
+    for length, block_size in ((391, 100), (256, 128), (64, None), (400, 7)):
+        q = quantize(
+            normals(9, length),
+            "e2m2",
+            axis=axis,
+            block_size=block_size if axis is not None else None,
+        )
+        x = normals(batch, length, seed=1)
+        cases.append((x, q, mf.linear(x, q)))
+    monkeypatch.delattr(mf.Quantized, "dequantize")
+    for x, q, y in cases:
+        np.testing.assert_array_equal(mf.linear(x, q), y)
+
+
 @pytest.mark.parametrize("mistake", ["a code", "a scale", "half precision"])
 def test_the_bound_has_teeth(mistake: str) -> None:
     q = quantize(normals(32, 512), "e2m2")
@@ -163,14 +210,15 @@ def test_infinities_and_nan_go_through(fmt: str, batch: int) -> None:
         assert excess(y[finite], x[finite], q) <= 1
 
 
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("magnitude", [1e-44, 1e-38, 1e-30, 1e30, 3e36])
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
-def test_tiny_and_huge_numbers(fmt: str, magnitude: float) -> None:
-    q = quantize(normals(24, 256), fmt)
+def test_tiny_and_huge_numbers(fmt: str, magnitude: float, axis: int) -> None:
+    q = quantize(normals(24, 256), fmt, axis=axis)
     for batch in (1, 4, FEW + 1):
         x = normals(batch, 256, seed=1) * np.float32(magnitude)
         assert excess(mf.linear(x, q), x, q) <= 1
-    q = quantize(normals(24, 256) * np.float32(magnitude), fmt, scale="float32")
+    q = quantize(normals(24, 256) * np.float32(magnitude), fmt, scale="float32", axis=axis)
     x = normals(4, 256, seed=1)
     assert excess(mf.linear(x, q), x, q) <= 1
     assert excess(mf.linear(x[0], q), x[0], q) <= 1
@@ -205,8 +253,9 @@ def test_special_codes_go_through(fmt: str) -> None:
 @pytest.mark.usefixtures("little_is_shared")
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
 @pytest.mark.parametrize("batch", [1, 4, 40, FEW + 1])
-def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
-    q = quantize(normals(203, 1000), fmt)
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_result_does_not_depend_on_threads(fmt: str, batch: int, axis: int) -> None:
+    q = quantize(normals(203, 1000), fmt, axis=axis)
     x = normals(batch, 1000, seed=1)
     one = mf.linear(x, q)
     for threads in (2, 3, 16):
@@ -221,10 +270,9 @@ def test_each_row_is_in_one_part(
 ) -> None:
     parts: list[slice] = []
 
-    def each(work: Callable[[slice], None], given: list[slice], threads: int) -> None:
-        parts.extend(given)
-        for part in given:
-            work(part)
+    def each(work: Callable[[Any], Any], given: list[Any], threads: int) -> list[Any]:
+        parts.extend(part for part in given if isinstance(part, slice))
+        return [work(part) for part in given]
 
     monkeypatch.setattr(products, "each", each)
     monkeypatch.setattr(products, "HEAD_START", head_start)
@@ -367,12 +415,12 @@ def test_arrays_with_gaps_are_read_as_they_are() -> None:
 
 @pytest.mark.parametrize(("fmt", "batch", "axis", "tiles"), [
     ("e2m2", 1, -1, 0), ("e2m2", FEW + 1, -1, 1), ("nf4", 1, -1, 0), ("uint4", 1, -1, 0),
-    ("e2m2", 1, 0, 6),
+    ("e2m2", 1, 0, 0), ("uint4", 1, 0, 7),
 ])  # fmt: skip
 def test_no_more_than_a_tile_of_floats_in_memory(
     fmt: str, batch: int, axis: int, tiles: int
 ) -> None:
-    """The weights as floats would be 16 tiles; NumPy's `dequantize` of one takes up to 6."""
+    """The weights as floats would be 16 tiles; NumPy's `dequantize` of one takes up to 7."""
     q = quantize(normals(1 << 10, TILE >> 6), fmt, axis=axis)
     x = normals(batch, TILE >> 6, seed=1)
     mf.linear(x, q)

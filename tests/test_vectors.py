@@ -18,12 +18,14 @@ VECTORS = arrays.arrays(
 ).map(lambda words: words.view(np.float32))
 
 
-def scaled_down(x: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray] | None:
+def scaled_down(
+    x: np.ndarray, block: int, scales: np.ndarray | None = None, factor: float = 1.0
+) -> tuple[np.ndarray, np.ndarray] | None:
     """Return vectors in blocks with room for two more numbers, and powers; None if not finite."""
     count, length = x.shape
     out = np.full((count, -(-length // block), block + 2), UNTOUCHED)
     powers = np.empty(count)
-    return (out, powers) if scale_down(x, block, out, powers) else None
+    return (out, powers) if scale_down(x, scales, factor, block, out, powers) else None
 
 
 @given(VECTORS, st.integers(1, 10))
@@ -45,6 +47,25 @@ def test_vectors_are_divided_by_a_power_of_two(x: np.ndarray, block: int) -> Non
             held, room = np.split(out[n, b], [len(numbers)])
             np.testing.assert_array_equal(held.view(np.uint32), numbers.view(np.uint32))
             assert (room == UNTOUCHED).all()
+
+
+@given(VECTORS, st.floats(-60, 60).map(np.exp2), st.data())
+@example(np.float32([[1e-30, 2.0]]), 3.0, None)
+def test_vectors_are_multiplied_by_scales(
+    x: np.ndarray, factor: float, data: st.DataObject | None
+) -> None:
+    x = np.where(np.isfinite(x), x, np.float32(1.0))
+    length = x.shape[1]
+    scales = np.float32([1e30, -7.0] if data is None else data.draw(
+        st.lists(st.floats(-1e30, 1e30, width=32), min_size=length, max_size=length)
+    ))  # fmt: skip
+    out, powers = scaled_down(x, length, scales, factor) or pytest.fail("all are finite")
+    products = x.astype(np.float64) * (scales.astype(np.float64) * factor)
+    exponents = np.frexp(np.abs(products).max(axis=1))[1]
+    np.testing.assert_array_equal(powers, np.ldexp(1.0, exponents))
+    with np.errstate(under="ignore"):
+        wanted = np.ldexp(products, -exponents[:, None]).astype(np.float32)
+    np.testing.assert_array_equal(out[:, 0, :length], wanted)
 
 
 def test_the_power_is_right_for_every_exponent() -> None:

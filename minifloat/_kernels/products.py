@@ -1,9 +1,10 @@
 """Loops of `minifloat.products`: packed codes to float32 lanes, and their products with ``x``.
 
 Contract of every kernel: contiguous arrays and plain integers in, results into an array passed in;
-no exceptions. A block begins at a whole byte, and `LANES` bytes from each of its steps on can be
-read. In ``x`` each block has room for whole steps, and zeros after its last number: there a step's
-lanes hold the next block's codes.
+no exceptions. `LANES` bytes from each step of a block on can be read. In ``x`` each block has room
+for whole steps, and zeros after its last number: there a step's lanes hold the next block's codes.
+If ``loose`` is None each block begins at a whole byte, and positions among the codes are in bytes,
+which is faster; else they are in bits.
 
 A step is `LANES` codes. Their bytes are loaded at once, and each lane of 16 bits gets the two bytes
 in which its code lies, shifted so that the code is at the top; here codes of 5 bits, E2M2:
@@ -104,7 +105,7 @@ HAS_TABLES = "+avx512f" in _FEATURES
 jit = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)  # a call takes vectors through memory
 
-_I8, _I16, _I32 = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
 
 
@@ -170,30 +171,44 @@ def _below(
         index = builder.add(index, length)
 
 
-@operation
-def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any) -> Any:
-    """Return `LANES` codes from byte ``at`` on, each at the top of 16 bits, and those of more rows.
+def _shifted(builder: Any, loaded: Any, offset: Any) -> Any:
+    """Return the bits of two 64-bit lanes without the first few, less than 8."""
+    wide = ir.VectorType(_I64, 2)
+    both = builder.bitcast(loaded, wide)
+    upper = builder.shuffle_vector(both, ir.Constant(wide, [0, 0]), _constant(_I32, [1, 2]))
+    down = _splat(builder, offset, 2)
+    up = builder.sub(ir.Constant(wide, [63, 63]), down)  # and once more: by 64 is not defined
+    upper = builder.shl(builder.shl(upper, up), ir.Constant(wide, [1, 1]))
+    return builder.bitcast(builder.or_(builder.lshr(both, down), upper), loaded.type)
 
-    The rows are as many as the tuple is long, so many bytes apart.
+
+@operation
+def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, loose: Any) -> Any:
+    """Return `LANES` codes from ``at`` on, each at the top of 16 bits, and those of more rows.
+
+    The rows are as many as the tuple is long, and so far apart.
     """
-    bits, kind = len(width), _Vectors(types.int16, len(rows))
+    bits, kind, tight = len(width), _Vectors(types.int16, len(rows)), loose is types.none
     starts = [bits * j // 8 for j in range(LANES)]
     shuffle = _constant(_I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
     up = _constant(_I16, [16 - bits - bits * j % 8 for j in range(LANES)])
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, index, apart, _, _ = args
+        array, index, apart, *_ = args
         loaded = ir.VectorType(_I8, LANES)
         vectors = []
         for _ in range(kind.count):
-            where = _at(context, builder, signature.args[0], array, index, loaded)
+            byte = index if tight else builder.ashr(index, index.type(3))
+            where = _at(context, builder, signature.args[0], array, byte, loaded)
             found = builder.load(where, align=1)
+            if not tight:
+                found = _shifted(builder, found, builder.and_(index, index.type(7)))
             found = builder.shuffle_vector(found, found, shuffle)
             vectors.append(builder.shl(builder.bitcast(found, _vector(_I16)), up))
             index = builder.add(index, apart)
         return _together(builder, vectors)
 
-    return kind(packed, types.intp, types.intp, rows, width), build
+    return kind(packed, types.intp, types.intp, rows, width, loose), build
 
 
 @operation
@@ -461,12 +476,18 @@ def _sums(_: Any, total: Any) -> Any:
 
 
 @inlined
+def _unit(loose: Any) -> int:
+    """Return how many bits positions count."""
+    return 8 if loose is None else 1
+
+
+@inlined
 def _decoded(
-    packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule, zeros: Any, row: int,
-    b: int, unit: float,
+    packed: Array, at: int, apart: int, rows: Any, width: Any, loose: Any, rule: Rule, zeros: Any,
+    row: int, b: int, unit: float,
 ) -> Any:  # fmt: skip
     """Return the values of a step of each row."""
-    values = _values(_windows(packed, at, apart, rows, width), rule)
+    values = _values(_windows(packed, at, apart, rows, width, loose), rule)
     if zeros is None:
         return values
     return _minus(values, _factors(zeros, row, b, unit, rows))
@@ -474,7 +495,7 @@ def _decoded(
 
 @inlined
 def _plus_block(
-    total: Any, packed: Array, at: int, apart: int, rows: Any, width: Any, rule: Rule,
+    total: Any, packed: Array, at: int, apart: int, rows: Any, width: Any, loose: Any, rule: Rule,
     scales: Array, factor: Any, zeros: Any, unit: float, row: int, b: int, x: Array, n: int, i: int,
     several: Any, steps: int,
 ) -> Any:  # fmt: skip
@@ -482,10 +503,11 @@ def _plus_block(
     part = _zeros(rows, several)
     for _ in range(steps):
         for k in range(len(rows)):
-            _prefetch(packed, at + k * apart + AHEAD)
-        values = _decoded(packed, at, apart, rows, width, rule, zeros, row, b, unit)
+            ahead = at + k * apart
+            _prefetch(packed, (ahead if loose is None else ahead >> 3) + AHEAD)
+        values = _decoded(packed, at, apart, rows, width, loose, rule, zeros, row, b, unit)
         part = _plus_products(part, values, _load(x, n, i, several))
-        at += LANES * len(width) // 8
+        at += LANES * len(width) // _unit(loose)
         i += LANES
     return _plus_scaled(total, part, _factors(scales, row, b, factor, rows))
 
@@ -493,34 +515,34 @@ def _plus_block(
 @jit
 def multiply(
     x: Array, several: Any, y: Array, rows: Any, first: int, stop: int, packed: Array, base: int,
-    width: Any, rule: Rule, block: int, scales: Array, factor: Any, zeros: Any, unit: float,
-    length: int,
+    width: Any, loose: Any, rule: Rule, block: int, scales: Array, factor: Any, zeros: Any,
+    unit: float, length: int,
 ) -> None:  # fmt: skip
     """Write the products of packed weights' rows ``first .. stop - 1`` with ``x[n]`` to ``y[n]``.
 
-    ``packed`` begins with row ``base``. ``scales[row, b] * factor`` is a block's scale, and
-    ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. As many vectors as
-    the tuple ``several`` is long meet as many rows as ``rows`` is, at once; the number of vectors
-    is a multiple of that, and there are at least so many rows.
+    ``packed`` begins with bit ``base`` of the codes. ``scales[row, b] * factor`` is a block's
+    scale, and ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. As many
+    vectors as the tuple ``several`` is long meet as many rows as ``rows`` is, at once; the number
+    of vectors is a multiple of that, and there are at least so many rows.
     """
-    bits, last = len(width), scales.shape[1] - 1
+    last = scales.shape[1] - 1
     steps, last_steps = -(-block // LANES), -(-(length - last * block) // LANES)
-    apart = length * bits // 8
+    apart = length * len(width) // _unit(loose)
     for group in range(first, stop, len(rows)):
         row = min(group, stop - len(rows))
         for n in range(0, y.shape[0], len(several)):
             total = _zeros(rows, several)
-            at, i = (row - base) * apart, 0
+            at, i = row * apart - base // _unit(loose), 0
             for b in range(last):
                 total = _plus_block(
-                    total, packed, at, apart, rows, width, rule, scales, factor, zeros, unit, row,
-                    b, x, n, i, several, steps,
+                    total, packed, at, apart, rows, width, loose, rule, scales, factor, zeros, unit,
+                    row, b, x, n, i, several, steps,
                 )  # fmt: skip
-                at += block * bits // 8
+                at += block * len(width) // _unit(loose)
                 i += steps * LANES
             total = _plus_block(
-                total, packed, at, apart, rows, width, rule, scales, factor, zeros, unit, row, last,
-                x, n, i, several, last_steps,
+                total, packed, at, apart, rows, width, loose, rule, scales, factor, zeros, unit,
+                row, last, x, n, i, several, last_steps,
             )  # fmt: skip
             sums = _sums(total)
             for k in range(len(sums)):
@@ -529,17 +551,17 @@ def multiply(
 
 @jit
 def decode(
-    weights: Array, first: int, stop: int, packed: Array, base: int, width: Any, rule: Rule,
-    block: int, scales: Array, factor: Any, zeros: Any, unit: float, length: int,
+    weights: Array, first: int, stop: int, packed: Array, base: int, width: Any, loose: Any,
+    rule: Rule, block: int, scales: Array, factor: Any, zeros: Any, unit: float, length: int,
 ) -> None:  # fmt: skip
     """Write the weights of some rows, one after the other, and up to `LANES` numbers more."""
     bits, one = len(width), (0,)
     for row in range(first, stop):
         for b in range(scales.shape[1]):
             scale = _factors(scales, row, b, factor, one)
-            at = ((row - base) * length + b * block) * bits // 8
+            at = ((row * length + b * block) * bits - base) // _unit(loose)
             begin = (row - first) * length
             for i in range(begin + b * block, begin + min(b * block + block, length), LANES):
-                values = _decoded(packed, at, 0, one, width, rule, zeros, row, b, unit)
+                values = _decoded(packed, at, 0, one, width, loose, rule, zeros, row, b, unit)
                 _store(_times(values, scale), weights, i)
-                at += LANES * bits // 8
+                at += LANES * bits // _unit(loose)

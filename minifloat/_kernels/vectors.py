@@ -11,27 +11,34 @@ Array = NDArray[Any]
 
 
 @njit(cache=True)
-def scale_down(x: Array, block: int, out: Array, powers: Array) -> bool:
+def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
+    if scales is None:
+        return np.float64(x[n, i])
+    return x[n, i] * (scales[i] * factor)
+
+
+@njit(cache=True)
+def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
     """Divide each vector by the least power of two above its magnitudes, unless one is not finite.
 
     ``x`` is float32 of shape (count, length), ``powers`` float64 of shape (count,), and ``out``
-    float32 of shape (count, blocks, room): what is beyond a block's numbers is left as it is.
+    float32 of shape (count, blocks, room): what is beyond a block's numbers is left as it is. If
+    there are ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``.
     Return whether all is finite; if not, what is written is of no use.
     """
     count, length = x.shape
-    bits = x.view(np.uint32)
     for n in range(count):
-        top = 0
+        top: Any = 0
         for i in range(length):
-            top = max(top, bits[n, i] & 0x7FFFFFFF)
-        if top >= 0x7F800000:
+            number = np.float64(_number(x, n, i, scales, factor))
+            top = max(top, number.view(np.int64) & 0x7FFFFFFFFFFFFFFF)
+        if top >= 0x7FF0000000000000:
             return False
-        magnitude = np.uint32(top).view(np.float32)
-        exponent = math.frexp(magnitude)[1]
-        powers[n], factor = math.ldexp(1.0, exponent), math.ldexp(1.0, -exponent)
+        exponent = math.frexp(np.int64(top).view(np.float64))[1]
+        powers[n], down = math.ldexp(1.0, exponent), math.ldexp(1.0, -exponent)
         for b in range(out.shape[1]):
             for i in range(min(block, length - b * block)):
-                out[n, b, i] = x[n, b * block + i] * factor
+                out[n, b, i] = _number(x, n, b * block + i, scales, factor) * down
     return True
 
 
