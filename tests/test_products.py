@@ -155,6 +155,26 @@ def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
         np.testing.assert_array_equal(mf.linear(few, q), few @ q.dequantize().T)
 
 
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("length", [1, 3, 8, 17, 64, 90])
+@pytest.mark.parametrize("block_size", [None, 1, 5, 16, 33])
+def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int | None) -> None:
+    for rows in (1, 2, 7, 40):
+        w = np.zeros((rows, length), np.float32)
+        q = mf.quantize(w, f"int{bits}", block_size=block_size, scale="float32")
+        direct = products._Direct(q)
+        block, seen = direct.block, 0
+        for start, stop, packed, base in direct.parts(slice(0, rows)):
+            for row, begin in itertools.product(range(start, stop), range(0, length, block)):
+                for step in range(begin, min(begin + block, length), kernels.LANES):
+                    bit = (row * length + step) * bits - base
+                    assert 0 <= bit
+                    assert bit // 8 + kernels.LANES <= packed.size
+                    assert direct.weights[1] or bit % 8 == 0
+            seen += stop - start
+        assert seen == rows
+
+
 @pytest.mark.parametrize("axis", [0, 1, None])
 @pytest.mark.parametrize("batch", [1, FEW + 1])
 def test_weights_are_not_made_floats_of_as_a_whole(
