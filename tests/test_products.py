@@ -168,7 +168,7 @@ def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int 
             for row, begin in itertools.product(range(start, stop), range(0, length, block)):
                 for step in range(begin, min(begin + block, length), kernels.LANES):
                     bit = (row * length + step) * bits - base
-                    assert 0 <= bit
+                    assert bit >= 0
                     assert bit // 8 + kernels.LANES <= packed.size
                     assert direct.weights[1] or bit % 8 == 0
             seen += stop - start
