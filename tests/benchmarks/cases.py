@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 import minifloat as mf
 from minifloat import registers
+from minifloat._threads import each
 from minifloat.rounding import NaNPolicy, Overflow, Rounding
 
 FORMATS = ("e2m2", "e4m3fn")
@@ -320,12 +321,17 @@ def vectors(inputs: Inputs, batch: int) -> NDArray[np.float32]:
     return np.random.default_rng(6).standard_normal((batch, length), np.float32)
 
 
-def linear(fmt: str, batch: int, threads: int = 1, **options: Any) -> Callable[[Inputs], Thunk]:
-    """Multiply vectors by packed weights."""
+def linear(
+    fmt: str, batch: int, threads: int = 1, odd: bool = False, **options: Any
+) -> Callable[[Inputs], Thunk]:
+    """Multiply vectors by packed weights, which lack their last column if rows are to be odd."""
 
     def prepare(inputs: Inputs) -> Thunk:
         x = vectors(inputs, batch)
-        q = mf.quantize(inputs.x.reshape(-1, x.shape[1]), fmt, **options)
+        w = inputs.x.reshape(-1, x.shape[1])
+        if odd:
+            x, w = x[:, :-1], w[:, :-1]
+        q = mf.quantize(w, fmt, **options)
         return lambda: mf.linear(x, q, threads=threads)
 
     return prepare
@@ -353,6 +359,22 @@ def float32_product(batch: int) -> Callable[[Inputs], Thunk]:
     return prepare
 
 
+def tangents(threads: int) -> Callable[[Inputs], Thunk]:
+    """Work whose halves need neither memory nor each other: what two cores can do at all."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        some, result = inputs.x[: 1 << 16], np.empty((2, min(1 << 16, inputs.size)), np.float32)
+        repeats = max(1, inputs.size // (2 * some.size))
+
+        def half(k: int) -> None:
+            for _ in range(repeats):
+                np.tan(some, out=result[k])
+
+        return lambda: each(half, [0, 1], threads)
+
+    return prepare
+
+
 def product_cases() -> Iterator[Case]:
     """Products with packed weights against NumPy's with float32 weights, on one thread."""
     for fmt in ("e2m2", "int5", "nf5", "nf4", "e2m1", "e4m3fn"):
@@ -364,6 +386,9 @@ def product_cases() -> Iterator[Case]:
     for size in (32, 16):  # of the MX formats, of NVFP4
         name = f"linear / NumPy float32, blocks {size}"
         yield Case(name, "e2m1", None, linear("e2m1", 1, block_size=size), float32_product(1))
+    for name, options in (("rows of odd length", {"odd": True}), ("blocks on axis 0", {"axis": 0})):
+        one = linear("e2m2", 1, **options)
+        yield Case(f"linear / NumPy float32, {name}", "e2m2", None, one, float32_product(1))
     whole = dequantize("e2m2")
     yield Case("dequantize() @ x / NumPy float32", "e2m2", None, whole, float32_product(1))
     for batch in (8, 32, 64):
@@ -371,6 +396,7 @@ def product_cases() -> Iterator[Case]:
         yield Case(name, "e2m2", None, linear("e2m2", batch), float32_product(batch))
     two = linear("e2m2", 1, threads=2)
     yield Case("linear, 2 threads / 1", "e2m2", 1.7, two, linear("e2m2", 1))
+    yield Case("2 cores / 1, nothing shared", "-", None, tangents(2), tangents(1))
 
 
 def every_case() -> Iterator[Case]:
