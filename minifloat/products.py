@@ -255,22 +255,22 @@ class _Direct:
     def write_group(
         self, x: Array, rows: slice, scales: Array | None, y: Array, threads: int
     ) -> bool:
-        """Do so for some rows and vectors that are multiplied by scales."""
+        """Write those of some rows with vectors that are multiplied by scales, if there are any."""
         count, length = x.shape
-        direct = count <= self.few  # whether x meets the codes, or tiles
-        block = self.block if direct else length
-        down = _with_room(count, length, block) if direct else np.empty((count, 1, length), "f4")
         powers = np.empty(count)
-        if not scale_down(x, scales, float(self.factor), block, down, powers):
-            return False
-        down = down.reshape(count, -1)
-        if direct:
+        if count <= self.few:
+            block, multiply = self.block, self.multiply
+            down = _with_room(count, length, block)
             ahead = min(HEAD_START // down.size, rows.stop - rows.start)
             share = max(1, -(-(rows.stop - rows.start - ahead) // threads))
             parts = _parts(rows, share, ahead)
         else:
+            block, multiply = length, self.multiply_tile
+            down = np.empty((count, 1, length), np.float32)
             parts = _tiles(rows, length)
-        multiply = self.multiply if direct else self.multiply_tile
+        if not scale_down(x, scales, float(self.factor), block, down, powers):
+            return False
+        down = down.reshape(count, -1)
         each(lambda some: multiply(down, y, some), parts, threads)
         return scale_up(y[:, rows], powers)
 
