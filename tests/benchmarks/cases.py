@@ -386,7 +386,7 @@ def product_cases() -> Iterator[Case]:
     for size in (32, 16):  # of the MX formats, of NVFP4
         name = f"linear / NumPy float32, blocks {size}"
         yield Case(name, "e2m1", None, linear("e2m1", 1, block_size=size), float32_product(1))
-    for name, options in (("rows of odd length", {"odd": True}), ("blocks on axis 0", {"axis": 0})):
+    for name, options in (("odd rows", {"odd": True}), ("axis 0", {"axis": 0})):
         one = linear("e2m2", 1, **options)
         yield Case(f"linear / NumPy float32, {name}", "e2m2", None, one, float32_product(1))
     whole = dequantize("e2m2")
