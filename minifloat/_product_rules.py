@@ -16,6 +16,7 @@ Array = NDArray[Any]
 
 
 @lru_cache(maxsize=64)
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     """Return how the kernels make values of codes, and the power of two these lack.
 

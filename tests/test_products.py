@@ -424,6 +424,19 @@ def test_every_code_of_every_small_format(bits: int) -> None:
     assert checked > 20
 
 
+@pytest.mark.parametrize("fmt", ["e2m2", "nf4", "e8m0", mf.Format(1, 1, bias=1069)], ids=str)
+def test_the_callers_error_state_is_of_no_account(fmt: mf.NumberFormat | str) -> None:
+    fmt = mf.parse(fmt)
+    packed = mf.pack((np.arange(64) % fmt.code_count).astype(np.uint8), fmt.bits)
+    q = mf.Quantized(packed, np.ones((2, 1), np.float32), fmt, (2, 32), None, 1, "float32")
+    rule_of.cache_clear()
+    for magnitude in (1e-45, 1.0, 3e38):
+        x = np.full(32, magnitude, np.float32)
+        with np.errstate(all="raise"):
+            raised = mf.linear(x, q)
+        np.testing.assert_array_equal(raised, mf.linear(x, q))
+
+
 def test_arrays_with_gaps_are_read_as_they_are() -> None:
     q = quantize(normals(16, 128), "uint4", block_size=32)
     assert q.zeros is not None
