@@ -23,7 +23,7 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
     """Do the parts of some work on the caller's thread and others, and return what each gives.
 
     When a part fails, those that have begun are finished and the others left; the error is that of
-    the first part to fail in their order, as on one thread. ``work`` must not call this again.
+    the first part to fail in their order, as on one thread. ``work`` may call this for one thread.
     """
     if threads == 1 or len(parts) <= 1:
         return [work(part) for part in parts]

@@ -170,10 +170,10 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     rows, length = q.shape
     if len(x) * rows * length == 0:
         return np.zeros((len(x), rows), np.float32)
-    y = np.full((len(x), rows), np.nan, np.float32)
+    y = np.full((len(x), rows), np.nan, np.float32)  # what is not written is not finite
     if _is_direct(q) and _Direct(q).write(x, y, threads):
         return y
-    wrong = ~np.isfinite(y).all(axis=1)  # or not written
+    wrong = ~np.isfinite(y).all(axis=1)
 
     def dequantize_and_multiply(some: slice) -> None:
         y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
@@ -211,7 +211,7 @@ class _Direct:
 
     The kernels see vectors multiplied by a power of two, so that the greatest magnitude is in
     [0.5, 1), and what underflows does not count. Blocks that run down the columns make groups of
-    rows with the same scales, and these are put on the vectors instead.
+    rows with the same scales; these multiply the vectors, or where these are many, the tiles.
     """
 
     def __init__(self, q: Quantized) -> None:
@@ -224,6 +224,7 @@ class _Direct:
         if not _along_rows(q):
             groups = _parts(slice(0, self.rows), q.block_size or self.rows)
             self.groups = list(zip(groups, np.ascontiguousarray(scales), strict=True))
+            self.few = min(self.few, (q.block_size or self.rows) // 2)
             scales, factor = np.ones((self.rows, 1), np.float32), np.float32(1.0)
         elif q.axis is None:
             scales = np.full((self.rows, 1), scales)
@@ -235,44 +236,45 @@ class _Direct:
         self.roomy = max(0, (self.packed.size - kernels.LANES) * 8 // self.row_bits)
         self.tail_byte = self.roomy * self.row_bits // 8
         self.tail = np.concatenate((self.packed[self.tail_byte :], NOTHING))
-        tight = self.row_bits % 8 == 0 and self.block * q.fmt.bits % 8 == 0
+        self.loose = True if self.row_bits % 8 or self.block * q.fmt.bits % 8 else None
         self.weights: Any = (
-            (0,) * q.fmt.bits, None if tight else True, rule, self.block,
-            np.ascontiguousarray(scales), factor,
+            (0,) * q.fmt.bits, self.loose, rule, self.block, np.ascontiguousarray(scales), factor,
             None if zeros is None else np.ascontiguousarray(zeros), unit, self.length,
         )  # fmt: skip
 
     def write(self, x: Array, y: Array, threads: int) -> bool:
         """Write the products with ``x`` to ``y``; return whether all of both is finite."""
         x = np.ascontiguousarray(x)
-        within, among = (threads, 1) if len(self.groups) == 1 else (1, threads)
-
-        def write(group: tuple[slice, Array | None]) -> bool:
-            return self.write_group(x, *group, y, within)
-
-        return all(each(write, self.groups, among))
+        if len(x) > self.few:
+            return self.write_by_tiles(x, y, threads)
+        if len(self.groups) == 1:
+            return self.write_group(x, *self.groups[0], y, threads)
+        if not np.isfinite(x).all():
+            return False
+        return all(each(lambda group: self.write_group(x, *group, y, 1), self.groups, threads))
 
     def write_group(
         self, x: Array, rows: slice, scales: Array | None, y: Array, threads: int
     ) -> bool:
-        """Write those of some rows with vectors that are multiplied by scales, if there are any."""
-        count, length = x.shape
-        powers = np.empty(count)
-        if count <= self.few:
-            block, multiply = self.block, self.multiply
-            down = _with_room(count, length, block)
-            ahead = min(HEAD_START // down.size, rows.stop - rows.start)
-            share = max(1, -(-(rows.stop - rows.start - ahead) // threads))
-            parts = _parts(rows, share, ahead)
-        else:
-            block, multiply = length, self.multiply_tile
-            down = np.empty((count, 1, length), np.float32)
-            parts = _tiles(rows, length)
-        if not scale_down(x, scales, float(self.factor), block, down, powers):
+        """Do so straight from the codes, for rows and vectors that are multiplied by scales."""
+        down, powers = _with_room(len(x), self.length, self.block), np.empty(len(x))
+        if not scale_down(x, scales, float(self.factor), self.block, down, powers):
             return False
-        down = down.reshape(count, -1)
-        each(lambda some: multiply(down, y, some), parts, threads)
+        down = down.reshape(len(x), -1)
+        ahead = min(HEAD_START // down.size, rows.stop - rows.start)
+        share = max(1, -(-(rows.stop - rows.start - ahead) // threads))
+        parts = _parts(rows, share, ahead)
+        each(lambda some: self.multiply(down, y, some), parts, threads)
         return scale_up(y[:, rows], powers)
+
+    def write_by_tiles(self, x: Array, y: Array, threads: int) -> bool:
+        """Do so by tiles."""
+        down, powers = np.empty((len(x), 1, self.length), np.float32), np.empty(len(x))
+        if not scale_down(x, None, 1.0, self.length, down, powers):
+            return False
+        tiles = _tiles(slice(0, self.rows), self.length)
+        each(lambda some: self.multiply_tile(down[:, 0], y, some), tiles, threads)
+        return scale_up(y, powers)
 
     def multiply(self, x: Array, y: Array, some: slice) -> None:
         """Multiply by some rows straight from the codes."""
@@ -293,7 +295,17 @@ class _Direct:
         for start, stop, packed, base in self.parts(some):
             kernels.decode(tile, start, stop, packed, base, *self.weights)
             weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
+            self.scale(weights, start, stop)
             y[:, start:stop] = _times_transposed(x, weights)
+
+    def scale(self, weights: Array, start: int, stop: int) -> None:
+        """Multiply weights by the scales of their groups, where there are any."""
+        size = self.groups[0][0].stop
+        for rows, scales in self.groups[start // size : -(-stop // size)]:
+            some = slice(max(rows.start - start, 0), rows.stop - start)
+            if scales is not None:
+                with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                    weights[some] *= (scales * np.float64(self.factor)).astype(np.float32)
 
     def parts(self, some: slice) -> list[tuple[int, int, Array, int]]:
         """Return rows (from, to), the codes, and the bit that these begin with.

@@ -355,6 +355,7 @@ def scale_shape(
     if axis is None:
         return ()
     length = shape[axis]
+    axis %= len(shape)
     blocks = -(-length // (block_size or max(length, 1)))
     return (*shape[:axis], blocks, *shape[axis + 1 :])
 

@@ -17,7 +17,7 @@ def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
     return x[n, i] * (scales[i] * factor)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
     """Divide each vector by the least power of two above its magnitudes, unless one is not finite.
 
@@ -42,7 +42,7 @@ def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, pow
     return True
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def scale_up(y: Array, powers: Array) -> bool:
     """Multiply each row by its power of two, and return whether all is finite."""
     finite = True
