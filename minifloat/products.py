@@ -178,7 +178,7 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     def dequantize_and_multiply(some: slice) -> None:
         y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
 
-    each(dequantize_and_multiply, _tiles(slice(0, rows), length), threads)
+    each(dequantize_and_multiply, _tiles(rows, length), threads)
     return y
 
 
@@ -188,8 +188,8 @@ def _parts(rows: slice, share: int, ahead: int = 0) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise((rows.start, *starts, rows.stop))]
 
 
-def _tiles(rows: slice, length: int) -> list[slice]:
-    return _parts(rows, max(ROWS, TILE // length // ROWS * ROWS))
+def _tiles(rows: int, length: int) -> list[slice]:
+    return _parts(slice(0, rows), max(ROWS, TILE // length // ROWS * ROWS))
 
 
 def _times_transposed(x: Array, weights: Array) -> Array:
@@ -249,7 +249,7 @@ class _Direct:
             return self.write_by_tiles(x, y, threads)
         if len(self.groups) == 1:
             return self.write_group(x, *self.groups[0], y, threads)
-        if not np.isfinite(x).all():
+        if not np.isfinite(x).all():  # which else each group would find out
             return False
         return all(each(lambda group: self.write_group(x, *group, y, 1), self.groups, threads))
 
@@ -272,7 +272,7 @@ class _Direct:
         down, powers = np.empty((len(x), 1, self.length), np.float32), np.empty(len(x))
         if not scale_down(x, None, 1.0, self.length, down, powers):
             return False
-        tiles = _tiles(slice(0, self.rows), self.length)
+        tiles = _tiles(self.rows, self.length)
         each(lambda some: self.multiply_tile(down[:, 0], y, some), tiles, threads)
         return scale_up(y, powers)
 

@@ -199,12 +199,8 @@ def test_weights_are_not_made_floats_of_as_a_whole(
 ) -> None:
     cases = []
     for length, block_size in ((391, 100), (256, 128), (64, None), (400, 7)):
-        q = quantize(
-            normals(9, length),
-            "e2m2",
-            axis=axis,
-            block_size=block_size if axis is not None else None,
-        )
+        size = None if axis is None else block_size
+        q = quantize(normals(9, length), "e2m2", axis=axis, block_size=size)
         x = normals(batch, length, seed=1)
         cases.append((x, q, mf.linear(x, q)))
     monkeypatch.delattr(mf.Quantized, "dequantize")
