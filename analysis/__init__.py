@@ -15,20 +15,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _HOME = {
-    "Distribution": "distributions",
-    "Empirical": "distributions",
-    "parse_distribution": "distributions",
-    "code_entropy": "expected_error",
-    "expected_mse": "expected_error",
-    "optimal_scale": "expected_error",
-    "absmax_mse": "absmax_error",
-    "absmax_mse_at": "absmax_error",
+    "Distribution": "errors.distributions",
+    "Empirical": "errors.distributions",
+    "parse_distribution": "errors.distributions",
+    "code_entropy": "errors.expected_error",
+    "expected_mse": "errors.expected_error",
+    "optimal_scale": "errors.expected_error",
+    "absmax_mse": "errors.absmax_error",
+    "absmax_mse_at": "errors.absmax_error",
 }
 
 if TYPE_CHECKING:
-    from analysis.absmax_error import absmax_mse, absmax_mse_at
-    from analysis.distributions import Distribution, Empirical, parse_distribution
-    from analysis.expected_error import code_entropy, expected_mse, optimal_scale
+    from analysis.errors.absmax_error import absmax_mse, absmax_mse_at
+    from analysis.errors.distributions import Distribution, Empirical, parse_distribution
+    from analysis.errors.expected_error import code_entropy, expected_mse, optimal_scale
 
 __all__ = [
     "Distribution",

@@ -4,11 +4,10 @@
 >>> mf.round_to([0.3, -1.7, 100.0], "e2m2")
 array([ 0.25, -1.75,  7.  ])
 
-Formats are described in `minifloat.formats` and named in `minifloat.catalogue`; `encode`, `decode`
-and `round_to` work on NumPy arrays; `quantize` adds scales, and `linear` multiplies by weights that
-stay packed; `pack` and `pack_words` put codes side by side; `minifloat.registers` shows how a GPU
-converts them. Everything is loaded when it is first used, so importing the package is quick and
-does not import Numba.
+Formats are described and named in `minifloat.formats`. `encode`, `decode` and `round_to` work on
+arrays; `quantize` adds scales, and `linear` multiplies by weights that stay packed; `pack` and
+`pack_words` put codes side by side; `minifloat.registers` shows how a GPU converts them.
+Everything is loaded when it is first used, so importing the package is quick.
 """
 
 from __future__ import annotations
@@ -24,52 +23,52 @@ _HOME = {
     "Integer": "formats",
     "NumberFormat": "formats",
     "Specials": "formats",
-    "ALIASES": "catalogue",
-    "CATALOGUE": "catalogue",
-    "parse": "names",
-    "NaNPolicy": "rounding",
-    "Overflow": "rounding",
-    "Rounding": "rounding",
+    "ALIASES": "formats.catalogue",
+    "CATALOGUE": "formats.catalogue",
+    "parse": "formats.names",
+    "NaNPolicy": "formats.rounding",
+    "Overflow": "formats.rounding",
+    "Rounding": "formats.rounding",
     "encode": "codec",
     "decode": "codec",
     "round_to": "codec",
-    "Layout": "layouts",
-    "parse_layout": "layouts",
+    "Layout": "packing.layouts",
+    "parse_layout": "packing.layouts",
     "pack": "packing",
     "unpack": "packing",
     "pack_words": "packing",
     "unpack_words": "packing",
-    "ScaleRounding": "scales",
-    "ScaleSearch": "scales",
-    "Quantized": "quantized",
+    "ScaleRounding": "quantization.scales",
+    "ScaleSearch": "quantization.scales",
+    "Quantized": "quantization.quantized",
     "quantize": "quantization",
     "search_format": "quantization",
     "linear": "products",
-    "PRESETS": "presets",
-    "save": "storage",
-    "load": "storage",
-    "Comparison": "losses",
+    "PRESETS": "quantization.recipes",
+    "save": "files.quantized",
+    "load": "files.quantized",
+    "Comparison": "comparison.records",
     "compare": "comparison",
 }
 _MODULES = ("registers", "testing")
 
 if TYPE_CHECKING:
     from minifloat import registers, testing  # noqa: F401  # attributes, kept out of __all__
-    from minifloat.catalogue import ALIASES, CATALOGUE
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
+    from minifloat.comparison.records import Comparison
+    from minifloat.files.quantized import load, save
     from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
-    from minifloat.layouts import Layout, parse_layout
-    from minifloat.losses import Comparison
-    from minifloat.names import parse
+    from minifloat.formats.catalogue import ALIASES, CATALOGUE
+    from minifloat.formats.names import parse
+    from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
     from minifloat.packing import pack, pack_words, unpack, unpack_words
-    from minifloat.presets import PRESETS
+    from minifloat.packing.layouts import Layout, parse_layout
     from minifloat.products import linear
     from minifloat.quantization import quantize, search_format
-    from minifloat.quantized import Quantized
-    from minifloat.rounding import NaNPolicy, Overflow, Rounding
-    from minifloat.scales import ScaleRounding, ScaleSearch
-    from minifloat.storage import load, save
+    from minifloat.quantization.quantized import Quantized
+    from minifloat.quantization.recipes import PRESETS
+    from minifloat.quantization.scales import ScaleRounding, ScaleSearch
 
 __all__ = [
     "ALIASES",

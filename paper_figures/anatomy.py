@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.distributions import parse_distribution
-from analysis.expected_error import optimal_scale
-from analysis.grids import grid_of
-from minifloat.names import parse
+from analysis.errors.distributions import parse_distribution
+from analysis.errors.expected_error import optimal_scale
+from analysis.errors.grids import grid_of
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.fields import COLOURS, MEANINGS, draw_bit, fields
 from paper_figures.rows import Progress, Row, Rows, grouped

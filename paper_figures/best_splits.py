@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.format_comparison import splits
+from analysis.formats.format_comparison import splits
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 

@@ -9,8 +9,8 @@ import math
 
 from matplotlib.figure import Figure
 
-from analysis.absmax_error import absmax_mse
-from analysis.format_comparison import crossover_block_sizes
+from analysis.errors.absmax_error import absmax_mse
+from analysis.formats.format_comparison import crossover_block_sizes
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 

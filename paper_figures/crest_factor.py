@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.int_versus_fp import (
+from analysis.published.int_versus_fp import (
     PAIRS,
     Crossover,
     Pair,
@@ -25,7 +25,7 @@ from analysis.int_versus_fp import (
     theorem_crossover,
     theorem_errors,
 )
-from minifloat.names import parse
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.distributions import parse_distribution
-from analysis.expected_error import optimal_scale
-from analysis.grids import grid_of
+from analysis.errors.distributions import parse_distribution
+from analysis.errors.expected_error import optimal_scale
+from analysis.errors.grids import grid_of
 from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
 

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.expected_error import optimal_scale
-from analysis.optimal_quantizers import lloyd_max, shannon_lower_bound
-from minifloat.names import parse
+from analysis.errors.expected_error import optimal_scale
+from analysis.errors.optimal_quantizers import lloyd_max, shannon_lower_bound
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 

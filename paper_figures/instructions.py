@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.conversion_costs import ConversionCost, conversion_costs
-from analysis.cuda_toolkit import compile_cubin
+from analysis.gpu.conversion_costs import ConversionCost, conversion_costs
+from analysis.gpu.cuda_toolkit import compile_cubin
 from minifloat.registers import KINDS
 from paper_figures import style
 from paper_figures.rows import Progress, Rows

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from analysis.format_comparison import compare_formats, pareto_front
-from minifloat.names import parse
+from analysis.formats.format_comparison import compare_formats, pareto_front
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.real_weights import real_weights
-from minifloat.weights import WeightsError
+from analysis.weights.real_weights import real_weights
+from minifloat.files.weights import WeightsError
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows, grouped
 

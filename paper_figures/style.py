@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minifloat.formats import Format, Integer
-from minifloat.names import parse
+from minifloat.formats.names import parse
 
 COLUMN, PAGE = 3.3, 7.0  # widths of a column and of a page, inches
 SMALL = 7  # points; nothing is smaller

@@ -7,7 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests import layout_pictures, policy_tables
+from docs.generators import layouts as layout_pictures
+from docs.generators import policies as policy_tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 

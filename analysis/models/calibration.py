@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import minifloat as mf
 from analysis.models import evaluation
 from analysis.models.llama import Llama, Tokens
-from analysis.models.products import Array, Matrix, dense
+from analysis.models.matrices import Array, Matrix, dense
 
 Hessian = NDArray[np.float64]
 

@@ -21,8 +21,8 @@ import numpy as np
 
 from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
 from analysis.models.packages import MissingPackage, require
-from minifloat._terminal import Table, progress_bar
-from minifloat.names import parse
+from minifloat.cli.terminal import Table, progress_bar
+from minifloat.formats.names import parse
 
 MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity")
 RIVAL = "int5"  # the other format of five bits that everybody has

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.models.products import Array, MatrixModel, product, rows
+from analysis.models.matrices import Array, MatrixModel, product, rows
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
+from analysis.models.matrices import Array, MatrixModel, product, rows
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import Array, MatrixModel, product, rows
 from analysis.models.texts import BIBLE, TEXTS, passages
-from minifloat.weights import open_weights
+from minifloat.files.weights import open_weights
 
 MODEL = "MiniLM-L6-v2"
 MODALITY = "text"

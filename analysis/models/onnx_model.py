@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from analysis.models.matrices import Array, MatrixModel, dense
 from analysis.models.onnx_weights import replaced, weights
 from analysis.models.packages import optional
-from analysis.models.products import Array, MatrixModel, dense
 
 Chosen = Callable[[str, Array], bool]
 NOTE = "only rounded, not packed"

@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
+from analysis.models.matrices import Array
 from analysis.models.onnx_model import NOTE, OnnxModel
 from analysis.models.onnx_weights import properties
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import Array
 from analysis.models.texts import BIBLE, TEXTS, passages
 
 MODEL = "PP-OCRv4 recogniser"

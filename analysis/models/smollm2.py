@@ -22,7 +22,7 @@ from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, Tokens
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS
-from minifloat.weights import open_weights
+from minifloat.files.weights import open_weights
 
 MODEL = "SmolLM2-135M"
 MODALITY = "text"

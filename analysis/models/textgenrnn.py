@@ -17,8 +17,8 @@ import numpy as np
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
+from analysis.models.matrices import Array, MatrixModel, dense, product
 from analysis.models.packages import PackageFile, optional
-from analysis.models.products import Array, MatrixModel, dense, product
 from analysis.models.texts import BIBLE, SHORTEST, TEXTS, passages
 
 MODEL = "textgenrnn"

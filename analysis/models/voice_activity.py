@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
+from analysis.models.matrices import Array
 from analysis.models.onnx_model import NOTE, OnnxModel
 from analysis.models.packages import PackageFile
-from analysis.models.products import Array
 
 MODEL = "Silero VAD"
 MODALITY = "audio"

@@ -1,4 +1,4 @@
-"""Loop of `minifloat.gptq`: columns rounded one after another, errors carried on.
+"""Loop of `minifloat.quantization.feedback`: columns rounded one after another, errors carried on.
 
 Contract: contiguous arrays and plain numbers in, results into arrays passed in; no exceptions. A
 kernel calls only kernels of this file, because Numba's disk cache does not see changes in others.

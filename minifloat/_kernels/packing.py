@@ -33,7 +33,7 @@ shr = np.right_shift
 
 
 class Fields(NamedTuple):
-    """The fields of a layout, a column each: see `minifloat.layouts.Field`."""
+    """The fields of a layout, a column each: see `minifloat.packing.layouts.Field`."""
 
     code: Array
     low: Array

@@ -256,7 +256,7 @@ def count_wrong(
 ) -> int:
     """Count the halves of each row of ``pairs`` that are not what the codes in ``words`` ask for.
 
-    ``fields`` has a column for each of a layout's (`minifloat.layouts.Field`) in which a bit may be
+    ``fields`` has a column for each of a layout's (its `Field`) in which a bit may be
     set, ``codes`` is room for those of a group; a code asks for ``want[code]``, if
     ``numbers[code]``.
     """

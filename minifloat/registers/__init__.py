@@ -29,12 +29,13 @@ from minifloat.registers._program import (
     Operand,
     Program,
     Register,
+    assembly,
 )
 from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep
 from minifloat.registers._run import run
 from minifloat.registers._search import Search, search
 from minifloat.registers._target import half_words
-from minifloat.registers._text import assembly, c, cuda
+from minifloat.registers._text import c, cuda
 
 __all__ = [
     "KINDS",

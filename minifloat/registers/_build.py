@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from minifloat.formats import Format, Integer, NumberFormat
-from minifloat.layouts import HALF, Layout, parse_layout
-from minifloat.names import parse
+from minifloat.formats.names import parse
+from minifloat.packing.layouts import HALF, Layout, parse_layout
 from minifloat.registers._floats import from_float
 from minifloat.registers._gather import Gather, moves_to
 from minifloat.registers._integers import from_integer, linear_of
@@ -41,7 +41,7 @@ def to_half(
         `Integer` or a codebook of evenly spaced values (offset integers, bipolar ones) that the
         target holds; any other `Codebook` gets a program of table look-ups (`look_up`).
     layout : Layout or str
-        Where the codes lie in the words; a name as in `minifloat.layouts.parse_layout`.
+        Where the codes lie in the words; a name as in `minifloat.packing.layouts.parse_layout`.
     target : str
         "float16" or "bfloat16".
     fold_scale : bool

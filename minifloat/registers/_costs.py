@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.names import parse
+from minifloat.formats.names import parse
 from minifloat.registers._build import to_half
 from minifloat.registers._program import Cost, Program, Target
 from minifloat.registers._search import search

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.layouts import HALF, WORD
+from minifloat.packing.layouts import HALF, WORD
 from minifloat.registers._program import Instruction, Op, Operand, Program, Register
 
 BYTE = 8

@@ -9,7 +9,7 @@ multiplication by a power of two makes up for the biases, or is left to the scal
 from __future__ import annotations
 
 from minifloat.formats import Format, Specials
-from minifloat.layouts import HALF
+from minifloat.packing.layouts import HALF
 from minifloat.registers._gather import Gather, in_halves
 from minifloat.registers._program import AND_OR, Builder, Op, Register
 from minifloat.registers._target import BOTH, both_halves, not_held

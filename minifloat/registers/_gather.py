@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from minifloat.layouts import HALF, WORD, Layout
+from minifloat.packing.layouts import HALF, WORD, Layout
 from minifloat.registers._program import AND_OR, AND_XOR, Builder, Op, Operand, Register
 
 ALL_ONES = (1 << WORD) - 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from minifloat.layouts import WORD, Layout
+from minifloat.packing.layouts import WORD, Layout
 
 Target = Literal["float16", "bfloat16"]
+Name = Callable[["Operand"], str]
 
 AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
 
@@ -199,8 +200,6 @@ class Program:
         )
 
     def __str__(self) -> str:
-        from minifloat.registers._text import assembly
-
         return assembly(self)
 
 
@@ -237,3 +236,71 @@ class Builder:
         """Append an instruction, or find the same one made before; return its register."""
         instruction = Instruction(op, operands, table)
         return self._made.setdefault(instruction, Register(self.words + len(self._made)))
+
+
+def assembly(program: Program) -> str:
+    """Return the program as assembly, one instruction a line.
+
+    Parameters
+    ----------
+    program : Program
+
+    Returns
+    -------
+    str
+        ``w0`` and so on are input words, ``r0`` and so on results; the last line says which
+        results are the pairs of halves.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> print(registers.assembly(registers.to_half("uint8", "8")))
+    uint8_to_float16: 4 codes in 1 word, layout 8; 4 instructions, 1.00 per weight
+      r0  = LOP3   w0, 0x00ff00ff, 0x64006400, 0xea    # (a & b) | c
+      r1  = HADD2  r0, 0xe400e400
+      r2  = PRMT   w0, 0x64006400, 0x00007351
+      r3  = HADD2  r2, 0xe400e400
+    out = r1, r3
+    """
+    name = operand_names(program)
+    cost = program.cost
+    words = f"{program.layout.words} word{'s' * (program.layout.words > 1)}"
+    factor = f"; values times 2**{program.scale_exponent}" if program.scale_exponent else ""
+    lines = [
+        f"{program.name}: {program.layout.count} codes in {words}, layout {program.layout.name}; "
+        f"{cost.total} instructions, {cost.per_weight:.2f} per weight{factor}"
+    ]
+    for register, (op, operands, table) in program.steps:
+        arguments = ", ".join(name(operand) for operand in operands)
+        line = f"  {name(register):<3} = {op:<6} {arguments}"
+        if op is Op.LOP3:
+            line = f"{f'{line}, {table:#04x}':<50} # {truth(table).format(a='a', b='b', c='c')}"
+        lines.append(line)
+    return "\n".join([*lines, f"out = {', '.join(name(output) for output in program.outputs)}"])
+
+
+def operand_names(program: Program) -> Name:
+    def name(operand: Operand) -> str:
+        if isinstance(operand, Register):
+            index = operand.index - program.layout.words
+            return f"r{index}" if index >= 0 else f"w{operand.index}"
+        return str(operand) if operand < 32 else f"0x{operand:08x}"
+
+    return name
+
+
+SHORT_TRUTHS = {AND_OR: "({a} & {b}) | {c}", AND_XOR: "({a} & {b}) ^ {c}"}
+MINTERMS = (
+    "(~{a} & ~{b} & ~{c})", "(~{a} & ~{b} & {c})", "(~{a} & {b} & ~{c})", "(~{a} & {b} & {c})",
+    "({a} & ~{b} & ~{c})", "({a} & ~{b} & {c})", "({a} & {b} & ~{c})", "({a} & {b} & {c})",
+)  # fmt: skip
+
+
+def truth(table: int) -> str:
+    """Return a truth table as an expression in {a}, {b} and {c}."""
+    terms = [term for bit, term in enumerate(MINTERMS) if table >> bit & 1]
+    return SHORT_TRUTHS.get(table, " | ".join(terms) or "0")

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from minifloat._kernels.registers import count_wrong
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
-from minifloat.layouts import HALF, WORD, Layout
-from minifloat.names import parse
+from minifloat.formats.names import parse
+from minifloat.packing.layouts import HALF, WORD, Layout
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import Program
 from minifloat.registers._run import run

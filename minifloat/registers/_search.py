@@ -13,8 +13,8 @@ import numpy as np
 
 from minifloat._kernels.annealing import anneal
 from minifloat.formats import Format, NumberFormat
-from minifloat.layouts import HALF, PLANE_WIDTHS, WORD, Layout, dense, parse_layout
-from minifloat.names import parse
+from minifloat.formats.names import parse
+from minifloat.packing.layouts import HALF, PLANE_WIDTHS, WORD, Layout, dense, parse_layout
 from minifloat.registers._build import INDEX, PAIR_TABLE_BITS, look_up, to_half
 from minifloat.registers._floats import float_bits
 from minifloat.registers._integers import linear_of

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat.codec import decode, encode
 from minifloat.formats import Format, NumberFormat
-from minifloat.layouts import HALF
+from minifloat.formats.exmy import SHORT_NAMES
+from minifloat.packing.layouts import HALF
 from minifloat.registers._program import Target
 
 BOTH = 1 << HALF | 1  # times a half: the half twice
@@ -48,7 +49,7 @@ def half_format(target: str) -> Format:
     """Return the format of a target, or raise."""
     if target not in ("float16", "bfloat16"):
         raise ValueError(f"target must be float16 or bfloat16, got {target!r}")
-    return Format.parse(target)
+    return SHORT_NAMES[target]
 
 
 @functools.cache

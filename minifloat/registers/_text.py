@@ -1,67 +1,22 @@
-"""Programs as text: readable assembly, C, and CUDA C."""
+"""Programs as text: C and CUDA C."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
 from minifloat.registers._program import (
-    AND_OR,
-    AND_XOR,
     Instruction,
+    Name,
     Op,
     Operand,
     Program,
     Register,
     Target,
+    operand_names,
+    truth,
 )
 
-Name = Callable[[Operand], str]
 Statement = Callable[[str, Instruction, Name, Target], str]
-
-
-def assembly(program: Program) -> str:
-    """Return the program as assembly, one instruction a line.
-
-    Parameters
-    ----------
-    program : Program
-
-    Returns
-    -------
-    str
-        ``w0`` and so on are input words, ``r0`` and so on results; the last line says which
-        results are the pairs of halves.
-
-    Raises
-    ------
-    Nothing.
-
-    Examples
-    --------
-    >>> from minifloat import registers
-    >>> print(registers.assembly(registers.to_half("uint8", "8")))
-    uint8_to_float16: 4 codes in 1 word, layout 8; 4 instructions, 1.00 per weight
-      r0  = LOP3   w0, 0x00ff00ff, 0x64006400, 0xea    # (a & b) | c
-      r1  = HADD2  r0, 0xe400e400
-      r2  = PRMT   w0, 0x64006400, 0x00007351
-      r3  = HADD2  r2, 0xe400e400
-    out = r1, r3
-    """
-    name = _names(program)
-    cost = program.cost
-    words = f"{program.layout.words} word{'s' * (program.layout.words > 1)}"
-    factor = f"; values times 2**{program.scale_exponent}" if program.scale_exponent else ""
-    lines = [
-        f"{program.name}: {program.layout.count} codes in {words}, layout {program.layout.name}; "
-        f"{cost.total} instructions, {cost.per_weight:.2f} per weight{factor}"
-    ]
-    for register, (op, operands, table) in program.steps:
-        arguments = ", ".join(name(operand) for operand in operands)
-        line = f"  {name(register):<3} = {op:<6} {arguments}"
-        if op is Op.LOP3:
-            line = f"{f'{line}, {table:#04x}':<50} # {_truth(table).format(a='a', b='b', c='c')}"
-        lines.append(line)
-    return "\n".join([*lines, f"out = {', '.join(name(output) for output in program.outputs)}"])
 
 
 def c(program: Program) -> str:
@@ -133,18 +88,8 @@ def cuda(program: Program) -> str:
     return f"#include <cstdint>\n\n{body}"
 
 
-def _names(program: Program) -> Name:
-    def name(operand: Operand) -> str:
-        if isinstance(operand, Register):
-            index = operand.index - program.layout.words
-            return f"r{index}" if index >= 0 else f"w{operand.index}"
-        return str(operand) if operand < 32 else f"0x{operand:08x}"
-
-    return name
-
-
 def _names_in_c(program: Program) -> Name:
-    plain = _names(program)
+    plain = operand_names(program)
 
     def name(operand: Operand) -> str:
         if isinstance(operand, Register) and operand.index < program.layout.words:
@@ -179,17 +124,6 @@ def _about(program: Program) -> Iterator[str]:
 
 
 OPERATORS = {Op.AND: "&", Op.OR: "|", Op.XOR: "^", Op.SHL: "<<", Op.SHR: ">>"}
-SHORT_TRUTHS = {AND_OR: "({a} & {b}) | {c}", AND_XOR: "({a} & {b}) ^ {c}"}
-MINTERMS = (
-    "(~{a} & ~{b} & ~{c})", "(~{a} & ~{b} & {c})", "(~{a} & {b} & ~{c})", "(~{a} & {b} & {c})",
-    "({a} & ~{b} & ~{c})", "({a} & ~{b} & {c})", "({a} & {b} & ~{c})", "({a} & {b} & {c})",
-)  # fmt: skip
-
-
-def _truth(table: int) -> str:
-    """Return a truth table as an expression in {a}, {b} and {c}."""
-    terms = [term for bit, term in enumerate(MINTERMS) if table >> bit & 1]
-    return SHORT_TRUTHS.get(table, " | ".join(terms) or "0")
 
 
 def _c_statement(result: str, instruction: Instruction, name: Name, target: Target) -> str:
@@ -198,7 +132,7 @@ def _c_statement(result: str, instruction: Instruction, name: Name, target: Targ
     if op in OPERATORS:
         value = f"{names[0]} {OPERATORS[op]} {names[1]}"
     elif op is Op.LOP3:
-        value = _truth(table).format(a=names[0], b=names[1], c=names[2])
+        value = truth(table).format(a=names[0], b=names[1], c=names[2])
     elif op is Op.PRMT:
         value = f"prmt({', '.join(names)})"
     elif op is Op.LDS:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
-from minifloat.names import parse
-from minifloat.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
 from minifloat.testing._points import decision_points

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
-from minifloat.names import parse
+from minifloat.formats.names import parse
 
 
 def exact_decode(code: int, fmt: NumberFormat | str) -> float:

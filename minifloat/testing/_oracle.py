@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
-from minifloat.names import parse
-from minifloat.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._meaning import (
     ends,
     exact_decode,
@@ -51,7 +51,7 @@ def exact_encode(
 ) -> int:
     """Return the code of one number.
 
-    NaN, infinities, -0, ties and overflow follow the definitions in `minifloat.rounding`.
+    NaN, infinities, -0, ties and overflow follow the definitions in `minifloat.formats.rounding`.
 
     Parameters
     ----------

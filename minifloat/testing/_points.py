@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
-from minifloat.names import parse
+from minifloat.formats.names import parse
 from minifloat.testing._meaning import integer_range, magnitudes_of, power_of_two
 
 MAX_EXACT_INT = 2**53

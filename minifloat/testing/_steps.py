@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
-from minifloat.names import parse
-from minifloat.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._oracle import code_dtype, encode_number
 from minifloat.testing._points import FloatOrder, decision_points
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from minifloat.catalogue import CATALOGUE
 from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
-from minifloat.names import parse
+from minifloat.formats.catalogue import CATALOGUE
+from minifloat.formats.names import parse
 from minifloat.testing._meaning import ends, power_of_two
 from minifloat.testing._points import FloatOrder, landmarks, middles, to_float
 

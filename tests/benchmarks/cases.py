@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 import minifloat as mf
 from minifloat import registers
 from minifloat._threads import each
-from minifloat.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
 FORMATS = ("e2m2", "e4m3fn")
 GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}

@@ -11,8 +11,8 @@ import argparse
 
 import numpy as np
 
-from analysis.device_function import DeviceFunction
-from analysis.gpu import find_gpu, time_gemv
+from analysis.gpu.device_function import DeviceFunction
+from analysis.gpu.run import find_gpu, time_gemv
 from minifloat.registers import Program, look_up, search, to_half
 
 

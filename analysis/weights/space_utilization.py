@@ -1,0 +1,100 @@
+"""QSUR: how much of the space that a block format spans the weights of a block fill.
+
+OSTQuant (2025) calls the volume of the ellipsoid that holds the data over the volume of the
+hyper-cube that a shared scale spans around it the quantization space utilization rate. The vectors
+are what shares a scale: the blocks of a tensor, or tokens of activations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Utilization:
+    """The share of the hyper-cube that the data's ellipsoid fills.
+
+    Attributes
+    ----------
+    dimensions : int
+        d, elements of a vector.
+    log_qsur : float
+        Natural logarithm of the ratio of the volumes; minus infinity for data that are flat in a
+        direction.
+    """
+
+    dimensions: int
+    log_qsur: float
+
+    @property
+    def log_best(self) -> float:
+        """The greatest ``log_qsur`` there can be in these dimensions: a ball in its cube."""
+        d = self.dimensions
+        return d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1) - d * math.log(2)
+
+    @property
+    def per_dimension(self) -> float:
+        """QSUR over the best, to the power 1/d: in [0, 1], and 1 for data alike on all axes.
+
+        It is the geometric mean of the ellipsoid's semi-axes over the cube's half side.
+        """
+        return math.exp(min((self.log_qsur - self.log_best) / self.dimensions, 0.0))
+
+
+def qsur(vectors: ArrayLike) -> Utilization:
+    """Return how much of its quantization space a set of vectors fills.
+
+    Parameters
+    ----------
+    vectors : array_like, shape (N, d)
+        Finite; N more than d, or the ellipsoid is flat.
+
+    Returns
+    -------
+    Utilization
+
+    Raises
+    ------
+    ValueError
+        If ``vectors`` is not a matrix of finite numbers with an element that is not 0.
+
+    Notes
+    -----
+    With the second moments S = mean of x x^T (about 0, as a symmetric scale has it) the ellipsoid
+    {x : x^T S^-1 x <= c} has the volume pi^(d/2) / Gamma(d/2 + 1) c^(d/2) sqrt(det S). Along axis i
+    it reaches to sqrt(c S_ii), so the smallest cube around it has the side 2 sqrt(c max_i S_ii).
+    The level c, which holds the wanted share of a Gaussian, cancels:
+
+        QSUR = pi^(d/2) / Gamma(d/2 + 1) sqrt(det S) / (2 sqrt(max_i S_ii))^d.
+
+    As det S <= prod S_ii <= (max S_ii)^d it is greatest, a ball in its cube, where S is a multiple
+    of the identity, and a rotation after which all S_ii are alike is the best rotation. OSTQuant
+    measures the cube by the ends of the ellipsoid's principal axes, max_j sqrt(lambda_j) |Q_ij|,
+    which lie inside this one; where eigenvalues coincide they depend on the choice of axes.
+
+    Examples
+    --------
+    >>> from analysis.weights.space_utilization import qsur
+    >>> import numpy as np
+    >>> square = qsur(np.array([[1.0, 1.0], [1.0, -1.0]]))     # S is the identity: pi/4
+    >>> round(float(np.exp(square.log_qsur)), 4), square.per_dimension
+    (0.7854, 1.0)
+    """
+    matrix = np.asarray(vectors, np.float64)
+    if matrix.ndim != 2 or not matrix.size or not np.isfinite(matrix).all() or not matrix.any():
+        raise ValueError(
+            f"vectors must be a matrix of finite numbers, not all 0, got shape {matrix.shape}"
+        )
+    matrix = matrix / np.abs(matrix).max()  # so that squares neither overflow nor vanish
+    count, dimensions = matrix.shape
+    moments: NDArray[np.float64] = matrix.T @ matrix / count
+    sign, log_determinant = np.linalg.slogdet(moments)
+    largest = math.log(float(moments.diagonal().max()))
+    flat = sign <= 0 or count < dimensions
+    best = Utilization(dimensions, 0.0).log_best
+    log_ratio = -math.inf if flat else best + (float(log_determinant) - dimensions * largest) / 2
+    return Utilization(dimensions, log_ratio)

@@ -1,0 +1,1 @@
+"""Everything on disk, taken as untrusted: model files, and quantized weights."""

@@ -1,0 +1,29 @@
+"""What a code means: `Format` (ExMy), `Integer` and `Codebook`.
+
+A format describes and never touches arrays. The words used here and everywhere else:
+
+code         the integer that encodes one value
+magnitude    a code without its sign bit
+field        the stored exponent; ``value = significand * 2**(field - bias)``
+significand  ``1.f`` or ``0.f``, with the leading bit; `precision` is its width
+mantissa     the stored trailing bits, as in ExMy; ``precision = mantissa_bits + 1``
+subnormal    a value with exponent field 0 and no implicit leading bit
+
+Only the standard library is imported.
+"""
+
+from minifloat.formats.base import CodeRow, CodeTable, NumberFormat
+from minifloat.formats.codebook import Codebook
+from minifloat.formats.exmy import FloatInfo, Format, Specials
+from minifloat.formats.integer import Integer
+
+__all__ = [
+    "CodeRow",
+    "CodeTable",
+    "Codebook",
+    "FloatInfo",
+    "Format",
+    "Integer",
+    "NumberFormat",
+    "Specials",
+]

@@ -1,0 +1,256 @@
+"""What all formats share: codes with values, facts about them, and how they print."""
+
+from __future__ import annotations
+
+import math
+import operator
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+MAX_BITS = 16  # of a code; TF32 alone is wider
+
+
+class CodeRow(NamedTuple):
+    """One line of a format's value table."""
+
+    code: int
+    bits: str
+    value: float
+    kind: str
+
+
+class CodeTable(tuple[CodeRow, ...]):
+    """Every code of a format, one `CodeRow` each; prints as text, in Jupyter as a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        width = max(len(row.bits) for row in self)
+        lines = [f"{'code':>6}  {'bits':<{width}}  {'value':>24}  kind"]
+        lines += [
+            f"{row.code:>6}  {row.bits:<{width}}  {shortest(row.value):>24}  {row.kind}"
+            for row in self
+        ]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><td>{row.code}</td><td><code>{row.bits}</code></td>"
+            f"<td>{shortest(row.value)}</td><td>{row.kind}</td></tr>"
+            for row in self
+        )
+        head = "<tr><th>code</th><th>bits</th><th>value</th><th>kind</th></tr>"
+        return f"<table>{head}{cells}</table>"
+
+
+def shortest(value: float) -> str:
+    """Return the fewest digits that are read back as the same float."""
+    return repr(value).removesuffix(".0")
+
+
+class NumberFormat:
+    """What `Format`, `Integer` and `Codebook` share: a number of bits and a value for each code."""
+
+    bits: int
+
+    @property
+    def name(self) -> str:
+        """The name by which `minifloat.parse` finds it; what ``f"{fmt}"`` gives."""
+        raise NotImplementedError
+
+    def __format__(self, spec: str) -> str:
+        return format(self.name, spec)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self._facts()})"
+
+    def value(self, code: int) -> float:
+        """Return the value of one code; NaN for a NaN code and for a code that is not used."""
+        raise NotImplementedError
+
+    def kind(self, code: int) -> str:
+        """Return zero, subnormal, normal, inf, nan or unused."""
+        raise NotImplementedError
+
+    def fields(self, code: int) -> str:
+        """Return the bits of ``code``, its fields apart."""
+        return f"{code:0{self.bits}b}"
+
+    @property
+    def code_count(self) -> int:
+        """Codes run from 0 to ``code_count - 1``."""
+        return 1 << self.bits
+
+    @property
+    def max(self) -> float:
+        """Largest finite value."""
+        raise NotImplementedError
+
+    @property
+    def min(self) -> float:
+        """Lowest finite value: negative where there is a sign."""
+        raise NotImplementedError
+
+    @property
+    def smallest(self) -> float:
+        """Smallest value above zero."""
+        raise NotImplementedError
+
+    @property
+    def max_abs(self) -> float:
+        """Largest magnitude on both sides of zero: 7 for -8 .. 7, 15 for 0 .. 15.
+
+        Raises
+        ------
+        ValueError
+            If no value is above zero.
+        """
+        largest = self.max if self.min >= 0 else min(self.max, -self.min)
+        if largest <= 0:
+            raise ValueError(f"fmt must have a value above zero, got {self}")
+        return largest
+
+    @property
+    def precision(self) -> int | None:
+        """Width of the significand in bits; None for a table of values."""
+        raise NotImplementedError
+
+    @property
+    def max_code(self) -> int:
+        """Code of `max`."""
+        raise NotImplementedError
+
+    @property
+    def min_code(self) -> int:
+        """Code of `min`."""
+        raise NotImplementedError
+
+    @property
+    def zero_code(self) -> int | None:
+        """Code of 0 (of -0 where only that exists), None where there is none."""
+        raise NotImplementedError
+
+    @property
+    def nan_code(self) -> int | None:
+        """The NaN that `minifloat.encode` writes, None where there is none."""
+        return None
+
+    @property
+    def unused_code(self) -> int | None:
+        """The code without a value, None where every code has a meaning."""
+        return None
+
+    def inf_code(self, *, negative: bool = False) -> int | None:
+        """Return the code of infinity of one sign, None where there is none."""
+        return None
+
+    def exact_value(self, code: int) -> Fraction:
+        """Return the value of a code as a fraction; -0 is 0.
+
+        Raises
+        ------
+        ValueError
+            If the code is not that of a finite value.
+        """
+        value = self.value(code)
+        if not math.isfinite(value):
+            raise ValueError(f"code must have a finite value in {self}, got {code}: {value}")
+        return Fraction(value)
+
+    @property
+    def has_inf(self) -> bool:
+        """Whether some code is an infinity."""
+        return False
+
+    @property
+    def has_nan(self) -> bool:
+        """Whether some code is a NaN."""
+        return False
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether some code is zero."""
+        return True
+
+    @property
+    def has_negative_zero(self) -> bool:
+        """Whether some code is -0."""
+        return False
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the value of every code, indexed by code.
+
+        Returns
+        -------
+        ndarray of float64, shape (code_count,)
+            NaN at NaN codes and at unused ones.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.parse("e2m1").values()[:8].tolist()
+        [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0]
+        """
+        import numpy as np
+
+        return np.array([self.value(code) for code in range(self.code_count)], np.float64)
+
+    def table(self) -> CodeTable:
+        """Return every code with its bits split into fields, its value and its kind.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.parse("e2m1").table()[5]
+        CodeRow(code=5, bits='0 10 1', value=3.0, kind='normal')
+        """
+        return CodeTable(
+            CodeRow(code, self.fields(code), self.value(code), self.kind(code))
+            for code in range(self.code_count)
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Return the facts that `repr` and the HTML table show, by name."""
+        return {
+            "bits": str(self.bits),
+            "max": f"{self.max:.10g}",
+            "min": f"{self.min:.10g}",
+            "smallest": f"{self.smallest:.10g}",
+        }
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self._facts()}>"
+
+    def _facts(self) -> str:
+        return ", ".join(f"{key} {value}" for key, value in self.describe().items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.describe().items())
+        return f"<table><caption>{type(self).__name__} {self.name}</caption>{rows}</table>"
+
+
+def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
+    """Raise unless ``value`` is an int, and within its bounds if both are given."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, got {value!r}")
+    if low is not None and high is not None and not low <= value <= high:
+        raise ValueError(f"{name} must be in {low}..{high}, got {value}")
+
+
+def check_bool(name: str, value: object) -> None:
+    """Raise unless ``value`` is a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, got {value!r}")
+
+
+def check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
+    """Return ``code`` as an int, or raise if the format has no such code."""
+    number = operator.index(code)  # a NumPy integer would overflow in what follows
+    if not 0 <= number < fmt.code_count:
+        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
+    return number

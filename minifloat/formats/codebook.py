@@ -1,0 +1,137 @@
+"""Codebooks: formats that are a table of values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from minifloat.formats.base import MAX_BITS, NumberFormat, check_code
+
+
+@dataclass(frozen=True, repr=False, init=False, eq=False)
+class Codebook(NumberFormat):
+    """A table of values: code ``i`` means ``codebook[i]``.
+
+    Parameters
+    ----------
+    codebook : sequence of float
+        2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
+    name : str
+        Printed, and kept out of comparisons: codebooks with equal values are equal.
+
+    Raises
+    ------
+    ValueError
+        If there are too few or too many values, or one is not finite or stands there twice.
+
+    Examples
+    --------
+    >>> from minifloat.formats import Codebook
+    >>> Codebook([-1.0, 0.0, 0.25, 1.0], "mine")
+    <Codebook mine: bits 2, values 4, max 1, min -1, smallest 0.25>
+    """
+
+    codebook: tuple[float, ...]
+    name: str = "codebook"  # a value of its own, as the base class has a property of this name
+
+    def __init__(self, codebook: Sequence[float], name: str = "codebook") -> None:
+        values = tuple(float(value) for value in codebook)
+        if not 2 <= len(values) <= 1 << MAX_BITS:
+            raise ValueError(f"codebook must have 2 to {1 << MAX_BITS} values, got {len(values)}")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, got {name!r}")
+        seen: set[tuple[float, float]] = set()
+        for code, value in enumerate(values):
+            key = (value, math.copysign(1.0, value))
+            if not math.isfinite(value):
+                raise ValueError(f"codebook must be finite, got {value} at code {code}")
+            if key in seen:
+                raise ValueError(f"codebook must hold no value twice, got {value} at code {code}")
+            seen.add(key)
+        object.__setattr__(self, "codebook", values)
+        object.__setattr__(self, "name", name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Codebook):
+            return NotImplemented
+        return self.codebook == other.codebook and all(
+            math.copysign(1.0, a) == math.copysign(1.0, b)  # tells 0 from -0
+            for a, b in zip(self.codebook, other.codebook, strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.codebook)
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.codebook)
+
+    @property
+    def bits(self) -> int:  # type: ignore[override]  # derived here, stored in the base class
+        """Width of a code."""
+        return (len(self.codebook) - 1).bit_length()
+
+    @property
+    def code_count(self) -> int:
+        """Number of values; codes run from 0 to ``code_count - 1``."""
+        return len(self.codebook)
+
+    @property
+    def precision(self) -> None:
+        """None: a table of values has no significand."""
+        return None
+
+    @property
+    def max_code(self) -> int:
+        """Code of `max`."""
+        return self.codebook.index(self.max)
+
+    @property
+    def min_code(self) -> int:
+        """Code of `min`."""
+        return self.codebook.index(self.min)
+
+    @property
+    def zero_code(self) -> int | None:
+        """Code of 0 (of -0 where only that exists), None where there is none."""
+        zeros = [code for code, value in enumerate(self.codebook) if value == 0]
+        return min(zeros, key=lambda code: math.copysign(1, -self.codebook[code]), default=None)
+
+    @property
+    def max(self) -> float:
+        """Greatest value."""
+        return max(self.codebook)
+
+    @property
+    def min(self) -> float:
+        """Least value."""
+        return min(self.codebook)
+
+    @property
+    def smallest(self) -> float:
+        """Least value above zero; NaN if there is none."""
+        return min((value for value in self.codebook if value > 0), default=math.nan)
+
+    @property
+    def has_zero(self) -> bool:
+        """Whether some value is zero."""
+        return 0.0 in self.codebook
+
+    @property
+    def has_negative_zero(self) -> bool:
+        """Whether -0 is one of the values."""
+        return any(value == 0 and math.copysign(1, value) < 0 for value in self.codebook)
+
+    def value(self, code: int) -> float:
+        """Return the value of one code."""
+        code = check_code(code, self)
+        return self.codebook[code]
+
+    def kind(self, code: int) -> str:
+        """Return zero or normal."""
+        return "normal" if self.value(code) else "zero"
+
+    def describe(self) -> dict[str, str]:
+        """Return the facts that `repr` and the HTML table show, by name."""
+        facts = super().describe()
+        return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}

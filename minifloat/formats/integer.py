@@ -1,0 +1,110 @@
+"""Integers as formats: two's complement or unsigned, symmetric unless asked otherwise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from minifloat.formats.base import MAX_BITS, NumberFormat, check_bool, check_code, check_int
+
+
+@dataclass(frozen=True, repr=False)
+class Integer(NumberFormat):
+    """A two's-complement or unsigned integer format.
+
+    Parameters
+    ----------
+    bits : int
+        2 to 16 when signed, 1 to 16 when not.
+    signed : bool
+        Two's complement when True.
+    symmetric : bool
+        Leave out ``-2**(bits-1)``, so that negation is always possible; its code is then unused.
+        Without meaning (and stored as False) when unsigned.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If ``bits`` is out of range or a flag is not a bool.
+
+    Examples
+    --------
+    >>> from minifloat.formats import Integer
+    >>> Integer(4)
+    <Integer int4: bits 4, max 7, min -7, smallest 1>
+    >>> Integer(4, symmetric=False).min
+    -8.0
+    """
+
+    bits: int
+    signed: bool = True
+    symmetric: bool = True
+
+    def __post_init__(self) -> None:
+        check_bool("signed", self.signed)
+        check_bool("symmetric", self.symmetric)
+        check_int("bits", self.bits, 2 if self.signed else 1, MAX_BITS)
+        object.__setattr__(self, "symmetric", self.symmetric and self.signed)
+
+    @property
+    def name(self) -> str:
+        """The name by which `minifloat.parse` finds it; what ``f"{fmt}"`` gives."""
+        full = "full" if self.signed and not self.symmetric else ""
+        return f"{'' if self.signed else 'u'}int{self.bits}{full}"
+
+    @property
+    def precision(self) -> int:
+        """Bits of the largest magnitude."""
+        return self.bits - self.signed
+
+    @property
+    def max_code(self) -> int:
+        """Code of `max`."""
+        return int(self.max)
+
+    @property
+    def min_code(self) -> int:
+        """Code of `min`."""
+        return int(self.min) % (1 << self.bits)
+
+    @property
+    def zero_code(self) -> int:
+        """Code of 0, which is 0."""
+        return 0
+
+    @property
+    def max(self) -> float:
+        """Greatest value."""
+        return float((1 << (self.bits - self.signed)) - 1)
+
+    @property
+    def min(self) -> float:
+        """Least value."""
+        if not self.signed:
+            return 0.0
+        return -self.max if self.symmetric else -self.max - 1
+
+    @property
+    def smallest(self) -> float:
+        """Least value above zero, 1."""
+        return 1.0
+
+    @property
+    def unused_code(self) -> int | None:
+        """The code of ``-2**(bits-1)`` in a symmetric format, else None."""
+        return 1 << (self.bits - 1) if self.symmetric else None
+
+    def value(self, code: int) -> float:
+        """Return the value of one code; NaN for the unused one."""
+        code = check_code(code, self)
+        if code == self.unused_code:
+            return math.nan
+        negative = self.signed and code >> (self.bits - 1)
+        return float(code - (1 << self.bits) if negative else code)
+
+    def kind(self, code: int) -> str:
+        """Return zero, normal or unused."""
+        code = check_code(code, self)
+        if code == self.unused_code:
+            return "unused"
+        return "normal" if code else "zero"

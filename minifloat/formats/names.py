@@ -1,0 +1,104 @@
+"""How formats are named: `parse` reads a name; ``fmt.name`` is the name that it reads back.
+
+    [u]eXmY[bBIAS][none|ieee|fn|fnuz|p3109][_nosub]   e2m2  e4m3fn  e4m3b11fnuz  ue5m3  e2m2b0
+    binaryKpP{s,u}{e,f}                               IEEE P3109: binary8p3se
+    intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
+    a name of the catalogue                           nf4  float16  float8_e4m3fn
+
+An ``eXmY`` with nothing behind it means the catalogue's format of that name where there is one
+(e5m2, e4m3, e8m0, ue4m3 ... as OCP and others define them) and otherwise a format without
+specials. Behind fnuz and p3109 the bias is 2**(E-1) unless given, as in ml_dtypes and P3109;
+otherwise 2**(E-1) - 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+from minifloat.formats.base import NumberFormat
+from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
+from minifloat.formats.exmy import Format, Specials, default_bias
+from minifloat.formats.integer import Integer
+
+_EXMY = re.compile(
+    r"(?P<u>u?)e(?P<e>\d{1,2})m(?P<m>\d{1,2})(?:b(?P<b>-?\d{1,5}))?"
+    r"(?P<s>none|ieee|fnuz|fn|p3109)?(?P<n>_nosub)?"
+)
+_P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])")
+_INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?")
+_BIPOLAR = re.compile(r"bipolar_int(\d{1,2})")
+
+
+def parse(name: str | NumberFormat) -> NumberFormat:
+    """Return the format that ``name`` names; a format is returned as it is.
+
+    Parameters
+    ----------
+    name : str or format
+        See the module's grammar. Case does not matter, and what follows in parentheses is skipped,
+        so that ``parse(str(fmt)) == fmt``.
+
+    Returns
+    -------
+    Format, Integer or Codebook
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, with the nearest known names, or its fields are out of range.
+    TypeError
+        If ``name`` is neither a str nor a format.
+
+    Examples
+    --------
+    >>> from minifloat.formats.names import parse
+    >>> parse("e2m2b0").max, parse("fpe2m2") == parse("e2m2b0")
+    (14.0, True)
+    >>> parse("binary8p3se")
+    <Format binary8p3se: bits 8, bias 16, max 49152, min_normal 3.051757812e-05, \
+smallest 7.629394531e-06, specials p3109>
+    """
+    if isinstance(name, NumberFormat):
+        return name
+    if not isinstance(name, str):
+        raise TypeError(f"fmt must be a format or the name of one, got {name!r}")
+    word = name.partition("(")[0].strip().lower()
+    word = ALIASES.get(word, word)
+    if word in CATALOGUE:
+        return CATALOGUE[word]
+    if match := _EXMY.fullmatch(word):
+        return _exmy(match)
+    if match := _P3109.fullmatch(word):
+        width, precision, sign, domain = match.groups()
+        return p3109(int(width), int(precision), signed=sign == "s", extended=domain == "e")
+    if match := _INTEGER.fullmatch(word):
+        unsigned, bits, full = match.groups()
+        if not (unsigned and full):
+            return Integer(int(bits), signed=not unsigned, symmetric=not full)
+    if match := _BIPOLAR.fullmatch(word):
+        return bipolar_int(int(match[1]))
+    raise ValueError(f"fmt must be a known format name, got {name!r}{_suggestion(word)}")
+
+
+def _exmy(match: re.Match[str]) -> Format:
+    exponent_bits, mantissa_bits = int(match["e"]), int(match["m"])
+    specials = Specials(match["s"] or "none")
+    bias = None
+    if 1 <= exponent_bits <= 16:  # else the constructor says what is wrong
+        bias = int(match["b"]) if match["b"] else default_bias(exponent_bits, specials)
+    return Format(
+        exponent_bits,
+        mantissa_bits,
+        bias=bias,
+        signed=not match["u"],
+        subnormals=not match["n"],
+        specials=specials,
+    )
+
+
+def _suggestion(word: str) -> str:
+    near = difflib.get_close_matches(word, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
+    if near:
+        return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
+    return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

@@ -1,0 +1,218 @@
+"""What the rounding modes and the overflow and NaN policies mean.
+
+A value between two neighbouring values of a format is rounded away from zero when the fraction of
+the gap it has covered, seen from the neighbour nearer to zero, reaches a threshold. That threshold
+is all there is to a mode: `away_threshold` gives it for the deterministic ones, and a stochastic
+mode draws it (`minifloat._kernels.stochastic`). An exact value has fraction 0 and never moves.
+
+"Even" and "odd" are of the code of the neighbour nearer to zero. With at least one mantissa bit
+that is IEEE 754's rule; with none it is IEEE P3109's (its CodeIsEven).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import TypeVar
+
+
+class Rounding(StrEnum):
+    """To which neighbour a value goes that the format does not have.
+
+    NEAREST_EVEN       the nearer; a tie to the even code (IEEE roundTiesToEven)
+    NEAREST_AWAY       the nearer; a tie away from zero (IEEE roundTiesToAway)
+    NEAREST_ZERO       the nearer; a tie toward zero
+    NEAREST_ODD        the nearer; a tie to the odd code
+    TOWARD_ZERO        toward zero
+    AWAY_FROM_ZERO     away from zero (P3109 TowardMaxMagnitude)
+    UPWARD             toward +infinity
+    DOWNWARD           toward -infinity
+    TO_ODD             to the neighbour with the odd code
+    STOCHASTIC         away from zero with a probability of the fraction covered, rounded down to
+                       n random bits (P3109 StochasticA, and accepted under the name stochastic_a)
+    STOCHASTIC_B       P3109 StochasticB: the fraction rounded to n bits, ties up
+    STOCHASTIC_C       P3109 StochasticC: the fraction rounded to n bits, ties to even
+    STOCHASTIC_EQUAL   either neighbour with probability 1/2
+
+    With n random bits the probability of STOCHASTIC is exact when the fraction has at most n bits
+    and otherwise low by less than 2**-n, so a fraction below 2**-n never rounds away; those of
+    STOCHASTIC_B and STOCHASTIC_C are off by at most 2**-(n+1), either way.
+    """
+
+    NEAREST_EVEN = "nearest_even"
+    NEAREST_AWAY = "nearest_away"
+    NEAREST_ZERO = "nearest_zero"
+    NEAREST_ODD = "nearest_odd"
+    TOWARD_ZERO = "toward_zero"
+    AWAY_FROM_ZERO = "away_from_zero"
+    UPWARD = "upward"
+    DOWNWARD = "downward"
+    TO_ODD = "to_odd"
+    STOCHASTIC = "stochastic"
+    STOCHASTIC_B = "stochastic_b"
+    STOCHASTIC_C = "stochastic_c"
+    STOCHASTIC_EQUAL = "stochastic_equal"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Rounding | None:
+        return cls.STOCHASTIC if value == "stochastic_a" else None
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether the mode needs random bits."""
+        return self.value.startswith("stochastic")
+
+
+class Overflow(StrEnum):
+    """What becomes of a rounded value beyond the format's greatest or least one.
+
+    SATURATE          the greatest or least value, also from infinity (P3109 SatFinite)
+    SATURATE_FINITE   the same, but infinity stays infinity where the format has one
+                      (P3109 SatPropagate)
+    IEEE              infinity, or the greatest value where the mode rounds toward zero there; NaN
+                      where the format has no infinity; the greatest value where it has neither
+    RAISE             an error
+    """
+
+    SATURATE = "saturate"
+    SATURATE_FINITE = "saturate_finite"
+    IEEE = "ieee"
+    RAISE = "raise"
+
+
+class NaNPolicy(StrEnum):
+    """What becomes of NaN in a format without NaN: an error, zero, or the greatest value."""
+
+    RAISE = "raise"
+    ZERO = "zero"
+    MAX = "max"
+
+
+class Threshold(IntEnum):
+    """The least fraction that rounds away from zero."""
+
+    ABOVE_ZERO = 0
+    HALF = 1
+    ABOVE_HALF = 2
+    NEVER = 3
+
+
+def away_threshold(rounding: Rounding, *, odd: bool, negative: bool) -> Threshold:
+    """Return the fraction from which a deterministic mode rounds away from zero.
+
+    Parameters
+    ----------
+    rounding : Rounding
+        A deterministic mode.
+    odd : bool
+        Whether the neighbour nearer to zero has an odd code.
+    negative : bool
+        Whether the value is negative.
+
+    Returns
+    -------
+    Threshold
+
+    Raises
+    ------
+    ValueError
+        If the mode is stochastic.
+
+    Examples
+    --------
+    >>> from minifloat.formats.rounding import Rounding, away_threshold
+    >>> away_threshold(Rounding.NEAREST_EVEN, odd=True, negative=False)
+    <Threshold.HALF: 1>
+    """
+    match rounding:
+        case Rounding.NEAREST_EVEN:
+            return Threshold.HALF if odd else Threshold.ABOVE_HALF
+        case Rounding.NEAREST_ODD:
+            return Threshold.ABOVE_HALF if odd else Threshold.HALF
+        case Rounding.NEAREST_AWAY:
+            return Threshold.HALF
+        case Rounding.NEAREST_ZERO:
+            return Threshold.ABOVE_HALF
+        case Rounding.TOWARD_ZERO:
+            return Threshold.NEVER
+        case Rounding.AWAY_FROM_ZERO:
+            return Threshold.ABOVE_ZERO
+        case Rounding.UPWARD:
+            return Threshold.NEVER if negative else Threshold.ABOVE_ZERO
+        case Rounding.DOWNWARD:
+            return Threshold.ABOVE_ZERO if negative else Threshold.NEVER
+        case Rounding.TO_ODD:
+            return Threshold.NEVER if odd else Threshold.ABOVE_ZERO
+    raise ValueError(f"rounding must be a deterministic mode, got {rounding}")
+
+
+def overflows_to_infinity(rounding: Rounding, *, max_odd: bool, negative: bool) -> bool:
+    """Return whether a finite value that rounds beyond the greatest one goes to infinity.
+
+    The modes that never round away from zero there stop at the greatest value (IEEE 754-2019,
+    7.4); `Rounding.TO_ODD` stops there when its code (``max_odd``) is odd (P3109, Saturate).
+
+    Parameters
+    ----------
+    rounding : Rounding
+    max_odd : bool
+        Whether the greatest value has an odd code.
+    negative : bool
+        Whether the value is negative.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from minifloat.formats.rounding import Rounding, overflows_to_infinity
+    >>> overflows_to_infinity(Rounding.UPWARD, max_odd=True, negative=True)
+    False
+    """
+    if rounding.is_stochastic:
+        return True
+    return away_threshold(rounding, odd=max_odd, negative=negative) is not Threshold.NEVER
+
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def choose(kind: type[Choice], name: str, value: object) -> Choice:
+    """Return ``value`` as a member of ``kind``.
+
+    Parameters
+    ----------
+    kind : type
+        `Rounding`, `Overflow` or `NaNPolicy`.
+    name : str
+        The argument's name, for the message.
+    value : str
+        A member or its string.
+
+    Returns
+    -------
+    member of ``kind``
+
+    Raises
+    ------
+    ValueError
+        If there is no such member, with the nearest ones and the whole list.
+
+    Examples
+    --------
+    >>> from minifloat.formats.rounding import Overflow, choose
+    >>> choose(Overflow, "overflow", "ieee")
+    <Overflow.IEEE: 'ieee'>
+    """
+    try:
+        return kind(str(value))
+    except ValueError:
+        pass
+    import difflib
+
+    members = [str(member) for member in kind]
+    near = difflib.get_close_matches(str(value).lower().replace("-", "_"), members, n=2, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(
+        f"{name} must be one of {', '.join(members)}, got {value!r}; {hint}".rstrip("; ")
+    )

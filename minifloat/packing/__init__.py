@@ -1,0 +1,332 @@
+"""Codes side by side, without idle bits between them: `pack` and `unpack`, and in 32-bit words.
+
+In bytes, code after code, the order of bits is one of two:
+
+    little   bit b of code i is bit (i * bits + b) % 8 of byte (i * bits + b) // 8, counted from
+             the least significant
+    big      the same from the most significant bit on, of bytes and codes: a code's digits, and
+             then those of the next, as one would write them
+
+In words they lie as a `minifloat.Layout` says. `pack` little-endian, seen as little-endian
+words, is ``dense(bits)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat import _arrays
+from minifloat._arrays import check_range, code_dtype
+from minifloat._kernels import packing as kernels
+from minifloat.formats.base import check_int
+from minifloat.packing.layouts import Layout
+
+Array = NDArray[Any]
+
+MAX_BITS = 32
+
+
+def pack(
+    codes: ArrayLike, bits: int, *, bit_order: str = "little", out: Array | None = None
+) -> Array:
+    """Pack codes to bytes along the last axis.
+
+    The bits that are left in the last byte are 0.
+
+    Parameters
+    ----------
+    codes : array_like of integers
+        In ``0 .. 2**bits - 1``, of shape (..., n). An array that is not contiguous, or not of the
+        dtype that `unpack` returns, is copied first.
+    bits : int
+        Width of a code, 1 to 32.
+    bit_order : str
+        "little": the first code in the lowest bits; "big": in the highest.
+    out : ndarray of uint8, optional
+        Where to put the bytes: the shape of what is returned. When an error is raised it is left as
+        it was.
+
+    Returns
+    -------
+    ndarray of uint8, shape (..., ceil(n * bits / 8))
+
+    Raises
+    ------
+    TypeError
+        If ``codes`` are not integers, ``bits`` is no int, or ``out`` has another dtype.
+    ValueError
+        If a code does not fit in ``bits`` (with its index), ``codes`` is 0-d, or an option has no
+        such value.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> mf.pack([1, 2, 3], 4), mf.pack([1, 2, 3], 4, bit_order="big")
+    (array([33,  3], dtype=uint8), array([18, 48], dtype=uint8))
+    """
+    big = _is_big(bits, bit_order)
+    a = _packable(codes, bits)
+    n = a.shape[-1]
+    shape = (*a.shape[:-1], byte_count(n, bits))
+    packed = np.empty(shape, np.uint8) if out is None else _arrays.check_output(out, shape, "u1")
+    if a.size == 0:
+        return packed
+    row = a.size if n * bits % 8 == 0 else n  # rows of whole bytes are as one
+    with _flat(packed, a) as target:
+        kernels.pack(a.reshape(-1), row, bits, big, target)
+    return packed
+
+
+def unpack(
+    packed: Array,
+    bits: int,
+    count: int,
+    *,
+    start: int | None = None,
+    bit_order: str = "little",
+    out: Array | None = None,
+) -> Array:
+    """Unpack ``count`` codes from bytes, along the last axis.
+
+    Without ``start`` the bytes must hold these codes and nothing else. With it they may hold more:
+    the codes from ``start`` on are read, whatever lies around them.
+
+    Parameters
+    ----------
+    packed : ndarray of uint8, shape (..., bytes)
+        One that is not contiguous is copied first.
+    bits : int
+        Width of a code, 1 to 32.
+    count : int
+        Codes to unpack along the last axis.
+    start : int, optional
+        Index of the first of them.
+    bit_order : str
+        "little" or "big", as for `pack`.
+    out : ndarray, optional
+        Where to put the codes: the shape and dtype of what is returned. When an error is raised it
+        is left as it was.
+
+    Returns
+    -------
+    ndarray of uint8 (to 8 bits), uint16 (to 16) or uint32, shape (..., count)
+
+    Raises
+    ------
+    TypeError
+        If ``packed`` is not a uint8 array, a number is no int, or ``out`` has another dtype.
+    ValueError
+        If the bytes are too few or, without ``start``, too many, or a bit left in the last byte is
+        not 0; if ``packed`` is 0-d or an option has no such value.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> packed = mf.pack([21, 3, 30, 7, 9], 5)
+    >>> mf.unpack(packed, 5, 5)
+    array([21,  3, 30,  7,  9], dtype=uint8)
+    >>> mf.unpack(packed, 5, 2, start=3)
+    array([7, 9], dtype=uint8)
+    """
+    big = _is_big(bits, bit_order)
+    first = 0 if start is None else start
+    _check_count("count", count)
+    _check_count("start", first)
+    a = _bytes(packed, bits, count, start, big)
+    row_bytes = a.shape[-1]
+    shape, dtype = (*a.shape[:-1], count), code_dtype(bits)
+    codes = np.empty(shape, dtype) if out is None else _arrays.check_output(out, shape, dtype)
+    if codes.size == 0:
+        return codes
+    if count * bits == 8 * row_bytes:  # rows of whole bytes are as one
+        row_bytes, count = a.size, codes.size
+    with _flat(codes, a) as target:
+        kernels.unpack(a.reshape(-1), row_bytes, first, bits, big, count, target)
+    return codes
+
+
+def pack_words(codes: ArrayLike, layout: Layout) -> NDArray[np.uint32]:
+    """Pack codes to 32-bit words as a layout says, along the last axis.
+
+    The last group is filled up with code 0.
+
+    Parameters
+    ----------
+    codes : array_like of integers
+        In ``0 .. 2**layout.bits - 1``, of shape (..., n).
+    layout : Layout
+        `minifloat.parse_layout` finds one by its name and the codes' width.
+
+    Returns
+    -------
+    ndarray of uint32, shape (..., ceil(n / layout.count) * layout.words)
+
+    Raises
+    ------
+    TypeError
+        If ``codes`` are not integers or ``layout`` is not a layout.
+    ValueError
+        If a code does not fit in the layout's bits (with its index), or ``codes`` is 0-d.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> words = mf.pack_words([0b1_0001, 0b0_0010], mf.parse_layout("1+4", 5))
+    >>> [f"{word:08x}" for word in words]
+    ['00000001', '00020001', '00000000', '00000000', '00000000']
+    """
+    _check_layout(layout)
+    a = _packable(codes, layout.bits)
+    n = a.shape[-1]
+    words = np.empty((*a.shape[:-1], _word_count(n, layout)), np.uint32)
+    if a.size:
+        kernels.pack_words(
+            a.reshape(-1), n, layout.count, layout.words, _fields(layout), words.reshape(-1)
+        )
+    return words
+
+
+def unpack_words(words: Array, layout: Layout, count: int) -> Array:
+    """Unpack ``count`` codes from 32-bit words that lie as a layout says, along the last axis.
+
+    Idle bits are not looked at.
+
+    Parameters
+    ----------
+    words : ndarray of uint32 or int32, shape (..., ceil(count / layout.count) * layout.words)
+        One that is not contiguous is copied first.
+    layout : Layout
+        `minifloat.parse_layout` finds one by its name and the codes' width.
+    count : int
+        Codes along the last axis.
+
+    Returns
+    -------
+    ndarray of uint8 (to 8 bits) or uint16, shape (..., count)
+
+    Raises
+    ------
+    TypeError
+        If ``words`` is not an array of 32-bit integers, ``layout`` not a layout, or ``count`` no
+        int.
+    ValueError
+        If the words are too few or too many, or the last group is not filled up with code 0.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> layout = mf.parse_layout("1+4", 5)
+    >>> mf.unpack_words(mf.pack_words([17, 2, 31], layout), layout, 3)
+    array([17,  2, 31], dtype=uint8)
+    """
+    _check_layout(layout)
+    _check_count("count", count)
+    a = np.asarray(words)
+    if a.dtype.kind not in "iu" or a.dtype.itemsize != 4:
+        raise TypeError(f"words must be uint32 or int32, got {a.dtype}")
+    wanted = _word_count(count, layout)
+    if a.ndim == 0 or a.shape[-1] != wanted:
+        raise ValueError(
+            f"words must be {wanted} along the last axis for {count} codes of {layout!r}, got "
+            f"shape {a.shape}"
+        )
+    a = np.ascontiguousarray(a, a.dtype.newbyteorder("=")).view(np.uint32)
+    codes = np.empty((*a.shape[:-1], count), code_dtype(layout.bits))
+    if codes.size:
+        left = kernels.unpack_words(
+            a.reshape(-1), count, layout.count, layout.words, _fields(layout), codes.reshape(-1)
+        )
+        if left:
+            raise ValueError(
+                f"words must be filled up with code 0 after {count} codes, got other codes there; "
+                "is count right?"
+            )
+    return codes
+
+
+def byte_count(count: int, bits: int) -> int:
+    """Return how many bytes ``count`` packed codes take."""
+    return -(-count * bits // 8)
+
+
+def _word_count(count: int, layout: Layout) -> int:
+    return -(-count // layout.count) * layout.words
+
+
+@lru_cache(maxsize=64)
+def _fields(layout: Layout) -> kernels.Fields:
+    columns = np.array(list(layout.fields()), np.int64).T
+    return kernels.Fields(*map(np.ascontiguousarray, columns))
+
+
+def _is_big(bits: int, bit_order: str) -> bool:
+    check_int("bits", bits, 1, MAX_BITS)
+    if bit_order not in ("little", "big"):
+        raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
+    return bit_order == "big"
+
+
+def _check_count(name: str, value: int) -> None:
+    check_int(name, value)
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+
+
+def _check_layout(layout: Layout) -> None:
+    if not isinstance(layout, Layout):
+        raise TypeError(
+            f"layout must be a Layout, got {layout!r}; minifloat.parse_layout finds one by name"
+        )
+
+
+def _packable(codes: ArrayLike, bits: int) -> Array:
+    """Return codes, checked, as a contiguous array of their own dtype."""
+    a = _arrays.code_array(codes)
+    if a.ndim == 0:
+        raise ValueError("codes must have an axis to pack along, got a 0-d array; pass [code]")
+    check_range(a, 1 << bits, f"{bits} bits")
+    return np.ascontiguousarray(a, code_dtype(bits))
+
+
+def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -> Array:
+    """Return packed bytes, checked, as a contiguous array."""
+    a = np.asarray(packed)
+    if a.dtype != np.uint8:
+        raise TypeError(
+            f"packed must be a uint8 array, got {a.dtype}; numpy.frombuffer(..., numpy.uint8) "
+            "makes one of bytes"
+        )
+    needed = byte_count(count if start is None else start + count, bits)
+    held = a.shape[-1] if a.ndim else -1
+    if held < needed or (start is None and held != needed):
+        raise ValueError(
+            f"packed must have {needed} bytes along the last axis for {count} codes of {bits} bits"
+            f"{'' if start is None else f' from {start} on'}, got shape {a.shape}"
+            f"{'; pass start=0 to read the first ones' if held > needed else ''}"
+        )
+    used = count * bits % 8
+    if start is None and used:
+        left = (a[..., -1] & (0xFF >> used)) if big else (a[..., -1] >> used)
+        if left.any():
+            raise ValueError(
+                f"packed must have 0 in the {8 - used} bits after the last code, got others; are "
+                "bits, count and bit_order right?"
+            )
+    return np.ascontiguousarray(a)
+
+
+@contextmanager
+def _flat(out: Array, source: Array) -> Iterator[Array]:
+    """Give a one-dimensional array to write ``out`` to, apart from ``source``."""
+    if out.flags.c_contiguous and not np.may_share_memory(out, source):
+        yield out.reshape(-1)
+    else:
+        flat = np.empty(out.size, out.dtype)
+        yield flat
+        out[...] = flat.reshape(out.shape)

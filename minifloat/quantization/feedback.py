@@ -1,0 +1,237 @@
+"""GPTQ: weights are rounded one after another, and those to come make up for each one's error.
+
+A layer's inputs X, a row to each sample, have the Hessian H = X^T X. Let v be what a row of weights
+w is rounded to, and d = v - w: then the squared error of the row's outputs is d H d^T. With the
+upper triangular R of H = R R^T, and G = diag(R) R^-1, which has ones on its diagonal,
+
+    d H d^T = sum_k (R_kk e_k)**2    where d = e G, that is, v_k = w_k + sum_{j<k} e_j G_jk + e_k.
+
+So e_k is the error of rounding the *updated* weight u_k = w_k + sum_{j<k} e_j G_jk, which is known
+when those before it are rounded. GPTQ (Frantar et al., arXiv 2210.17323) rounds it to nearest: the
+least e_k. As long as the weights to come are not rounded their e are 0, and w + e G are the best
+weights they can have. (The paper's Cholesky factor of the inverse of H is R^-1.)
+
+The sum over j is done for `PANEL` columns at a time: by a kernel within them, and then by one
+matrix product for all columns after them.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat import _arrays
+from minifloat._kernels import gptq as kernels
+from minifloat.codec import encode
+from minifloat.formats import NumberFormat
+
+Array = NDArray[Any]
+
+PANEL = 128
+ASYMMETRY = 1e-4  # of the greatest element: what sums in float32 may do
+FLIP = np.int64(0x7FFFFFFFFFFFFFFF)
+
+
+def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64]:
+    """Return G of the damped Hessian.
+
+    An input that is always 0 (a zero on the diagonal) is coupled to no other, whatever ``damp`` is.
+
+    Parameters
+    ----------
+    hessian : array_like of float or integers, (inputs, inputs)
+        Symmetric and positive semidefinite; a factor does not matter.
+    inputs : int
+    damp : float
+        This times the mean of the diagonal is added to the diagonal.
+
+    Returns
+    -------
+    ndarray of float64, (inputs, inputs)
+
+    Raises
+    ------
+    TypeError
+        If the Hessian is not of real numbers.
+    ValueError
+        If it has another shape, is not finite or not symmetric, or is not positive definite when
+        damped.
+
+    Examples
+    --------
+    >>> from minifloat.quantization.feedback import feedback
+    >>> feedback([[2.0, 1.0], [1.0, 2.0]], 2, damp=0)
+    array([[ 1. , -0.5],
+           [ 0. ,  1. ]])
+    """
+    given = _arrays.as_array("hessian", hessian)
+    if given.dtype.kind not in "fiu":
+        raise TypeError(f"hessian must be float or integers, got {given.dtype.name}")
+    if given.shape != (inputs, inputs):
+        raise ValueError(
+            f"hessian must have a row and a column for each input of w, ({inputs}, {inputs}), got "
+            f"{given.shape}"
+        )
+    damped = given.astype(np.float64)
+    greatest = float(np.abs(damped).max(initial=0))
+    if not math.isfinite(greatest):
+        raise ValueError("hessian must be finite, got others; leave such samples out")
+    if greatest == 0:
+        return np.eye(inputs)
+    damped /= greatest
+    difference = float(np.abs(damped - damped.T).max())
+    if difference > ASYMMETRY:
+        raise ValueError(
+            f"hessian must be symmetric, got elements that differ by {difference:.2g} of the "
+            "greatest; use X.T @ X"
+        )
+    damped = (damped + damped.T) / 2
+    diagonal = damped.diagonal().copy()
+    dead = diagonal == 0
+    np.fill_diagonal(damped, np.where(dead, 1.0, diagonal + damp * diagonal.mean()))
+    try:
+        if diagonal.min() < 0 or (damped[dead] != np.eye(inputs)[dead]).any():
+            raise np.linalg.LinAlgError
+        upper = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
+    except np.linalg.LinAlgError:
+        raise ValueError(
+            f"hessian must be positive semidefinite, and definite with damp, got one that is not "
+            f"with damp={damp:g}; use X.T @ X in float64, or more damp"
+        ) from None
+    inverse = _inverse(upper)
+    inverse *= upper.diagonal()[:, np.newaxis]
+    return inverse
+
+
+def _inverse(upper: Array) -> NDArray[np.float64]:
+    """Invert an upper triangular matrix, by halves."""
+    n = len(upper)
+    if n <= PANEL:
+        return np.linalg.inv(upper)
+    found = np.zeros((n, n))
+    first, last = slice(0, n // 2), slice(n // 2, n)
+    found[first, first] = _inverse(upper[first, first])
+    found[last, last] = _inverse(upper[last, last])
+    found[first, last] = -found[first, first] @ upper[first, last] @ found[last, last]
+    return found
+
+
+def check_damp(damp: float) -> None:
+    """Raise unless ``damp`` is a finite number of at least 0."""
+    if not (isinstance(damp, Real) and 0 <= damp < math.inf):
+        raise ValueError(f"damp must be a finite number of at least 0, got {damp!r}")
+
+
+@lru_cache(maxsize=64)
+def steps(fmt: NumberFormat) -> kernels.Steps:
+    """Return where `encode` steps from one value of a format to the next.
+
+    Encoding is a step function of the float64s in their order, so each step is bisected.
+
+    Parameters
+    ----------
+    fmt : NumberFormat
+
+    Returns
+    -------
+    Steps
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.quantization.feedback import steps
+    >>> found = steps(mf.parse("int2"))
+    >>> found.values, found.keys[1:].view("float64")[1:]
+    (array([-1.,  0.,  1.]), array([0.5]))
+    """
+    values = fmt.values()
+    codes = np.flatnonzero(np.isfinite(values))
+    codes = codes[np.lexsort((~np.signbit(values[codes]), values[codes]))]
+    ranks = np.zeros(values.size, np.int64)
+    ranks[codes] = np.arange(codes.size)
+    wanted = np.arange(codes.size)
+    ends = np.array([-np.inf, np.inf]).view(np.int64)
+    low = np.full(codes.size, ends[0] ^ FLIP)  # below every step
+    high = np.full(codes.size, ends[1])  # at or above it
+    while (open_ := high - 1 > low).any():
+        middle = (low >> 1) + (high >> 1) + (low & high & 1)
+        words = np.where(middle < 0, middle ^ FLIP, middle)
+        reached = ranks[encode(words.view(np.float64), fmt)] >= wanted
+        low = np.where(open_ & ~reached, middle, low)
+        high = np.where(open_ & reached, middle, high)
+    return kernels.Steps(high, values[codes], codes)
+
+
+class Walk:
+    """Some rows of weights on the way to their codes, from the first column to the last.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, (rows, inputs)
+    feedback : ndarray of float64, (inputs, inputs)
+        What `feedback` returns.
+    fmt : NumberFormat
+    codes : ndarray, (rows, inputs)
+        Where to put the codes.
+
+    Raises
+    ------
+    Nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, minifloat as mf
+    >>> from minifloat.quantization.feedback import Walk, feedback
+    >>> codes = np.zeros((1, 2), np.uint8)
+    >>> factors = feedback([[1, 0.75], [0.75, 1]], 2, damp=0)
+    >>> walk = Walk(np.array([[0.4, 0.4]]), factors, mf.parse("int4"), codes)
+    >>> walk.round(slice(0, 1), np.ones(1), None)  # by 1.0, to 0
+    >>> walk.updated(slice(1, 2)).round(3)
+    array([[0.7]])
+    """
+
+    def __init__(self, weights: Array, feedback: Array, fmt: NumberFormat, codes: Array) -> None:
+        self.weights = weights
+        self.feedback = feedback
+        self.steps = steps(fmt)
+        self.codes = codes
+        self.carry = np.zeros_like(weights)  # to subtract; never -0, so that weights of -0 stay
+
+    def updated(self, columns: slice) -> Array:
+        """Return what weights have become, if all columns before them are rounded."""
+        found = self.weights[:, columns] - self.carry[:, columns]
+        _check_finite(found)
+        return found
+
+    def round(self, columns: slice, scales: Array, zeros: Array | None) -> None:
+        """Round the next columns, of which each row has a scale and perhaps a code that means 0."""
+        every_zero = np.empty(0) if zeros is None else zeros.astype(np.float64)
+        for start in range(columns.start, columns.stop, PANEL):
+            stop = min(start + PANEL, columns.stop)
+            rests = self.weights[:, start:stop].copy()
+            codes = np.empty(rests.shape, self.codes.dtype)
+            kernels.round_panel(
+                rests, self.carry[:, start:stop].copy(), scales, every_zero,
+                self.feedback[start:stop, start:stop].copy(), self.steps, codes,
+            )  # fmt: skip
+            _check_finite(rests)
+            self.codes[:, start:stop] = codes
+            with np.errstate(over="ignore", invalid="ignore"):
+                self.carry[:, stop:] += rests @ self.feedback[start:stop, stop:]
+
+
+def _check_finite(updated: Array) -> None:
+    if not np.isfinite(updated).all():
+        raise ValueError(
+            "hessian must be far enough from singular for finite updates, got infinite ones; "
+            "use more damp"
+        )

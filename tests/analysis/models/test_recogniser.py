@@ -1,0 +1,147 @@
+"""The text recogniser as its package ships it; skipped where a package is missing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import rel_entr
+
+import minifloat as mf
+from analysis.models import recogniser
+from analysis.models.evaluation import difference
+from analysis.models.matrices import Array, dense
+from analysis.models.packages import MissingPackage, require
+from analysis.models.recogniser import FONTS, Print, Recogniser, divergence, draw, lines, spell
+
+CLEAN = ("The quick brown fox jumps over", "import numpy as np", "a minifloat has few bits (E2M2)")
+
+
+@pytest.fixture(scope="module")
+def model() -> Recogniser:
+    try:
+        require(recogniser.FILES)
+        return recogniser.load()
+    except MissingPackage as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def picture(model: Recogniser) -> Array:
+    return draw("measured, not hoped", FONTS[1], Print(16, 0.4, 0.08), np.random.default_rng(5))
+
+
+@pytest.mark.parametrize("font", FONTS)
+def test_clean_print_is_read_without_a_mistake(model: Recogniser, font: str) -> None:
+    letters = recogniser.characters()
+    for text in CLEAN:
+        likely = model.probabilities(draw(text, font, Print(), np.random.default_rng(0)))
+        assert likely.shape[1] == len(letters)
+        assert spell(likely, letters) == text
+
+
+def test_matrices_put_back_change_no_bit(model: Recogniser, picture: Array) -> None:
+    untouched = replace(model, shapes={})
+    np.testing.assert_array_equal(
+        model.probabilities(picture), untouched.probabilities(picture), strict=True
+    )
+
+
+@pytest.mark.parametrize("mistake", ["not turned", "twice as great", "taps in another order"])
+def test_mistakes_in_putting_back_are_seen(model: Recogniser, picture: Array, mistake: str) -> None:
+    square = next(name for name in sorted(model.turned) if len({*model.shapes[name]}) == 1)
+    kernel = next(name for name, shape in model.shapes.items() if shape[2:] == (3, 3))
+    matrices = dict(model.matrices)
+    if mistake == "not turned":
+        matrices[square] = np.ascontiguousarray(dense(matrices[square]).T)
+    elif mistake == "twice as great":
+        matrices[square] = 2 * dense(matrices[square])
+    else:
+        matrices[kernel] = np.ascontiguousarray(dense(matrices[kernel])[:, ::-1])
+    wrong = replace(model, matrices=matrices)
+    assert divergence(wrong.probabilities(picture), model.probabilities(picture)) > 1e-3
+
+
+def test_all_matrices_of_products_are_rounded(model: Recogniser) -> None:
+    packed = model.quantized("e2m2")
+    assert all(isinstance(matrix, mf.Quantized) for matrix in packed.matrices.values())
+    kept = [tensor for tensor in model.vectors.values() if tensor.size > 1000]
+    assert {tensor.ndim for tensor in kept} <= {1, 4}
+    assert all(tensor.shape[1] == 1 for tensor in kept if tensor.ndim == 4)
+    weights = sum(matrix.size for matrix in packed.matrices.values())
+    assert weights > 0.96 * (weights + sum(tensor.size for tensor in model.vectors.values()))
+    assert model.storage == (32.0, 4 * (weights + sum(t.size for t in model.vectors.values())))
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5"])
+def test_more_bits_are_nearer_to_fp32(model: Recogniser, picture: Array, fmt: str) -> None:
+    wider = {"e2m2": "e2m4", "int5": "int8"}[fmt]
+    exact = model.probabilities(picture)
+    few, many = (divergence(model.quantized(f).probabilities(picture), exact) for f in (fmt, wider))
+    assert 0 < 2 * many < few
+
+
+def slow_spell(likely: np.ndarray, letters: list[str]) -> str:
+    text, before = "", 0
+    for step in likely:
+        now = int(np.argmax(step))
+        if now not in (0, before):
+            text += letters[now]
+        before = now
+    return text
+
+
+def test_spelling() -> None:
+    rng = np.random.default_rng(6)
+    letters = ["", *"abcd"]
+    for _ in range(200):
+        likely = rng.random((rng.integers(1, 12), 5))
+        assert spell(likely, letters) == slow_spell(likely, letters)
+    twice = np.eye(5)[[1, 1, 0, 1]]
+    assert spell(twice, letters) == "aa" != spell(twice[[0, 1, 3]], letters)
+
+
+def test_divergence_is_that_of_scipy() -> None:
+    p, q = np.random.default_rng(7).dirichlet(np.full(50, 0.2), (2, 30)).astype(np.float32)
+    wanted = rel_entr(p.astype(np.float64), q.astype(np.float64)).sum(axis=1).mean()
+    assert divergence(q, p) == pytest.approx(wanted, rel=1e-6, abs=0)
+    assert divergence(p, p) == 0
+    assert divergence(p, q) != pytest.approx(wanted, rel=0.01, abs=0)
+
+
+def test_pictures(model: Recogniser) -> None:
+    bad = Print(14, 0.5, 0.1)
+    one, same, other = (
+        draw("a line", FONTS[0], bad, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert one.dtype == np.float32
+    assert one.shape[:3] == (1, 3, 48)
+    assert -1 <= one.min() < -0.5 < 0.5 < one.max() <= 1
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+    with pytest.raises(ValueError, match="text must have something to read, got ' '"):
+        draw(" ", FONTS[0], bad, np.random.default_rng(1))
+
+
+def test_lines_are_of_whole_words() -> None:
+    text = "\n\n".join(f"word{k} and some more words that follow it, to the end" for k in range(9))
+    found = lines(text, 4)
+    assert len(found) == 4
+    assert all(line == "word" + line[4] + " and some more words that" for line in found)
+
+
+def test_formats_are_compared_line_by_line(
+    model: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recogniser, "LINES", 3)
+    told: list[tuple[int, int]] = []
+    results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: told.append(at))
+    assert told == [(k + 1, 6) for k in range(6)]
+    assert [result.format for result in results[:6]] == ["fp32", "e2m4", "e2m1"] * 2
+    assert len(results) == 2 * 2 * 3
+    errors, apart = results[:3], results[3:6]
+    assert apart[0].value == 0 < apart[1].value < apart[2].value
+    assert errors[0].value < errors[2].value
+    assert difference(apart[2], apart[1]).mean > 0
+    assert {result.packed for result in results} == {False}

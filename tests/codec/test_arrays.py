@@ -1,0 +1,328 @@
+"""What goes in and out of the verbs: shapes, strides, dtypes, `out`, threads, errors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import minifloat as mf
+from minifloat._kernels import codec as codec_kernels
+from minifloat._kernels import decision_points as step_kernels
+
+FORMATS = ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "e3m2_nosub", "tf32", "ue5m3")
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"rounding": "upward"},
+    {"rounding": "stochastic", "seed": 5},
+    {"rounding": "stochastic_equal", "seed": 2**64 - 1},
+)
+
+
+def wide_range(shape: tuple[int, ...]) -> np.ndarray:
+    rng = np.random.default_rng(11)
+    x = rng.standard_normal(shape) * np.exp2(rng.integers(-12, 12, shape))
+    return x.astype(np.float32)
+
+
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "float64": lambda x: x.astype(np.float64),
+    "big-endian": lambda x: x.astype(">f4"),
+    "Fortran": np.asfortranarray,
+    "reversed": lambda x: np.ascontiguousarray(x[::-1, :, ::-1])[::-1, :, ::-1],
+    "strided": lambda x: np.repeat(x, 3, axis=1)[:, ::3],
+    "transposed": lambda x: np.ascontiguousarray(x.transpose(2, 0, 1)).transpose(1, 2, 0),
+    "read-only": lambda x: np.frombuffer(x.tobytes(), np.float32).reshape(x.shape),
+    "nested lists": lambda x: x.tolist(),
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: o.get("rounding", "nearest_even"))
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_results_depend_on_values_only(fmt: str, options: dict[str, Any]) -> None:
+    x = wide_range((13, 17, 29))
+    codes = mf.encode(x, fmt, **options)
+    values = mf.decode(codes, fmt)
+    for name, layout in LAYOUTS.items():
+        same = layout(x)
+        np.testing.assert_array_equal(mf.encode(same, fmt, **options), codes, name)
+        rounded = mf.round_to(same, fmt, dtype=np.float32, **options)
+        np.testing.assert_array_equal(rounded, values, name)
+    out = np.zeros((13, 17, 58), codes.dtype)[:, :, ::2]
+    assert mf.encode(x, fmt, out=out, **options) is out
+    np.testing.assert_array_equal(out, codes)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: o.get("rounding", "nearest_even"))
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_threads_and_place_do_not_matter(fmt: str, options: dict[str, Any]) -> None:
+    x = wide_range((200_003,))
+    codes = mf.encode(x, fmt, **options)
+    np.testing.assert_array_equal(mf.encode(x, fmt, threads=3, **options), codes)
+    values = mf.decode(codes, fmt, threads=2)
+    np.testing.assert_array_equal(mf.round_to(x, fmt, threads=2, **options), values)
+    same = x.copy()
+    mf.round_to(same, fmt, out=same, **options)
+    np.testing.assert_array_equal(same, values)
+    shifted = np.concatenate([x, x[:1]])
+    mf.round_to(shifted[:-1], fmt, out=shifted[1:], **options)
+    np.testing.assert_array_equal(shifted[1:], values)
+
+
+@pytest.mark.parametrize("overflow", list(mf.Overflow)[:3])
+@pytest.mark.parametrize("fmt", ["e2m2", "e4m3fn", "e5m2", "e4m3fnuz", "int5", "binary8p3se"])
+def test_specials_in_place(fmt: str, overflow: mf.Overflow) -> None:
+    x = wide_range((5000,))
+    x[[3, 2500, 4999]] = np.nan, np.inf, -np.inf
+    x[1234] = -0.0
+    want = mf.decode(mf.encode(x, fmt, overflow=overflow, nan="zero"), fmt)
+    got = x.copy()
+    mf.round_to(got, fmt, overflow=overflow, nan="zero", out=got)
+    np.testing.assert_array_equal(got, want)
+    np.testing.assert_array_equal(np.signbit(got), np.signbit(want))
+
+
+def test_codes_over_the_random_words() -> None:
+    x, words = wide_range((5000,)), np.random.default_rng(4).integers(0, 2**8, 5000, np.uint8)
+    options: dict[str, Any] = {"rounding": "stochastic", "random_bits": 8}
+    want = mf.encode(x, "e2m2", random=words, **options)
+    shifted = np.append(words, words[:1])
+    mf.encode(x, "e2m2", random=shifted[:-1], out=shifted[1:], **options)
+    np.testing.assert_array_equal(shifted[1:], want)
+
+
+@pytest.mark.parametrize("fmt", ["float16", "e4m8", "int12"])
+def test_codes_over_their_own_numbers(fmt: str) -> None:
+    x = wide_range((5000,)).astype(np.float16)
+    x[[3, 2500, 4999]] = np.nan, np.inf, -np.inf
+    options: dict[str, Any] = {"overflow": "ieee", "nan": "max"}
+    want = mf.encode(x, fmt, **options)
+    values = mf.decode(want, fmt, dtype=np.float16)
+    mf.encode(x, fmt, out=x.view(np.uint16), **options)
+    np.testing.assert_array_equal(x.view(np.uint16), want)
+    mf.decode(x.view(np.uint16), fmt, dtype=np.float16, out=x)
+    np.testing.assert_array_equal(x, values)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i4", ">u8"])
+@pytest.mark.parametrize("fmt", ["e2m2", "nf4", "int8full", "e4m3fn", "float16", "e8m0"])
+def test_integers_are_their_values(fmt: str, dtype: str) -> None:
+    x = np.arange(128).astype(dtype)
+    np.testing.assert_array_equal(mf.encode(x, fmt), mf.encode(x.astype(np.float64), fmt))
+    np.testing.assert_array_equal(mf.round_to(x, fmt), mf.round_to(x.astype(np.float64), fmt))
+
+
+def test_bfloat16() -> None:
+    x = wide_range((999,)).astype(ml_dtypes.bfloat16)
+    for fmt in FORMATS:
+        np.testing.assert_array_equal(mf.encode(x, fmt), mf.encode(x.astype(np.float32), fmt))
+    assert mf.round_to(x, "e2m2").dtype == np.float32
+
+
+@given(
+    x=hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)),
+    fmt=st.sampled_from(FORMATS),
+)
+def test_any_shape(x: np.ndarray, fmt: str) -> None:
+    codes = mf.encode(x, fmt, nan="zero")
+    assert np.shape(codes) == x.shape
+    flat = mf.encode(x.reshape(-1), fmt, nan="zero")
+    np.testing.assert_array_equal(np.reshape(codes, -1), flat)
+    assert np.shape(mf.decode(codes, fmt)) == x.shape
+
+
+def test_scalars_in_scalars_out() -> None:
+    for x in (1, 1.0, np.float16(1), np.float32(1), np.array(1.0), np.int8(1)):
+        code = mf.encode(x, "e2m2")
+        assert isinstance(code, np.uint8)
+        assert isinstance(mf.decode(code, "e2m2"), np.float32)
+    assert isinstance(mf.round_to(np.float16(1), "e2m2"), np.float16)
+    assert isinstance(mf.encode([1.0], "e2m2"), np.ndarray)
+    assert mf.encode([], "e2m2").shape == (0,)
+    assert mf.decode([], "e2m2").shape == (0,)
+
+
+def test_code_dtypes() -> None:
+    for fmt, dtype in (("e2m2", "u1"), ("e4m3fn", "u1"), ("float16", "u2"), ("tf32", "u4")):
+        assert mf.encode([1.0], fmt).dtype == dtype
+
+
+def test_decode_refuses_a_dtype_that_is_not_exact() -> None:
+    for fmt, dtype in (("e5m2", np.float16), ("bfloat16", np.float32), ("nf4", np.float32)):
+        mf.decode([1], fmt, dtype=dtype)
+    for fmt, dtype in (("bfloat16", np.float16), ("e8m0", np.float16), ("nf4", np.float16)):
+        with pytest.raises(ValueError, match=f"dtype must hold every value of {fmt} exactly"):
+            mf.decode([1], fmt, dtype=dtype)
+    with pytest.raises(ValueError, match="float64"):
+        mf.decode([1], mf.Codebook([0.1, 0.2], "tenths"))
+    with pytest.raises(ValueError, match="dtype must hold every value of bfloat16"):
+        mf.round_to(np.float16([1]), "bfloat16")
+
+
+ERRORS: list[tuple[type[Exception], str, Callable[[], object]]] = [
+    (ValueError, r"x must hold no NaN .* got 2 NaN, .* index \(0, 1\); .* nan=\"zero\"",
+     lambda: mf.encode([[1, np.nan], [np.nan, 2]], "e2m2")),
+    (ValueError, "nan must not be \"zero\" for bipolar_int2",
+     lambda: mf.encode(1.0, "bipolar_int2", nan="zero")),
+    (ValueError, r"x must round to e2m2's range -7 .. 7 .* got 1 .* -1000.0 at index \(1,\)",
+     lambda: mf.encode([1, -1e3], "e2m2", overflow="raise")),
+    (ValueError, r"codes must be in 0..31 for e2m2, got 32 at index \(1,\) \(2 such codes\)",
+     lambda: mf.decode([31, 32, 99], "e2m2")),
+    (ValueError, "got -1 at index", lambda: mf.decode([-1], "e2m2")),
+    (ValueError, "got 18446744073709551615", lambda: mf.decode(np.uint64([2**64 - 1]), "e4m3fn")),
+    (ValueError, "not the unused 8 for int4, got 8", lambda: mf.decode(np.uint8([8]), "int4")),
+    (TypeError, "codes must be integers, got float64", lambda: mf.decode([1.0], "e2m2")),
+    (TypeError, "x must be float16, .* got complex128; encode x.real",
+     lambda: mf.encode([1j], "e2m2")),
+    (TypeError, "x must be .* got object", lambda: mf.encode([None], "e2m2")),
+    (TypeError, "x must be .* got object", lambda: mf.encode([10**30], "e2m2")),
+    (TypeError, "x must be .* got bool", lambda: mf.encode([True], "e2m2")),
+    (TypeError, "x must be .* got timedelta64", lambda: mf.encode(np.timedelta64(1, "s"), "e2m2")),
+    (TypeError, "x must be .* got str", lambda: mf.encode(["1"], "e2m2")),
+    (TypeError, "x must be .* got float8_e5m2; use x.astype",
+     lambda: mf.encode(np.zeros(1, ml_dtypes.float8_e5m2), "e2m2")),
+    (ValueError, "x must be an array or nested lists of one shape",
+     lambda: mf.encode([[1], [1, 2]], "e2m2")),
+    (ValueError, r"x must hold integers of magnitude at most 2\*\*53, got 9007199254740993 at",
+     lambda: mf.encode([1, 2**53 + 1], "e2m2")),
+    (ValueError, "got -9223372036854775808", lambda: mf.encode([-(2**63), 5], "e2m2")),
+    (TypeError, "out must have dtype uint8, got int64",
+     lambda: mf.encode([1.0], "e2m2", out=np.zeros(1, np.int64))),
+    (ValueError, r"out must have shape \(1,\), got \(2,\)",
+     lambda: mf.encode([1.0], "e2m2", out=np.zeros(2, np.uint8))),
+    (TypeError, "out must be a NumPy array", lambda: mf.encode([1.0], "e2m2", out=[0])),
+    (ValueError, "out must be writeable",
+     lambda: mf.encode([1.0], "e2m2", out=np.frombuffer(b"x", np.uint8))),
+    (ValueError, "rounding must be one of .* did you mean nearest_even",
+     lambda: mf.encode(1.0, "e2m2", rounding="nearst_even")),
+    (ValueError, "overflow must be one of", lambda: mf.encode(1.0, "e2m2", overflow="wrap")),
+    (ValueError, "nan must be one of", lambda: mf.encode(1.0, "e2m2", nan="keep")),
+    (ValueError, "fmt must be a known format name, got 'e2m2x'; did you mean e2m2",
+     lambda: mf.encode(1.0, "e2m2x")),
+    (TypeError, "fmt must be a format or the name", lambda: mf.encode(1.0, 5)),
+    (ValueError, "seed must be given", lambda: mf.encode(1.0, "e2m2", rounding="stochastic")),
+    (ValueError, "rounding must be stochastic", lambda: mf.encode(1.0, "e2m2", seed=1)),
+    (ValueError, r"seed must be an integer in 0..2\*\*64 - 1",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", seed=-1)),
+    (ValueError, "seed and random must not both",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", seed=1, random=1)),
+    (ValueError, "random_bits must be in 1..28",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", seed=1, random_bits=29)),
+    (ValueError, r"random must be in 0..2\*\*3 - 1",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", random=8, random_bits=3)),
+    (TypeError, "random must be unsigned integers",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", random=0.5)),
+    (ValueError, "random must have the shape of x",
+     lambda: mf.encode([1.0], "e2m2", rounding="stochastic", random=[1, 2])),
+    (ValueError, "threads must be a positive integer", lambda: mf.encode(1.0, "e2m2", threads=0)),
+    (ValueError, "dtype must be float16, float32 or float64, got 'q8'",
+     lambda: mf.decode([1], "e2m2", dtype="q8")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "message", "call"), ERRORS)
+def test_bad_input(kind: type[Exception], message: str, call: Callable[[], object]) -> None:
+    with pytest.raises(kind, match=message):
+        call()
+
+
+@pytest.mark.skipif(np.longdouble(1).itemsize == 8, reason="longdouble is float64 here")
+def test_longdouble() -> None:
+    with pytest.raises(TypeError, match="round it to float64 yourself"):
+        mf.encode(np.longdouble(1), "e2m2")
+
+
+@pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize(
+    ("bad", "options"),
+    [(np.nan, {}), (np.nan, {"overflow": "raise"}), (1e9, {"overflow": "raise"}),
+     (np.inf, {"overflow": "raise", "rounding": "stochastic", "seed": 1})],
+)  # fmt: skip
+def test_an_error_leaves_out_as_it_was(bad: float, options: dict[str, Any], strided: bool) -> None:
+    for fmt in ("e2m2", "nf4", "int5"):
+        x = np.zeros(20_000, np.float32)
+        x[-1] = bad
+        codes = np.full(40_000, 77, np.uint8)[:: 1 + strided][:20_000]
+        with pytest.raises(ValueError, match="x must"):
+            mf.encode(x, fmt, out=codes, **options)
+        assert (codes == 77).all()
+        values = np.full(20_000, 77, np.float32)
+        with pytest.raises(ValueError, match="x must"):
+            mf.round_to(x, fmt, out=values, **options)
+        assert (values == 77).all()
+    values = np.full(3, 77, np.float32)
+    with pytest.raises(ValueError, match="codes must"):
+        mf.decode([1, 2, 99], "e2m2", out=values)
+    assert (values == 77).all()
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: o.get("rounding", "nearest_even"))
+@pytest.mark.parametrize("layout", ["plain", "big-endian", "strided"])
+@pytest.mark.parametrize("fmt", ["e2m2", "nf4", "e4m3fn"])
+def test_temporaries_are_small(fmt: str, layout: str, options: dict[str, Any]) -> None:
+    x = wide_range((4, 512, 512))
+    x = LAYOUTS[layout](x) if layout != "plain" else x
+    codes = mf.encode(x, fmt, **options)
+    values = mf.round_to(x, fmt, dtype=np.float32, **options)
+    calls: list[Callable[[], object]] = [
+        lambda: mf.encode(x, fmt, out=codes, **options),
+        lambda: mf.round_to(x, fmt, dtype=np.float32, out=values, **options),
+        lambda: mf.decode(codes, fmt, out=values),
+    ]
+    for call in calls:
+        call()
+        tracemalloc.start()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < x.nbytes / 8 + 65_536  # all temporaries together, and Python's own objects
+
+
+def test_kernel_files_agree_on_the_window() -> None:
+    assert codec_kernels.WINDOW == step_kernels.WINDOW  # a kernel file imports no other
+
+
+SCRIPT = """
+import numpy as np, sys, minifloat as mf
+rng = np.random.default_rng(3)
+x = np.concatenate([
+    rng.standard_normal(150) * np.exp2(rng.integers(-20, 20, 150)),
+    [0.0, -0.0, np.inf, -np.inf, 1e300, 5e-324, 464, 465, 0.9375],
+])
+found = []
+with np.errstate(all="ignore"):
+    sources = [x, x.astype(np.float32), x.astype(np.float16)]
+for fmt in ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "bfloat16", "e3m2_nosub"):
+    for mode in mf.Rounding:
+        seed = {"seed": 9} if mode.is_stochastic else {}
+        for source in sources:
+            for overflow in ("saturate", "ieee"):
+                codes = mf.encode(source, fmt, rounding=mode, overflow=overflow, **seed)
+                found.append(codes.astype(np.uint32))
+            found.append(mf.round_to(source, fmt, dtype=np.float32, rounding=mode, **seed)
+                         .view(np.uint32))
+sys.stdout.buffer.write(np.concatenate(found).tobytes())
+"""
+
+
+def test_the_kernels_without_jit_give_the_same_bits() -> None:
+    results = []
+    for disable in ("0", "1"):
+        environment = {**os.environ, "NUMBA_DISABLE_JIT": disable}
+        run = subprocess.run(
+            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, check=False
+        )
+        assert run.returncode == 0, run.stderr.decode()
+        results.append(run.stdout)
+    assert len(results[0]) > 100_000
+    assert results[0] == results[1]

@@ -1,0 +1,103 @@
+"""Codebooks as values, and the published ones against the constructions they follow from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.integrate
+import scipy.stats
+from numpy.typing import NDArray
+
+from minifloat.formats import Codebook
+from minifloat.formats.names import parse
+
+
+def test_codebook_tells_the_zeros_apart() -> None:
+    book = Codebook([0.0, 1.0, -0.0, -1.0], "signed")
+    assert book.has_negative_zero
+    assert book != Codebook([-0.0, 1.0, 0.0, -1.0], "signed")
+    assert (book.bits, book.code_count, book.smallest) == (2, 4, 1.0)
+    assert [book.kind(code) for code in range(4)] == ["zero", "normal", "zero", "normal"]
+    assert not Codebook([1, 2, 3]).has_zero
+
+
+def test_codebook_equality_ignores_the_name() -> None:
+    assert Codebook([0, 1, 3], "a") == Codebook([0.0, 1.0, 3.0], "b")
+    assert hash(Codebook([0, 1, 3], "a")) == hash(Codebook([0.0, 1.0, 3.0], "b"))
+    assert Codebook([0, 1, 3]).bits == 2
+    assert list(Codebook(range(5))) == [0, 1, 2, 3, 4]
+    assert Codebook(range(5)).bits == 3
+
+
+def test_nf4_follows_from_normal_quantiles() -> None:
+    assert_quantile_book("nf4", scipy.stats.norm.ppf, 0.9677083, 2e-7)
+
+
+def test_nf5_follows_from_normal_quantiles() -> None:
+    """With the offset of NF4, as FPE2M2's code has it."""
+    assert_quantile_book("nf5", scipy.stats.norm.ppf, 0.9677083, 6e-8)
+
+
+def test_sf4_follows_from_student_t_quantiles() -> None:
+    assert_quantile_book("sf4", scipy.stats.t(5).ppf, 0.9677083, 2e-6)
+
+
+def assert_quantile_book(
+    name: str, quantile: Callable[..., NDArray[np.float64]], offset: float, tolerance: float
+) -> None:
+    """Evenly spaced quantiles, half of them positive, one less negative, and 0 (QLoRA)."""
+    half = parse(name).code_count // 2
+    positive = quantile(np.linspace(offset, 0.5, half + 1)[:-1])
+    negative = -quantile(np.linspace(offset, 0.5, half)[:-1])
+    book = np.sort(np.concatenate([negative, [0.0], positive]))
+    np.testing.assert_allclose(parse(name).values(), book / book.max(), rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "block_size"), [("af4", 64), ("af4_32", 32)])
+def test_af4_values_are_the_medians_of_their_cells(name: str, block_size: int) -> None:
+    """As the least expected absolute error asks for, but beside the 0, which is set."""
+    book = parse(name).values()
+    middles = cdf_in_block((book[1:] + book[:-1]) / 2, block_size)
+    medians = cdf_in_block(book[1:-1], block_size)
+    free = np.abs(np.arange(1, 15) - 7) > 1
+    np.testing.assert_allclose((middles[1:] + middles[:-1])[free] / 2, medians[free], atol=1e-7)
+
+
+def cdf_in_block(x: NDArray[np.float64], block_size: int) -> NDArray[np.float64]:
+    """Distribution of a normal divided by its block's greatest magnitude, which is another one."""
+    greatest, normal = np.linspace(1e-6, 9, 20001), scipy.stats.norm
+    below = 2 * normal.cdf(greatest) - 1
+    density = block_size * below ** (block_size - 1) * 2 * normal.pdf(greatest)
+    given = (normal.cdf(np.multiply.outer(x, greatest)) - normal.cdf(-greatest)) / below
+    return scipy.integrate.simpson(given * density, x=greatest, axis=-1)
+
+
+def test_codebooks_hold_float32_values() -> None:
+    for name in ("nf4", "af4", "af4_32", "sf4", "bnb_fp4"):
+        values = parse(name).values()
+        np.testing.assert_array_equal(values.astype(np.float32).astype(np.float64), values)
+
+
+def test_bnb_fp4_in_twelfths() -> None:
+    twelfths = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3])
+    values = parse("bnb_fp4").values() * 12
+    np.testing.assert_allclose(values, np.append(twelfths, -twelfths), rtol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
+def test_bipolar_integers_are_the_odd_ones(bits: int) -> None:
+    values = parse(f"bipolar_int{bits}").values()
+    top = 2**bits - 1
+    assert values.tolist() == list(range(-top, top + 1, 2))
+    for code in range(2**bits):
+        signs = [1 if code >> i & 1 else -1 for i in range(bits)]
+        assert values[code] == sum(sign * 2**i for i, sign in enumerate(signs))
+
+
+def test_mxint8_is_int8_in_64ths() -> None:
+    f = parse("mxint8")
+    assert (f.max, f.min, f.smallest) == (1.984375, -2.0, 0.015625)
+    codes = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(f.values(), codes.view(np.int8).astype(np.float64) / 64)

@@ -1,0 +1,165 @@
+"""Names parse and print: `parse(str(f)) == f`, aliases, and what an unknown name is told."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+import minifloat.formats.names
+from minifloat.formats import Codebook, Format, Integer, Specials
+from minifloat.formats.catalogue import ALIASES, CATALOGUE
+from minifloat.formats.names import parse
+
+
+def every_format(bias_offset: int | None) -> list[Format]:
+    """All field combinations there are, at the default bias plus an offset."""
+    formats = []
+    for exponent_bits, mantissa_bits, signed, subnormals, specials in product(
+        range(1, 17), range(16), (True, False), (True, False), Specials
+    ):
+        bias = None if bias_offset is None else 2 ** (exponent_bits - 1) - 1 + bias_offset
+        try:
+            fmt = Format(
+                exponent_bits,
+                mantissa_bits,
+                bias=bias,
+                signed=signed,
+                subnormals=subnormals,
+                specials=specials,
+            )
+        except ValueError:
+            continue
+        formats.append(fmt)
+    return formats
+
+
+def test_every_name_parses_to_its_format() -> None:
+    formats = every_format(None)
+    assert len(formats) > 1500
+    for fmt in formats:
+        assert parse(str(fmt)) == fmt
+    assert len({fmt.name for fmt in formats}) == len(formats)
+
+
+@pytest.mark.parametrize("bias_offset", [-211, -1, 1, 97])
+def test_every_name_with_a_bias_parses_to_its_format(bias_offset: int) -> None:
+    for fmt in every_format(bias_offset):
+        assert parse(str(fmt)) == fmt
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_catalogue_names_print_as_they_are(name: str) -> None:
+    fmt = CATALOGUE[name]
+    assert parse(name) is fmt
+    assert fmt.name == f"{fmt}" == name
+    assert str(fmt).startswith(f"{name} (bits ")
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_aliases_lead_to_the_catalogue(alias: str) -> None:
+    assert alias not in CATALOGUE
+    assert parse(alias) is CATALOGUE[ALIASES[alias]]
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_integer_names(bits: int) -> None:
+    for fmt in (Integer(bits), Integer(bits, symmetric=False), Integer(bits, signed=False)):
+        assert parse(str(fmt)) == fmt
+    assert Integer(bits).name == f"int{bits}"
+    assert Integer(bits, symmetric=False).name == f"int{bits}full"
+    assert Integer(bits, signed=False).name == f"uint{bits}"
+
+
+@pytest.mark.parametrize(
+    ("name", "fmt"),
+    [
+        ("e3m1b5", Format(3, 1, bias=5)),
+        ("e3m1b-5", Format(3, 1, bias=-5)),
+        ("ue3m1", Format(3, 1, signed=False)),
+        ("e4m3", Format(4, 3, specials="fn")),
+        ("e4m3none", Format(4, 3)),
+        ("e5m2", Format(5, 2, specials="ieee")),
+        ("e5m2none", Format(5, 2)),
+        ("e2m2ieee", Format(2, 2, specials="ieee")),
+        ("e4m3fnuz", Format(4, 3, bias=8, specials="fnuz")),
+        ("e4m3b7fnuz", Format(4, 3, bias=7, specials="fnuz")),
+        ("e3m2_nosub", Format(3, 2, subnormals=False)),
+        ("e3m2b1fn_nosub", Format(3, 2, bias=1, specials="fn", subnormals=False)),
+        ("binary8p4se", Format(4, 3, bias=8, specials="p3109")),
+        ("binary8p4sf", Format(4, 3, bias=8, specials="fnuz")),
+        ("binary8p4ue", Format(5, 3, bias=16, signed=False, specials="p3109")),
+        ("binary8p4uf", Format(5, 3, bias=16, signed=False, specials="fn")),
+        ("tf32", Format(8, 10, specials="ieee")),
+        ("int4", Integer(4)),
+        ("uint1", Integer(1, signed=False)),
+        ("  E4M3FN ", Format(4, 3, specials="fn")),
+        ("FLOAT8_E5M2", Format(5, 2, specials="ieee")),
+    ],
+)
+def test_the_grammar(name: str, fmt: Format | Integer) -> None:
+    assert parse(name) == fmt
+
+
+def test_printed_names_are_the_short_ones() -> None:
+    printed = {
+        "e3m1b3": "e3m1",
+        "e4m3b7fn": "e4m3fn",
+        "e4m3b7": "e4m3none",
+        "e4m3b8p3109": "binary8p4se",
+        "binary8p4sf": "e4m3fnuz",
+        "e2m2b1none": "e2m2",
+        "e5m2ieee": "e5m2",
+        "float8_e8m0fnu": "e8m0",
+    }
+    assert {name: parse(name).name for name in printed} == printed
+
+
+def test_a_format_parses_to_itself() -> None:
+    fmt = Format(3, 3)
+    assert parse(fmt) is fmt
+
+
+def test_a_codebook_prints_the_name_it_was_given() -> None:
+    assert f"{Codebook([0, 1], 'mine')}" == Codebook([0, 1], "mine").name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("e4m3fnn", "fmt must be a known format name, got 'e4m3fnn'; did you mean e4m3fn"),
+        ("nf7", "did you mean nf5 or nf4"),
+        ("bfloat", "did you mean bfloat16"),
+        ("floot16", "did you mean float16"),
+        ("posit", "any eXmY is one"),
+        ("", "fmt must be a known format name, got ''"),
+        ("uint4full", "fmt must be a known format name"),
+        ("e2m2 b0", "fmt must be a known format name"),
+        ("e0m3", r"exponent_bits must be in 1\.\.16, got 0"),
+        ("e17m3", r"exponent_bits must be in 1\.\.16, got 17"),
+        ("e4m16", r"mantissa_bits must be in 0\.\.15, got 16"),
+        ("e8m9", "at most 16 bits together"),
+        ("int1", r"bits must be in 2\.\.16, got 1"),
+        ("int17", r"bits must be in 2\.\.16, got 17"),
+        ("binary2p1se", r"K must be in 3\.\.16 in binary\{K\}p\{P\}, got 2"),
+        ("binary8p8se", r"P must be in 1\.\.7 in binary8p\{P\}, got 8"),
+        ("binary16p1se", "every value must be a float64 value"),
+        ("bipolar_int9", r"bits must be in 1\.\.8"),
+        ("ue4m3fnuz", "use specials='fn'"),
+    ],
+)
+def test_unknown_names(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse(name)
+
+
+def test_a_name_is_a_str() -> None:
+    with pytest.raises(TypeError, match="fmt must be a format or the name of one, got 4"):
+        parse(4)
+
+
+def test_the_grammar_in_the_module_docstring_is_true() -> None:
+    words = minifloat.formats.names.__doc__.split()
+    for name in ("e2m2", "e4m3fn", "e4m3b11fnuz", "ue5m3", "e2m2b0", "nf4", "float8_e4m3fn"):
+        assert name in words
+        parse(name)

@@ -1,0 +1,522 @@
+"""Products with packed weights: within the stated bound of exact arithmetic, whatever the blocks.
+
+The oracle is float64 arithmetic on `dequantize`'s weights: its own rounding is 2**-29 of float32's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minifloat as mf
+from minifloat import products
+from minifloat._kernels import products as kernels
+from minifloat.products import FEW, TILE
+from minifloat.products.decoders import rule_of
+from minifloat.testing import formats
+
+FORMATS = (
+    "e2m2", "e2m2b0", "int5", "nf4", "nf5", "e2m1", "e3m0", "e4m3fn", "e5m2", "ue4m3", "e8m0",
+    "int4full", "int8", "uint4", "bipolar_int3", "binary8p3se", "e4m3fnuz", "e5m10ieee",
+)  # fmt: skip
+
+
+SPECIALS = ("", "ieee", "fn", "fnuz")  # what names of formats end in
+
+
+def normals(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.fixture
+def little_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads get their parts of products that the caller would else do alone."""
+    monkeypatch.setattr(products, "HEAD_START", 0)
+
+
+def quantize(w: np.ndarray, fmt: mf.NumberFormat | str, **options: Any) -> mf.Quantized:
+    """Quantize weights, or the magnitudes of weights where the format has no sign."""
+    fmt = mf.parse(fmt)
+    if isinstance(fmt, mf.Integer) and not fmt.signed:
+        options["zero_point"] = True
+    return mf.quantize(np.abs(w) if fmt.min >= 0 else w, fmt, **options)
+
+
+def excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized, bias: np.ndarray | None = None) -> float:
+    """Return the greatest error in units of the stated bound, at most 1 where it holds."""
+    w, x = q.dequantize().astype(np.float64), x.astype(np.float64)
+    b = np.zeros(q.shape[0]) if bias is None else bias.astype(np.float64)
+    n = q.shape[1] + 8
+    gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
+    scale = float(np.abs(q.scales).max(initial=0)) * (q.tensor_scale or 1.0)
+    top = np.abs(x).max(axis=-1, keepdims=True, initial=0)
+    top = top * (1 + scale * max(abs(q.fmt.min), abs(q.fmt.max)))
+    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-133 * (1 + top)
+    exact = x @ w.T + b
+    assert y.dtype == np.float32
+    assert y.shape == exact.shape
+    return float((np.abs(y - exact) / bound).max(initial=0.0))
+
+
+@pytest.mark.parametrize("block_size", [None, 1, 7, 16, 32, 100, 128, 129])
+@pytest.mark.parametrize("fmt", FORMATS)
+def test_every_format_and_block(fmt: str, block_size: int | None) -> None:
+    for rows, length in ((16, 256), (9, 391)):
+        q = quantize(normals(rows, length), fmt, block_size=block_size, scale="float32")
+        x, bias = normals(3, length, seed=1), normals(rows, seed=2)
+        assert excess(mf.linear(x[0], q, bias), x[0], q, bias) <= 1
+        assert excess(mf.linear(x, q), x, q) <= 1
+        assert excess((q @ x.T).T, x, q) <= 1
+        assert excess(q @ x[0], x[0], q) <= 1
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, None])
+@pytest.mark.parametrize("options", [
+    {"scale": "float16"}, {"scale": "e8m0"}, {"scale": "ue4m3", "tensor_scale": True},
+    {"scale": "float32", "tensor_scale": True}, {"scale": "bfloat16", "tensor_scale": True},
+    {"scale": "float32", "double_quantize": True}, {"block_size": 3}, {"block_size": None},
+], ids=str)  # fmt: skip
+def test_every_kind_of_scale(axis: int | None, options: dict[str, Any]) -> None:
+    for fmt in ("e2m2", "nf4", "int5", "uint4"):
+        if fmt == "uint4" and (options.keys() & {"tensor_scale", "double_quantize"}):
+            continue
+        q = quantize(normals(37, 304), fmt, axis=axis, **options)
+        for batch in (5, FEW + 1):
+            x = normals(batch, 304, seed=1)
+            assert excess(mf.linear(x, q), x, q) <= 1
+        assert excess(mf.linear(x[1], q), x[1], q) <= 1
+
+
+@settings(max_examples=100)
+@given(data=st.data())
+def test_any_shape_and_format(data: st.DataObject) -> None:
+    fmt = data.draw(formats(max_bits=8))
+    rows = data.draw(st.integers(0, 20))
+    length = data.draw(st.integers(0, 300) | st.integers(0, 40).map(lambda k: 8 * k))
+    batch = data.draw(st.sampled_from([(), (1,), (2, 0), (2, 3), (33,), (FEW + 1,)]))
+    block_size = data.draw(st.none() | st.integers(1, 310))
+    axis = data.draw(st.sampled_from([0, 1, None]))
+    try:
+        with np.errstate(over="ignore"):
+            q = quantize(
+                normals(rows, length), fmt, axis=axis, block_size=block_size, scale="float32"
+            )
+    except ValueError:  # a format without values above zero, or whose scales float32 lacks
+        return
+    x = normals(*batch, length, seed=1)
+    with np.errstate(all="ignore"):
+        whole = x.astype(np.float64) @ q.dequantize().T
+    y = mf.linear(x, q)
+    assert y.shape == (*batch, rows)
+    finite = np.isfinite(whole).all()
+    assert not finite or excess(y, x, q) <= 1
+    assert np.array_equal(np.isnan(whole), np.isnan(y))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
+    """Their products are of one magnitude."""
+    w = normals(24, 256) * np.float32(2.0) ** (np.arange(256) // 16 * 8 - 60)
+    q = quantize(w, "e2m2", axis=axis, block_size=16 if axis else 8, scale="float32")
+    for batch in (1, 4, FEW + 1):
+        x = normals(batch, 256, seed=1) * np.float32(2.0) ** (60 - np.arange(256) // 16 * 8)
+        assert excess(mf.linear(x, q), x, q) <= 1
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("length", [1, 7, 16, 33, 90])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
+    """Of 33 rows some begin at each bit of a byte that rows of such a length do."""
+    fmt = mf.parse(f"int{bits}full")
+    rows, block_size = 33, 5
+    rng = np.random.default_rng(bits)
+    codes = rng.integers(0, 1 << bits, rows * length).astype(np.uint8)
+    blocks = (-(-rows // block_size), length) if axis == 0 else (rows, -(-length // block_size))
+    scales = np.exp2(rng.integers(-3, 4, blocks)).astype(np.float32)
+    q = mf.Quantized(mf.pack(codes, bits), scales, fmt, (rows, length), block_size, axis, "float32")
+    x = np.eye(length, dtype=np.float32)
+    for few in (x[:1], x[-3:], x[:6], np.concatenate((x, np.zeros((FEW, length), np.float32)))):
+        np.testing.assert_array_equal(mf.linear(few, q), few @ q.dequantize().T)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+@pytest.mark.parametrize("length", [1, 3, 8, 17, 64, 90])
+@pytest.mark.parametrize("block_size", [None, 1, 5, 16, 33])
+def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int | None) -> None:
+    for rows in (1, 2, 7, 40):
+        w = np.zeros((rows, length), np.float32)
+        q = mf.quantize(w, f"int{bits}", block_size=block_size, scale="float32")
+        direct = products._Direct(q)
+        block, seen = direct.block, 0
+        for start, stop, packed, base in direct.parts(slice(0, rows)):
+            for row, begin in itertools.product(range(start, stop), range(0, length, block)):
+                for step in range(begin, min(begin + block, length), kernels.LANES):
+                    bit = (row * length + step) * bits - base
+                    assert bit >= 0
+                    assert bit // 8 + kernels.LANES <= packed.size
+                    assert direct.loose or bit % 8 == 0
+            seen += stop - start
+        assert seen == rows
+
+
+@pytest.mark.parametrize("block_size", [1, 2, 5, 32, 99, 100, 1000, None])
+@pytest.mark.parametrize("batch", [1, 2, 16, FEW])
+def test_groups_of_rows_with_the_same_scales(block_size: int | None, batch: int) -> None:
+    """Which multiply the vectors, or where these are many for so small groups, tiles."""
+    for fmt in ("e2m2", "nf4", "int5"):
+        w = normals(300, 1001) * np.exp2(np.arange(300) % 7)[:, None]
+        q = quantize(w.astype(np.float32), fmt, axis=0, block_size=block_size, scale="float32")
+        x = normals(batch, 1001, seed=1)
+        assert excess(mf.linear(x, q), x, q) <= 1
+        np.testing.assert_array_equal(mf.linear(x, q, threads=3), mf.linear(x, q))
+        x[-1, 3] = np.inf
+        with np.errstate(invalid="ignore"):
+            whole = x.astype(np.float64) @ q.dequantize().T
+        np.testing.assert_array_equal(np.isfinite(mf.linear(x, q)), np.isfinite(whole))
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("batch", [1, FEW + 1])
+def test_weights_are_not_made_floats_of_as_a_whole(
+    axis: int | None, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cases = []
+    for length, block_size in ((391, 100), (256, 128), (64, None), (400, 7)):
+        size = None if axis is None else block_size
+        q = quantize(normals(9, length), "e2m2", axis=axis, block_size=size)
+        x = normals(batch, length, seed=1)
+        cases.append((x, q, mf.linear(x, q)))
+    monkeypatch.delattr(mf.Quantized, "dequantize")
+    for x, q, y in cases:
+        np.testing.assert_array_equal(mf.linear(x, q), y)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_axes_counted_from_the_end(axis: int) -> None:
+    q = quantize(normals(24, 40), "e2m2", axis=axis, block_size=8)
+    same = dataclasses.replace(q, axis=axis - 2)
+    x = normals(40, seed=1)
+    np.testing.assert_array_equal(same.dequantize(), q.dequantize())
+    np.testing.assert_array_equal(mf.linear(x, same), mf.linear(x, q))
+
+
+@pytest.mark.parametrize("mistake", ["a code", "a scale", "half precision"])
+def test_the_bound_has_teeth(mistake: str) -> None:
+    q = quantize(normals(32, 512), "e2m2")
+    x = normals(512, seed=1)
+    right = mf.linear(x, q)
+    if mistake == "a code":
+        packed = q.packed.copy()
+        packed[0] ^= 1  # the least bit of the first weight
+        wrong = mf.linear(x, dataclasses.replace(q, packed=packed))
+    elif mistake == "a scale":
+        scales = q.scales.copy()
+        scales[-1, -1] *= np.float32(1.001)
+        wrong = mf.linear(x, dataclasses.replace(q, scales=scales))
+    else:
+        wrong = (x.astype(np.float16) @ q.dequantize().T.astype(np.float16)).astype(np.float32)
+    assert excess(right, x, q) <= 1 < excess(wrong, x, q)
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
+@pytest.mark.parametrize("batch", [1, 3, FEW + 1])
+def test_infinities_and_nan_go_through(fmt: str, batch: int) -> None:
+    q = quantize(normals(24, 256), fmt)
+    rng = np.random.default_rng(3)
+    for bad in ([np.inf], [-np.inf, np.inf], [np.nan]):
+        x = normals(batch, 256, seed=1)
+        x[-1, rng.choice(256, len(bad), replace=False)] = bad
+        with np.errstate(invalid="ignore"):
+            exact = x.astype(np.float64) @ q.dequantize().T.astype(np.float64)
+        y = mf.linear(x, q)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(exact))
+        np.testing.assert_array_equal(y[np.isinf(exact)], exact[np.isinf(exact)])
+        finite = np.isfinite(exact).all(axis=1)
+        assert excess(y[finite], x[finite], q) <= 1
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("magnitude", [1e-44, 1e-38, 1e-30, 1e30, 3e36])
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf4", "e5m2"])
+def test_tiny_and_huge_numbers(fmt: str, magnitude: float, axis: int) -> None:
+    q = quantize(normals(24, 256), fmt, axis=axis)
+    for batch in (1, 4, FEW + 1):
+        x = normals(batch, 256, seed=1) * np.float32(magnitude)
+        assert excess(mf.linear(x, q), x, q) <= 1
+    q = quantize(normals(24, 256) * np.float32(magnitude), fmt, scale="float32", axis=axis)
+    x = normals(4, 256, seed=1)
+    assert excess(mf.linear(x, q), x, q) <= 1
+    assert excess(mf.linear(x[0], q), x[0], q) <= 1
+
+
+def test_sums_that_overflow_on_the_way_do_not_at_the_end() -> None:
+    q = mf.quantize(np.full((8, 64), 3e38, np.float32), "e5m2", scale="float32")
+    x = np.full(64, 1e-30, np.float32)
+    assert excess(mf.linear(x, q), x, q) <= 1
+
+
+@pytest.mark.usefixtures("little_is_shared")
+@pytest.mark.parametrize("fmt", ["e5m2", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz", "e5m2fnuz"])
+def test_special_codes_go_through(fmt: str) -> None:
+    parsed = mf.parse(fmt)
+    q = mf.quantize(normals(16, 64), fmt, block_size=None, scale="float32")
+    x = np.abs(normals(2, 64, seed=1))
+    finite = mf.linear(x, q)
+    for code in np.flatnonzero(~np.isfinite(parsed.values())):
+        for column in range(64):
+            codes = q.codes
+            codes[3, column] = code
+            special = dataclasses.replace(q, packed=mf.pack(codes.reshape(-1), parsed.bits))
+            y = mf.linear(x, special)
+            np.testing.assert_array_equal(y[:, 3], parsed.values()[code])
+            np.testing.assert_allclose(np.delete(y, 3, axis=1), np.delete(finite, 3, axis=1), 1e-5)
+        np.testing.assert_array_equal(mf.linear(x, special, threads=3), y)
+        x_zero = x * (np.arange(64) != 63)
+        assert np.isnan(mf.linear(x_zero, special)[:, 3]).all()
+
+
+@pytest.mark.usefixtures("little_is_shared")
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5", "uint4"])
+@pytest.mark.parametrize("batch", [1, 4, 40, FEW + 1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_the_result_does_not_depend_on_threads(fmt: str, batch: int, axis: int) -> None:
+    q = quantize(normals(203, 1000), fmt, axis=axis)
+    x = normals(batch, 1000, seed=1)
+    one = mf.linear(x, q)
+    for threads in (2, 3, 16):
+        np.testing.assert_array_equal(mf.linear(x, q, threads=threads), one)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 16])
+@pytest.mark.parametrize("rows", [1, 2, 3, 203, 3000])
+@pytest.mark.parametrize("head_start", [0, 2048, products.HEAD_START])
+def test_each_row_is_in_one_part(
+    rows: int, threads: int, head_start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[slice] = []
+
+    def each(work: Callable[[Any], Any], given: list[Any], threads: int) -> list[Any]:
+        parts.extend(part for part in given if isinstance(part, slice))
+        return [work(part) for part in given]
+
+    monkeypatch.setattr(products, "each", each)
+    monkeypatch.setattr(products, "HEAD_START", head_start)
+    mf.linear(np.ones(1000), quantize(normals(rows, 1000), "e2m2"), threads=threads)
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(rows))
+    assert len(parts) == min(threads, max(1, rows - head_start // 1024))  # x has room for 8 blocks
+
+
+@pytest.mark.usefixtures("little_is_shared")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    q, x = quantize(normals(64, 256), "e2m2"), normals(256)
+    wanted = mf.linear(x, q, threads=2)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        right = np.array_equal(mf.linear(x, q, threads=2), wanted)
+        own = any(thread.name.startswith("minifloat") for thread in threading.enumerate())
+        os._exit(0 if right and own else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5"])
+def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
+    q = quantize(normals(20, 400), fmt, block_size=72)
+    x = normals(7, 400, seed=1)
+    np.testing.assert_array_equal(mf.linear(x, q), [mf.linear(row, q) for row in x])
+
+
+def test_which_codes_are_computed_and_which_looked_up() -> None:
+    looked_up = kernels.InRegisters | kernels.InMemory
+    for fmt in (
+        "e2m2", "e2m2b0", "e2m1", "e3m2", "e2m3", "e4m3b7", "e5m2ieee", "ue5m3ieee", "int5",
+        "int8full", "uint4", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz",
+    ):  # fmt: skip
+        assert not isinstance(rule_of(mf.parse(fmt))[0], looked_up), fmt
+    for fmt in ("nf4", "nf5", "bipolar_int3", "binary8p3se", "e8m0", "e5m2fnuz"):
+        assert isinstance(rule_of(mf.parse(fmt))[0], looked_up), fmt
+
+
+@pytest.mark.parametrize(("flag", "rule", "fallback", "fmt"), [
+    *(("HAS_MATRIX", kernels.Matrix, kernels.Halves, fmt) for fmt in (
+        "e2m2", "e2m2b0", "e2m1", "e3m2", "e1m2", "e3m0", "e3m1", "e5m2ieee", "ue4m2", "ue5m1ieee",
+    )),
+    *(("HAS_TABLES", kernels.InRegisters, kernels.InMemory, fmt) for fmt in (
+        "nf5", "nf4", "bipolar_int3", "bipolar_int5", "af4", "sf4",
+    )),
+])  # fmt: skip
+def test_what_only_some_cpus_do_gives_the_same_values(
+    flag: str, rule: type, fallback: type, fmt: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every code of a finite number, in every lane: rows of one code each."""
+    if not getattr(kernels, flag):
+        pytest.skip("not on this CPU")
+    parsed = mf.parse(fmt)
+    assert isinstance(rule_of(parsed)[0], rule)
+    finite = np.flatnonzero(np.isfinite(parsed.values()))
+    count, codes = finite.size, np.repeat(finite, 64).astype(np.uint8)
+    q = mf.Quantized(
+        mf.pack(codes, parsed.bits), np.ones((count, 1), np.float32), parsed, (count, 64), None, 1,
+        "float32",
+    )  # fmt: skip
+    x = np.eye(64, dtype=np.float32)
+    found = mf.linear(x, q)
+    np.testing.assert_array_equal(found, np.tile(np.float32(parsed.values()[finite]), (64, 1)))
+    monkeypatch.setattr(kernels, flag, False)
+    without = rule_of.__wrapped__
+    assert isinstance(without(parsed)[0], fallback)
+    monkeypatch.setattr(products, "rule_of", without)
+    np.testing.assert_array_equal(found.view(np.int32), mf.linear(x, q).view(np.int32))
+
+
+def test_a_cpu_without_extensions_has_tables_only(tmp_path: Path) -> None:
+    """LLVM ends the process where an instruction is asked for that it does not have."""
+    program = """
+import numpy as np, minifloat as mf
+from minifloat._kernels import products
+assert not (products.HAS_HALVES or products.HAS_MATRIX or products.HAS_TABLES)
+w = np.random.default_rng(0).standard_normal((8, 64), np.float32)
+x = np.random.default_rng(1).standard_normal(64, np.float32)
+for fmt in ("e2m2", "nf4", "int5", "e4m3fn"):
+    q = mf.quantize(w, fmt)
+    np.testing.assert_allclose(mf.linear(x, q), q.dequantize() @ x, rtol=1e-4, atol=1e-4)
+"""
+    environment = os.environ | {"NUMBA_CPU_NAME": "generic", "NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if platform.machine() in ("arm64", "aarch64"):
+        pytest.skip("every such CPU converts halves")
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("fmt", [
+    mf.Format(2, 1, bias=3 - 1023), mf.Format(1, 1, bias=1069),
+    mf.Codebook([0.0, 1.0, 1.5 * 2.0**1023, 5.0]),
+])  # fmt: skip
+@pytest.mark.parametrize("scale", [2.0**-126, 1.0])
+def test_values_at_the_ends_of_float64(fmt: mf.NumberFormat, scale: float) -> None:
+    packed = mf.pack(np.arange(32) % 4, fmt.bits)
+    scales = np.full((2, 1), scale, np.float32)
+    q = mf.Quantized(packed, scales, fmt, (2, 16), None, 1, "float32")
+    x = np.ones(16, np.float32)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(mf.linear(x, q), q.dequantize() @ x)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_every_code_of_every_small_format(bits: int) -> None:
+    """Each finite code, in each lane, of all formats of this width with biases around theirs."""
+    x = np.eye(16, dtype=np.float32)
+    checked = 0
+    for signed, exponents, kind in itertools.product((True, False), range(6), SPECIALS):
+        mantissa = bits - signed - exponents
+        for bias in (None, -10, 0, 1, 7, 15, 60):
+            offset = "" if bias is None else f"b{bias}"
+            try:
+                fmt = mf.parse(f"{'' if signed else 'u'}e{exponents}m{mantissa}{offset}{kind}")
+            except ValueError:
+                continue
+            values = fmt.values()
+            codes = np.flatnonzero(np.isfinite(values))
+            packed = mf.pack(np.repeat(codes, 16).astype(np.uint8), fmt.bits)
+            ones = np.ones((codes.size, 1), np.float32)
+            q = mf.Quantized(packed, ones, fmt, (codes.size, 16), None, 1, "float32")
+            wanted = np.tile(np.float32(values[codes]), (16, 1))
+            np.testing.assert_array_equal(mf.linear(x, q), wanted, fmt.name)
+            checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("fmt", ["e2m2", "nf4", "e8m0", mf.Format(1, 1, bias=1069)], ids=str)
+def test_the_callers_error_state_is_of_no_account(fmt: mf.NumberFormat | str) -> None:
+    fmt = mf.parse(fmt)
+    packed = mf.pack((np.arange(64) % fmt.code_count).astype(np.uint8), fmt.bits)
+    q = mf.Quantized(packed, np.ones((2, 1), np.float32), fmt, (2, 32), None, 1, "float32")
+    rule_of.cache_clear()
+    for magnitude in (1e-45, 1.0, 3e38):
+        x = np.full(32, magnitude, np.float32)
+        with np.errstate(all="raise"):
+            raised = mf.linear(x, q)
+        np.testing.assert_array_equal(raised, mf.linear(x, q))
+
+
+def test_arrays_with_gaps_are_read_as_they_are() -> None:
+    q = quantize(normals(16, 128), "uint4", block_size=32)
+    assert q.zeros is not None
+    every_other = [np.repeat(a, 2, axis=1)[:, ::2] for a in (q.scales, q.zeros)]
+    gaps = dataclasses.replace(q, scales=every_other[0], zeros=every_other[1])
+    x = normals(128)
+    np.testing.assert_array_equal(mf.linear(x, gaps), mf.linear(x, q))
+
+
+@pytest.mark.parametrize(("fmt", "batch", "axis", "tiles"), [
+    ("e2m2", 1, -1, 0), ("e2m2", FEW + 1, -1, 1), ("nf4", 1, -1, 0), ("uint4", 1, -1, 0),
+    ("e2m2", 1, 0, 0), ("e2m2", FEW + 1, 0, 1), ("uint4", 1, 0, 7),
+])  # fmt: skip
+def test_no_more_than_a_tile_of_floats_in_memory(
+    fmt: str, batch: int, axis: int, tiles: int
+) -> None:
+    """The weights as floats would be 16 tiles; NumPy's `dequantize` of one takes up to 7."""
+    q = quantize(normals(1 << 10, TILE >> 6), fmt, axis=axis)
+    x = normals(batch, TILE >> 6, seed=1)
+    mf.linear(x, q)
+    tracemalloc.start()
+    y = mf.linear(x, q)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    own = 4 * (2 * x.size + 8 * y.size) + (1 << 16)
+    assert peak <= own + 4 * TILE * tiles
+
+
+def test_other_inputs_are_rounded_to_float32() -> None:
+    q = quantize(normals(8, 24), "e2m2")
+    x = normals(2, 24, seed=1)
+    want = mf.linear(x.astype(np.float16), q)
+    np.testing.assert_array_equal(mf.linear(x.astype(np.float16).astype(np.float64), q), want)
+    np.testing.assert_array_equal(mf.linear(np.asfortranarray(x.astype(np.float16)), q), want)
+    short = x.astype(ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(mf.linear(short, q), mf.linear(short.astype(np.float32), q))
+    np.testing.assert_array_equal(q @ ([1] * 24), mf.linear(np.ones(24, np.float32), q))
+    np.testing.assert_array_equal(mf.linear(x[:, ::-1], q), mf.linear(x[:, ::-1].copy(), q))
+
+
+def test_what_is_refused() -> None:
+    q = quantize(normals(4, 6), "e2m2")
+    x = normals(6)
+    with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):
+        mf.linear(x, q.dequantize())  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"q must be weights of shape \(out, in\), got shape \(6"):
+        mf.linear(x, quantize(normals(6), "e2m2"))
+    with pytest.raises(ValueError, match="x must have 6 elements along the last axis"):
+        mf.linear(x[:5], q)
+    with pytest.raises(ValueError, match="x must have 6 elements along the last axis"):
+        mf.linear(1.0, q)
+    with pytest.raises(ValueError, match=r"x must have shape \(6,\) or \(6, n\)"):
+        q @ normals(6, 2, 2)
+    with pytest.raises(ValueError, match=r"bias must have shape \(4,\), got \(6,\)"):
+        mf.linear(x, q, x)
+    with pytest.raises(TypeError, match=r"bias must be float16.*got complex64"):
+        mf.linear(x, q, np.zeros(4, np.complex64))
+    with pytest.raises(TypeError, match=r"x must be float16.*got bool"):
+        mf.linear(np.zeros(6, bool), q)
+    with pytest.raises(ValueError, match="threads must be a positive integer, got 0"):
+        mf.linear(x, q, threads=0)

@@ -1,0 +1,377 @@
+"""Scales: every rounding against its formula in fractions, two levels, and what peers get wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import gfloat.block
+import gfloat.formats
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import minifloat as mf
+from minifloat.quantization.scales import ScaleRounding, powers_of_two, scale_format, scale_rule
+from minifloat.testing import exact_encode
+
+ELEMENTS = ("e2m1", "e2m2", "e3m2", "e4m3fn", "e5m2", "int4", "int8", "e2m2b0", "e3m0")
+TINY = float(np.finfo(np.float32).smallest_subnormal)
+
+
+def floor_log2(x: Fraction) -> int:
+    """Return the exponent of x > 0, from integers alone."""
+    e = x.numerator.bit_length() - x.denominator.bit_length()
+    return e if Fraction(2) ** e <= x else e - 1
+
+
+def precision(fmt: mf.NumberFormat) -> int:
+    return fmt.precision if isinstance(fmt, mf.Format) else fmt.bits - fmt.signed
+
+
+def power_of_two(absmax: Fraction, fmt: mf.NumberFormat, rounding: str) -> Fraction:
+    """Return the scale by the formulas of `ScaleRounding`."""
+    top = Fraction(min(fmt.max, -fmt.min))
+    emax, e = floor_log2(top), floor_log2(absmax)
+    below = Fraction(2) ** e
+    if rounding == "floor":
+        return Fraction(2) ** (e - emax)
+    if rounding == "ceil":
+        return Fraction(2) ** ((e if absmax == below else e + 1) - emax)
+    if rounding == "nearest":
+        return Fraction(2) ** ((e if absmax - below < 2 * below - absmax else e + 1) - emax)
+    if rounding == "even":
+        unit = below / 2 ** (precision(fmt) - 1)
+        return Fraction(2) ** (floor_log2(round(absmax / unit) * unit) - emax)
+    exponent = floor_log2(absmax / top)
+    if rounding == "up" and Fraction(2) ** exponent * top < absmax:
+        exponent += 1
+    return Fraction(2) ** exponent
+
+
+def clip_to_e8m0(scale: Fraction) -> Fraction:
+    return max(scale, Fraction(2) ** -127)
+
+
+def around_powers_of_two() -> st.SearchStrategy[float]:
+    """Magnitudes of float32 at, just below and just above powers of two and 1.5 and 1.75 times."""
+
+    def near(e: int, factor: float, ulps: int) -> float:
+        x = np.float32(math.ldexp(factor, e))
+        for _ in range(abs(ulps)):
+            x = np.nextafter(x, np.float32(math.copysign(math.inf, ulps)))
+        return float(x)
+
+    factors = st.sampled_from([1.0, 1.25, 1.5, 1.75, 1.875, 1.9375])
+    return st.builds(near, st.integers(-147, 120), factors, st.integers(-2, 2))
+
+
+magnitudes = st.one_of(
+    around_powers_of_two(),
+    st.floats(0, 2.0**120, width=32, exclude_min=True, allow_subnormal=True),
+)
+
+
+@settings(max_examples=400)
+@given(
+    absmax=magnitudes,
+    fmt=st.sampled_from(ELEMENTS),
+    rounding=st.sampled_from(["floor", "ceil", "nearest", "even", "up", "down"]),
+)
+def test_powers_of_two_by_their_formulas(absmax: float, fmt: str, rounding: str) -> None:
+    w = np.float32([absmax, -absmax / 3, 0])
+    q = mf.quantize(w, fmt, scale="e8m0", scale_rounding=rounding)
+    expected = clip_to_e8m0(power_of_two(Fraction(absmax), mf.parse(fmt), rounding))
+    assert Fraction(float(q.scales[0])) == expected
+    for x, code in zip(w, q.codes, strict=True):
+        assert int(code) == exact_encode(Fraction(float(x)) / expected, mf.parse(fmt)) or x == 0
+
+
+def test_the_formulas_tell_the_roundings_apart() -> None:
+    fmt = mf.parse("e2m1")
+    found = {
+        rounding: [float(power_of_two(Fraction(x), fmt, rounding)) for x in (4, 5.9, 6, 7, 7.9, 8)]
+        for rounding in ("floor", "ceil", "nearest", "even", "up", "down")
+    }
+    assert found == {
+        "floor": [1, 1, 1, 1, 1, 2],
+        "ceil": [1, 2, 2, 2, 2, 2],
+        "nearest": [1, 1, 2, 2, 2, 2],
+        "even": [1, 1, 1, 2, 2, 2],
+        "up": [1, 1, 1, 2, 2, 2],
+        "down": [0.5, 0.5, 1, 1, 1, 1],
+    }
+
+
+def test_a_float_log2_is_off_by_one_just_below_a_power_of_two() -> None:
+    """What microxcaling, pychop and gfloat do; here the exponent is that of the bits."""
+    wrong = 0
+    for e in range(-100, 100):
+        x = np.nextafter(np.float32(2.0**e), np.float32(0))
+        scale = mf.quantize([x], "e2m1", scale="e8m0", scale_rounding="floor").scales[0]
+        assert scale == 2.0 ** (e - 1 - 2)
+        wrong += np.floor(np.log2(x)) != e - 1
+    assert wrong > 100, "the mistake is there to be made"
+
+
+def test_small_blocks_keep_their_size() -> None:
+    """Blocks below 2**-124 come back halved from torchao."""
+    for e in range(-149, -120):
+        x = np.float32(2.0**e)
+        for fmt in ("e2m1", "e4m3fn", "e3m2"):
+            q = mf.quantize([x, 0], fmt, scale="e8m0", scale_rounding="floor")
+            emax = math.frexp(mf.parse(fmt).max)[1] - 1
+            assert q.scales[0] == max(2.0 ** (e - emax), 2.0**-127)
+            if e - emax >= -127:
+                assert q.dequantize()[0] == x
+            else:  # rounded to the format at the least scale
+                assert q.dequantize()[0] == mf.round_to(float(x) * 2.0**127, fmt) * 2.0**-127
+
+
+def test_a_zero_block_has_a_scale_that_its_format_has() -> None:
+    for scale, least in (("e8m0", 2.0**-127), ("e4m3fn", 0), ("float16", 0), ("float32", 0)):
+        for rounding in ScaleRounding:
+            q = mf.quantize(np.zeros((2, 40)), "e2m1", scale=scale, scale_rounding=rounding)
+            assert (q.scales == least).all()
+            assert not q.dequantize().any()
+
+
+EIGHT_BITS = ("e8m0", "e4m3fn", "ue5m3", "e5m2", "e4m3fnuz", "binary8p3se", "ue4m4_nosub", "e5m0")
+
+
+@settings(max_examples=300)
+@example(absmax=491520.0, scale="e5m0", fmt="e2m1")  # 1.25 times the greatest scale
+@example(absmax=589824.0, scale="e5m0", fmt="e2m1")  # 1.5 times, a tie with an even code
+@given(
+    absmax=magnitudes,
+    scale=st.sampled_from([*EIGHT_BITS, "float16", "bfloat16", "tf32", "float32"]),
+    fmt=st.sampled_from(ELEMENTS),
+)
+def test_scales_of_every_format(absmax: float, scale: str, fmt: str) -> None:
+    """The nearest value of the format by the exact oracle, the least one for less, else refused."""
+    top = Fraction(min(mf.parse(fmt).max, -mf.parse(fmt).min))
+    wanted = Fraction(absmax) / top
+    if scale == "float32":
+        expected = float(np.float32(float(wanted))) or TINY
+        limit = math.inf
+    else:
+        found = mf.parse(scale)
+        code = exact_encode(wanted, found, overflow="saturate")
+        expected = found.value(code) or found.smallest
+        step = math.ldexp(1, math.frexp(found.max)[1] - 1 - found.mantissa_bits)
+        limit = found.max + step / 2  # from where on a wider format's nearest value is beyond
+    if wanted >= limit:
+        with pytest.raises(ValueError, match="scale must hold every block's scale"):
+            mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even")
+        return
+    assert (
+        float(mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even").scales[0])
+        == expected
+    )
+
+
+@pytest.mark.parametrize("scale", ["e8m0", "e4m0"])
+def test_powers_of_two_are_rounded_down_by_default(scale: str) -> None:
+    w = np.random.default_rng(9).standard_normal((4, 64)).astype(np.float32)
+    found = mf.quantize(w, "e3m2", block_size=32, scale=scale).scales
+    for rounding, same in (("floor", True), ("nearest_even", False)):
+        other = mf.quantize(w, "e3m2", block_size=32, scale=scale, scale_rounding=rounding)
+        assert np.array_equal(other.scales, found) == same
+
+
+def test_a_tie_of_exponents_goes_to_the_even_code() -> None:
+    for scale in ("e8m0", "e5m0"):
+        fmt = mf.parse(scale)
+        for code in range(3, 20):
+            halfway = 1.5 * fmt.value(code)
+            q = mf.quantize([halfway * 6], "e2m1", scale=scale, scale_rounding="nearest_even")
+            found = q.scales[0]
+            assert found == mf.round_to(halfway, scale) == fmt.value(code + code % 2)
+
+
+def test_scales_beyond_their_format_are_refused() -> None:
+    for options in ({"scale": "e4m3fn"}, {"scale": "e5m2", "scale_rounding": "ceil"}):
+        with pytest.raises(
+            ValueError, match=r"scale must hold .* in block 1 of row 2; use a wider"
+        ):
+            mf.quantize([[1, 1], [1, 1], [1, 1e7]], "e2m1", block_size=1, **options)
+    for rounding in ("floor", "nearest", "even", "down"):
+        q = mf.quantize([np.finfo(np.float32).max], "e2m1", scale="e8m0", scale_rounding=rounding)
+        assert np.isfinite(q.scales).all()
+
+
+def nvfp4(w: np.ndarray, top: float, element: Any) -> np.ndarray:
+    """Return NVFP4 by ml_dtypes and NumPy alone, one row at a time."""
+    amax = np.abs(w).max()
+    tensor = np.float32(np.float64(amax) / (top * 448))
+    out = np.zeros_like(w)
+    for row, start in np.ndindex(w.shape[0], -(-w.shape[1] // 16)):
+        block = w[row, 16 * start : 16 * start + 16].astype(np.float64)
+        wanted = np.float32(np.abs(block).max() / (top * np.float64(tensor)))
+        scale = float(wanted.astype(ml_dtypes.float8_e4m3fn)) or 2.0**-9
+        factor = scale * np.float64(tensor)
+        if element is None:
+            values = np.clip(np.rint(block / factor), -top, top)
+        else:
+            values = (block / factor).astype(np.float32).astype(element).astype(np.float64)
+        out[row, 16 * start : 16 * start + 16] = values * factor
+    return out
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    ("preset", "top", "element"),
+    [("nvfp4", 6.0, ml_dtypes.float4_e2m1fn), ("nvint4", 7.0, None)],
+)
+def test_nvidias_two_levels(preset: str, top: float, element: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    w = (rng.standard_normal((7, 50)) * np.exp(3 * rng.standard_normal((7, 1)))).astype(np.float32)
+    w[3] *= 1e-6  # scales that underflow
+    w[4] = 0
+    q = mf.quantize(w, **mf.PRESETS[preset])
+    np.testing.assert_array_equal(q.dequantize(), nvfp4(w, top, element))
+    assert q.tensor_scale == np.float32(np.float64(np.abs(w).max()) / (top * 448))
+    assert q.scales.max() == 448
+    assert q.bits_per_weight == 4 + (7 * 4 * 8 + 32) / w.size
+    assert q.nbytes == 7 * 50 // 2 + 7 * 4 + 4
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(q.dequantize(), nvfp4(w, top + 1, element))
+
+
+def test_two_levels_of_hostile_tensors() -> None:
+    for w in (
+        np.zeros((2, 20)),
+        np.full((2, 20), 1e-300),
+        np.full((2, 20), TINY),
+        np.zeros((0, 4)),
+    ):
+        q = mf.quantize(w, **mf.PRESETS["nvfp4"])
+        assert np.isfinite(q.dequantize()).all()
+        assert q.tensor_scale is not None
+        assert q.tensor_scale > 0
+        assert ((q.scales > 0) == (np.abs(w).max(initial=0) > 0)).all()
+    with pytest.raises(ValueError, match="tensor_scale must be a float32 number"):
+        mf.quantize([1e300], **mf.PRESETS["nvfp4"])
+    with pytest.raises(ValueError, match=r"w must be finite, got nan at index \(1, 2\)"):
+        mf.quantize([[1, 2, 3], [4, 5, np.nan]], **mf.PRESETS["nvfp4"])
+
+
+@settings(max_examples=100)
+@given(st.lists(st.floats(2.0**-60, 2.0**60, width=32), min_size=1, max_size=6))
+def test_zeroquant_fps_m1_and_m2(maxima: list[float]) -> None:
+    """M1: 2**ceil(log2 S). M2: S_max / 2**ceil(log2(S_max / S)); S = absmax / 6 for E2M1."""
+    w = np.float32(maxima)[:, None] * np.float32([1, -0.4])
+    wanted = [Fraction(float(x)) / 6 for x in w[:, 0]]
+    m1 = mf.quantize(w, "e2m1", scale="float32", scale_rounding="up").scales
+    for s, found in zip(wanted, m1.ravel(), strict=True):
+        power = Fraction(2) ** (floor_log2(s) + (s != Fraction(2) ** floor_log2(s)))
+        assert Fraction(float(found)) == power
+    q = mf.quantize(w, "e2m1", scale="e8m0", scale_rounding="down", tensor_scale=True)
+    for s, found in zip(wanted, q.scales.ravel(), strict=True):
+        ratio = max(wanted) / s
+        exponent = floor_log2(ratio) + (ratio != Fraction(2) ** floor_log2(ratio))
+        near = Fraction(q.tensor_scale) / max(wanted)
+        assert 1 - Fraction(2) ** -23 < near <= 1
+        if ratio * near > Fraction(2) ** (exponent - 1) or exponent == 0:
+            assert Fraction(float(found)) == Fraction(2) ** -exponent
+    assert q.scales.max() == 1
+
+
+MX = {
+    "mxfp8e4m3": (gfloat.formats.format_info_ocp_e4m3, ml_dtypes.float8_e4m3fn),
+    "mxfp8e5m2": (gfloat.formats.format_info_ocp_e5m2, ml_dtypes.float8_e5m2),
+    "mxfp6e2m3": (gfloat.formats.format_info_ocp_e2m3, ml_dtypes.float6_e2m3fn),
+    "mxfp6e3m2": (gfloat.formats.format_info_ocp_e3m2, ml_dtypes.float6_e3m2fn),
+    "mxfp4": (gfloat.formats.format_info_ocp_e2m1, ml_dtypes.float4_e2m1fn),
+    "mxint8": (gfloat.formats.format_info_ocp_int8, None),
+}
+
+
+def peers_block(block: np.ndarray, info: Any) -> np.ndarray:
+    fi = gfloat.block.BlockFormatInfo("mx", info, 32, gfloat.formats.format_info_ocp_e8m0)
+    return gfloat.block.quantize_block(fi, block, gfloat.block.compute_scale_amax)
+
+
+def rounded_by_ml_dtypes(block: np.ndarray, preset: str) -> np.ndarray:
+    """Return an MX block by NumPy and ml_dtypes, saturating."""
+    fmt = mf.parse(mf.PRESETS[preset]["fmt"])
+    emax = math.frexp(fmt.max)[1] - 1
+    _, exponent = np.frexp(np.abs(block).max())
+    scale = 2.0 ** max(int(exponent) - 1 - emax, -127)
+    ready = np.clip(block / scale, fmt.min, fmt.max).astype(np.float32)
+    dtype = MX[preset][1]
+    values = np.rint(ready * 64) / 64 if dtype is None else ready.astype(dtype)
+    return values.astype(np.float64) * scale
+
+
+@pytest.mark.parametrize("preset", MX)
+def test_mx_as_gfloat_and_ml_dtypes_have_it(preset: str) -> None:
+    rng = np.random.default_rng(32)
+    found_mistake = False
+    for k in range(60):
+        block = rng.standard_normal(32) * 2.0 ** rng.integers(-60, 60)
+        if k % 3 == 0:  # near the greatest magnitude: what saturates
+            block[5] = 1.99 * 2.0 ** (math.frexp(np.abs(block).max())[1] - 1)
+        block = block.astype(np.float32).astype(np.float64)
+        q = mf.quantize(block.astype(np.float32), **mf.PRESETS[preset])
+        ours = q.dequantize().astype(np.float64)
+        np.testing.assert_array_equal(ours, peers_block(block, MX[preset][0]))
+        np.testing.assert_array_equal(ours, rounded_by_ml_dtypes(block, preset))
+        other = mf.quantize(block, **mf.PRESETS[preset] | {"scale_rounding": "ceil"}).dequantize()
+        found_mistake |= bool((ours != other).any())
+    assert found_mistake, "another rule of the scale is noticed"
+
+
+def test_mx_scales_agree_with_e8m0_of_ml_dtypes() -> None:
+    powers = np.float32([2.0**k for k in range(-127, 127)])
+    codes = mf.encode(powers, "e8m0")
+    np.testing.assert_array_equal(codes.view(ml_dtypes.float8_e8m0fnu).astype(np.float32), powers)
+
+
+MISTAKES: dict[str, Callable[[Fraction, mf.NumberFormat], Fraction]] = {
+    "a log2 in float": lambda x, fmt: Fraction(2) ** (
+        int(np.floor(np.log2(np.float32(float(x))))) - floor_log2(Fraction(fmt.max))
+    ),
+    "an emax one too large": lambda x, fmt: power_of_two(x, fmt, "floor") / 2,
+    "a ceiling": lambda x, fmt: power_of_two(x, fmt, "ceil"),
+    "max instead of emax": lambda x, fmt: power_of_two(x, fmt, "up"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_formulas_catch_mistakes(mistake: str) -> None:
+    fmt = mf.parse("e2m1")
+    maxima = [np.nextafter(np.float32(2.0**e), np.float32(0)) for e in range(-20, 20)]
+    found = [mf.quantize([x], fmt, scale="e8m0", scale_rounding="floor").scales[0] for x in maxima]
+    wrong = [float(MISTAKES[mistake](Fraction(float(x)), fmt)) for x in maxima]
+    assert found != wrong
+
+
+def test_facts_of_scale_formats() -> None:
+    assert scale_format("float32")[1] == 32
+    assert scale_format(mf.parse("ue5m3"))[:2] == ("ue5m3", 8)
+    for name in (*EIGHT_BITS, "float16", "bfloat16", "tf32"):
+        name, bits, grid = scale_format(name)
+        values = mf.parse(name).values()
+        values = values[np.isfinite(values) & (values > 0)]
+        assert (grid.smallest, grid.greatest) == (values.min(), values.max())
+        powers = [x for x in values if math.frexp(x)[0] == 0.5]
+        found = powers_of_two(grid)
+        assert (found.smallest, found.greatest) == (min(powers), max(powers))
+        assert bits == mf.parse(name).bits
+    for bad in ("int8", "nf4"):
+        with pytest.raises(ValueError, match="scale must be float32 or a Format such as e8m0"):
+            scale_format(bad)
+    with pytest.raises(TypeError, match="scale must be a format or the name of one, got 5"):
+        scale_format(5)  # type: ignore[arg-type]
+
+
+def test_even_needs_a_precision() -> None:
+    with pytest.raises(ValueError, match='scale_rounding must not be "even" for nf4'):
+        scale_rule(mf.parse("nf4"), ScaleRounding.EVEN, 1.0)
+    with pytest.raises(ValueError, match="fmt must have a value above zero"):
+        mf.quantize([1.0], mf.Codebook([-1.0, -0.5]))
