@@ -1,4 +1,4 @@
-"""Which arrays the verbs accept and give back, and how they are walked through.
+"""Which arrays the verbs accept and give back, and how work is applied to them in chunks.
 
 Contiguous arrays are handed to the kernels as they are. Others go through `numpy.nditer` in chunks,
 which also casts: no temporary is larger than a chunk.
@@ -7,6 +7,7 @@ which also casts: no temporary is larger than a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat._kernels import codec as kernels
 from minifloat._threads import each
-from minifloat.formats import Integer, NumberFormat
+from minifloat.formats import NumberFormat
 
 Array = NDArray[Any]
 
@@ -41,7 +42,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         If an integer is beyond 2**53 in magnitude.
     """
     a = as_array(argument, x)
-    name = a.dtype.name
+    name = dtype_name(a.dtype)
     if name in ("float16", "bfloat16", "float32", "float64"):
         return a, name
     if is_integer(a.dtype):
@@ -71,6 +72,12 @@ def code_array(codes: ArrayLike) -> Array:
             f"codes must be integers, got {a.dtype.name}; minifloat.encode makes codes of values"
         )
     return a
+
+
+@lru_cache(maxsize=256)
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which NumPy makes anew each time."""
+    return dtype.name
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
@@ -112,7 +119,7 @@ def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return out
 
 
-def walk(
+def apply_in_chunks(
     run: Callable[..., tuple[int, int]],
     arrays: Sequence[tuple[Array, DTypeLike]],
     out: Array | None,
@@ -136,10 +143,12 @@ def walk(
     every = [a for a, _ in arrays] + outs
     dtypes = [np.dtype(dtype) for _, dtype in arrays] + [a.dtype for a in outs]
     if not all(a.flags.c_contiguous and a.dtype == t for a, t in zip(every, dtypes, strict=True)):
-        return _walk_buffered(run, every, dtypes, bool(outs), chunk, ordered)
+        return _apply_buffered(run, every, dtypes, bool(outs), chunk, ordered)
     flat = [a.reshape(-1) for a in every]
     share = max(-(-size // threads), 1 << 16)  # less is not worth a thread
     step = min(chunk, share) if chunked else share
+    if size <= step:
+        return run(0, *flat)
 
     def work(first: int) -> tuple[int, int]:
         stop = min(first + share, size)
@@ -164,7 +173,7 @@ def overlapping(x: Array, out: Array, *, in_place: bool) -> bool:
     return not (same and x.itemsize == out.itemsize)
 
 
-def _walk_buffered(
+def _apply_buffered(
     run: Callable[..., tuple[int, int]],
     arrays: list[Array],
     dtypes: list[np.dtype[Any]],
@@ -246,8 +255,7 @@ def check_codes(codes: Array, fmt: NumberFormat, threads: int = 1) -> None:
     ------
     ValueError
     """
-    unused = fmt.unused_code if isinstance(fmt, Integer) else None
-    check_range(codes, fmt.code_count, f"{fmt}", unused=unused, threads=threads)
+    check_range(codes, fmt.code_count, f"{fmt}", unused=fmt.unused_code, threads=threads)
 
 
 def check_range(
@@ -265,13 +273,13 @@ def check_range(
         return
     as_read = own if codes.dtype == own else np.uint64 if codes.dtype == np.uint64 else np.int64
 
-    def run(_: int, some: Array) -> tuple[int, int]:
-        if unused is None and some.dtype == own and kernels.greatest(some) < count:
+    def run(_: int, chunk: Array) -> tuple[int, int]:
+        if unused is None and chunk.dtype == own and kernels.largest_code(chunk) < count:
             return 0, 0
-        words = some.view(np.int64) if some.dtype == np.uint64 else some
+        words = chunk.view(np.int64) if chunk.dtype == np.uint64 else chunk
         return kernels.count_outside(words, count, -1 if unused is None else unused), 0
 
-    outside, _ = walk(run, [(codes, as_read)], None, threads=threads)
+    outside, _ = apply_in_chunks(run, [(codes, as_read)], None, threads=threads)
     if outside:
         index = first_index(codes, lambda c: (c < 0) | (c >= count) | (c == unused))
         but = "" if unused is None else f" and not the unused {unused}"

@@ -12,19 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._arrays import code_dtype
+from minifloat._kernels import codec as codec_kernels
 from minifloat._kernels import scales as kernels
 from minifloat._threads import each
 from minifloat.codec import encode
-from minifloat.codec import plans as _plans
+from minifloat.codec.plans import scaled_record
 from minifloat.formats import NumberFormat
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization import feedback as gptq
 from minifloat.quantization.quantized import DoubleScales, Quantized, spread
@@ -270,11 +269,11 @@ class Job:
             steps = np.rint(chunk / divisor) + spread(zeros, self.size, self.length)
             codes[...] = np.clip(steps, 0, self.fmt.max)
             return
-        grid = _float32_grid(self.fmt)
-        if self.tensor is None and self.dtype == np.float32 and grid is not None:
-            kernels.encode(
+        record = scaled_record(self.fmt)
+        if self.tensor is None and self.dtype == np.float32 and record is not None:
+            codec_kernels.encode_scaled(
                 chunk.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1),
-                self.length, self.size, grid,
+                self.length, self.size, record,
             )  # fmt: skip
             return
         factor = 1.0 if self.tensor is None else self.tensor
@@ -343,14 +342,3 @@ class Job:
 def _divisor(scales: Array) -> Array:
     """Return scales in float64, 1 in place of 0."""
     return np.where(scales == 0, 1.0, scales.astype(np.float64))
-
-
-@lru_cache(maxsize=256)
-def _float32_grid(fmt: NumberFormat) -> kernels.Grid | None:
-    """Return how the FPU encodes float32 to this format, or None if it cannot."""
-    plan = _plans.encoding_plan(
-        fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE
-    )
-    if isinstance(plan, _plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
-        return None
-    return kernels.Grid(*plan.grid)
