@@ -175,6 +175,8 @@ def _fix_specials(words: Array, thresholds: Any, codes: Array, plan: Array) -> t
     m, least_field, infinity = p["mantissa_bits"], p["least_field"], p["source_infinity"]
     limit, negative_extra = p["limit"], p["negative_extra"]
     even, odd, minus = p["even"], p["odd"], p["minus"]
+    nan, inf_above, inf_below = p["nan"], p["inf_above"], p["inf_below"]
+    over_above, over_below = p["over_above"], p["over_below"]
     nans, overflows = 0, 0
     for i in range(words.size):
         magnitude, negative, code = _round_one(
@@ -182,13 +184,13 @@ def _fix_specials(words: Array, thresholds: Any, codes: Array, plan: Array) -> t
         )
         # 1. NaNs and infinities
         if magnitude > infinity:
-            codes[i] = p["nan"]
+            codes[i] = nan
             nans += 1
         elif magnitude == infinity or code > T(limit + T(negative & negative_extra)):
             if magnitude == infinity:
-                special = p["inf_below"] if negative else p["inf_above"]
+                special = inf_below if negative else inf_above
             else:  # 6. beyond the end
-                special = p["over_below"] if negative else p["over_above"]
+                special = over_below if negative else over_above
             codes[i] = special if special >= 0 else ~special
             overflows += special < 0
     return nans, overflows
@@ -446,6 +448,25 @@ def round_to(
         nans += more_nans
         overflows += more_overflows
         _decode_block(block_codes, out, plan, table)
+    return nans, overflows
+
+
+@jit
+def round_stochastic(
+    words: Array, random_words: Array, start: int, values: Array, plan: Array, table: Array,
+    codes: Array, mode: Array, scratch: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Round as `round_to` does, in a stochastic mode: see `encode_stochastic`."""
+    nans, overflows = 0, 0
+    for low in range(0, words.size, CHECK_EVERY):
+        high = min(low + CHECK_EVERY, words.size)
+        block_codes = codes[: high - low]
+        more_nans, more_overflows = encode_stochastic(
+            words[low:high], random_words[low:high], start + low, block_codes, plan, mode, scratch
+        )
+        nans += more_nans
+        overflows += more_overflows
+        _decode_block(block_codes, values[low:high], plan, table)
     return nans, overflows
 
 

@@ -160,7 +160,7 @@ class Call:
             work,
             arrays,
             target,
-            chunked=mode is not None or isinstance(self.plan, TablePlan),
+            chunked=isinstance(self.plan, TablePlan),
             ordered=mode is not None,
             threads=self.threads,
         )

@@ -223,10 +223,22 @@ class RoundPlan:
         self, values: Array, random_words: Array, start: int, target: Array, mode: Array
     ) -> Counts:
         """Round in a stochastic mode; ``start`` is the index of the first element."""
-        codes = np.empty(values.size, self.encode.code_dtype)
-        counts = self.encode.encode_stochastic(values, random_words, start, codes, mode)
-        self.decode.decode(codes, target)
-        return counts
+        if self.record is None:
+            codes = np.empty(values.size, self.encode.code_dtype)
+            counts = self.encode.encode_stochastic(values, random_words, start, codes, mode)
+            self.decode.decode(codes, target)
+            return counts
+        return kernels.round_stochastic(
+            values.view(self.encode.word_dtype),
+            random_words,
+            start,
+            target.view(self.decode.word_dtype),
+            self.record,
+            self.decode.table,
+            np.empty(min(values.size, kernels.CHECK_EVERY), self.encode.code_dtype),
+            mode,
+            np.empty(kernels.CHECK_EVERY + 1, np.uint64),
+        )
 
 
 Plan = TypeVar("Plan")
