@@ -10,15 +10,14 @@ a word must be shifted, for whatever item.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import AT_ONCE, jit, kernel
 
 Array = NDArray[Any]
 
 HOT, COLD = 1.0, 0.12  # temperatures in instructions, first and last
 OFFSET_MOVES = 0.02  # share of the trials that change an offset, where that is free
-
-jit = njit(cache=True, nogil=True)
 
 
 @jit
@@ -88,7 +87,7 @@ def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array
     return cost
 
 
-@jit
+@kernel(cost=AT_ONCE)
 def anneal(
     places: Array, offsets: Array, owners: Array, used: Array, pieces: Array, best: Array,
     targets: Array, width: int, free: int, steps: int, state: Array,

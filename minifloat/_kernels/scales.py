@@ -12,14 +12,14 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 Lane = Any  # an int32
 Single = Any  # a float32
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
 shl = np.left_shift
 shr = np.right_shift
 
@@ -122,7 +122,7 @@ def _greatest_word(words: Array, mask: int) -> tuple[int, int]:
     return found, signs
 
 
-@jit
+@kernel
 def greatest(words: Array, room: Array, room_value: Array, most: Array, length: int, size: int
              ) -> bool:  # fmt: skip
     """Find the greatest magnitude of each block; return whether some weight has a sign.
@@ -144,7 +144,7 @@ def greatest(words: Array, room: Array, room_value: Array, most: Array, length: 
     return any_sign
 
 
-@jit
+@kernel
 def scales(most: Array, grid: ScaleGrid, rule: ScaleRule, found: Array) -> None:
     """Turn greatest magnitudes into scales."""
     for i in range(most.size):
@@ -246,7 +246,7 @@ def _encode_ties(words: Array, divisor: Single, codes: Array, grid: Grid) -> Non
             codes[i] = _signed(code, w, grid)
 
 
-@jit
+@kernel(cost=2)
 def encode(words: Array, found: Array, codes: Array, length: int, size: int, grid: Grid) -> None:
     """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1."""
     block = 0
@@ -473,7 +473,7 @@ def _best_scale(
     return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
 
 
-@jit
+@kernel(cost=50)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleGrid, room: Room, found: Array,
@@ -495,7 +495,7 @@ def least_squares(
             block += 1
 
 
-@jit
+@kernel(cost=80)
 def shrink(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleGrid, rule: ScaleRule, steps: int, gap: float, power: float, most: Array,

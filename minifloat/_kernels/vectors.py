@@ -4,20 +4,21 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 
 
-@njit(cache=True)
+@jit
 def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
     if scales is None:
         return np.float64(x[n, i])
     return x[n, i] * (scales[i] * factor)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
     """Divide each vector by the least power of two above its magnitudes, unless one is not finite.
 
@@ -42,7 +43,7 @@ def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, pow
     return True
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def scale_up(y: Array, powers: Array) -> bool:
     """Multiply each row by its power of two, and return whether all is finite."""
     finite = True
