@@ -7,6 +7,7 @@ one instruction for each piece of each item, and one for each distance other tha
 a word must be shifted, for whatever item.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ def anneal(
             for j in range(bits):
                 change += _use(used, width, places[item, j], targets[j] + old, -1)
                 change += _use(used, width, places[item, j], targets[j] + new, 1)
-            if change <= 0 or _draw(state) < np.exp(-change / temperature):
+            if change <= 0 or _draw(state) < math.exp(-change / temperature):
                 offsets[item] = new
                 cost += change
             else:
@@ -143,7 +144,7 @@ def anneal(
         if displaced >= 0 and other_item != item:
             theirs = _pieces(places[other_item], targets, width)
             change += theirs - pieces[other_item]
-        if change <= 0 or _draw(state) < np.exp(-change / temperature):
+        if change <= 0 or _draw(state) < math.exp(-change / temperature):
             cost += change
             pieces[item] = mine
             if displaced >= 0 and other_item != item:

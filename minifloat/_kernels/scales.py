@@ -26,6 +26,8 @@ shr = np.right_shift
 VALUES = 0  # kinds of `ScaleRule`: to the nearest value of the scale's format,
 POWERS, NEXT_POWERS = 1, 2  # or to a power of two, up from its `carry` on or just above 1
 
+LEVEL_BITS = 20  # of the number of a value; tf32 has 2**19
+
 
 class ScaleGrid(NamedTuple):
     """The positive values of a scale's format."""
@@ -319,7 +321,8 @@ def _least_error(values: Array, importance: Array, scale: float, levels: Levels)
         magnitude, value = abs(np.float64(values[i])), max(levels.values[first], 0.0)
         if magnitude <= scale * levels.points[first] and (value == 0 or magnitude <= scale * value):
             weight = importance[i] if importance.size > 0 else 1.0
-            total += weight * (magnitude - scale * value) ** 2
+            rest = magnitude - scale * value
+            total += weight * (rest * rest)
     return total
 
 
@@ -366,11 +369,11 @@ def _collect(
         first, last = (0, levels.second) if values[i] >= 0 else (levels.second, levels.values.size)
         j = _level(w * low, first, last, levels.points)
         product += weight * w * levels.values[j]
-        square += weight * levels.values[j] ** 2
+        square += weight * (levels.values[j] * levels.values[j])
         while w > 0 and j < last - 1 and levels.points[j] / w <= high:
             if count < room.keys.size:
                 room.keys[count] = levels.points[j] / w
-                room.places[count] = (i << 17) | j
+                room.places[count] = (i << LEVEL_BITS) | j
             count += 1
             j += 1
     return count, product, square
@@ -399,7 +402,7 @@ def _sort(count: int, room: Room) -> None:
         total += ends[b]
         ends[b] = total
     if fullest > 64:
-        order = np.argsort(room.keys[:count])
+        order = np.argsort(room.keys[:count], kind="mergesort")  # stable, as NumPy's
         for k in range(count):
             room.sorted_keys[k] = room.keys[order[k]]
             room.sorted_places[k] = room.places[order[k]]
@@ -440,7 +443,8 @@ def _best_scale(
     total = 0.0
     for i in range(values.size):
         weight = importance[i] if importance.size > 0 else 1.0
-        total += weight * np.float64(values[i]) ** 2
+        w = np.float64(values[i])
+        total += weight * (w * w)
     best, found = total - error, scale
     low = 1 / _greatest_scale(values, importance, scale * tensor, error, levels)
     least = _least_scale(values, importance, error, levels)
@@ -458,7 +462,7 @@ def _best_scale(
         for step in range(-1, count):
             if step >= 0:
                 place = room.sorted_places[step]
-                i, j = place >> 17, place & 0x1FFFF
+                i, j = place >> LEVEL_BITS, place & ((1 << LEVEL_BITS) - 1)
                 weight = importance[i] if importance.size > 0 else 1.0
                 before, after = levels.values[j], levels.values[j + 1]
                 product += weight * abs(np.float64(values[i])) * (after - before)
