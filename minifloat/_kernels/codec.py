@@ -27,9 +27,9 @@ adds 1, and a carry moves into the exponent by itself.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minifloat._jit import jit, kernel
 from minifloat._kernels.scalar import (
     WINDOW,
     fpu_code,
@@ -39,7 +39,7 @@ from minifloat._kernels.scalar import (
     with_sign,
 )
 
-SCALAR = "9a358a386680a52a"  # digest of scalar.py: see there
+SCALAR = "016a3bab2fbfeecf"  # digest of scalar.py: see there
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
@@ -89,7 +89,6 @@ PLAN64 = np.dtype([(name, np.int64) for name in FIELDS])
 MODE = np.dtype([("kind", np.int64), ("bits", np.int64), ("seed", np.uint64)])
 STOCHASTIC_A, STOCHASTIC_B, STOCHASTIC_C, STOCHASTIC_EQUAL = range(4)  # kinds
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
 shl = np.left_shift
 shr = np.right_shift
 
@@ -205,7 +204,7 @@ def _has_specials(largest: Lane, excess: Lane, plan: Array) -> bool:
     return bool(largest > infinity or is_special)
 
 
-@jit
+@kernel
 def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
     """Encode words of a source float; return how many NaNs and counted overflows there were.
 
@@ -270,9 +269,9 @@ def _thresholds(random_words: Array, drop: int, bits: int, kind: int, thresholds
             thresholds[i] = np.int32(shl(np.int32(k + k - one), np.int32(up - one)) + odd)
 
 
-@jit
+@kernel
 def fill_thresholds(
-    random_words: Array, start: int, mode: Array, scratch: Array, thresholds: Array
+    thresholds: Array, random_words: Array, start: int, mode: Array, scratch: Array
 ) -> None:
     """Fill ``thresholds`` for elements ``start`` and on.
 
@@ -290,7 +289,7 @@ def fill_thresholds(
         _thresholds(halves, 32 - bits, bits, kind, thresholds)
 
 
-@jit
+@kernel
 def encode_stochastic(
     words: Array, random_words: Array, start: int, codes: Array, plan: Array, mode: Array,
     scratch: Array,
@@ -308,7 +307,7 @@ def encode_stochastic(
         place = low if codes.size == words.size else 0
         block, out = words[low:high], codes[place : place + high - low]
         thresholds = places[: high - low]
-        fill_thresholds(random_words[low:high], start + low, mode, scratch[half:], thresholds)
+        fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
         largest, excess = _round(block, thresholds, out, plan)
         if _has_specials(largest, excess, plan):
             more_nans, more_overflows = _fix_specials(block, thresholds, out, plan)
@@ -389,7 +388,7 @@ def _all_have_values(codes: Array, plan: Array) -> bool:
     return bool(np.int64(largest) <= np.int64(p["last_code"]) and not is_unused)
 
 
-@jit
+@kernel
 def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
     """Write the words of the codes' values; return False, and stop, if a code has no value."""
     for low in range(0, codes.size, CHECK_EVERY):
@@ -429,7 +428,7 @@ def _round_values(words: Array, values: Array, plan: Array) -> tuple[Lane, Lane]
     return largest, excess
 
 
-@jit
+@kernel
 def round_to(
     words: Array, values: Array, plan: Array, table: Array, codes: Array
 ) -> tuple[int, int]:
@@ -451,7 +450,7 @@ def round_to(
     return nans, overflows
 
 
-@jit
+@kernel
 def round_stochastic(
     words: Array, random_words: Array, start: int, values: Array, plan: Array, table: Array,
     codes: Array, mode: Array, scratch: Array,
@@ -530,7 +529,7 @@ def _encode_scaled_block(words: Array, divisor: Single, codes: Array, plan: Arra
             codes[i] = with_sign(T(min(code, end)), negative, T, first_negative, flip, add)
 
 
-@jit
+@kernel(cost=2)
 def encode_scaled(
     words: Array, scales: Array, codes: Array, length: int, size: int, plan: Array
 ) -> None:
@@ -548,7 +547,7 @@ def encode_scaled(
             block += 1
 
 
-@jit
+@kernel
 def count_nans(words: Array, plan: Array) -> int:
     """Count the NaNs; quick where there are none."""
     p = plan[0]
@@ -567,7 +566,7 @@ def count_nans(words: Array, plan: Array) -> int:
     return nans
 
 
-@jit
+@kernel
 def largest_code(codes: Array) -> int:
     """Return the largest of unsigned codes, 0 if there is none."""
     largest = codes.dtype.type(0)
@@ -576,7 +575,7 @@ def largest_code(codes: Array) -> int:
     return int(largest)
 
 
-@jit
+@kernel
 def count_outside(codes: Array, code_count: int, unused: int) -> int:
     """Count the codes that mean nothing: not in ``0 .. code_count - 1``, or equal to ``unused``."""
     outside = 0

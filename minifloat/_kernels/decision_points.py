@@ -11,12 +11,12 @@ Contract of every kernel: as in `minifloat._kernels.codec`.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minifloat._jit import jit, kernel
 from minifloat._kernels.scalar import MAGNITUDE, WINDOW, float_key, last_not_above
 
-SCALAR = "9a358a386680a52a"  # digest of scalar.py: see there
+SCALAR = "016a3bab2fbfeecf"  # digest of scalar.py: see there
 
 Array = NDArray[Any]
 
@@ -29,8 +29,6 @@ BEGINNING = np.dtype([("key", np.int64), ("code", np.int64)])
 # A value, between which and the next a stochastic mode chooses. `away` is 1 if the next one is
 # further from zero, -1 if it is nearer, and 0 if both are as far, one on each side.
 VALUE = np.dtype([("key", np.int64), ("value", np.float64), ("code", np.int64), ("away", np.int64)])
-
-jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @jit
@@ -49,7 +47,7 @@ def _find_places(words: Array, keys: Array, ordered: Array, places: Array) -> No
             places[i] = last_not_above(keys, ordered[i])
 
 
-@jit
+@kernel
 def encode(
     words: Array, codes: Array, beginnings: Array, nan_code: int, scratch: Array
 ) -> tuple[int, int]:
@@ -77,7 +75,7 @@ def encode(
     return nans, overflows
 
 
-@jit
+@kernel
 def choose(words: Array, thresholds: Array, values: Array, codes: Array) -> int:
     """Choose stochastically between neighbours; return how many codes count as overflows.
 

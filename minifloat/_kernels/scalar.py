@@ -12,8 +12,9 @@ halve the speed, so each result is cast back; the NumPy shifts keep the width by
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
@@ -22,7 +23,6 @@ Single = Any  # a float32
 WINDOW = 30  # bits of the fraction that rounding looks at; the last one is sticky
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF  # all bits of a float64 word but the sign
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
 shl = np.left_shift
 shr = np.right_shift
 

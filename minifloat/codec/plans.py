@@ -40,6 +40,7 @@ WORD_DTYPES = {
     name: np.dtype(word)
     for name, word in zip(SOURCES, (np.uint16, np.uint16, np.int32, np.int64), strict=True)
 }
+VALUE_WORDS = {np.dtype(name): WORD_DTYPES[name] for name in ("float16", "float32", "float64")}
 WIDER = {
     "float16": ("float16", "float32", "float64"),
     "bfloat16": ("bfloat16", "float32", "float64"),
@@ -156,7 +157,7 @@ class TablePlan(EncodePlan):
         nans, overflows = self.encode(values, codes)
         thresholds = np.empty(values.size, np.int32)
         scratch = np.empty(values.size // 2 + 1, np.uint64)
-        kernels.fill_thresholds(random_words, start, mode, scratch, thresholds)
+        kernels.fill_thresholds(thresholds, random_words, start, mode, scratch)
         words = values.view(np.int64)
         return nans, overflows + table_kernels.choose(words, thresholds, self.values, codes)
 
@@ -178,7 +179,7 @@ class DecodePlan:
     @cached_property
     def word_dtype(self) -> np.dtype[Any]:
         """The dtype of the values' words."""
-        return np.dtype(f"i{self.dtype.itemsize}")
+        return VALUE_WORDS[self.dtype]
 
     def decode(self, codes: Array, values: Array) -> bool:
         """Decode contiguous codes of the format's dtype; return False if one has no value."""
@@ -315,7 +316,7 @@ def decode_plan(fmt: NumberFormat, dtype: np.dtype[Any]) -> DecodePlan:
         unused_code=unused,
     )
     table = value_table(fmt, dtype)
-    return DecodePlan(fmt, dtype, record, table.view(f"i{dtype.itemsize}"))
+    return DecodePlan(fmt, dtype, record, table.view(VALUE_WORDS[dtype]))
 
 
 @lru_cache(maxsize=1024)
