@@ -126,11 +126,10 @@ def decision_points(
     5/2 to the lower value
     """
     values = sorted_values(fmt, negative_zero=negative_zero)
-    is_table = fmt.next_above_max is None
     return [
         # in an ExMy format without zero, numbers between -s and s keep their sign
         DecisionPoint(Fraction(0), Side.OWN_SIGN)
-        if not is_table and low.exact < 0 < high.exact
+        if not fmt.is_table and low.exact < 0 < high.exact
         else _between(low, high, rounding)
         for low, high in itertools.pairwise(values)
     ]
@@ -189,12 +188,11 @@ def beginnings(
     """
     values = line(fmt, special)
     mode = Rounding.TOWARD_ZERO if rounding.is_stochastic else rounding
-    is_table = fmt.next_above_max is None
     starts = [
         (float_key(-math.inf), special.inf_below),
         (float_key(-LARGEST), special.over_below),
     ]
-    if is_table:
+    if fmt.is_table:
         first = _first_key(DecisionPoint(values[0].exact, Side.UPPER))
     elif fmt.has_zero or fmt.min < 0:
         first = float_key(-LARGEST)
@@ -205,7 +203,7 @@ def beginnings(
         (_first_key(_between(low, high, mode)), high.code)
         for low, high in itertools.pairwise(values)
     ]
-    if is_table:
+    if fmt.is_table:
         past = _first_key(DecisionPoint(values[-1].exact, Side.LOWER))
         starts.append((past, special.over_above))
     return [*starts, (float_key(math.inf), special.inf_above)]

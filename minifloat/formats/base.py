@@ -177,6 +177,16 @@ class NumberFormat:
         return Fraction(value)
 
     @property
+    def is_integer(self) -> bool:
+        """Whether the values are integers, in two's complement if signed."""
+        return False
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the values are listed one by one, and follow from no rule."""
+        return False
+
+    @property
     def binary_grid(self) -> BinaryGrid | None:
         """The grid on which the values lie; None for a table, and for a grid without subnormals."""
         return None

@@ -81,6 +81,11 @@ class Integer(NumberFormat):
         return 0
 
     @property
+    def is_integer(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def binary_grid(self) -> BinaryGrid:
         """The grid of an integer: all subnormal, in steps of one."""
         limits = int(self.max), -int(self.min)

@@ -12,15 +12,19 @@ check_encoder, assert_same_codes                 compare an encoder, or codes, w
 random_formats                                   formats from a seeded generator
 formats, codes, values, near_ties                hypothesis strategies (need `hypothesis`)
 
-How a number x is rounded, in the order of `exact_encode`:
+How a number x is rounded, in the order of `exact_encode`. The numbers are those of the seven steps
+in `minifloat.codec`:
 
-1. NaN gets the NaN code, or what ``nan`` says where there is none.
-2. The two neighbours of x are found: ``near`` (nearer to zero) and ``far``. A number that the
-   format has is its own neighbour, on both sides, so that no mode moves it. Beyond the greatest
-   value the grid goes on, as if the exponent range were unbounded; a codebook's does not.
-3. The mode picks one of the two, from the fraction of the gap that x has covered beyond ``near``
-   and from whose code is odd.
-4. If the one picked lies outside the format, and for infinities, ``overflow`` decides.
+1. NaN gets the NaN code, or the code that ``nan`` asks for where there is none. For infinities
+   ``overflow`` decides.
+2. The sign of x is taken; -0 has one.
+3. The two neighbours of x are found: ``near`` (nearer to zero) and ``far``. A number that the
+   format has is its own neighbour, on both sides, so that no mode moves it. Beyond the largest
+   value the grid goes on, as if the exponent range were unbounded; a codebook ends.
+4. The fraction of the gap is taken that x has covered beyond ``near``.
+5. The mode picks one of the two, from the fraction, from the sign and from whose code is odd.
+6. If the one picked lies outside the format, ``overflow`` decides.
+7. The code has the sign: each neighbour was given its own at step 3.
 """
 
 from minifloat.testing._checks import Encoder, assert_same_codes, check_encoder

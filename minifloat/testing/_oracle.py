@@ -116,15 +116,16 @@ def encode_number(
     random: int,
     random_bits: int,
 ) -> int:
-    # 1. What has no place on the line of numbers
+    # 1. NaN and infinities
     if isinstance(x, float) and math.isnan(x):
         return _encode_nan(fmt, nan)
     if x in (math.inf, -math.inf):
         return _beyond(fmt, rounding, overflow, low=x < 0, infinite=True)
-    # 2. The neighbours
+    # 2. The sign
     negative = x < 0 or (x == 0 and isinstance(x, float) and math.copysign(1, x) < 0)
+    # 3. The neighbours; their codes have their sign (7)
     near, far = _neighbours(x, negative, fmt)
-    # 3. One of them
+    # 4. The fraction of the gap, and 5. which of the two it leads to
     if near is far:
         picked = near
     elif rounding.is_stochastic:
@@ -132,7 +133,7 @@ def encode_number(
         picked = far if _drawn(fraction, rounding, random, random_bits) else near
     else:
         picked = _picked(Fraction(x), near, far, rounding)
-    # 4. Out of range
+    # 6. Beyond the ends
     if picked.code is None:
         return _beyond(fmt, rounding, overflow, low=x < ends(fmt).least, infinite=False)
     return picked.code

@@ -235,6 +235,42 @@ def test_bad_input(kind: type[Exception], message: str, call: Callable[[], objec
         call()
 
 
+def test_a_second_call_is_checked_like_the_first() -> None:
+    """A call whose arguments have come before finds its plan at once."""
+    x, codes = np.float32([1, np.nan]), np.uint8([8])
+    for _ in range(2):
+        mf.encode(x, "e4m3fn"), mf.round_to(x, "e4m3fn"), mf.decode(codes, "int8")
+        with pytest.raises(ValueError, match="x must hold no NaN"):
+            mf.encode(x, "e2m2")
+        with pytest.raises(ValueError, match="x must hold no NaN"):
+            mf.round_to(x, "e2m2")
+        with pytest.raises(ValueError, match="not the unused 8"):
+            mf.decode(codes, "int4")
+        with pytest.raises(ValueError, match="threads must be"):
+            mf.encode(x, "e4m3fn", threads=True)
+        with pytest.raises(ValueError, match="random_bits must be"):
+            mf.encode(x, "e4m3fn", random_bits=99)
+        with pytest.raises(ValueError, match="seed must be given"):
+            mf.encode(x, "e4m3fn", rounding="stochastic")
+        with pytest.raises(ValueError, match="rounding must be one of"):
+            mf.encode(x, "e4m3fn", rounding=[])
+
+
+def test_equal_formats_and_arrays_of_other_dtypes_find_their_own_plans() -> None:
+    for _ in range(2):
+        for dtype in (np.float16, np.float32, np.float64, ">f4", "i4"):
+            x = np.array([1, 2, 3]).astype(dtype)
+            for fmt in (mf.Format(2, 2), mf.Format(2, 2), "e2m2"):
+                assert mf.encode(x, fmt).tolist() == [4, 8, 10]
+                assert mf.round_to(x, fmt).tolist() == [1, 2, 3]
+                assert mf.round_to(x, fmt, dtype=np.float64).dtype == np.float64
+    x = np.float32([[1, 2], [3, 4]])
+    for same in (x, np.asfortranarray(x), np.ma.masked_array(x, mask=False)):
+        np.testing.assert_array_equal(mf.encode(same, "e2m2"), [[4, 8], [10, 12]])
+        np.testing.assert_array_equal(mf.encode(same.T, "e2m2"), [[4, 10], [8, 12]])
+        assert type(mf.encode(same, "e2m2")) is np.ndarray
+
+
 @pytest.mark.skipif(np.longdouble(1).itemsize == 8, reason="longdouble is float64 here")
 def test_longdouble() -> None:
     with pytest.raises(TypeError, match="round it to float64 yourself"):
