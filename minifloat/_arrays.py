@@ -130,10 +130,10 @@ def apply_in_chunks(
 ) -> tuple[int, int]:
     """Call ``run(start, *chunks)`` over equally shaped arrays; add up the pairs of counts it gives.
 
-    The chunks are contiguous and one-dimensional, those of ``arrays`` of the dtype beside each;
-    the last one, a chunk of ``out``, is written to (without ``out`` there is none). ``start`` is
-    the index of the first element, in C order if ``ordered``. ``chunked`` asks for small
-    chunks, for a ``run`` with temporaries. Several threads give the same results.
+    The chunks are contiguous and one-dimensional. The chunks of ``arrays`` have the dtype beside
+    each; the last one is a chunk of ``out``, to be written (without ``out`` there is none).
+    ``start`` is the index of the first element, in C order if ``ordered``. ``chunked`` asks for
+    small chunks, for a ``run`` with temporaries. Several threads give the same results.
     """
     size = arrays[0][0].size
     if size == 0:
@@ -221,10 +221,10 @@ def _check_integers(argument: str, a: Array) -> None:
     low, high = int(a.min()), int(a.max())
     if max(-low, high) <= MAX_EXACT_INTEGER:
         return
-    worst = low if -low > high else high
-    index = np.unravel_index(int(a.argmin() if worst == low else a.argmax()), a.shape)
+    extreme = low if -low > high else high
+    index = np.unravel_index(int(a.argmin() if extreme == low else a.argmax()), a.shape)
     raise ValueError(
-        f"{argument} must hold integers of magnitude at most 2**53, got {worst} at index "
+        f"{argument} must hold integers of magnitude at most 2**53, got {extreme} at index "
         f"{tuple(int(i) for i in index)}; convert it to float64 yourself if rounding it is meant"
     )
 
@@ -242,19 +242,14 @@ def _dtype_remedy(dtype: np.dtype[Any]) -> str:
 
 
 def code_dtype(bits: int) -> type[np.uint8 | np.uint16 | np.uint32]:
-    """Return the least unsigned dtype that holds codes of ``bits`` bits."""
+    """Return the smallest unsigned dtype that holds codes of ``bits`` bits."""
     if bits <= 8:
         return np.uint8
     return np.uint16 if bits <= 16 else np.uint32
 
 
 def check_codes(codes: Array, fmt: NumberFormat, threads: int = 1) -> None:
-    """Raise a ValueError unless every code is one of the format's.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Raise a ValueError unless every code is one of the format's."""
     check_range(codes, fmt.code_count, f"{fmt}", unused=fmt.unused_code, threads=threads)
 
 
@@ -293,8 +288,8 @@ def first_index(a: Array, test: Callable[[Array], Any]) -> tuple[int, ...] | Non
     """Return the index of the first element, in C order, that passes ``test``."""
     step = 1 << 15
     for start in range(0, a.size, step):
-        found = np.flatnonzero(test(a.flat[start : start + step]))
-        if found.size:
-            index = np.unravel_index(start + int(found[0]), a.shape)
+        passing = np.flatnonzero(test(a.flat[start : start + step]))
+        if passing.size:
+            index = np.unravel_index(start + int(passing[0]), a.shape)
             return tuple(int(i) for i in index)
     return None

@@ -4,21 +4,21 @@ Contract of every kernel: one-dimensional contiguous arrays and plain integers i
 array passed in; no allocation, no exceptions. A kernel calls only kernels of this file and steps of
 `minifloat._kernels.scalar`.
 
-The numbers in comments are those of the seven steps in `minifloat.codec`. The steps 1 and 6 cost
+The numbers in comments are the seven steps of `minifloat.codec`. The steps 1 and 6 cost
 next to nothing: the loops encode a block of `CHECK_EVERY` elements as if it held only numbers
 within the format, and keep the largest magnitude and the largest excess over the format. Where
 these show a NaN, an infinity or an overflow, `_fix_specials` encodes the block's special elements
 again.
 
 Arithmetic is done in lanes of one width: int32 for sources of 16 and 32 bits, int64 for float64.
-The lane's type ``T`` is that of the plan's fields.
+The fields of a plan have the lane's type ``T``.
 
     word of the source     s eeeeeeee mmmmmmmmmmmmmmmmmmmmmmm
     significand            1 mmmmmmmmmmmmmmmmmmmmmmm             (0 m... where e = 0)
     cut by the format      1 mmm . mmmmmmmmmmmmmmmmmmmm          M bits kept, `shift` bits dropped
     fraction                     . mmmmmmmmmmmmmmmmmmmm000...j   30 bits, the last one sticky
 
-Below the format's least normal exponent the cut moves left, one bit a binade, which is all there
+Below the format's smallest normal exponent the cut moves left, one bit a binade, which is all there
 is to subnormals. The code of the truncated magnitude is the kept significand plus the exponent
 field shifted by M, less one binade, since the significand's leading bit adds it again; rounding
 adds 1, and a carry moves into the exponent by itself.
@@ -39,7 +39,7 @@ from minifloat._kernels.scalar import (
     with_sign,
 )
 
-SCALAR = "016a3bab2fbfeecf"  # digest of scalar.py: see there
+SCALAR = "b203e07151a3586b"  # digest of scalar.py: see there
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
@@ -56,13 +56,13 @@ FIELDS = (
     "mantissa_bits",
     "least_field",
     "limit",  # magnitude of the largest value
-    "negative_extra",  # what negative magnitudes may have more
+    "negative_extra",  # to add to the limit of negative magnitudes
     "cap",  # float32 word just beyond the largest value, or 0 where the FPU cannot round
     # the sign: magnitudes from `first_negative` on take one, by (magnitude ^ flip) + add
     "first_negative",
     "flip",
     "add",
-    # the mode: least fraction that rounds away from zero, see `scalar.round_away`
+    # the mode: smallest fraction that rounds away from zero, see `scalar.round_away`
     "even",
     "odd",
     "minus",
@@ -76,7 +76,7 @@ FIELDS = (
     # which codes have values
     "last_code",
     "unused_code",  # -1 where there is none
-    # values by arithmetic: `least_word` is the float32 word of the least normal value, 0: look up
+    # values by arithmetic; `least_word`, of the smallest normal value in float32, is 0: look up
     "least_word",
     "sign_shift",
     "inf_magnitude",  # -1 where there is none
@@ -98,7 +98,7 @@ def _round_one(
     words: Array, thresholds: Any, i: int, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane,
     m: Lane, least_field: Lane, even: Lane, odd: Lane, minus: Lane,
 ) -> tuple[Lane, Lane, Lane]:  # fmt: skip
-    """Round a word by the threshold drawn for it or, where none is, by that of the mode."""
+    """Round a word by the threshold drawn for it or, without one, by the mode's."""
     magnitude, negative, code, fraction = truncate(
         T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
     )
@@ -136,7 +136,7 @@ def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[La
 def _round_nearest_even(words: Array, codes: Array, plan: Array) -> tuple[Lane, Lane]:
     """Encode float32 to nearest even through the FPU; the same results as `_round`.
 
-    With ``m >= 1`` the parity of the rounded significand is that of the code.
+    With ``m >= 1`` the rounded significand has the parity of the code.
     """
     p = plan[0]
     T = np.int32
@@ -244,7 +244,7 @@ def draw(seed: np.uint64, first: int, random_words: Array) -> None:
 
 @jit
 def _thresholds(random_words: Array, drop: int, bits: int, kind: int, thresholds: Array) -> None:
-    """Turn random words into the least fractions that round away from zero.
+    """Turn random words into the smallest fractions that round away from zero.
 
     With ``R = word >> drop`` of n bits, ``K = 2**n - R`` and the fraction f, P3109 rounds away if
 
@@ -321,7 +321,7 @@ def _values(codes: Array, values: Array, plan: Array) -> None:
     """Compute the words of values of an ExMy format; every step is exact.
 
     A normal code, moved to float32's mantissa, lacks only the difference of the biases. A
-    subnormal one gets the exponent of the least normal binade instead and loses its leading one
+    subnormal one gets the exponent of the smallest normal binade instead and loses its leading one
     by a subtraction. Narrowing to float16 cuts off zeros; below 2**-14 it counts in 2**-24.
     """
     p = plan[0]
@@ -491,9 +491,9 @@ def _round_quotient(
 def _encode_scaled_block(words: Array, divisor: Single, codes: Array, plan: Array) -> None:
     """Encode float32 weights over a float32 scale.
 
-    Of the two roundings the first can do harm only where it ends on a tie of the second. Ties are
-    looked for in all weights at once, and decided one by one if there are some: two float32 numbers
-    have a quotient that is a tie in float64 only if the exact one is.
+    The quotient is rounded to float32 and then to the format. The first rounding can do harm only
+    where it ends on a tie of the second. So ties are looked for in all weights at once; if there is
+    one, the float64 quotient decides it: that is a tie only if the exact quotient is.
     """
     p = plan[0]
     T = np.int32
@@ -535,8 +535,8 @@ def encode_scaled(
 ) -> None:
     """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1.
 
-    Weights lie in rows of ``length``, blocks of ``size`` within them, of which a row's last may be
-    shorter; scales lie in the blocks' order.
+    Weights lie in rows of ``length`` and blocks of ``size`` within them; the last block of a row
+    may be shorter. Scales lie in the order of the blocks.
     """
     block = 0
     for row in range(0, words.size, length):

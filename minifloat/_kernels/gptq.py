@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from minifloat._jit import kernel
 from minifloat._kernels.scalar import float_key, last_not_above
 
-SCALAR = "016a3bab2fbfeecf"  # digest of scalar.py: see there
+SCALAR = "b203e07151a3586b"  # digest of scalar.py: see there
 
 Array = NDArray[Any]
 
 
-# The finite values of a format in order, -0 before 0: a value is that of every float64 from `key`
-# on, as far as the next one's.
+# The finite values of a format in order, -0 before 0: every float64 from `key` on rounds to the
+# value, as far as the next key.
 STEP = np.dtype([("key", np.int64), ("value", np.float64), ("code", np.int64)])
 
 
@@ -26,10 +26,10 @@ def round_panel(
     weights: Array, carry: Array, scales: Array, zeros: Array, feedback: Array, steps: Array,
     codes: Array,
 ) -> None:  # fmt: skip
-    """Round weights less ``carry`` over their row's scale; ``weights`` become what is cut off.
+    """Quantize ``weights - carry`` column by column; on return ``weights`` holds the errors.
 
-    ``weights``, ``carry`` and ``codes`` have a row for each scale, float64 but for the codes. Of
-    zero points there is one to a row, or none. What is cut off in column j, times
+    ``weights``, ``carry`` and ``codes`` have a row for each scale, float64 but for the codes.
+    ``zeros`` has one zero point for each row, or none at all. The error of column j, times
     ``feedback[j, i]``, is added to the carry of each column i after it.
     """
     width = weights.shape[1]

@@ -71,7 +71,7 @@ def round_away(
 def with_sign(
     code: Lane, negative: Lane, T: Any, first_negative: Lane, flip: Lane, add: Lane
 ) -> Lane:
-    """Return a magnitude's code (step 7); that of its negative where ``negative`` is all ones.
+    """Return the code of a magnitude, or of its negative where ``negative`` is all ones (step 7).
 
     Magnitudes below ``first_negative`` take no sign; a negative code is ``(code ^ flip) + add``.
     """
@@ -86,8 +86,8 @@ def fpu_round(
     """Let the FPU round a float32 magnitude to nearest even, on the grid of a format.
 
     Adding ``2**(e + 23 - m)`` to ``|x|`` rounds it to the format's grid in the binade ``e`` (which
-    stops at the least normal one): steps 3, 4 and 5 at once. ``|x|`` is capped beyond the format's
-    maximum first, so the sum never overflows. ``least`` is the word of the least normal value,
+    stops at the smallest normal one): steps 3, 4 and 5 at once. ``|x|`` is capped beyond the format's
+    maximum first, so the sum never overflows. ``least`` is the word of the smallest normal value,
     ``magic`` the distance ``23 - m`` moved to the exponent. Returned are the words of the capped
     magnitude, of its power of two and of the addend, and the sum: less the addend it is the
     rounded value, and its word less that of the addend is the rounded significand.

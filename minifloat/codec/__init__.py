@@ -15,8 +15,8 @@ How a float becomes a code. The same numbers stand in the kernels (`minifloat._k
    zero. The threshold depends on whether the code toward zero is odd, and on the sign; a
    stochastic mode draws it (`minifloat.formats.rounding`).
 6. Beyond the ends of the format ``overflow`` decides. The low end of an unsigned format is zero, so
-   negative values that do not round to zero are beyond it; that of a format without zero (E8M0) is
-   its smallest value, and zero is beyond it.
+   negative values that do not round to zero are beyond it. The low end of a format without zero
+   (E8M0) is its smallest value, and zero is beyond it.
 7. The code gets its sign. -0 keeps its sign where the format has -0 and is 0 elsewhere.
 
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
@@ -26,7 +26,7 @@ record for the kernels. `_call` has the rest of a call: random words, arrays tha
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -35,20 +35,53 @@ from minifloat import _arrays
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
 from minifloat.codec._call import Call, raise_for, stochastic_mode
-from minifloat.codec.plans import EncodePlan, Memo, RoundPlan, TablePlan
+from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 
 Array = NDArray[Any]
 
+Scalar = float | np.number[Any]
+
 RANDOM_BITS = 24  # by default
+
+
+class EncodeOptions(TypedDict, total=False):
+    """What `encode` takes beside its first arguments and ``out``."""
+
+    rounding: Rounding | str
+    overflow: Overflow | str
+    nan: NaNPolicy | str
+    seed: int | None
+    random: ArrayLike | None
+    random_bits: int
+    threads: int
+
+
+class RoundOptions(EncodeOptions, total=False):
+    """What `round_to` takes beside its first arguments and ``out``."""
+
+    dtype: DTypeLike | None
+
 
 _encode_plans = Memo[EncodePlan]()
 _decode_plans = Memo[_plans.DecodePlan]()
 _round_plans = Memo[RoundPlan]()
 
 
+@overload
+def encode(
+    x: Scalar, fmt: NumberFormat | str, *, out: None = None, **options: Unpack[EncodeOptions]
+) -> np.unsignedinteger[Any]: ...
+@overload
+def encode(
+    x: ArrayLike,
+    fmt: NumberFormat | str,
+    *,
+    out: Array | None = None,
+    **options: Unpack[EncodeOptions],
+) -> Array: ...
 def encode(
     x: ArrayLike,
     fmt: NumberFormat | str,
@@ -64,7 +97,7 @@ def encode(
 ) -> Any:
     """Round ``x`` to ``fmt``, once, and return the codes.
 
-    NaN, infinities and what lies beyond the format follow ``nan`` and ``overflow``; -0 keeps its
+    NaN follows ``nan``; infinities and values beyond the format follow ``overflow``; -0 keeps its
     sign where the format has -0; ties follow ``rounding``. The result depends on the values and, in
     a stochastic mode, on ``seed`` and each element's index in C order, and on nothing else.
 
@@ -79,7 +112,7 @@ def encode(
     overflow : Overflow or str
         saturate, saturate_finite, ieee or raise (`minifloat.Overflow`).
     nan : NaNPolicy or str
-        What NaN becomes in a format without NaN: raise, zero or max (`minifloat.NaNPolicy`).
+        The code of NaN in a format without NaN: raise, zero or max (`minifloat.NaNPolicy`).
     seed : int, optional
         0 .. 2**64 - 1, for the stochastic modes.
     random : array_like of unsigned integers, optional
@@ -132,12 +165,30 @@ def encode(
     mode = stochastic_mode(plan.rounding, seed, random, random_bits, values.shape)
     codes = _arrays.output_array(out, values, plan.code_dtype)
     Call(values, plan, mode, threads).encode(codes, fresh=out is None)
-    if mode is None and (plan.source_name == values.dtype.name or isinstance(plan, TablePlan)):
-        limit = _plans.SMALL if values.dtype.name != plan.source_name else values.size
+    if mode is None:
+        limit = plan.direct_limit(values.dtype)
         _encode_plans.keep(plan, limit, x, fmt, rounding, overflow, nan)
     return codes[()] if out is None else codes
 
 
+@overload
+def decode(
+    codes: Scalar,
+    fmt: NumberFormat | str,
+    *,
+    dtype: DTypeLike = np.float32,
+    threads: int = 1,
+    out: None = None,
+) -> np.floating[Any]: ...
+@overload
+def decode(
+    codes: ArrayLike,
+    fmt: NumberFormat | str,
+    *,
+    dtype: DTypeLike = np.float32,
+    threads: int = 1,
+    out: Array | None = None,
+) -> Array: ...
 def decode(
     codes: ArrayLike,
     fmt: NumberFormat | str,
@@ -208,6 +259,18 @@ def decode(
     return values[()] if out is None else values
 
 
+@overload
+def round_to(
+    x: Scalar, fmt: NumberFormat | str, *, out: None = None, **options: Unpack[RoundOptions]
+) -> np.floating[Any]: ...
+@overload
+def round_to(
+    x: ArrayLike,
+    fmt: NumberFormat | str,
+    *,
+    out: Array | None = None,
+    **options: Unpack[RoundOptions],
+) -> Array: ...
 def round_to(
     x: ArrayLike,
     fmt: NumberFormat | str,
@@ -229,8 +292,8 @@ def round_to(
     x, fmt, rounding, overflow, nan, seed, random, random_bits, threads
         As for `encode`.
     dtype : dtype, optional
-        float16, float32 or float64; it must hold every value of the format. Default: that of
-        ``x`` (float32 for bfloat16, float64 for integers).
+        float16, float32 or float64; it must hold every value of the format. Default: the
+        dtype of ``x`` (float32 for bfloat16, float64 for integers).
     out : ndarray, optional
         Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. When an
         error is raised it is left as it was.

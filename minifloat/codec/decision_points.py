@@ -97,7 +97,7 @@ def decision_points(
 ) -> list[DecisionPoint]:
     """Return the decision points of a deterministic mode, one between any two `sorted_values`.
 
-    Beyond the first and the last value lie what saturates or overflows; no point says where.
+    They say nothing of numbers beyond the first and the last value: these saturate or overflow.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def float_key(x: float) -> int:
 def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
     """Return a format's values in order, with the next grid point beyond each end of an ExMy.
 
-    Codes beyond the ends are those of overflows, ``~code`` included.
+    The points beyond the ends have the codes of overflows, ``~code`` included.
     """
     values = sorted_values(fmt)
     following = fmt.next_above_max
@@ -184,7 +184,7 @@ def beginnings(
 ) -> list[tuple[int, int]]:
     """Return the code that holds from each key (see `float_key`) on, as far as the next key.
 
-    For a stochastic mode they are those of `Rounding.TOWARD_ZERO`.
+    A stochastic mode begins with the codes of `Rounding.TOWARD_ZERO`.
     """
     values = line(fmt, special)
     mode = Rounding.TOWARD_ZERO if rounding.is_stochastic else rounding

@@ -423,7 +423,7 @@ def _float32_cap(fmt: NumberFormat, grid: BinaryGrid) -> int:
     m, emin = grid.mantissa_bits, grid.emin
     field, mantissa = divmod(max(grid.limit, grid.negative_limit) + 1, 1 << m)
     exponent = emin + max(field, 1) - 1
-    # where half the least value is normal, flushing subnormals to zero could do no harm
+    # where half the smallest value is normal, flushing subnormals to zero could do no harm
     if m < 1 or emin - m < -125 or exponent + 23 - m > 126:
         return 0
     significand = mantissa + (1 << m if field else 0)
@@ -435,7 +435,7 @@ def _float32_word(x: float) -> int:
 
 
 def _mode_fields(rounding: Rounding) -> dict[str, int]:
-    """Return the thresholds of a deterministic mode, those of a stochastic one being drawn."""
+    """Return the thresholds of a deterministic mode; a stochastic one draws its own."""
     if rounding.is_stochastic:
         return {}
     half, whole = 1 << (WINDOW - 1), 1 << WINDOW

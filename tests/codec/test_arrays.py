@@ -339,7 +339,7 @@ x = np.concatenate([
     rng.standard_normal(150) * np.exp2(rng.integers(-20, 20, 150)),
     [0.0, -0.0, np.inf, -np.inf, 1e300, 5e-324, 464, 465, 0.9375],
 ])
-found = []
+results = []
 with np.errstate(all="ignore"):
     sources = [x, x.astype(np.float32), x.astype(np.float16)]
 for fmt in ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "bfloat16", "e3m2_nosub"):
@@ -348,10 +348,10 @@ for fmt in ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "bfloat16", "e3m2_n
         for source in sources:
             for overflow in ("saturate", "ieee"):
                 codes = mf.encode(source, fmt, rounding=mode, overflow=overflow, **seed)
-                found.append(codes.astype(np.uint32))
-            found.append(mf.round_to(source, fmt, dtype=np.float32, rounding=mode, **seed)
+                results.append(codes.astype(np.uint32))
+            results.append(mf.round_to(source, fmt, dtype=np.float32, rounding=mode, **seed)
                          .view(np.uint32))
-sys.stdout.buffer.write(np.concatenate(found).tobytes())
+sys.stdout.buffer.write(np.concatenate(results).tobytes())
 """
 
 
