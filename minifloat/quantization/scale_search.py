@@ -101,8 +101,9 @@ def block_scales(
     low = None
     if recipe.zero_point:
         low, high = _range(rows, width, recipe.percentile)
-        percentile_range = (high - low).reshape(-1)
-        absmax = np.where(percentile_range > 0, percentile_range, absmax)
+        if recipe.percentile is not None:
+            absmax = np.where(high > low, high - low, absmax.reshape(low.shape)).reshape(-1)
+            low = np.where(high > low, low, _range(rows, width)[0])
     elif recipe.percentile is not None:
         percentiles = _percentiles(rows, width, recipe.percentile)
         absmax = np.where(percentiles > 0, percentiles, absmax)
