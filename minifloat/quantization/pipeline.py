@@ -250,9 +250,9 @@ def _tensor_scale(task: Task) -> float:
     with np.errstate(over="ignore"):
         rounded = np.float32(exact)
     # the largest block's scale over this one must not be just beyond a power of two
-    if recipe.scale_rounding is ScaleRounding.DOWN and rounded > exact:
+    if recipe.scale_rounding is ScaleRounding.DOWN and float(rounded) > exact:
         rounded = np.nextafter(rounded, np.float32(0))
-    if recipe.scale_rounding is ScaleRounding.UP and rounded < exact:
+    if recipe.scale_rounding is ScaleRounding.UP and float(rounded) < exact:
         rounded = np.nextafter(rounded, np.float32(np.inf))
     if nearest and rounded > 0 and not np.isfinite(_scale_of(largest, recipe, float(rounded))):
         rounded = np.nextafter(rounded, np.float32(np.inf))

@@ -51,36 +51,37 @@ def test_block_floating_point_saturates_nothing(bits: int) -> None:
     assert (np.abs(w - q.dequantize()) <= np.repeat(q.scales, 64, axis=1) / 2).all()
 
 
-def named_formats() -> st.SearchStrategy[mf.NumberFormat]:
-    """Formats that have a name to parse: all but codebooks of one's own."""
-    return formats().filter(lambda fmt: not isinstance(fmt, mf.Codebook) or fmt.name in CATALOGUE)
-
-
-def scale_formats() -> st.SearchStrategy[str | mf.Format]:
-    names = st.sampled_from(["float32", "float16", "bfloat16", "e8m0", "e4m3fn", "ue5m3", "e5m0"])
-    return st.one_of(names, formats().filter(lambda fmt: isinstance(fmt, mf.Format)))
+NAMED_FORMATS = formats().filter(
+    lambda fmt: not isinstance(fmt, mf.Codebook) or fmt.name in CATALOGUE
+)
+SCALES = st.sampled_from(
+    ["float32", "float16", "bfloat16", "e8m0", "e4m3fn", "ue5m3", "e5m0"]
+) | formats().filter(lambda fmt: isinstance(fmt, mf.Format))
+SIZES = st.integers(1, 2**40)
+BLOCKS = SIZES | st.tuples(SIZES, SIZES) | st.sampled_from(["channel", "tensor"])
+ROUNDINGS = st.none() | st.sampled_from(list(mf.ScaleRounding))
+SEARCHES = st.sampled_from(list(mf.ScaleSearch))
+PERCENTILES = st.none() | st.floats(0, 100) | st.integers(0, 100)
+FLAGS = st.tuples(st.booleans(), st.booleans(), st.booleans())
+UNSIGNED = st.builds(mf.Integer, st.integers(1, 8), signed=st.just(False))
 
 
 @st.composite
 def recipes(draw: st.DrawFn) -> mf.Recipe:
     """Recipes of all fields; some that do not go together are left out."""
-    sizes = st.integers(1, 2**40)
-    fields: dict[str, Any] = {
-        "fmt": draw(named_formats()),
-        "block": draw(sizes | st.tuples(sizes, sizes) | st.sampled_from(["channel", "tensor"])),
-        "scale": draw(scale_formats()),
-        "scale_rounding": draw(st.none() | st.sampled_from(list(mf.ScaleRounding))),
-        "search": draw(st.sampled_from(list(mf.ScaleSearch))),
-        "tensor_scale": draw(st.booleans()),
-        "double": draw(st.booleans()),
-        "zero_point": draw(st.booleans()),
-    }  # fmt: skip
-    if fields["search"] == "percentile":
-        fields["percentile"] = draw(st.none() | st.floats(0, 100) | st.integers(0, 100))
-    if fields["double"]:
-        fields |= {"scale": "float32", "tensor_scale": False}
-    if fields["zero_point"]:
-        fields["fmt"] = mf.Integer(draw(st.integers(1, 8)), signed=False)
+    tensor_scale, double, zero_point = draw(FLAGS)
+    search = draw(SEARCHES)
+    fields = {
+        "fmt": draw(UNSIGNED if zero_point else NAMED_FORMATS),
+        "block": draw(BLOCKS),
+        "scale": "float32" if double else draw(SCALES),
+        "scale_rounding": draw(ROUNDINGS),
+        "search": search,
+        "percentile": draw(PERCENTILES) if search == "percentile" else None,
+        "tensor_scale": tensor_scale and not double,
+        "double": double,
+        "zero_point": zero_point,
+    }
     try:
         return mf.Recipe(**fields)
     except ValueError as error:
