@@ -434,6 +434,8 @@ class Quantized:
         if ufunc is np.matmul and method == "__call__" and not options:
             x, q = inputs
             return q.__rmatmul__(x) if isinstance(q, Quantized) else x @ q
+        if method == "at" or any(isinstance(x, Quantized) for x in options.get("out", ())):
+            raise TypeError("out must be an array, got Quantized, whose weights are read-only")
         arrays = [np.asarray(x) if isinstance(x, Quantized) else x for x in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
@@ -478,7 +480,7 @@ class Quantized:
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
+    view = np.asarray(array).view()  # of 0-d results NumPy makes scalars
     view.flags.writeable = False
     return view
 
