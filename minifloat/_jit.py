@@ -2,8 +2,8 @@
 
 A kernel is a plain Python function. Until Numba is loaded a small call runs that function as it
 stands, which takes about 10 us an element and no compiling. The first larger call loads Numba, and
-so does the call with which a process has interpreted `PATIENCE` elements. From then on the name of
-each kernel in its module stands for Numba's compiled function, so a call costs nothing more.
+so does a small call when the process has interpreted `PATIENCE` elements. From then on the name of
+a kernel in its module stands for Numba's compiled function, so a call costs nothing more.
 
 Where Numba cannot be imported, or ``NUMBA_DISABLE_JIT`` is set, everything is interpreted. The bits
 are the same in all cases.
@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 SMALL = 64  # elements of a call that is interpreted
 PATIENCE = 10_000  # elements that a process interprets in all
-AT_ONCE = float("inf")  # the cost of a kernel that is never interpreted where there is Numba
+AT_ONCE = 1e9  # cost of a kernel that is interpreted only where there is no Numba
 
 NO_NUMBA = (
     "Numba cannot be imported ({error}); minifloat gives the same results without it, but slowly. "
@@ -62,7 +62,7 @@ def kernel(function: Callable[..., Any] | None = None, *, cost: float = 1.0) -> 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             walked: Any = args[0]
-            if _compiler.pays(cost * walked.size if walked.size else 0) and _compiler.load():
+            if _compiler.pays(cost * walked.size) and _compiler.load():
                 compiled: Callable[P, R] = _compiler.compiled(plain)
                 return compiled(*args, **kwargs)
             with np.errstate(all="ignore"):  # NumPy's integers warn where they wrap

@@ -1,8 +1,9 @@
-"""A digest of the bits that each verb returns: ``python -m tests.every_verb HOW`` prints them.
+"""Digests of the bits that each verb returns: ``python -m tests.every_verb HOW STRIDE``.
 
-HOW says who runs the kernels: ``compiled``, ``interpreted`` (Numba is never loaded) or ``missing``
-(Numba cannot be imported). `tests/test_jit.py` compares them. Arrays are small, and hold zeros of
-both signs, subnormals, values that overflow, infinities and NaN.
+HOW says how kernels are run: ``compiled``, ``interpreted`` (Numba is never loaded), ``missing``
+(Numba cannot be imported) or ``disabled`` (by NUMBA_DISABLE_JIT). `tests/test_jit.py` compares the
+digests. STRIDE is 1 for all formats, n for one in n. Arrays are small; they hold zeros of both
+signs, subnormals, values that overflow, infinities and NaN.
 """
 
 from __future__ import annotations
@@ -40,38 +41,50 @@ def weights(*shape: int, seed: int = 5) -> np.ndarray:
     return w
 
 
-def coded() -> Iterator[tuple[str, Any]]:
+def formats(stride: int) -> list[tuple[str, mf.NumberFormat]]:
+    """Return the named formats, or one in so many."""
+    return list(mf.CATALOGUE.items())[::stride]
+
+
+def coded(stride: int) -> Iterator[tuple[str, Any]]:
     """Encode, decode and round."""
     x = values(12)
     with np.errstate(all="ignore"):
         sources = [x.astype(t) for t in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)]
-    for name, fmt in mf.CATALOGUE.items():
+    for name, fmt in formats(stride):
         for mode, source in itertools.product(mf.Rounding, sources):
             seed = {"seed": 9} if mode.is_stochastic else {}
-            yield f"encode {name} {mode} {source.dtype}", mf.encode(
-                source, fmt, rounding=mode, nan="max", **seed
+            yield (
+                f"encode {name} {mode} {source.dtype}",
+                mf.encode(source, fmt, rounding=mode, nan="max", **seed),
             )
         for mode in mf.Rounding:
             seed = {"seed": 9} if mode.is_stochastic else {}
             dtype = np.float64 if name in ("tf32", "e8m0") else np.float32
-            yield f"round_to {name} {mode}", mf.round_to(
-                sources[2], fmt, rounding=mode, nan="max", dtype=dtype, **seed
+            yield (
+                f"round_to {name} {mode}",
+                mf.round_to(sources[2], fmt, rounding=mode, nan="max", dtype=dtype, **seed),
             )
         for overflow, nan in itertools.product(mf.Overflow, mf.NaNPolicy):
-            yield f"encode {name} {overflow} {nan}", tried(
-                lambda fmt=fmt, overflow=overflow, nan=nan: mf.encode(
-                    sources[2], fmt, overflow=overflow, nan=nan
-                )
+            yield (
+                f"encode {name} {overflow} {nan}",
+                tried(
+                    lambda fmt=fmt, overflow=overflow, nan=nan: mf.encode(
+                        sources[2], fmt, overflow=overflow, nan=nan
+                    )
+                ),
             )
         codes = np.unique(np.linspace(0, fmt.code_count - 1, 40).astype(np.uint32))
         for dtype in (np.float16, np.float32, np.float64):
-            yield f"decode {name} {dtype.__name__}", tried(
-                lambda codes=codes, fmt=fmt, dtype=dtype: mf.decode(codes, fmt, dtype=dtype)
+            yield (
+                f"decode {name} {dtype.__name__}",
+                tried(lambda codes=codes, fmt=fmt, dtype=dtype: mf.decode(codes, fmt, dtype=dtype)),
             )
     words = np.arange(x.size) * 4099 % (1 << 16)
     for fmt, mode in itertools.product(("e2m2", "nf4"), ("stochastic", "stochastic_c")):
-        yield f"encode {fmt} {mode} by words", mf.encode(
-            sources[2], fmt, rounding=mode, nan="zero", random=words, random_bits=16
+        yield (
+            f"encode {fmt} {mode} by words",
+            mf.encode(sources[2], fmt, rounding=mode, nan="zero", random=words, random_bits=16),
         )
 
 
@@ -84,8 +97,9 @@ def packed() -> Iterator[tuple[str, Any]]:
             held = mf.pack(codes, bits, bit_order=order)
             yield f"pack {bits} {order}", held
             yield f"unpack {bits} {order}", mf.unpack(held, bits, 21, bit_order=order)
-            yield f"unpack {bits} {order} from 3", mf.unpack(
-                held, bits, 9, start=3, bit_order=order
+            yield (
+                f"unpack {bits} {order} from 3",
+                mf.unpack(held, bits, 9, start=3, bit_order=order),
             )
         for name in {4: ["4", "dense"], 5: ["1+4", "dense"], 6: ["2+4"], 8: ["8"]}.get(bits, []):
             layout = mf.parse_layout(name, bits)
@@ -94,13 +108,17 @@ def packed() -> Iterator[tuple[str, Any]]:
             yield f"unpack_words {bits} {name}", mf.unpack_words(words, layout, 21)
 
 
-def quantized() -> Iterator[tuple[str, Any]]:
+def quantized(stride: int) -> Iterator[tuple[str, Any]]:
     """Quantize, with every way to choose scales, and multiply."""
     w = weights(4, 24)
     options: list[dict[str, Any]] = [
         *({"scale": scale, "rule": rule} for scale in SCALES for rule in mf.ScaleSearch),
         *({"scale": "e8m0", "scale_rounding": rounding} for rounding in mf.ScaleRounding),
-        *({"scale": s, "rule": r, "tensor_scale": True} for s in SCALES[1:] for r in mf.ScaleSearch),
+        *(
+            {"scale": s, "rule": r, "tensor_scale": True}
+            for s in SCALES[1:]
+            for r in mf.ScaleSearch
+        ),
         {"scale": "float32", "double_quantize": True},
         {"rule": "mse", "importance": np.linspace(0, 2, 24)},
         {"axis": 0},
@@ -109,20 +127,29 @@ def quantized() -> Iterator[tuple[str, Any]]:
         {"hessian": w.astype(np.float64).T @ w + np.eye(24)},
         {"hessian": np.eye(24), "rule": "mse"},
     ]
-    for fmt, option in itertools.product(("e2m2", "int5", "nf4", "e4m3fn", "bipolar_int3"), options):
+    names = ("e2m2", "int5", "nf4", "e4m3fn", "bipolar_int3")
+    for fmt, option in itertools.product(names, options[::stride]):
         text = " ".join(f"{k}={v}" for k, v in option.items() if not isinstance(v, np.ndarray))
         arrays = " ".join(k for k, v in option.items() if isinstance(v, np.ndarray))
         for dtype in (np.float32, np.float64):
-            yield f"quantize {fmt} {text} {arrays} {dtype.__name__}", tried(
-                lambda fmt=fmt, option=option, dtype=dtype: parts_of(
-                    mf.quantize(w.astype(dtype), fmt, **{"block_size": 8, **option})
-                )
+            yield (
+                f"quantize {fmt} {text} {arrays} {dtype.__name__}",
+                tried(
+                    lambda fmt=fmt, option=option, dtype=dtype: parts_of(
+                        mf.quantize(w.astype(dtype), fmt, **{"block_size": 8, **option})
+                    )
+                ),
             )
-    for fmt, parsed in mf.CATALOGUE.items():
+    for fmt, parsed in formats(stride):
         yield f"quantize {fmt}", tried(lambda fmt=fmt: parts_of(mf.quantize(w, fmt, block_size=9)))
         rule = "mse" if parsed.bits <= 8 else "absmax"
-        yield f"quantize |w| {fmt}", tried(
-            lambda fmt=fmt, rule=rule: parts_of(mf.quantize(abs(w), fmt, block_size=9, rule=rule))
+        yield (
+            f"quantize |w| {fmt}",
+            tried(
+                lambda fmt=fmt, rule=rule: parts_of(
+                    mf.quantize(abs(w), fmt, block_size=9, rule=rule)
+                )
+            ),
         )
     yield "quantize zero point", parts_of(mf.quantize(w, "uint4", block_size=8, zero_point=True))
     equal = np.where(np.arange(96) % 2, 1.0, -2.0).astype(np.float32)[None]
@@ -184,23 +211,22 @@ def digest(result: Any) -> str:
     return total.hexdigest()[:16]
 
 
-def main(how: str) -> None:
+def main(how: str, stride: int) -> None:
     """Print the digests, and the products, as JSON."""
     if how == "missing":
         sys.modules["numba"] = None  # type: ignore[assignment]
     if how == "interpreted":
-        _jit.SMALL = _jit.PATIENCE = _jit.AT_ONCE
+        _jit.SMALL = _jit.PATIENCE = sys.maxsize
     assert how != "compiled" or _jit.load()
-    import time; digests = {}
-    for f in (coded, packed, quantized, programs):
-        t=time.time()
-        digests.update({name: digest(result) for name, result in f()})
-        print(f.__name__, time.time()-t, file=sys.stderr)
-    loaded = sys.modules.get("numba") is not None
-    assert loaded == (how == "compiled"), how
+    digests = {
+        name: digest(result)
+        for name, result in itertools.chain(coded(stride), packed(), quantized(stride), programs())
+    }
+    if how != "disabled":
+        assert ("numba.core" in sys.modules) == (how == "compiled")
     results = {name: result.tolist() for name, result in products()}
     json.dump({"digests": digests, "products": results}, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))
