@@ -11,10 +11,13 @@ are the same in all cases.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import threading
 import warnings
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -84,6 +87,11 @@ class _Compiler:
 
     Compiled functions do not share their modules' globals with the plain ones: they call one
     another, while a thread that is in a plain function goes on with plain ones.
+
+    Numba's cache compares the time stamp of a function's own file, not of the files from which
+    functions, constants and classes are imported, and it cannot read entries of a class that has
+    been renamed. So the functions' names, and with them the names of cached files, end in a digest
+    of all kernel files.
     """
 
     def __init__(self) -> None:
@@ -148,10 +156,11 @@ class _Compiler:
         """Make Numba's function for a plain one, which is compiled when it is called."""
         names = self.globals_of(plain)
         if plain not in self.dispatchers:
-            copy = FunctionType(
-                plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__
-            )
-            self.dispatchers[plain] = self.made(update_wrapper(copy, plain), self.options[plain])
+            code, name = plain.__code__, plain.__name__
+            copy = FunctionType(code, names, name, plain.__defaults__, plain.__closure__)
+            update_wrapper(copy, plain)
+            copy.__qualname__ += f".{digest_of(Path(code.co_filename).parent)}"
+            self.dispatchers[plain] = self.made(copy, self.options[plain])
         return self.dispatchers[plain]
 
     def made(self, function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
@@ -167,6 +176,16 @@ class _Compiler:
                 return dispatcher
         uncached: Callable[..., Any] = self.njit(**options)(function)
         return uncached
+
+
+@cache
+def digest_of(folder: Path) -> str:
+    """Return a hash of the Python files of a folder; of those that can be read."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 _compiler = _Compiler()

@@ -259,6 +259,46 @@ def test_a_cache_directory_of_the_users_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("packing.pack-*.nbi"))
 
 
+def test_a_change_in_any_kernel_file_compiles_anew(tmp_path: Path) -> None:
+    """Also of a function, a constant or a class that another file imports, which Numba misses."""
+    environment = installed(tmp_path) | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    kernels = tmp_path / "minifloat" / "_kernels"
+    program = "from minifloat._kernels import one, two; print(two.walk(one.ARRAY, one.PAIR))"
+    (kernels / "two.py").write_text("""
+from minifloat._jit import kernel
+from minifloat._kernels.one import ADDEND, step
+
+@kernel
+def walk(array, pair):
+    return step(array[0] + pair[0]) + ADDEND
+""")
+
+    def result(step: int, addend: int, name: str) -> int:
+        (kernels / "one.py").write_text(f"""
+from typing import NamedTuple
+import numpy as np
+from minifloat._jit import jit
+
+class {name}(NamedTuple):
+    a: int
+
+ADDEND = {addend}
+PAIR = {name}(10)
+ARRAY = np.zeros(100, np.int64)
+
+@jit
+def step(x):
+    return x + {step}
+""")
+        return int(run(program, cwd=tmp_path, env=environment).stdout)
+
+    assert result(100, 1000, "Pair") == 1110
+    assert list((tmp_path / "cache").rglob("two.walk*.nbc"))
+    assert result(200, 1000, "Pair") == 1210
+    assert result(200, 3000, "Pair") == 3210
+    assert result(200, 3000, "Renamed") == 3210
+
+
 def test_kernels_are_called_by_their_modules_name() -> None:
     """A kernel that is imported by its own name would never become the compiled one."""
     kernels = {

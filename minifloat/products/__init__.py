@@ -21,15 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays, _jit
 from minifloat._threads import check_threads, each
-from minifloat.packing import byte_count
+from minifloat.products.matrix import PackedMatrix
 from minifloat.products.tiles import tiles_of, times_transposed
-from minifloat.quantization.quantized import Quantized
 
 Array = NDArray[Any]
 
 
 def linear(
-    x: ArrayLike, q: Quantized, bias: ArrayLike | None = None, *, threads: int = 1
+    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: int = 1
 ) -> NDArray[np.float32]:
     """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 
@@ -100,7 +99,7 @@ def linear(
     return y.reshape(*a.shape[:-1], q.shape[0])
 
 
-def matmul(q: Quantized, x: ArrayLike) -> NDArray[np.float32]:
+def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
     """Return ``q @ x`` for an ``x`` of shape (in,) or (in, n); see `linear`.
 
     Parameters
@@ -122,7 +121,7 @@ def matmul(q: Quantized, x: ArrayLike) -> NDArray[np.float32]:
     Examples
     --------
     >>> import minifloat as mf
-    >>> mf.quantize([[1.0, -7.0, 3.0]], "e2m2", scale="float32") @ [1, 2, 3]
+    >>> mf.quantize([[1.0, -7.0, 3.0]], "e2m2") @ [1, 2, 3]
     array([-4.], dtype=float32)
     """
     _check_weights(q)
@@ -135,8 +134,47 @@ def matmul(q: Quantized, x: ArrayLike) -> NDArray[np.float32]:
     return linear(a.T, q).T
 
 
-def _check_weights(q: Quantized) -> None:
-    if not isinstance(q, Quantized):
+def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
+    """Return ``x @ q`` for an ``x`` of shape (..., out), a tile of rows after the other.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., out)
+        As for `linear`.
+    q : Quantized
+        Weights of shape (out, in).
+
+    Returns
+    -------
+    ndarray of float32, shape (..., in)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `linear`.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> [1, 2] @ mf.quantize([[1.0, -7.0], [3.0, 3.5]], "e2m2")
+    array([7., 0.], dtype=float32)
+    """
+    _check_weights(q)
+    a = _float32("x", x)
+    if a.ndim == 0 or a.shape[-1] != q.shape[0]:
+        raise ValueError(
+            f"x must have {q.shape[0]} elements along the last axis for weights of shape "
+            f"{q.shape}, got shape {a.shape}"
+        )
+    y = np.zeros((*a.shape[:-1], q.shape[1]), np.float32)
+    if q.shape[0] and q.shape[1]:
+        for rows in tiles_of(*q.shape):
+            y += times_transposed(a[..., rows], q[rows].dequantize().T)
+    return y
+
+
+def _check_weights(q: PackedMatrix) -> None:
+    if not isinstance(q, PackedMatrix):
         raise TypeError(
             f"q must be Quantized, got {type(q).__name__}; minifloat.quantize makes it of weights"
         )
@@ -152,7 +190,7 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
         return a.astype(np.float32, copy=False)
 
 
-def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
     rows, length = q.shape
     if len(x) * rows * length == 0:
         return np.zeros((len(x), rows), np.float32)
@@ -162,36 +200,14 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     wrong = ~np.isfinite(y).all(axis=1)
 
     def dequantize_and_multiply(tile: slice) -> None:
-        y[wrong, tile] = times_transposed(x[wrong], _rows(q, tile).dequantize())
+        y[wrong, tile] = times_transposed(x[wrong], q[tile].dequantize())
 
     each(dequantize_and_multiply, tiles_of(rows, length), threads)
     return y
 
 
-def _write_direct(q: Quantized, x: Array, y: Array, threads: int) -> bool:
+def _write_direct(q: PackedMatrix, x: Array, y: Array, threads: int) -> bool:
     """Write products by the kernels, where these can; return whether all is written."""
     from minifloat.products.direct import Direct, can_decode  # which import Numba
 
     return can_decode(q) and Direct(q).write(x, y, threads)
-
-
-def _rows(q: Quantized, some: slice) -> Quantized:
-    """Return some rows of weights; the first row is a multiple of `tiles.ROWS`."""
-    start, stop = some.start, some.stop
-    length, bits = q.shape[1], q.fmt.bits
-    first = start * length * bits // 8
-    packed = q.packed[first : first + byte_count((stop - start) * length, bits)]
-    axis, block_size = q.axis, q.block_size
-    scales, zeros = q.scales, q.zeros
-    if axis is not None:
-        axis %= 2
-        held: Any = slice(start, stop)
-        if axis == 0:  # blocks run down the columns: give each row the scales of its own
-            held = np.arange(start, stop) // (block_size or q.shape[0])
-            block_size = 1
-        scales = scales[held]
-        zeros = None if zeros is None else zeros[held]
-    return Quantized(
-        packed, scales, q.fmt, (stop - start, length), block_size, axis, q.scale_format,
-        q.tensor_scale, zeros,
-    )  # fmt: skip

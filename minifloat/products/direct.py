@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from minifloat._kernels import products as kernels
 from minifloat._threads import each
 from minifloat.products.decoders import rule_of
+from minifloat.products.matrix import PackedMatrix
 from minifloat.products.tiles import parts_of, tiles_of, times_transposed
-from minifloat.quantization.quantized import Quantized
 
 Array = NDArray[Any]
 
@@ -29,13 +29,13 @@ NOTHING = np.zeros(kernels.LANES, np.uint8)
 FEW, FEW_LOOKED_UP = 64, 8
 
 
-def can_decode(q: Quantized) -> bool:
+def can_decode(q: PackedMatrix) -> bool:
     """Return whether the kernels can decode these weights."""
-    return q.fmt.bits <= 8 and (q.zeros is None or _along_rows(q))
+    return q.fmt.bits <= 8 and (_along_rows(q) or q.row_zero_points() is None)
 
 
-def _along_rows(q: Quantized) -> bool:
-    return q.axis is None or q.axis % 2 == 1
+def _along_rows(q: PackedMatrix) -> bool:
+    return bool(q.blocks.axis != 0)
 
 
 class Direct:
@@ -47,23 +47,26 @@ class Direct:
     vectors are many, the tiles.
     """
 
-    def __init__(self, q: Quantized) -> None:
+    def __init__(self, q: PackedMatrix) -> None:
         self.rows, self.length = q.shape
         rule, exponent = rule_of(q.fmt)
         self.few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
         self.factor, unit = _factor(q.tensor_scale, exponent)
         self.groups: list[tuple[slice, Array | None]] = [(slice(0, self.rows), None)]
-        self.block, scales, zeros, factor = self.length, q.scales, q.zeros, self.factor
+        self.block, factor, width = self.length, self.factor, q.blocks.width
         if not _along_rows(q):
-            groups = parts_of(slice(0, self.rows), q.block_size or self.rows)
-            self.groups = list(zip(groups, np.ascontiguousarray(scales), strict=True))
-            self.few = min(self.few, (q.block_size or self.rows) // 2)
-            scales, factor = np.ones((self.rows, 1), np.float32), np.float32(1.0)
-        elif q.axis is None:
-            scales = np.full((self.rows, 1), scales)
-            zeros = None if zeros is None else np.full((self.rows, 1), zeros)
+            groups = parts_of(slice(0, self.rows), width)
+            self.groups = list(zip(groups, np.ascontiguousarray(q.scales), strict=True))
+            self.few = min(self.few, width // 2)
+            scales, zeros = np.ones((self.rows, 1), np.float32), None
+            factor = np.float32(1.0)
         else:
-            self.block = min(q.block_size or self.length, self.length)
+            scales, zeros = q.row_scales(), q.row_zero_points()
+            if q.blocks.axis is None:
+                scales = np.full((self.rows, 1), scales[0, 0])
+                zeros = None if zeros is None else np.full((self.rows, 1), zeros[0, 0])
+            else:
+                self.block = min(width, self.length)
         self.packed = np.ascontiguousarray(q.packed)
         self.row_bits = self.length * q.fmt.bits
         self.safe_rows = max(0, (self.packed.size - kernels.LANES) * 8 // self.row_bits)
