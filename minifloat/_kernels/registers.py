@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import AT_ONCE, jit, kernel
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 
@@ -217,7 +217,7 @@ def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: 
     return int(beyond)
 
 
-@kernel(cost=AT_ONCE)
+@kernel(cost=3)
 def execute(
     words: Array, code: Array, outputs: Array, registers: Array, table: Array, brain: bool,
     least: int, halves: Array,
@@ -249,7 +249,7 @@ def execute(
     return beyond
 
 
-@kernel(cost=AT_ONCE)
+@kernel
 def count_wrong(
     words: Array, pairs: Array, fields: Array, codes: Array, want: Array, numbers: Array
 ) -> int:

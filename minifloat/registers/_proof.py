@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._kernels.registers import count_wrong
+from minifloat._kernels import registers as kernels
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
@@ -222,7 +222,9 @@ def sweep(
     for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
         words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
         run(program, words, out=pairs)
-        wrong += count_wrong(words, pairs, fields.T.copy(), codes, meaning.words, meaning.numbers)
+        wrong += kernels.count_wrong(
+            words, pairs, fields.T.copy(), codes, meaning.words, meaning.numbers
+        )
         if progress is not None:
             progress(start + SWEEP_CHUNK, SWEEP_VALUES)
     return wrong

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat._kernels.annealing import anneal
+from minifloat._kernels import annealing as kernels
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF, PLANE_WIDTHS, WORD, Layout, dense, parse_layout
@@ -226,7 +226,7 @@ def _annealed(way: _Way, bits: int, steps: int, seed: int) -> Layout:
     owners = np.random.default_rng(seed).permutation(items * targets.size)
     places = np.argsort(owners).reshape(items, targets.size)
     best = places.copy()
-    anneal(
+    kernels.anneal(
         places,
         np.zeros(items, np.int64),
         owners,
