@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Word = Any  # a np.uint64
 
-GROUP = 8  # codes that fill whole bytes, whatever their width
+BYTE_GROUP = 8  # codes that fill whole bytes, whatever their width
 
 jit = njit(cache=True, nogil=True)
 shl = np.left_shift
 shr = np.right_shift
 
 
-class Fields(NamedTuple):
-    """The fields of a layout, a column each: see `minifloat.packing.layouts.Field`."""
+class BitRuns(NamedTuple):
+    """The bit runs of a layout, a column each: see `minifloat.packing.layouts.BitRun`."""
 
     code: Array
     low: Array
@@ -96,9 +96,9 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
     width = np.uint64(bits)
     groups = 0
     if bits <= 8 and packed.size >= 8:
-        groups = min(codes.size // GROUP, (packed.size - 8) // bits + 1)
+        groups = min(codes.size // BYTE_GROUP, (packed.size - 8) // bits + 1)
     for g in range(groups):  # each store also writes beyond its group, where the next one will
-        word = _load(codes, GROUP * g)
+        word = _load(codes, BYTE_GROUP * g)
         if big:
             word = shr(_swap(_squeeze(_swap(word), width)), np.uint64(64) - np.uint64(8) * width)
         else:
@@ -106,7 +106,7 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
         _store(word, packed, bits * g)
     held, word = 0, np.uint64(0)
     at = bits * groups
-    for i in range(GROUP * groups, codes.size):
+    for i in range(BYTE_GROUP * groups, codes.size):
         code = np.uint64(codes[i])
         word = shl(word, width) | code if big else word | shl(code, np.uint64(held))
         held += bits
@@ -159,11 +159,11 @@ def _unpack_some(packed: Array, start: int, bits: int, big: bool, codes: Array) 
 @jit
 def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -> None:
     width = np.uint64(bits)
-    head = min(-start % GROUP, codes.size)  # up to where a group begins
+    head = min(-start % BYTE_GROUP, codes.size)  # up to where a group begins
     first = bits * (start + head) // 8
     groups = 0
     if bits <= 8 and packed.size >= first + 8:
-        groups = min((codes.size - head) // GROUP, (packed.size - 8 - first) // bits + 1)
+        groups = min((codes.size - head) // BYTE_GROUP, (packed.size - 8 - first) // bits + 1)
     _unpack_some(packed, start, bits, big, codes[:head])
     for g in range(groups):
         word = _load(packed, first + bits * g)
@@ -172,8 +172,8 @@ def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -
             word = _swap(_spread(word, width))
         else:
             word = _spread(word, width)
-        _store(word, codes, head + GROUP * g)
-    done = head + GROUP * groups
+        _store(word, codes, head + BYTE_GROUP * g)
+    done = head + BYTE_GROUP * groups
     _unpack_some(packed, start + done, bits, big, codes[done:])
 
 
@@ -191,10 +191,10 @@ def unpack(
 
 @jit
 def pack_words(
-    codes: Array, row: int, group: int, group_words: int, fields: Fields, words: Array
+    codes: Array, row: int, group: int, group_words: int, runs: BitRuns, words: Array
 ) -> None:
     """Pack rows of ``row`` codes, each to whole groups of ``group``."""
-    code, low, width, word, at = fields
+    code, low, width, word, at = runs
     groups = (row + group - 1) // group
     words[:] = 0
     for g in range(codes.size // row * groups):
@@ -209,10 +209,10 @@ def pack_words(
 
 @jit
 def unpack_words(
-    words: Array, row: int, group: int, group_words: int, fields: Fields, codes: Array
+    words: Array, row: int, group: int, group_words: int, runs: BitRuns, codes: Array
 ) -> int:
     """Unpack rows of ``row`` codes; return the bits set in codes that fill up the last groups."""
-    code, low, width, word, at = fields
+    code, low, width, word, at = runs
     groups = (row + group - 1) // group
     codes[:] = 0
     left = np.uint64(0)

@@ -1,6 +1,6 @@
 """Loops of `minifloat.registers`: instructions on rows of 32-bit registers.
 
-A register is a row of `TILE` words, one for each of as many groups; constants are rows as well. An
+A register is a row of `TILE_GROUPS` words, one for each of as many groups; constants are rows as well. An
 instruction is one loop over its rows. Arithmetic on halves goes through float64, where products of
 halves are exact. What a sum loses is made good by rounding to odd: where the result is inexact its
 last bit is set, which keeps it on the right side of every tie of a shorter format. So the one
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-TILE = 512  # groups at a time
+TILE_GROUPS = 512  # groups at a time
 AND, OR, XOR, SHL, SHR, LOP3, PRMT, HMUL2, HADD2, HSUB2, HFMA2, LDS = range(12)
-HALF = np.float32(0.5)
+ONE_HALF = np.float32(0.5)
 NEGATIVE_ZERO = np.uint32(0x8000_8000)
 
 jit = njit(cache=True, nogil=True)
@@ -37,7 +37,7 @@ def _widen(half: Any, brain: bool, least: Any) -> Any:
     bias = np.int32(0x7000_0000) if magnitude >= np.int32(0x7C00) else np.int32(0x3800_0000)
     normal = np.int32(np.left_shift(magnitude, np.int32(13)) + bias)
     # 0.5 has float16's least bit for its last
-    small = np.float32(np.int32(magnitude | np.int32(0x3F00_0000)).view(np.float32) - HALF)
+    small = np.float32(np.int32(magnitude | np.int32(0x3F00_0000)).view(np.float32) - ONE_HALF)
     word = np.float32(small).view(np.int32) if magnitude < np.int32(0x400) else normal
     return np.int32(word | sign).view(np.float32)
 
@@ -59,7 +59,7 @@ def _narrow(value: Any, brain: bool, least: Any) -> Any:
         capped = np.int32(min(magnitude, np.int32(0x4780_0000)))  # 2**16, which is infinity
         half = np.int32(capped - np.int32(0x3800_0000) + np.int32(0xFFF) + odd)
         half = np.int32(min(np.right_shift(half, np.int32(13)), np.int32(0x7C00)))
-        shifted = np.float32(np.int32(magnitude).view(np.float32) + HALF)
+        shifted = np.float32(np.int32(magnitude).view(np.float32) + ONE_HALF)
         small = np.int32(np.float32(shifted).view(np.int32) - np.int32(0x3F00_0000))
         half = small if magnitude < np.int32(0x3880_0000) else half
     half = np.int32(0) if half < least else half
@@ -231,8 +231,8 @@ def execute(
     """
     groups = words.shape[0]
     beyond = 0
-    for start in range(0, groups, TILE):
-        size = min(TILE, groups - start)
+    for start in range(0, groups, TILE_GROUPS):
+        size = min(TILE_GROUPS, groups - start)
         for word in range(words.shape[1]):
             row = registers[word]
             for i in range(size):
@@ -252,21 +252,21 @@ def execute(
 
 @jit
 def count_wrong(
-    words: Array, pairs: Array, fields: Array, codes: Array, want: Array, numbers: Array
+    words: Array, pairs: Array, runs: Array, codes: Array, want: Array, numbers: Array
 ) -> int:
     """Count the halves of each row of ``pairs`` that are not what the codes in ``words`` ask for.
 
-    ``fields`` has a column for each of a layout's (its `Field`) in which a bit may be
+    ``runs`` has a column for each of a layout's (its `BitRun`) in which a bit may be
     set, ``codes`` is room for those of a group; a code asks for ``want[code]``, if
     ``numbers[code]``.
     """
     wrong = 0
     for group in range(words.shape[0]):
         codes[:] = 0
-        for f in range(fields.shape[1]):
-            mask = np.left_shift(np.int64(1), fields[2, f]) - np.int64(1)
-            bits = np.right_shift(np.int64(words[group, fields[3, f]]), fields[4, f]) & mask
-            codes[fields[0, f]] |= np.left_shift(bits, fields[1, f])
+        for r in range(runs.shape[1]):
+            mask = np.left_shift(np.int64(1), runs[2, r]) - np.int64(1)
+            bits = np.right_shift(np.int64(words[group, runs[3, r]]), runs[4, r]) & mask
+            codes[runs[0, r]] |= np.left_shift(bits, runs[1, r])
         for position in range(codes.size):
             shift = np.int64(16 * (position & 1))
             half = np.right_shift(np.int64(pairs[group, position >> 1]), shift) & np.int64(0xFFFF)

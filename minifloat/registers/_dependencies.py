@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.packing.layouts import HALF, WORD
+from minifloat.packing.layouts import HALF_BITS, WORD_BITS
 from minifloat.registers._program import Instruction, Op, Operand, Program, Register
 
 BYTE = 8
@@ -63,15 +63,16 @@ def dependencies(program: Program) -> list[list[int]]:
 -1, -1, -1, -1, -1, -1, -1, -1, 24, 25, 26, 27, 28, 29, 30, 31]
     """
     registers: list[Bits] = [
-        [Bit(1 << WORD * word + bit) for bit in range(WORD)] for word in range(program.layout.words)
+        [Bit(1 << WORD_BITS * word + bit) for bit in range(WORD_BITS)]
+        for word in range(program.layout.words)
     ]
 
     def bits(operand: Operand) -> Bits:
         if isinstance(operand, Register):
             return registers[operand.index]
-        return [ONE if operand >> bit & 1 else ZERO for bit in range(WORD)]
+        return [ONE if operand >> bit & 1 else ZERO for bit in range(WORD_BITS)]
 
-    for _, instruction in program.steps:
+    for _, instruction in program.numbered():
         operands = [bits(operand) for operand in instruction.operands]
         registers.append(_result(instruction, operands, program.table))
     return [[bit.sources for bit in registers[output.index]] for output in program.outputs]
@@ -81,14 +82,14 @@ def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ..
     op = instruction.op
     if op.kind == "logic":
         truth = TRUTH_TABLES.get(op, instruction.table)
-        operands = [*operands, [ZERO] * WORD][:3]
+        operands = [*operands, [ZERO] * WORD_BITS][:3]
         return [_combined(truth, some) for some in zip(*operands, strict=True)]
     if op.kind == "shift":
         distance = instruction.operands[1]
         assert isinstance(distance, int)
         idle = [ZERO] * distance
         moved = [*idle, *operands[0]] if op is Op.SHL else [*operands[0][distance:], *idle]
-        return moved[:WORD]
+        return moved[:WORD_BITS]
     if op is Op.PRMT:
         selector = instruction.operands[2]
         assert isinstance(selector, int)
@@ -96,9 +97,9 @@ def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ..
     if op is Op.LDS:
         return _looked_up(operands[0], table)
     half: list[Bit] = []
-    for start in (0, HALF):
-        sources = _union(bit for some in operands for bit in some[start : start + HALF])
-        half += [Bit(sources)] * HALF
+    for start in (0, HALF_BITS):
+        sources = _union(bit for some in operands for bit in some[start : start + HALF_BITS])
+        half += [Bit(sources)] * HALF_BITS
     return half
 
 
@@ -128,7 +129,7 @@ def _reduced(truth: int, known: tuple[int | None, ...]) -> tuple[int | None, tup
 
 def _permuted(both: Bits, selector: int) -> Bits:
     result: list[Bit] = []
-    for byte in range(WORD // BYTE):
+    for byte in range(WORD_BITS // BYTE):
         nibble = selector >> 4 * byte & 0xF
         picked = both[BYTE * (nibble & 7) : BYTE * (nibble & 7) + BYTE]
         result += [picked[-1]] * BYTE if nibble & 8 else picked
@@ -138,9 +139,11 @@ def _permuted(both: Bits, selector: int) -> Bits:
 def _looked_up(address: Bits, table: tuple[int, ...]) -> Bits:
     matters = _mattering(table)
     result = []
-    for bit in range(WORD):
+    for bit in range(WORD_BITS):
         sources = _union(
-            address[2 + k] for k in range(WORD - 2) if k >= len(matters) or matters[k] >> bit & 1
+            address[2 + k]
+            for k in range(WORD_BITS - 2)
+            if k >= len(matters) or matters[k] >> bit & 1
         )
         result.append(Bit(sources))
     return result

@@ -9,7 +9,7 @@ multiplication by a power of two makes up for the biases, or is left to the scal
 from __future__ import annotations
 
 from minifloat.formats import Format, Specials
-from minifloat.packing.layouts import HALF
+from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._gather import Gather, in_halves
 from minifloat.registers._program import AND_OR, Builder, Op, Register
 from minifloat.registers._target import BOTH, both_halves, not_held
@@ -46,7 +46,7 @@ def float_bits(fmt: Format, half: Format) -> list[int]:
     """Return where in a half each bit of a code goes, from the lowest on."""
     m = half.mantissa_bits
     magnitude = range(m - fmt.mantissa_bits, m + fmt.exponent_bits)
-    return [*magnitude, HALF - 1] if fmt.signed else list(magnitude)
+    return [*magnitude, HALF_BITS - 1] if fmt.signed else list(magnitude)
 
 
 def _check_fields(fmt: Format, half: Format, whole_range: bool) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from minifloat.packing.layouts import HALF, WORD, Layout
+from minifloat.packing.layouts import HALF_BITS, WORD_BITS, Layout
 from minifloat.registers._program import AND_OR, AND_XOR, Builder, Op, Operand, Register
 
-ALL_ONES = (1 << WORD) - 1
+ALL_ONES = (1 << WORD_BITS) - 1
 
 Move = tuple[int, int]  # from a place in the words to a bit of the result
 
@@ -19,7 +19,7 @@ def moves_to(places: Sequence[int], bits: Iterable[int]) -> list[Move]:
 def in_halves(layout: Layout, even: int, bits: Sequence[int], low: int = 0) -> list[Move]:
     """Send the bits from ``low`` on of a pair of codes to ``bits`` of its halves."""
     return [
-        (layout.places[even + half][low + k], HALF * half + bit)
+        (layout.places[even + half][low + k], HALF_BITS * half + bit)
         for half in range(2)
         for k, bit in enumerate(bits)
     ]
@@ -44,7 +44,7 @@ class Gather:
             selector = _byte_selector(moves)
             if selector is not None and constant & _mask(moves) == 0:
                 return self.code.emit(
-                    Op.PRMT, self.code.word(moves[0][0] // WORD), constant, selector
+                    Op.PRMT, self.code.word(moves[0][0] // WORD_BITS), constant, selector
                 )
         result: Operand | None = constant or None
         for (word, shift), mask in pieces.items():
@@ -63,8 +63,8 @@ class Gather:
     def pieces(moves: Sequence[Move]) -> dict[tuple[int, int], int]:
         """Return the mask, after the shift, of each (word, shift to the left); unshifted first."""
         pieces: dict[tuple[int, int], int] = {}
-        for place, bit in sorted(moves, key=lambda move: move[1] != move[0] % WORD):
-            key = (place // WORD, bit - place % WORD)
+        for place, bit in sorted(moves, key=lambda move: move[1] != move[0] % WORD_BITS):
+            key = (place // WORD_BITS, bit - place % WORD_BITS)
             pieces[key] = pieces.get(key, 0) | 1 << bit
         return pieces
 
@@ -85,13 +85,13 @@ def _reach(shift: int) -> int:
 
 def _byte_selector(moves: Sequence[Move]) -> int | None:
     """Return the selector of the PRMT that does it, if whole bytes of one word move."""
-    if len({place // WORD for place, _ in moves}) > 1:
+    if len({place // WORD_BITS for place, _ in moves}) > 1:
         return None
     sources: dict[int, set[tuple[int, int]]] = {}
     for place, bit in moves:
         if place % 8 != bit % 8:
             return None
-        sources.setdefault(bit // 8, set()).add((place % WORD // 8, bit % 8))
+        sources.setdefault(bit // 8, set()).add((place % WORD_BITS // 8, bit % 8))
     selector = 0
     for byte in range(4):
         froms = {source for source, _ in sources.get(byte, ())}

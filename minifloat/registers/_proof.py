@@ -13,7 +13,7 @@ from minifloat._kernels.registers import count_wrong
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.packing.layouts import HALF, WORD, Layout
+from minifloat.packing.layouts import HALF_BITS, WORD_BITS, Layout
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import Program
 from minifloat.registers._run import run
@@ -21,9 +21,9 @@ from minifloat.registers._target import half_words
 
 Array = NDArray[Any]
 
-SHOWN = 4  # of a kind of mistake
+MAX_SHOWN = 4  # of a kind of mistake
 SWEEP_CHUNK = 1 << 16
-SWEEP_VALUES = 1 << WORD
+SWEEP_VALUES = 1 << WORD_BITS
 
 
 class Leak(NamedTuple):
@@ -33,8 +33,8 @@ class Leak(NamedTuple):
     bits: tuple[tuple[int, int], ...]  # (word, bit)
 
     def __str__(self) -> str:
-        some = ", ".join(f"bit {bit} of word {word}" for word, bit in self.bits[:SHOWN])
-        more = f" and {len(self.bits) - SHOWN} more" if len(self.bits) > SHOWN else ""
+        some = ", ".join(f"bit {bit} of word {word}" for word, bit in self.bits[:MAX_SHOWN])
+        more = f" and {len(self.bits) - MAX_SHOWN} more" if len(self.bits) > MAX_SHOWN else ""
         return f"the output of code {self.code} may depend on {some}{more}, of others"
 
 
@@ -102,11 +102,11 @@ class Proof:
             f"layout {program.layout.name}"
         ]
         if self.leaks:
-            lines += [f"  {leak}" for leak in self.leaks[:SHOWN]]
+            lines += [f"  {leak}" for leak in self.leaks[:MAX_SHOWN]]
         else:
             lines.append("  no output depends on a bit of another code")
         if self.differences:
-            lines += [f"  {difference}" for difference in self.differences[:SHOWN]]
+            lines += [f"  {difference}" for difference in self.differences[:MAX_SHOWN]]
         else:
             lines.append(
                 f"  every code at every position, among zeros, ones and random bits: "
@@ -214,7 +214,7 @@ def sweep(
     """
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
-    fields = np.array([field for field in layout.fields() if field.word == word], np.int64)
+    runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64)
     codes = np.empty(layout.count, np.int64)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
     pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
@@ -222,7 +222,7 @@ def sweep(
     for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
         words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
         run(program, words, out=pairs)
-        wrong += count_wrong(words, pairs, fields.T.copy(), codes, meaning.words, meaning.numbers)
+        wrong += count_wrong(words, pairs, runs.T.copy(), codes, meaning.words, meaning.numbers)
         if progress is not None:
             progress(start + SWEEP_CHUNK, SWEEP_VALUES)
     return wrong
@@ -257,13 +257,15 @@ def _kind(fmt: NumberFormat, code: int) -> str:
 def trials(layout: Layout) -> Array:
     """Return words with each code at each position, among zeros, ones and random bits."""
     codes = np.arange(1 << layout.bits)
-    random = np.random.default_rng(0).integers(0, 1 << WORD, (codes.size, layout.words), np.uint32)
+    random = np.random.default_rng(0).integers(
+        0, 1 << WORD_BITS, (codes.size, layout.words), np.uint32
+    )
     words = np.empty((layout.count, 3, codes.size, layout.words), np.uint32)
     for position, places in enumerate(layout.places):
         free = np.full(layout.words, 0xFFFF_FFFF, np.uint32)
         placed = np.zeros_like(random)
         for bit, place in enumerate(places):
-            word, at = divmod(place, WORD)
+            word, at = divmod(place, WORD_BITS)
             free[word] &= ~np.uint32(1 << at)
             placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
         words[position] = placed, placed | free, placed | (random & free)
@@ -276,18 +278,18 @@ def _leaks(program: Program) -> Iterator[Leak]:
         for half in range(2):
             code = 2 * pair + half
             found = 0
-            for sources in bits[HALF * half : HALF * (half + 1)]:
+            for sources in bits[HALF_BITS * half : HALF_BITS * (half + 1)]:
                 found |= sources
             own = sum(1 << place for place in layout.places[code])
             foreign = found & ~own
             if foreign:
                 places = [p for p in range(foreign.bit_length()) if foreign >> p & 1]
-                yield Leak(code, tuple(divmod(place, WORD) for place in places))
+                yield Leak(code, tuple(divmod(place, WORD_BITS) for place in places))
 
 
 def _halves(pairs: Array) -> Array:
     """Return pairs of halves as single ones, in the order of their codes."""
-    halves = np.stack([pairs & np.uint32(0xFFFF), pairs >> np.uint32(HALF)], axis=-1)
+    halves = np.stack([pairs & np.uint32(0xFFFF), pairs >> np.uint32(HALF_BITS)], axis=-1)
     return halves.reshape(*pairs.shape[:-1], -1).astype(np.uint16)
 
 

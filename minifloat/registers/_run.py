@@ -116,7 +116,7 @@ def _machine(program: Program) -> _Machine:
         return first_constant + constants.setdefault(operand, len(constants))
 
     code = np.zeros((len(program.instructions), 6), np.int64)
-    for line, (register, (op, operands, table)) in zip(code, program.steps, strict=True):
+    for line, (register, (op, operands, table)) in zip(code, program.numbered(), strict=True):
         extra = table
         # a program has checked that these operands are constants
         if op.kind == "shift":
@@ -126,7 +126,7 @@ def _machine(program: Program) -> _Machine:
         rows = [row(operand) for operand in operands]
         rows += rows[:1] * (3 - len(rows))
         line[:] = NUMBERS[op], register.index, *rows, extra
-    registers = np.zeros((first_constant + len(constants), kernels.TILE), np.uint32)
+    registers = np.zeros((first_constant + len(constants), kernels.TILE_GROUPS), np.uint32)
     for constant, number in constants.items():
         registers[first_constant + number] = constant
     return _Machine(

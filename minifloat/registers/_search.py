@@ -14,14 +14,21 @@ import numpy as np
 from minifloat._kernels.annealing import anneal
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
-from minifloat.packing.layouts import HALF, PLANE_WIDTHS, WORD, Layout, dense, parse_layout
+from minifloat.packing.layouts import (
+    HALF_BITS,
+    PLANE_WIDTHS,
+    WORD_BITS,
+    Layout,
+    dense,
+    parse_layout,
+)
 from minifloat.registers._build import INDEX, PAIR_TABLE_BITS, look_up, to_half
 from minifloat.registers._floats import float_bits
 from minifloat.registers._integers import linear_of
 from minifloat.registers._program import Program, Target
 from minifloat.registers._target import half_format
 
-MOST_PLANES = 3
+MAX_PLANES = 3
 BYTE = 8
 FIRST_STATE = 0x9E3779B97F4A7C15  # of the random numbers; not zero for any seed
 
@@ -154,9 +161,9 @@ class _Way(NamedTuple):
         """Return the layout with the items' bits at slots, word times ``width`` plus position."""
         rows: list[list[int]] = []
         for slots in items:
-            places = [slot // self.width * WORD + slot % self.width for slot in slots]
-            if self.width == HALF:
-                rows += [places, [place + HALF for place in places]]
+            places = [slot // self.width * WORD_BITS + slot % self.width for slot in slots]
+            if self.width == HALF_BITS:
+                rows += [places, [place + HALF_BITS for place in places]]
             else:
                 rows += [places[k : k + bits] for k in range(0, len(places), bits)]
         return Layout(bits, words, rows, "searched")
@@ -192,29 +199,29 @@ def _ways(fmt: NumberFormat, target: Target, fold_scale: bool) -> Iterator[_Way]
 
     half = half_format(target)
     if isinstance(fmt, Format):
-        yield _Way("", straight, HALF, float_bits(fmt, half))
+        yield _Way("", straight, HALF_BITS, float_bits(fmt, half))
     elif linear_of(fmt) is not None:
         free = max(0, half.mantissa_bits - fmt.bits)
-        yield _Way("", straight, HALF, range(fmt.bits), free)
+        yield _Way("", straight, HALF_BITS, range(fmt.bits), free)
     else:
         if fmt.bits <= PAIR_TABLE_BITS:
             yield _Way(
                 "pairs, ",
                 lambda layout: look_up(fmt, layout, target, pairs=True),
-                WORD,
+                WORD_BITS,
                 range(INDEX, INDEX + 2 * fmt.bits),
             )
         yield _Way(
             "single, ",
             lambda layout: look_up(fmt, layout, target, pairs=False),
-            WORD,
+            WORD_BITS,
             range(INDEX, INDEX + fmt.bits),
         )
 
 
 def _named_layouts(bits: int) -> Iterator[Layout]:
     yield dense(bits)
-    for parts in range(1, MOST_PLANES + 1):
+    for parts in range(1, MAX_PLANES + 1):
         for widths in itertools.product(PLANE_WIDTHS, repeat=parts):
             if sum(widths) == bits:
                 yield parse_layout("+".join(map(str, widths)), bits)

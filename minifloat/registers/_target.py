@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat.codec import decode, encode
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.exmy import SHORT_NAMES
-from minifloat.packing.layouts import HALF
+from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._program import Target
 
-BOTH = 1 << HALF | 1  # times a half: the half twice
+BOTH = 1 << HALF_BITS | 1  # times a half: the half twice
 
 
 def half_words(values: ArrayLike, target: Target) -> NDArray[np.uint16]:

@@ -19,7 +19,7 @@ from minifloat.registers._program import (
 Statement = Callable[[str, Instruction, Name, Target], str]
 
 
-def c(program: Program) -> str:
+def to_c(program: Program) -> str:
     """Return the program as a function in C.
 
     Parameters
@@ -39,7 +39,7 @@ def c(program: Program) -> str:
     Examples
     --------
     >>> from minifloat import registers
-    >>> text = registers.c(registers.to_half("e5m2", "8"))
+    >>> text = registers.to_c(registers.to_half("e5m2", "8"))
     >>> print(text[text.index("static inline void"):])
     static inline void e5m2_to_float16(const uint32_t *w, uint32_t *out)
     {
@@ -59,7 +59,7 @@ def c(program: Program) -> str:
     return "\n".join([*parts, _function(program, "static inline void", _c_statement)])
 
 
-def cuda(program: Program) -> str:
+def to_cuda(program: Program) -> str:
     """Return the program as a device function in CUDA C.
 
     Parameters
@@ -80,7 +80,7 @@ def cuda(program: Program) -> str:
     Examples
     --------
     >>> from minifloat import registers
-    >>> text = registers.cuda(registers.to_half("uint8", "8"))
+    >>> text = registers.to_cuda(registers.to_half("uint8", "8"))
     >>> print(text[text.index("__device__"):text.index("{")])
     __device__ __forceinline__ void uint8_to_float16(const uint32_t *w, uint32_t *out)
     """
@@ -104,7 +104,7 @@ def _function(program: Program, opening: str, statement: Statement) -> str:
     table = "const uint32_t *table, " if program.table else ""
     lines = [f"// {line}".rstrip() for line in _about(program)]
     lines += [f"{opening} {program.name}(const uint32_t *w, {table}uint32_t *out)", "{"]
-    for register, instruction in program.steps:
+    for register, instruction in program.numbered():
         lines.append(f"    {statement(name(register), instruction, name, program.target)};")
     lines += [f"    out[{k}] = {name(output)};" for k, output in enumerate(program.outputs)]
     return "\n".join([*lines, "}", ""])

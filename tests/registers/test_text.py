@@ -66,7 +66,7 @@ def compiled(program, folder: Path, main: str = MAIN, *, before: str = "") -> Pa
         table="T, " if program.table else "",
     )
     source, binary = folder / "program.c", folder / "program"
-    source.write_text("\n".join([before, registers.c(program), table, text]))
+    source.write_text("\n".join([before, registers.to_c(program), table, text]))
     options = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     command = [COMPILER, *options, str(source), "-o", str(binary), "-lm"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -119,7 +119,7 @@ def test_c_of_every_instruction(tmp_path):
 
 @needs_compiler
 def test_two_texts_go_into_one_file(tmp_path):
-    first = registers.c(to_half("e2m2", "1+4")).replace("e2m2_to", "first_e2m2_to")
+    first = registers.to_c(to_half("e2m2", "1+4")).replace("e2m2_to", "first_e2m2_to")
     compiled(to_half("e2m2", "dense"), tmp_path, before=first)
 
 
@@ -165,7 +165,7 @@ def test_assembly_says_everything(program):
             return Register(int(text[1:]) + (program.layout.words if text[0] == "r" else 0))
         return int(text, 0)
 
-    lines = registers.assembly(program).splitlines()
+    lines = registers.to_assembly(program).splitlines()
     assert program.name in lines[0]
     assert f"{program.cost.per_weight:.2f} per weight" in lines[0]
     instructions = []
@@ -178,12 +178,12 @@ def test_assembly_says_everything(program):
     assert tuple(instructions) == program.instructions
     outputs = lines[-1].removeprefix("out = ").split(", ")
     assert tuple(map(operand, outputs)) == program.outputs
-    assert str(program) == registers.assembly(program)
+    assert str(program) == registers.to_assembly(program)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
 def test_cuda_has_a_statement_for_each_instruction(program):
-    text = registers.cuda(program)
+    text = registers.to_cuda(program)
     body = text[text.index("{") :]
     assert body.count("uint32_t r") == len(program.instructions)
     assert body.count("out[") == len(program.outputs)
