@@ -23,7 +23,7 @@ def table(costs: Iterable[ConversionCost]) -> str:
             program.weights,
             *(getattr(program, kind) or "" for kind in KINDS),
             program.total,
-            row.least,
+            row.bound,
             machine(cost.folded),
             f"**{program.per_weight:.2f}**",
             row.whole.cost.total if row.whole else "",

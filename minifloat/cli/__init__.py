@@ -457,7 +457,7 @@ def _register_costs(options: argparse.Namespace) -> None:
             str(row.cost.weights),
             *(str(getattr(row.cost, kind)) for kind in registers.KINDS),
             str(row.cost.total),
-            str(row.least),
+            str(row.bound),
             f"{row.cost.per_weight:.3f}",
             f"{row.whole.cost.per_weight:.3f}" if row.whole else "-",
         )

@@ -1,6 +1,6 @@
-"""Emitted text: C is compiled and compared with `run`, assembly is read back, CUDA has its shape.
+"""Emitted text: C is compiled and compared with `run`, assembly and CUDA text are read back.
 
-What the CUDA text becomes on a real machine is tested in `test_machine_code.py`.
+`test_machine_code.py` tests the machine code of the CUDA text.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def run_c(binary: Path, words: np.ndarray) -> np.ndarray:
 
 @needs_compiler
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
-def test_c_does_what_run_does(program, tmp_path):
+def test_c_equals_run(program, tmp_path):
     words = every_input(program)
     got = run_c(compiled(program, tmp_path), words)
     assert np.array_equal(got, registers.run(program, words).reshape(-1))
@@ -101,7 +101,7 @@ def test_the_comparison_finds_a_mistake(tmp_path):
 
 @needs_compiler
 def test_c_of_every_instruction(tmp_path):
-    """What no program above has, at numbers where rounding matters."""
+    """Instructions that no program above has, with random operands."""
     operands = (Register(0), Register(1), Register(2))
     for target in ("float16", "bfloat16"):
         instructions = [
@@ -118,7 +118,7 @@ def test_c_of_every_instruction(tmp_path):
 
 
 @needs_compiler
-def test_two_texts_go_into_one_file(tmp_path):
+def test_two_texts_compile_in_one_file(tmp_path):
     first = registers.to_c(to_half("e2m2", "1+4")).replace("e2m2_to", "first_e2m2_to")
     compiled(to_half("e2m2", "dense"), tmp_path, before=first)
 
@@ -145,7 +145,7 @@ int main(void)
 @needs_compiler
 @pytest.mark.long
 def test_c_on_all_words(tmp_path):
-    """All 2**32 words of eight E2M1 codes, without the multiplication, which takes long in C."""
+    """All 2**32 words of eight E2M1 codes, without the multiplication, which is slow in C."""
     program = to_half("e2m1", "dense", fold_scale=True)
     values = mf.parse("e2m1").values() * 2.0**program.scale_exponent
     want = ", ".join(map(str, registers.half_words(values, "float16")))
@@ -157,8 +157,8 @@ LINE = re.compile(r"  r(\d+) *= (\w+) +([^#]*?)(?: +#.*)?")
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
-def test_assembly_says_everything(program):
-    """The program can be made again from its assembly."""
+def test_assembly_is_complete(program):
+    """The program can be rebuilt from its assembly."""
 
     def operand(text: str) -> Register | int:
         if text[0] in "wr":
@@ -188,7 +188,7 @@ def test_cuda_has_a_statement_for_each_instruction(program):
     assert body.count("uint32_t r") == len(program.instructions)
     assert body.count("out[") == len(program.outputs)
     assert ("const uint32_t *table" in text) == bool(program.table)
-    if program.target == "bfloat16":  # what compute capability 8.0 has
+    if program.target == "bfloat16":  # compute capability 8.0 has no other
         assert set(re.findall(r"\w+\.rn\.\w+", text)) <= {"fma.rn.bf16x2"}
     if program.scale_exponent:
         assert f"times 2**{program.scale_exponent}" in text
