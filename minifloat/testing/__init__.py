@@ -12,16 +12,19 @@ check_encoder, assert_same_codes                 compare an encoder, or codes, w
 random_formats                                   formats from a seeded generator
 formats, codes, values, near_ties                hypothesis strategies (need `hypothesis`)
 
-`exact_encode` rounds a number x in these steps:
+`exact_encode` takes the seven steps of `minifloat.codec`, in the same order:
 
 1. NaN gets the NaN code, or the code that the ``nan`` policy chooses if the format has no NaN.
-   Infinities go to step 4.
-2. Find the two neighbours of x: ``near`` (nearer to zero) and ``far``. A number that the format has
-   is its own neighbour on both sides, so that no mode changes it. Beyond the largest value the
-   grid continues as if the exponent range were unbounded, except for codebooks.
-3. The mode takes one of the two neighbours. It depends on the fraction of the gap between ``near``
-   and x, and on which neighbour has an odd code.
-4. If this neighbour is outside the format, and for infinities, ``overflow`` decides.
+   Infinities go to step 6.
+2. Split x into its sign and its magnitude.
+3. Find the two neighbours of x in the format: ``near`` (nearer to zero) and ``far``. A number that
+   the format has is its own neighbour on both sides, so that no mode changes it. Beyond the largest
+   value the grid continues as if the exponent range were unbounded; a codebook ends.
+4. Compute the fraction of the gap that lies between ``near`` and x.
+5. The mode takes one of the two neighbours. It depends on the fraction, on the sign, and on which
+   neighbour has an odd code.
+6. If this neighbour is outside the format, and for infinities, ``overflow`` decides.
+7. Add the sign to the code; integers are two's complement.
 """
 
 from minifloat.testing._checks import Encoder, assert_same_codes, check_encoder

@@ -117,16 +117,17 @@ def encode_number(
     random: int,
     random_bits: int,
 ) -> int:
-    """Return the code of one number; the steps are those of the package's docstring."""
+    """Return the code of one number, by the steps numbered in the package's docstring."""
     # 1. NaN and infinities
     if isinstance(x, float) and math.isnan(x):
         return _encode_nan(fmt, nan)
     if x in (math.inf, -math.inf):
         return _overflowed(fmt, rounding, overflow, low=x < 0, infinite=True)
-    # 2. The neighbours
+    # 2. The sign, also that of -0
     negative = x < 0 or (x == 0 and isinstance(x, float) and math.copysign(1, x) < 0)
+    # 3. The neighbours; their codes already have the sign (7)
     near, far = _neighbours(x, negative, fmt)
-    # 3. The mode takes one of them
+    # 4. The fraction of the gap, and 5. the neighbour that the mode takes
     if near is far:
         rounded = near
     elif rounding.is_stochastic:
@@ -134,7 +135,7 @@ def encode_number(
         rounded = far if _rounds_away(fraction, rounding, random, random_bits) else near
     else:
         rounded = _rounded(Fraction(x), near, far, rounding)
-    # 4. Overflow
+    # 6. Overflow
     if rounded.code is None:
         return _overflowed(fmt, rounding, overflow, low=x < ends(fmt).lowest, infinite=False)
     return rounded.code
