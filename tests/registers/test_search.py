@@ -63,9 +63,7 @@ def test_progress_and_errors():
     calls = []
     search("nf4", restarts=2, trials=100, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    with pytest.raises(
-        ValueError, match="fmt must have at most 8 bits to be searched, got e4m4"
-    ):
+    with pytest.raises(ValueError, match="fmt must have at most 8 bits to be searched, got e4m4"):
         search("e4m4")
     with pytest.raises(ValueError, match="fmt must have subnormals"):
         search("e3m1_nosub", **QUICK)
