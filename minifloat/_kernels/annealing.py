@@ -7,18 +7,18 @@ piece of each item, and one for each nonzero distance by which a word is shifted
 use it.
 """
 
+import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import AT_ONCE, jit, kernel
 
 Array = NDArray[Any]
 
 HOT, COLD = 1.0, 0.12  # temperatures in instructions, first and last
 OFFSET_TRIALS = 0.02  # share of the trials that change an offset, if there is a choice
-
-jit = njit(cache=True, nogil=True)
 
 
 @jit
@@ -88,7 +88,7 @@ def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array
     return cost
 
 
-@jit
+@kernel(cost=AT_ONCE)
 def anneal(
     places: Array, offsets: Array, owners: Array, used: Array, pieces: Array, best: Array,
     targets: Array, width: int, free: int, trials: int, state: Array,
@@ -115,7 +115,7 @@ def anneal(
             for j in range(bits):
                 change += _use(used, width, places[item, j], targets[j] + old, -1)
                 change += _use(used, width, places[item, j], targets[j] + new, 1)
-            if change <= 0 or _draw(state) < np.exp(-change / temperature):
+            if change <= 0 or _draw(state) < math.exp(-change / temperature):
                 offsets[item] = new
                 cost += change
             else:
@@ -145,7 +145,7 @@ def anneal(
         if displaced >= 0 and other_item != item:
             theirs = _pieces(places[other_item], targets, width)
             change += theirs - pieces[other_item]
-        if change <= 0 or _draw(state) < np.exp(-change / temperature):
+        if change <= 0 or _draw(state) < math.exp(-change / temperature):
             cost += change
             pieces[item] = mine
             if displaced >= 0 and other_item != item:

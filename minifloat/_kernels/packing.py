@@ -20,15 +20,15 @@ In big order both are the highest, so that two byte swaps convert one order to t
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 Word = Any  # a np.uint64
 
 BYTE_GROUP = 8  # this many codes fill whole bytes, for every width
 
-jit = njit(cache=True, nogil=True)
 shl = np.left_shift
 shr = np.right_shift
 
@@ -125,7 +125,7 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
         packed[at] = np.uint8((shl(word, np.uint64(8 - held)) if big else word) & np.uint64(0xFF))
 
 
-@jit
+@kernel
 def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
     """Pack rows of ``row`` codes, each into whole bytes."""
     row_bytes = (row * bits + 7) // 8
@@ -180,7 +180,7 @@ def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -
     _unpack_singly(packed, start + done, bits, big, codes[done:])
 
 
-@jit
+@kernel
 def unpack(
     packed: Array, row_bytes: int, start: int, bits: int, big: bool, count: int, codes: Array
 ) -> None:
@@ -192,7 +192,7 @@ def unpack(
         )  # fmt: skip
 
 
-@jit
+@kernel
 def pack_words(
     codes: Array, row: int, group: int, group_words: int, runs: BitRuns, words: Array
 ) -> None:
@@ -210,7 +210,7 @@ def pack_words(
                 words[group_words * g + word[f]] |= np.uint32(shl(part, np.uint64(at[f])))
 
 
-@jit
+@kernel
 def unpack_words(
     words: Array, row: int, group: int, group_words: int, runs: BitRuns, codes: Array
 ) -> int:

@@ -21,7 +21,8 @@ from analysis.models.evaluation import Estimate, Result, difference
 from analysis.models.llama import MATRICES, Llama, Shape
 from analysis.models.matrices import MatrixModel
 from analysis.models.packages import MissingPackage, PackageFile
-from minifloat.products import FEW, TILE
+from minifloat.products.direct import FEW
+from minifloat.products.tiles import TILE
 from tests.analysis.models.slow_llama import distance, slow_logits
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, rope_base=100.0, epsilon=1e-5)
