@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from minifloat._jit import kernel
 from minifloat._kernels.scalar import float_key, last_not_above
 
-SCALAR = "b203e07151a3586b"  # digest of scalar.py: see there
-
 Array = NDArray[Any]
 
 
@@ -21,7 +19,7 @@ Array = NDArray[Any]
 STEP = np.dtype([("key", np.int64), ("value", np.float64), ("code", np.int64)])
 
 
-@kernel(cost=4)
+@kernel
 def round_panel(
     weights: Array, carry: Array, scales: Array, zeros: Array, feedback: Array, steps: Array,
     codes: Array,

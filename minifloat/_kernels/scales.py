@@ -1,8 +1,7 @@
 """Loops of `minifloat.quantization`: the scales of blocks.
 
 Contract of every kernel: one-dimensional contiguous arrays and plain numbers in, results into an
-array passed in; no exceptions. A kernel calls only kernels of this file, because Numba's disk cache
-does not see changes in other files.
+array passed in; no exceptions.
 
 Weights lie in rows of ``length``, blocks of ``size`` within them (the last of a row may be
 shorter), scales in the blocks' order. Scales and errors are computed in float64.
@@ -354,7 +353,7 @@ def _best_scale(
     return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
 
 
-@kernel(cost=50)
+@kernel(cost=5)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch, found: Array,
@@ -376,7 +375,7 @@ def least_squares(
             block += 1
 
 
-@kernel(cost=10)
+@kernel
 def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     scales: Array, errors: Array,
@@ -393,7 +392,7 @@ def squared_errors(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, levels: Levels,
@@ -414,7 +413,7 @@ def shrink(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink_range(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, low: Array, top: int,

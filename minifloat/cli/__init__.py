@@ -425,7 +425,11 @@ def _registers(options: argparse.Namespace) -> None:
         program = registers.to_half(
             fmt, options.layout, options.target, fold_scale=options.fold_scale
         )
-    emit = {"c": registers.c, "cuda": registers.cuda, "asm": registers.assembly}
+    emit = {
+        "c": registers.to_c,
+        "cuda": registers.to_cuda,
+        "asm": registers.to_assembly,
+    }
     if options.emit:
         print(emit[options.emit](program))
     else:
@@ -453,7 +457,7 @@ def _register_costs(options: argparse.Namespace) -> None:
             str(row.cost.weights),
             *(str(getattr(row.cost, kind)) for kind in registers.KINDS),
             str(row.cost.total),
-            str(row.least),
+            str(row.bound),
             f"{row.cost.per_weight:.3f}",
             f"{row.whole.cost.per_weight:.3f}" if row.whole else "-",
         )
@@ -464,7 +468,7 @@ def _register_costs(options: argparse.Namespace) -> None:
 
 
 def _code(fmt: NumberFormat, code: int) -> tuple[str, str, str]:
-    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.fields(code)
+    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.bit_string(code)
 
 
 def _number(text: str) -> float:
