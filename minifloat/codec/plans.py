@@ -486,8 +486,9 @@ def _tables(fmt: NumberFormat, rounding: Rounding, special: SpecialCodes) -> tup
     line = decision_points.line(fmt, special)
     values = np.zeros(len(line), table_kernels.VALUE)
     for row, value in zip(values, line, strict=True):
-        number = float(value.exact) or (-0.0 if value.negative else 0.0)
-        row["key"], row["value"] = decision_points.float_key(number), number
-        row["code"] = value.code
-    values["away"][:-1] = [decision_points.away(a, b) for a, b in itertools.pairwise(line)]
+        row["key"], row["code"] = decision_points.key_of(value), value.code
+        if abs(value.exact) <= decision_points.LARGEST:  # else it is beyond an end, and not read
+            row["value"] = float(value.exact)
+    for row, (low, high) in zip(values, itertools.pairwise(line), strict=False):
+        row["gap"], row["away"] = float(high.exact - low.exact), decision_points.away(low, high)
     return beginnings, values
