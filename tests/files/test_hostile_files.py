@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifloat.files.weights import WeightsError, open_weights
+from minifloat.files import WeightsError, open_weights
 from tests.files.memory import little_memory
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
