@@ -40,7 +40,7 @@ def _nearest(x: float, keys: Array) -> int:
     return low
 
 
-@kernel(cost=4)
+@kernel
 def round_panel(
     weights: Array, carry: Array, scales: Array, zeros: Array, feedback: Array, steps: Steps,
     codes: Array,

@@ -248,7 +248,7 @@ def _encode_ties(words: Array, divisor: Single, codes: Array, grid: Grid) -> Non
             codes[i] = _signed(code, w, grid)
 
 
-@kernel(cost=2)
+@kernel
 def encode(words: Array, found: Array, codes: Array, length: int, size: int, grid: Grid) -> None:
     """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1."""
     block = 0
@@ -477,7 +477,7 @@ def _best_scale(
     return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
 
 
-@kernel(cost=50)
+@kernel(cost=5)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch, found: Array,
@@ -499,7 +499,7 @@ def least_squares(
             block += 1
 
 
-@kernel(cost=10)
+@kernel
 def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     scales: Array, errors: Array,
@@ -516,7 +516,7 @@ def squared_errors(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, levels: Levels,
@@ -537,7 +537,7 @@ def shrink(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink_range(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, low: Array, top: int,

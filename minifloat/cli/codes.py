@@ -71,7 +71,7 @@ def run_decode(options: argparse.Namespace) -> None:
 
 
 def _code(fmt: NumberFormat, code: int) -> tuple[str, str, str]:
-    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.fields(code)
+    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.bit_string(code)
 
 
 def _number(text: str) -> float:

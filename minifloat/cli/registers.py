@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         program = registers.to_half(
             fmt, options.layout, options.target, fold_scale=options.fold_scale
         )
-    emit = {"c": registers.c, "cuda": registers.cuda, "asm": registers.assembly}
+    emit = {"c": registers.to_c, "cuda": registers.to_cuda, "asm": registers.to_assembly}
     if options.emit:
         print(emit[options.emit](program))
     else:
@@ -72,7 +72,7 @@ def _costs(options: argparse.Namespace) -> None:
             str(row.cost.weights),
             *(str(getattr(row.cost, kind)) for kind in registers.KINDS),
             str(row.cost.total),
-            str(row.least),
+            str(row.bound),
             f"{row.cost.per_weight:.3f}",
             f"{row.whole.cost.per_weight:.3f}" if row.whole else "-",
         )

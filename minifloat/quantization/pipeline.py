@@ -42,7 +42,7 @@ from minifloat.quantization.scale_search import (
     block_scales,
     divisors,
 )
-from minifloat.quantization.scales import ScaleRounding, ScaleSearch
+from minifloat.quantization.scales import ScaleRounding, ScaleSearch, absmax_to_scale
 
 CHUNK = 1 << 20  # weights that are quantized at a time
 SMALLEST_FLOAT32 = 2.0**-149
@@ -250,15 +250,25 @@ def _tensor_scale(task: Task) -> float:
     with np.errstate(over="ignore"):
         rounded = np.float32(exact)
     # the largest block's scale over this one must not be just beyond a power of two
-    if recipe.scale_rounding is ScaleRounding.DOWN and rounded > exact:
+    if recipe.scale_rounding is ScaleRounding.DOWN and float(rounded) > exact:
         rounded = np.nextafter(rounded, np.float32(0))
-    if recipe.scale_rounding is ScaleRounding.UP and rounded < exact:
+    if recipe.scale_rounding is ScaleRounding.UP and float(rounded) < exact:
+        rounded = np.nextafter(rounded, np.float32(np.inf))
+    if nearest and rounded > 0 and not np.isfinite(_scale_of(largest, recipe, float(rounded))):
         rounded = np.nextafter(rounded, np.float32(np.inf))
     if rounded == np.inf:
         raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")
     if rounded == 0:
         return 1.0 if exact == 0 else SMALLEST_FLOAT32
     return float(rounded)
+
+
+def _scale_of(absmax: float, recipe: Recipe, tensor_scale: float) -> float:
+    """Return the scale of a block; inf where it is beyond its format."""
+    scales = np.empty(1)
+    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
+    kernels.scales(np.array([absmax]), recipe.scale.values, rule, scales)
+    return float(scales[0])
 
 
 def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, codes: Array) -> None:
@@ -279,12 +289,12 @@ def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, code
         )  # fmt: skip
         return
     divisor = spread(divisors(scales) * (task.tensor_scale or 1.0), width, length)
-    if zeros is not None:
-        steps = np.rint(weights / divisor) + spread(zeros, width, length)
-        codes[...] = np.clip(steps, 0, fmt.max)
-        return
     with np.errstate(over="ignore", under="ignore"):
-        encode(weights / divisor, fmt, out=codes)
+        quotients = weights / divisor
+        if zeros is None:
+            encode(quotients, fmt, out=codes)
+        else:
+            codes[...] = np.clip(np.rint(quotients) + spread(zeros, width, length), 0, fmt.max)
 
 
 def _encode_by_gptq(

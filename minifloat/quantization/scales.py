@@ -117,7 +117,7 @@ class ScaleFormat:
         """
         if isinstance(scale, ScaleFormat):
             return scale
-        if isinstance(scale, str) and scale == "float32":
+        if isinstance(scale, str) and scale.strip().lower() == "float32":
             return FLOAT32
         fmt = parse(scale, "scale")
         if not isinstance(fmt, Format):
