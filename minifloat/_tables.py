@@ -56,12 +56,12 @@ class Table(NamedTuple):
     def show(self) -> None:
         """Print the table, by rich where that is installed and the terminal is wide enough."""
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        least = {
+        narrowest = {
             name: min(width, MIN_WIDTH) if name in self.left else width
             for name, width in zip(self.columns, widths, strict=True)
         }
         columns = shutil.get_terminal_size().columns - 2 * len(widths)
-        if not (sys.stdout.isatty() and has_rich() and sum(least.values()) <= columns):
+        if not (sys.stdout.isatty() and has_rich() and sum(narrowest.values()) <= columns):
             print(self.text())
             return
         from rich import box
@@ -78,7 +78,7 @@ class Table(NamedTuple):
         )
         for name in self.columns:
             if name in self.left:  # folded where the terminal is too narrow
-                table.add_column(Text(name), overflow="fold", min_width=least[name])
+                table.add_column(Text(name), overflow="fold", min_width=narrowest[name])
             else:
                 table.add_column(Text(name), justify="right", no_wrap=True)
         for row in self.rows:

@@ -1,7 +1,7 @@
 """The `minifloat` command: compare, list, show, encode, decode, registers.
 
 Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
-line that says what to do), 130 after Ctrl-C. Commands import what they need when they run, so
+line with a remedy), 130 after Ctrl-C. Commands import what they need when they run, so
 that `show` of a format needs the standard library only.
 """
 
@@ -13,13 +13,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from minifloat.cli import codes, compare, formats, registers
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable
 
-COMMANDS = (  # name, options, what it does, in words
+COMMANDS = (  # name, its options, the function that runs it, its description
     ("compare", compare.add_options, compare.run, "Quantize a model's weights; print the errors."),
     ("list", formats.add_list_options, formats.run_list, "List the named formats and recipes."),
     (
@@ -65,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = sys.argv[1:] if argv is None else argv
+    if sys.stdout is None:  # closed by the shell: `minifloat list >&-`
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in scripts it cannot print
     try:

@@ -28,10 +28,10 @@ RULES = {  # of ScaleRounding, in words
     "up": "the smallest power of two s with absmax / s <= {max}; nothing saturates",
     "down": "2**floor(log2(absmax / {max}))",
 }
-SEARCHES = {  # of ScaleSearch; least squares has no absmax
+SEARCHES = {  # of ScaleSearch, in words; mse has no absmax
     "absmax": "the largest magnitude of a block",
     "percentile": "percentile {percentile} of a block's magnitudes",
-    "shrink": "the largest magnitude times 1 - k / 100, k < 80, of the least sum |error|**2.4",
+    "shrink": "the largest magnitude times 1 - k / 100, k < 80, of the smallest sum |error|**2.4",
 }
 BLOCKS = {"channel": "all weights along the axis", "tensor": "all weights"}
 TENSOR_SCALE = "one float32 number T multiplies all scales; absmax is divided by it first"
@@ -146,7 +146,7 @@ def _named(name: str) -> NumberFormat | Recipe:
 
 
 def _recipe_facts(recipe: Recipe) -> dict[str, str]:
-    """Return what a recipe does, in words."""
+    """Return the parts of a recipe in words."""
     from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES
 
     names = [name for name, known in RECIPES.items() if known == recipe]

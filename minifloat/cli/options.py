@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
-# Python's names of arguments, as messages of the library have them, and what a user typed them as.
+# The library's names of arguments, as its messages have them, and the command line's names.
 TYPED_AS = {
     "axis": "--axis",
     "block": "--block",
@@ -79,7 +79,7 @@ def in_terms_of_options(message: str, names: Mapping[str, str] | None = None) ->
 
 
 def integer(low: int | None = None) -> Callable[[str], int]:
-    """Return a reader of integers, of at least ``low`` if that is given."""
+    """Return a reader of integers, of at least ``low`` unless that is None."""
     rule = "an integer" if low is None else f"an integer of at least {low}"
 
     def read(text: str) -> int:

@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print a program, or the table of what programs cost."""
+    """Print a program, or the table of the costs of programs."""
     from minifloat import registers
 
     if options.format is None:

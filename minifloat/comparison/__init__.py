@@ -173,8 +173,8 @@ def _nothing_left(
             f"{source}, got {min_size}"
         )
     reasons = [f"{tensor.name!r} of {tensor.dtype} is {tensor.reason}" for tensor in skipped[:3]]
-    others = f" ({'; '.join(reasons)})" if reasons else ""
-    return f"source must hold a float tensor, got {source}{others}; name another file"
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"source must hold a float tensor, got {source}{why}; name another file"
 
 
 def _measured(

@@ -30,7 +30,7 @@ def open_npz(path: Path) -> WeightFile:
 
 
 def npz_arrays(path: Path) -> list[tuple[TensorInfo, Load]]:
-    """Return the arrays of an archive, whatever their type, each with a function that loads it."""
+    """Return the arrays of an archive, of any type, each with a function that loads it."""
     arrays: list[tuple[TensorInfo, Load]] = []
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():

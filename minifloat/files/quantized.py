@@ -261,8 +261,10 @@ def _stored_scales(quantized: Quantized) -> Array:
     else:
         codes = np.asarray(encode(scales, scale.name, nan="max"))
         stored = pack(codes.reshape(-1), scale.bits)
-    if not np.array_equal(_checked(_read_scales(stored, scale, scales.shape)), scales):
-        raise ValueError(f"scales must be values of {scale}, got others; round them to it first")
+    rounded = _checked(_read_scales(stored, scale, scales.shape))
+    if not np.array_equal(rounded, scales):
+        first = scales[rounded != scales].flat[0]
+        raise ValueError(f"scales must be values of {scale}, got {first}; round them to it first")
     return stored
 
 
@@ -283,8 +285,9 @@ def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Arra
 
 
 def _checked(scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not (np.isfinite(scales) & (scales >= 0)).all():
-        raise ValueError("scales must be finite and not negative, got others")
+    bad = ~(np.isfinite(scales) & (scales >= 0))
+    if bad.any():
+        raise ValueError(f"scales must be finite and not negative, got {scales[bad].flat[0]}")
     return scales
 
 

@@ -1,4 +1,4 @@
-"""The `minifloat` command: what it prints, what it refuses, and with which exit code."""
+"""The `minifloat` command: its output, its messages and its exit codes."""
 
 from __future__ import annotations
 
@@ -548,7 +548,7 @@ def test_registers_table(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
     assert [line.split()[0] for line in lines[2:]] == ["e2m1", "e5m0", "int4", "nf4"]
     assert lines[1].split()[-4:] == ["per", "weight", "with", "2**k"]
     assert lines[2].split()[-2:] == ["1.250", "1.750"]
-    assert lines[3].split()[-1] == "-"  # float16 does not hold its greatest value
+    assert lines[3].split()[-1] == "-"  # float16 does not hold its largest value
     assert lines[5].split()[7] == "4"  # loads
 
 
@@ -651,6 +651,13 @@ def test_a_closed_pipe_is_no_error() -> None:
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert result.stdout == "Format e5m6\n"
     assert result.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirection")
+def test_a_closed_stdout_is_no_error() -> None:
+    command = f"'{sys.executable}' -m minifloat decode e2m1 7 >&-"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:

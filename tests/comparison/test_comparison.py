@@ -351,17 +351,17 @@ def test_any_executor_gives_the_same_result(model: Path, pool: Any) -> None:
 
 
 class CountingExecutor(ThreadPoolExecutor):
-    """Remembers the most futures that were not yet done."""
+    """Counts the futures that are not yet done, and keeps the maximum."""
 
     def __init__(self) -> None:
         super().__init__(1)
         self.unread: list[Future[Any]] = []
-        self.most = 0
+        self.maximum = 0
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         self.unread = [future for future in self.unread if not future.done()]
         self.unread.append(super().submit(*args, **kwargs))
-        self.most = max(self.most, len(self.unread))
+        self.maximum = max(self.maximum, len(self.unread))
         return self.unread[-1]
 
 
@@ -369,7 +369,7 @@ def test_few_arrays_are_in_flight() -> None:
     arrays = {f"w{index}": normal((2, 64), index) for index in range(40)}
     with CountingExecutor() as executor:
         compare(arrays, TWO, executor=executor)
-        assert executor.most <= module.ARRAYS_IN_FLIGHT
+        assert executor.maximum <= module.ARRAYS_IN_FLIGHT
 
 
 def test_results_can_be_pickled(model: Path) -> None:

@@ -1,4 +1,4 @@
-"""`save` and `load`: bit for bit, whole or not at all, and no trust in what a file says."""
+"""`save` and `load`: bit for bit, whole or not at all, and no trust in a file."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ SCHEMES: dict[str, tuple[str, dict[str, Any]]] = {
     "tf32": ("e2m2", {"scale": "tf32"}),
     "two levels": ("e2m1", {"scale": "e4m3fn", "tensor_scale": True}),
     "two wide levels": ("nf4", {"scale": "float16", "tensor_scale": True}),
-    "zeros": ("uint4", {"zero_point": True}),
-    "odd zeros": ("uint3", {"zero_point": True, "scale": "e5m2"}),
-    "two levels, zeros": (
+    "zero points": ("uint4", {"zero_point": True}),
+    "odd zero points": ("uint3", {"zero_point": True, "scale": "e5m2"}),
+    "two levels, zero points": (
         "uint4", {"zero_point": True, "scale": "e4m3fn", "tensor_scale": True, "search": "mse"}
     ),
     "double": ("nf4", {"scale": "float32", "double": True}),
-    "double, zeros": ("uint4", {"scale": "float32", "double": True, "zero_point": True}),
+    "double, zero points": ("uint4", {"scale": "float32", "double": True, "zero_point": True}),
     "tiles": ("e2m1", {"block": (2, 8), "scale": "e4m3fn", "tensor_scale": True}),
     "percentile": ("e2m2", {"search": "percentile", "percentile": 99.5}),
 }  # fmt: skip
@@ -161,7 +161,7 @@ def test_the_name_of_a_codebook_is_any_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("scale", ["float32", "float16", "bfloat16"])
 def test_others_can_read_it(tmp_path: Path, scale: str, suffix: str) -> None:
-    """Without this library: by NumPy alone, from what the docstring of `save` says."""
+    """Without this library: by NumPy alone, from the docstring of `save`."""
     path = tmp_path / f"w{suffix}"
     q = quantized("nf4", scale=scale)
     mf.save(q, path)
@@ -243,7 +243,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
         assert (tmp_path / f"w{suffix}").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_what_cannot_be_saved(tmp_path: Path) -> None:
+def test_save_refuses_what_it_cannot_write(tmp_path: Path) -> None:
     q = quantized()
     with pytest.raises(
         TypeError, match=r"quantized must be a Quantized, got ndarray; minifloat\.q"
@@ -330,7 +330,7 @@ FACTS: dict[str, tuple[Facts, str]] = {
     "axis beyond": ({"axis": 2}, r"axis must be in 0\.\.1, got 2"),
     "axis negative": ({"axis": -1}, "axis must be in"),
     "axis a float": ({"axis": 1.0}, "axis must be an int"),
-    "axis null": ({"axis": None}, "scales must be float32 of shape"),
+    "axis null": ({"axis": None}, r"axis must be an axis of shape \(3, 20\), got None"),
     "block 0": ({"scaling": "0/float16"}, "block must be a positive int"),
     "block huge": ({"scaling": f"{2**62}/float16"}, "scales must be float32 of shape"),
     "block of other words": ({"scaling": "8 /float16"}, "contradicts itself"),
@@ -383,14 +383,14 @@ def test_texts_that_describe_nothing(tmp_path: Path, text: str, suffix: str) -> 
 
 
 MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
-    "scale no Format": ("zeros", {"scaling": "8/int8"}, "scale must be float32 or a Format"),
+    "scale no Format": ("zero points", {"scaling": "8/int8"}, "scale must be float32 or a Format"),
     "scale of others": ("e8m0", {"scaling": "8/e4m3fnuz"}, None),
     "scale of other bits": ("e8m0", {"scaling": "8/e2m3"}, "packed must have 7 bytes"),
     "scale by another name": ("e8m0", {"scaling": "8/ue8m0"}, "contradicts itself"),
     "rounding that is the default": ("e8m0", {"scaling": "8/e8m0:floor"}, "contradicts itself"),
     "another rounding": ("e8m0", {"scaling": "8/e8m0:up"}, None),
     "tensor scale absent": ("two levels", {"tensor_scale": None}, "tensor_scale must be as the"),
-    "zeros without points": ("zeros", {"scaling": "8/float16"}, "zero_points must be as the rec"),
+    "zeros without points": ("zero points", {"scaling": "8/float16"}, "zero_points must be as"),
     "double without scales": ("double", {"scaling": "8/float32"}, "double must be as the recipe"),
     "tensor scale 0": ("two levels", {"tensor_scale": 0.0}, "tensor_scale must be a float32"),
     "tensor scale negative": ("two levels", {"tensor_scale": -1.0}, "tensor_scale must be"),
@@ -405,7 +405,7 @@ MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
     "mean infinite": ("double", {"scale_mean": float("inf")}, "mean must be a finite float32"),
     "mean text": ("double", {"scale_mean": "1"}, "mean must be a finite float32"),
     "double in float16": ("double", {"scaling": "8/float16/double"}, 'scale must be "float32"'),
-    "zeros of signed": ("zeros", {"format": "int4"}, "fmt must be an unsigned integer"),
+    "zeros of signed": ("zero points", {"format": "int4"}, "fmt must be an unsigned integer"),
 }  # fmt: skip
 
 
@@ -427,13 +427,15 @@ def test_facts_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str
 
 MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
     "zeros float": (
-        "zeros", lambda a: {**a, "zero_points": a["zero_points"].astype(float)}, "packed must be"
+        "zero points",
+        lambda a: {**a, "zero_points": a["zero_points"].astype(float)},
+        "packed must be",
     ),
     "zeros short": (
-        "zeros", lambda a: {**a, "zero_points": a["zero_points"][:-1]}, "packed must have"
+        "zero points", lambda a: {**a, "zero_points": a["zero_points"][:-1]}, "packed must have"
     ),
     "zeros 2-d": (
-        "zeros", lambda a: {**a, "zero_points": a["zero_points"][None]}, "zero_points must be"
+        "zero points", lambda a: {**a, "zero_points": a["zero_points"][None]}, "zero_points must be"
     ),
     "scales e8m0 nan": (
         "e8m0", lambda a: {**a, "scales": a["scales"] | 255}, "scales must be finite"
@@ -475,7 +477,7 @@ def test_arrays_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: st
 
 
 def test_a_scheme_by_numpy_alone(tmp_path: Path) -> None:
-    """NVFP4 and QLoRA's NF4 from what the docstring of `save` says."""
+    """NVFP4 and QLoRA's NF4 from the docstring of `save`."""
     w = np.random.default_rng(5).standard_normal((4, 64)).astype(np.float32)
     e4m3 = mf.parse("e4m3fn").values()
     for recipe, size in (("nvfp4", 16), ("qlora", 64)):
@@ -491,8 +493,8 @@ def test_a_scheme_by_numpy_alone(tmp_path: Path) -> None:
             scales = np.float32(scales) * np.repeat(arrays["scales_of_scales"], 256)[:4]
             scales = np.float64(scales + np.float32(facts["scale_mean"]))
             values = arrays["codebook"]
-        found = values[codes] * np.repeat(scales, size).reshape(4, 64)
-        np.testing.assert_array_equal(found.astype(np.float32), q.dequantize())
+        weights = values[codes] * np.repeat(scales, size).reshape(4, 64)
+        np.testing.assert_array_equal(weights.astype(np.float32), q.dequantize())
 
 
 def changed_bit(packed: NDArray[np.uint8], bit: int) -> NDArray[np.uint8]:
@@ -616,9 +618,9 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
     mf.load(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # of the readers, about what they find odd
+@pytest.mark.filterwarnings("ignore")  # of the readers, about odd content
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("scheme", ["int4", "nf4", "double", "double, zeros", "two levels"])
+@pytest.mark.parametrize("scheme", ["int4", "nf4", "double", "double, zero points", "two levels"])
 def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, scheme: str, suffix: str) -> None:
     path = tmp_path_factory.mktemp("mutated") / f"w{suffix}"
     fmt, options = SCHEMES.get(scheme, (scheme, {}))

@@ -96,7 +96,7 @@ def test_safetensors_data_need_not_be_aligned(tmp_path: Path) -> None:
         assert_same(got, random((7,)))
 
 
-def test_safetensors_lists_what_it_skips(tmp_path: Path) -> None:
+def test_safetensors_lists_the_tensors_it_skips(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     write_safetensors(
         path,
