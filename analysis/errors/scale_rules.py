@@ -1,7 +1,8 @@
-"""How a block's scale follows from its greatest magnitude: as a step function, or exactly.
+"""How a block's scale follows from its absmax: as a step function, or exactly.
 
-A rounded scale takes one value between two neighbouring thresholds of the greatest magnitude m.
-Between them everything is smooth in m, so a quadrature splits there.
+A rounded scale is constant between two neighbouring thresholds of the absmax. Between them the
+error is smooth in the absmax, so a quadrature splits there. The thresholds are those of
+`minifloat.quantize`, by its own rules.
 """
 
 from __future__ import annotations
@@ -13,72 +14,75 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.errors.distributions import Distribution
-from analysis.errors.grids import Grid, grid_of
-from minifloat.formats import NumberFormat
+from analysis.errors.grids import grid_of
+from analysis.errors.laws import Law
+from minifloat._kernels.scales import POWERS, VALUES
+from minifloat._kernels.scales import ScaleRule as AbsmaxToScale
+from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
+from minifloat.quantization import scales as library
+from minifloat.quantization.scales import ScaleRounding
 
-# of e8m0, as in "e8m0 ceil"; "e8m0" is the first. `minifloat.ScaleRounding` has the formulas.
-POWERS = ("floor", "ceil", "nearest", "up", "down")
-LEAST_POWER, GREATEST_POWER = -127, 127  # of e8m0
-TENSOR_SIZE = 2**24  # weights whose greatest a narrow scale format must reach
+TENSOR_SIZE = 2**24  # weights whose absmax a narrow scale format must reach
 
 
 @dataclass(frozen=True, eq=False)
 class ScaleRule:
-    """A scale as a function of the block's greatest magnitude m.
+    """A scale as a function of the block's absmax.
 
     Attributes
     ----------
     name : str
     bits : int
         Of storage for a block's scale.
+    max_abs : float
+        Of the weights' format.
     thresholds : ndarray of float64, shape (N,)
-        The m at which the scale steps up, ascending, in standard deviations.
+        The absmax at which the scale steps up, ascending, in standard deviations.
     scales : ndarray of float64, shape (N + 1,)
         The scale below, between and above the thresholds. Both are empty where the scale is
-        exact, ``m / top``.
+        exact, ``absmax / max_abs``.
     """
 
     name: str
     bits: int
+    max_abs: float
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
 
-    def __call__(self, m: NDArray[Any], top: float) -> NDArray[np.float64]:
-        """Return the scales for greatest magnitudes ``m``."""
+    def __call__(self, absmax: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the scales of blocks of these largest magnitudes."""
         if not self.scales.size:
-            return np.asarray(m / top)
-        return self.scales[np.searchsorted(self.thresholds, m)]
+            return np.asarray(absmax / self.max_abs)
+        return self.scales[np.searchsorted(self.thresholds, absmax)]
 
 
 def scale_rule(
     scale: NumberFormat | str,
-    grid: Grid,
-    density: Distribution,
+    fmt: NumberFormat | str,
+    law: Law,
     tensor_scale: float | None = None,
 ) -> ScaleRule:
-    """Return the rule that ``scale`` names, for a grid and a density.
+    """Return the rule that ``scale`` names, for weights of a format and a law.
 
     Parameters
     ----------
     scale : format or str
         "exact"; "float32", whose rounding changes a mean square error by less than 1e-13 of
-        itself, so that it is taken as exact; "e8m0" or "e8m0 floor" for OCP's
-        ``2**(floor(log2(m)) - floor(log2(top)))``, and "e8m0 ceil", "e8m0 nearest", "e8m0 up" or
-        "e8m0 down" as `minifloat.ScaleRounding` defines them; or any format, to whose positive
-        values ``m / (top * tensor_scale)`` is rounded to nearest. Beyond them it becomes the
-        greatest or the least, never 0.
-    grid : Grid
-        Of the elements.
-    density : Distribution
+        itself, so that it is taken as exact; or a format, to whose positive values
+        ``absmax / (max_abs * tensor_scale)`` is rounded. After a colon stands how, as
+        `minifloat.ScaleRounding` defines it: "e8m0:ceil". Default: "floor" for powers of two, else
+        "nearest_even". A scale beyond the values becomes the largest or the smallest, never 0.
+    fmt : format or str
+        Of the weights.
+    law : Law
         Of the weights, for the default of ``tensor_scale``.
     tensor_scale : float, optional
         A second scale, for the whole tensor, in standard deviations: scales are
         ``tensor_scale`` times a value of the format. Default: 1 for formats that reach both 1e-4
-        and 1e4 (float16, bfloat16, e8m0), so that the standard deviation is 1; for narrower ones
-        (e4m3fn), as in NVFP4, what makes the format's greatest the scale of the greatest of a
-        tensor's weights, for which the median of the greatest of 2**24 weights is taken.
+        and 1e4 (float16, bfloat16, e8m0), so that the standard deviation is 1. For narrower ones
+        (e4m3fn), as in NVFP4, the absmax of the tensor gets the format's largest scale; it is
+        taken as the median absmax of 2**24 weights.
 
     Returns
     -------
@@ -87,70 +91,68 @@ def scale_rule(
     Raises
     ------
     ValueError
-        If the name is not known, the format has no positive value, or ``tensor_scale`` is not
-        positive and finite or is given for an exact scale.
-
-    References
-    ----------
-    OCP Microscaling Formats 1.0, section 6.3, for the floor.
+        If the name is not known, the format has no positive value, the rounding does not fit the
+        formats, or ``tensor_scale`` is not positive and finite or is given for an exact scale.
 
     Examples
     --------
     >>> import numpy as np
     >>> from analysis.errors.distributions import Normal
-    >>> from analysis.errors.grids import grid_of
     >>> from analysis.errors.scale_rules import scale_rule
-    >>> rule = scale_rule("e8m0", grid_of("e2m1"), Normal())
-    >>> rule(np.array([3.9, 4.0, 7.9]), 6.0).tolist()
+    >>> rule = scale_rule("e8m0", "e2m1", Normal())
+    >>> rule(np.array([3.9, 4.0, 7.9])).tolist()
     [0.5, 1.0, 1.0]
     """
     if tensor_scale is not None and not 0 < tensor_scale < math.inf:
         raise ValueError(f"tensor_scale must be positive and finite, got {tensor_scale}")
-    nothing = np.empty(0)
+    fmt = parse(fmt)
     if scale in ("exact", "float32"):
         if tensor_scale is not None:
             raise ValueError(f"tensor_scale must be left out for scale {scale!r}, got one")
-        return ScaleRule(str(scale), 32, nothing, nothing)
-    name, _, rounding = str(scale).partition(" ") if isinstance(scale, str) else (scale, "", "")
-    fmt = parse(name)
-    if fmt == parse("e8m0") and rounding in ("", *POWERS):
-        factor = 1.0 if tensor_scale is None else tensor_scale
-        return _power_rule(f"e8m0 {rounding or POWERS[0]}", rounding or POWERS[0], grid, factor)
-    if rounding:
-        raise ValueError(
-            f"scale must be a format, exact, float32 or e8m0 with one of {', '.join(POWERS)}, "
-            f"got {scale!r}"
-        )
-    values = grid_of(fmt).values
+        return ScaleRule(str(scale), 32, fmt.max_abs, np.empty(0), np.empty(0))
+    name, _, word = scale.partition(":") if isinstance(scale, str) else (scale, "", "")
+    scale_format = parse(name)
+    rounding = _rounding(scale, scale_format, word)
+    values = grid_of(scale_format).values
     values = values[values > 0]
+    if rounding is not ScaleRounding.NEAREST_EVEN:
+        values = values[np.frexp(values)[0] == 0.5]  # the powers of two
     if not values.size:
-        raise ValueError(f"scale must have positive values, got {fmt}")
+        raise ValueError(f"scale must have positive values, got {scale_format}")
     if tensor_scale is None:
-        tensor_scale = _tensor_scale(values, grid, density)
-    scales = values * tensor_scale
-    thresholds = (scales[:-1] + scales[1:]) / 2 * grid.top
-    return ScaleRule(fmt.name, fmt.bits, thresholds, scales)
+        tensor_scale = _tensor_scale(values, fmt.max_abs, law)
+    thresholds = _thresholds(values, library.scale_rule(fmt, rounding, tensor_scale))
+    label = scale_format.name
+    if rounding is not ScaleRounding.NEAREST_EVEN:
+        label += f":{rounding.value}"
+    return ScaleRule(label, scale_format.bits, fmt.max_abs, thresholds, values * tensor_scale)
 
 
-def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRule:
-    exponents = np.arange(LEAST_POWER, GREATEST_POWER + 1)
-    scales = np.ldexp(factor, exponents)
-    # the greatest magnitudes from which on, or beyond which, a scale is the next
-    power = 2.0 ** (math.frexp(grid.top)[1] - 1)
-    thresholds = {
-        "floor": scales[1:] * power,
-        "ceil": scales[:-1] * power,
-        "nearest": 0.75 * scales[1:] * power,
-        "up": scales[:-1] * grid.top,
-        "down": scales[1:] * grid.top,
-    }[rounding]
-    if rounding in ("floor", "nearest", "down"):
-        thresholds = np.nextafter(thresholds, 0.0)  # the threshold itself is past the step
-    return ScaleRule(name, 8, thresholds, scales)
+def _rounding(scale: NumberFormat | str, scale_format: NumberFormat, word: str) -> ScaleRounding:
+    """Return how scales are rounded: by the word, or by the library's default."""
+    binary = isinstance(scale_format, Format)
+    if not word:
+        powers = binary and scale_format.precision == 1
+        return ScaleRounding.FLOOR if powers else ScaleRounding.NEAREST_EVEN
+    if not binary or word not in list(ScaleRounding):
+        raise ValueError(
+            "scale must be exact, float32 or a format, perhaps with a colon and one of "
+            f"{', '.join(ScaleRounding)}, got {scale!r}"
+        )
+    return ScaleRounding(word)
 
 
-def _tensor_scale(values: NDArray[np.float64], grid: Grid, density: Distribution) -> float:
+def _thresholds(values: NDArray[np.float64], rule: AbsmaxToScale) -> NDArray[np.float64]:
+    """Return the absmax beyond which each scale value gives way to the next."""
+    if rule.kind == VALUES:
+        return (values[:-1] + values[1:]) / 2 * rule.reference
+    if rule.kind == POWERS:  # from the carry on
+        return np.nextafter(values[:-1] * rule.carry * rule.reference, 0.0)
+    return values[:-1] * rule.reference
+
+
+def _tensor_scale(values: NDArray[np.float64], max_abs: float, law: Law) -> float:
     if values[0] < 1e-4 and values[-1] > 1e4:
         return 1.0
-    greatest = float(density.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
-    return greatest / (grid.top * float(values[-1]))
+    absmax = float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
+    return absmax / (max_abs * float(values[-1]))

@@ -16,7 +16,6 @@ import scipy.optimize
 from analysis.errors.absmax_error import absmax_mse
 from analysis.errors.distributions import Distribution, parse_distribution
 from analysis.errors.expected_error import optimal_scale
-from analysis.errors.grids import grid_of
 from analysis.errors.scale_rules import scale_rule
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
@@ -111,7 +110,7 @@ def format_loss(
     """
     known, density = parse(fmt), parse_distribution(distribution)
     mse = absmax_mse(known, density, block_size, scale)
-    rule = scale_rule(scale, grid_of(known), density)
+    rule = scale_rule(scale, known, density)
     bits = known.bits + rule.bits / block_size
     return FormatLoss(known.name, density.name, rule.name, block_size, bits, mse)
 

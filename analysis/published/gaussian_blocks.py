@@ -21,6 +21,7 @@ from analysis.errors.distributions import Normal
 from analysis.errors.expected_error import squared_error_within
 from analysis.errors.grids import grid_of
 from minifloat.formats import NumberFormat
+from minifloat.formats.names import parse
 
 FARTHEST = 40.0  # sigmas; a normal is beyond with probability 7e-350
 
@@ -183,10 +184,11 @@ def block_qsnr(
     ratios = np.asarray(scale_ratios, np.float64).reshape(-1)
     if ratios.size == 0 or not np.all((ratios > 0) & np.isfinite(ratios)):
         raise ValueError(f"scale_ratios must be positive and finite, got {scale_ratios}")
+    fmt = parse(fmt)
     grid = grid_of(fmt)
     if not grid.symmetric:
         raise ValueError(f"fmt must be symmetric about 0, got {fmt}")
-    scales = ratios * maximum / grid.top
+    scales = ratios * maximum / fmt.max_abs
     within = squared_error_within(grid, Normal(), scales, np.full(scales.shape, maximum))
     others = within / (2 * _half_mass(maximum))
     largest = np.square(maximum - scales * grid.nearest(maximum / scales))

@@ -27,7 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors.absmax_error import absmax_mse
-from analysis.errors.distributions import Distribution, Empirical, Normal, StudentT
+from analysis.errors.distributions import Distribution, Normal, StudentT
+from analysis.errors.empirical import Empirical, absmax_mse_of_weights
+from analysis.errors.laws import Law
 from analysis.weights.tensor_statistics import TensorStatistics, fit_student_nu, tensor_statistics
 from minifloat.comparison import DEFAULT_FORMATS, compare
 from minifloat.comparison.records import Loss, Skipped, ratio
@@ -305,7 +307,7 @@ def _report(
     channel_rms = np.sqrt(squares.mean(axis=1, keepdims=True))
     channels = (rows / np.where(channel_rms > 0, channel_rms, 1.0))[channel_rms[:, 0] > 0]
     channel_nu = fit_student_nu(channels)
-    laws: dict[str, Distribution] = {
+    laws: dict[str, Law] = {
         "student": _student(statistics.student_nu),
         "empirical": Empirical(_sorted(rows)),
         "channel_student": _student(channel_nu),
@@ -351,13 +353,20 @@ def _sorted(rows: Array) -> Array:
     return weights
 
 
-def _predicted(fmt: NumberFormat, law: Distribution, length: int, block_size: int) -> float:
-    """The relative rms error of rows of a length, whose last block may be shorter."""
+def _predicted(fmt: NumberFormat, law: Law, length: int, block_size: int) -> float:
+    """Return the relative rms error of rows of a length, whose last block may be shorter."""
     whole, rest = divmod(length, block_size)
-    error = whole * block_size * absmax_mse(fmt, law, block_size) if whole else 0.0
+    error = whole * block_size * _mse(fmt, law, block_size) if whole else 0.0
     if rest:
-        error += rest * absmax_mse(fmt, law, rest)
+        error += rest * _mse(fmt, law, rest)
     return math.sqrt(error / length)
+
+
+def _mse(fmt: NumberFormat, law: Law, block_size: int) -> float:
+    if isinstance(law, Empirical):
+        return absmax_mse_of_weights(fmt, law, block_size)
+    assert isinstance(law, Distribution)
+    return absmax_mse(fmt, law, block_size)
 
 
 def _spread(squares: Array, axis: int) -> float:

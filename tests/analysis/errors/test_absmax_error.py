@@ -13,12 +13,12 @@ import scipy.stats
 from numpy.typing import NDArray
 
 import minifloat as mf
-from analysis import absmax_mse, absmax_mse_at, parse_distribution
+from analysis import Empirical, absmax_mse, absmax_mse_at, absmax_mse_of_weights, parse_distribution
 from analysis.errors import absmax_error as module
-from analysis.errors.distributions import Distribution, Empirical
+from analysis.errors.distributions import Distribution
 from analysis.errors.grids import grid_of
 from analysis.errors.panels import sampled_panels
-from analysis.errors.scale_rules import POWERS, scale_rule
+from analysis.errors.scale_rules import scale_rule
 from minifloat.formats import Codebook
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def scales_by_definition(name: str, absmax: Array, fmt: str, tensor_scale: float
         return absmax / top
     if name == "e8m0":
         return 2.0 ** (np.floor(np.log2(absmax)) - math.floor(math.log2(top)))
-    if name == "e8m0 up":
+    if name == "e8m0:up":
         return 2.0 ** np.ceil(np.log2(absmax / top))
     wanted = absmax / top / tensor_scale
     rounded = np.asarray(mf.round_to(wanted, name, dtype=np.float64))
@@ -71,7 +71,7 @@ SAMPLERS: dict[str, Callable[[np.random.Generator, tuple[int, int]], Array]] = {
         ("bipolar_int3", 16, "exact"),
         ("e2m1", 32, "e8m0"),
         ("e4m3fn", 32, "e8m0"),
-        ("int5", 32, "e8m0 up"),
+        ("int5", 32, "e8m0:up"),
         ("nf5", 16, "e8m0"),
         ("e2m1", 16, "e4m3fn"),
         ("nf4", 16, "ue5m3"),
@@ -104,19 +104,34 @@ def test_it_is_what_quantize_does(fmt: str, scale: str) -> None:
     assert abs(errors.mean() - absmax_mse(fmt, "normal", 128, scale)) < SIGMAS * sigma
 
 
-@pytest.mark.parametrize("rounding", POWERS)
+@pytest.mark.parametrize("rounding", [*mf.ScaleRounding][1:])
 @pytest.mark.parametrize("fmt", ["e2m1", "e4m3fn", "int5", "nf4", "mxint8"])
 def test_powers_of_two_are_those_of_quantize(fmt: str, rounding: str) -> None:
     """At the thresholds, beside them, and in between."""
     edges = np.array([1, 1.5, 1.75, 6, 7, 448, 127 / 64])[:, None] * 2.0 ** np.arange(-5, 6)
     m = np.concatenate([edges, np.nextafter(np.float32(edges), 0, dtype=np.float32)]).reshape(-1)
     m = np.concatenate([m, np.random.default_rng(3).uniform(0.01, 99, 500)]).astype(np.float32)
+    normal = parse_distribution("normal")
+    if rounding == "even" and mf.parse(fmt).precision is None:
+        with pytest.raises(ValueError, match="even"):
+            scale_rule("e8m0:even", fmt, normal)
+        return
     scales = mf.quantize(
         m[:, None], fmt, block_size=1, scale="e8m0", scale_rounding=rounding
     ).scales
-    grid = grid_of(fmt)
-    rule = scale_rule(f"e8m0 {rounding}", grid, parse_distribution("normal"))
-    assert np.array_equal(rule(m.astype(np.float64), grid.top), scales[:, 0])
+    rule = scale_rule(f"e8m0:{rounding}", fmt, normal)
+    assert np.array_equal(rule(m.astype(np.float64)), scales[:, 0])
+
+
+@pytest.mark.parametrize("scale", ["float16:ceil", "e4m3fn:floor", "ue4m3", "e5m0"])
+def test_scales_of_other_formats_are_those_of_quantize(scale: str) -> None:
+    m = np.random.default_rng(4).uniform(0.5, 99, 500).astype(np.float32)
+    name, _, rounding = scale.partition(":")
+    scales = mf.quantize(
+        m[:, None], "e2m1", block_size=1, scale=name, scale_rounding=rounding or None
+    ).scales
+    rule = scale_rule(scale, "e2m1", parse_distribution("normal"), tensor_scale=1.0)
+    assert np.array_equal(rule(m.astype(np.float64)), scales[:, 0])
 
 
 @pytest.mark.parametrize("preset", ["mxfp4", "mxfp8e4m3", "mxint8"])
@@ -154,12 +169,12 @@ def error_given_maximum(fmt: str, density: Distribution, n: float, m: float, sca
 @pytest.mark.parametrize(("fmt", "n"), [("e2m2", 128), ("nf4", 2.5), ("int4full", 32)])
 def test_against_nested_quadrature(fmt: str, n: float, name: str) -> None:
     """The integral over m itself, not over its Gumbel variable, with exact scales."""
-    density, top = parse_distribution(name), grid_of(fmt).top
+    density, max_abs = parse_distribution(name), mf.parse(fmt).max_abs
 
     def integrand(m: float) -> float:
         below = 1 - 2 * float(density.upper_moments(m).zeroth)
         chance = n * 2 * float(density.pdf(m)) * below ** (n - 1)
-        return chance * error_given_maximum(fmt, density, n, m, m / top)
+        return chance * error_given_maximum(fmt, density, n, m, m / max_abs)
 
     ends = [1e-9, 0.1, 0.2, 0.4, *np.arange(0.7, 7, 0.35), 8, 10, 13, 17, 22, 30]
     if name == "student_t(4)":
@@ -178,11 +193,11 @@ def test_against_nested_quadrature(fmt: str, n: float, name: str) -> None:
 @pytest.mark.parametrize("fmt", ["e2m2", "nf4", "int4full"])
 def test_given_the_quantile_of_the_maximum(fmt: str, name: str, scale: str) -> None:
     density, n = parse_distribution(name), 32
-    rule = scale_rule(scale, grid_of(fmt), density)
+    rule = scale_rule(scale, fmt, density)
     for quantile in (0.01, 0.18, 0.5, 0.99, 0.997):  # int4full uses -8 at the second
         below = quantile ** (1 / n)
         m = float(density.magnitude_beyond(1 - below))
-        s = float(rule(np.array([m]), grid_of(fmt).top)[0])
+        s = float(rule(np.array([m]))[0])
         found = absmax_mse_at(fmt, density, n, quantile, scale)
         assert float(found) == pytest.approx(
             error_given_maximum(fmt, density, n, m, s), rel=1e-8, abs=0
@@ -202,31 +217,32 @@ def test_the_mean_over_quantiles_is_the_whole(name: str) -> None:
     assert weight[usable] @ errors == pytest.approx(absmax_mse("e2m2", name, 64), rel=rest, abs=0)
 
 
-@pytest.mark.parametrize("scale", ["exact", "e8m0", "e8m0 nearest", "e3m2", "float16"])
+@pytest.mark.parametrize("scale", ["exact", "e8m0", "e8m0:nearest", "e3m2", "float16"])
 @pytest.mark.parametrize(
     ("fmt", "n"), [("e2m1", 1), ("int3", 2), ("nf4", 3), ("int4full", 3), ("bipolar_int2", 3)]
 )
 def test_draws_from_weights_by_enumeration(fmt: str, n: int, scale: str) -> None:
     """Every block of n draws from seven weights, zeros and opposite twins among them."""
     weights = np.array([0.0, 0.3, -0.3, 0.8, -1.1, 1.7, 1.1])
-    density, grid = Empirical(weights), grid_of(fmt)
-    rule = scale_rule(scale, grid, density)
+    law, grid = Empirical(weights), grid_of(fmt)
+    rule = scale_rule(scale, fmt, law)
     errors = []
-    for block in itertools.product(density.sorted, repeat=n):
+    for block in itertools.product(law.sorted, repeat=n):
         absmax = max(map(abs, block))
         if absmax == 0:
             errors.append(0.0)
             continue
-        s = float(rule(np.array([absmax]), grid.top)[0])
+        s = float(rule(np.array([absmax]))[0])
         errors += [float(np.min((x - s * grid.values) ** 2)) / n for x in block]
     wanted = math.fsum(errors) / weights.size**n
-    assert absmax_mse(fmt, density, n, scale) == pytest.approx(wanted, rel=1e-12, abs=1e-18)
+    found = absmax_mse_of_weights(fmt, weights, n, scale)
+    assert found == pytest.approx(wanted, rel=1e-12, abs=1e-18)
 
 
 def test_many_weights_tend_to_their_density() -> None:
     weights = scipy.stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
     for scale in ("exact", "e8m0"):
-        found = absmax_mse("e2m2", Empirical(weights), 32, scale)
+        found = absmax_mse_of_weights("e2m2", weights, 32, scale)
         assert found == pytest.approx(absmax_mse("e2m2", "normal", 32, scale), rel=1e-3, abs=0)
 
 
@@ -252,7 +268,7 @@ def test_more_nodes_change_nothing(
     monkeypatch.setattr(module, "ORDERS", orders)
     monkeypatch.setattr(module, "RULES", rules)
     monkeypatch.setattr(module, "DIGITS", 30.0)
-    monkeypatch.setattr(module, "LEAST_GUMBEL", -4.2)
+    monkeypatch.setattr(module, "MIN_GUMBEL", -4.2)
     if scale in ("float16", "bfloat16") and name in ("normal", "student_t(2.5)"):
         monkeypatch.setattr("analysis.errors.panels.SAMPLES", 10**6)
     assert found == pytest.approx(absmax_mse(fmt, name, n, scale), rel=1e-8, abs=0)
@@ -305,22 +321,26 @@ def test_a_scale_of_one_value_is_a_fixed_scale() -> None:
 
 
 def test_scale_rules() -> None:
-    grid, normal = grid_of("e2m1"), parse_distribution("normal")
+    normal = parse_distribution("normal")
     m = np.array([0.9, 3.0, 4.0, 6.0, 6.1, 9.0])
-    assert scale_rule("ue8m0", grid, normal)(m, 6.0).tolist() == [0.125, 0.5, 1, 1, 1, 2]
-    assert scale_rule("e8m0 up", grid, normal)(m, 6.0).tolist() == [0.25, 0.5, 1, 1, 2, 2]
-    assert scale_rule("e8m0 down", grid, normal)(m, 6.0).tolist() == [0.125, 0.5, 0.5, 1, 1, 1]
-    assert scale_rule("e8m0 ceil", grid, normal)(m, 6.0).tolist() == [0.25, 1, 1, 2, 2, 4]
-    nearest = scale_rule("e8m0 nearest", grid, normal)(m, 6.0)
-    assert nearest.tolist() == [0.25, 1, 1, 2, 2, 2]
-    float16 = scale_rule("float16", grid, normal)
-    assert float16(m, 6.0).tolist() == np.float16(m / 6.0).tolist()
-    assert float16(np.array([1e-9, 1e7]), 6.0).tolist() == [2.0**-24, 65504]
+
+    def scales(scale: str) -> list[float]:
+        return scale_rule(scale, "e2m1", normal)(m).tolist()
+
+    assert scales("ue8m0") == [0.125, 0.5, 1, 1, 1, 2]
+    assert scales("e8m0:up") == [0.25, 0.5, 1, 1, 2, 2]
+    assert scales("e8m0:down") == [0.125, 0.5, 0.5, 1, 1, 1]
+    assert scales("e8m0:ceil") == [0.25, 1, 1, 2, 2, 4]
+    assert scales("e8m0:nearest") == [0.25, 1, 1, 2, 2, 2]
+    assert scales("e8m0:even") == [0.25, 0.5, 1, 1, 1, 2]  # 0.9 rounds to 1 in two bits
+    float16 = scale_rule("float16", "e2m1", normal)
+    assert float16(m).tolist() == np.float16(m / 6.0).tolist()
+    assert float16(np.array([1e-9, 1e7])).tolist() == [2.0**-24, 65504]
     # NVFP4's tensor scale: the greatest of 2**24 normals gets the greatest scale, 448
-    e4m3 = scale_rule("e4m3fn", grid, normal)
+    e4m3 = scale_rule("e4m3fn", "e2m1", normal)
     assert e4m3.scales[-1] * 6 == pytest.approx(5.5, abs=0.2)
-    assert e4m3(np.array([e4m3.scales[-1] * 6]), 6.0)[0] == e4m3.scales[-1]
-    assert [scale_rule(s, grid, normal).bits for s in ("exact", "float16", "e8m0", "e4m3fn")] == [
+    assert e4m3(np.array([e4m3.scales[-1] * 6]))[0] == e4m3.scales[-1]
+    assert [scale_rule(s, "e2m1", normal).bits for s in ("exact", "float16", "e8m0", "e4m3fn")] == [
         32, 16, 8, 8,
     ]  # fmt: skip
 
@@ -330,8 +350,10 @@ def test_options_out_of_range() -> None:
         absmax_mse("e2m2", "normal", 0.5)
     with pytest.raises(ValueError, match="fmt must have values of both signs"):
         absmax_mse("ue4m3", "normal", 8)
-    with pytest.raises(ValueError, match="scale must be a format, exact, float32 or e8m0 with"):
-        absmax_mse("e2m2", "normal", 8, "float16 ceil")
+    with pytest.raises(ValueError, match="scale must be exact, float32 or a format, perhaps with"):
+        absmax_mse("e2m2", "normal", 8, "float16:upwards")
+    with pytest.raises(ValueError, match="scale must be exact, float32 or a format, perhaps with"):
+        absmax_mse("e2m2", "normal", 8, "nf4:up")
     with pytest.raises(ValueError, match="fmt must be a known format name, got 'no'"):
         absmax_mse("e2m2", "normal", 8, "no")
     with pytest.raises(ValueError, match="tensor_scale must be positive and finite, got 0"):
@@ -342,8 +364,9 @@ def test_options_out_of_range() -> None:
         absmax_mse("e2m2", "normal", 8, Codebook([-1.0, 0.0]))
     with pytest.raises(ValueError, match=r"quantile must be in \(0, 1\)"):
         absmax_mse_at("e2m2", "normal", 8, [0.5, 1.0])
-    with pytest.raises(ValueError, match="distribution must have a density"):
-        absmax_mse_at("e2m2", Empirical([1.0, 2.0]), 8, 0.5)
+    for error in (absmax_mse, lambda *args: absmax_mse_at(*args, 0.5)):
+        with pytest.raises(TypeError, match="use absmax_mse_of_weights"):
+            error("e2m2", Empirical([1.0, 2.0]), 8)  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("count", [1, 20, 21, 500, 5000])

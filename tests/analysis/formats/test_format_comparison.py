@@ -26,7 +26,7 @@ from analysis.formats.format_comparison import (
         ("int5", "bfloat16", 64, 5.25),
         ("nf4", "exact", 64, 4.5),
         ("e2m1", "e8m0", 32, 4.25),
-        ("e2m1", "e8m0 up", 32, 4.25),
+        ("e2m1", "e8m0:up", 32, 4.25),
         ("e2m1", "e4m3fn", 16, 4.5),
     ],
 )
@@ -45,7 +45,7 @@ def test_every_combination_is_compared() -> None:
     assert keys[:3] == [
         ("e2m1", "normal", "exact", 8),
         ("e2m1", "normal", "exact", 32),
-        ("e2m1", "normal", "e8m0 floor", 8),
+        ("e2m1", "normal", "e8m0:floor", 8),
     ]
 
 

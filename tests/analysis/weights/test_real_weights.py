@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from analysis import Empirical, absmax_mse
+from analysis import absmax_mse, absmax_mse_of_weights
 from analysis.errors.distributions import Normal, StudentT
 from analysis.weights.real_weights import LAWS, ModelReport, Prediction, real_weights
 from analysis.weights.tensor_statistics import fit_student_nu, tensor_statistics
@@ -102,7 +102,7 @@ def test_another_block_size_is_seen(block_size: int) -> None:
 
 def test_the_empirical_law_keeps_what_matters_of_all_weights() -> None:
     weights = rng(27).standard_t(3, (200, 512))
-    whole = math.sqrt(absmax_mse("int4", Empirical(weights), 128))
+    whole = math.sqrt(absmax_mse_of_weights("int4", weights, 128))
     assert predictions(weights)[1].predicted["empirical"] == pytest.approx(whole, rel=1e-3)
 
 
