@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from analysis.errors.grids import grid_of
 from analysis.errors.laws import Law
-from minifloat._kernels.scales import POWERS, VALUES
-from minifloat._kernels.scales import ScaleRule as AbsmaxToScale
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.quantization import scales as library
@@ -121,7 +119,13 @@ def scale_rule(
         raise ValueError(f"scale must have positive values, got {scale_format}")
     if tensor_scale is None:
         tensor_scale = _tensor_scale(values, fmt.max_abs, law)
-    thresholds = _thresholds(values, library.scale_rule(fmt, rounding, tensor_scale))
+    _, reference, carry = library.scale_rule(fmt, rounding, tensor_scale)
+    if rounding is ScaleRounding.NEAREST_EVEN:
+        thresholds = (values[:-1] + values[1:]) / 2 * reference
+    elif carry:  # the next power of two from this multiple of a power on
+        thresholds = np.nextafter(values[:-1] * (carry * reference), 0.0)
+    else:  # the next power of two above each power
+        thresholds = values[:-1] * reference
     label = scale_format.name
     if rounding is not ScaleRounding.NEAREST_EVEN:
         label += f":{rounding.value}"
@@ -140,15 +144,6 @@ def _rounding(scale: NumberFormat | str, scale_format: NumberFormat, word: str) 
             f"{', '.join(ScaleRounding)}, got {scale!r}"
         )
     return ScaleRounding(word)
-
-
-def _thresholds(values: NDArray[np.float64], rule: AbsmaxToScale) -> NDArray[np.float64]:
-    """Return the absmax beyond which each scale value gives way to the next."""
-    if rule.kind == VALUES:
-        return (values[:-1] + values[1:]) / 2 * rule.reference
-    if rule.kind == POWERS:  # from the carry on
-        return np.nextafter(values[:-1] * rule.carry * rule.reference, 0.0)
-    return values[:-1] * rule.reference
 
 
 def _tensor_scale(values: NDArray[np.float64], max_abs: float, law: Law) -> float:

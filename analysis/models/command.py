@@ -1,6 +1,6 @@
-"""Measure the formats on the models, or let SmolLM2 write: `python -m analysis.models --help`.
+"""Measure formats on models, or let SmolLM2 write: `python -m analysis.models --help`.
 
-The table goes to stdout, progress and what is missing to stderr. The exit code is 0, 1 if a model
+The table goes to stdout, progress and missing packages to stderr. The exit code is 0, 1 if a model
 was left out because a package is missing, 2 after an error, 130 after Ctrl-C.
 """
 
@@ -21,11 +21,12 @@ import numpy as np
 
 from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
 from analysis.models.packages import MissingPackage, require
+from analysis.output import write_files
 from minifloat.cli.terminal import Table, progress_bar
 from minifloat.formats.names import parse
 
 MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity")
-RIVAL = "int5"  # the other format of five bits that everybody has
+RIVAL = "int5"  # the common format of five bits
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis.models",
-        description="Say what each format costs models of text, images and sound.",
+        description="Measure what each format costs models of text, images and sound.",
     )
     parser.set_defaults(run=_evaluate)
     names = ", ".join(MODULES)
@@ -81,7 +82,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.json and not Path(options.json).absolute().parent.is_dir():
         raise ValueError(f"--json must be a file in a folder that exists, got {options.json!r}")
     for fmt in formats:
-        quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # refuses now what it would refuse later
+        quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # an error now rather than after minutes
     results: list[Result] = []
     missing: dict[str, str] = {}
     for name in dict.fromkeys(options.only or MODULES):
@@ -103,7 +104,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         if options.json == "-":
             print(text)
         else:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+            file = Path(options.json)
+            write_files(file.parent, {file.name: f"{text}\n".encode()})
     return 1 if missing else 0
 
 
@@ -120,14 +122,14 @@ def _generate(options: argparse.Namespace) -> int:
         print(piece, end="", flush=True)
         times.append(time.perf_counter())
     print()
-    if len(times) > 1:  # the first token takes the prompt's time, too
+    if len(times) > 1:  # the time of the first token includes the prompt
         speed = (len(times) - 1) / (times[-1] - times[0])
         print(f"{options.format}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
     return 0
 
 
 def _groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Results of the same items together, in the order they came."""
+    """Return results of the same items together, in their first order."""
 
     def items(result: Result) -> tuple[str, str, str]:
         return result.model, result.data, result.metric
@@ -138,12 +140,12 @@ def _groups(results: Sequence[Result]) -> list[list[Result]]:
 
 
 def _over(result: Result, group: Sequence[Result], fmt: str) -> Estimate | None:
-    """By how much a result is worse than the one in ``fmt``, if there is one."""
+    """Return by how much a result is worse than the one in ``fmt``, if there is one."""
     return next((difference(result, other) for other in group if other.format == fmt), None)
 
 
 def records(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return results as JSON has them: with their values, and how much worse than others.
+    """Return results for JSON, with their values and how much worse they are than others.
 
     Parameters
     ----------
@@ -158,19 +160,19 @@ def records(results: Sequence[Result]) -> list[dict[str, Any]]:
     ValueError
         As `difference`.
     """
-    made = []
+    all_records = []
     for group in _groups(results):
         for result in group:
             record = asdict(result) | {"value": result.value}
             for fmt in (REFERENCE, RIVAL):
                 over = _over(result, group, fmt)
                 record[f"over_{fmt}"] = asdict(over) if over else None
-            made.append(record)
-    return made
+            all_records.append(record)
+    return all_records
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
-    """Return the sections of the table: one to a model, its data and metric.
+    """Return the sections of the table, one for each model, data and metric.
 
     Parameters
     ----------
@@ -189,7 +191,7 @@ def tables(results: Sequence[Result]) -> list[Table]:
         "format", "bits/weight", "MB", "peak MB", "value", f"over {REFERENCE}", f"over {RIVAL}",
         "speed", "products", "note",
     )  # fmt: skip
-    made = []
+    sections = []
     for group in _groups(results):
         first = group[0]
         title = f"{first.model} ({first.modality}), {first.data}: {first.metric}"
@@ -208,8 +210,8 @@ def tables(results: Sequence[Result]) -> list[Table]:
             )
             for result in group
         ]
-        made.append(Table(title, columns, ("format", "products", "note"), rows))
-    return made
+        sections.append(Table(title, columns, ("format", "products", "note"), rows))
+    return sections
 
 
 def show(estimate: Estimate | None) -> str:
@@ -222,11 +224,7 @@ def show(estimate: Estimate | None) -> str:
     Returns
     -------
     str
-        Empty for None, and for what is compared with itself.
-
-    Raises
-    ------
-    Nothing.
+        Empty for None, and for a result compared with itself.
 
     Examples
     --------

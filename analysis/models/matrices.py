@@ -1,4 +1,4 @@
-"""Products with a matrix that is packed or float32, and what a model of such matrices takes."""
+"""Products with packed or float32 matrices, and the size of a model of such matrices."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 import minifloat as mf
 from analysis.models import evaluation
+from analysis.models.layers import Array
 from minifloat import Quantized
 
-Array = NDArray[np.float32]
 Matrix = Array | Quantized  # (outputs, inputs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixModel:
-    """A model whose matrices are packed or float32.
+    """A model with packed or float32 matrices.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class MatrixModel:
         return replace(self, matrices=packed)
 
     def variants(self, formats: Iterable[str]) -> Iterator[tuple[str, Self]]:
-        """Yield what `evaluate` measures: this model as `REFERENCE`, and then in each format.
+        """Yield the models that `evaluate` measures: this one as `REFERENCE`, then in each format.
 
         Parameters
         ----------
@@ -86,27 +86,23 @@ class MatrixModel:
 
     @property
     def storage(self) -> tuple[float, int]:
-        """Bits per weight of the matrices, and bytes of all; see `evaluation.storage`."""
-        others = sum(vector.size for vector in self.vectors.values())
-        return evaluation.storage(self.matrices.values(), others)
+        """Bits per weight of the matrices, and bytes of the model; see `evaluation.storage`."""
+        float32_count = sum(vector.size for vector in self.vectors.values())
+        return evaluation.storage(self.matrices.values(), float32_count)
 
     def peak(self, run: Callable[[], object]) -> int:
-        """Return the most bytes in memory while something runs: the model's, and what it allocates.
+        """Return the peak of bytes in memory during a run: the model's, plus all allocations.
 
         Scales are in memory as float32, whatever format they are stored in.
 
         Parameters
         ----------
         run : callable
-            Uses the model, and did so before, since compiling takes memory, too.
+            Uses the model. Run it once before, since compiling takes memory too.
 
         Returns
         -------
         int
-
-        Raises
-        ------
-        Nothing but what ``run`` does.
 
         Examples
         --------
@@ -130,7 +126,7 @@ class MatrixModel:
 
 
 def dense(matrix: Matrix) -> Array:
-    """Return a matrix as float32, dequantized if it is packed.
+    """Return a matrix as float32; a packed one is dequantized.
 
     Parameters
     ----------
@@ -139,10 +135,6 @@ def dense(matrix: Matrix) -> Array:
     Returns
     -------
     ndarray of float32
-
-    Raises
-    ------
-    Nothing.
 
     Examples
     --------
@@ -153,7 +145,7 @@ def dense(matrix: Matrix) -> Array:
 
 
 def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
-    """Return ``x @ matrix.T + bias``, from the packed weights where they are packed.
+    """Return ``x @ matrix.T + bias``; a packed matrix is multiplied as it is.
 
     Parameters
     ----------
@@ -182,7 +174,7 @@ def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
 
 
 def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
-    """Return some rows as float32; of a packed matrix only these are decoded.
+    """Return the rows at ``index`` as float32; a packed matrix is decoded in these rows only.
 
     Parameters
     ----------
@@ -206,8 +198,8 @@ def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
     array([3., 1.], dtype=float32)
     """
     if not isinstance(matrix, Quantized):
-        some: Array = matrix[index]
-        return some
+        chosen: Array = matrix[index]
+        return chosen
     outputs, inputs = matrix.shape
     if inputs * matrix.fmt.bits % 8:
         raise ValueError(f"rows must begin with a byte, got {inputs} codes of {matrix.fmt}")

@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct: perplexity and greedy text from packed weights.
 
-The package ships it in 4 bits already (Q4_1, the embeddings Q8_0). What it holds, dequantized, is
-the reference, called fp32; formats with symmetric blocks of 128 lose on it what they lose on the
-weights it was made from, within a percent.
+The package ships it in 4 bits (Q4_1, the embeddings Q8_0). The dequantized weights are the
+reference, called fp32. The quantization error of formats with symmetric blocks of 128 is within a
+percent the same on them as on the original weights.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHUNKS, CHUNK = 24, 128  # of each text, and tokens of a chunk
 GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
 DECODED = 24  # tokens whose time is taken, one after another
 END = 2  # the token that ends an answer
-CONTROL = 3  # GGUF's type of a token that is no text
+CONTROL = 3  # GGUF's type of control tokens
 
 
 @cache
@@ -48,7 +48,7 @@ def _metadata() -> dict[str, Any]:
 
 
 def load() -> Llama:
-    """Return the model as shipped, dequantized to float32.
+    """Return the model, dequantized to float32.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def load() -> Llama:
 
 
 def tokenizer() -> Any:
-    """Return its tokenizer: byte-level BPE as of GPT-2, but every digit a token of its own.
+    """Return its tokenizer: byte-level BPE as in GPT-2, but with a token for every digit.
 
     Returns
     -------
@@ -93,19 +93,19 @@ def tokenizer() -> Any:
     words = facts["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
     vocabulary = {word: token for token, word in enumerate(words)}
-    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
     parts = tokenizers.pre_tokenizers
-    made.pre_tokenizer = parts.Sequence(
+    encoder.pre_tokenizer = parts.Sequence(
         [parts.Digits(individual_digits=True), parts.ByteLevel(add_prefix_space=False)]
     )
-    made.decoder = tokenizers.decoders.ByteLevel()
+    encoder.decoder = tokenizers.decoders.ByteLevel()
     kinds = zip(words, facts["tokenizer.ggml.token_type"], strict=True)
-    made.add_special_tokens([word for word, kind in kinds if kind == CONTROL])
-    return made
+    encoder.add_special_tokens([word for word, kind in kinds if kind == CONTROL])
+    return encoder
 
 
 def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
-    """Return chunks of a text to evaluate on, and others, disjoint from them, to calibrate on.
+    """Return disjoint chunks of a text: some for evaluation, the others for calibration.
 
     Parameters
     ----------
@@ -114,13 +114,13 @@ def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
     Returns
     -------
     evaluated, calibration : ndarray of integers, (`CHUNKS`, `CHUNK`)
-        The text is cut into `CHUNKS` parts; each part's beginning is evaluated, and its middle
-        calibrates.
+        The text is cut into `CHUNKS` parts; the beginning of each part is for evaluation, its
+        middle for calibration.
 
     Raises
     ------
     ValueError
-        If the text is too short for that.
+        If the text is too short.
     """
     part = len(tokens) // CHUNKS
     if part < 2 * CHUNK:
@@ -130,7 +130,7 @@ def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
 
 
 def nats(model: Llama, tokens: Tokens) -> float:
-    """Return the mean over all tokens but the first of -log probability, given those before.
+    """Return the mean -log probability of all tokens but the first, given the preceding ones.
 
     Parameters
     ----------
@@ -157,32 +157,15 @@ def nats(model: Llama, tokens: Tokens) -> float:
 
 
 def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
-    """Measure perplexity on two texts, and greedy decoding, as `analysis.models` says.
-
-    Parameters
-    ----------
-    formats : sequence of str
-    progress : callable, optional
-
-    Returns
-    -------
-    list of Result
-
-    Raises
-    ------
-    MissingPackage
-        If a package of `FILES` or a reader is not installed.
-    ValueError
-        As `minifloat.quantize`.
-    """
+    """Measure perplexity on two texts, and greedy decoding; see `analysis.models`."""
     model, words = load(), tokenizer()
     texts, calibration = {}, []
     for name, read in TEXTS.items():
         texts[name], others = chunks(np.array(words.encode(read()).ids))
         calibration += list(others)
     by_gptq = [fmt for fmt in formats if fmt in GPTQ]
-    to_measure = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
-    step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
+    measurements = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    step = evaluation.counter(progress, measurements + len(by_gptq) * model.shape.layers)
     results: list[Result] = []
     for fmt, measured in model.variants(formats):
         results += _measure(fmt, measured, texts, step)
@@ -221,7 +204,7 @@ def _measure(
 
 
 def decoding_speed(model: Llama) -> float:
-    """Return tokens decoded in a second, each from the one before it: the median's inverse.
+    """Return tokens decoded per second, one after another: the inverse of the median time.
 
     Parameters
     ----------
@@ -230,10 +213,6 @@ def decoding_speed(model: Llama) -> float:
     Returns
     -------
     float
-
-    Raises
-    ------
-    Nothing.
     """
     cache = model.cache(DECODED + 1)
     token = int(model.logits(np.array([END]), cache)[-1].argmax())  # also compiles the kernels
@@ -246,7 +225,7 @@ def decoding_speed(model: Llama) -> float:
 
 
 def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]:
-    """Return the text that greedy decoding puts behind a prompt, piece by piece as it comes.
+    """Return the text with which greedy decoding continues a prompt, token by token.
 
     Parameters
     ----------
@@ -255,12 +234,12 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     prompt : str
         Not empty.
     count : int
-        Tokens at most, at least 1; it ends sooner with the answer.
+        Largest number of tokens, at least 1; the end of the answer comes sooner.
 
     Returns
     -------
     iterator of str
-        The text of each token; empty while a character is not complete.
+        The text of each token; empty while a character is incomplete.
 
     Raises
     ------
