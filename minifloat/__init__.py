@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Codebook": "formats",
@@ -44,7 +44,9 @@ _HOME = {
     "quantize": "quantization",
     "search_format": "quantization",
     "linear": "products",
-    "PRESETS": "quantization.recipes",
+    "RECIPES": "quantization.recipes",
+    "Recipe": "quantization.recipes",
+    "gptq": "quantization",
     "save": "files.quantized",
     "load": "files.quantized",
     "Comparison": "comparison.records",
@@ -65,9 +67,9 @@ if TYPE_CHECKING:
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.packing.layouts import Layout, parse_layout
     from minifloat.products import linear
-    from minifloat.quantization import quantize, search_format
+    from minifloat.quantization import gptq, quantize, search_format
     from minifloat.quantization.quantized import Quantized
-    from minifloat.quantization.recipes import PRESETS
+    from minifloat.quantization.recipes import RECIPES, Recipe
     from minifloat.quantization.scales import ScaleRounding, ScaleSearch
 
 __all__ = [
@@ -81,8 +83,9 @@ __all__ = [
     "NaNPolicy",
     "NumberFormat",
     "Overflow",
-    "PRESETS",
     "Quantized",
+    "RECIPES",
+    "Recipe",
     "Rounding",
     "ScaleRounding",
     "ScaleSearch",
@@ -90,6 +93,7 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "gptq",
     "linear",
     "load",
     "pack",

@@ -23,21 +23,21 @@ jit = njit(cache=True, nogil=True, error_model="numpy")
 shl = np.left_shift
 shr = np.right_shift
 
-VALUES = 0  # kinds of `ScaleRule`: to the nearest value of the scale's format,
+VALUES = 0  # kinds of `AbsmaxToScale`: to the nearest value of the scale's format,
 POWERS, NEXT_POWERS = 1, 2  # or to a power of two, up from its `carry` on or just above 1
 
 
-class ScaleGrid(NamedTuple):
+class ScaleValues(NamedTuple):
     """The positive values of a scale's format."""
 
     mantissa_bits: int
     emin: int
-    zeros: int  # 1 if it has a zero
+    has_zero: int
     smallest: float
-    greatest: float
+    largest: float
 
 
-class ScaleRule(NamedTuple):
+class AbsmaxToScale(NamedTuple):
     """What the scale of a greatest magnitude is: that over ``reference``, rounded."""
 
     kind: int
@@ -59,7 +59,7 @@ class Grid(NamedTuple):
 
 
 @jit
-def _nearest(x: float, grid: ScaleGrid) -> float:
+def _nearest(x: float, grid: ScaleValues) -> float:
     """Round x > 0 to the nearest scale, ties to the even code; inf beyond them, never 0.
 
     Both steps are exact in float64, which has all scales, their midpoints and more bits than x / q
@@ -70,13 +70,13 @@ def _nearest(x: float, grid: ScaleGrid) -> float:
     steps = x / quantum
     rounded = np.rint(steps)
     if grid.mantissa_bits == 0 and steps == 1.5:  # the code is the exponent
-        rounded = 1.0 + float((exponent - grid.emin + grid.zeros) & 1)
+        rounded = 1.0 + float((exponent - grid.emin + grid.has_zero) & 1)
     found = max(rounded * quantum, grid.smallest)
-    return found if found <= grid.greatest else math.inf
+    return found if found <= grid.largest else math.inf
 
 
 @jit
-def _power(x: float, grid: ScaleGrid, rule: ScaleRule) -> float:
+def _power(x: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
     """Round x / reference > 0 to a power of two, by comparing significands.
 
     With x = m * 2**e and reference = r * 2**f, both significands in 0.5 .. 1, the quotient is
@@ -89,66 +89,66 @@ def _power(x: float, grid: ScaleGrid, rule: ScaleRule) -> float:
     if m < r:
         m, k = 2 * m, k - 1
     k += m > r if rule.kind == NEXT_POWERS else m >= rule.carry * r
-    top = math.frexp(grid.greatest)[1] - 1
+    top = math.frexp(grid.largest)[1] - 1
     if k > top:
         return math.inf
     return max(math.ldexp(1.0, max(k, grid.emin - grid.mantissa_bits)), grid.smallest)
 
 
 @jit
-def _scale(greatest: float, grid: ScaleGrid, rule: ScaleRule) -> float:
-    """Return the scale for a greatest magnitude; inf if that is inf or the scale beyond its format.
+def _scale(maximum: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
+    """Return the scale for an absmax; inf if that is inf or the scale beyond its format.
 
-    The scale of zeros is 0, or the least one of a format without zero.
+    The scale of zeros is 0, or the smallest one of a format without zero.
     """
-    if greatest == 0:
-        return 0.0 if grid.zeros else grid.smallest
-    if greatest == math.inf:
+    if maximum == 0:
+        return 0.0 if grid.has_zero else grid.smallest
+    if maximum == math.inf:
         return math.inf
     if rule.kind == VALUES:
-        wanted = greatest / rule.reference
+        wanted = maximum / rule.reference
         return _nearest(wanted, grid) if wanted > 0 else grid.smallest
-    return _power(greatest, grid, rule)
+    return _power(maximum, grid, rule)
 
 
 @jit
-def _greatest_word(words: Array, mask: int) -> tuple[int, int]:
-    """Return the greatest magnitude, and all signs together (negative if there is one)."""
-    found = words.dtype.type(0)
+def _largest_word(words: Array, mask: int) -> tuple[int, int]:
+    """Return the largest magnitude, and all signs together (negative if there is one)."""
+    largest = words.dtype.type(0)
     signs = words.dtype.type(0)
     for i in range(words.size):
-        found = max(found, words[i] & mask)
+        largest = max(largest, words[i] & mask)
         signs |= words[i]
-    return found, signs
+    return largest, signs
 
 
 @jit
-def greatest(words: Array, room: Array, room_value: Array, most: Array, length: int, size: int
-             ) -> bool:  # fmt: skip
-    """Find the greatest magnitude of each block; return whether some weight has a sign.
+def absmax(words: Array, scratch: Array, scratch_value: Array, maxima: Array, length: int, size: int
+           ) -> bool:  # fmt: skip
+    """Find the largest magnitude of each block; return whether some weight has a sign.
 
-    ``words`` are those of float32 or float64; ``room`` is one of them, and ``room_value`` the same
-    seen as a float. Infinities and NaNs give inf.
+    ``words`` are those of float32 or float64; ``scratch`` is one of them, and ``scratch_value`` the
+    same seen as a float. Infinities and NaNs give inf.
     """
-    mask = words.dtype.type(~shl(words.dtype.type(1), words.dtype.type(8 * room.itemsize - 1)))
+    mask = words.dtype.type(~shl(words.dtype.type(1), words.dtype.type(8 * scratch.itemsize - 1)))
     any_sign = False
     block = 0
     for row in range(0, words.size, length):
         for start in range(row, row + length, size):
-            found, signs = _greatest_word(words[start : min(start + size, row + length)], mask)
-            room[0] = found
-            value = np.float64(room_value[0])
-            most[block] = value if value < math.inf else math.inf
+            largest, signs = _largest_word(words[start : min(start + size, row + length)], mask)
+            scratch[0] = largest
+            value = np.float64(scratch_value[0])
+            maxima[block] = value if value < math.inf else math.inf
             any_sign |= signs < 0
             block += 1
     return any_sign
 
 
 @jit
-def scales(most: Array, grid: ScaleGrid, rule: ScaleRule, found: Array) -> None:
-    """Turn greatest magnitudes into scales."""
-    for i in range(most.size):
-        found[i] = _scale(most[i], grid, rule)
+def scales(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Array) -> None:
+    """Turn absmax into scales."""
+    for i in range(maxima.size):
+        scales_out[i] = _scale(maxima[i], grid, rule)
 
 
 @jit
@@ -339,8 +339,8 @@ def _greatest_scale(
     return math.inf
 
 
-class Room(NamedTuple):
-    """Room for the steps of a block, or a part of them."""
+class Scratch(NamedTuple):
+    """Scratch space for the steps of a block, or a part of them."""
 
     keys: Array  # float64
     places: Array  # int64
@@ -351,12 +351,12 @@ class Room(NamedTuple):
 
 @jit
 def _collect(
-    values: Array, importance: Array, low: float, high: float, levels: Levels, room: Room
+    values: Array, importance: Array, low: float, high: float, levels: Levels, scratch: Scratch
 ) -> tuple[int, float, float]:  # fmt: skip
     """List the steps at inverse scales in ``low .. high``; sum up what is reached at ``low``.
 
     A weight steps from a level to the next where the inverse scale is the level's point over its
-    magnitude. Returned are how many steps there are (those beyond the room are not listed) and
+    magnitude. Returned are how many steps there are (those that do not fit are not listed) and
     the sums of w * value and value**2 before the first.
     """
     count, product, square = 0, 0.0, 0.0
@@ -368,28 +368,28 @@ def _collect(
         product += weight * w * levels.values[j]
         square += weight * levels.values[j] ** 2
         while w > 0 and j < last - 1 and levels.points[j] / w <= high:
-            if count < room.keys.size:
-                room.keys[count] = levels.points[j] / w
-                room.places[count] = (i << 17) | j
+            if count < scratch.keys.size:
+                scratch.keys[count] = levels.points[j] / w
+                scratch.places[count] = (i << 17) | j
             count += 1
             j += 1
     return count, product, square
 
 
 @jit
-def _sort(count: int, room: Room) -> None:
+def _sort(count: int, scratch: Scratch) -> None:
     """Sort the steps by their keys, which are positive.
 
     Into as many buckets as there are steps, by the words of the keys, which are in the order of
     the keys and nearly even on a logarithmic scale; and then each into its place among those next
     to it. Where some bucket is too full for that, by `numpy.argsort`.
     """
-    words = room.keys.view(np.int64)
+    words = scratch.keys.view(np.int64)
     least, greatest = words[0], words[0]
     for k in range(count):
         least, greatest = min(least, words[k]), max(greatest, words[k])
     factor = (count - 1) / float(greatest - least + 1)
-    ends = room.ends[:count]
+    ends = scratch.ends[:count]
     ends[:] = 0
     for k in range(count):
         ends[int((words[k] - least) * factor)] += 1
@@ -399,29 +399,29 @@ def _sort(count: int, room: Room) -> None:
         total += ends[b]
         ends[b] = total
     if fullest > 64:
-        order = np.argsort(room.keys[:count])
+        order = np.argsort(scratch.keys[:count])
         for k in range(count):
-            room.sorted_keys[k] = room.keys[order[k]]
-            room.sorted_places[k] = room.places[order[k]]
+            scratch.sorted_keys[k] = scratch.keys[order[k]]
+            scratch.sorted_places[k] = scratch.places[order[k]]
         return
     for k in range(count):
         b = int((words[k] - least) * factor)
         ends[b] -= 1
-        room.sorted_keys[ends[b]] = room.keys[k]
-        room.sorted_places[ends[b]] = room.places[k]
+        scratch.sorted_keys[ends[b]] = scratch.keys[k]
+        scratch.sorted_places[ends[b]] = scratch.places[k]
     for k in range(1, count):
-        key, place, j = room.sorted_keys[k], room.sorted_places[k], k
-        while j > 0 and room.sorted_keys[j - 1] > key:
-            room.sorted_keys[j] = room.sorted_keys[j - 1]
-            room.sorted_places[j] = room.sorted_places[j - 1]
+        key, place, j = scratch.sorted_keys[k], scratch.sorted_places[k], k
+        while j > 0 and scratch.sorted_keys[j - 1] > key:
+            scratch.sorted_keys[j] = scratch.sorted_keys[j - 1]
+            scratch.sorted_places[j] = scratch.sorted_places[j - 1]
             j -= 1
-        room.sorted_keys[j], room.sorted_places[j] = key, place
+        scratch.sorted_keys[j], scratch.sorted_places[j] = key, place
 
 
 @jit
 def _best_scale(
-    values: Array, importance: Array, scale: float, tensor: float, levels: Levels, grid: ScaleGrid,
-    room: Room,
+    values: Array, importance: Array, scale: float, tensor: float, levels: Levels,
+    grid: ScaleValues, scratch: Scratch,
 ) -> float:  # fmt: skip
     """Return the scale of the grid, times ``tensor``, of least squared error.
 
@@ -447,24 +447,24 @@ def _best_scale(
     end = 1 / least if least > 0 else math.inf
     while low < end:
         high = end
-        count, product, square = _collect(values, importance, low, high, levels, room)
-        while count > room.keys.size:  # a part that fits the room
+        count, product, square = _collect(values, importance, low, high, levels, scratch)
+        while count > scratch.keys.size:  # a part that fits
             high = min(high, 1e300)
             high = math.sqrt(low) * math.sqrt(high) if low > 0 else high / 1024
             high = max(high, low * (1 + 1e-15))
-            count, product, square = _collect(values, importance, low, high, levels, room)
+            count, product, square = _collect(values, importance, low, high, levels, scratch)
         if count > 0:
-            _sort(count, room)
+            _sort(count, scratch)
         for step in range(-1, count):
             if step >= 0:
-                place = room.sorted_places[step]
+                place = scratch.sorted_places[step]
                 i, j = place >> 17, place & 0x1FFFF
                 weight = importance[i] if importance.size > 0 else 1.0
                 before, after = levels.values[j], levels.values[j + 1]
                 product += weight * abs(np.float64(values[i])) * (after - before)
                 square += weight * (after * after - before * before)
             if square > 0 and product * product > best * square:
-                some = min(_nearest(product / square / tensor, grid), grid.greatest)
+                some = min(_nearest(product / square / tensor, grid), grid.largest)
                 s = some * tensor
                 gain = s * (2 * product - s * square)
                 if gain > best:
@@ -476,12 +476,12 @@ def _best_scale(
 @jit
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
-    grid: ScaleGrid, room: Room, found: Array,
+    grid: ScaleValues, scratch: Scratch, found: Array,
 ) -> None:  # fmt: skip
     """Replace each positive scale by the one of least squared error.
 
-    ``importance`` has a factor for each weight, or is empty; there is room for at least four steps
-    to a weight of a block.
+    ``importance`` has a factor for each weight, or is empty; the scratch has at least four steps
+    for each weight of a block.
     """
     block = 0
     for row in range(0, values.size, length):
@@ -490,29 +490,71 @@ def least_squares(
             if found[block] > 0 and np.any(values[start:stop] != 0):
                 found[block] = _best_scale(
                     values[start:stop], importance[start:stop], found[block], tensor, levels,
-                    grid, room,
+                    grid, scratch,
                 )  # fmt: skip
             block += 1
 
 
 @jit
-def shrink(
+def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
-    grid: ScaleGrid, rule: ScaleRule, steps: int, gap: float, power: float, most: Array,
-    found: Array,
+    scales: Array, errors: Array,
 ) -> None:  # fmt: skip
-    """Replace each scale by the best of those of ``most * (1 - k * gap)``, the first of equals."""
+    """Write the squared error of each block; that of a scale of 0 is what rounding to 0 costs."""
+    block = 0
+    for row in range(0, values.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            scale = scales[block] * tensor
+            errors[block] = _error(
+                values[start:stop], importance[start:stop], scale if scale > 0 else 1.0, levels, 2.0
+            )
+            block += 1
+
+
+@jit
+def shrink(
+    levels: Levels, values: Array, length: int, size: int, tensor: float, grid: ScaleValues,
+    rule: AbsmaxToScale, steps: int, gap: float, power: float, maxima: Array, scales: Array,
+) -> None:  # fmt: skip
+    """Replace each scale by the best for ``absmax * (1 - k * gap)``, the first of equals."""
+    nothing = np.empty(0, np.float64)
     block = 0
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
             stop = min(start + size, row + length)
             least = math.inf
-            if most[block] > 0 and found[block] < math.inf:
+            if maxima[block] > 0 and scales[block] < math.inf:
                 for k in range(steps):
-                    scale = _scale(most[block] * (1 - k * gap), grid, rule)
-                    error = _error(
-                        values[start:stop], importance[start:stop], scale * tensor, levels, power
-                    )
+                    scale = _scale(maxima[block] * (1 - k * gap), grid, rule)
+                    error = _error(values[start:stop], nothing, scale * tensor, levels, power)
                     if error < least:
-                        least, found[block] = error, scale
+                        least, scales[block] = error, scale
+            block += 1
+
+
+@jit
+def shrink_range(
+    low: Array, top: int, zeros: Array, values: Array, length: int, size: int, tensor: float,
+    grid: ScaleValues, rule: AbsmaxToScale, steps: int, gap: float, power: float, maxima: Array,
+    scales: Array,
+) -> None:  # fmt: skip
+    """As `shrink`, of ranges with zero points: ``low`` shrinks as the range ``maxima`` does."""
+    block = 0
+    for row in range(0, values.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            least = math.inf
+            if maxima[block] > 0 and scales[block] < math.inf:
+                for k in range(steps):
+                    scale = _scale(maxima[block] * (1 - k * gap), grid, rule)
+                    s = scale * tensor
+                    zero = min(max(np.rint(-low[block] * (1 - k * gap) / s), 0.0), float(top))
+                    error = 0.0
+                    for i in range(start, stop):
+                        w = np.float64(values[i])
+                        code = min(max(np.rint(w / s) + zero, 0.0), float(top))
+                        error += abs(w - (code - zero) * s) ** power
+                    if error < least:
+                        least, scales[block], zeros[block] = error, scale, zero
             block += 1

@@ -25,26 +25,21 @@ from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing import pack, unpack
-from minifloat.quantization.quantized import (
-    DOUBLE_BLOCK,
-    DOUBLE_FORMAT,
-    DoubleScales,
-    Quantized,
-    scale_shape,
-)
-from minifloat.quantization.scales import scale_format
+from minifloat.quantization.blocks import Blocks
+from minifloat.quantization.quantized import DoubleScales, Quantized
+from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.scales import ScaleFormat
 
 Array = NDArray[Any]
 
-VERSIONS = (1, 2)
+VERSION = 3
 MARK = "minifloat"  # the name of the description
 MAX_DIMENSIONS = 64  # NumPy's own limit
 PLACES = {"layout": "dense", "bit_order": "little"}
-FIELDS = {"version", "format", "bits", "shape", "axis", "block_size", "scale_format", *PLACES}
-MORE_FIELDS = {"tensor_scale", "scale_mean"}  # of version 2
-WORDS = ("float32", "float16", "bfloat16")  # scale formats that are stored in words of their width
-ARRAYS = {1: {"codes", "scales", "codebook"}}
-ARRAYS[2] = ARRAYS[1] | {"zeros", "scales_of_scales"}
+FIELDS = {"version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean"}
+FIELDS |= PLACES.keys()
+STORED_AS_WORDS = ("float32", "float16", "bfloat16")  # scale formats; others are packed codes
+ARRAYS = {"codes", "scales", "codebook", "zero_points", "scales_of_scales"}
 
 
 def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
@@ -52,23 +47,21 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
 
     The file holds the arrays
 
-        codes      uint8, the codes in C order as `minifloat.pack` has them: bit b of code i is bit
-                   (i * bits + b) % 8 of byte (i * bits + b) // 8
-        scales     float32, float16, or uint16, the words of bfloat16
-        codebook   float64, the value of each code; only if the format is a `Codebook`
+        codes             uint8, the codes in C order as `minifloat.pack` has them: bit b of code i
+                          is bit (i * bits + b) % 8 of byte (i * bits + b) // 8
+        scales            float32, float16, or uint16, the words of bfloat16; of another format
+                          uint8, its codes in C order, packed as codes are
+        zero_points       uint8, the codes that mean 0, packed likewise; if the recipe has them
+        scales_of_scales  float32, a scale for each 256 scales; if the recipe is double: the scales
+                          are E4M3FN codes then, worth value * scale of scales + scale_mean, each
+                          operation rounded to float32
+        codebook          float64, the value of each code; if the format is a `Codebook`
 
     and a JSON text named "minifloat": in .npz a string array, in .safetensors an entry of the
-    metadata. It has version (1), format (its name), bits, shape (of the weights), axis, block_size,
-    scale_format, layout ("dense") and bit_order ("little"). A weight is its code's value times
-    its block's scale. `numpy.load` and `safetensors.numpy.load_file` read the files as they are.
-
-    What has a tensor scale, zeros, scales of another format, or ones that are quantized themselves,
-    is written as version 2, with tensor_scale and scale_mean (null where there is none), and
-
-        scales            of another format: uint8, its codes in C order, packed as codes are
-        zeros             uint8, the codes that mean 0, packed likewise
-        scales_of_scales  float32, a scale for each 256 scales: these are E4M3FN codes, worth
-                          value * scale of scales + scale_mean, each operation rounded to float32
+    metadata. It has version (3), format (its name), bits, scaling (the recipe's text behind the
+    format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
+    none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
+    scale. `numpy.load` and `safetensors.numpy.load_file` read the files as they are.
 
     Parameters
     ----------
@@ -111,8 +104,8 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     else:
         arrays["scales"] = quantized.double.quantized.packed
         arrays["scales_of_scales"] = quantized.double.quantized.scales
-    if quantized.zeros is not None:
-        arrays["zeros"] = pack(quantized.zeros.reshape(-1), quantized.fmt.bits)
+    if quantized.zero_points is not None:
+        arrays["zero_points"] = pack(quantized.zero_points.reshape(-1), quantized.fmt.bits)
     if isinstance(quantized.fmt, Codebook):
         arrays["codebook"] = np.array(quantized.fmt.codebook, np.float64)
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
@@ -144,9 +137,9 @@ def load(path: str | os.PathLike[str]) -> Quantized:
     >>> import minifloat as mf
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "weights.npz")
-    ...     mf.save(mf.quantize([1.0, -0.5], "nf4", scale="float32"), path)
+    ...     mf.save(mf.quantize([1.0, -0.5], "nf4"), path)
     ...     mf.load(path)
-    <Quantized nf4 (2,): 20 bits per weight, axis 0, block_size 128, scales float32>
+    <Quantized nf4/64/float32 (2,): 20 bits per weight, axis 0>
     """
     path = Path(path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
@@ -168,66 +161,56 @@ def _suffix(path: Path) -> str:
 
 def _description(quantized: Quantized) -> dict[str, Any]:
     double = quantized.double
-    more = {
-        "tensor_scale": quantized.tensor_scale,
-        "scale_mean": None if double is None else double.mean,
-    }
-    plain = quantized.scale_format in WORDS and quantized.zeros is None
-    plain = plain and all(value is None for value in more.values())
     return {
-        "version": 1 if plain else 2,
+        "version": VERSION,
         "format": quantized.fmt.name,
         "bits": quantized.fmt.bits,
-        "shape": quantized.shape,
+        "scaling": quantized.recipe.scaling,
+        "shape": list(quantized.shape),
         "axis": quantized.axis,
-        "block_size": quantized.block_size,
-        "scale_format": quantized.scale_format,
+        "tensor_scale": quantized.tensor_scale,
+        "scale_mean": None if double is None else double.mean,
         **PLACES,
-        **({} if plain else more),
     }
 
 
 def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) -> Quantized:
     """Build what a file describes, each field checked."""
-    version = described.get("version")
-    if version not in VERSIONS:
+    if described.get("version") != VERSION:
         raise WeightsError(
-            f"{path}: has version {version!r:.40}, and this minifloat reads versions 1 and 2; "
-            "use the minifloat that wrote it"
+            f"{path}: has version {described.get('version')!r:.40}, and this minifloat reads "
+            f"version {VERSION}; use the minifloat that wrote it"
         )
-    fields = FIELDS if version == 1 else FIELDS | MORE_FIELDS
-    if described.keys() != fields:
-        raise ValueError(f"its description must have {', '.join(sorted(fields))}")
-    _check_names(list(arrays), version)
+    if described.keys() != FIELDS:
+        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    _check_names(list(arrays))
     fmt = _format(described["format"], arrays.get("codebook"))
+    recipe = Recipe.scaled(fmt, described["scaling"])
     shape = _shape(described["shape"])
-    axis, block_size = described["axis"], described["block_size"]
-    _check_blocks(axis, block_size, len(shape))
-    where = scale_shape(shape, block_size, axis)
-    double = _double(arrays, described.get("scale_mean"), where)
+    axis = described["axis"]
+    if axis is not None:
+        check_int("axis", axis, 0, len(shape) - 1)
+    scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape
+    double = _double(arrays, described["scale_mean"], scale_shape)
     if double is None:
-        scales = _read_scales(arrays["scales"], described["scale_format"], version, where)
+        scales = _read_scales(arrays["scales"], recipe.scale, scale_shape)
     else:
-        scales = double.values().reshape(where)
-    zeros = arrays.get("zeros")
-    if zeros is not None:
-        zeros = _unpack("zeros", zeros, fmt.bits, where)
+        scales = double.values().reshape(scale_shape)
+    zero_points = arrays.get("zero_points")
+    if zero_points is not None:
+        zero_points = _unpack("zero_points", zero_points, fmt.bits, scale_shape)
     quantized = Quantized(
         packed=arrays["codes"],
         scales=_checked(scales),
-        fmt=fmt,
+        recipe=recipe,
         shape=shape,
-        block_size=block_size,
         axis=axis,
-        scale_format=described["scale_format"],
-        tensor_scale=described.get("tensor_scale"),
-        zeros=zeros,
+        tensor_scale=described["tensor_scale"],
+        zero_points=zero_points,
         double=double,
     )
-    if described != {**_description(quantized), "shape": list(shape)}:
-        raise ValueError(
-            f"its description contradicts itself or says what version {version} does not"
-        )
+    if described != _description(quantized):
+        raise ValueError("its description contradicts itself")
     check_codes(quantized.codes, fmt)
     return quantized
 
@@ -243,11 +226,9 @@ def _double(
     codes = Quantized(
         packed=arrays["scales"],
         scales=arrays["scales_of_scales"],
-        fmt=parse(DOUBLE_FORMAT),
+        recipe=Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32"),
         shape=(math.prod(shape),),
-        block_size=DOUBLE_BLOCK,
         axis=0,
-        scale_format="float32",
     )
     return DoubleScales(codes, mean)
 
@@ -271,43 +252,30 @@ def _shape(lengths: list[int]) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _check_blocks(axis: int | None, block_size: int | None, dimensions: int) -> None:
-    if axis is None:
-        if block_size is not None:
-            raise ValueError(f"block_size must be null without an axis, got {block_size}")
-        return
-    check_int("axis", axis, 0, dimensions - 1)
-    if block_size is not None:
-        check_int("block_size", block_size, 1, 1 << 62)
-
-
 def _stored_scales(quantized: Quantized) -> Array:
     """Return the scales in the width of their format, or as its packed codes."""
-    scales, name = quantized.scales, quantized.scale_format
-    if name == "bfloat16":  # the upper half of float32
+    scales, scale = quantized.scales, quantized.recipe.scale
+    if scale.name == "bfloat16":  # the upper half of float32
         stored: Array = np.asarray(scales.view(np.uint32) >> 16).astype(np.uint16)
-    elif name in WORDS:
+    elif scale.name in STORED_AS_WORDS:
         with np.errstate(over="ignore"):
-            stored = scales.astype(name)
+            stored = scales.astype(scale.name)
     else:
-        codes = np.asarray(encode(scales, name, nan="max"))
-        stored = pack(codes.reshape(-1), scale_format(name)[1])
-    if not np.array_equal(_checked(_read_scales(stored, name, 2, scales.shape)), scales):
-        raise ValueError(f"scales must be values of {name}, got others; round them to it first")
+        codes = np.asarray(encode(scales, scale.name, nan="max"))
+        stored = pack(codes.reshape(-1), scale.bits)
+    if not np.array_equal(_checked(_read_scales(stored, scale, scales.shape)), scales):
+        raise ValueError(f"scales must be values of {scale}, got others; round them to it first")
     return stored
 
 
-def _read_scales(
-    stored: Array, name: str, version: int, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    if name in WORDS:
-        if stored.dtype != np.dtype("uint16" if name == "bfloat16" else name):
-            raise ValueError(f"scales must be those of {name}, got {stored.dtype}")
+def _read_scales(stored: Array, scale: ScaleFormat, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if scale.name in STORED_AS_WORDS:
+        dtype = np.dtype("uint16" if scale.name == "bfloat16" else scale.name)
+        if stored.dtype != dtype:
+            raise ValueError(f"scales must be {dtype}, the words of {scale}, got {stored.dtype}")
         return _float32(stored)
-    if version == 1:
-        raise ValueError(f"scale_format must be one of {', '.join(WORDS)}, got {name!r}")
-    codes = _unpack("scales", stored, scale_format(name)[1], shape)
-    return np.asarray(decode(codes, name), np.float32)
+    codes = _unpack("scales", stored, scale.bits, shape)
+    return np.asarray(decode(codes, scale.name), np.float32)
 
 
 def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Array:
@@ -343,11 +311,12 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         new.unlink(missing_ok=True)
 
 
-def _check_names(names: list[str], version: int) -> None:
-    known = ARRAYS[version]
-    if not ({"codes", "scales"} <= set(names) <= known and len(set(names)) == len(names)):
-        perhaps = ", ".join(sorted(known - {"codes", "scales"}))
-        raise ValueError(f"it must hold codes, scales and perhaps {perhaps}, got {names}")
+def _check_names(names: list[str]) -> None:
+    optional = ARRAYS - {"codes", "scales"}
+    if not ({"codes", "scales"} <= set(names) <= ARRAYS and len(set(names)) == len(names)):
+        raise ValueError(
+            f"it must hold codes, scales and perhaps {', '.join(sorted(optional))}, got {names}"
+        )
 
 
 def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
@@ -362,7 +331,7 @@ def _read_npz(path: Path) -> tuple[dict[str, Array], str]:
     if MARK not in names:
         raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
     names.remove(MARK)
-    _check_names(names, VERSIONS[-1])
+    _check_names(names)
     size = path.stat().st_size
     if any(info.parameters * np.dtype(info.dtype).itemsize > size for info in infos):
         raise WeightsError(f"{path}: is compressed; write it with minifloat.save")
@@ -387,5 +356,5 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Array], str]:
         metadata, names = file.metadata() or {}, list(file.keys())
         if MARK not in metadata:
             raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
-        _check_names(names, VERSIONS[-1])
+        _check_names(names)
         return {name: file.get_tensor(name) for name in names}, metadata[MARK]

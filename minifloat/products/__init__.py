@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,9 +24,8 @@ from minifloat import _arrays
 from minifloat._kernels import products as kernels
 from minifloat._kernels.vectors import scale_down, scale_up
 from minifloat._threads import check_threads, each
-from minifloat.packing import byte_count
+from minifloat.formats import NumberFormat
 from minifloat.products.decoders import rule_of
-from minifloat.quantization.quantized import Quantized
 
 Array = NDArray[Any]
 
@@ -42,8 +41,48 @@ NOTHING = np.zeros(kernels.LANES, np.uint8)
 FEW, FEW_LOOKED_UP = 64, 8
 
 
+@runtime_checkable
+class PackedMatrix(Protocol):
+    """What products ask of weights; `minifloat.Quantized` has it."""
+
+    @property
+    def packed(self) -> NDArray[np.uint8]:
+        """The codes in C order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weights."""
+
+    @property
+    def scales(self) -> NDArray[np.float32]:
+        """The scales of blocks."""
+
+    @property
+    def tensor_scale(self) -> float | None:
+        """The factor of all scales."""
+
+    @property
+    def fmt(self) -> NumberFormat:
+        """Format of the codes."""
+
+    @property
+    def blocks(self) -> Any:
+        """Which weights share a scale: `minifloat.quantization.blocks.Blocks`."""
+
+    def row_scales(self) -> NDArray[np.float32]:
+        """Return the scales of each row."""
+
+    def row_zero_points(self) -> NDArray[Any] | None:
+        """Return the zero points of each row, or None."""
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return the weights."""
+
+    def __getitem__(self, rows: Any) -> PackedMatrix: ...
+
+
 def linear(
-    x: ArrayLike, q: Quantized, bias: ArrayLike | None = None, *, threads: int = 1
+    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: int = 1
 ) -> NDArray[np.float32]:
     """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 
@@ -114,7 +153,7 @@ def linear(
     return y.reshape(*a.shape[:-1], q.shape[0])
 
 
-def matmul(q: Quantized, x: ArrayLike) -> NDArray[np.float32]:
+def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
     """Return ``q @ x`` for an ``x`` of shape (in,) or (in, n); see `linear`.
 
     Parameters
@@ -149,8 +188,47 @@ def matmul(q: Quantized, x: ArrayLike) -> NDArray[np.float32]:
     return linear(a.T, q).T
 
 
-def _check_weights(q: Quantized) -> None:
-    if not isinstance(q, Quantized):
+def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
+    """Return ``x @ q`` for an ``x`` of shape (..., out), a tile of rows after the other.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., out)
+        As for `linear`.
+    q : Quantized
+        Weights of shape (out, in).
+
+    Returns
+    -------
+    ndarray of float32, shape (..., in)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `linear`.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> [1, 2] @ mf.quantize([[1.0, -7.0], [3.0, 3.5]], "e2m2")
+    array([7., 0.], dtype=float32)
+    """
+    _check_weights(q)
+    a = _float32("x", x)
+    if a.ndim == 0 or a.shape[-1] != q.shape[0]:
+        raise ValueError(
+            f"x must have {q.shape[0]} elements along the last axis for weights of shape "
+            f"{q.shape}, got shape {a.shape}"
+        )
+    y = np.zeros((*a.shape[:-1], q.shape[1]), np.float32)
+    if q.shape[0] and q.shape[1]:
+        for rows in _tiles(*q.shape):
+            y += _times_transposed(a[..., rows], q[rows].dequantize().T)
+    return y
+
+
+def _check_weights(q: PackedMatrix) -> None:
+    if not isinstance(q, PackedMatrix):
         raise TypeError(
             f"q must be Quantized, got {type(q).__name__}; minifloat.quantize makes it of weights"
         )
@@ -166,7 +244,7 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
         return a.astype(np.float32, copy=False)
 
 
-def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
     rows, length = q.shape
     if len(x) * rows * length == 0:
         return np.zeros((len(x), rows), np.float32)
@@ -176,7 +254,7 @@ def _product(q: Quantized, x: NDArray[np.float32], threads: int) -> NDArray[np.f
     wrong = ~np.isfinite(y).all(axis=1)
 
     def dequantize_and_multiply(some: slice) -> None:
-        y[wrong, some] = _times_transposed(x[wrong], _rows(q, some).dequantize())
+        y[wrong, some] = _times_transposed(x[wrong], q[some].dequantize())
 
     each(dequantize_and_multiply, _tiles(rows, length), threads)
     return y
@@ -197,13 +275,13 @@ def _times_transposed(x: Array, weights: Array) -> Array:
         return np.asarray(x @ weights.T)
 
 
-def _along_rows(q: Quantized) -> bool:
-    return q.axis is None or q.axis % 2 == 1
+def _along_rows(q: PackedMatrix) -> bool:
+    return bool(q.blocks.axis != 0)
 
 
-def _is_direct(q: Quantized) -> bool:
+def _is_direct(q: PackedMatrix) -> bool:
     """Return whether the kernels can do it."""
-    return q.fmt.bits <= 8 and (q.zeros is None or _along_rows(q))
+    return q.fmt.bits <= 8 and (_along_rows(q) or q.row_zero_points() is None)
 
 
 class _Direct:
@@ -214,23 +292,27 @@ class _Direct:
     rows with the same scales; these multiply the vectors, or where these are many, the tiles.
     """
 
-    def __init__(self, q: Quantized) -> None:
+    def __init__(self, q: PackedMatrix) -> None:
         self.rows, self.length = q.shape
         rule, exponent = rule_of(q.fmt)
         self.few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
         self.factor, unit = _factor(q.tensor_scale, exponent)
         self.groups: list[tuple[slice, Array | None]] = [(slice(0, self.rows), None)]
-        self.block, scales, zeros, factor = self.length, q.scales, q.zeros, self.factor
+        factor, width = self.factor, q.blocks.width
+        self.block = self.length
         if not _along_rows(q):
-            groups = _parts(slice(0, self.rows), q.block_size or self.rows)
-            self.groups = list(zip(groups, np.ascontiguousarray(scales), strict=True))
-            self.few = min(self.few, (q.block_size or self.rows) // 2)
-            scales, factor = np.ones((self.rows, 1), np.float32), np.float32(1.0)
-        elif q.axis is None:
-            scales = np.full((self.rows, 1), scales)
-            zeros = None if zeros is None else np.full((self.rows, 1), zeros)
+            groups = _parts(slice(0, self.rows), width)
+            self.groups = list(zip(groups, np.ascontiguousarray(q.scales), strict=True))
+            self.few = min(self.few, width // 2)
+            scales, zeros = np.ones((self.rows, 1), np.float32), None
+            factor = np.float32(1.0)
         else:
-            self.block = min(q.block_size or self.length, self.length)
+            scales, zeros = q.row_scales(), q.row_zero_points()
+            if q.blocks.axis is None:
+                scales = np.full((self.rows, 1), scales[0, 0])
+                zeros = None if zeros is None else np.full((self.rows, 1), zeros[0, 0])
+            else:
+                self.block = min(width, self.length)
         self.packed = np.ascontiguousarray(q.packed)
         self.row_bits = self.length * q.fmt.bits
         self.roomy = max(0, (self.packed.size - kernels.LANES) * 8 // self.row_bits)
@@ -334,25 +416,3 @@ def _with_room(count: int, length: int, block: int) -> Array:
     found = np.zeros(size + LINE // 4, np.float32)
     start = -found.__array_interface__["data"][0] % LINE // 4
     return found[start : start + size].reshape(shape)
-
-
-def _rows(q: Quantized, some: slice) -> Quantized:
-    """Return some rows of weights; the first is a multiple of `ROWS`."""
-    start, stop = some.start, some.stop
-    length, bits = q.shape[1], q.fmt.bits
-    first = start * length * bits // 8
-    packed = q.packed[first : first + byte_count((stop - start) * length, bits)]
-    axis, block_size = q.axis, q.block_size
-    scales, zeros = q.scales, q.zeros
-    if axis is not None:
-        axis %= 2
-        held: Any = slice(start, stop)
-        if axis == 0:  # blocks run down the columns: give each row the scales of its own
-            held = np.arange(start, stop) // (block_size or q.shape[0])
-            block_size = 1
-        scales = scales[held]
-        zeros = None if zeros is None else zeros[held]
-    return Quantized(
-        packed, scales, q.fmt, (stop - start, length), block_size, axis, q.scale_format,
-        q.tensor_scale, zeros,
-    )  # fmt: skip

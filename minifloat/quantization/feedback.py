@@ -171,7 +171,7 @@ def steps(fmt: NumberFormat) -> kernels.Steps:
     return kernels.Steps(high, values[codes], codes)
 
 
-class Walk:
+class GptqRows:
     """Some rows of weights on the way to their codes, from the first column to the last.
 
     Parameters
@@ -190,12 +190,12 @@ class Walk:
     Examples
     --------
     >>> import numpy as np, minifloat as mf
-    >>> from minifloat.quantization.feedback import Walk, feedback
+    >>> from minifloat.quantization.feedback import GptqRows, feedback
     >>> codes = np.zeros((1, 2), np.uint8)
     >>> factors = feedback([[1, 0.75], [0.75, 1]], 2, damp=0)
-    >>> walk = Walk(np.array([[0.4, 0.4]]), factors, mf.parse("int4"), codes)
-    >>> walk.round(slice(0, 1), np.ones(1), None)  # by 1.0, to 0
-    >>> walk.updated(slice(1, 2)).round(3)
+    >>> rows = GptqRows(np.array([[0.4, 0.4]]), factors, mf.parse("int4"), codes)
+    >>> rows.round(slice(0, 1), np.ones(1), None)  # by 1.0, to 0
+    >>> rows.updated(slice(1, 2)).round(3)
     array([[0.7]])
     """
 

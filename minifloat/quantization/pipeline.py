@@ -1,356 +1,357 @@
-"""The work of `minifloat.quantize`: scales and codes of some rows at a time, down to packed bytes.
+"""From weights to packed codes: scales and codes of some rows at a time, down to bytes.
 
-Each block of neighbours along an axis gets a scale (`scales` has the rules), and each
-weight of it the code ``encode(w / scale)``. The quotient is taken in float64, where it is on the
-right side of every decision point of a format of up to 11 bits of precision, for float32 weights
-and scales: a quotient that is not on a decision point differs from it by more than float64's
-rounding error. So each weight is rounded once.
+1. `Blocks` says which weights share a scale; the weights are seen as rows.
+2. A tensor scale, if the recipe has one, is found from all blocks.
+3. `block_scales` finds the scales of blocks, and their zero points.
+4. Scales are quantized themselves, if the recipe is double.
+5. A weight's code is ``encode(w / scale)``. The quotient is taken in float64, where it is on the
+   right side of every decision point of a format of up to 11 bits of precision, for float32 weights
+   and scales: a quotient that is not on a decision point differs from it by more than float64's
+   rounding error. So each weight is rounded once.
+6. The codes of these rows are packed, so that the codes of a tensor are never in memory unpacked.
+
+Where a block is one row high, steps 3, 5 and 6 are done for some rows after the others, while these
+are in the cache.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from minifloat._arrays import code_dtype
+from minifloat._arrays import code_dtype, first_index
 from minifloat._kernels import scales as kernels
 from minifloat._threads import each
-from minifloat.codec import encode
-from minifloat.codec import plans as _plans
+from minifloat.codec import encode, plans
 from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.packing import byte_count, pack, unpack
-from minifloat.quantization import feedback as gptq
-from minifloat.quantization.quantized import DoubleScales, Quantized, spread
-from minifloat.quantization.scales import (
-    ScaleRounding,
-    ScaleSearch,
-    levels,
-    powers_of_two,
-    reach,
-    scale_rule,
+from minifloat.quantization.blocks import Array, Blocks, spread, tiles
+from minifloat.quantization.feedback import GptqRows
+from minifloat.quantization.quantized import DoubleScales, Quantized
+from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.scale_search import (
+    NotFiniteError,
+    ScaleRangeError,
+    block_absmax,
+    block_scales,
+    divisors,
 )
+from minifloat.quantization.scales import ScaleRounding, ScaleSearch
 
-Array = NDArray[Any]
-
-CHUNK = 1 << 20  # elements that are quantized at a time
-STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
-SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
-LEAST_FLOAT32 = 2.0**-149
-NO_IMPORTANCE = np.empty(0, np.float64)
+CHUNK = 1 << 20  # weights that are quantized at a time
+SMALLEST_FLOAT32 = 2.0**-149
 
 
-@dataclass
-class Job:
-    """One call of `quantize`, its arguments checked; ``rows`` are the weights along the axis."""
+@dataclass(frozen=True)
+class Task:
+    """Weights and what is to be done with them."""
 
-    fmt: NumberFormat
+    recipe: Recipe
     weights: Array
-    axis: int | None
-    rows: Array
-    length: int
-    size: int
-    dtype: np.dtype[Any]
-    scale_name: str
-    grid: kernels.ScaleGrid
-    rounding: ScaleRounding
-    rule: ScaleSearch
-    percentile: float
+    blocks: Blocks
+    dtype: np.dtype[Any]  # float32, or float64 for weights that are wider
     importance: Array | None
-    zero_point: bool
-    double: Callable[[Array], DoubleScales] | None
-    tensor: float | None = None
-    feedback: Array | None = None
-    saturates: bool = False  # whether a scale beyond its format becomes its greatest
+    tensor_scale: float | None = None
 
-    @property
-    def blocks(self) -> int:
-        """Blocks to a row."""
-        return 1 if self.axis is None else -(-self.length // self.size)
+    def rows(self, rows: slice) -> Array:
+        """Return some rows of the weights, contiguous."""
+        return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], self.dtype)
 
-    @property
-    def searched_grid(self) -> kernels.ScaleGrid:
-        """The scales that a block may have."""
-        powers = self.rounding is not ScaleRounding.NEAREST_EVEN
-        return powers_of_two(self.grid) if powers else self.grid
+    def importance_of(self, rows: slice) -> Array | None:
+        """Return the importance of some rows."""
+        return None if self.importance is None else self.blocks.rows(self.importance)[rows]
 
-    def run(self, block_size: int | None, threads: int) -> Quantized:
-        count = self.rows.shape[0]
-        dtype = code_dtype(self.fmt.bits)
-        packed = np.empty(byte_count(self.rows.size, self.fmt.bits), np.uint8)
-        scales = np.empty((count, self.blocks), np.float32)
-        zeros = np.zeros(scales.shape, dtype) if self.zero_point else None
 
-        def find(some: slice) -> None:
-            scales[some] = self.find_scales(some).reshape(-1, self.blocks)
+def quantized(
+    weights: Array,
+    recipe: Recipe,
+    axis: int | None,
+    *,
+    wide: bool = False,
+    importance: Array | None = None,
+    feedback: Array | None = None,
+    threads: int = 1,
+) -> Quantized:
+    """Quantize weights; all arguments are checked.
 
-        def put_codes(some: slice, write: Callable[..., None]) -> None:
-            codes = np.empty((some.stop - some.start, self.length), dtype)
-            write(some, scales[some], None if zeros is None else zeros[some], codes)
-            first = some.start * self.length * self.fmt.bits // 8
-            held = packed[first : first + byte_count(codes.size, self.fmt.bits)]
-            pack(codes.reshape(-1), self.fmt.bits, out=held)
+    Parameters
+    ----------
+    weights : ndarray
+    recipe : Recipe
+    axis : int or None
+    wide : bool
+        Whether the weights are computed with in float64.
+    importance : ndarray of the weights' shape, optional
+    feedback : ndarray, optional
+        What GPTQ's errors are multiplied by, for columns after them.
+    threads : int
+    """
+    blocks = Blocks.of(recipe.block, weights.shape, axis)
+    dtype = np.dtype(np.float64 if wide else np.float32)
+    task = Task(recipe, weights, blocks, dtype, importance)
+    try:
+        return _quantized(task, feedback, threads)
+    except NotFiniteError:
+        index = first_index(weights, lambda w: ~np.isfinite(w))
+        raise ValueError(
+            f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
+        ) from None
+    except ScaleRangeError as error:
+        index = blocks.scale_index(error.row, error.block)
+        raise ValueError(
+            f"scale must hold every block's scale, got {error.wanted:g} for {recipe.scale}, at "
+            f"index {index} of the scales; use a wider scale or smaller weights"
+        ) from None
 
-        def put(some: slice) -> None:
-            if zeros is not None:
-                zeros[some] = self.find_zeros(some, scales[some])
-            put_codes(some, self.encode)
 
-        def both(some: slice) -> None:
-            find(some)
-            put(some)
+def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
+    recipe, blocks = task.recipe, task.blocks
+    if recipe.tensor_scale:
+        task = replace(task, tensor_scale=_tensor_scale(task))
+    scales = np.empty((blocks.group_count, blocks.per_row), np.float32)
+    zeros = np.zeros(scales.shape, code_dtype(recipe.fmt.bits)) if recipe.zero_point else None
+    packed = np.empty(byte_count(task.weights.size, recipe.fmt.bits), np.uint8)
+    length = blocks.length
 
-        def walk(some: slice) -> None:
-            put_codes(some, self.walk)
+    def find(groups: slice) -> None:
+        scales[groups], zero_rows = _group_scales(task, groups)
+        if zeros is not None and zero_rows is not None:
+            zeros[groups] = zero_rows
 
-        double = None
-        if self.feedback is not None:
-            self.each_chunk(walk, threads)
-        elif self.double is not None:
-            self.each_chunk(find, threads)
-            double = self.double(self.restore(scales).reshape(-1))
-            scales = self.as_found(double.values())
-            self.each_chunk(put, threads)
-        else:
-            self.each_chunk(both, threads)
-        return Quantized(
-            packed=self.restore_packed(packed),
-            scales=self.restore(scales),
-            fmt=self.fmt,
-            shape=self.weights.shape,
-            block_size=block_size,
-            axis=self.axis,
-            scale_format=self.scale_name,
-            tensor_scale=self.tensor,
-            zeros=None if zeros is None else self.restore(zeros),
-            double=double,
-        )
+    def put(rows: slice) -> None:
+        group = blocks.group_of(rows)
+        codes = np.empty((rows.stop - rows.start, length), code_dtype(recipe.fmt.bits))
+        row_zeros = None if zeros is None else zeros[group]
+        _encode(task, task.rows(rows), scales[group], row_zeros, codes)
+        _pack_rows(codes, rows, packed, recipe.fmt.bits)
 
-    def each_chunk(self, work: Callable[[slice], None], threads: int) -> None:
-        """Call ``work`` for rows that fit in the cache, or a few; their codes begin at a byte."""
-        count = self.rows.shape[0]
-        whole = 8 // math.gcd(8, self.length)
-        step = max(1, CHUNK // max(self.length, 1) // whole) * whole
-        chunks = [slice(i, min(i + step, count)) for i in range(0, count, step)]
-        each(work, chunks, threads)
+    def find_and_put(rows: slice) -> None:
+        find(rows)
+        put(rows)
 
-    def chunk(self, some: slice) -> Array:
-        """Return weights as float32 or float64, contiguous."""
-        return np.ascontiguousarray(self.rows[some], self.dtype)
+    def find_and_put_by_gptq(rows: slice) -> None:
+        codes = np.empty((rows.stop - rows.start, length), code_dtype(recipe.fmt.bits))
+        assert feedback is not None
+        _encode_by_gptq(task, feedback, rows, scales, zeros, codes)
+        _pack_rows(codes, rows, packed, recipe.fmt.bits)
 
-    def find_tensor_scale(self) -> float:
-        """Return the factor of all scales; 1 for zeros."""
-        greatest = [0.0]
+    double = None
+    chunks = _chunks(blocks)
+    if feedback is not None:
+        each(find_and_put_by_gptq, _chunks(blocks, blocks.height), threads)
+    elif blocks.height == 1 and not recipe.double:
+        each(find_and_put, chunks, threads)
+    else:
+        each(find, chunks if blocks.height == 1 else _single_groups(blocks), threads)
+        if recipe.double:
+            double = _double_scales(blocks.restore_scales(scales).reshape(-1))
+            values = double.values().reshape(blocks.scale_shape)
+            scales[...] = blocks.scale_rows(values)
+        each(put, chunks, threads)
+    return Quantized(
+        packed=_in_order_of_weights(packed, blocks, recipe.fmt.bits),
+        scales=blocks.restore_scales(scales),
+        recipe=recipe,
+        shape=task.weights.shape,
+        axis=blocks.axis,
+        tensor_scale=task.tensor_scale,
+        zero_points=None if zeros is None else blocks.restore_scales(zeros),
+        double=double,
+    )
 
-        def find(some: slice) -> None:
-            greatest.append(self.greatest(some, self.chunk(some)).max(initial=0))
 
-        self.each_chunk(find, 1)
-        powers = self.grid.mantissa_bits == 0 or self.rounding is not ScaleRounding.NEAREST_EVEN
-        exact = max(greatest) / reach(self.fmt) / (1.0 if powers else self.grid.greatest)
-        with np.errstate(over="ignore"):
-            found = np.float32(exact)
-        # the greatest block's scale over this one must not be just beyond a power of two
-        if self.rounding is ScaleRounding.DOWN and found > exact:
-            found = np.nextafter(found, np.float32(0))
-        if self.rounding is ScaleRounding.UP and found < exact:
-            found = np.nextafter(found, np.float32(np.inf))
-        if found == np.inf:
-            raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")
-        if found == 0:
-            return 1.0 if exact == 0 else LEAST_FLOAT32
-        return float(found)
+def _chunks(blocks: Blocks, height: int = 1) -> list[slice]:
+    """Return rows that fit in the cache, or a few; their codes begin at a byte."""
+    length, row_count = blocks.length, blocks.row_count
+    whole = math.lcm(8 // math.gcd(8, length), height)
+    step = max(1, CHUNK // max(length, 1) // whole) * whole
+    return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
 
-    def greatest(self, some: slice, chunk: Array) -> Array:
-        """Return the greatest magnitude of each block of a chunk, all of them finite."""
-        found = np.zeros(len(chunk) * self.blocks)
-        if chunk.size == 0:
-            return found
-        word: type[np.int32 | np.int64] = np.int32 if self.dtype == np.float32 else np.int64
-        room = np.empty(1, word)
-        signs = kernels.greatest(
-            chunk.reshape(-1).view(word), room, room.view(self.dtype), found, self.length, self.size
-        )
-        if not np.isfinite(found).all():
-            row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
-            place = self.index(some.start + row, k)
-            raise ValueError(
-                f"w must be finite, got {self.weights[place]} at index {place}; replace it before "
-                "quantizing"
-            )
-        if signs and self.fmt.min >= 0 and not self.zero_point and (chunk < 0).any():
-            raise ValueError(f"fmt must have negative values for weights below 0, got {self.fmt}")
-        return found
 
-    def find_scales(self, some: slice) -> Array:
-        """Return the scales of the blocks of some rows."""
-        chunk = self.chunk(some)
-        most = self.greatest(some, chunk)
-        if self.rule is ScaleSearch.PERCENTILE:
-            part = self.percentiles(chunk)
-            most = np.where(part > 0, part, most)
-        if self.zero_point:
-            low, high = self.ends(chunk)
-            most = (high - low).reshape(-1)
-        tensor = 1.0 if self.tensor is None else self.tensor
-        rule = scale_rule(self.fmt, self.rounding, tensor)
-        found = np.empty(most.size)
-        kernels.scales(most, self.grid, rule, found)
-        if self.saturates:
-            np.minimum(found, self.searched_grid.greatest, out=found)
-        if not np.isfinite(found).all():
-            row, k = divmod(int(np.flatnonzero(~np.isfinite(found))[0]), self.blocks)
-            with np.errstate(over="ignore"):
-                wanted = most[row * self.blocks + k] / rule.reference
-            raise ValueError(
-                f"scale must hold every block's scale, got {wanted:g} for {self.scale_name}, in "
-                f"block {k} of row {some.start + row}; use a wider scale or smaller weights"
-            )
-        if chunk.size and self.rule is ScaleSearch.MSE:
-            self.least_squares(some, chunk, tensor, found)
-        if chunk.size and self.rule is ScaleSearch.SHRINK:
-            kernels.shrink(
-                chunk.reshape(-1), NO_IMPORTANCE, self.length, self.size, tensor,
-                levels(self.fmt), self.grid, rule, SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER, most,
-                found,
+def _single_groups(blocks: Blocks) -> list[slice]:
+    return [slice(group, group + 1) for group in range(blocks.group_count)]
+
+
+def _pack_rows(codes: Array, rows: slice, packed: Array, bits: int) -> None:
+    first = rows.start * codes.shape[1] * bits // 8
+    pack(codes.reshape(-1), bits, out=packed[first : first + byte_count(codes.size, bits)])
+
+
+def _in_order_of_weights(packed: Array, blocks: Blocks, bits: int) -> Array:
+    if blocks.axis is None or blocks.axis == len(blocks.shape) - 1:
+        return packed
+    codes = unpack(packed, bits, math.prod(blocks.shape))
+    codes = codes.reshape(blocks.row_count, blocks.length)
+    return pack(blocks.restore(codes).reshape(-1), bits)
+
+
+def _group_scales(
+    task: Task, groups: slice, *, saturate: bool = False
+) -> tuple[Array, Array | None]:
+    """Return a row of scales, and of zero points, for each of some groups of rows."""
+    parts, zero_parts = [], []
+    for place, weights, importance in _block_rows(task, groups):
+        width = task.blocks.width if task.blocks.height == 1 else weights.shape[1]
+        try:
+            scales, zeros = block_scales(
+                task.recipe, weights, width, task.tensor_scale or 1.0, importance,
+                saturate=saturate,
             )  # fmt: skip
-        return found
-
-    def least_squares(self, some: slice, chunk: Array, tensor: float, found: Array) -> None:
-        importance = NO_IMPORTANCE
-        if self.importance is not None:
-            importance = np.ascontiguousarray(self.importance[some], np.float64).reshape(-1)
-        found_levels = levels(self.fmt)
-        longest = min(self.size, self.length)
-        steps = min(longest * found_levels.values.size, max(STEPS, 4 * longest))
-        floats, places = np.empty((2, steps)), np.empty((3, steps), np.int64)
-        kernels.least_squares(
-            chunk.reshape(-1), importance, self.length, self.size, tensor, found_levels,
-            self.searched_grid,
-            kernels.Room(floats[0], places[0], floats[1], places[1], places[2]), found,
-        )  # fmt: skip
-
-    def percentiles(self, chunk: Array) -> Array:
-        magnitudes = np.abs(chunk.astype(np.float64))
-        found = np.zeros((chunk.shape[0], self.blocks))
-        for k in range(self.blocks if chunk.size else 0):
-            block = magnitudes[:, k * self.size : (k + 1) * self.size]
-            found[:, k] = np.percentile(block, self.percentile, axis=1)
-        return found.reshape(-1)
-
-    def ends(self, chunk: Array) -> tuple[Array, Array]:
-        """Return the least and the greatest of each block's weights and 0."""
-        if chunk.size == 0:
-            zeros = np.zeros((chunk.shape[0], self.blocks))
-            return zeros, zeros
-        starts = np.arange(0, self.length, self.size)
-        weights = chunk.astype(np.float64)
-        low = np.minimum.reduceat(weights, starts, axis=1)
-        high = np.maximum.reduceat(weights, starts, axis=1)
-        return np.minimum(low, 0), np.maximum(high, 0)
-
-    def find_zeros(self, some: slice, scales: Array) -> Array:
-        """Return the codes that mean 0."""
-        low, _ = self.ends(self.chunk(some))
-        return np.clip(np.rint(-low / _divisor(scales)), 0, self.fmt.max)
-
-    def encode(self, some: slice, scales: Array, zeros: Array | None, codes: Array) -> None:
-        """Write the codes of some rows."""
-        chunk = self.chunk(some)
-        if chunk.size == 0:
-            return
+        except ScaleRangeError as error:
+            group, block = error.row, error.block
+            if task.blocks.height > 1:
+                group, block = 0, place + error.row
+            raise ScaleRangeError(groups.start + group, block, error.wanted) from None
+        tall = task.blocks.height > 1
+        parts.append(scales.T if tall else scales)
         if zeros is not None:
-            divisor = spread(_divisor(scales), self.size, self.length)
-            steps = np.rint(chunk / divisor) + spread(zeros, self.size, self.length)
-            codes[...] = np.clip(steps, 0, self.fmt.max)
-            return
-        grid = _float32_grid(self.fmt)
-        if self.tensor is None and self.dtype == np.float32 and grid is not None:
-            kernels.encode(
-                chunk.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1),
-                self.length, self.size, grid,
-            )  # fmt: skip
-            return
-        factor = 1.0 if self.tensor is None else self.tensor
-        divisor = spread(_divisor(scales) * factor, self.size, self.length)
-        with np.errstate(over="ignore", under="ignore"):
-            encode(chunk / divisor, self.fmt, out=codes)
-
-    def walk(self, some: slice, scales: Array, zeros: Array | None, codes: Array) -> None:
-        """Write the scales, zeros and codes of some rows by GPTQ, block after block."""
-        replace(self, rule=ScaleSearch.ABSMAX).find_scales(some)  # refuses what w itself has
-        assert self.feedback is not None
-        weights = self.chunk(some).astype(np.float64)
-        walk = gptq.Walk(weights, self.feedback, self.fmt, codes)
-        for k in range(self.blocks):
-            columns = slice(k * self.size, min((k + 1) * self.size, self.length))
-            block = replace(
-                self,
-                rows=walk.updated(columns),
-                length=columns.stop - columns.start,
-                dtype=weights.dtype,
-                importance=None if self.importance is None else self.importance[some, columns],
-                saturates=True,
-            )
-            every = slice(0, len(weights))
-            scales[:, k] = block.find_scales(every)
-            if zeros is not None:
-                zeros[:, k] = block.find_zeros(every, scales[:, k : k + 1])[:, 0]
-            factors = scales[:, k].astype(np.float64) * (self.tensor or 1.0)
-            walk.round(columns, factors, None if zeros is None else zeros[:, k])
-
-    def restore_packed(self, packed: Array) -> Array:
-        """Return packed codes in the order of the weights."""
-        if self.axis is None or self.axis == self.weights.ndim - 1:
-            return packed
-        codes = unpack(packed, self.fmt.bits, self.rows.size).reshape(self.rows.shape)
-        return pack(self.restore(codes).reshape(-1), self.fmt.bits)
-
-    def restore(self, a: Array) -> Array:
-        """Return scales, or what else there is for a row, along the axis again, contiguous."""
-        if self.axis is None:
-            return a.reshape(())
-        others = self.weights.shape[: self.axis] + self.weights.shape[self.axis + 1 :]
-        return np.ascontiguousarray(np.moveaxis(a.reshape(*others, a.shape[1]), -1, self.axis))
-
-    def as_found(self, scales: Array) -> Array:
-        """Return restored scales in rows again."""
-        if self.axis is None:
-            return scales.reshape(1, 1)
-        shape = list(self.weights.shape)
-        shape[self.axis] = self.blocks
-        moved = np.moveaxis(scales.reshape(shape), self.axis, -1)
-        return np.ascontiguousarray(moved).reshape(self.rows.shape[0], self.blocks)
-
-    def index(self, row: int, block: int) -> tuple[int, ...]:
-        """Return the index in the weights of a block's first element that is not finite."""
-        start = block * self.size
-        some = self.rows[row, start : start + self.size]
-        column = start + int(np.flatnonzero(~np.isfinite(some))[0])
-        if self.axis is None:
-            return tuple(int(i) for i in np.unravel_index(column, self.weights.shape))
-        others = self.weights.shape[: self.axis] + self.weights.shape[self.axis + 1 :]
-        index = [int(i) for i in np.unravel_index(row, others)] if others else []
-        return (*index[: self.axis], column, *index[self.axis :])
+            zero_parts.append(zeros.T if tall else zeros)
+    return np.concatenate(parts, axis=1), np.concatenate(zero_parts, axis=1) if zero_parts else None
 
 
-def _divisor(scales: Array) -> Array:
-    """Return scales in float64, 1 in place of 0."""
-    return np.where(scales == 0, 1.0, scales.astype(np.float64))
+def _block_rows(task: Task, groups: slice) -> Iterator[tuple[int, Array, Array | None]]:
+    """Yield the weights of some groups as `block_scales` takes them, and their importance.
+
+    Where a block has several rows, one group is taken apart: each of its blocks becomes a row. The
+    number with each part is that of its first block.
+    """
+    blocks = task.blocks
+    if blocks.height == 1:
+        yield 0, task.rows(groups), task.importance_of(groups)
+        return
+    (group,) = range(groups.start, groups.stop)
+    rows = blocks.rows_of(group)
+    factors = task.importance_of(rows)
+    factor_tiles = None if factors is None else tiles(factors, blocks.width)
+    place = 0
+    for k, weights in enumerate(tiles(task.rows(rows), blocks.width)):
+        importance = None if factor_tiles is None else factor_tiles[k]
+        yield place, np.ascontiguousarray(weights), importance
+        place += len(weights)
+
+
+def _tensor_scale(task: Task) -> float:
+    """Return the factor of all scales; 1 for zeros."""
+    recipe, blocks = task.recipe, task.blocks
+    largest = 0.0
+    for groups in _chunks(blocks) if blocks.height == 1 else _single_groups(blocks):
+        for _, weights, _ in _block_rows(task, groups):
+            width = blocks.width if blocks.height == 1 else weights.shape[1]
+            largest = max(largest, float(block_absmax(recipe, weights, width).max(initial=0)))
+    nearest = recipe.scale_rounding is ScaleRounding.NEAREST_EVEN
+    powers = recipe.scale.values.mantissa_bits == 0 or not nearest
+    exact = largest / recipe.fmt.max_abs / (1.0 if powers else recipe.scale.values.largest)
+    with np.errstate(over="ignore"):
+        rounded = np.float32(exact)
+    # the largest block's scale over this one must not be just beyond a power of two
+    if recipe.scale_rounding is ScaleRounding.DOWN and rounded > exact:
+        rounded = np.nextafter(rounded, np.float32(0))
+    if recipe.scale_rounding is ScaleRounding.UP and rounded < exact:
+        rounded = np.nextafter(rounded, np.float32(np.inf))
+    if rounded == np.inf:
+        raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")
+    if rounded == 0:
+        return 1.0 if exact == 0 else SMALLEST_FLOAT32
+    return float(rounded)
+
+
+def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, codes: Array) -> None:
+    """Write the codes of some rows, whose scales and zero points are given row by row."""
+    if weights.size == 0:
+        return
+    fmt, width, length = task.recipe.fmt, task.blocks.width, task.blocks.length
+    grid = _float32_grid(fmt)
+    if (
+        task.tensor_scale is None
+        and zeros is None
+        and weights.dtype == np.float32
+        and grid is not None
+    ):
+        kernels.encode(
+            weights.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1), length,
+            width, grid,
+        )  # fmt: skip
+        return
+    divisor = spread(divisors(scales) * (task.tensor_scale or 1.0), width, length)
+    if zeros is not None:
+        steps = np.rint(weights / divisor) + spread(zeros, width, length)
+        codes[...] = np.clip(steps, 0, fmt.max)
+        return
+    with np.errstate(over="ignore", under="ignore"):
+        encode(weights / divisor, fmt, out=codes)
+
+
+def _encode_by_gptq(
+    task: Task,
+    feedback: Array,
+    rows: slice,
+    scales: Array,
+    zeros: Array | None,
+    codes: Array,
+) -> None:
+    """Write the scales, zero points and codes of some rows by GPTQ, block after block."""
+    blocks = task.blocks
+    groups = slice(rows.start // blocks.height, -(-rows.stop // blocks.height))
+    group_of_rows = blocks.group_of(rows)
+    units = [groups] if blocks.height == 1 else _single_groups(blocks)[groups]
+    as_given = replace(task, recipe=task.recipe.replace(search=ScaleSearch.ABSMAX), importance=None)
+    for unit in units:
+        _group_scales(as_given, unit)  # refuses what the weights themselves have
+    weights = task.rows(rows).astype(np.float64)
+    gptq_rows = GptqRows(weights, feedback, task.recipe.fmt, codes)
+    importance = task.importance_of(rows)
+    for k in range(blocks.per_row):
+        columns = slice(k * blocks.width, min((k + 1) * blocks.width, blocks.length))
+        updated = gptq_rows.updated(columns)
+        part = replace(
+            task,
+            weights=updated,
+            blocks=replace(blocks, shape=updated.shape, width=updated.shape[1]),
+            dtype=updated.dtype,
+            importance=None if importance is None else importance[:, columns],
+        )
+        every = [slice(0, len(updated))] if blocks.height == 1 else _single_groups(part.blocks)
+        found = [_group_scales(part, unit, saturate=True) for unit in every]
+        scales[groups, k] = np.concatenate([unit_scales[:, 0] for unit_scales, _ in found])
+        if zeros is not None:
+            zeros[groups, k] = np.concatenate([z[:, 0] for _, z in found if z is not None])
+        factors = scales[group_of_rows, k].astype(np.float64) * (task.tensor_scale or 1.0)
+        gptq_rows.round(columns, factors, None if zeros is None else zeros[group_of_rows, k])
+
+
+def _double_scales(scales: Array) -> DoubleScales:
+    """Quantize scales, so that no positive one becomes 0 and none negative."""
+    mean = float(np.float32(scales.mean(dtype=np.float64))) if scales.size else 0.0
+    recipe = Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32")
+    double = DoubleScales(quantized(scales - np.float32(mean), recipe, 0), mean)
+    while True:
+        values = double.values()
+        low = (values < 0) | ((values == 0) & (scales > 0))
+        if not low.any():
+            return double
+        codes = double.quantized.codes
+        codes[low] = _next_larger(codes[low])
+        packed = pack(codes, double.quantized.recipe.fmt.bits)
+        double = DoubleScales(replace(double.quantized, packed=packed), mean)
+
+
+def _next_larger(codes: Array) -> Array:
+    """Return the codes of E4M3FN's next larger values; -0 counts as below the smallest."""
+    return np.where(codes > 0x80, codes - 1, np.where(codes == 0x80, 1, codes + 1)).astype(np.uint8)
 
 
 @lru_cache(maxsize=256)
-def _float32_grid(fmt: NumberFormat) -> kernels.Grid | None:
+def _float32_grid(fmt: NumberFormat) -> Any:
     """Return how the FPU encodes float32 to this format, or None if it cannot."""
-    plan = _plans.encoding_plan(
+    plan = plans.encoding_plan(
         fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE
     )
-    if isinstance(plan, _plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
+    if isinstance(plan, plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
         return None
     return kernels.Grid(*plan.grid)

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from minifloat import products
 from minifloat._arrays import code_dtype
 from minifloat.codec import decode
-from minifloat.formats import Integer, NumberFormat
-from minifloat.packing import byte_count, pack_words, unpack
+from minifloat.formats import NumberFormat
+from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
-from minifloat.quantization.scales import FLOAT32, scale_format
+from minifloat.quantization.blocks import Blocks, spread
+from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.scales import FLOAT32
 
-DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256
 
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class DoubleScales:
     """Scales that are quantized themselves, after their mean is subtracted (QLoRA).
 
@@ -40,13 +42,9 @@ class DoubleScales:
     mean: float
 
     def __post_init__(self) -> None:
-        codes = self.quantized
-        plan = (codes.fmt.name, codes.block_size, len(codes.shape), codes.scale_format)
-        if plan != (DOUBLE_FORMAT, DOUBLE_BLOCK, 1, "float32"):
-            raise ValueError(
-                f"quantized must be 1-d, {DOUBLE_FORMAT} in blocks of {DOUBLE_BLOCK} with float32 "
-                f"scales, got {codes!r}"
-            )
+        codes, wanted = self.quantized, Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32")
+        if codes.recipe != wanted or codes.axis != 0 or len(codes.shape) != 1:
+            raise ValueError(f"quantized must be 1-d and {wanted}, got {codes!r}")
         if not _is_float32(self.mean):
             raise ValueError(f"mean must be a finite float32 number, got {self.mean!r}")
 
@@ -66,7 +64,7 @@ class DoubleScales:
         --------
         >>> import minifloat as mf
         >>> from minifloat.quantization.quantized import DoubleScales
-        >>> q = mf.quantize([0.5, -1.0], "e4m3fn", block_size=256, scale="float32")
+        >>> q = mf.quantize([0.5, -1.0], "e4m3fn/256/float32")
         >>> DoubleScales(q, 2.0).values()
         array([2.5, 1. ], dtype=float32)
         """
@@ -84,31 +82,30 @@ class DoubleScales:
         return self.quantized.nbytes + 4
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Quantized:
-    """Weights as packed codes and scales.
+    """Weights as packed codes and scales; equal to another one with the same codes and scales.
+
+    ``np.asarray(q)`` dequantizes, ``q[rows]`` are some rows, still packed, and ``q @ x`` and
+    ``x @ q`` multiply without making floats of all weights. The arrays are read-only.
 
     Attributes
     ----------
     packed : ndarray of uint8
         The codes in C order, as `minifloat.pack` has them (little-endian).
     scales : ndarray of float32
-        Values of ``scale_format``; the shape of the weights with the length of ``axis`` replaced
-        by the number of blocks, or 0-d for one scale. 0 for a block of zeros, or the least value
-        of a format without zero.
-    fmt : NumberFormat
-        What the codes mean.
+        Values of ``recipe.scale``; the shape of the weights with a scale in place of the weights of
+        a block, or 0-d for one scale. 0 for a block of zeros, or the smallest value of a format
+        without zero.
+    recipe : Recipe
+        How the weights became codes.
     shape : tuple of int
-        That of the weights.
-    block_size : int or None
-        Elements that share a scale along ``axis`` (the last block may be shorter); None: all.
+        Shape of the weights.
     axis : int or None
         The axis that blocks run along; None: one scale for the tensor.
-    scale_format : str
-        float32, or the name of a `Format`.
     tensor_scale : float, optional
         A float32 number by which all scales are multiplied.
-    zeros : ndarray of unsigned integers, optional
+    zero_points : ndarray of unsigned integers, optional
         For each scale the code that means 0, of the codes' dtype.
     double : DoubleScales, optional
         The scales as they are stored, if they are quantized themselves.
@@ -116,47 +113,62 @@ class Quantized:
     Raises
     ------
     ValueError
-        If the bytes, the scales or the zeros are not as many as the other fields ask for, or not
-        of their dtype, or one of them is not what it must be.
+        If the arrays have not the sizes or dtypes that the recipe and the shape ask for, or hold
+        what they must not.
     """
 
     packed: NDArray[np.uint8]
     scales: NDArray[np.float32]
-    fmt: NumberFormat
+    recipe: Recipe
     shape: tuple[int, ...]
-    block_size: int | None
     axis: int | None
-    scale_format: str
     tensor_scale: float | None = None
-    zeros: NDArray[Any] | None = None
+    zero_points: NDArray[Any] | None = None
     double: DoubleScales | None = None
 
     def __post_init__(self) -> None:
-        count = byte_count(self.size, self.fmt.bits)
+        fmt, recipe = self.fmt, self.recipe
+        count = byte_count(self.size, fmt.bits)
         if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
             raise ValueError(
-                f"packed must be {count} bytes for {self.size} codes of {self.fmt}, got "
+                f"packed must be {count} bytes for {self.size} codes of {fmt}, got "
                 f"{self.packed.dtype} of shape {self.packed.shape}"
             )
-        wanted = scale_shape(self.shape, self.block_size, self.axis)
+        wanted = self.blocks.scale_shape
         if self.scales.dtype != np.float32 or self.scales.shape != wanted:
             raise ValueError(
                 f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
                 f"{self.scales.shape}"
             )
-        if scale_format(self.scale_format)[0] != self.scale_format:
-            raise ValueError(
-                f"scale_format must be the name {scale_format(self.scale_format)[0]!r}, got "
-                f"{self.scale_format!r}"
-            )
+        for name, part, asked in (
+            ("tensor_scale", self.tensor_scale, recipe.tensor_scale),
+            ("zero_points", self.zero_points, recipe.zero_point),
+            ("double", self.double, recipe.double),
+        ):
+            if (part is not None) != asked:
+                given = "none" if part is None else "some"
+                raise ValueError(f"{name} must be as the recipe {recipe} says, got {given}")
         if self.tensor_scale is not None:
             _check_tensor_scale(self.tensor_scale)
-        if self.zeros is not None:
-            _check_zeros(self.zeros, wanted, self.fmt)
+        if self.zero_points is not None:
+            _check_zero_points(self.zero_points, wanted, fmt)
         if self.double is not None and not np.array_equal(
             self.double.values().reshape(wanted), self.scales
         ):
-            raise ValueError("scales must be those of double, got others")
+            raise ValueError("scales must be double.values(), got others")
+        for name in ("packed", "scales", "zero_points"):
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _read_only(array))
+
+    @property
+    def fmt(self) -> NumberFormat:
+        """Format of the codes."""
+        return self.recipe.fmt
+
+    @property
+    def blocks(self) -> Blocks:
+        """Which weights share a scale."""
+        return Blocks.of(self.recipe.block, self.shape, self.axis)
 
     @property
     def size(self) -> int:
@@ -170,34 +182,35 @@ class Quantized:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of storage per weight, all scales and zeros counted; of no weights the format's.
+        """Bits of storage per weight, all scales and zero points counted.
 
-        The bits that are left in an array's last byte are not counted.
+        Without weights it is the width of a code. The bits that are left in an array's last byte
+        are not counted.
         """
         if not self.size:
             return float(self.fmt.bits)
         if self.double is not None:
             bits = self.double.bits
         else:
-            bits = self.scales.size * scale_format(self.scale_format)[1]
+            bits = self.scales.size * self.recipe.scale.bits
         if self.tensor_scale is not None:
             bits += 32
-        if self.zeros is not None:
-            bits += self.zeros.size * self.fmt.bits
+        if self.zero_points is not None:
+            bits += self.zero_points.size * self.fmt.bits
         return self.fmt.bits + bits / self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage: packed codes, scales in the width of their format, packed zeros."""
+        """Bytes of storage: packed codes, scales in the width of their format, zero points."""
         total = self.packed.nbytes
         if self.double is not None:
             total += self.double.nbytes
         else:
-            total += byte_count(self.scales.size, scale_format(self.scale_format)[1])
+            total += byte_count(self.scales.size, self.recipe.scale.bits)
         if self.tensor_scale is not None:
             total += 4
-        if self.zeros is not None:
-            total += byte_count(self.zeros.size, self.fmt.bits)
+        if self.zero_points is not None:
+            total += byte_count(self.zero_points.size, self.fmt.bits)
         return total
 
     def words(self, layout: Layout | str) -> NDArray[np.uint32]:
@@ -226,13 +239,36 @@ class Quantized:
         """
         return pack_words(self.codes, parse_layout(layout, self.fmt.bits))
 
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return value times scale, rounded once to float32.
+    def row_scales(self, rows: slice | None = None) -> NDArray[np.float32]:
+        """Return the scales as a row for each row of the weights along ``axis``.
 
-        With zeros the value is the code less its block's zero. With a tensor scale the product of
-        the three is taken in float64, where it is exact if the significands of the formats of
-        values and scales have at most 29 bits together (NVFP4's have 6, NF4's with E4M3FN scales
-        28), and then rounded to float32.
+        Parameters
+        ----------
+        rows : slice, optional
+            Of these rows; default all.
+
+        Returns
+        -------
+        ndarray of float32, (rows, blocks of a row)
+        """
+        return self._of_rows(self.scales, rows)
+
+    def row_zero_points(self, rows: slice | None = None) -> NDArray[Any] | None:
+        """Return the zero points as `row_scales` returns the scales, or None."""
+        return None if self.zero_points is None else self._of_rows(self.zero_points, rows)
+
+    def _of_rows(self, scales: NDArray[Any], rows: slice | None) -> NDArray[Any]:
+        blocks = self.blocks
+        index = slice(0, blocks.row_count) if rows is None else rows
+        return np.asarray(blocks.scale_rows(scales)[blocks.group_of(index)])
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return the weights that the codes mean: value times scale, rounded to float32.
+
+        The product is exact before that where value and scale have at most 24 bits of precision
+        together (E2M2's 3 and float16's 11). With a tensor scale the product of all three is
+        computed in float64, where it is exact for values and scales of at most 29 bits together
+        (NVFP4's have 6, NF4's with E4M3FN scales 28), and then rounded to float32.
 
         Returns
         -------
@@ -249,60 +285,190 @@ class Quantized:
         >>> mf.quantize([1.0, -0.4, 0.3], "e2m1", scale="float32").dequantize()
         array([ 1.        , -0.33333334,  0.33333334], dtype=float32)
         """
+        blocks = self.blocks
         with np.errstate(over="ignore", under="ignore"):
             try:
                 values = decode(self.codes, self.fmt)
             except ValueError:  # values that only float64 holds
                 values = decode(self.codes, self.fmt, dtype=np.float64)
-            rows, length = as_rows(np.asarray(values), self.axis)
-            size = self.block_size or max(length, 1)
-            scales = as_rows(self.scales, self.axis)[0]
-            if self.zeros is not None:
-                zeros = as_rows(self.zeros, self.axis)[0]
-                rows = rows - spread(zeros, size, length).astype(rows.dtype)
+            rows = blocks.rows(np.asarray(values))
+            scales: NDArray[Any] = self.row_scales()
+            zeros = self.row_zero_points()
+            if zeros is not None:
+                rows = rows - spread(zeros, blocks.width, blocks.length).astype(rows.dtype)
             if self.tensor_scale is not None:
                 scales = scales.astype(np.float64) * self.tensor_scale
-            out = np.empty(self.shape, np.float32)
-            target = np.moveaxis(out, self.axis, -1) if self.axis is not None else out
-            scaled = rows * spread(scales, size, length)
-            target[...] = scaled.reshape(target.shape)
-        return out
+            weights = rows * spread(scales, blocks.width, blocks.length)
+            return blocks.restore(weights.astype(np.float32, copy=False))
+
+    def sqnr(self, w: ArrayLike) -> float:
+        """Return the signal to quantization noise ratio, ``10 log10(sum w**2 / sum (w - w')**2)``.
+
+        Parameters
+        ----------
+        w : array_like
+            The weights before quantization, in their shape.
+
+        Returns
+        -------
+        float
+            In dB; infinite without error, NaN for zeros without error.
+
+        Raises
+        ------
+        ValueError
+            If ``w`` has another shape.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> w = [1.0, -0.4, 0.3]
+        >>> round(mf.quantize(w, "e2m1").sqnr(w), 2)
+        23.52
+        """
+        weights = np.asarray(w, np.float64)
+        if weights.shape != self.shape:
+            raise ValueError(f"w must have shape {self.shape}, got {weights.shape}")
+        signal = float(np.square(weights).sum())
+        noise = float(np.square(weights - self.dequantize()).sum())
+        if noise == 0:
+            return math.inf if signal else math.nan
+        return 10 * math.log10(signal / noise) if signal else -math.inf
+
+    def __getitem__(self, rows: Any) -> Quantized:
+        """Return some weights along the first axis, packed.
+
+        Where blocks run along the first axis, or are tiles, each row keeps a scale of its own for
+        each block. Scales that were quantized themselves become float32.
+
+        Parameters
+        ----------
+        rows : int, slice, or array of int or bool
+            As NumPy takes them.
+
+        Returns
+        -------
+        Quantized
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> q = mf.quantize([[1.0, 2.0], [3.0, -3.5], [5.0, 6.0]], "e2m2")
+        >>> q[1:].shape, q[1].dequantize()
+        ((2, 2), array([ 3. , -3.5], dtype=float32))
+        """
+        if not self.shape:
+            raise IndexError("rows must not be picked from weights of shape ()")
+        if isinstance(rows, tuple):
+            raise IndexError(f"rows must be an int, a slice or one array, got {rows!r}")
+        picked = np.arange(self.shape[0])[rows]
+        if picked.ndim > 1:
+            raise IndexError(f"rows must be an int, a slice or 1-d, got shape {picked.shape}")
+        flat = np.atleast_1d(picked)
+        recipe, scales, zeros = self.recipe, self.scales, self.zero_points
+        if recipe.double:
+            recipe = recipe.replace(double=False)
+        blocks = self.blocks
+        held: Any = flat
+        if self.axis is None:
+            held = ...
+        elif self.axis == 0:
+            held = flat // blocks.width
+            recipe = recipe.replace(block=1)
+        elif blocks.height > 1 and len(self.shape) == 2:
+            held = flat // blocks.height
+            recipe = recipe.replace(block=blocks.width)
+        shape = (*picked.shape, *self.shape[1:])
+        axis = self.axis if shape else None
+        scales = scales[held]
+        zeros = None if zeros is None else zeros[held]
+        if picked.ndim == 0 and self.axis is not None:
+            axis = max(self.axis - 1, 0) if shape else None
+            scales = scales[0]
+            zeros = None if zeros is None else zeros[0]
+        return Quantized(
+            packed=self._packed_rows(flat),
+            scales=np.asarray(scales),
+            recipe=recipe,
+            shape=shape,
+            axis=axis,
+            tensor_scale=self.tensor_scale,
+            zero_points=None if zeros is None else np.asarray(zeros),
+        )
+
+    def _packed_rows(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the packed codes of some rows, for neighbours a view where possible."""
+        length, bits = math.prod(self.shape[1:]), self.fmt.bits
+        if rows.size and (np.diff(rows) == 1).all():
+            first, left = divmod(int(rows[0]) * length * bits, 8)
+            if not left and rows.size * length * bits % 8 == 0:
+                return self.packed[first : first + byte_count(rows.size * length, bits)]
+        codes = self.codes.reshape(self.shape[0], length)[rows]
+        return pack(codes.reshape(-1), bits)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the dequantized weights; see `dequantize`."""
+        if copy is False:
+            raise ValueError("copy must not be False: dequantizing makes a new array")
+        weights = self.dequantize()
+        return weights if dtype is None else weights.astype(dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Let NumPy compute with the dequantized weights; ``x @ q`` uses the packed ones."""
+        if ufunc is np.matmul and method == "__call__" and not options:
+            x, q = inputs
+            return q.__rmatmul__(x) if isinstance(q, Quantized) else x @ q
+        arrays = [np.asarray(x) if isinstance(x, Quantized) else x for x in inputs]
+        return getattr(ufunc, method)(*arrays, **options)
 
     def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]:
         """Return ``dequantize() @ x`` from the packed codes; see `minifloat.products.matmul`."""
-        from minifloat.products import matmul
+        return products.matmul(self, x)
 
-        return matmul(self, x)
+    def __rmatmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+        """Return ``x @ dequantize()``; see `minifloat.products.vecmat`."""
+        return products.vecmat(x, self)
 
-    def __repr__(self) -> str:
-        blocks = "tensor" if self.axis is None else f"axis {self.axis}"
-        size = "" if self.block_size is None else f", block_size {self.block_size}"
-        scales = self.scale_format
-        if self.double is not None:
-            scales += f" in {self.double.quantized.fmt}"
-        if self.tensor_scale is not None:
-            scales += f" x {self.tensor_scale:.4g}"
-        zeros = "" if self.zeros is None else ", zeros"
-        return (
-            f"<Quantized {self.fmt} {self.shape}: {self.bits_per_weight:.4g} bits per weight, "
-            f"{blocks}{size}, scales {scales}{zeros}>"
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Quantized):
+            return NotImplemented
+        return all(
+            np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
+            for a, b in ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         )
 
+    __hash__ = None  # type: ignore[assignment]  # as of arrays
 
-def scale_shape(
-    shape: tuple[int, ...], block_size: int | None, axis: int | None
-) -> tuple[int, ...]:
-    """Return the shape of the scales: the length of ``axis`` replaced by the number of blocks."""
-    if axis is None:
-        return ()
-    length = shape[axis]
-    axis %= len(shape)
-    blocks = -(-length // (block_size or max(length, 1)))
-    return (*shape[:axis], blocks, *shape[axis + 1 :])
+    def __repr__(self) -> str:
+        blocks = "" if self.axis is None else f", axis {self.axis}"
+        return (
+            f"<Quantized {self.recipe} {self.shape}: {self.bits_per_weight:.4g} bits per weight"
+            f"{blocks}>"
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "shape": " x ".join(map(str, self.shape)) or "()",
+            "bits per weight": f"{self.bits_per_weight:.4g}",
+            "bytes": f"{self.nbytes}",
+            "axis": "all" if self.axis is None else str(self.axis),
+            "scales": f"{self.scales.size} of {self.recipe.scale}",
+        }
+        if self.tensor_scale is not None:
+            facts["tensor scale"] = f"{self.tensor_scale:.6g}"
+        rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
+        caption = html.escape(f"Quantized {self.recipe}")
+        return f"<table><caption>{caption}</caption>{rows}</table>"
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _is_float32(number: object) -> bool:
-    if not isinstance(number, float) or not abs(number) <= FLOAT32.greatest:
+    if not isinstance(number, float) or not abs(number) <= FLOAT32.values.largest:
         return False
     return float(np.float32(number)) == number
 
@@ -312,30 +478,12 @@ def _check_tensor_scale(scale: float) -> None:
         raise ValueError(f"tensor_scale must be a float32 number above 0, got {scale!r}")
 
 
-def _check_zeros(zeros: NDArray[Any], shape: tuple[int, ...], fmt: NumberFormat) -> None:
-    if not (isinstance(fmt, Integer) and not fmt.signed):
-        raise ValueError(f"zeros must belong to an unsigned integer format, got {fmt}")
+def _check_zero_points(zeros: NDArray[Any], shape: tuple[int, ...], fmt: NumberFormat) -> None:
     dtype = code_dtype(fmt.bits)
     if zeros.dtype != dtype or zeros.shape != shape:
         raise ValueError(
-            f"zeros must be {np.dtype(dtype)} of shape {shape}, got {zeros.dtype} of shape "
+            f"zero_points must be {np.dtype(dtype)} of shape {shape}, got {zeros.dtype} of shape "
             f"{zeros.shape}"
         )
     if zeros.size and int(zeros.max()) >= fmt.code_count:
-        raise ValueError(f"zeros must be below {fmt.code_count} for {fmt}, got {zeros.max()}")
-
-
-def as_rows(a: NDArray[Any], axis: int | None) -> tuple[NDArray[Any], int]:
-    """View ``a`` as rows along ``axis`` (one row for None); return them and their length."""
-    if axis is None:
-        return a.reshape(1, -1), a.size
-    moved = np.moveaxis(a, axis, -1)
-    length = moved.shape[-1]
-    return moved.reshape(-1, length) if length else moved.reshape(0, 0), length
-
-
-def spread(scales: NDArray[Any], size: int, length: int) -> NDArray[Any]:
-    """Repeat the scales of each row over the elements of their blocks (or leave a single one)."""
-    if scales.shape[1] == 1:
-        return scales
-    return np.repeat(scales, size, axis=1)[:, :length]
+        raise ValueError(f"zero_points must be below {fmt.code_count} for {fmt}, got {zeros.max()}")

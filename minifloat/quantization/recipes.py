@@ -1,123 +1,408 @@
-"""Published ways to quantize, as options of `minifloat.quantize`: one line each.
+"""Recipes: how weights become codes, as one value with a text form.
 
-    mf.quantize(w, **mf.PRESETS["nvfp4"])
-    mf.quantize(w, **mf.PRESETS["nvfp4"] | {"rule": "mse"}, axis=0)
+    FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]]     e2m2    e2m2/64    e2m1/32/e8m0:ceil
+                                                    nf4/64/float32/double+mse
 
-``PRESETS`` maps a name to options. Those of the MX formats take the scale's exponent by its
-standard's rule, "floor"; elements beyond the format saturate. FPE2M2's own code also keeps scales
-from falling below 1e-5, which its preset does not.
+FORMAT     any name that `minifloat.parse` reads
+BLOCK      a number of weights along the axis, RxC for tiles of the last two axes (128x128),
+           "channel" (the whole axis) or "tensor"; default 128
+SCALE      float32 or the name of a `Format`; default float16. After the colon stands a
+           `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
+           Microscaling has it, else "nearest_even"
+OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale,
+           double, zero-point
+
+`RECIPES` has the published ones by name, and such a name alone is a text too. Three names are also
+those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a slash the format.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
 
-Options = dict[str, Any]
+from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats.base import check_bool
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import choose
+from minifloat.quantization.scales import (
+    ScaleFormat,
+    ScaleRounding,
+    ScaleSearch,
+    absmax_to_scale,
+)
+
+Block = int | tuple[int, int] | Literal["channel", "tensor"]
+
+WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
+DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256  # of the scales of scales
+PERCENTILE = 99.9
+SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
+_TILE = re.compile(r"(\d+)x(\d+)")
 
 
-def mx(fmt: str) -> Options:
-    """Return the options of an OCP Microscaling 1.0 format: 32 elements to a power of two.
+@dataclass(frozen=True, repr=False, init=False)
+class Recipe:
+    """How weights become codes: their format, the blocks that share a scale, and the scales.
 
     Parameters
     ----------
-    fmt : str
-        Of the elements.
-
-    Returns
-    -------
-    dict
+    fmt : format or str
+        A `Format`, `Integer` or `Codebook`, or its name.
+    block : int, (int, int), "channel" or "tensor"
+        Weights that share a scale: so many along the axis (the last block may be shorter); a tile
+        of so many rows and columns of the last two axes (also as text, "128x128"); the whole axis;
+        or all.
+    scale : str, Format or ScaleFormat
+        Format of the scales: float32, or a `Format` whose values float32 holds. As text it may end
+        with a rounding: "e8m0:ceil".
+    scale_rounding : ScaleRounding or str, optional
+        How a scale becomes a value of its format. Default: "floor" where that has powers of two
+        alone (e8m0), as OCP Microscaling has it, else "nearest_even".
+    search : ScaleSearch or str
+        How a block's scale is chosen.
+    percentile : float, optional
+        0 to 100, with ``search="percentile"`` (then 99.9 by default).
+    tensor_scale : bool
+        Whether all block scales are multiplied by one float32 number T: the largest scale over the
+        largest value of ``scale`` (over 1 where scales are powers of two). absmax in the rules is
+        then absmax / T.
+    double : bool
+        Whether the scales, which are then float32, are quantized to E4M3FN in blocks of 256 after
+        their mean is subtracted (QLoRA).
+    zero_point : bool
+        Whether each block has, beside its scale, a code that means 0; for unsigned integers.
 
     Raises
     ------
-    Nothing; `minifloat.quantize` says what is wrong with a format.
+    ValueError
+        If an option has no such value, or two do not go together.
+    TypeError
+        If an option has another type.
 
     Examples
     --------
     >>> import minifloat as mf
-    >>> from minifloat.quantization.recipes import mx
-    >>> mf.quantize([1.9, -0.4], **mx("e2m2"))
-    <Quantized e2m2 (2,): 9 bits per weight, axis 0, block_size 32, scales e8m0>
+    >>> mf.Recipe("e2m2")
+    <Recipe e2m2/128/float16: 5.125 bits per weight>
+    >>> str(mf.Recipe("e2m1", block=32, scale="e8m0:ceil"))
+    'e2m1/32/e8m0:ceil'
+    >>> mf.RECIPES["mxfp4"] == mf.Recipe.parse("e2m1/32/e8m0")
+    True
     """
-    return {"fmt": fmt, "block_size": 32, "scale": "e8m0", "scale_rounding": "floor"}
+
+    fmt: NumberFormat
+    block: Block
+    scale: ScaleFormat
+    scale_rounding: ScaleRounding
+    search: ScaleSearch
+    percentile: float | None
+    tensor_scale: bool
+    double: bool
+    zero_point: bool
+
+    def __init__(
+        self,
+        fmt: NumberFormat | str,
+        *,
+        block: Block | str = 128,
+        scale: ScaleFormat | Format | str = "float16",
+        scale_rounding: ScaleRounding | str | None = None,
+        search: ScaleSearch | str = ScaleSearch.ABSMAX,
+        percentile: float | None = None,
+        tensor_scale: bool = False,
+        double: bool = False,
+        zero_point: bool = False,
+    ) -> None:
+        scale_format, rounding = _scale(scale, scale_rounding)
+        search = choose(ScaleSearch, "search", search)
+        if search is ScaleSearch.PERCENTILE and percentile is None:
+            percentile = PERCENTILE
+        fields = {
+            "fmt": parse(fmt),
+            "block": _block(block),
+            "scale": scale_format,
+            "scale_rounding": rounding,
+            "search": search,
+            "percentile": None if percentile is None else float(percentile),
+            "tensor_scale": tensor_scale,
+            "double": double,
+            "zero_point": zero_point,
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        for name in ("tensor_scale", "double", "zero_point"):
+            check_bool(name, getattr(self, name))
+        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # refuses what has no such rounding
+        if self.percentile is not None:
+            if self.search is not ScaleSearch.PERCENTILE:
+                raise ValueError(
+                    f'percentile must come with search="percentile", got search="{self.search}"'
+                )
+            if not 0 <= self.percentile <= 100:
+                raise ValueError(f"percentile must be in 0..100, got {self.percentile:g}")
+        if self.double and (self.scale.name != "float32" or self.tensor_scale):
+            scales = f"{self.scale}{' with tensor_scale' if self.tensor_scale else ''}"
+            raise ValueError(
+                'scale must be "float32", without tensor_scale, to be quantized by double, got '
+                f'{scales}; use scale="float32"'
+            )
+        if self.zero_point:
+            self._check_zero_point()
+
+    def _check_zero_point(self) -> None:
+        if not (isinstance(self.fmt, Integer) and not self.fmt.signed):
+            raise ValueError(
+                f"fmt must be an unsigned integer such as uint4 for zero_point, got {self.fmt.name}"
+            )
+        if self.search is ScaleSearch.MSE and self.fmt.bits > SEARCHED_ZERO_BITS:
+            raise ValueError(
+                f"fmt must have at most {SEARCHED_ZERO_BITS} bits for zero_point with "
+                f'search="mse", which tries every zero point, got {self.fmt.name}; use '
+                'search="absmax"'
+            )
+
+    @classmethod
+    def parse(cls, recipe: Recipe | NumberFormat | str) -> Recipe:
+        """Return the recipe that a text or the name of one in `RECIPES` means.
+
+        Parameters
+        ----------
+        recipe : Recipe, format or str
+            A recipe is returned as it is; a format alone has the default block and scale. Case does
+            not matter.
+
+        Returns
+        -------
+        Recipe
+            ``Recipe.parse(str(recipe)) == recipe``, except for a `Codebook` that is not in the
+            catalogue.
+
+        Raises
+        ------
+        ValueError
+            If a part of the text has no meaning, or two do not go together.
+        TypeError
+            If it is none of these.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.Recipe.parse("e4m3fn/128x128/float32").block
+        (128, 128)
+        >>> mf.Recipe.parse("nvfp4")
+        <Recipe e2m1/16/e4m3fn/tensor-scale: 4.5 bits per weight>
+        """
+        if isinstance(recipe, Recipe):
+            return recipe
+        if isinstance(recipe, NumberFormat):
+            return cls(recipe)
+        if not isinstance(recipe, str):
+            raise TypeError(f"recipe must be a Recipe, a format or text, got {recipe!r}")
+        text = recipe.strip().lower()
+        if text in RECIPES:
+            return RECIPES[text]
+        name, slash, scaling = text.partition("/")
+        return cls.scaled(_format(name.strip()), scaling) if slash else cls(_format(name))
+
+    @classmethod
+    def scaled(cls, fmt: NumberFormat | str, scaling: str) -> Recipe:
+        """Return the recipe of a format and the text behind it; see `scaling`.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.Recipe.scaled(mf.Codebook([-1, 0, 2, 3]), "64/float32")
+        <Recipe codebook/64/float32: 2.5 bits per weight>
+        """
+        parts = [part.strip() for part in scaling.split("/")]
+        if len(parts) > 3:
+            raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
+        fields: dict[str, Any] = dict(zip(("block", "scale"), parts, strict=False))
+        if len(parts) == 3:
+            fields |= _options(parts[2])
+        return cls(fmt, **fields)
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return this recipe with other values of some fields.
+
+        Parameters
+        ----------
+        **changes
+            Fields of a recipe. A new ``scale`` has its own default rounding, and a new ``search``
+            its own percentile.
+
+        Returns
+        -------
+        Recipe
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `Recipe`, or if there is no such field.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.RECIPES["nvfp4"].replace(fmt="int4", search="mse")
+        <Recipe int4/16/e4m3fn/mse+tensor-scale: 4.5 bits per weight>
+        """
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        unknown = [name for name in changes if name not in fields]
+        if unknown:
+            raise TypeError(
+                f"changes must be fields of a recipe, {', '.join(fields)}, got {unknown[0]!r}"
+            )
+        if "scale" in changes:
+            fields["scale_rounding"] = None
+        if "search" in changes:
+            fields["percentile"] = None
+        return Recipe(**(fields | changes))
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Bits of storage per weight of a large tensor.
+
+        Scales and zero points of blocks are counted; those of a channel or a tensor, and a tensor
+        scale, which a large tensor has few of, are not (`Quantized.bits_per_weight` counts all).
+        """
+        if isinstance(self.block, str):
+            return float(self.fmt.bits)
+        size = self.block if isinstance(self.block, int) else self.block[0] * self.block[1]
+        scale = parse(DOUBLE_FORMAT).bits + 32 / DOUBLE_BLOCK if self.double else self.scale.bits
+        return self.fmt.bits + (scale + self.zero_point * self.fmt.bits) / size
+
+    @property
+    def scaling(self) -> str:
+        """The text behind the format: blocks, scales and options."""
+        block = self.block if isinstance(self.block, int | str) else "{}x{}".format(*self.block)
+        scale = self.scale.name
+        if self.scale_rounding is not self.scale.default_rounding:
+            scale += f":{self.scale_rounding}"
+        options = [] if self.search is ScaleSearch.ABSMAX else [str(self.search)]
+        if self.percentile is not None:
+            options = [f"percentile{_shortest(self.percentile)}"]
+        for name in ("tensor_scale", "double", "zero_point"):
+            if getattr(self, name):
+                options.append(name.replace("_", "-"))
+        return "/".join([str(block), scale, *(["+".join(options)] * bool(options))])
+
+    def __str__(self) -> str:
+        return f"{self.fmt.name}/{self.scaling}"
+
+    def __repr__(self) -> str:
+        return f"<Recipe {self}: {self.bits_per_weight:.4g} bits per weight>"
 
 
-def nv(fmt: str) -> Options:
-    """Return the options of NVFP4's kind: 16 elements to an E4M3 scale, and a float32 tensor scale.
-
-    The tensor scale is absmax / (448 max), a block's scale E4M3(its absmax / max / tensor scale).
-
-    Parameters
-    ----------
-    fmt : str
-        Of the elements.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    Nothing; `minifloat.quantize` says what is wrong with a format.
-
-    Examples
-    --------
-    >>> import minifloat as mf
-    >>> from minifloat.quantization.recipes import nv
-    >>> mf.quantize([2688.0, -448.0], **nv("e2m1"))
-    <Quantized e2m1 (2,): 24 bits per weight, axis 0, block_size 16, scales e4m3fn x 1>
-    """
-    return {"fmt": fmt, "block_size": 16, "scale": "e4m3fn", "tensor_scale": True}
+def _shortest(number: float) -> str:
+    return repr(number).removesuffix(".0")
 
 
-def bfp(bits: int, block_size: int) -> Options:
-    """Return the options of block floating point: integers that share an exponent of 8 bits.
-
-    The exponent is the least with which nothing saturates.
-
-    Parameters
-    ----------
-    bits : int
-        Of an integer, its sign among them: 2 to 16.
-    block_size : int
-        Elements that share the exponent.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    Nothing; `minifloat.quantize` says what is wrong with a width.
-
-    References
-    ----------
-    arXiv 2403.20137, where BFP16_64 is ``bfp(8, 64)`` and BFP12_128 ``bfp(4, 128)``.
-
-    Examples
-    --------
-    >>> import minifloat as mf
-    >>> from minifloat.quantization.recipes import bfp
-    >>> mf.quantize([127.0, -3.0], **bfp(8, 64)).dequantize()
-    array([127.,  -3.], dtype=float32)
-    """
-    return {"fmt": f"int{bits}", "block_size": block_size, "scale": "e8m0", "scale_rounding": "up"}
+def _format(name: str) -> NumberFormat:
+    """Return the format of a recipe's text; an error knows the recipes' names too."""
+    try:
+        return parse(name)
+    except ValueError as error:
+        if name in RECIPES:
+            raise ValueError(
+                f"recipe must begin with a format, got {name}, which is a recipe itself: "
+                f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
+            ) from None
+        near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
+        if not near or "known format name" not in str(error):
+            raise
+        raise ValueError(
+            f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
+            f"{' or '.join(near)}? (`minifloat list` shows all)"
+        ) from None
 
 
-# fmt: off
-PRESETS: dict[str, Options] = {
-    "mxfp8e4m3": mx("e4m3fn"),  # OCP Microscaling 1.0
-    "mxfp8e5m2": mx("e5m2"),  # OCP Microscaling 1.0
-    "mxfp6e2m3": mx("e2m3"),  # OCP Microscaling 1.0
-    "mxfp6e3m2": mx("e3m2"),  # OCP Microscaling 1.0
-    "mxfp4": mx("e2m1"),  # OCP Microscaling 1.0
-    "mxint8": mx("mxint8"),  # OCP Microscaling 1.0
-    "nvfp4": nv("e2m1"),  # NVIDIA, NVFP4
-    "nvint4": nv("int4"),  # INT v.s. FP (2025): NVFP4's scales, integers -7 .. 7
-    "nf4": {"fmt": "nf4", "block_size": 64, "scale": "float32"},  # QLoRA, arXiv 2305.14314
-    "qlora": {"fmt": "nf4", "block_size": 64, "scale": "float32", "double_quantize": True},  # same
-    "bfp16_64": bfp(8, 64),  # arXiv 2403.20137
-    "bfp12_64": bfp(4, 64),  # arXiv 2403.20137
-    "fpe2m2": {"fmt": "e2m2b0", "block_size": None, "scale": "bfloat16"},  # ACL 2025
-    "fp6_llm": {"fmt": "e3m2", "block_size": None, "scale": "float16"},  # arXiv 2401.14112
+def _block(block: object) -> Block:
+    if isinstance(block, str):
+        text = block.strip().lower()
+        for word in WHOLE:
+            if text == word:
+                return word
+        if match := _TILE.fullmatch(text):
+            block = (int(match[1]), int(match[2]))
+        elif text.isascii() and text.isdecimal():
+            block = int(text)
+    sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (block,)
+    if len(sizes) > 2 or not all(type(size) is int and size >= 1 for size in sizes):
+        raise ValueError(
+            f"block must be a positive int, two of them (or RxC), channel or tensor, got {block!r}"
+        )
+    if len(sizes) == 1 or sizes[0] == 1:
+        return int(sizes[-1])
+    return sizes[0], sizes[1]
+
+
+def _scale(
+    scale: ScaleFormat | Format | str, rounding: ScaleRounding | str | None
+) -> tuple[ScaleFormat, ScaleRounding]:
+    if isinstance(scale, str):
+        scale, colon, after = scale.partition(":")
+        if colon:
+            if rounding is not None:
+                raise ValueError(
+                    f"scale_rounding must not be given twice, got {rounding!s} and {after}"
+                )
+            rounding = after
+    scale_format = ScaleFormat.parse(scale)
+    if rounding is None:
+        return scale_format, scale_format.default_rounding
+    return scale_format, choose(ScaleRounding, "scale_rounding", rounding)
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Return the fields that the last part of a recipe's text means."""
+    changes: dict[str, Any] = {}
+    for option in text.split("+"):
+        word = option.strip()
+        if word.startswith("percentile"):
+            new: dict[str, Any] = {"search": "percentile"}
+            if word != "percentile":
+                try:
+                    new["percentile"] = float(word.removeprefix("percentile"))
+                except ValueError:
+                    new = {}
+        elif word in list(ScaleSearch):
+            new = {"search": word}
+        elif word in ("tensor-scale", "double", "zero-point"):
+            new = {word.replace("-", "_"): True}
+        else:
+            new = {}
+        if not new or not changes.keys().isdisjoint(new):
+            raise ValueError(
+                "options must be mse, shrink, percentile99.9, tensor-scale, double or zero-point, "
+                f"each kind once, joined by +, got {text!r}"
+            )
+        changes |= new
+    return changes
+
+
+_PUBLISHED: dict[str, tuple[str, str]] = {
+    "mxfp8e4m3": ("e4m3fn/32/e8m0", "OCP Microscaling 1.0"),
+    "mxfp8e5m2": ("e5m2/32/e8m0", "OCP Microscaling 1.0"),
+    "mxfp6e2m3": ("e2m3/32/e8m0", "OCP Microscaling 1.0"),
+    "mxfp6e3m2": ("e3m2/32/e8m0", "OCP Microscaling 1.0"),
+    "mxfp4": ("e2m1/32/e8m0", "OCP Microscaling 1.0"),
+    "mxint8": ("mxint8/32/e8m0", "OCP Microscaling 1.0"),
+    "nvfp4": ("e2m1/16/e4m3fn/tensor-scale", "NVIDIA, NVFP4"),
+    "nvint4": ("int4/16/e4m3fn/tensor-scale", "INT v.s. FP, 2025: NVFP4's scales"),
+    "nf4": ("nf4/64/float32", "QLoRA, arXiv 2305.14314"),
+    "qlora": ("nf4/64/float32/double", "QLoRA, arXiv 2305.14314"),
+    "bfp16_64": ("int8/64/e8m0:up", "arXiv 2403.20137"),
+    "bfp12_64": ("int4/64/e8m0:up", "arXiv 2403.20137"),
+    "fpe2m2": ("e2m2b0/channel/bfloat16", "FPE2M2, Findings of ACL 2025"),
+    "fp6_llm": ("e3m2/channel/float16", "FP6-LLM, arXiv 2401.14112"),
+    "deepseek_fp8": ("e4m3fn/128x128/float32", "DeepSeek-V3, arXiv 2412.19437"),
 }
-# fmt: on
+RECIPES: dict[str, Recipe] = {}  # filled below: `Recipe.parse` looks names up here
+RECIPES |= {name: Recipe.parse(text) for name, (text, _) in _PUBLISHED.items()}
+RECIPE_SOURCES: dict[str, str] = {name: source for name, (_, source) in _PUBLISHED.items()}

@@ -8,6 +8,7 @@ greatest magnitude that the weights' format has on both sides of zero, and ``ema
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
@@ -18,14 +19,12 @@ from minifloat._kernels.scales import (
     NEXT_POWERS,
     POWERS,
     VALUES,
+    AbsmaxToScale,
     Levels,
-    ScaleGrid,
-    ScaleRule,
+    ScaleValues,
 )
-from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
-
-FLOAT32 = ScaleGrid(23, -126, 1, 2.0**-149, float(np.finfo(np.float32).max))
 
 
 class ScaleRounding(StrEnum):
@@ -56,7 +55,7 @@ class ScaleRounding(StrEnum):
 
 
 NEVER = 2.0  # what no significand reaches
-CARRIES = {  # see `ScaleRule`
+CARRIES = {  # see `AbsmaxToScale`
     ScaleRounding.FLOOR: NEVER,
     ScaleRounding.DOWN: NEVER,
     ScaleRounding.NEAREST: 1.5,
@@ -82,145 +81,126 @@ class ScaleSearch(StrEnum):
     SHRINK = "shrink"
 
 
-def scale_format(scale: Format | str) -> tuple[str, int, ScaleGrid]:
-    """Return a scale format's name, bits and positive values.
+@dataclass(frozen=True, repr=False)
+class ScaleFormat:
+    """What scales are stored in: float32, or a `Format` whose values float32 holds.
 
-    Parameters
+    Attributes
     ----------
-    scale : Format or str
-        A format of a kind that has scales, or its name, or "float32".
-
-    Returns
-    -------
-    tuple of str, int, ScaleGrid
-
-    Raises
-    ------
-    ValueError
-        If it is no such format, or has a value that float32 does not hold.
-    TypeError
-        If it is neither a format nor a str.
-
-    Examples
-    --------
-    >>> from minifloat.quantization.scales import scale_format
-    >>> scale_format("e8m0")[:2], scale_format("ue4m3")[2].greatest
-    (('e8m0', 8), 448.0)
+    name : str
+        "float32", or the format's name.
+    bits : int
+    values : ScaleValues
+        Its positive values, as the kernels read them.
     """
-    if isinstance(scale, str) and scale == "float32":
-        return "float32", 32, FLOAT32
-    try:
-        fmt = parse(scale)
-    except (ValueError, TypeError) as error:
-        raise type(error)(str(error).replace("fmt must", "scale must", 1)) from None
-    if not isinstance(fmt, Format):
-        raise ValueError(f"scale must be float32 or a Format such as e8m0, got {fmt}")
-    if fmt.max > FLOAT32.greatest or fmt.emin - fmt.mantissa_bits < -149:
-        raise ValueError(f"scale must be a format whose values float32 holds, got {fmt}")
-    grid = ScaleGrid(fmt.mantissa_bits, fmt.emin, int(fmt.has_zero), fmt.smallest, fmt.max)
-    return fmt.name, fmt.bits, grid
+
+    name: str
+    bits: int
+    values: ScaleValues
+
+    @classmethod
+    def parse(cls, scale: ScaleFormat | Format | str) -> ScaleFormat:
+        """Return the scale format of a name or a format.
+
+        Raises
+        ------
+        ValueError
+            If it is no such format, or has a value that float32 does not hold.
+        TypeError
+            If it is neither a format nor a str.
+
+        Examples
+        --------
+        >>> from minifloat.quantization.scales import ScaleFormat
+        >>> ScaleFormat.parse("e8m0"), ScaleFormat.parse("ue4m3").values.largest
+        (<ScaleFormat e8m0>, 448.0)
+        """
+        if isinstance(scale, ScaleFormat):
+            return scale
+        if isinstance(scale, str) and scale == "float32":
+            return FLOAT32
+        try:
+            fmt = parse(scale)
+        except (ValueError, TypeError) as error:
+            raise type(error)(str(error).replace("fmt must", "scale must", 1)) from None
+        if not isinstance(fmt, Format):
+            raise ValueError(f"scale must be float32 or a Format such as e8m0, got {fmt}")
+        if fmt.max > FLOAT32.values.largest or fmt.emin - fmt.mantissa_bits < -149:
+            raise ValueError(f"scale must be a format whose values float32 holds, got {fmt}")
+        values = ScaleValues(fmt.mantissa_bits, fmt.emin, int(fmt.has_zero), fmt.smallest, fmt.max)
+        return cls(fmt.name, fmt.bits, values)
+
+    @property
+    def powers_of_two(self) -> ScaleValues:
+        """The powers of two among its values.
+
+        Examples
+        --------
+        >>> from minifloat.quantization.scales import ScaleFormat
+        >>> ScaleFormat.parse("float16").powers_of_two.largest
+        32768.0
+        """
+        values = self.values
+        mantissa, exponent = math.frexp(values.smallest)
+        smallest = 2.0 ** (exponent - (mantissa == 0.5))
+        largest = 2.0 ** (math.frexp(values.largest)[1] - 1)
+        return ScaleValues(0, math.frexp(smallest)[1] - 1, values.has_zero, smallest, largest)
+
+    @property
+    def default_rounding(self) -> ScaleRounding:
+        """Floor where all values are powers of two (OCP Microscaling 1.0), else nearest even."""
+        return ScaleRounding.NEAREST_EVEN if self.values.mantissa_bits else ScaleRounding.FLOOR
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"<ScaleFormat {self.name}>"
 
 
-def reach(fmt: NumberFormat) -> float:
-    """Return the greatest magnitude that a format has on both sides of zero.
+FLOAT32 = ScaleFormat(
+    "float32", 32, ScaleValues(23, -126, 1, 2.0**-149, float(np.finfo(np.float32).max))
+)
+
+
+def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -> AbsmaxToScale:
+    """Return how the kernels turn a block's absmax into the scale of weights of ``fmt``.
 
     Parameters
     ----------
     fmt : NumberFormat
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        If it has no value above zero.
-
-    Examples
-    --------
-    >>> import minifloat as mf
-    >>> from minifloat.quantization.scales import reach
-    >>> reach(mf.parse("int4full")), reach(mf.parse("uint4"))
-    (7.0, 15.0)
-    """
-    top = fmt.max if fmt.min >= 0 else min(fmt.max, -fmt.min)
-    if top <= 0:
-        raise ValueError(f"fmt must have a value above zero, got {fmt}")
-    return top
-
-
-def scale_rule(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -> ScaleRule:
-    """Return how the kernels round a greatest magnitude to a scale of weights of ``fmt``.
-
-    Parameters
-    ----------
-    fmt : NumberFormat
-        Of the weights.
+        Format of the weights.
     rounding : ScaleRounding
     tensor : float
-        The tensor's scale, by which the blocks' scales are multiplied.
-
-    Returns
-    -------
-    ScaleRule
+        The tensor scale, by which the block scales are multiplied.
 
     Raises
     ------
     ValueError
-        If the rounding is EVEN and the format has no precision (a `Codebook`).
+        If the format has no value above zero, or the rounding is EVEN and it has no precision (a
+        `Codebook`).
 
     Examples
     --------
     >>> import minifloat as mf
-    >>> from minifloat.quantization.scales import ScaleRounding, scale_rule
-    >>> scale_rule(mf.parse("e2m1"), ScaleRounding.EVEN, 1.0)
-    ScaleRule(kind=1, reference=4.0, carry=1.75)
+    >>> from minifloat.quantization.scales import absmax_to_scale
+    >>> absmax_to_scale(mf.parse("e2m1"), mf.ScaleRounding.EVEN, 1.0)
+    AbsmaxToScale(kind=1, reference=4.0, carry=1.75)
     """
-    top = reach(fmt)
-    power = 2.0 ** (math.frexp(top)[1] - 1)
+    largest = fmt.max_abs
+    power = 2.0 ** (math.frexp(largest)[1] - 1)
     if rounding is ScaleRounding.NEAREST_EVEN:
-        return ScaleRule(VALUES, top * tensor, 0.0)
-    reference = tensor * (top if rounding in (ScaleRounding.UP, ScaleRounding.DOWN) else power)
+        return AbsmaxToScale(VALUES, largest * tensor, 0.0)
+    reference = tensor * (largest if rounding in (ScaleRounding.UP, ScaleRounding.DOWN) else power)
     if rounding in (ScaleRounding.UP, ScaleRounding.CEIL):
-        return ScaleRule(NEXT_POWERS, reference, 0.0)
+        return AbsmaxToScale(NEXT_POWERS, reference, 0.0)
     if rounding in CARRIES:
-        return ScaleRule(POWERS, reference, CARRIES[rounding])
-    if isinstance(fmt, Format):
-        precision = fmt.precision
-    elif isinstance(fmt, Integer):
-        precision = fmt.bits - fmt.signed
-    else:
+        return AbsmaxToScale(POWERS, reference, CARRIES[rounding])
+    if fmt.precision is None:
         raise ValueError(
             f'scale_rounding must not be "even" for {fmt}, which has no precision; use "nearest"'
         )
-    return ScaleRule(POWERS, reference, 2 - 2.0**-precision)
-
-
-def powers_of_two(grid: ScaleGrid) -> ScaleGrid:
-    """Return the powers of two among a scale format's values.
-
-    Parameters
-    ----------
-    grid : ScaleGrid
-
-    Returns
-    -------
-    ScaleGrid
-
-    Raises
-    ------
-    Nothing.
-
-    Examples
-    --------
-    >>> from minifloat.quantization.scales import powers_of_two, scale_format
-    >>> powers_of_two(scale_format("float16")[2])
-    ScaleGrid(mantissa_bits=0, emin=-24, zeros=1, smallest=5.960464477539063e-08, greatest=32768.0)
-    """
-    least = 2.0 ** (math.frexp(grid.smallest)[1] - (math.frexp(grid.smallest)[0] == 0.5))
-    greatest = 2.0 ** (math.frexp(grid.greatest)[1] - 1)
-    return ScaleGrid(0, math.frexp(least)[1] - 1, grid.zeros, least, greatest)
+    return AbsmaxToScale(POWERS, reference, 2 - 2.0**-fmt.precision)
 
 
 @lru_cache(maxsize=64)

@@ -1,0 +1,216 @@
+"""The scales and zero points of blocks, by the search of a recipe.
+
+All functions take ``rows``, contiguous float32 or float64 weights, in blocks of ``width``
+neighbours (fewer at a row's end), and return one number for each block. Scales and errors are
+computed in float64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._kernels import scales as kernels
+from minifloat.formats import Codebook
+from minifloat.quantization.blocks import Array
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleRounding, ScaleSearch, absmax_to_scale, levels
+
+SCRATCH_STEPS = 1 << 20  # steps of the search for the least squared error that are sorted at a time
+SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER = 80, 0.01, 2.4
+NO_IMPORTANCE = np.empty(0, np.float64)
+
+
+class NotFiniteError(ValueError):
+    """A weight is infinite or NaN."""
+
+
+class ScaleRangeError(ValueError):
+    """A block's scale is beyond the scale format."""
+
+    def __init__(self, row: int, block: int, wanted: float) -> None:
+        super().__init__(f"scale {wanted:g} of block {block} of row {row}")
+        self.row, self.block, self.wanted = row, block, wanted
+
+
+def block_absmax(recipe: Recipe, rows: Array, width: int) -> NDArray[np.float64]:
+    """Return the largest magnitude of each block, or with zero points the length of its range.
+
+    Raises
+    ------
+    NotFiniteError
+        If a weight is infinite or NaN.
+    ValueError
+        If a weight is negative and the format has no negative values.
+    """
+    per_row = -(-rows.shape[1] // width) if rows.shape[1] else 1
+    absmax = np.zeros(len(rows) * per_row)
+    if rows.size == 0:
+        return absmax
+    word: type[np.int32 | np.int64] = np.int32 if rows.dtype == np.float32 else np.int64
+    scratch = np.empty(1, word)
+    signs = kernels.absmax(
+        rows.reshape(-1).view(word), scratch, scratch.view(rows.dtype), absmax, rows.shape[1], width
+    )
+    if not np.isfinite(absmax).all():
+        raise NotFiniteError
+    if recipe.zero_point:
+        low, high = _range(rows, width)
+        return (high - low).reshape(-1)
+    if signs and recipe.fmt.min >= 0 and (rows < 0).any():
+        raise ValueError(
+            f"fmt must have negative values for weights below 0, got {recipe.fmt.name}; use a "
+            "signed format, or zero points"
+        )
+    return absmax
+
+
+def block_scales(
+    recipe: Recipe,
+    rows: Array,
+    width: int,
+    tensor_scale: float,
+    importance: Array | None = None,
+    *,
+    saturate: bool = False,
+) -> tuple[Array, Array | None]:
+    """Return the scales of blocks, and their zero points if the recipe has them.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    rows : ndarray of float32 or float64, (rows, length)
+    width : int
+    tensor_scale : float
+        All scales are multiplied by it.
+    importance : ndarray of float64, (rows, length), optional
+        A factor for each squared error.
+    saturate : bool
+        Whether a scale beyond its format becomes the largest of it.
+
+    Returns
+    -------
+    tuple of ndarray of float64, (rows, blocks), and the same of zero points or None
+
+    Raises
+    ------
+    NotFiniteError, ScaleRangeError, ValueError
+    """
+    absmax = block_absmax(recipe, rows, width)
+    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
+    low = None
+    if recipe.zero_point:
+        low, high = _range(rows, width, recipe.percentile)
+        percentile_range = (high - low).reshape(-1)
+        absmax = np.where(percentile_range > 0, percentile_range, absmax)
+    elif recipe.percentile is not None:
+        percentiles = _percentiles(rows, width, recipe.percentile)
+        absmax = np.where(percentiles > 0, percentiles, absmax)
+    scales = np.empty(absmax.size)
+    kernels.scales(absmax, recipe.scale.values, rule, scales)
+    if saturate:
+        np.minimum(scales, _searched(recipe).largest, out=scales)
+    if not np.isfinite(scales).all():
+        first = int(np.flatnonzero(~np.isfinite(scales))[0])
+        with np.errstate(over="ignore"):
+            wanted = float(absmax[first] / rule.reference)
+        raise ScaleRangeError(*divmod(first, max(absmax.size // len(rows), 1)), wanted)
+    shape = (len(rows), absmax.size // max(len(rows), 1))
+    zeros = None if low is None else zero_points(recipe, low.reshape(-1), scales * tensor_scale)
+    if rows.size and recipe.search is ScaleSearch.MSE:
+        scales, zeros = _least_squares(recipe, rows, width, tensor_scale, importance, scales, zeros)
+    if rows.size and recipe.search is ScaleSearch.SHRINK:
+        arguments = (
+            rows.reshape(-1), rows.shape[1], width, tensor_scale, recipe.scale.values, rule,
+            SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER, absmax, scales,
+        )  # fmt: skip
+        if low is None or zeros is None:
+            kernels.shrink(levels(recipe.fmt), *arguments)
+        else:
+            kernels.shrink_range(low.reshape(-1), int(recipe.fmt.max), zeros, *arguments)
+    return scales.reshape(shape), None if zeros is None else zeros.reshape(shape)
+
+
+def zero_points(recipe: Recipe, low: Array, scales: Array) -> NDArray[np.float64]:
+    """Return the codes that mean 0, for the lowest weights of blocks and their scales."""
+    return np.asarray(np.clip(np.rint(-low / divisors(scales)), 0, recipe.fmt.max))
+
+
+def divisors(scales: Array) -> NDArray[np.float64]:
+    """Return scales in float64, with 1 in place of 0."""
+    return np.where(scales == 0, 1.0, scales.astype(np.float64))
+
+
+def _searched(recipe: Recipe) -> kernels.ScaleValues:
+    """Return the scales that a block may have."""
+    if recipe.scale_rounding is ScaleRounding.NEAREST_EVEN:
+        return recipe.scale.values
+    return recipe.scale.powers_of_two
+
+
+def _least_squares(
+    recipe: Recipe,
+    rows: Array,
+    width: int,
+    tensor_scale: float,
+    importance: Array | None,
+    scales: Array,
+    zeros: Array | None,
+) -> tuple[Array, Array | None]:
+    """Return the scales (and zero points) of least squared error, at first those given."""
+    weights = rows.reshape(-1)
+    factors = NO_IMPORTANCE
+    if importance is not None:
+        factors = np.ascontiguousarray(importance, np.float64).reshape(-1)
+    length, longest = rows.shape[1], min(width, rows.shape[1])
+    steps = min(longest * recipe.fmt.code_count, max(SCRATCH_STEPS, 4 * longest))
+    floats, places = np.empty((2, steps)), np.empty((3, steps), np.int64)
+    scratch = kernels.Scratch(floats[0], places[0], floats[1], places[1], places[2])
+    geometry = (weights, factors, length, width, tensor_scale)
+    if zeros is None:
+        kernels.least_squares(*geometry, levels(recipe.fmt), _searched(recipe), scratch, scales)
+        return scales, None
+    errors, best_scales, best_zeros = np.full(scales.size, np.inf), scales.copy(), zeros.copy()
+    every_zero = range(recipe.fmt.code_count)
+    shifted = [levels(Codebook([code - zero for code in every_zero])) for zero in every_zero]
+    for zero in every_zero:  # absmax's own pairs first, so that nothing as good replaces them
+        own = zeros == zero
+        own_errors = np.empty(scales.size)
+        kernels.squared_errors(*geometry, shifted[zero], scales, own_errors)
+        errors[own] = own_errors[own]
+    for zero in every_zero:
+        candidates, candidate_errors = scales.copy(), np.empty(scales.size)
+        kernels.least_squares(*geometry, shifted[zero], _searched(recipe), scratch, candidates)
+        kernels.squared_errors(*geometry, shifted[zero], candidates, candidate_errors)
+        better = candidate_errors < errors
+        errors[better], best_scales[better] = candidate_errors[better], candidates[better]
+        best_zeros[better] = zero
+    return best_scales, best_zeros
+
+
+def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:
+    magnitudes = np.abs(rows.astype(np.float64))
+    parts = [
+        np.percentile(magnitudes[:, start : start + width], percentile, axis=1)
+        for start in range(0, rows.shape[1], width)
+    ]
+    return np.stack(parts, axis=1).reshape(-1) if parts else np.zeros(len(rows))
+
+
+def _range(rows: Array, width: int, percentile: float | None = None) -> tuple[Array, Array]:
+    """Return the lowest and the highest of each block's weights and 0, or their percentiles."""
+    if rows.size == 0:
+        zeros = np.zeros((len(rows), -(-rows.shape[1] // width) if rows.shape[1] else 1))
+        return zeros, zeros
+    weights = rows.astype(np.float64)
+    starts = np.arange(0, rows.shape[1], width)
+    if percentile is None:
+        low = np.minimum.reduceat(weights, starts, axis=1)
+        high = np.maximum.reduceat(weights, starts, axis=1)
+    else:
+        ends = [
+            np.percentile(weights[:, start : start + width], [100 - percentile, percentile], axis=1)
+            for start in starts
+        ]
+        low, high = np.stack(ends, axis=2)
+    return np.minimum(low, 0), np.maximum(high, 0)
