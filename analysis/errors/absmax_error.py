@@ -25,8 +25,9 @@ from analysis.errors.grids import Grid, grid_of
 from analysis.errors.laws import Array, Law
 from analysis.errors.panels import sampled_panels
 from analysis.errors.scale_rules import ScaleRule, scale_rule
-from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
+from minifloat.formats import Format, NumberFormat
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleFormat, ScaleSearch
 
 MIN_GUMBEL = -4.0  # g is smaller with a chance of exp(-exp(4)) = 2e-24
 DIGITS = 25.0  # exp(-25) = 1e-11 of the error lies beyond the largest g
@@ -37,10 +38,10 @@ MIN_MAGNITUDE = 1e-300  # in place of 0, which cannot divide
 
 
 def absmax_mse(
-    fmt: NumberFormat | str,
+    fmt: Recipe | NumberFormat | str,
     distribution: Distribution | str,
-    block_size: float,
-    scale: NumberFormat | str = "exact",
+    block_size: float | None = None,
+    scale: ScaleFormat | Format | str = "float32",
     *,
     tensor_scale: float | None = None,
 ) -> float:
@@ -52,16 +53,19 @@ def absmax_mse(
 
     Parameters
     ----------
-    fmt : format or str
-        With negative values.
+    fmt : Recipe, format or str
+        With negative values: a recipe, its text or name ("nvfp4", "e2m1/32/e8m0:ceil"), or, with
+        ``block_size``, a format.
     distribution : Distribution or str
         Of variance 1: weights are independent draws from it.
-    block_size : float
-        Weights to a scale, at least 1; need not be whole.
-    scale : format or str
-        As for `analysis.errors.scale_rules.scale_rule`: "exact", "float16", "e8m0:up", ...
+    block_size : float, optional
+        Weights that share a scale, at least 1; need not be whole. Left out for a recipe.
+    scale : str, Format or ScaleFormat
+        With ``block_size``: the format of scales, as for `minifloat.Recipe`, such as "float16" or
+        "e8m0:up". float32 counts as exact. A format narrower than 1e-4 to 1e4 (e4m3fn) has a tensor
+        scale too, as in NVFP4.
     tensor_scale : float, optional
-        As for `scale_rule`.
+        As for `analysis.errors.scale_rules.scale_rule`.
 
     Returns
     -------
@@ -72,7 +76,8 @@ def absmax_mse(
     ------
     ValueError
         If ``block_size`` is below 1 or not finite, the format has no negative or no positive
-        values, or a name or an option is not known.
+        values, a name or an option is not known, or the theory does not cover the recipe: it covers
+        the search "absmax", without zero points and double quantization, in blocks of a known size.
     TypeError
         If ``distribution`` is neither a `Distribution` nor a name.
 
@@ -81,12 +86,12 @@ def absmax_mse(
     >>> from analysis import absmax_mse
     >>> round(absmax_mse("e2m2", "normal", 128), 9)
     0.002871875
-    >>> round(absmax_mse("e2m1", "normal", 32, "e8m0"), 9)
-    0.013218762
+    >>> round(absmax_mse("mxfp4", "normal"), 9), round(absmax_mse("nvfp4", "normal"), 9)
+    (0.013218762, 0.009047542)
     """
     density = parse_distribution(distribution)
-    grid, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
-    low, high, count = _panels(grid, density, block_size, rule)
+    grid, n, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
+    low, high, count = _panels(grid, density, n, rule)
     width = high - low
     total = min_width = 0.0
     for max_width, nodes in ORDERS:
@@ -95,17 +100,17 @@ def absmax_mse(
         points, weights = RULES[nodes]
         g = low[panels, None] + width[panels, None] * (1 + points) / 2
         weight = (count * width)[panels, None] / 2 * weights * np.exp(-g - np.exp(-g))
-        error = _error_given(grid, density, block_size, rule, g.reshape(-1))
+        error = _error_given(grid, density, n, rule, g.reshape(-1))
         total += float(weight.reshape(-1) @ error)
     return total
 
 
 def absmax_mse_at(
-    fmt: NumberFormat | str,
+    fmt: Recipe | NumberFormat | str,
     distribution: Distribution | str,
-    block_size: float,
     quantile: ArrayLike,
-    scale: NumberFormat | str = "exact",
+    block_size: float | None = None,
+    scale: ScaleFormat | Format | str = "float32",
     *,
     tensor_scale: float | None = None,
 ) -> NDArray[np.float64]:
@@ -133,26 +138,26 @@ def absmax_mse_at(
     Examples
     --------
     >>> from analysis import absmax_mse_at
-    >>> absmax_mse_at("e2m2", "normal", 128, [0.1, 0.9]).round(6).tolist()
+    >>> absmax_mse_at("e2m2", "normal", [0.1, 0.9], 128).round(6).tolist()
     [0.002593, 0.003129]
     """
     share = np.asarray(quantile, np.float64)
     if not ((share > 0) & (share < 1)).all():
         raise ValueError(f"quantile must be in (0, 1), got {quantile!r}")
     density = parse_distribution(distribution)
-    grid, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
+    grid, n, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
     g = -np.log(-np.log(share.reshape(-1)))
-    return _error_given(grid, density, block_size, rule, g).reshape(share.shape)
+    return _error_given(grid, density, n, rule, g).reshape(share.shape)
 
 
 def checked_scaling(
-    fmt: NumberFormat | str,
+    fmt: Recipe | NumberFormat | str,
     law: Law,
-    block_size: float,
-    scale: NumberFormat | str,
+    block_size: float | None,
+    scale: ScaleFormat | Format | str,
     tensor_scale: float | None,
-) -> tuple[Grid, ScaleRule]:
-    """Check the arguments of absmax scaling; return the format's grid and the rule of scales.
+) -> tuple[Grid, float, ScaleRule]:
+    """Check the arguments of absmax scaling; return the grid, the block size and the scale rule.
 
     Parameters
     ----------
@@ -163,19 +168,46 @@ def checked_scaling(
 
     Returns
     -------
-    Grid, ScaleRule
+    Grid, float, ScaleRule
 
     Raises
     ------
     ValueError
         As `absmax_mse`.
     """
-    if not 1 <= block_size < math.inf:
-        raise ValueError(f"block_size must be finite and at least 1, got {block_size}")
-    fmt = parse(fmt)
-    if not fmt.min < 0 < fmt.max:
-        raise ValueError(f"fmt must have values of both signs for absmax scaling, got {fmt}")
-    return grid_of(fmt), scale_rule(scale, fmt, law, tensor_scale)
+    if block_size is None:
+        recipe = Recipe.parse(fmt)
+        size: float = _covered_block(recipe)
+    else:
+        if isinstance(fmt, Recipe):
+            raise ValueError(f"block_size must be left out for a recipe, got {block_size}")
+        recipe, size = with_tensor_scale(Recipe(fmt, scale=scale)), block_size
+    if not 1 <= size < math.inf:
+        raise ValueError(f"block_size must be finite and at least 1, got {size}")
+    if not recipe.fmt.min < 0 < recipe.fmt.max:
+        raise ValueError(f"fmt must have values of both signs for absmax scaling, got {recipe.fmt}")
+    return grid_of(recipe.fmt), size, scale_rule(recipe, law, tensor_scale)
+
+
+def with_tensor_scale(recipe: Recipe) -> Recipe:
+    """Return the recipe; with a tensor scale if its scales do not reach from 1e-4 to 1e4."""
+    values = recipe.scale.values
+    return recipe.replace(tensor_scale=not values.smallest < 1e-4 < 1e4 < values.largest)
+
+
+def _covered_block(recipe: Recipe) -> int:
+    """Return the weights that share a scale; refuse recipes that the theory does not cover."""
+    if recipe.search is not ScaleSearch.ABSMAX or recipe.double or recipe.zero_point:
+        raise ValueError(
+            "recipe must have the search absmax, without double and zero points, for an exact "
+            f"error, got {recipe}; measure it by minifloat.compare"
+        )
+    if isinstance(recipe.block, str):
+        raise ValueError(
+            f"recipe must have blocks of a known size for an exact error, got {recipe}; "
+            "use recipe.replace(block=...)"
+        )
+    return recipe.block if isinstance(recipe.block, int) else math.prod(recipe.block)
 
 
 def errors_of_largest(grid: Grid, scales: Array, x: Array) -> Array:

@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike
 from analysis.errors.absmax_error import checked_scaling, errors_of_largest
 from analysis.errors.expected_error import squared_error_within
 from analysis.errors.laws import Array, Law, Moments
-from minifloat.formats import NumberFormat
+from minifloat.formats import Format, NumberFormat
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleFormat
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +113,10 @@ class Empirical(Law):
 
 
 def absmax_mse_of_weights(
-    fmt: NumberFormat | str,
+    fmt: Recipe | NumberFormat | str,
     weights: Empirical | ArrayLike,
-    block_size: float,
-    scale: NumberFormat | str = "exact",
+    block_size: float | None = None,
+    scale: ScaleFormat | Format | str = "float32",
     *,
     tensor_scale: float | None = None,
 ) -> float:
@@ -125,12 +127,10 @@ def absmax_mse_of_weights(
 
     Parameters
     ----------
-    fmt : format or str
-        With negative values.
+    fmt, block_size, scale, tensor_scale
+        As for `analysis.absmax_mse`.
     weights : Empirical or array_like
         Finite, not all zero, any shape.
-    block_size, scale, tensor_scale
-        As for `analysis.absmax_mse`.
 
     Returns
     -------
@@ -157,8 +157,7 @@ def absmax_mse_of_weights(
     0.0029
     """
     law = weights if isinstance(weights, Empirical) else Empirical(weights)
-    n = block_size
-    grid, rule = checked_scaling(fmt, law, n, scale, tensor_scale)
+    grid, n, rule = checked_scaling(fmt, law, block_size, scale, tensor_scale)
     m, counts = np.unique(np.abs(law.sorted), return_counts=True)
     share = np.cumsum(counts) / law.sorted.size
     share_below = np.concatenate([[0.0], share[:-1]])
