@@ -1,18 +1,18 @@
-"""GPTQ: weights are rounded one after another, and those to come make up for each one's error.
+"""GPTQ: round one column at a time, and compensate its error in the columns not yet rounded.
 
-A layer's inputs X, a row to each sample, have the Hessian H = X^T X. Let v be what a row of weights
-w is rounded to, and d = v - w: then the squared error of the row's outputs is d H d^T. With the
+The inputs X of a layer, a row for each sample, have the Hessian H = X^T X. Let a row of weights w
+be rounded to v, and d = v - w: then the squared error of the row's outputs is d H d^T. With the
 upper triangular R of H = R R^T, and G = diag(R) R^-1, which has ones on its diagonal,
 
     d H d^T = sum_k (R_kk e_k)**2    where d = e G, that is, v_k = w_k + sum_{j<k} e_j G_jk + e_k.
 
 So e_k is the error of rounding the *updated* weight u_k = w_k + sum_{j<k} e_j G_jk, which is known
-when those before it are rounded. GPTQ (Frantar et al., arXiv 2210.17323) rounds it to nearest: the
-least e_k. As long as the weights to come are not rounded their e are 0, and w + e G are the best
-weights they can have. (The paper's Cholesky factor of the inverse of H is R^-1.)
+when the weights before it are rounded. GPTQ (Frantar et al., arXiv 2210.17323) rounds it to
+nearest, which makes e_k as small as possible. The e of weights that are not rounded yet are 0, and
+w + e G are the best weights until then. (The paper's Cholesky factor of the inverse of H is R^-1.)
 
-The sum over j is done for `PANEL` columns at a time: by a kernel within them, and then by one
-matrix product for all columns after them.
+A kernel sums over j within a panel of `PANEL` columns; one matrix product then updates all columns
+after the panel.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from minifloat.formats import NumberFormat
 Array = NDArray[Any]
 
 PANEL = 128
-ASYMMETRY = 1e-4  # of the greatest element: what sums in float32 may do
+ASYMMETRY = 1e-4  # relative to the largest element: sums in float32 may differ so much
 FLIP = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
@@ -45,7 +45,7 @@ def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64
     Parameters
     ----------
     hessian : array_like of float or integers, (inputs, inputs)
-        Symmetric and positive semidefinite; a factor does not matter.
+        Symmetric and positive semidefinite; a constant factor does not matter.
     inputs : int
     damp : float
         This times the mean of the diagonal is added to the diagonal.
@@ -78,17 +78,18 @@ def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64
             f"{given.shape}"
         )
     damped = given.astype(np.float64)
-    greatest = float(np.abs(damped).max(initial=0))
-    if not math.isfinite(greatest):
-        raise ValueError("hessian must be finite, got others; leave such samples out")
-    if greatest == 0:
+    largest = float(np.abs(damped).max(initial=0))
+    if not math.isfinite(largest):
+        wrong = given[~np.isfinite(given)].flat[0]
+        raise ValueError(f"hessian must be finite, got {wrong}; leave such samples out")
+    if largest == 0:
         return np.eye(inputs)
-    damped /= greatest
+    damped /= largest
     difference = float(np.abs(damped - damped.T).max())
     if difference > ASYMMETRY:
         raise ValueError(
             f"hessian must be symmetric, got elements that differ by {difference:.2g} of the "
-            "greatest; use X.T @ X"
+            "largest; use X.T @ X"
         )
     damped = (damped + damped.T) / 2
     diagonal = damped.diagonal().copy()
@@ -113,12 +114,12 @@ def _inverse(upper: Array) -> NDArray[np.float64]:
     n = len(upper)
     if n <= PANEL:
         return np.linalg.inv(upper)
-    found = np.zeros((n, n))
+    inverse = np.zeros((n, n))
     first, last = slice(0, n // 2), slice(n // 2, n)
-    found[first, first] = _inverse(upper[first, first])
-    found[last, last] = _inverse(upper[last, last])
-    found[first, last] = -found[first, first] @ upper[first, last] @ found[last, last]
-    return found
+    inverse[first, first] = _inverse(upper[first, first])
+    inverse[last, last] = _inverse(upper[last, last])
+    inverse[first, last] = -inverse[first, first] @ upper[first, last] @ inverse[last, last]
+    return inverse
 
 
 def check_damp(damp: float) -> None:
@@ -172,20 +173,16 @@ def steps(fmt: NumberFormat) -> kernels.Steps:
 
 
 class GptqRows:
-    """Some rows of weights on the way to their codes, from the first column to the last.
+    """Some rows of weights that become codes, from the first column to the last.
 
     Parameters
     ----------
     weights : ndarray of float64, (rows, inputs)
     feedback : ndarray of float64, (inputs, inputs)
-        What `feedback` returns.
+        The result of `feedback`.
     fmt : NumberFormat
     codes : ndarray, (rows, inputs)
-        Where to put the codes.
-
-    Raises
-    ------
-    Nothing.
+        Receives the codes.
 
     Examples
     --------
@@ -207,26 +204,26 @@ class GptqRows:
         self.carry = np.zeros_like(weights)  # to subtract; never -0, so that weights of -0 stay
 
     def updated(self, columns: slice) -> Array:
-        """Return what weights have become, if all columns before them are rounded."""
-        found = self.weights[:, columns] - self.carry[:, columns]
-        _check_finite(found)
-        return found
+        """Return the updated weights of some columns, when all columns before them are rounded."""
+        updated = self.weights[:, columns] - self.carry[:, columns]
+        _check_finite(updated)
+        return updated
 
     def round(self, columns: slice, scales: Array, zeros: Array | None) -> None:
-        """Round the next columns, of which each row has a scale and perhaps a code that means 0."""
-        every_zero = np.empty(0) if zeros is None else zeros.astype(np.float64)
+        """Round the next columns; each row has one scale, and perhaps one zero point."""
+        zero_points = np.empty(0) if zeros is None else zeros.astype(np.float64)
         for start in range(columns.start, columns.stop, PANEL):
             stop = min(start + PANEL, columns.stop)
-            rests = self.weights[:, start:stop].copy()
-            codes = np.empty(rests.shape, self.codes.dtype)
+            errors = self.weights[:, start:stop].copy()
+            codes = np.empty(errors.shape, self.codes.dtype)
             kernels.round_panel(
-                rests, self.carry[:, start:stop].copy(), scales, every_zero,
+                errors, self.carry[:, start:stop].copy(), scales, zero_points,
                 self.feedback[start:stop, start:stop].copy(), self.steps, codes,
             )  # fmt: skip
-            _check_finite(rests)
+            _check_finite(errors)
             self.codes[:, start:stop] = codes
             with np.errstate(over="ignore", invalid="ignore"):
-                self.carry[:, stop:] += rests @ self.feedback[start:stop, stop:]
+                self.carry[:, stop:] += errors @ self.feedback[start:stop, stop:]
 
 
 def _check_finite(updated: Array) -> None:

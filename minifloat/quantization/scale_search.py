@@ -100,9 +100,14 @@ def block_scales(
     rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
     low = None
     if recipe.zero_point:
-        low, high = _range(rows, width, recipe.percentile)
-        percentile_range = (high - low).reshape(-1)
-        absmax = np.where(percentile_range > 0, percentile_range, absmax)
+        low, high = (ends.reshape(-1) for ends in _range(rows, width))
+        if recipe.percentile is not None:
+            inner_low, inner_high = (
+                ends.reshape(-1) for ends in _range(rows, width, recipe.percentile)
+            )
+            inner = inner_high > inner_low
+            low, high = np.where(inner, inner_low, low), np.where(inner, inner_high, high)
+        absmax = high - low
     elif recipe.percentile is not None:
         percentiles = _percentiles(rows, width, recipe.percentile)
         absmax = np.where(percentiles > 0, percentiles, absmax)
@@ -116,7 +121,7 @@ def block_scales(
             wanted = float(absmax[first] / rule.reference)
         raise ScaleRangeError(*divmod(first, max(absmax.size // len(rows), 1)), wanted)
     shape = (len(rows), absmax.size // max(len(rows), 1))
-    zeros = None if low is None else zero_points(recipe, low.reshape(-1), scales * tensor_scale)
+    zeros = None if low is None else zero_points(recipe, low, scales * tensor_scale)
     if rows.size and recipe.search is ScaleSearch.MSE:
         scales, zeros = _least_squares(recipe, rows, width, tensor_scale, importance, scales, zeros)
     if rows.size and recipe.search is ScaleSearch.SHRINK:
@@ -127,7 +132,7 @@ def block_scales(
         if low is None or zeros is None:
             kernels.shrink(levels(recipe.fmt), *arguments)
         else:
-            kernels.shrink_range(low.reshape(-1), int(recipe.fmt.max), zeros, *arguments)
+            kernels.shrink_range(low, int(recipe.fmt.max), zeros, *arguments)
     return scales.reshape(shape), None if zeros is None else zeros.reshape(shape)
 
 

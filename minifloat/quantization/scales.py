@@ -1,8 +1,8 @@
-"""What scales are: their formats, and the rules by which a block's scale is found.
+"""Scales: their formats, and the rules by which a block's absmax becomes a scale.
 
-A scale belongs to a block of weights. ``absmax`` is the block's greatest magnitude, ``max`` the
-greatest magnitude that the weights' format has on both sides of zero, and ``emax`` the exponent of
-``max``, that is ``floor(log2 max)``.
+A block of weights shares a scale. ``absmax`` is the largest magnitude of the block, ``max`` the
+largest magnitude that the weights' format has on both sides of zero (`max_abs`), and ``emax`` the
+exponent of ``max``: ``floor(log2 max)``.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from minifloat.formats.names import parse
 
 
 class ScaleRounding(StrEnum):
-    """How the scale of a greatest magnitude becomes a value of the scale's format.
+    """How absmax becomes a scale, a value of the scale format.
 
     NEAREST_EVEN   the value nearest to absmax / max; a tie to the even code
     FLOOR          2**(floor(log2 absmax) - emax): OCP Microscaling 1.0, 6.3
     CEIL           2**(ceil(log2 absmax) - emax)
-    NEAREST        2**(n - emax), 2**n the power of two nearest to absmax, a tie to the greater
+    NEAREST        2**(n - emax), 2**n the power of two nearest to absmax, a tie to the larger
     EVEN           2**(floor(log2 r) - emax), r being absmax rounded to the nearest even of the
                    format's precision: torchao and Quark
-    UP             the least power of two s with absmax / s <= max, that is
-                   2**ceil(log2(absmax / max)): nothing saturates; ZeroQuant-FP's M1 (arXiv
+    UP             the smallest power of two s with absmax / s <= max:
+                   2**ceil(log2(absmax / max)), so nothing saturates; ZeroQuant-FP's M1 (arXiv
                    2307.09782), torchao's RCEIL
     DOWN           2**floor(log2(absmax / max)); with a tensor scale it is ZeroQuant-FP's M2
 
-    Exponents are those of the numbers' bits, so an absmax just below a power of two has the
-    exponent that it has. A power of two below the scale's format becomes its least value.
+    Exponents are read from the bits of absmax, so one just below a power of two has the lower
+    exponent. A power of two below the scale format becomes its smallest value.
     """
 
     NEAREST_EVEN = "nearest_even"
@@ -54,7 +54,7 @@ class ScaleRounding(StrEnum):
     DOWN = "down"
 
 
-NEVER = 2.0  # what no significand reaches
+NEVER = 2.0  # above every significand
 CARRIES = {  # see `AbsmaxToScale`
     ScaleRounding.FLOOR: NEVER,
     ScaleRounding.DOWN: NEVER,
@@ -65,14 +65,14 @@ CARRIES = {  # see `AbsmaxToScale`
 class ScaleSearch(StrEnum):
     """Which scale a block gets.
 
-    ABSMAX       that of its greatest magnitude
-    MSE          the scale of least squared error of all that the scale's format has (with a power
-                 of two's rounding: of all powers of two that it has); exactly, but for float64
-                 arithmetic. Where absmax's scale is as good, that one.
-    PERCENTILE   that of a percentile of its magnitudes, interpolated linearly as by
-                 `numpy.percentile`, or of its greatest magnitude where the percentile is 0
-    SHRINK       of the scales of absmax * (1 - k / 100), k = 0 .. 79, the first of the least sum of
-                 |error|**2.4: GPTQ's search, which FPE2M2's code has
+    ABSMAX       the scale of its absmax
+    MSE          the scale of least squared error among all values of the scale format (with a
+                 rounding to powers of two: among its powers of two); exact but for float64
+                 arithmetic. If absmax's scale is as good, it is taken.
+    PERCENTILE   the scale of a percentile of its magnitudes, interpolated linearly as by
+                 `numpy.percentile`; of its absmax if the percentile is 0
+    SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the least
+                 sum of |error|**2.4: GPTQ's search, which FPE2M2's code has too
     """
 
     ABSMAX = "absmax"
@@ -83,7 +83,7 @@ class ScaleSearch(StrEnum):
 
 @dataclass(frozen=True, repr=False)
 class ScaleFormat:
-    """What scales are stored in: float32, or a `Format` whose values float32 holds.
+    """The format of scales: float32, or a `Format` whose values float32 holds.
 
     Attributes
     ----------
