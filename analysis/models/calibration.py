@@ -14,16 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
-from analysis.models import evaluation
 from analysis.models.layers import Array
 from analysis.models.llama import Llama, Tokens
-from analysis.models.matrices import Matrix, dense
+from analysis.models.matrices import Matrix, SomeRecipe, dense
 
 Hessian = NDArray[np.float64]
 
 
 def gptq(
-    model: Llama, fmt: str, chunks: Iterable[Tokens], step: Callable[[], object] = lambda: None
+    model: Llama,
+    recipe: SomeRecipe,
+    chunks: Iterable[Tokens],
+    step: Callable[[], object] = lambda: None,
 ) -> Llama:
     """Return the packed model: its layers by GPTQ, its embeddings rounded to nearest.
 
@@ -31,7 +33,8 @@ def gptq(
     ----------
     model : Llama
         With float32 matrices.
-    fmt : str
+    recipe : Recipe, format or str
+        As for `minifloat.gptq`.
     chunks : iterable of ndarray of integers, 1-d
         Calibration text; each chunk begins a new context.
     step : callable
@@ -44,16 +47,14 @@ def gptq(
     Raises
     ------
     ValueError
-        As `minifloat.quantize`.
+        As `minifloat.gptq`.
     """
     embeddings = "token_embd.weight"
-    packed: dict[str, Matrix] = {
-        embeddings: evaluation.quantize(dense(model.matrices[embeddings]), fmt)
-    }
+    packed: dict[str, Matrix] = {embeddings: mf.quantize(dense(model.matrices[embeddings]), recipe)}
     inputs = [replace(model, matrices=packed).embed(tokens) for tokens in chunks]
     for layer in range(model.shape.layers):
         for name, hessian in hessians(model, layer, inputs).items():
-            packed[name] = quantize(dense(model.matrices[name]), fmt, hessian)
+            packed[name] = mf.gptq(dense(model.matrices[name]), recipe, hessian)
         packed_model = replace(model, matrices=packed)
         inputs = [packed_model.layer(layer, x, packed_model.cache(len(x))) for x in inputs]
         step()
@@ -82,26 +83,3 @@ def hessians(model: Llama, layer: int, inputs: Iterable[Array]) -> dict[str, Hes
     for x in inputs:
         model.layer(layer, x, model.cache(len(x)), observe)
     return sums
-
-
-def quantize(weights: Array, fmt: str, hessian: Hessian) -> mf.Quantized:
-    """Quantize a matrix as `evaluation.quantize` does, but by GPTQ.
-
-    Parameters
-    ----------
-    weights : ndarray of float32, (outputs, inputs)
-    fmt : str
-    hessian : ndarray of float64, (inputs, inputs)
-
-    Returns
-    -------
-    Quantized
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-    """
-    return mf.quantize(
-        weights, fmt, block_size=evaluation.BLOCK, scale="float16", rule="absmax", hessian=hessian
-    )

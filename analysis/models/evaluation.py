@@ -1,4 +1,4 @@
-"""The result of a model in one format, and the comparison of two results."""
+"""The result of a model quantized by one recipe, and the comparison of two results."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import minifloat as mf
 from minifloat import Quantized
 
-FORMATS = ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1")
-BLOCK = 128
+RECIPES = tuple(f"{fmt}/128/float16" for fmt in ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1"))
 REFERENCE = "fp32"
 
 Progress = Callable[[int, int], object]  # called with the steps done and all steps
@@ -22,7 +20,7 @@ Progress = Callable[[int, int], object]  # called with the steps done and all st
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table: a metric of a model whose weights are in one format.
+    """One line of the table: a metric of a model whose weights are quantized by one recipe.
 
     Attributes
     ----------
@@ -30,8 +28,8 @@ class Result:
         ``MODEL`` and ``MODALITY`` of the module.
     data : str
         The text, images or sounds.
-    format : str
-        "fp32" or a name of `FORMATS`, perhaps with how it was rounded: "int4 + GPTQ".
+    recipe : str
+        "fp32", or the text of a recipe.
     bits_per_weight : float
         Of the quantized weights, scales included.
     nbytes : int
@@ -43,20 +41,22 @@ class Result:
         With its unit. All metrics are better when lower.
     items : tuple of float
         The metric of each item. An item of a text is a chunk of tokens, since neighbouring tokens
-        are correlated. Items have equal weight, and the same order in all formats.
+        are correlated. Items have equal weight, and the same order for all recipes.
     speed : float
         In ``speed_unit``, on one thread.
     speed_unit : str
         Such as "tokens/s".
     packed : bool
         Whether products read packed weights; otherwise they read rounded float32 weights.
+    method : str
+        "" for weights rounded to nearest, or "GPTQ".
     note : str
     """
 
     model: str
     modality: str
     data: str
-    format: str
+    recipe: str
     bits_per_weight: float
     nbytes: int
     peak_nbytes: int | None
@@ -65,7 +65,13 @@ class Result:
     speed: float
     speed_unit: str
     packed: bool
+    method: str = ""
     note: str = ""
+
+    @property
+    def label(self) -> str:
+        """The recipe, with the method if there is one: "int4/128/float16 + GPTQ"."""
+        return f"{self.recipe} + {self.method}" if self.method else self.recipe
 
     @property
     def value(self) -> float:
@@ -103,8 +109,8 @@ def difference(result: Result, reference: Result) -> Estimate:
     --------
     >>> facts = dict(model="m", modality="text", data="d", bits_per_weight=5.125, nbytes=9,
     ...              peak_nbytes=None, metric="nats", speed=1.0, speed_unit="tokens/s", packed=True)
-    >>> difference(Result(format="e2m2", items=(1.0, 3.0), **facts),
-    ...            Result(format="fp32", items=(0.5, 2.0), **facts))
+    >>> difference(Result(recipe="e2m2/128/float16", items=(1.0, 3.0), **facts),
+    ...            Result(recipe="fp32", items=(0.5, 2.0), **facts))
     Estimate(mean=0.75, standard_error=0.25)
     """
     ours, theirs = (
@@ -152,42 +158,15 @@ def counter(progress: Progress | None, total: int) -> Callable[[], None]:
     return step
 
 
-def quantize(weights: NDArray[Any], fmt: str) -> Quantized:
-    """Quantize a matrix in blocks of 128 weights of a row, each with a float16 absmax scale.
-
-    Parameters
-    ----------
-    weights : ndarray of float32, (outputs, inputs)
-        For other shapes blocks run along the last axis, too.
-    fmt : str
-        A name of `FORMATS`, or another that `minifloat.quantize` takes.
-
-    Returns
-    -------
-    Quantized
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-
-    Examples
-    --------
-    >>> quantize(np.ones((2, 128), np.float32), "e2m2").bits_per_weight
-    5.125
-    """
-    return mf.quantize(weights, fmt, block_size=BLOCK, scale="float16", rule="absmax")
-
-
 def storage(matrices: Iterable[Quantized | NDArray[Any]], float32_count: int) -> tuple[float, int]:
     """Return bits per weight of the matrices of a model, and the bytes of the whole model.
 
     Parameters
     ----------
     matrices : iterable of Quantized or ndarray
-        The weights that formats quantize.
+        The weights that recipes quantize.
     float32_count : int
-        Number of parameters that stay float32 in all formats.
+        Number of parameters that always stay float32.
 
     Returns
     -------
@@ -202,7 +181,8 @@ def storage(matrices: Iterable[Quantized | NDArray[Any]], float32_count: int) ->
 
     Examples
     --------
-    >>> storage([quantize(np.ones((2, 128), np.float32), "e2m2")], float32_count=3)
+    >>> import minifloat as mf
+    >>> storage([mf.quantize(np.ones((2, 128)), "e2m2")], float32_count=3)
     (5.125, 176)
     """
     bits, size, nbytes = 0.0, 0, 4 * float32_count

@@ -14,8 +14,10 @@ import minifloat as mf
 from analysis.models import evaluation
 from analysis.models.layers import Array
 from minifloat import Quantized
+from minifloat.formats import NumberFormat
 
 Matrix = Array | Quantized  # (outputs, inputs)
+SomeRecipe = mf.Recipe | NumberFormat | str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,13 @@ class MatrixModel:
     matrices: Mapping[str, Matrix]
     vectors: Mapping[str, Array]
 
-    def quantized(self, fmt: str) -> Self:
+    def quantized(self, recipe: SomeRecipe) -> Self:
         """Return the model with all matrices packed, each weight rounded to nearest.
 
         Parameters
         ----------
-        fmt : str
+        recipe : Recipe, format or str
+            As for `minifloat.quantize`.
 
         Returns
         -------
@@ -54,19 +57,20 @@ class MatrixModel:
         >>> model.quantized("e2m2").storage
         (5.125, 164)
         """
-        packed = {name: evaluation.quantize(dense(m), fmt) for name, m in self.matrices.items()}
+        packed = {name: mf.quantize(dense(m), recipe) for name, m in self.matrices.items()}
         return replace(self, matrices=packed)
 
-    def variants(self, formats: Iterable[str]) -> Iterator[tuple[str, Self]]:
-        """Yield the models that `evaluate` measures: this one as `REFERENCE`, then in each format.
+    def variants(self, recipes: Iterable[SomeRecipe]) -> Iterator[tuple[str, Self]]:
+        """Yield the models that `evaluate` measures: this one as `REFERENCE`, then quantized ones.
 
         Parameters
         ----------
-        formats : iterable of str
+        recipes : iterable of Recipes, formats or str
+            As for `minifloat.quantize`.
 
         Yields
         ------
-        name : str
+        recipe : str
         model of the same class
 
         Raises
@@ -78,11 +82,11 @@ class MatrixModel:
         --------
         >>> model = MatrixModel(matrices={"m": np.ones((2, 128), np.float32)}, vectors={})
         >>> [(name, variant.storage[0]) for name, variant in model.variants(["e2m2"])]
-        [('fp32', 32.0), ('e2m2', 5.125)]
+        [('fp32', 32.0), ('e2m2/128/float16', 5.125)]
         """
         yield evaluation.REFERENCE, self
-        for fmt in formats:
-            yield fmt, self.quantized(fmt)
+        for recipe in map(mf.Recipe.parse, recipes):
+            yield str(recipe), self.quantized(recipe)
 
     @property
     def storage(self) -> tuple[float, int]:
@@ -138,7 +142,7 @@ def dense(matrix: Matrix) -> Array:
 
     Examples
     --------
-    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2", scale="float32"))
+    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2/128/float32"))
     array([[1. , 0.5]], dtype=float32)
     """
     return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
@@ -179,17 +183,11 @@ def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
     Parameters
     ----------
     matrix : ndarray of float32 or Quantized, (outputs, inputs)
-        Rows of packed codes must begin with a byte: inputs times bits a multiple of 8.
     index : ndarray of integers, 1-d
 
     Returns
     -------
     ndarray of float32, (len(index), inputs)
-
-    Raises
-    ------
-    ValueError
-        If rows of packed codes do not begin with a byte.
 
     Examples
     --------
@@ -197,16 +195,4 @@ def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
     >>> rows(q, np.array([2, 0]))[:, 0].round(2)
     array([3., 1.], dtype=float32)
     """
-    if not isinstance(matrix, Quantized):
-        chosen: Array = matrix[index]
-        return chosen
-    outputs, inputs = matrix.shape
-    if inputs * matrix.fmt.bits % 8:
-        raise ValueError(f"rows must begin with a byte, got {inputs} codes of {matrix.fmt}")
-    part = replace(
-        matrix,
-        packed=matrix.packed.reshape(outputs, -1)[index].ravel(),
-        scales=matrix.scales[index],
-        shape=(len(index), inputs),
-    )
-    return part.dequantize()
+    return dense(matrix[index])

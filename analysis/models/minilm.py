@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array, layer_norm, softmax
-from analysis.models.matrices import MatrixModel, product, rows
+from analysis.models.matrices import MatrixModel, SomeRecipe, product, rows
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
 from minifloat.files.weights import open_weights
@@ -133,14 +133,14 @@ def load() -> Encoder:
     )
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
     """Measure 1 - cosine between embeddings and those of fp32; see `analysis.models`."""
     model = load()
     texts = {name: passages(read(), SENTENCES) for name, read in TEXTS.items()}
-    step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * SENTENCES)
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(texts) * SENTENCES)
     results: list[Result] = []
     exact: dict[str, Array] = {}
-    for fmt, measured in model.variants(formats):
+    for recipe, measured in model.variants(recipes):
         bits, nbytes = measured.storage
         sentence = "Kernels are compiled here, before the measurement."
         measured.embed(sentence)
@@ -156,7 +156,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=peak,
@@ -165,7 +165,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     items=tuple(np.sum(apart * apart, axis=-1) / 2),
                     speed=len(sentences) / seconds,
                     speed_unit="sentences/s",
-                    packed=fmt != REFERENCE,
+                    packed=recipe != REFERENCE,
                 )
             )
     return results

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array
+from analysis.models.matrices import SomeRecipe
 from analysis.models.onnx_files import NOTE, OnnxModel, properties
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
@@ -244,7 +245,7 @@ def lines(text: str, count: int) -> list[str]:
     return [line[: line.rfind(" ", 1, LENGTH + 1)].strip() for line in passages(text, count)]
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
     """Measure both metrics on degraded lines of two texts; see `analysis.models`.
 
     An item is a line.
@@ -252,43 +253,43 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
     distance = optional("rapidfuzz.distance").Levenshtein.distance
     letters = characters()
     model = load()
-    models = dict(model.variants(formats))
+    models = dict(model.variants(recipes))
     step = evaluation.counter(progress, len(TEXTS) * LINES)
     results: list[Result] = []
     for text, source in TEXTS.items():
-        items: dict[tuple[str, str], list[float]] = {(f, m): [] for m in METRICS for f in models}
+        items: dict[tuple[str, str], list[float]] = {(r, m): [] for m in METRICS for r in models}
         seconds = dict.fromkeys(models, 0.0)
         rng = np.random.default_rng(1)
         for number, line in enumerate(lines(source(), LINES)):
             quality = Print(int(rng.integers(12, 20)), rng.uniform(0, 0.8), rng.uniform(0, 0.15))
             picture = draw(line, FONTS[number % len(FONTS)], quality, rng)
             reference = model.probabilities(picture)
-            for fmt, measured in models.items():
+            for recipe, measured in models.items():
                 start = time.perf_counter()
                 probabilities = measured.probabilities(picture)
-                seconds[fmt] += time.perf_counter() - start
+                seconds[recipe] += time.perf_counter() - start
                 error_rate = distance(spell(probabilities, letters), line) / len(line)
                 change = divergence(probabilities, reference)
                 for metric, item in zip(METRICS, (error_rate, change), strict=True):
-                    items[fmt, metric].append(item)
+                    items[recipe, metric].append(item)
             step()
-        for (fmt, metric), values in items.items():
-            bits, nbytes = models[fmt].storage
+        for (recipe, metric), values in items.items():
+            bits, nbytes = models[recipe].storage
             results.append(
                 Result(
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=None,
                     metric=metric,
                     items=tuple(values),
-                    speed=LINES / seconds[fmt],
+                    speed=LINES / seconds[recipe],
                     speed_unit="lines/s",
                     packed=False,
-                    note="" if fmt == REFERENCE else NOTE,
+                    note="" if recipe == REFERENCE else NOTE,
                 )
             )
     return results

@@ -20,9 +20,11 @@ from analysis.models import evaluation
 from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, Tokens
+from analysis.models.matrices import SomeRecipe
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS
 from minifloat.files.weights import open_weights
+from minifloat.quantization.recipes import Recipe
 
 MODEL = "SmolLM2-135M"
 MODALITY = "text"
@@ -35,7 +37,7 @@ WEIGHTS = PackageFile(
 )
 FILES = (WEIGHTS, BIBLE)
 CHUNKS, CHUNK = 24, 128  # of each text, and tokens of a chunk
-GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
+GPTQ = ("e2m2", "int5", "int4")  # recipes with these formats are also rounded by GPTQ
 DECODED = 24  # tokens whose time is taken, one after another
 END = 2  # the token that ends an answer
 CONTROL = 3  # GGUF's type of control tokens
@@ -156,26 +158,31 @@ def nats(model: Llama, tokens: Tokens) -> float:
     return float(np.mean(np.log(total) - chosen))
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
     """Measure perplexity on two texts, and greedy decoding; see `analysis.models`."""
     model, words = load(), tokenizer()
     texts, calibration = {}, []
     for name, read in TEXTS.items():
         texts[name], others = chunks(np.array(words.encode(read()).ids))
         calibration += list(others)
-    by_gptq = [fmt for fmt in formats if fmt in GPTQ]
-    measurements = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    by_gptq = [recipe for recipe in map(Recipe.parse, recipes) if recipe.fmt.name in GPTQ]
+    measurements = (1 + len(recipes) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
     step = evaluation.counter(progress, measurements + len(by_gptq) * model.shape.layers)
     results: list[Result] = []
-    for fmt, measured in model.variants(formats):
-        results += _measure(fmt, measured, texts, step)
-    for fmt in by_gptq:
-        results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
+    for recipe, measured in model.variants(recipes):
+        results += _measure(recipe, measured, texts, step)
+    for chosen in by_gptq:
+        packed = gptq(model, chosen, calibration, step)
+        results += _measure(str(chosen), packed, texts, step, method="GPTQ")
     return results
 
 
 def _measure(
-    label: str, model: Llama, texts: dict[str, Tokens], step: Callable[[], None]
+    recipe: str,
+    model: Llama,
+    texts: dict[str, Tokens],
+    step: Callable[[], None],
+    method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
     speed = decoding_speed(model)
@@ -190,7 +197,7 @@ def _measure(
             model=MODEL,
             modality=MODALITY,
             data=text,
-            format=label,
+            recipe=recipe,
             bits_per_weight=bits,
             nbytes=nbytes,
             peak_nbytes=peak,
@@ -198,7 +205,8 @@ def _measure(
             items=tuple(items),
             speed=speed,
             speed_unit="tokens/s",
-            packed=label != REFERENCE,
+            packed=recipe != REFERENCE,
+            method=method,
             note=f"perplexity {math.exp(np.mean(items)):.2f}",
         )
 

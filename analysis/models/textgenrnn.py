@@ -18,7 +18,7 @@ import numpy as np
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array, softmax
-from analysis.models.matrices import MatrixModel, dense, product
+from analysis.models.matrices import MatrixModel, SomeRecipe, dense, product
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, SHORTEST, TEXTS, passages
 
@@ -143,13 +143,13 @@ def load() -> CharacterModel:
     return CharacterModel(vocabulary=vocabulary, matrices=matrices, vectors=vectors)
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
     """Measure bits per character on two texts; see `analysis.models`."""
     model = load()
     texts = {name: passages(read(), PASSAGES) for name, read in TEXTS.items()}
-    step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * PASSAGES)
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(texts) * PASSAGES)
     results: list[Result] = []
-    for fmt, measured in model.variants(formats):
+    for recipe, measured in model.variants(recipes):
         bits, nbytes = measured.storage
         line = "Kernels are compiled here."
         measured.nats(line)
@@ -166,7 +166,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=peak,
@@ -174,7 +174,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     items=tuple(items),
                     speed=PASSAGES * SHORTEST / seconds,
                     speed_unit="characters/s",
-                    packed=fmt != REFERENCE,
+                    packed=recipe != REFERENCE,
                 )
             )
     return results

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array
+from analysis.models.matrices import SomeRecipe
 from analysis.models.onnx_files import NOTE, OnnxModel
 from analysis.models.packages import PackageFile
 
@@ -165,7 +166,7 @@ def read(path: Path) -> Array:
 
 
 def evaluate(
-    formats: Sequence[str],
+    recipes: Sequence[SomeRecipe],
     *,
     progress: Progress | None = None,
     speech: Iterable[Path] | None = None,
@@ -174,7 +175,7 @@ def evaluate(
 
     Parameters
     ----------
-    formats, progress
+    recipes, progress
         As for all models.
     speech : iterable of Path, optional
         WAV files as `read` takes them; default `recordings`.
@@ -203,10 +204,10 @@ def evaluate(
     count = sum(map(len, pieces))
     data = f"{len(paths)} recordings, {count * FRAME / RATE:.0f} s"
     hint = "" if speech is not None or len(paths) > 1 else MORE_SPEECH_HINT
-    step = evaluation.counter(progress, (1 + len(formats)) * len(pieces))
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(pieces))
     results: list[Result] = []
     exact: list[Array] = []
-    for fmt, measured in model.variants(formats):
+    for recipe, measured in model.variants(recipes):
         measured.probabilities(pieces[0][:1])  # makes the session
         probabilities = []
         start = time.perf_counter()
@@ -222,7 +223,7 @@ def evaluate(
                     model=MODEL,
                     modality=MODALITY,
                     data=data,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=None,
@@ -231,7 +232,7 @@ def evaluate(
                     speed=count / seconds,
                     speed_unit="frames/s",
                     packed=False,
-                    note=hint if fmt == REFERENCE else NOTE,
+                    note=hint if recipe == REFERENCE else NOTE,
                 )
             )
     return results

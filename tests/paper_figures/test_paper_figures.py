@@ -36,7 +36,7 @@ MODELS = {"results": []}
 for number, (model, data) in enumerate([("A", "texts"), ("B", "sounds")]):
     noise = np.random.default_rng(number)
     base = noise.normal(3, 0.5, 40)
-    for fmt, bits, loss in [
+    for name, bits, loss in [
         ("fp32", 32.0, 0.0), ("e2m2", 5.125, 0.02), ("int5", 5.125, 0.021), ("nf5", 5.125, 0.018),
         ("int4", 4.125, 0.13), ("nf4", 4.125, 0.08), ("e2m1", 4.125, 0.12),
         ("int4 + GPTQ", 4.125, 0.079),
@@ -44,8 +44,10 @@ for number, (model, data) in enumerate([("A", "texts"), ("B", "sounds")]):
         items = base + noise.normal(loss, loss / 4, 40)
         MODELS["results"].append(
             {
-                "model": model, "data": data, "metric": "nats per token", "format": fmt,
-                "bits_per_weight": bits, "items": items.tolist(),
+                "model": model, "data": data, "metric": "nats per token",
+                "recipe": name.partition(" ")[0] + ("" if name == "fp32" else "/128/float16"),
+                "method": name.partition(" + ")[2], "bits_per_weight": bits,
+                "items": items.tolist(),
             }
         )  # fmt: skip
 

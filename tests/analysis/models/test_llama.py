@@ -143,8 +143,8 @@ def test_smollm2_is_evaluated_in_all_formats(llama: Llama, monkeypatch: pytest.M
         ["nf4", "int4"], progress=lambda done, total: calls.append((done, total))
     )
     assert calls == [(done, 30) for done in range(1, 31)]
-    labels = ("fp32", "nf4", "int4", "int4 + GPTQ")
-    assert [(r.format, r.data) for r in results] == [(f, d) for f in labels for d in ("one", "two")]
+    labels = ("fp32", "nf4/64/float32", "int4/128/float16", "int4/128/float16 + GPTQ")
+    assert [(r.label, r.data) for r in results] == [(f, d) for f in labels for d in ("one", "two")]
     assert [r.packed for r in results[::2]] == [False, True, True, True]
     assert results[4].nbytes == results[6].nbytes < results[0].nbytes / 5
     assert all(len(r.items) == 3 and r.note.startswith("perplexity ") for r in results)

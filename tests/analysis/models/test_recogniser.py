@@ -132,7 +132,8 @@ def test_formats_are_compared_line_by_line(
     told: list[tuple[int, int]] = []
     results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: told.append(at))
     assert told == [(k + 1, 6) for k in range(6)]
-    assert [result.format for result in results[:6]] == ["fp32", "e2m4", "e2m1"] * 2
+    names = ["fp32", "e2m4/128/float16", "e2m1/128/float16"]
+    assert [result.recipe for result in results[:6]] == names * 2
     assert len(results) == 2 * 2 * 3
     errors, apart = results[:3], results[3:6]
     assert apart[0].value == 0 < apart[1].value < apart[2].value

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from analysis.models import calibration, command, evaluation, smollm2
+from analysis.models import calibration, command, smollm2
 from analysis.models.llama import MATRICES, Llama
 from analysis.models.matrices import dense
 from analysis.models.texts import TEXTS, bible
@@ -65,7 +65,7 @@ def test_a_packed_smollm2_generates(
 ) -> None:
     skip_without(smollm2)
     question = "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n<|im_start|>assistant\n"
-    assert command.main(["generate", question, "--format", "e2m2", "--tokens", "16"]) == 0
+    assert command.main(["generate", question, "--recipe", "e2m2", "--tokens", "16"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(question)
     assert "Paris" in out.removeprefix(question)
@@ -113,7 +113,7 @@ def test_gptq_lowers_the_output_error_of_every_matrix(smol: Llama, words: Any, f
         assert len(hessians) == len(MATRICES)
         for name, hessian in hessians.items():
             w = dense(smol.matrices[name])
-            rounded, by_gptq = evaluation.quantize(w, fmt), calibration.quantize(w, fmt, hessian)
+            rounded, by_gptq = mf.quantize(w, fmt), mf.gptq(w, fmt, hessian)
             assert output_error(w, by_gptq, hessian) < 0.7 * output_error(w, rounded, hessian), name
             new = new_hessians[name]
             ratios.append(output_error(w, by_gptq, new) / output_error(w, rounded, new))

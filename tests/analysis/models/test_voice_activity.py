@@ -264,19 +264,21 @@ def speech(detector: Detector, tmp_path: Path) -> list[Path]:
     return [write(tmp_path / name, part) for name, part in cut.items()]
 
 
-def test_all_formats_are_compared_with_fp32(detector: Detector, speech: list[Path]) -> None:
+def test_all_recipes_are_compared_with_fp32(detector: Detector, speech: list[Path]) -> None:
     calls: list[tuple[int, int]] = []
     results = evaluate(
         ["e2m2", "int4"], speech=speech, progress=lambda done, total: calls.append((done, total))
     )
     assert calls == [(done, 9) for done in range(1, 10)]
-    assert [r.format for r in results] == ["fp32", "fp32", "e2m2", "e2m2", "int4", "int4"]
+    assert [r.recipe.partition("/")[0] for r in results] == [
+        "fp32", "fp32", "e2m2", "e2m2", "int4", "int4",
+    ]  # fmt: skip
     assert {r.data for r in results} == {"2 recordings, 5 s"}
     assert not any(r.packed for r in results)
     assert results[0].note == ""
     pieces = [read(speech[0]), *np.split(read(speech[1]), 2)]
     for result in results:
-        rounded = detector if result.format == "fp32" else detector.quantized(result.format)
+        rounded = detector if result.recipe == "fp32" else detector.quantized(result.recipe)
         pairs = [(rounded.probabilities(p), detector.probabilities(p)) for p in pieces]
         wanted = [
             np.mean((p > 0.5) != (q > 0.5)) if "flip" in result.metric else np.mean(np.abs(p - q))
