@@ -101,12 +101,9 @@ def scale_rule(recipe: Recipe, law: Law, tensor_scale: float | None = None) -> S
         values = values[values > 0]
     if to_power:
         values = values[np.frexp(values)[0] == 0.5]
-    if tensor_scale is None and recipe.tensor_scale:
-        largest = 1.0 if to_power else float(values[-1])
+    if tensor_scale is None:
         absmax = float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
-        tensor_scale = absmax / (max_abs * largest)
-    elif tensor_scale is None:
-        tensor_scale = 1.0
+        tensor_scale = tensor_scale_of(recipe, absmax)
     _, reference, carry = absmax_to_scale(recipe.fmt, rounding, tensor_scale)
     if not to_power:
         thresholds = (values[:-1] + values[1:]) / 2 * reference
@@ -115,3 +112,30 @@ def scale_rule(recipe: Recipe, law: Law, tensor_scale: float | None = None) -> S
     else:  # the next power of two above each power
         thresholds = values[:-1] * reference
     return ScaleRule(max_abs, thresholds, values * tensor_scale)
+
+
+def tensor_scale_of(recipe: Recipe, absmax: float) -> float:
+    """Return the tensor scale of a tensor of this absmax, 1 for a recipe without one.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    absmax : float
+        Largest magnitude of the tensor, above 0.
+
+    Returns
+    -------
+    float
+        That of `minifloat.quantize`, before it is rounded to float32.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from analysis.errors.scale_rules import tensor_scale_of
+    >>> tensor_scale_of(mf.RECIPES["nvfp4"], 2688.0), tensor_scale_of(mf.RECIPES["mxfp4"], 9.0)
+    (1.0, 1.0)
+    """
+    if not recipe.tensor_scale:
+        return 1.0
+    to_power = recipe.scale_rounding is not ScaleRounding.NEAREST_EVEN
+    return absmax / (recipe.fmt.max_abs * (1.0 if to_power else recipe.scale.values.largest))
