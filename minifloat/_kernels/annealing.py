@@ -7,18 +7,18 @@ one instruction for each piece of each item, and one for each distance other tha
 a word must be shifted, for whatever item.
 """
 
+import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import AT_ONCE, jit, kernel
 
 Array = NDArray[Any]
 
 HOT, COLD = 1.0, 0.12  # temperatures in instructions, first and last
 OFFSET_MOVES = 0.02  # share of the trials that change an offset, where that is free
-
-jit = njit(cache=True, nogil=True)
 
 
 @jit
@@ -88,7 +88,7 @@ def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array
     return cost
 
 
-@jit
+@kernel(cost=AT_ONCE)
 def anneal(
     places: Array, offsets: Array, owners: Array, used: Array, pieces: Array, best: Array,
     targets: Array, width: int, free: int, steps: int, state: Array,
@@ -114,7 +114,7 @@ def anneal(
             for j in range(bits):
                 change += _use(used, width, places[item, j], targets[j] + old, -1)
                 change += _use(used, width, places[item, j], targets[j] + new, 1)
-            if change <= 0 or _draw(state) < np.exp(-change / temperature):
+            if change <= 0 or _draw(state) < math.exp(-change / temperature):
                 offsets[item] = new
                 cost += change
             else:
@@ -144,7 +144,7 @@ def anneal(
         if displaced >= 0 and other_item != item:
             theirs = _pieces(places[other_item], targets, width)
             change += theirs - pieces[other_item]
-        if change <= 0 or _draw(state) < np.exp(-change / temperature):
+        if change <= 0 or _draw(state) < math.exp(-change / temperature):
             cost += change
             pieces[item] = mine
             if displaced >= 0 and other_item != item:

@@ -22,8 +22,9 @@ adds 1, and a carry moves into the exponent by itself.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
@@ -31,7 +32,6 @@ Lane = Any  # an integer of the lanes' type
 WINDOW = 30  # bits of the fraction that rounding looks at, the last of them sticky
 BLOCK = 2048  # elements between two looks for infinities, NaNs and overflows
 
-jit = njit(cache=True, nogil=True)
 shl = np.left_shift
 shr = np.right_shift
 
@@ -290,7 +290,7 @@ def _thresholds(words: Array, drop: int, bits: int, kind: int, drawn: Array) -> 
             drawn[i] = np.int32(shl(np.int32(k + k - one), np.int32(up - one)) + odd)
 
 
-@jit
+@kernel
 def throw(given: Array, start: int, dice: Dice, room: Array, drawn: Array) -> None:
     """Fill ``drawn`` with thresholds of elements ``start`` and on.
 
@@ -307,7 +307,7 @@ def throw(given: Array, start: int, dice: Dice, room: Array, drawn: Array) -> No
         _thresholds(halves, 32 - dice.bits, dice.bits, dice.kind, drawn)
 
 
-@jit
+@kernel
 def encode(
     words: Array, given: Array, start: int, codes: Array, lanes: Array, source: Source, grid: Grid,
     rule: Rule, outcome: Outcome, dice: Dice, room: Array, drawn: Array,
@@ -384,7 +384,7 @@ def _look_up(codes: Array, table: Array, values: Array) -> None:
         values[i] = table[codes[i]]
 
 
-@jit
+@kernel
 def decode(codes: Array, table: Array, values: Array, look: Look) -> None:
     """Write the words of the codes' values; every code is known to be in the table."""
     if look.least_word > 0:
@@ -420,7 +420,7 @@ def _round_values(words: Array, values: Array, T: Any, grid: Grid, look: Look) -
     return T(largest), T(excess)
 
 
-@jit
+@kernel
 def round_to(
     words: Array, given: Array, start: int, codes: Array, lanes: Array, source: Source, grid: Grid,
     rule: Rule, outcome: Outcome, dice: Dice, room: Array, drawn: Array, table: Array,
@@ -448,7 +448,7 @@ def round_to(
     return nans, overflows
 
 
-@jit
+@kernel
 def count_nans(words: Array, lanes: Array, source: Source) -> int:
     """Count the NaNs; quick where there are none."""
     T = lanes.dtype.type
@@ -466,7 +466,7 @@ def count_nans(words: Array, lanes: Array, source: Source) -> int:
     return nans
 
 
-@jit
+@kernel
 def greatest(codes: Array) -> int:
     """Return the greatest of unsigned codes, 0 if there is none."""
     found = codes.dtype.type(0)
@@ -475,7 +475,7 @@ def greatest(codes: Array) -> int:
     return int(found)
 
 
-@jit
+@kernel
 def count_outside(codes: Array, code_count: int, unused: int) -> int:
     """Count the codes that mean nothing: not in ``0 .. code_count - 1``, or equal to ``unused``."""
     outside = 0

@@ -7,8 +7,9 @@ negative, is ordered as the line is from -inf to inf, and -0 comes before 0.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 
@@ -17,8 +18,6 @@ INFINITY = 0x7FF0000000000000
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 BLOCK = 512  # elements whose steps are counted together
 FEW = 128  # steps; so many are counted faster than searched
-
-jit = njit(cache=True, nogil=True)
 
 
 @jit
@@ -48,7 +47,7 @@ def _find_steps(words: Array, keys: Array, ordered: Array, places: Array) -> Non
             places[i] = _last_not_above(keys, ordered[i])
 
 
-@jit
+@kernel
 def encode(
     words: Array, keys: Array, outcomes: Array, nan: int, codes: Array, room: Array
 ) -> tuple[int, int]:
@@ -73,7 +72,7 @@ def encode(
     return nans, overflows
 
 
-@jit
+@kernel
 def choose(
     words: Array,
     drawn: Array,

@@ -7,14 +7,13 @@ kernel calls only kernels of this file, because Numba's disk cache does not see 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF
-
-jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Steps(NamedTuple):
@@ -41,7 +40,7 @@ def _nearest(x: float, keys: Array) -> int:
     return low
 
 
-@jit
+@kernel(cost=4)
 def round_panel(
     weights: Array, carry: Array, scales: Array, zeros: Array, feedback: Array, steps: Steps,
     codes: Array,

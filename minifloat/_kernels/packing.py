@@ -19,15 +19,15 @@ Big-endian, both are the highest, so that two byte swaps turn one into the other
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 Word = Any  # a np.uint64
 
 GROUP = 8  # codes that fill whole bytes, whatever their width
 
-jit = njit(cache=True, nogil=True)
 shl = np.left_shift
 shr = np.right_shift
 
@@ -122,7 +122,7 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
         packed[at] = np.uint8((shl(word, np.uint64(8 - held)) if big else word) & np.uint64(0xFF))
 
 
-@jit
+@kernel
 def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
     """Pack rows of ``row`` codes, each to whole bytes."""
     row_bytes = (row * bits + 7) // 8
@@ -177,7 +177,7 @@ def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -
     _unpack_some(packed, start + done, bits, big, codes[done:])
 
 
-@jit
+@kernel
 def unpack(
     packed: Array, row_bytes: int, start: int, bits: int, big: bool, count: int, codes: Array
 ) -> None:
@@ -189,7 +189,7 @@ def unpack(
         )  # fmt: skip
 
 
-@jit
+@kernel
 def pack_words(
     codes: Array, row: int, group: int, group_words: int, fields: Fields, words: Array
 ) -> None:
@@ -207,7 +207,7 @@ def pack_words(
                 words[group_words * g + word[f]] |= np.uint32(shl(part, np.uint64(at[f])))
 
 
-@jit
+@kernel
 def unpack_words(
     words: Array, row: int, group: int, group_words: int, fields: Fields, codes: Array
 ) -> int:

@@ -25,16 +25,20 @@ There is no branch among the steps: beside one Numba counts references to the ar
 longer than a block.
 """
 
+import math
 import platform
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils, config
 from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
+
+from minifloat._jit import inlined, jit, kernel
 
 Array = NDArray[Any]
 
@@ -101,9 +105,6 @@ _FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).
 HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
 HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
 HAS_TABLES = "+avx512f" in _FEATURES
-
-jit = njit(cache=True, nogil=True)
-inlined = njit(cache=True, nogil=True, forceinline=True)  # a call takes vectors through memory
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _HALF, _FLOAT = ir.HalfType(), ir.FloatType()
@@ -512,7 +513,7 @@ def _plus_block(
     return _plus_scaled(total, part, _factors(scales, row, b, factor, rows))
 
 
-@jit
+@kernel
 def multiply(
     x: Array, several: Any, y: Array, rows: Any, first: int, stop: int, packed: Array, base: int,
     width: Any, loose: Any, rule: Rule, block: int, scales: Array, factor: Any, zeros: Any,
@@ -549,7 +550,7 @@ def multiply(
                 y[n + k % len(several), row + k // len(several)] = sums[k]
 
 
-@jit
+@kernel
 def decode(
     weights: Array, first: int, stop: int, packed: Array, base: int, width: Any, loose: Any,
     rule: Rule, block: int, scales: Array, factor: Any, zeros: Any, unit: float, length: int,
@@ -565,3 +566,47 @@ def decode(
                 values = _decoded(packed, at, 0, one, width, loose, rule, zeros, row, b, unit)
                 _store(_times(values, scale), weights, i)
                 at += LANES * bits // _unit(loose)
+
+
+@jit
+def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
+    if scales is None:
+        return np.float64(x[n, i])
+    return np.float64(x[n, i]) * (np.float64(scales[i]) * np.float64(factor))
+
+
+@kernel
+def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
+    """Divide each vector by the least power of two above its magnitudes, unless one is not finite.
+
+    ``x`` is float32 of shape (count, length), ``powers`` float64 of shape (count,), and ``out``
+    float32 of shape (count, blocks, steps): what is beyond a block's numbers is left as it is. If
+    there are ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``.
+    Return whether all is finite; if not, what is written is of no use.
+    """
+    count, length = x.shape
+    for n in range(count):
+        top: Any = 0
+        for i in range(length):
+            number = np.float64(_number(x, n, i, scales, factor))
+            top = max(top, number.view(np.int64) & 0x7FFFFFFFFFFFFFFF)
+        if top >= 0x7FF0000000000000:
+            return False
+        exponent = math.frexp(np.int64(top).view(np.float64))[1]
+        powers[n], down = math.ldexp(1.0, exponent), math.ldexp(1.0, -exponent)
+        for b in range(out.shape[1]):
+            for i in range(min(block, length - b * block)):
+                out[n, b, i] = _number(x, n, b * block + i, scales, factor) * down
+    return True
+
+
+@kernel
+def scale_up(y: Array, powers: Array) -> bool:
+    """Multiply each row by its power of two, and return whether all is finite."""
+    finite = True
+    for n in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            number = np.float32(y[n, i] * powers[n])
+            y[n, i] = number
+            finite = finite and bool(abs(number) < np.inf)
+    return finite

@@ -10,8 +10,9 @@ rounding that counts is the last, to the half.
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import AT_ONCE, jit, kernel
 
 Array = NDArray[Any]
 
@@ -19,8 +20,6 @@ TILE = 512  # groups at a time
 AND, OR, XOR, SHL, SHR, LOP3, PRMT, HMUL2, HADD2, HSUB2, HFMA2, LDS = range(12)
 HALF = np.float32(0.5)
 NEGATIVE_ZERO = np.uint32(0x8000_8000)
-
-jit = njit(cache=True, nogil=True)
 
 
 @jit
@@ -218,7 +217,7 @@ def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: 
     return int(beyond)
 
 
-@jit
+@kernel(cost=AT_ONCE)
 def execute(
     words: Array, code: Array, outputs: Array, registers: Array, table: Array, brain: bool,
     least: int, halves: Array,
@@ -250,7 +249,7 @@ def execute(
     return beyond
 
 
-@jit
+@kernel(cost=AT_ONCE)
 def count_wrong(
     words: Array, pairs: Array, fields: Array, codes: Array, want: Array, numbers: Array
 ) -> int:

@@ -12,19 +12,21 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 Lane = Any  # an int32
 Single = Any  # a float32
 
-jit = njit(cache=True, nogil=True, error_model="numpy")
 shl = np.left_shift
 shr = np.right_shift
 
 VALUES = 0  # kinds of `AbsmaxToScale`: to the nearest value of the scale's format,
 POWERS, NEXT_POWERS = 1, 2  # or to a power of two, up from its `carry` on or just above 1
+
+LEVEL_BITS = 20  # of the number of a value; tf32 has 2**19
 
 
 class ScaleValues(NamedTuple):
@@ -122,7 +124,7 @@ def _largest_word(words: Array, mask: int) -> tuple[int, int]:
     return largest, signs
 
 
-@jit
+@kernel
 def absmax(words: Array, scratch: Array, scratch_value: Array, maxima: Array, length: int, size: int
            ) -> bool:  # fmt: skip
     """Find the largest magnitude of each block; return whether some weight has a sign.
@@ -144,7 +146,7 @@ def absmax(words: Array, scratch: Array, scratch_value: Array, maxima: Array, le
     return any_sign
 
 
-@jit
+@kernel
 def scales(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Array) -> None:
     """Turn absmax into scales."""
     for i in range(maxima.size):
@@ -246,7 +248,7 @@ def _encode_ties(words: Array, divisor: Single, codes: Array, grid: Grid) -> Non
             codes[i] = _signed(code, w, grid)
 
 
-@jit
+@kernel(cost=2)
 def encode(words: Array, found: Array, codes: Array, length: int, size: int, grid: Grid) -> None:
     """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1."""
     block = 0
@@ -319,7 +321,8 @@ def _least_error(values: Array, importance: Array, scale: float, levels: Levels)
         magnitude, value = abs(np.float64(values[i])), max(levels.values[first], 0.0)
         if magnitude <= scale * levels.points[first] and (value == 0 or magnitude <= scale * value):
             weight = importance[i] if importance.size > 0 else 1.0
-            total += weight * (magnitude - scale * value) ** 2
+            rest = magnitude - scale * value
+            total += weight * (rest * rest)
     return total
 
 
@@ -366,11 +369,11 @@ def _collect(
         first, last = (0, levels.second) if values[i] >= 0 else (levels.second, levels.values.size)
         j = _level(w * low, first, last, levels.points)
         product += weight * w * levels.values[j]
-        square += weight * levels.values[j] ** 2
+        square += weight * (levels.values[j] * levels.values[j])
         while w > 0 and j < last - 1 and levels.points[j] / w <= high:
             if count < scratch.keys.size:
                 scratch.keys[count] = levels.points[j] / w
-                scratch.places[count] = (i << 17) | j
+                scratch.places[count] = (i << LEVEL_BITS) | j
             count += 1
             j += 1
     return count, product, square
@@ -399,7 +402,7 @@ def _sort(count: int, scratch: Scratch) -> None:
         total += ends[b]
         ends[b] = total
     if fullest > 64:
-        order = np.argsort(scratch.keys[:count])
+        order = np.argsort(scratch.keys[:count], kind="mergesort")  # stable, as NumPy's
         for k in range(count):
             scratch.sorted_keys[k] = scratch.keys[order[k]]
             scratch.sorted_places[k] = scratch.places[order[k]]
@@ -440,7 +443,8 @@ def _best_scale(
     total = 0.0
     for i in range(values.size):
         weight = importance[i] if importance.size > 0 else 1.0
-        total += weight * np.float64(values[i]) ** 2
+        w = np.float64(values[i])
+        total += weight * (w * w)
     best, found = total - error, scale
     low = 1 / _greatest_scale(values, importance, scale * tensor, error, levels)
     least = _least_scale(values, importance, error, levels)
@@ -458,7 +462,7 @@ def _best_scale(
         for step in range(-1, count):
             if step >= 0:
                 place = scratch.sorted_places[step]
-                i, j = place >> 17, place & 0x1FFFF
+                i, j = place >> LEVEL_BITS, place & ((1 << LEVEL_BITS) - 1)
                 weight = importance[i] if importance.size > 0 else 1.0
                 before, after = levels.values[j], levels.values[j + 1]
                 product += weight * abs(np.float64(values[i])) * (after - before)
@@ -473,7 +477,7 @@ def _best_scale(
     return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
 
 
-@jit
+@kernel(cost=50)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch, found: Array,
@@ -495,7 +499,7 @@ def least_squares(
             block += 1
 
 
-@jit
+@kernel(cost=10)
 def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     scales: Array, errors: Array,
@@ -512,10 +516,10 @@ def squared_errors(
             block += 1
 
 
-@jit
+@kernel(cost=80)
 def shrink(
-    levels: Levels, values: Array, length: int, size: int, tensor: float, grid: ScaleValues,
-    rule: AbsmaxToScale, steps: int, gap: float, power: float, maxima: Array, scales: Array,
+    values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
+    steps: int, gap: float, power: float, maxima: Array, scales: Array, levels: Levels,
 ) -> None:  # fmt: skip
     """Replace each scale by the best for ``absmax * (1 - k * gap)``, the first of equals."""
     nothing = np.empty(0, np.float64)
@@ -533,11 +537,11 @@ def shrink(
             block += 1
 
 
-@jit
+@kernel(cost=80)
 def shrink_range(
-    low: Array, top: int, zeros: Array, values: Array, length: int, size: int, tensor: float,
-    grid: ScaleValues, rule: AbsmaxToScale, steps: int, gap: float, power: float, maxima: Array,
-    scales: Array,
+    values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
+    steps: int, gap: float, power: float, maxima: Array, scales: Array, low: Array, top: int,
+    zeros: Array,
 ) -> None:  # fmt: skip
     """As `shrink`, of ranges with zero points: ``low`` shrinks as the range ``maxima`` does."""
     block = 0

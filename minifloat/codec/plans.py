@@ -134,7 +134,7 @@ def decoding_look(fmt: NumberFormat, dtype: np.dtype[Any]) -> Look:
 
 def words_of(values: NDArray[Any]) -> NDArray[Any]:
     """View float16, float32 or float64 values as the integers the kernels write."""
-    return values.view({2: np.int16, 4: np.int32, 8: np.int64}[values.dtype.itemsize])
+    return values.view({2: np.uint16, 4: np.int32, 8: np.int64}[values.dtype.itemsize])
 
 
 def dtype_or_error(dtype: DTypeLike) -> np.dtype[Any]:

@@ -130,9 +130,9 @@ def block_scales(
             SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER, absmax, scales,
         )  # fmt: skip
         if low is None or zeros is None:
-            kernels.shrink(levels(recipe.fmt), *arguments)
+            kernels.shrink(*arguments, levels(recipe.fmt))
         else:
-            kernels.shrink_range(low, int(recipe.fmt.max), zeros, *arguments)
+            kernels.shrink_range(*arguments, low, int(recipe.fmt.max), zeros)
     return scales.reshape(shape), None if zeros is None else zeros.reshape(shape)
 
 

@@ -25,10 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat import products
 from minifloat._kernels import products as kernels
-from minifloat.products import FEW, TILE
+from minifloat.products import direct
 from minifloat.products.decoders import rule_of
+from minifloat.products.direct import FEW
+from minifloat.products.tiles import TILE
 from minifloat.testing import formats
 
 FORMATS = (
@@ -47,7 +48,7 @@ def normals(*shape: int, seed: int = 0) -> np.ndarray:
 @pytest.fixture
 def little_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads get their parts of products that the caller would else do alone."""
-    monkeypatch.setattr(products, "HEAD_START", 0)
+    monkeypatch.setattr(direct, "HEAD_START", 0)
 
 
 def quantize(w: np.ndarray, fmt: mf.NumberFormat | str, **options: Any) -> mf.Quantized:
@@ -163,15 +164,15 @@ def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int 
     for rows in (1, 2, 7, 40):
         w = np.zeros((rows, length), np.float32)
         q = mf.quantize(w, f"int{bits}", block_size=block_size, scale="float32")
-        direct = products._Direct(q)
-        block, seen = direct.block, 0
-        for start, stop, packed, base in direct.parts(slice(0, rows)):
+        weights = direct.Direct(q)
+        block, seen = weights.block, 0
+        for start, stop, packed, base in weights.codes_of(slice(0, rows)):
             for row, begin in itertools.product(range(start, stop), range(0, length, block)):
                 for step in range(begin, min(begin + block, length), kernels.LANES):
                     bit = (row * length + step) * bits - base
                     assert bit >= 0
                     assert bit // 8 + kernels.LANES <= packed.size
-                    assert direct.loose or bit % 8 == 0
+                    assert weights.loose or bit % 8 == 0
             seen += stop - start
         assert seen == rows
 
@@ -306,7 +307,7 @@ def test_the_result_does_not_depend_on_threads(fmt: str, batch: int, axis: int) 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 16])
 @pytest.mark.parametrize("rows", [1, 2, 3, 203, 3000])
-@pytest.mark.parametrize("head_start", [0, 2048, products.HEAD_START])
+@pytest.mark.parametrize("head_start", [0, 2048, direct.HEAD_START])
 def test_each_row_is_in_one_part(
     rows: int, threads: int, head_start: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,8 +317,8 @@ def test_each_row_is_in_one_part(
         parts.extend(part for part in given if isinstance(part, slice))
         return [work(part) for part in given]
 
-    monkeypatch.setattr(products, "each", each)
-    monkeypatch.setattr(products, "HEAD_START", head_start)
+    monkeypatch.setattr(direct, "each", each)
+    monkeypatch.setattr(direct, "HEAD_START", head_start)
     mf.linear(np.ones(1000), quantize(normals(rows, 1000), "e2m2"), threads=threads)
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(rows))
     assert len(parts) == min(threads, max(1, rows - head_start // 1024))  # x has room for 8 blocks
@@ -384,7 +385,7 @@ def test_what_only_some_cpus_do_gives_the_same_values(
     monkeypatch.setattr(kernels, flag, False)
     without = rule_of.__wrapped__
     assert isinstance(without(parsed)[0], fallback)
-    monkeypatch.setattr(products, "rule_of", without)
+    monkeypatch.setattr(direct, "rule_of", without)
     np.testing.assert_array_equal(found.view(np.int32), mf.linear(x, q).view(np.int32))
 
 

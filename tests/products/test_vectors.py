@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from minifloat._kernels.vectors import scale_down, scale_up
+from minifloat._kernels.products import scale_down, scale_up
 
 UNTOUCHED = np.float32(7.0)
 NUMBERS = (0.0, -0.0, 1.5, -3.0, 1e-45, -1e-40, 3.4e38, -3.4e38, np.inf, -np.inf, np.nan)

@@ -12,7 +12,8 @@ from analysis.models import evaluation, matrices
 from analysis.models.evaluation import Result, difference
 from analysis.models.layers import layer_norm, rms_norm, softmax
 from analysis.models.matrices import MatrixModel
-from minifloat.products import FEW, TILE
+from minifloat.products.direct import FEW
+from minifloat.products.tiles import TILE
 
 
 def rng(seed: int) -> np.random.Generator:

@@ -1,0 +1,172 @@
+"""The JIT, loaded when it pays: the decorators of kernels, and `load`.
+
+A kernel is a plain Python function. Until Numba is loaded a small call runs that function as it
+stands, which takes about 10 us an element and no compiling. The first larger call loads Numba, and
+so does the call with which a process has interpreted `PATIENCE` elements. From then on the name of
+each kernel in its module stands for Numba's compiled function, so a call costs nothing more.
+
+Where Numba cannot be imported, or ``NUMBA_DISABLE_JIT`` is set, everything is interpreted. The bits
+are the same in all cases.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable
+from functools import update_wrapper
+from types import FunctionType
+from typing import Any, ParamSpec, TypeVar, overload
+
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SMALL = 64  # elements of a call that is interpreted
+PATIENCE = 10_000  # elements that a process interprets in all
+AT_ONCE = float("inf")  # the cost of a kernel that is never interpreted where there is Numba
+
+NO_NUMBA = (
+    "Numba cannot be imported ({error}); minifloat gives the same results without it, but slowly. "
+    "Install a Numba for this version of Python and NumPy"
+)
+NO_CACHE = (
+    "Numba found no directory to cache minifloat's compiled functions in, so each process compiles "
+    "them again; set NUMBA_CACHE_DIR to a directory that can be written"
+)
+
+
+def jit(function: Callable[P, R]) -> Callable[P, R]:
+    """Register a function that kernels call."""
+    _compiler.options[function] = {}
+    return function
+
+
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """Register a function that kernels call and that LLVM must inline."""
+    _compiler.options[function] = {"forceinline": True}
+    return function
+
+
+@overload
+def kernel(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def kernel(*, cost: float) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def kernel(function: Callable[..., Any] | None = None, *, cost: float = 1.0) -> Callable[..., Any]:
+    """Register a kernel, which the library calls; its first argument is the array it walks.
+
+    ``cost`` is how many elements of `encode` take as long, interpreted, as one element does here.
+    """
+
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            walked: Any = args[0]
+            if _compiler.pays(cost * walked.size if walked.size else 0) and _compiler.load():
+                compiled: Callable[P, R] = _compiler.compiled(plain)
+                return compiled(*args, **kwargs)
+            with np.errstate(all="ignore"):  # NumPy's integers warn where they wrap
+                return plain(*args, **kwargs)
+
+        _compiler.options[plain] = {}
+        return update_wrapper(call, plain)
+
+    return decorate if function is None else decorate(function)
+
+
+def load() -> bool:
+    """Load Numba, if that has not been tried, and return whether kernels are compiled."""
+    return _compiler.load()
+
+
+class _Compiler:
+    """Numba, once it is loaded, and the functions to compile.
+
+    Compiled functions do not share their modules' globals with the plain ones: they call one
+    another, while a thread that is in a plain function goes on with plain ones.
+    """
+
+    def __init__(self) -> None:
+        self.options: dict[Callable[..., Any], dict[str, Any]] = {}
+        self.dispatchers: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.modules: dict[int, dict[str, Any]] = {}
+        self.lock = threading.RLock()
+        self.interpreted = 0.0
+        self.is_tried = False
+        self.is_cached = True
+        self.njit: Callable[..., Any] | None = None
+
+    def pays(self, elements: float) -> bool:
+        """Count what a call is to interpret; return whether to load Numba instead."""
+        self.interpreted += elements
+        return self.is_tried or elements > SMALL or self.interpreted > PATIENCE
+
+    def load(self) -> bool:
+        """Import Numba, once, with a warning if there is none."""
+        if self.is_tried:
+            return self.njit is not None
+        problem = None
+        with self.lock:
+            if not self.is_tried:
+                try:
+                    import numba
+
+                    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+                        self.njit = numba.njit
+                except Exception as error:  # also those of a Numba that does not fit its neighbours
+                    problem = NO_NUMBA.format(error=error)
+                self.is_tried = True
+        if problem:
+            warnings.warn(problem, RuntimeWarning, stacklevel=2)
+        return self.njit is not None
+
+    def compiled(self, plain: Any) -> Callable[..., Any]:
+        """Return Numba's function for a plain one, and put it in its module."""
+        with self.lock:
+            was_cached = self.is_cached
+            dispatcher = self.dispatcher(plain)
+            warn = was_cached and not self.is_cached
+        if warn:
+            warnings.warn(NO_CACHE, RuntimeWarning, stacklevel=2)
+        return dispatcher
+
+    def globals_of(self, plain: FunctionType) -> dict[str, Any]:
+        """Return the globals of a function's module, with Numba's functions for the plain ones."""
+        own = plain.__globals__
+        if id(own) in self.modules:
+            return self.modules[id(own)]
+        names = self.modules[id(own)] = dict(own)
+        for name, value in list(names.items()):
+            function = getattr(value, "__wrapped__", value)
+            if isinstance(function, FunctionType) and function in self.options:
+                names[name] = self.dispatcher(function)
+                if function is not value:
+                    own[name] = names[name]
+        return names
+
+    def dispatcher(self, plain: FunctionType) -> Callable[..., Any]:
+        """Make Numba's function for a plain one, which is compiled when it is called."""
+        names = self.globals_of(plain)
+        if plain not in self.dispatchers:
+            copy = FunctionType(
+                plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__
+            )
+            self.dispatchers[plain] = self.made(update_wrapper(copy, plain), self.options[plain])
+        return self.dispatchers[plain]
+
+    def made(self, function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
+        """Hand a function to Numba; without a place for its cache, have it compiled uncached."""
+        assert self.njit is not None
+        options = {"nogil": True, "error_model": "numpy", **options}
+        if self.is_cached:
+            try:
+                dispatcher: Callable[..., Any] = self.njit(cache=True, **options)(function)
+            except RuntimeError:  # no locator available
+                self.is_cached = False
+            else:
+                return dispatcher
+        uncached: Callable[..., Any] = self.njit(**options)(function)
+        return uncached
+
+
+_compiler = _Compiler()

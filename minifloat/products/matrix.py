@@ -1,0 +1,50 @@
+"""The weights of a product: anything that is packed as `minifloat.Quantized` is."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat.formats import NumberFormat
+
+
+@runtime_checkable
+class PackedMatrix(Protocol):
+    """What products ask of weights; `minifloat.Quantized` has it."""
+
+    @property
+    def packed(self) -> NDArray[np.uint8]:
+        """The codes in C order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the weights."""
+
+    @property
+    def scales(self) -> NDArray[np.float32]:
+        """The scales of blocks."""
+
+    @property
+    def tensor_scale(self) -> float | None:
+        """The factor of all scales."""
+
+    @property
+    def fmt(self) -> NumberFormat:
+        """Format of the codes."""
+
+    @property
+    def blocks(self) -> Any:
+        """Which weights share a scale: `minifloat.quantization.blocks.Blocks`."""
+
+    def row_scales(self) -> NDArray[np.float32]:
+        """Return the scales of each row."""
+
+    def row_zero_points(self) -> NDArray[Any] | None:
+        """Return the zero points of each row, or None."""
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return the weights."""
+
+    def __getitem__(self, rows: Any) -> PackedMatrix: ...

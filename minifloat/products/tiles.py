@@ -1,0 +1,31 @@
+"""Tiles of weights: rows that one call of NumPy's product takes at a time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+TILE = 1 << 18  # weights of a tile: 1 MiB of float32
+ROWS = 8  # this many rows of packed codes, whatever their width, fill whole bytes
+
+
+def parts_of(rows: slice, share: int, ahead: int = 0) -> list[slice]:
+    """Split rows into parts of ``share``; the first part has ``ahead`` rows more."""
+    starts = range(rows.start + ahead + share, rows.stop, share)
+    return [slice(start, stop) for start, stop in pairwise((rows.start, *starts, rows.stop))]
+
+
+def tiles_of(rows: int, length: int) -> list[slice]:
+    """Split all rows into tiles; each begins at a whole byte of the packed codes."""
+    return parts_of(slice(0, rows), max(ROWS, TILE // length // ROWS * ROWS))
+
+
+def times_transposed(x: Array, weights: Array) -> Array:
+    """Return ``x @ weights.T``, without warnings about what overflows or underflows."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.asarray(x @ weights.T)

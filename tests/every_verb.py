@@ -1,0 +1,230 @@
+"""A digest of the bits that each verb returns: ``python -m tests.every_verb HOW`` prints them.
+
+HOW says who runs the kernels: ``compiled``, ``interpreted`` (Numba is never loaded) or ``missing``
+(Numba cannot be imported). `tests/test_jit.py` compares them. Arrays are small, and hold zeros of
+both signs, subnormals, values that overflow, infinities and NaN.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+import minifloat as mf
+from minifloat import _jit, registers
+
+SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1e-40, 3e-8, 1e300, -465.0, 0.9375, 6.5]
+SCALES = ("float32", "float16", "e8m0", "e4m3fn", "ue5m3")
+
+
+def values(size: int) -> np.ndarray:
+    """Return numbers of all magnitudes that small formats have, and special ones, as float64."""
+    rng = np.random.default_rng(3)
+    return np.concatenate([rng.standard_normal(size) * 2.0 ** rng.integers(-9, 9, size), SPECIALS])
+
+
+def weights(*shape: int, seed: int = 5) -> np.ndarray:
+    """Return normal weights with some zeros, and in the last row equal ones."""
+    w = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    w.reshape(-1)[::7] = 0.0
+    w[-1] = np.where(np.arange(shape[-1]) % 3, 0.25, -0.5)
+    return w
+
+
+def coded() -> Iterator[tuple[str, Any]]:
+    """Encode, decode and round."""
+    x = values(12)
+    with np.errstate(all="ignore"):
+        sources = [x.astype(t) for t in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)]
+    for name, fmt in mf.CATALOGUE.items():
+        for mode, source in itertools.product(mf.Rounding, sources):
+            seed = {"seed": 9} if mode.is_stochastic else {}
+            yield (
+                f"encode {name} {mode} {source.dtype}",
+                mf.encode(source, fmt, rounding=mode, nan="max", **seed),
+            )
+        for mode in mf.Rounding:
+            seed = {"seed": 9} if mode.is_stochastic else {}
+            dtype = np.float64 if name in ("tf32", "e8m0") else np.float32
+            yield (
+                f"round_to {name} {mode}",
+                mf.round_to(sources[2], fmt, rounding=mode, nan="max", dtype=dtype, **seed),
+            )
+        for overflow, nan in itertools.product(mf.Overflow, mf.NaNPolicy):
+            yield (
+                f"encode {name} {overflow} {nan}",
+                tried(
+                    lambda fmt=fmt, overflow=overflow, nan=nan: mf.encode(
+                        sources[2], fmt, overflow=overflow, nan=nan
+                    )
+                ),
+            )
+        codes = np.unique(np.linspace(0, fmt.code_count - 1, 40).astype(np.uint32))
+        for dtype in (np.float16, np.float32, np.float64):
+            yield (
+                f"decode {name} {dtype.__name__}",
+                tried(lambda codes=codes, fmt=fmt, dtype=dtype: mf.decode(codes, fmt, dtype=dtype)),
+            )
+    words = np.arange(x.size) * 4099 % (1 << 16)
+    for fmt, mode in itertools.product(("e2m2", "nf4"), ("stochastic", "stochastic_c")):
+        yield (
+            f"encode {fmt} {mode} by words",
+            mf.encode(sources[2], fmt, rounding=mode, nan="zero", random=words, random_bits=16),
+        )
+
+
+def packed() -> Iterator[tuple[str, Any]]:
+    """Pack and unpack, in bytes and in words."""
+    rng = np.random.default_rng(4)
+    for bits in (*range(1, 10), 16, 19, 32):
+        codes = rng.integers(0, 1 << bits, (2, 21), np.uint64)
+        for order in ("little", "big"):
+            held = mf.pack(codes, bits, bit_order=order)
+            yield f"pack {bits} {order}", held
+            yield f"unpack {bits} {order}", mf.unpack(held, bits, 21, bit_order=order)
+            yield (
+                f"unpack {bits} {order} from 3",
+                mf.unpack(held, bits, 9, start=3, bit_order=order),
+            )
+        for name in {4: ["4", "dense"], 5: ["1+4", "dense"], 6: ["2+4"], 8: ["8"]}.get(bits, []):
+            layout = mf.parse_layout(name, bits)
+            words = mf.pack_words(codes, layout)
+            yield f"pack_words {bits} {name}", words
+            yield f"unpack_words {bits} {name}", mf.unpack_words(words, layout, 21)
+
+
+def quantized() -> Iterator[tuple[str, Any]]:
+    """Quantize, with every way to choose scales, and multiply."""
+    w = weights(4, 24)
+    options: list[dict[str, Any]] = [
+        *({"scale": scale, "rule": rule} for scale in SCALES for rule in mf.ScaleSearch),
+        *({"scale": "e8m0", "scale_rounding": rounding} for rounding in mf.ScaleRounding),
+        *(
+            {"scale": s, "rule": r, "tensor_scale": True}
+            for s in SCALES[1:]
+            for r in mf.ScaleSearch
+        ),
+        {"scale": "float32", "double_quantize": True},
+        {"rule": "mse", "importance": np.linspace(0, 2, 24)},
+        {"axis": 0},
+        {"axis": None},
+        {"block_size": None},
+        {"hessian": w.astype(np.float64).T @ w + np.eye(24)},
+        {"hessian": np.eye(24), "rule": "mse"},
+    ]
+    for fmt, option in itertools.product(
+        ("e2m2", "int5", "nf4", "e4m3fn", "bipolar_int3"), options
+    ):
+        text = " ".join(f"{k}={v}" for k, v in option.items() if not isinstance(v, np.ndarray))
+        arrays = " ".join(k for k, v in option.items() if isinstance(v, np.ndarray))
+        for dtype in (np.float32, np.float64):
+            yield (
+                f"quantize {fmt} {text} {arrays} {dtype.__name__}",
+                tried(
+                    lambda fmt=fmt, option=option, dtype=dtype: parts_of(
+                        mf.quantize(w.astype(dtype), fmt, **{"block_size": 8, **option})
+                    )
+                ),
+            )
+    for fmt, parsed in mf.CATALOGUE.items():
+        yield f"quantize {fmt}", tried(lambda fmt=fmt: parts_of(mf.quantize(w, fmt, block_size=9)))
+        rule = "mse" if parsed.bits <= 8 else "absmax"
+        yield (
+            f"quantize |w| {fmt}",
+            tried(
+                lambda fmt=fmt, rule=rule: parts_of(
+                    mf.quantize(abs(w), fmt, block_size=9, rule=rule)
+                )
+            ),
+        )
+    yield "quantize zero point", parts_of(mf.quantize(w, "uint4", block_size=8, zero_point=True))
+    equal = np.where(np.arange(96) % 2, 1.0, -2.0).astype(np.float32)[None]
+    for fmt in ("int5", "nf4"):
+        yield f"quantize many equal {fmt}", parts_of(mf.quantize(equal, fmt, rule="mse"))
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in ("npz", "safetensors"):
+            path = Path(folder) / f"weights.{suffix}"
+            mf.save(mf.quantize(w, "e2m2"), path)
+            yield f"load {suffix}", parts_of(mf.load(path))
+
+
+def programs() -> Iterator[tuple[str, Any]]:
+    """Run register programs, prove them, and search for one."""
+    words = np.random.default_rng(6).integers(0, 1 << 32, (20,), np.uint32)
+    cases = (("e2m2", "1+4"), ("e2m1", "4"), ("int5", "1+4"), ("nf4", "4"), ("e4m3fn", "8"))
+    for (fmt, layout), target in itertools.product(cases, ("float16", "bfloat16")):
+        program = registers.to_half(fmt, layout, target)
+        yield f"run {fmt} {target}", registers.run(program, words)
+        yield f"run {fmt} {target} flushed", registers.run(program, words, flush_subnormals=True)
+    narrow = registers.to_half("e2m1", "4")
+    yield "prove", np.array([str(registers.prove(narrow, "e2m1"))])
+    found = registers.search("e2m1", restarts=1, steps=400)
+    yield "search", np.array([*found.program.layout.places, str(found.program.cost.total)], object)
+
+
+def products() -> Iterator[tuple[str, Any]]:
+    """Multiply, as floats to be compared within the bound that `linear` states."""
+    w, x = weights(6, 40), weights(3, 40, seed=8)
+    x[1, 3], x[2, 5] = np.inf, np.nan
+    for fmt, axis in itertools.product(("e2m2", "nf5", "int5", "e5m10ieee"), (0, 1, None)):
+        q = mf.quantize(w, fmt, block_size=None if axis is None else 4, axis=axis)
+        y = mf.linear(x, q)
+        yield f"linear {fmt} {axis}", y
+        yield f"q @ x {fmt} {axis}", q @ x.T
+
+
+def tried(call: Any) -> Any:
+    """Return the result of a call, or its error as text."""
+    try:
+        return call()
+    except ValueError as error:
+        return np.array([str(error)])
+
+
+def parts_of(q: mf.Quantized) -> list[np.ndarray]:
+    """Return the arrays of quantized weights."""
+    arrays = [q.packed, q.scales, np.float32([q.tensor_scale or 0]), q.dequantize()]
+    return arrays if q.zeros is None else [*arrays, q.zeros]
+
+
+def digest(result: Any) -> str:
+    """Return a hash of an array's or several arrays' bytes and dtypes."""
+    parts = result if isinstance(result, list) else [result]
+    total = hashlib.sha256()
+    for part in map(np.asarray, parts):
+        data = repr(part.tolist()).encode() if part.dtype == object else part.tobytes()
+        total.update(f"{part.dtype} {part.shape}".encode() + data)
+    return total.hexdigest()[:16]
+
+
+def main(how: str) -> None:
+    """Print the digests, and the products, as JSON."""
+    if how == "missing":
+        sys.modules["numba"] = None  # type: ignore[assignment]
+    if how == "interpreted":
+        _jit.SMALL = _jit.PATIENCE = _jit.AT_ONCE
+    assert how != "compiled" or _jit.load()
+    import time
+
+    digests = {}
+    for f in (coded, packed, quantized, programs):
+        t = time.time()
+        digests.update({name: digest(result) for name, result in f()})
+        print(f.__name__, time.time() - t, file=sys.stderr)
+    loaded = sys.modules.get("numba") is not None
+    assert loaded == (how == "compiled"), how
+    results = {name: result.tolist() for name, result in products()}
+    json.dump({"digests": digests, "products": results}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
