@@ -45,7 +45,7 @@ LAWS = ("student", "empirical", "channel_student", "channel_empirical")
 MAX_WEIGHTS, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
 SEED = 0  # of the order of the shuffled weights
 EXACT_BITS = 7  # mantissa bits of scales, from which on predictions take them as exact
-GROUPS = 8  # of channels of equal energy, each with one place of its scales within a binade
+GROUPS = 16  # of channels of equal energy; within a group coarse scales are taken as alike
 
 Array = NDArray[Any]
 SomeRecipe = Recipe | NumberFormat | str
@@ -333,12 +333,13 @@ def _merged(rows: Array) -> Array:
 
 def _groups(rms: Array) -> list[tuple[float, float]]:
     """Return groups of channels of similar rms: the share of the energy, and the rms, of each."""
-    groups = np.array_split(np.sort(rms), min(GROUPS, rms.size))
-    energies = [float(np.square(group).sum()) for group in groups]
-    total = math.fsum(energies)
+    ascending = np.sort(rms)
+    energy = np.cumsum(np.square(ascending))
+    ends = np.searchsorted(energy, energy[-1] * np.arange(1, GROUPS) / GROUPS)
+    groups = [group for group in np.split(ascending, np.unique(ends)) if group.size]
     return [
-        (energy / total, math.sqrt(energy / group.size))
-        for energy, group in zip(energies, groups, strict=True)
+        (float(np.square(group).sum() / energy[-1]), float(np.sqrt(np.square(group).mean())))
+        for group in groups
     ]
 
 

@@ -130,7 +130,5 @@ def test_no_such_axis() -> None:
 
 
 def test_blocks_of_other_kinds_are_refused() -> None:
-    with pytest.raises(
-        ValueError, match="recipe must have blocks along the axis, got e2m1"
-    ):
+    with pytest.raises(ValueError, match="recipe must have blocks along the axis, got e2m1"):
         rotation_effects(WEIGHTS, ["e2m1/channel"])

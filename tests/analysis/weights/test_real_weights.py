@@ -133,11 +133,12 @@ def test_coarse_scales_are_predicted_at_the_size_of_the_weights(factor: float) -
 
 
 def test_coarse_scales_of_channels_are_predicted() -> None:
-    scales = np.exp(rng(21).normal(size=(1024, 1)))
+    """The rms values spread over more than a binade; no few channels dominate the error."""
+    scales = np.exp(rng(21).normal(scale=0.4, size=(1024, 1)))
     drawn = (rng(22).standard_t(8, (1024, 512)) * scales).astype(np.float32)
     for prediction in real_weights({"w": drawn}, COARSE).tensors[0].predictions:
         for law in ("channel_student", "channel_empirical"):
-            assert abs(prediction.deviation(law)) < 0.04, (law, prediction.measured.recipe)
+            assert abs(prediction.deviation(law)) < 0.03, (law, prediction.measured.recipe)
 
 
 def test_agreement_is_median_and_worst() -> None:
