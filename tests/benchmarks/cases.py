@@ -22,6 +22,7 @@ FORMATS = ("e2m2", "e4m3fn")
 GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}
 GFLOAT_SIZE = 1 << 14  # its time is proportional to the size, and long
 GPTQ_SIZE = 1 << 20
+SMALL = 16
 
 Thunk = Callable[[], object]
 
@@ -69,6 +70,7 @@ class Case(NamedTuple):
     prepare: Callable[[Inputs], Thunk]
     yardstick: Callable[[Inputs], Thunk]
     size_limit: int | None = None
+    own_size: int | None = None  # of this case and its yardstick, whatever the table's size
 
 
 def copy_float32(inputs: Inputs) -> Thunk:
@@ -250,6 +252,22 @@ def register_cases() -> Iterator[Case]:
     yield over_copy("registers.run, fold_scale", "e2m2", None, folded)
 
 
+def add(inputs: Inputs) -> Thunk:
+    """Add the normals to themselves, to a new array."""
+    x = inputs.x
+    return lambda: np.add(x, x)
+
+
+def small_cases() -> Iterator[Case]:
+    """Calls of a few elements, where a call's own time is all there is."""
+
+    def encode_small(inputs: Inputs) -> Thunk:
+        x = inputs.x
+        return lambda: mf.encode(x, "e2m2")
+
+    yield Case("encode / numpy.add, 16 elements", "e2m2", 1 / 15, encode_small, add, own_size=SMALL)
+
+
 def peer_cases() -> Iterator[Case]:
     """Other libraries."""
     fmt = "e4m3fn"
@@ -403,6 +421,7 @@ def every_case() -> Iterator[Case]:
     """All of them, in the table's order."""
     for fmt in FORMATS:
         yield from main_cases(fmt)
+    yield from small_cases()
     yield from packing_cases("little", range(2, 9))
     yield from packing_cases("big", (4, 5, 8))
     yield from quantize_cases()
