@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, can_print, number_line
-from minifloat.formats import Format, NumberFormat
+from minifloat.formats import NumberFormat
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
 from minifloat.formats.names import near_names, parse
 
@@ -62,7 +62,7 @@ def run_list(_: argparse.Namespace) -> None:
             str(fmt.bits),
             f"{fmt.max:.6g}",
             f"{fmt.smallest:.6g}",
-            str(fmt.specials) if isinstance(fmt, Format) else "none",
+            fmt.describe().get("specials", "none"),
             _aliases(name),
         )
         for name, fmt in CATALOGUE.items()
