@@ -99,8 +99,8 @@ class Comparison:
         >>> import numpy as np
         >>> import minifloat as mf
         >>> row, = mf.compare({"w": np.ones((2, 32), np.float32)}, ["int4"]).rows()
-        >>> row["tensor"], row["recipe"], row["relative_rms"]
-        ('w', 'int4/128/float16', 0.0)
+        >>> row["tensor"], row["parameters"], row["recipe"]
+        ('w', 64, 'int4/128/float16')
         """
         return [row for tensor in self.tensors for row in tensor.rows()]
 
