@@ -26,7 +26,7 @@ from minifloat.cli.terminal import (
     printable,
     progress_bar,
 )
-from minifloat.formats import Format, NumberFormat
+from minifloat.formats import NumberFormat
 from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
 from minifloat.formats.names import parse
@@ -338,7 +338,7 @@ def _list(_: argparse.Namespace) -> None:
             str(fmt.bits),
             f"{fmt.max:.6g}",
             f"{fmt.smallest:.6g}",
-            str(fmt.specials) if isinstance(fmt, Format) else "none",
+            fmt.describe().get("specials", "none"),
             _aliases(name),
         )
         for name, fmt in CATALOGUE.items()

@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 MAX_CODE_BITS = 16  # only TF32 is wider
 
 
+class BinaryGrid(NamedTuple):
+    """Magnitudes 0, 1, 2, ... in equal steps up to ``2**emin``, then in steps that double.
+
+    Magnitude ``k`` below ``2**mantissa_bits`` is worth ``k * 2**(emin - mantissa_bits)``; each
+    further ``2**mantissa_bits`` of them fill a binade. It is the code of its positive value.
+    """
+
+    mantissa_bits: int
+    emin: int
+    limit: int  # magnitude of `NumberFormat.max`
+    negative_limit: int  # of `NumberFormat.min`
+    twos_complement: bool  # a negative code is 2**bits - magnitude; else it has a sign bit
+
+
 class CodeRow(NamedTuple):
     """One line of a format's value table."""
 
@@ -161,6 +175,29 @@ class NumberFormat:
         if not math.isfinite(value):
             raise ValueError(f"code must have a finite value in {self}, got {code}: {value}")
         return Fraction(value)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the values are integers, in two's complement if signed."""
+        return False
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the values are listed one by one, and follow from no rule."""
+        return False
+
+    @property
+    def binary_grid(self) -> BinaryGrid | None:
+        """The grid on which the values lie; None for a table, and for a grid without subnormals."""
+        return None
+
+    @property
+    def next_above_max(self) -> Fraction | None:
+        """The value that would come next beyond `max`: rounding to it is an overflow.
+
+        None for a table, which ends at its last value.
+        """
+        return None
 
     @property
     def has_inf(self) -> bool:

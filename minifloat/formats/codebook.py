@@ -79,6 +79,11 @@ class Codebook(NumberFormat):
         return len(self.codebook)
 
     @property
+    def is_table(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def precision(self) -> None:
         """None: a table of values has no significand."""
         return None

@@ -8,7 +8,14 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_bool, check_code, check_int
+from minifloat.formats.base import (
+    MAX_CODE_BITS,
+    BinaryGrid,
+    NumberFormat,
+    check_bool,
+    check_code,
+    check_int,
+)
 
 TF32_FIELDS = (8, 10)  # the one wider format: E8M10, which tensor cores read from 19 bits
 FLOAT64_EMIN, FLOAT64_EMAX = -1074, 1023  # exponents of float64's lowest and highest bit
@@ -303,6 +310,19 @@ class Format(NumberFormat):
         if not self.has_inf or (negative and not self.signed):
             return None
         return self.inf_magnitude | (self.sign_bit if negative else 0)
+
+    @property
+    def binary_grid(self) -> BinaryGrid | None:
+        """The grid on which the values lie, None without subnormals."""
+        if not self.subnormals:
+            return None
+        limit = self.max_magnitude
+        return BinaryGrid(self.mantissa_bits, self.emin, limit, limit if self.signed else 0, False)
+
+    @property
+    def next_above_max(self) -> Fraction:
+        """The value that would come next beyond `max`: rounding to it is an overflow."""
+        return self.grid_value(self.max_magnitude + 1)
 
     @property
     def finfo(self) -> FloatInfo:

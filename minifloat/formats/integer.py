@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_bool, check_code, check_int
+from minifloat.formats.base import (
+    MAX_CODE_BITS,
+    BinaryGrid,
+    NumberFormat,
+    check_bool,
+    check_code,
+    check_int,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,6 +79,22 @@ class Integer(NumberFormat):
     def zero_code(self) -> int:
         """Code of 0, which is 0."""
         return 0
+
+    @property
+    def is_integer(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def binary_grid(self) -> BinaryGrid:
+        """The grid of an integer: all subnormal, in steps of one."""
+        limits = int(self.max), -int(self.min)
+        return BinaryGrid(self.bits, self.bits, *limits, twos_complement=self.signed)
+
+    @property
+    def next_above_max(self) -> Fraction:
+        """The integer beyond `max`: rounding to it is an overflow."""
+        return Fraction(int(self.max) + 1)
 
     @property
     def max(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF_BITS, Layout, parse_layout
 from minifloat.registers._floats import from_float
@@ -79,7 +79,7 @@ def to_half(
         outputs, exponent = from_float(fmt, half, gather, fold_scale)
         return _program(fmt, gather, target, outputs, scale_exponent=exponent)
     linear = linear_of(fmt)
-    if linear is not None and (isinstance(fmt, Integer) or not not_held(fmt, half)):
+    if linear is not None and (fmt.is_integer or not not_held(fmt, half)):
         return _program(fmt, gather, target, from_integer(fmt, linear, half, gather))
     return look_up(fmt, layout, target)
 

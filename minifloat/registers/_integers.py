@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.registers._floats import times_power
 from minifloat.registers._gather import Gather, Move, in_halves
 from minifloat.registers._program import Op, Register
@@ -29,10 +29,10 @@ class Linear(NamedTuple):
 
 def linear_of(fmt: NumberFormat) -> Linear | None:
     """Return the values as a linear function of the codes, if the step is a power of two."""
-    if isinstance(fmt, Integer):
+    if fmt.is_integer:
         half = 1 << (fmt.bits - 1)
-        return Linear(half, 1.0, -float(half)) if fmt.signed else Linear(0, 1.0, 0.0)
-    if not isinstance(fmt, Codebook):
+        return Linear(half, 1.0, -float(half)) if fmt.min < 0 else Linear(0, 1.0, 0.0)
+    if not fmt.is_table:
         return None
     values = fmt.values()
     codes = np.arange(values.size)

@@ -13,6 +13,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 
 import gfloat.formats
 import ml_dtypes
@@ -501,3 +502,38 @@ def test_the_grid_continues_above_the_largest_value() -> None:
         grid = [f.grid_value(m) for m in range(f.max_magnitude + 2)]
         assert grid == sorted(set(grid))
         assert grid[-1] == 2 * grid[-2] - grid[-3] or not f.mantissa_bits
+
+
+@pytest.mark.parametrize("name", ["e2m2", "e4m3fnuz", "ue5m3", "e3m0", "int4", "int4full", "uint5"])
+def test_codes_lie_on_the_binary_grid(name: str) -> None:
+    f = fmt(name)
+    grid = f.binary_grid
+    assert grid is not None
+    quantum = Fraction(2) ** (grid.emin - grid.mantissa_bits)
+    assert f.exact_value(f.max_code) + quantum <= f.next_above_max
+    for k in range(grid.limit + 1):
+        field, mantissa = divmod(k, 1 << grid.mantissa_bits)
+        leading = (1 << grid.mantissa_bits) if field else 0
+        value = (leading + mantissa) * quantum * 2 ** max(field - 1, 0)
+        assert f.exact_value(k) == value
+        if 0 < k <= grid.negative_limit:
+            sign = 1 << (f.bits - 1)
+            assert f.exact_value((1 << f.bits) - k if grid.twos_complement else sign | k) == -value
+    assert f.exact_value(f.min_code) in (0, -max(abs(Fraction(f.min)), 0))
+
+
+def test_formats_without_a_binary_grid() -> None:
+    assert (
+        fmt("nf4").binary_grid is fmt("e8m0").binary_grid is fmt("e3m2_nosub").binary_grid is None
+    )
+
+
+def test_the_value_beyond_the_largest() -> None:
+    beyond = {"e2m2": 8, "e4m3fn": 480, "e8m0": 2**128, "int4": 8, "uint5": 32, "nf4": None}
+    assert {name: fmt(name).next_above_max for name in beyond} == beyond
+
+
+def test_what_the_values_follow_from() -> None:
+    names = ("e2m2", "int4", "uint4", "nf4")
+    assert [fmt(n).is_integer for n in names] == [False, True, True, False]
+    assert [fmt(n).is_table for n in names] == [False, False, False, True]
