@@ -26,7 +26,9 @@ def data(progress: Progress) -> Rows:
         rows += [_row(name, size, "line") for size in SIZES]
         progress(done, len(FORMATS))
     ours, rival = FORMATS[:2]
-    crossings = crossover_block_sizes(ours, rival, DISTRIBUTION, least=SIZES[0], greatest=SIZES[-1])
+    crossings = crossover_block_sizes(
+        ours, rival, DISTRIBUTION, smallest=SIZES[0], largest=SIZES[-1]
+    )
     return rows + [_row(ours, size, "crossover") for size in crossings]
 
 

@@ -22,6 +22,7 @@ from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows
 
 REFERENCE = "fp32"
+USUAL = "/128/float16"  # blocks and scales of the recipes that a figure calls by their format
 
 
 def data(progress: Progress, file: Path | None = None) -> Rows:
@@ -64,7 +65,7 @@ def data(progress: Progress, file: Path | None = None) -> Rows:
 
 
 def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    references = {_items(result): result for result in results if result["format"] == REFERENCE}
+    references = {_items(result): result for result in results if result["recipe"] == REFERENCE}
     for result in sorted(results, key=lambda result: list(references).index(_items(result))):
         reference = references[_items(result)]
         if result is reference:
@@ -73,18 +74,24 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if differences.size < 2:
             raise ValueError(f"items must be at least two for an error, got {differences.size}")
         if not np.isfinite(differences).all():
-            raise ValueError(f"items must be finite, got those of {result['format']}")
+            raise ValueError(f"items must be finite, got those of {result['recipe']}")
         yield {
             "model": str(result["model"]),
             "data": str(result["data"]),
             "metric": str(result["metric"]),
-            "format": str(result["format"]),
+            "format": _name(result),
             "bits_per_weight": float(result["bits_per_weight"]),
             "items": differences.size,
             "reference": math.fsum(reference["items"]) / differences.size,
             "worse_by": float(differences.mean()),
             "standard_error": float(differences.std(ddof=1) / math.sqrt(differences.size)),
         }
+
+
+def _name(result: dict[str, Any]) -> str:
+    """Return a result's format, of the usual recipe, or its recipe, and how it was rounded."""
+    name = str(result["recipe"]).removesuffix(USUAL)
+    return f"{name} + {result['method']}" if result["method"] else name
 
 
 def _items(result: dict[str, Any]) -> tuple[str, str, str]:

@@ -87,7 +87,7 @@ SPARE = (Look(BLACK, "*", (0, (8, 2))), Look(YELLOW, "h", (0, (1, 2))))
 FAMILIES = {
     "floating point": Look(BLUE, "o", "-"),
     "integer": Look(VERMILLION, "s", (0, (4, 1.5))),
-    "code book": Look(GREEN, "^", (0, (6, 1.5, 1, 1.5))),
+    "codebook": Look(GREEN, "^", (0, (6, 1.5, 1, 1.5))),
 }
 
 
@@ -97,7 +97,7 @@ def looks(formats: Iterable[str]) -> dict[str, Look]:
     Parameters
     ----------
     formats : iterable of str
-        Past nine names looks are used again.
+        After nine names the looks repeat.
 
     Returns
     -------
@@ -117,18 +117,18 @@ def looks(formats: Iterable[str]) -> dict[str, Look]:
 
 
 def family(fmt: str) -> str:
-    """Return which of `FAMILIES` a format is of.
+    """Return the family of a format, one of `FAMILIES`.
 
     Examples
     --------
     >>> from paper_figures.style import family
     >>> family("e2m2"), family("int5"), family("nf4")
-    ('floating point', 'integer', 'code book')
+    ('floating point', 'integer', 'codebook')
     """
-    meant = parse(fmt)
-    if isinstance(meant, Format):
+    parsed = parse(fmt)
+    if isinstance(parsed, Format):
         return "floating point"
-    return "integer" if isinstance(meant, Integer) else "code book"
+    return "integer" if isinstance(parsed, Integer) else "codebook"
 
 
 def title(fmt: str) -> str:

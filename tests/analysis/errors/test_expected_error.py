@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from analysis import code_entropy, expected_mse, optimal_scale, parse_distribution
-from analysis.errors.distributions import Distribution, Empirical
+from analysis import Empirical, code_entropy, expected_mse, optimal_scale, parse_distribution
+from analysis.errors.distributions import Distribution
 from analysis.errors.expected_error import mse_at_scales, scan_of_scales, squared_error_within
 from analysis.errors.grids import grid_of
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
