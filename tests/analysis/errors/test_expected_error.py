@@ -1,4 +1,4 @@
-"""The exact error of a grid against quadrature cell by cell, and the smallest one against a scan."""
+"""The exact error of a grid against quadrature by cells, and the smallest one against a scan."""
 
 from __future__ import annotations
 
