@@ -213,7 +213,7 @@ def _check_levels(levels: int) -> None:
 
 
 def panter_dite(distribution: Distribution | str, levels: float) -> float:
-    """Return what Lloyd-Max tends to with many levels: ``(integral f**(1/3))**3 / (12 N**2)``.
+    """Return the limit of Lloyd-Max for many levels: ``(integral f**(1/3))**3 / (12 N**2)``.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ LINES = 60  # of each text
 LENGTH = 32  # characters of a line, at most
 HEIGHT = 48  # pixels of the model's input
 BLANK = 0
-METRICS = ("character error rate", "nats of divergence from fp32, per step")
+METRICS = ("character error rate", "nats of divergence from fp32, a step")
 
 
 @dataclass(frozen=True)

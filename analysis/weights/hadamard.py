@@ -47,7 +47,7 @@ class RotationEffect:
 
     @property
     def gain_db(self) -> float:
-        """Gain in signal to quantization noise by rotating, dB; negative for a loss."""
+        """Gain in signal to quantization noise by rotating, dB; may be negative."""
         return self.after.sqnr_db - self.before.sqnr_db
 
 

@@ -14,7 +14,7 @@ from tests.paper_figures.figures import module_of, quiet
 
 
 def results_of_models() -> dict[str, Any]:
-    """Return what `python -m analysis.models --json` writes, with invented numbers."""
+    """Return a file of `python -m analysis.models --json`, with invented numbers."""
     results = []
     for number, (model, data) in enumerate([("A", "texts"), ("B", "sounds")]):
         noise = np.random.default_rng(number)

@@ -67,7 +67,7 @@ def visible_texts(figure: Figure) -> list[Text]:
 
 
 def mistakes(figure: Figure) -> list[str]:
-    """Say what is illegible: small letters, text cut off, texts on each other."""
+    """Return illegible texts: small letters, text cut off, texts on each other."""
     texts = visible_texts(figure)
     problems = [f"small: {t.get_text()!r}" for t in texts if t.get_fontsize() < style.SMALL]
     boxes = {text: text.get_window_extent() for text in texts}

@@ -1,4 +1,4 @@
-"""The command: its arguments, what is left out, damaged files, and whole files only."""
+"""The command: its arguments, figures left out, damaged files, and whole files only."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_folder_that_cannot_be_written_to(
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_what_is_missing_is_left_out(
+def test_figures_with_missing_parts_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module_of("real_weights"), "find_spec", lambda name: None)

@@ -57,9 +57,9 @@ def check(rows: Rows) -> None:
         for half, code in enumerate(module.CODES):
             own = [row for row in bits if row["code"] == 2 * module.PAIR + half]
             for field, width, mask in (("S", 4, 1), ("E", 2, 3), ("M", 0, 3)):
-                some = [row["value"] for row in own if row["field"] == field]
-                if some:
-                    seen = int("".join(map(str, some)), 2)
+                bits_of_field = [row["value"] for row in own if row["field"] == field]
+                if bits_of_field:
+                    seen = int("".join(map(str, bits_of_field)), 2)
                     assert seen == code >> width & mask, (text, half, field)
     last = list(grouped(rows, "register"))[-1][1]
     halves = np.array([register_value(last)], np.uint32).view(np.float16)

@@ -51,10 +51,10 @@ def block_errors(fmt: str, blocks: Array, scales: Array) -> Array:
     values = grid_of(fmt).values
     out = np.empty(len(blocks))
     for start in range(0, len(blocks), 2000):
-        some = slice(start, start + 2000)
-        quotient = blocks[some] / scales[some, None]
+        chunk = slice(start, start + 2000)
+        quotient = blocks[chunk] / scales[chunk, None]
         index = np.searchsorted((values[1:] + values[:-1]) / 2, quotient)
-        out[some] = ((quotient - values[index]) * scales[some, None]).__pow__(2).mean(axis=1)
+        out[chunk] = ((quotient - values[index]) * scales[chunk, None]).__pow__(2).mean(axis=1)
     return out
 
 
@@ -186,9 +186,9 @@ def test_recipes_without_an_exact_error_are_refused(recipe: str, complaint: str)
 
 
 def error_given_maximum(fmt: str, density: Distribution, n: float, m: float, scale: float) -> float:
-    """Return the mean square error in a block of greatest magnitude m, by quadrature."""
+    """Return the mean square error in a block of absmax m, by quadrature."""
     grid = grid_of(fmt)
-    near = [sign * 4.0**k for k in range(10) for sign in (1, -1)]  # where most of it is
+    near = [sign * 4.0**k for k in range(10) for sign in (1, -1)]  # where the integrand is large
     edges = [-m, *(scale * grid.middles), m, 0.0, *near]
     edges = np.unique([edge for edge in edges if -m <= edge <= m]).tolist()
     inside = math.fsum(
@@ -328,22 +328,22 @@ def test_fine_scales_are_nearly_exact() -> None:
     assert changes[1] < 1e-4
 
 
-def test_one_weight_to_a_block_has_no_error() -> None:
+def test_blocks_of_one_weight_have_no_error() -> None:
     for fmt in ("e2m2", "nf4", "bipolar_int2"):
         assert absmax_mse(fmt, "normal", 1) < 1e-30
         assert absmax_mse(fmt, "normal", 1, "float16") < 2.0**-24
 
 
-def test_the_asymmetric_integer_scales_by_its_lesser_side() -> None:
-    """-8 of int4full is used by none: the greatest magnitude becomes 7, as `quantize` has it."""
+def test_the_asymmetric_integer_scales_by_its_smaller_side() -> None:
+    """-8 of int4full is never used: the absmax becomes 7, as in `quantize`."""
     assert absmax_mse("int4full", "normal", 64) == pytest.approx(
         absmax_mse("int4", "normal", 64), rel=1e-12, abs=0
     )
     assert absmax_mse("int4full", "normal", 64, "e8m0") < absmax_mse("int4", "normal", 64, "e8m0")
 
 
-def test_a_lopsided_book_scales_by_its_lesser_side() -> None:
-    book = Codebook([-0.5, 0.0, 0.25, 1.0], "lopsided")
+def test_an_asymmetric_codebook_scales_by_its_smaller_side() -> None:
+    book = Codebook([-0.5, 0.0, 0.25, 1.0], "asymmetric")
     weights = np.random.default_rng(13).standard_normal((20_000, 8)).astype(np.float32)
     quantized = mf.quantize(weights, book, block=8, scale="float32")
     errors = ((weights.astype(np.float64) - quantized.dequantize()) ** 2).mean(axis=1)
@@ -377,7 +377,7 @@ def test_scale_rules() -> None:
     float16 = rule_of("e2m1", "float16", normal)
     assert float16(m).tolist() == np.float16(m / 6.0).tolist()
     assert float16(np.array([1e-9, 1e7])).tolist() == [2.0**-24, 65504]
-    # NVFP4's tensor scale: the greatest of 2**24 normals gets the greatest scale, 448
+    # NVFP4's tensor scale: the absmax of 2**24 normals gets the largest scale, 448
     e4m3 = rule_of("e2m1", "e4m3fn", normal)
     assert e4m3.scales[-1] * 6 == pytest.approx(5.5, abs=0.2)
     assert e4m3(np.array([e4m3.scales[-1] * 6]))[0] == e4m3.scales[-1]

@@ -53,18 +53,18 @@ def upper_moment_by_quadrature(density: Distribution, order: int, x: float) -> f
 
 @densities
 def test_against_scipy(density: Distribution) -> None:
-    theirs = SCIPY[density]
+    scipys = SCIPY[density]
     both_sides = np.concatenate([-POINTS, POINTS])
-    np.testing.assert_allclose(density.pdf(both_sides), theirs.pdf(both_sides), rtol=3e-9)
-    np.testing.assert_allclose(density.cdf(both_sides), theirs.cdf(both_sides), rtol=1e-12)
-    assert density.entropy == pytest.approx(theirs.entropy() / math.log(2), rel=1e-9, abs=0)
+    np.testing.assert_allclose(density.pdf(both_sides), scipys.pdf(both_sides), rtol=3e-9)
+    np.testing.assert_allclose(density.cdf(both_sides), scipys.cdf(both_sides), rtol=1e-12)
+    assert density.entropy == pytest.approx(scipys.entropy() / math.log(2), rel=1e-9, abs=0)
 
 
 @densities
 @pytest.mark.parametrize("order", [0, 1, 2])
 def test_moments_against_quadrature(density: Distribution, order: int) -> None:
     if density == StudentT(2.1) and order == 2:
-        pytest.skip("its tail reaches beyond what quadrature by doubling sums")
+        pytest.skip("its tail is too long for quadrature by doubling")
     for x in POINTS:
         if density == Uniform() and x > math.sqrt(3):
             continue

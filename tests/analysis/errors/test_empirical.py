@@ -28,10 +28,10 @@ def test_empirical_sums() -> None:
     unit = weights.reshape(-1) / np.sqrt(np.mean(weights**2))
     for x in (0.0, 0.5, 2.0):
         for sign in (1, -1):
-            some = unit[(sign * unit >= x) & ((unit != 0) | (sign > 0))]
+            side = unit[(sign * unit >= x) & ((unit != 0) | (sign > 0))]
             for order, found in enumerate(law.upper_moments(x, sign)):
                 assert float(found) == pytest.approx(
-                    (sign * some) ** order @ np.ones(some.size) / unit.size, abs=1e-15
+                    (sign * side) ** order @ np.ones(side.size) / unit.size, abs=1e-15
                 )
     x = 0.4
     assert law.cdf(x) == np.mean(unit <= x)

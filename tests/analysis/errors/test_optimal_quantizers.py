@@ -1,4 +1,4 @@
-"""Optimum quantizers by what defines them, and bounds by what they bound."""
+"""Optimal quantizers by their definition, and bounds against errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_other_levels_do_better(name: str) -> None:
     """Descents from random levels end no lower, also where solutions are not known to be unique."""
     density, rng = parse_distribution(name), np.random.default_rng(21)
     for levels in (2, 5):
-        least = lloyd_max(name, levels).mse
+        smallest = lloyd_max(name, levels).mse
         for _ in range(4):
             start = np.sort(rng.standard_normal(levels))
             found = scipy.optimize.minimize(
@@ -55,7 +55,7 @@ def test_no_other_levels_do_better(name: str) -> None:
                 method="Nelder-Mead",
                 options={"maxiter": 1500, "fatol": 1e-12, "xatol": 1e-7},
             )
-            assert found.fun >= least * (1 - 1e-9)
+            assert found.fun >= smallest * (1 - 1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -64,7 +64,7 @@ def test_storage_counts_all_bytes() -> None:
 
 
 def test_the_peak_is_the_packed_model_and_a_tile() -> None:
-    """Float32 weights would be six times what is held; many tokens go by tiles of 1 MiB."""
+    """Float32 weights would be six times as large; many tokens are multiplied by tiles of 1 MiB."""
     width = 1 << 11
     weights = rng(57).normal(size=(width, width)).astype(np.float32)
     wide = MatrixModel(matrices={"m": weights}, vectors={"b": weights[0]})

@@ -122,12 +122,12 @@ def test_generation_takes_the_likeliest_and_yields_whole_characters(
     tokens = words.encode(prompt).ids
     for _ in range(12):
         tokens.append(int(slow_logits(llama, np.array(tokens))[-1].argmax()))
-    made = tokens[len(prompt) :]
+    generated = tokens[len(prompt) :]
     pieces = list(smollm2.generate(llama, words, prompt, 12))
-    assert "".join(pieces) == words.decode(made)
-    assert len(set(made)) > 1, made
-    monkeypatch.setattr(smollm2, "END", made[3])
-    ended = made[: made.index(made[3])]
+    assert "".join(pieces) == words.decode(generated)
+    assert len(set(generated)) > 1, generated
+    monkeypatch.setattr(smollm2, "END", generated[3])
+    ended = generated[: generated.index(generated[3])]
     assert "".join(smollm2.generate(llama, words, prompt, 12)) == words.decode(ended)
 
 

@@ -120,18 +120,18 @@ def test_pictures(reader: Recogniser) -> None:
 
 def test_lines_are_of_whole_words() -> None:
     text = "\n\n".join(f"word{k} and some more words that follow it, to the end" for k in range(9))
-    found = lines(text, 4)
-    assert len(found) == 4
-    assert all(line == "word" + line[4] + " and some more words that" for line in found)
+    chosen = lines(text, 4)
+    assert len(chosen) == 4
+    assert all(line == "word" + line[4] + " and some more words that" for line in chosen)
 
 
 def test_formats_are_compared_line_by_line(
     reader: Recogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recogniser, "LINES", 3)
-    told: list[tuple[int, int]] = []
-    results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: told.append(at))
-    assert told == [(k + 1, 6) for k in range(6)]
+    calls: list[tuple[int, int]] = []
+    results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: calls.append(at))
+    assert calls == [(k + 1, 6) for k in range(6)]
     names = ["fp32", "e2m4/128/float16", "e2m1/128/float16"]
     assert [result.recipe for result in results[:6]] == names * 2
     assert len(results) == 2 * 2 * 3

@@ -22,7 +22,7 @@ def keras_matrices(mistake: str = "") -> dict[str, np.ndarray]:
     """The LSTMs' matrices as Keras' LSTM has them, in its own way of converting from CuDNNLSTM."""
     import h5py
 
-    made = {}
+    matrices = {}
     with h5py.File(textgenrnn.WEIGHTS.find()) as file:
         for layer in ("rnn_1", "rnn_2"):
             kernel, state, bias = (
@@ -39,8 +39,8 @@ def keras_matrices(mistake: str = "") -> dict[str, np.ndarray]:
                 inputs[1], inputs[2] = inputs[2], inputs[1]
             halves = np.split(bias, 2)
             both = halves[0] if mistake == "bias" else halves[0] + halves[1]
-            made[layer] = (np.hstack(inputs), np.hstack(states), both)
-    return made
+            matrices[layer] = (np.hstack(inputs), np.hstack(states), both)
+    return matrices
 
 
 def slow_nats(model: textgenrnn.CharacterModel, text: str, mistake: str = "") -> np.ndarray:

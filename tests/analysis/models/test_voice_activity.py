@@ -54,7 +54,7 @@ def frames(detector: Detector) -> Array:
 def of_the_package(frames: Array, mistake: str = "") -> Array:
     """By the package's own code without a loop, which has the same weights in another graph.
 
-    That code is torch-free, but lies beside some that imports torch, so it is loaded alone.
+    That code needs no torch, but its package imports torch, so the file is loaded alone.
     """
     runtime = pytest.importorskip("onnxruntime")
     path = WEIGHTS.find().parent.parent / "sequence_vad.py"
@@ -212,7 +212,7 @@ def test_speech_is_heard_and_silence_is_not(detector: Detector) -> None:
         assert model.probabilities(hiss).max() < 0.2
 
 
-# --- recordings, and what is measured
+# --- recordings, and the measurements
 
 
 def test_a_recording_is_read_in_frames(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The theorems of INT v.s. FP against their definitions, and against what is exact."""
+"""The theorems of INT v.s. FP against their definitions, and against exact results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hadamard rotation against its matrix, and what it does to losses."""
+"""The Hadamard rotation against its matrix, and its effect on errors."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def test_neither_argument_is_written_to() -> None:
         function(w, 16)
 
 
-def test_errors_rotate_back_as_large_as_they_were_made() -> None:
+def test_rotating_back_keeps_the_size_of_errors() -> None:
     rotated = rotate(WEIGHTS, 64)
     quantized = mf.quantize(rotated, "e2m1/64/float32").dequantize()
     back = unrotate(quantized, 64)
-    made, seen = np.square(quantized - rotated).sum(), np.square(back - WEIGHTS).sum()
-    assert seen == pytest.approx(made, rel=1e-12)
+    before, after = np.square(quantized - rotated).sum(), np.square(back - WEIGHTS).sum()
+    assert after == pytest.approx(before, rel=1e-12)
 
 
 @pytest.mark.parametrize("mistake", ["no signs", "signs after", "no root", "another seed"])

@@ -48,7 +48,7 @@ def test_channels_of_their_own_scale_need_a_law_of_channels() -> None:
             assert abs(deviation) < 0.03 if law.startswith("channel") else deviation > 0.1, law
 
 
-def test_what_is_no_student_needs_the_weights_themselves() -> None:
+def test_other_laws_need_the_weights_themselves() -> None:
     """The Student t closest to a Laplace has a heavier tail."""
     for prediction in predictions(rng(32).laplace(size=(1024, 512)).astype(np.float32)):
         assert prediction.deviation("student") > 0.05
@@ -58,7 +58,7 @@ def test_what_is_no_student_needs_the_weights_themselves() -> None:
 
 
 def test_no_law_sees_order_and_the_shuffled_weights_have_none() -> None:
-    """One large place to a block: shuffled, some blocks have none of them."""
+    """One large place in each block; after shuffling, blocks have several or none."""
     scales = np.where(np.arange(512) % 128 == 7, 30.0, 1.0)
     drawn = (rng(23).standard_normal((1024, 512)) * scales).astype(np.float32)
     report = real_weights({"w": drawn}, FORMATS).tensors[0]
@@ -100,7 +100,7 @@ def test_another_block_size_is_seen(block: int) -> None:
     assert abs(wrong / measured - 1) > 0.05
 
 
-def test_the_empirical_law_keeps_what_matters_of_all_weights() -> None:
+def test_merging_weights_changes_the_empirical_law_little() -> None:
     weights = rng(27).standard_t(3, (200, 512))
     whole = math.sqrt(absmax_mse_of_weights("int4", weights, 128))
     assert predictions(weights)[1].predicted["empirical"] == pytest.approx(whole, rel=1e-3)
@@ -159,7 +159,7 @@ def test_agreement_is_median_and_worst() -> None:
     assert one.predicted == pytest.approx(report.tensors[0].predictions[0].predicted["student"])
 
 
-def test_what_is_skipped_and_progress(tmp_path: Path) -> None:
+def test_skipped_tensors_and_progress(tmp_path: Path) -> None:
     path = tmp_path / "model.npz"
     weights = rng(30).standard_normal((64, 128)).astype(np.float32)
     arrays = {
@@ -179,7 +179,7 @@ def test_what_is_skipped_and_progress(tmp_path: Path) -> None:
     assert in_memory == report
 
 
-def test_a_bfloat16_array_is_widened() -> None:
+def test_bfloat16_arrays_are_widened() -> None:
     dtypes = pytest.importorskip("ml_dtypes")
     weights = rng(31).standard_normal((64, 128)).astype(dtypes.bfloat16)
     narrow = real_weights({"w": weights}, FORMATS).tensors[0]
