@@ -73,14 +73,14 @@ def _texts(program: Program) -> list[tuple[Register, str]]:
     words = [(Register(word), f"w{word}") for word in range(program.layout.words)]
     made = [
         (register, " ".join(line.split()))
-        for (register, _), line in zip(program.steps, lines, strict=True)
+        for (register, _), line in zip(program.numbered(), lines, strict=True)
     ]
     return words + made
 
 
 def _leading_to(program: Program, result: Register) -> list[Register]:
     """Return a register and all that it is made of, in the program's order."""
-    operands = {register: instruction.operands for register, instruction in program.steps}
+    operands = {register: instruction.operands for register, instruction in program.numbered()}
     found, open_ones = {result}, [result]
     while open_ones:
         for operand in operands.get(open_ones.pop(), ()):

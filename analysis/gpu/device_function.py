@@ -81,7 +81,7 @@ class DeviceFunction:
         5
         """
         return cls(
-            registers.cuda(program),
+            registers.to_cuda(program),
             program.name,
             program.layout.words,
             len(program.outputs),

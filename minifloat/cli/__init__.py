@@ -26,7 +26,7 @@ from minifloat.cli.terminal import (
     printable,
     progress_bar,
 )
-from minifloat.formats import Format, NumberFormat
+from minifloat.formats import NumberFormat
 from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
 from minifloat.formats.names import parse
@@ -338,7 +338,7 @@ def _list(_: argparse.Namespace) -> None:
             str(fmt.bits),
             f"{fmt.max:.6g}",
             f"{fmt.smallest:.6g}",
-            str(fmt.specials) if isinstance(fmt, Format) else "none",
+            fmt.describe().get("specials", "none"),
             _aliases(name),
         )
         for name, fmt in CATALOGUE.items()
@@ -425,7 +425,11 @@ def _registers(options: argparse.Namespace) -> None:
         program = registers.to_half(
             fmt, options.layout, options.target, fold_scale=options.fold_scale
         )
-    emit = {"c": registers.c, "cuda": registers.cuda, "asm": registers.assembly}
+    emit = {
+        "c": registers.to_c,
+        "cuda": registers.to_cuda,
+        "asm": registers.to_assembly,
+    }
     if options.emit:
         print(emit[options.emit](program))
     else:
@@ -453,7 +457,7 @@ def _register_costs(options: argparse.Namespace) -> None:
             str(row.cost.weights),
             *(str(getattr(row.cost, kind)) for kind in registers.KINDS),
             str(row.cost.total),
-            str(row.least),
+            str(row.bound),
             f"{row.cost.per_weight:.3f}",
             f"{row.whole.cost.per_weight:.3f}" if row.whole else "-",
         )
@@ -464,7 +468,7 @@ def _register_costs(options: argparse.Namespace) -> None:
 
 
 def _code(fmt: NumberFormat, code: int) -> tuple[str, str, str]:
-    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.fields(code)
+    return str(code), f"0x{code:0{(fmt.bits + 3) // 4}x}", fmt.bit_string(code)
 
 
 def _number(text: str) -> float:

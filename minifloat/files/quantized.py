@@ -106,8 +106,8 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         arrays["scales_of_scales"] = quantized.double.quantized.scales
     if quantized.zero_points is not None:
         arrays["zero_points"] = pack(quantized.zero_points.reshape(-1), quantized.fmt.bits)
-    if isinstance(quantized.fmt, Codebook):
-        arrays["codebook"] = np.array(quantized.fmt.codebook, np.float64)
+    if quantized.fmt.is_table:
+        arrays["codebook"] = quantized.fmt.values()
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     write(path, arrays, json.dumps(_description(quantized)))
 
@@ -239,7 +239,7 @@ def _format(name: str, codebook: Array | None) -> NumberFormat:
             raise ValueError(f"codebook must be float64 and 1-d, got {codebook.dtype}")
         return Codebook(codebook.tolist(), name)
     fmt = parse(name)
-    if isinstance(fmt, Codebook):
+    if fmt.is_table:
         raise ValueError(f"the values of the codebook {name} must be there")
     return fmt
 

@@ -235,7 +235,7 @@ def search_format(
     'e3m0'
     """
     check_int("bits", bits, 3, 8)
-    weights, recipe = np.asarray(w), Recipe.parse(recipe)
+    weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)
     every = [
         quantize(weights, recipe, fmt=Format(exponent_bits, bits - 1 - exponent_bits), **options)
         for exponent_bits in range(1, bits)
@@ -267,7 +267,10 @@ def _importance(importance: ArrayLike | None, recipe: Recipe, weights: Array) ->
         return None
     if recipe.search is not ScaleSearch.MSE:
         raise ValueError(f'importance must come with search="mse", got "{recipe.search}"')
-    factors = np.asarray(importance, np.float64)
+    factors = _arrays.as_array("importance", importance)
+    if factors.dtype.kind not in "fiub" and factors.dtype.name != "bfloat16":
+        raise TypeError(f"importance must be float, integers or bool, got {factors.dtype.name}")
+    factors = factors.astype(np.float64)
     wrong = ~(np.isfinite(factors) & (factors >= 0))
     if wrong.any():
         raise ValueError(

@@ -94,7 +94,7 @@ class Blocks:
         """View scales, or zero points, as a row for each group."""
         if self.axis is None:
             return scales.reshape(1, 1)
-        return np.moveaxis(scales, self.axis, -1).reshape(-1, self.per_row)
+        return np.moveaxis(scales, self.axis, -1).reshape(self.group_count, self.per_row)
 
     def restore_scales(self, scale_rows: Array) -> Array:
         """Return a row of scales for each group in the shape of the scales, contiguous."""

@@ -19,17 +19,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from minifloat._arrays import code_dtype, first_index
+from minifloat._kernels import codec as codec_kernels
 from minifloat._kernels import scales as kernels
 from minifloat._threads import each
-from minifloat.codec import encode, plans
-from minifloat.formats import NumberFormat
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.codec import encode
+from minifloat.codec.plans import scaled_record
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
 from minifloat.quantization.feedback import GptqRows
@@ -42,7 +41,7 @@ from minifloat.quantization.scale_search import (
     block_scales,
     divisors,
 )
-from minifloat.quantization.scales import ScaleRounding, ScaleSearch
+from minifloat.quantization.scales import ScaleRounding, ScaleSearch, absmax_to_scale
 
 CHUNK = 1 << 20  # weights that are quantized at a time
 SMALLEST_FLOAT32 = 2.0**-149
@@ -250,9 +249,11 @@ def _tensor_scale(task: Task) -> float:
     with np.errstate(over="ignore"):
         rounded = np.float32(exact)
     # the largest block's scale over this one must not be just beyond a power of two
-    if recipe.scale_rounding is ScaleRounding.DOWN and rounded > exact:
+    if recipe.scale_rounding is ScaleRounding.DOWN and float(rounded) > exact:
         rounded = np.nextafter(rounded, np.float32(0))
-    if recipe.scale_rounding is ScaleRounding.UP and rounded < exact:
+    if recipe.scale_rounding is ScaleRounding.UP and float(rounded) < exact:
+        rounded = np.nextafter(rounded, np.float32(np.inf))
+    if nearest and rounded > 0 and not np.isfinite(_scale_of(largest, recipe, float(rounded))):
         rounded = np.nextafter(rounded, np.float32(np.inf))
     if rounded == np.inf:
         raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")
@@ -261,30 +262,38 @@ def _tensor_scale(task: Task) -> float:
     return float(rounded)
 
 
+def _scale_of(absmax: float, recipe: Recipe, tensor_scale: float) -> float:
+    """Return the scale of a block; inf where it is beyond its format."""
+    scales = np.empty(1)
+    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
+    kernels.scales(np.array([absmax]), recipe.scale.values, rule, scales)
+    return float(scales[0])
+
+
 def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, codes: Array) -> None:
     """Write the codes of some rows, whose scales and zero points are given row by row."""
     if weights.size == 0:
         return
     fmt, width, length = task.recipe.fmt, task.blocks.width, task.blocks.length
-    grid = _float32_grid(fmt)
+    record = scaled_record(fmt)
     if (
         task.tensor_scale is None
         and zeros is None
         and weights.dtype == np.float32
-        and grid is not None
+        and record is not None
     ):
-        kernels.encode(
+        codec_kernels.encode_scaled(
             weights.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1), length,
-            width, grid,
+            width, record,
         )  # fmt: skip
         return
     divisor = spread(divisors(scales) * (task.tensor_scale or 1.0), width, length)
-    if zeros is not None:
-        steps = np.rint(weights / divisor) + spread(zeros, width, length)
-        codes[...] = np.clip(steps, 0, fmt.max)
-        return
     with np.errstate(over="ignore", under="ignore"):
-        encode(weights / divisor, fmt, out=codes)
+        quotients = weights / divisor
+        if zeros is None:
+            encode(quotients, fmt, out=codes)
+        else:
+            codes[...] = np.clip(np.rint(quotients) + spread(zeros, width, length), 0, fmt.max)
 
 
 def _encode_by_gptq(
@@ -344,14 +353,3 @@ def _double_scales(scales: Array) -> DoubleScales:
 def _next_larger(codes: Array) -> Array:
     """Return the codes of E4M3FN's next larger values; -0 counts as below the smallest."""
     return np.where(codes > 0x80, codes - 1, np.where(codes == 0x80, 1, codes + 1)).astype(np.uint8)
-
-
-@lru_cache(maxsize=256)
-def _float32_grid(fmt: NumberFormat) -> Any:
-    """Return how the FPU encodes float32 to this format, or None if it cannot."""
-    plan = plans.encoding_plan(
-        fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE
-    )
-    if isinstance(plan, plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
-        return None
-    return kernels.Grid(*plan.grid)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import code_dtype
+from minifloat._arrays import code_dtype, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
@@ -128,6 +128,7 @@ class Quantized:
 
     def __post_init__(self) -> None:
         fmt, recipe = self.fmt, self.recipe
+        object.__setattr__(self, "axis", self._checked_axis())
         count = byte_count(self.size, fmt.bits)
         if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
             raise ValueError(
@@ -159,6 +160,19 @@ class Quantized:
         for name in ("packed", "scales", "zero_points"):
             if (array := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _read_only(array))
+
+    def _checked_axis(self) -> int | None:
+        """Return the axis, not negative; None for one scale and for weights without axes."""
+        axis, last = self.axis, len(self.shape) - 1
+        if self.recipe.block == "tensor" or not self.shape:
+            if axis is not None:
+                raise ValueError(f"axis must be None for one scale, got {axis!r}")
+            return None
+        if not isinstance(axis, int) or not -last - 1 <= axis <= last:
+            raise ValueError(f"axis must be an axis of shape {self.shape}, got {axis!r}")
+        if isinstance(self.recipe.block, tuple) and axis % (last + 1) != last:
+            raise ValueError(f"axis must be {last}, the last one, for tiles, got {axis}")
+        return axis % (last + 1)
 
     @property
     def fmt(self) -> NumberFormat:
@@ -318,6 +332,8 @@ class Quantized:
         ------
         ValueError
             If ``w`` has another shape.
+        TypeError
+            If ``w`` is not numeric.
 
         Examples
         --------
@@ -326,7 +342,7 @@ class Quantized:
         >>> round(mf.quantize(w, "e2m1").sqnr(w), 2)
         23.52
         """
-        weights = np.asarray(w, np.float64)
+        weights = source_array(w, "w")[0].astype(np.float64)
         if weights.shape != self.shape:
             raise ValueError(f"w must have shape {self.shape}, got {weights.shape}")
         signal = float(np.square(weights).sum())
@@ -418,6 +434,8 @@ class Quantized:
         if ufunc is np.matmul and method == "__call__" and not options:
             x, q = inputs
             return q.__rmatmul__(x) if isinstance(q, Quantized) else x @ q
+        if method == "at" or any(isinstance(x, Quantized) for x in options.get("out", ())):
+            raise TypeError("out must be an array, got Quantized, whose weights are read-only")
         arrays = [np.asarray(x) if isinstance(x, Quantized) else x for x in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
@@ -462,7 +480,7 @@ class Quantized:
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
+    view = np.asarray(array).view()  # of 0-d results NumPy makes scalars
     view.flags.writeable = False
     return view
 

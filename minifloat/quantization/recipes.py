@@ -21,6 +21,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 from minifloat.formats import Format, Integer, NumberFormat
@@ -39,6 +40,7 @@ Block = int | tuple[int, int] | Literal["channel", "tensor"]
 WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256  # of the scales of scales
 PERCENTILE = 99.9
+MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
 _TILE = re.compile(r"(\d+)x(\d+)")
 
@@ -126,7 +128,7 @@ class Recipe:
             "scale": scale_format,
             "scale_rounding": rounding,
             "search": search,
-            "percentile": None if percentile is None else float(percentile),
+            "percentile": None if percentile is None else _percentile(percentile),
             "tensor_scale": tensor_scale,
             "double": double,
             "zero_point": zero_point,
@@ -139,13 +141,10 @@ class Recipe:
         for name in ("tensor_scale", "double", "zero_point"):
             check_bool(name, getattr(self, name))
         absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # refuses what has no such rounding
-        if self.percentile is not None:
-            if self.search is not ScaleSearch.PERCENTILE:
-                raise ValueError(
-                    f'percentile must come with search="percentile", got search="{self.search}"'
-                )
-            if not 0 <= self.percentile <= 100:
-                raise ValueError(f"percentile must be in 0..100, got {self.percentile:g}")
+        if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
+            raise ValueError(
+                f'percentile must come with search="percentile", got search="{self.search}"'
+            )
         if self.double and (self.scale.name != "float32" or self.tensor_scale):
             scales = f"{self.scale}{' with tensor_scale' if self.tensor_scale else ''}"
             raise ValueError(
@@ -332,14 +331,20 @@ def _block(block: object) -> Block:
             block = (int(match[1]), int(match[2]))
         elif text.isascii() and text.isdecimal():
             block = int(text)
-    sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (block,)
-    if len(sizes) > 2 or not all(type(size) is int and size >= 1 for size in sizes):
+    sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
+    if len(sizes) != 2 or not all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes):
         raise ValueError(
             f"block must be a positive int, two of them (or RxC), channel or tensor, got {block!r}"
         )
-    if len(sizes) == 1 or sizes[0] == 1:
-        return int(sizes[-1])
-    return sizes[0], sizes[1]
+    return sizes if sizes[0] > 1 else int(sizes[1])
+
+
+def _percentile(percentile: float) -> float:
+    if not isinstance(percentile, Real) or isinstance(percentile, bool):
+        raise TypeError(f"percentile must be a number in 0..100, got {percentile!r}")
+    if not 0 <= percentile <= 100:
+        raise ValueError(f"percentile must be in 0..100, got {percentile:g}")
+    return float(percentile)
 
 
 def _scale(

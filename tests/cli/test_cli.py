@@ -357,7 +357,7 @@ def test_registers_emits_text_alone(capsys: Capture) -> None:
     program = registers.to_half("int4", "4", "bfloat16")
     where = ("registers", "int4", "--layout", "4", "--target", "bfloat16", "--emit")
     for kind in ("c", "cuda"):
-        text = getattr(registers, kind)(program)
+        text = getattr(registers, f"to_{kind}")(program)
         assert run(capsys, *where, kind) == text + "\n"
         proved = run(capsys, *where, kind, "--prove")
         assert proved.startswith(text)

@@ -1,4 +1,4 @@
-"""`quantize(..., hessian=H)`: GPTQ against its paper's formulas, brute force and plain rounding."""
+"""`gptq` against its paper's formulas, brute force and plain rounding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat.quantization import feedback as gptq
+from minifloat.quantization import feedback, pipeline
 from minifloat.testing import exact_encode
 
 MINE = mf.Codebook([-2.0, -0.75, 0.5, 3.0], "mine")  # neither symmetric nor with a zero
@@ -59,7 +59,7 @@ def by_the_paper(
     for i, row in enumerate(w.astype(np.float64)):
         for q in range(row.size):
             if q % size == 0:
-                plain = mf.quantize(row[q : q + size], fmt, block_size=None, **options)
+                plain = mf.quantize(row[q : q + size], fmt, block="channel", **options)
                 scale = float(plain.scales[0])
                 scales[i, q // size] = scale
             code = int(mf.encode(row[q] / scale, fmt))
@@ -69,50 +69,50 @@ def by_the_paper(
     return codes, scales
 
 
-@pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize(("size", "panel"), [(10, 4), (4, 8), (7, 128), (40, 16), (3, 128)])
 def test_against_the_paper(
-    fmt: str, size: int, panel: int, monkeypatch: pytest.MonkeyPatch
+    name: str, size: int, panel: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gptq, "PANEL", panel)
-    w, hessian, found = weights((5, 40)), correlated(40), parse(fmt)
-    q = mf.quantize(w, found, block_size=size, hessian=hessian)
-    codes, scales = by_the_paper(w, hessian, found, size)
+    monkeypatch.setattr(feedback, "PANEL", panel)
+    w, hessian, fmt = weights((5, 40)), correlated(40), parse(name)
+    q = mf.gptq(w, fmt, hessian, block=size)
+    codes, scales = by_the_paper(w, hessian, fmt, size)
     np.testing.assert_array_equal(q.codes, codes)
     np.testing.assert_array_equal(q.scales, scales)
-    assert (q.codes != mf.quantize(w, found, block_size=size).codes).any()
+    assert (q.codes != mf.quantize(w, fmt, block=size).codes).any()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"rule": "mse", "scale": "float32"},
-        {"rule": "shrink"},
-        {"rule": "percentile", "percentile": 90.0},
+        {"search": "mse", "scale": "float32"},
+        {"search": "shrink"},
+        {"search": "percentile", "percentile": 90.0},
         {"scale": "e8m0", "scale_rounding": "floor"},
     ],
 )
 def test_scales_are_found_as_without_a_hessian(options: dict[str, Any]) -> None:
     w, hessian = weights((4, 30)), correlated(30)
-    for fmt in ("e2m1", "nf4"):
-        q = mf.quantize(w, fmt, block_size=8, hessian=hessian, **options)
-        codes, scales = by_the_paper(w, hessian, mf.parse(fmt), 8, **options)
+    for fmt in map(mf.parse, ("e2m1", "nf4")):
+        q = mf.gptq(w, fmt, hessian, block=8, **options)
+        codes, scales = by_the_paper(w, hessian, fmt, 8, **options)
         np.testing.assert_array_equal(q.codes, codes)
         np.testing.assert_array_equal(q.scales, scales)
 
 
 def test_damp() -> None:
     w, hessian = weights((4, 30)), correlated(30)
-    found = set()
+    results = set()
     for damp in (0, 0.01, 0.3, np.float32(2)):
-        q = mf.quantize(w, "e2m2", block_size=10, hessian=hessian, damp=damp)
+        q = mf.gptq(w, "e2m2", hessian, block=10, damp=damp)
         codes, _ = by_the_paper(w, hessian, mf.parse("e2m2"), 10, damp=float(damp))
         np.testing.assert_array_equal(q.codes, codes)
-        found.add(codes.tobytes())
-    assert len(found) == 4
-    default = mf.quantize(w, "e2m2", block_size=10, hessian=hessian)
-    given_damp = mf.quantize(w, "e2m2", block_size=10, hessian=hessian, damp=0.01)
-    np.testing.assert_array_equal(default.codes, given_damp.codes)
+        results.add(codes.tobytes())
+    assert len(results) == 4
+    default = mf.gptq(w, "e2m2", hessian, block=10)
+    the_same = mf.gptq(w, "e2m2", hessian, block=10, damp=0.01)
+    np.testing.assert_array_equal(default.codes, the_same.codes)
 
 
 Feedback = Callable[[Any, int, float], np.ndarray]
@@ -152,7 +152,7 @@ def damp_of_the_trace(hessian: Any, inputs: int, damp: float) -> np.ndarray:
     return FEEDBACK(hessian, inputs, damp * inputs)
 
 
-FEEDBACK: Feedback = gptq.feedback
+FEEDBACK: Feedback = feedback.feedback
 MISTAKES = [
     lower_for_upper, scaled_by_column, not_inverted, no_updates, wrong_sign, twice_the_damp,
     damp_of_the_trace,
@@ -163,15 +163,15 @@ MISTAKES = [
 def test_the_paper_rejects_mistakes(mistake: Feedback, monkeypatch: pytest.MonkeyPatch) -> None:
     w, hessian = weights((5, 40)), correlated(40)
     codes, _ = by_the_paper(w, hessian, mf.parse("e2m2"), 10)
-    monkeypatch.setattr(gptq, "feedback", mistake)
-    wrong = mf.quantize(w, "e2m2", block_size=10, hessian=hessian)
+    monkeypatch.setattr(feedback, "feedback", mistake)
+    wrong = mf.gptq(w, "e2m2", hessian, block=10)
     assert (wrong.codes != codes).any()
 
 
 def test_the_paper_rejects_scales_of_the_weights_as_they_were() -> None:
     w, hessian = weights((5, 40)), correlated(40)
     _, scales = by_the_paper(w, hessian, mf.parse("e2m2"), 10)
-    plain = mf.quantize(w, "e2m2", block_size=10)
+    plain = mf.quantize(w, "e2m2", block=10)
     np.testing.assert_array_equal(plain.scales[:, 0], scales[:, 0])
     assert (plain.scales[:, 1:] != scales[:, 1:]).all(1).any()
 
@@ -183,11 +183,11 @@ def test_the_feedback_is_the_papers() -> None:
         damped = hessian + 0.01 * np.diag(hessian).mean() * np.eye(n)
         upper = np.linalg.cholesky(np.linalg.inv(damped)).T
         expected = upper / np.diag(upper)[:, np.newaxis]
-        found = gptq.feedback(hessian, n, 0.01)
-        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
-        assert not np.tril(found, -1).any()
+        factors = feedback.feedback(hessian, n, 0.01)
+        np.testing.assert_allclose(factors, expected, rtol=1e-8, atol=1e-9 * np.abs(expected).max())
+        assert not np.tril(factors, -1).any()
         e = np.random.default_rng(n).standard_normal(n)
-        d = e @ found
+        d = e @ factors
         assert np.sum((e / np.diag(upper)) ** 2) == pytest.approx(d @ damped @ d, rel=1e-9, abs=0)
 
 
@@ -198,9 +198,11 @@ def test_brute_force_on_tiny_layers() -> None:
     best, plain_best, better, worse = 0, 0, 0, 0
     for seed in range(300):
         hessian, w = correlated(5, seed), weights((1, 5), seed)
-        q = mf.quantize(w, "int2", block_size=None, scale="float32", hessian=hessian, damp=0)
-        plain = mf.quantize(w, "int2", block_size=None, scale="float32")
-        assert q.scales == plain.scales, "a first block's is found before anything is rounded"
+        q = mf.gptq(w, "int2", hessian, block="channel", scale="float32", damp=0)
+        plain = mf.quantize(w, "int2", block="channel", scale="float32")
+        assert q.scales == plain.scales, (
+            "the scale of a first block is found before anything is rounded"
+        )
         d = every * float(q.scales[0, 0]) - w
         least = float(np.sum((d @ hessian) * d, axis=1).min())
         error, plain_error = output_error(w, q, hessian), output_error(w, plain, hessian)
@@ -214,17 +216,17 @@ def test_brute_force_on_tiny_layers() -> None:
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "e2m1", "int5", "int4", "nf4", "e4m3fn"])
-@pytest.mark.parametrize("size", [32, None])
-def test_correlated_layers_lose_less(fmt: str, size: int | None) -> None:
+@pytest.mark.parametrize("size", [32, "channel"])
+def test_correlated_layers_have_smaller_errors(fmt: str, size: int | str) -> None:
     for seed in range(5):
         w, hessian = weights((32, 96), seed), correlated(96, seed)
-        q = mf.quantize(w, fmt, block_size=size, hessian=hessian)
-        plain = mf.quantize(w, fmt, block_size=size)
+        q = mf.gptq(w, mf.parse(fmt), hessian, block=size)
+        plain = mf.quantize(w, mf.parse(fmt), block=size)
         assert output_error(w, q, hessian) < 0.5 * output_error(w, plain, hessian)
 
 
 def awkward() -> np.ndarray:
-    """Return weights with ties, zeros of both signs, a zero block, and great and tiny ones."""
+    """Return weights with ties, zeros of both signs, a zero block, and huge and tiny ones."""
     w = weights((6, 50), 3)
     w[1] = np.round(w[1] * 4) / 4
     w[2, :20], w[2, 20:] = 0.0, -0.0
@@ -236,13 +238,13 @@ def awkward() -> np.ndarray:
 
 OPTIONS: list[dict[str, Any]] = [
     {},
-    {"scale": "float32", "rule": "mse"},
-    {"rule": "mse", "importance": np.arange(50.0)},
-    {"rule": "shrink"},
-    {"rule": "percentile", "percentile": 80.0},
+    {"scale": "float32", "search": "mse"},
+    {"search": "mse", "importance": np.arange(50.0)},
+    {"search": "shrink"},
+    {"search": "percentile", "percentile": 80.0},
     {"scale": "e8m0", "scale_rounding": "up"},
     {"scale": "e4m3fn", "tensor_scale": True},
-    {"scale": "e8m0", "scale_rounding": "down", "tensor_scale": True, "rule": "mse"},
+    {"scale": "e8m0", "scale_rounding": "down", "tensor_scale": True, "search": "mse"},
 ]
 
 
@@ -251,34 +253,62 @@ OPTIONS: list[dict[str, Any]] = [
 def test_a_diagonal_hessian_changes_nothing(fmt: str, options: dict[str, Any]) -> None:
     hessian = np.diag(np.random.default_rng(4).exponential(size=50))
     hessian[7, 7] = 0
-    for size in (16, 1, None):
+    for size in (16, 1, "channel", (2, 7)):
         for w in (awkward(), awkward().astype(np.float64) / 3, awkward().astype(np.float16)):
-            plain = mf.quantize(w, parse(fmt), block_size=size, **options)
-            q = mf.quantize(w, parse(fmt), block_size=size, hessian=hessian, **options)
-            np.testing.assert_array_equal(q.codes, plain.codes)
-            np.testing.assert_array_equal(q.scales, plain.scales)
-            assert q.tensor_scale == plain.tensor_scale
-            assert repr(q) == repr(plain)
+            plain = mf.quantize(w, parse(fmt), block=size, **options)
+            q = mf.gptq(w, parse(fmt), hessian, block=size, **options)
+            assert q == plain
 
 
 def test_zero_points() -> None:
     w, hessian = awkward() + np.float32(0.3), correlated(50)
-    options: dict[str, Any] = {"block_size": 16, "zero_point": True}
+    options: dict[str, Any] = {"block": 16, "zero_point": True}
     plain = mf.quantize(w, "uint4", **options)
-    q = mf.quantize(w, "uint4", hessian=np.eye(50), **options)
-    for a, b in ((q.codes, plain.codes), (q.scales, plain.scales), (q.zeros, plain.zeros)):
-        np.testing.assert_array_equal(a, b)
-    q = mf.quantize(w, "uint4", hessian=hessian, **options)
+    q = mf.gptq(w, "uint4", np.eye(50), **options)
+    assert q == plain
+    q = mf.gptq(w, "uint4", hessian, **options)
     assert output_error(w, q, hessian) < 0.5 * output_error(w, plain, hessian)
     # each updated weight by hand, from the errors that came back
-    factors = gptq.feedback(hessian, 50, 0.01)
-    assert q.zeros is not None
+    factors = feedback.feedback(hessian, 50, 0.01)
+    assert q.zero_points is not None
     scales = np.repeat(q.scales.astype(np.float64), 16, axis=1)[:, :50]
-    zeros = np.repeat(q.zeros.astype(np.float64), 16, axis=1)[:, :50]
+    zeros = np.repeat(q.zero_points.astype(np.float64), 16, axis=1)[:, :50]
     back = (q.codes - zeros) * scales
     updated = back - (back - w) @ np.linalg.inv(factors)
     nearest = np.clip(np.rint(updated / np.where(scales, scales, 1)) + zeros, 0, 15)
     np.testing.assert_array_equal(q.codes, nearest)
+
+
+@pytest.mark.parametrize("options", [
+    {"fmt": "e2m2"}, {"fmt": "nf4", "search": "mse"}, {"fmt": "uint4", "zero_point": True},
+    {"fmt": "uint3", "zero_point": True, "search": "mse"}, {"fmt": "int4", "search": "shrink"},
+], ids=str)  # fmt: skip
+def test_tiles(options: dict[str, Any]) -> None:
+    """A tile's scale and zero point are those of its weights when the columns before are rounded.
+
+    What weights had become is worked out from what came back.
+    """
+    w, hessian = weights((7, 40)), correlated(40)
+    q = mf.gptq(w, "e2m2", hessian, block=(3, 16), **options)
+    back = q.dequantize().astype(np.float64)
+    factors = feedback.feedback(hessian, 40, 0.01)
+    errors = (back - w) @ np.linalg.inv(factors)
+    for i, k in np.ndindex(3, 3):
+        rows, columns, before = slice(3 * i, 3 * i + 3), slice(16 * k, 16 * k + 16), slice(16 * k)
+        at_start = w[rows, columns] + errors[rows, before] @ factors[before, columns]
+        plain = mf.quantize(at_start.reshape(-1), "e2m2", block="channel", **options)
+        assert q.scales[i, k] == plain.scales[0]
+        updated = (back - errors)[rows, columns]
+        if q.zero_points is not None and plain.zero_points is not None:
+            zero = int(q.zero_points[i, k])
+            assert zero == plain.zero_points[0]
+            codes = np.clip(np.rint(updated / q.scales[i, k]) + zero, 0, q.fmt.max)
+        else:
+            codes = mf.encode(updated / q.scales[i, k].astype(np.float64), q.fmt)
+        np.testing.assert_array_equal(q.codes[rows, columns], codes)
+    assert output_error(w, q, hessian) < 0.5 * output_error(
+        w, mf.quantize(w, "e2m2", block=(3, 16), **options), hessian
+    )
 
 
 def test_inputs_that_are_always_zero() -> None:
@@ -289,23 +319,23 @@ def test_inputs_that_are_always_zero() -> None:
     whole = np.zeros((20, 20))
     whole[np.ix_(others, others)] = hessian
     for damp in (0.0, 0.01):
-        q = mf.quantize(w, "e2m2", block_size=None, hessian=whole, damp=damp)
-        plain = mf.quantize(w, "e2m2", block_size=None)
+        q = mf.gptq(w, "e2m2", whole, block="channel", damp=damp)
+        plain = mf.quantize(w, "e2m2", block="channel")
         np.testing.assert_array_equal(q.codes[:, 7], plain.codes[:, 7])
         less = damp * 19 / 20  # the mean of the diagonal counts the zero
-        rest = mf.quantize(w[:, others], "e2m2", block_size=None, hessian=hessian, damp=less)
+        rest = mf.gptq(w[:, others], "e2m2", hessian, block="channel", damp=less)
         np.testing.assert_array_equal(q.codes[:, others], rest.codes)
         assert (rest.codes != plain.codes[:, others]).any()
-    q = mf.quantize(w, "e2m2", hessian=np.zeros((20, 20)))
+    q = mf.gptq(w, "e2m2", np.zeros((20, 20)))
     np.testing.assert_array_equal(q.codes, mf.quantize(w, "e2m2").codes)
 
 
 def test_fewer_samples_than_inputs() -> None:
     w, hessian = weights((8, 40)), correlated(40, rank=12)
-    q = mf.quantize(w, "e2m2", block_size=8, hessian=hessian)
+    q = mf.gptq(w, "e2m2", hessian, block=8)
     codes, _ = by_the_paper(w, hessian, mf.parse("e2m2"), 8)
     np.testing.assert_array_equal(q.codes, codes)
-    plain = mf.quantize(w, "e2m2", block_size=8)
+    plain = mf.quantize(w, "e2m2", block=8)
     assert output_error(w, q, hessian) < 0.2 * output_error(w, plain, hessian)
 
 
@@ -314,45 +344,43 @@ def test_only_values_matter() -> None:
     w, hessian = weights((300, 200)), correlated(200).astype(np.float32).astype(np.float64)
     w.flags.writeable = hessian.flags.writeable = False
     before = w.copy(), hessian.copy()
-    expected = mf.quantize(w, "e2m2", block_size=32, hessian=hessian)
+    expected = mf.gptq(w, "e2m2", hessian, block=32)
     for threads in (2, 3):
-        q = mf.quantize(w, "e2m2", block_size=32, hessian=hessian, threads=threads)
+        q = mf.gptq(w, "e2m2", hessian, block=32, threads=threads)
         np.testing.assert_array_equal(q.codes, expected.codes)
     for other in (2.0**300 * hessian, 1e-300 * hessian, hessian / 3, hessian.astype(np.float32)):
-        q = mf.quantize(w, "e2m2", block_size=32, hessian=other)
+        q = mf.gptq(w, "e2m2", other, block=32)
         np.testing.assert_array_equal(q.codes, expected.codes)
         np.testing.assert_array_equal(q.scales, expected.scales)
-    q = mf.quantize(np.asfortranarray(w), "e2m2", block_size=32, hessian=np.asfortranarray(hessian))
+    q = mf.gptq(np.asfortranarray(w), "e2m2", np.asfortranarray(hessian), block=32)
     np.testing.assert_array_equal(q.codes, expected.codes)
     np.testing.assert_array_equal(w, before[0])
     np.testing.assert_array_equal(hessian, before[1])
 
 
 def test_threads_share_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from minifloat.quantization import pipeline as _quantizing
-
     w, hessian = weights((37, 60)), correlated(60)
-    whole = mf.quantize(w, "e2m2", block_size=16, hessian=hessian)
-    monkeypatch.setattr(_quantizing, "CHUNK", 240)
-    one, three = (mf.quantize(w, "e2m2", block_size=16, hessian=hessian, threads=n) for n in (1, 3))
+    whole = mf.gptq(w, "e2m2", hessian, block=16)
+    monkeypatch.setattr(pipeline, "CHUNK", 240)
+    one, three = (mf.gptq(w, "e2m2", hessian, block=16, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.codes, three.codes)
     np.testing.assert_array_equal(one.codes, whole.codes)
 
 
-def test_a_scale_that_updates_push_beyond_its_format_is_the_greatest() -> None:
+def test_a_scale_that_updates_push_beyond_its_format_is_the_largest() -> None:
     hessian = np.array([[1.0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]])
     w = [[1.0, 0.45, 0.9, 0.0]]
-    options: dict[str, Any] = {"block_size": 2, "scale": "e4m3fn", "hessian": hessian, "damp": 1e-9}
-    q = mf.quantize(w, "int2", tensor_scale=True, **options)
+    options: dict[str, Any] = {"block": 2, "scale": "e4m3fn", "damp": 1e-9}
+    q = mf.gptq(w, "int2", hessian, tensor_scale=True, **options)
     assert q.scales.tolist() == [[448.0, 448.0]]
     assert q.dequantize().tolist() == [[1.0, 0.0, 1.0, 0.0]]
     with pytest.raises(ValueError, match=r"scale must hold every block's scale, got 500 for"):
-        mf.quantize([[0.0, 0.0, 1.0, 500.0]], "int2", **options)
+        mf.gptq([[0.0, 0.0, 1.0, 500.0]], "int2", hessian, **options)
 
 
 def test_empty_layers() -> None:
-    assert mf.quantize(np.zeros((0, 5)), "e2m2", hessian=np.eye(5)).codes.shape == (0, 5)
-    assert mf.quantize(np.zeros((3, 0)), "e2m2", hessian=np.zeros((0, 0))).codes.shape == (3, 0)
+    assert mf.gptq(np.zeros((0, 5)), "e2m2", np.eye(5)).codes.shape == (0, 5)
+    assert mf.gptq(np.zeros((3, 0)), "e2m2", np.zeros((0, 0))).codes.shape == (3, 0)
 
 
 NOT_NUMBERS = np.array([["a", "b"], ["c", "d"]])
@@ -379,29 +407,29 @@ REFUSED: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("hessian", "message"), REFUSED)
 def test_hessians_are_checked(hessian: Any, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
-        mf.quantize(np.ones((3, 2)), "e2m2", hessian=hessian, damp=0)
+        mf.gptq(np.ones((3, 2)), "e2m2", hessian, damp=0)
 
 
-def test_what_does_not_go_with_a_hessian() -> None:
+def test_what_gptq_refuses() -> None:
     eye = np.eye(4)
-    for w, axis in ((np.ones(4), -1), (np.ones((4, 4)), 0), (np.ones((4, 4)), None),
-                    (np.ones((2, 4, 4)), -1), (np.float64(1), -1)):  # fmt: skip
-        with pytest.raises(ValueError, match=r"hessian must come with w of shape \(outputs, inp"):
-            mf.quantize(w, "e2m2", axis=axis, hessian=eye)
-    with pytest.raises(ValueError, match="hessian must come without double_quantize"):
-        mf.quantize(np.ones((4, 4)), "nf4", scale="float32", double_quantize=True, hessian=eye)
+    for w, block in ((np.ones(4), 128), (np.ones((4, 4)), "tensor"), (np.ones((2, 4, 4)), 128),
+                     (np.ones((2, 4, 4)), (2, 2)), (np.float64(1), 128)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"w must be of shape \(outputs, inputs\), in blocks"):
+            mf.gptq(w, "e2m2", eye, block=block)
+    with pytest.raises(ValueError, match="recipe must not be double for gptq, which needs all"):
+        mf.gptq(np.ones((4, 4)), "nf4/128/float32/double", eye)
     for fmt in ("uint4", "ue4m3"):
-        with pytest.raises(ValueError, match="hessian must come with a format that has negative"):
-            mf.quantize(np.ones((4, 4)), fmt, hessian=eye)
+        with pytest.raises(ValueError, match="recipe must have a format with negative values, or"):
+            mf.gptq(np.ones((4, 4)), fmt, eye)
     for damp in (-0.1, math.nan, math.inf, "0.01", None, [0.1]):
         with pytest.raises(ValueError, match="damp must be a finite number of at least 0"):
-            mf.quantize(np.ones((4, 4)), "e2m2", hessian=eye, damp=damp)  # type: ignore[arg-type]
+            mf.gptq(np.ones((4, 4)), "e2m2", eye, damp=damp)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"w must be finite, got nan at index \(1, 2\)"):
-        mf.quantize(np.where(np.arange(16).reshape(4, 4) == 6, math.nan, 1), "e2m2", hessian=eye)
+        mf.gptq(np.where(np.arange(16).reshape(4, 4) == 6, math.nan, 1), "e2m2", eye)
     for size in (1, 2):
         with pytest.raises(ValueError, match="hessian must be far enough from singular"):
-            mf.quantize([[1.1e190, 1.0]], "e10m3", block_size=size, scale="float32",
-                    hessian=[[1, 9e-151], [9e-151, 1e-300]], damp=0)  # fmt: skip
+            mf.gptq([[1.1e190, 1.0]], "e10m3", [[1, 9e-151], [9e-151, 1e-300]], block=size,
+                    scale="float32", damp=0)  # fmt: skip
 
 
 @settings(max_examples=150, deadline=None)
@@ -409,14 +437,14 @@ def test_what_does_not_go_with_a_hessian() -> None:
 def test_any_hessian_is_refused_or_does_its_work(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 4))
     numbers = st.one_of(st.integers(-3, 3).map(float), st.floats())
-    found = np.array(data.draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n)
+    matrix = np.array(data.draw(st.lists(numbers, min_size=n * n, max_size=n * n))).reshape(n, n)
     with np.errstate(all="ignore"):
         kind = data.draw(st.sampled_from(["as drawn", "symmetric", "product"]))
-        hessian = {"as drawn": found, "symmetric": found + found.T, "product": found.T @ found}
+        hessian = {"as drawn": matrix, "symmetric": matrix + matrix.T, "product": matrix.T @ matrix}
     damp = data.draw(st.sampled_from([0.0, 1e-300, 0.01, 1e300]))
     w = np.linspace(-2, 1, 3 * n).reshape(3, n)
     try:
-        q = mf.quantize(w, "e2m2", block_size=2, hessian=hessian[kind], damp=damp)
+        q = mf.gptq(w, "e2m2", hessian[kind], block=2, damp=damp)
     except ValueError as error:
         assert str(error).startswith("hessian must")  # noqa: PT017
         return
@@ -426,17 +454,17 @@ def test_any_hessian_is_refused_or_does_its_work(data: st.DataObject) -> None:
 
 def float_of(key: int) -> float:
     """Return the float64 at a place in their order."""
-    return float(np.int64(key if key >= 0 else key ^ gptq.FLIP).view(np.float64))
+    return float(np.int64(key if key >= 0 else key ^ 0x7FFFFFFFFFFFFFFF).view(np.float64))
 
 
 @pytest.mark.parametrize("fmt", [*FORMATS, "e4m3fn", "int8", "e5m2ieee", "uint4", "e8m0", "e5m10"])
 def test_steps_are_where_rounding_steps(fmt: str) -> None:
     """At the first float64 of each value and at the last before it, in exact arithmetic."""
-    found = parse(fmt)
-    steps = gptq.steps(found)
-    finite = found.values()[np.isfinite(found.values())]
-    assert steps.values.tolist() == sorted(finite.tolist())
-    for i in range(1, steps.keys.size, max(1, steps.keys.size // 300)):
-        key = int(steps.keys[i])
-        assert exact_encode(float_of(key), found) == steps.codes[i]
-        assert exact_encode(float_of(key - 1), found) == steps.codes[i - 1]
+    number_format = parse(fmt)
+    steps = feedback.steps(number_format)
+    values = number_format.values()
+    assert steps["value"].tolist() == sorted(values[np.isfinite(values)].tolist())
+    for i in range(1, steps.size, max(1, steps.size // 300)):
+        key = int(steps["key"][i])
+        assert exact_encode(float_of(key), number_format) == steps["code"][i]
+        assert exact_encode(float_of(key - 1), number_format) == steps["code"][i - 1]

@@ -35,7 +35,7 @@ def test_float_theorem_integrates_its_noise(fmt: str, kappa: float, ratio: float
     float_format = mf.parse(fmt)
     assert isinstance(float_format, mf.Format)
     scale = ratio * kappa / float_format.max
-    least_normal, step = scale * float_format.min_normal, scale * float_format.min_subnormal
+    least_normal, step = scale * float_format.min_normal, scale * float_format.smallest
     below = quad(lambda x: 2 * norm.pdf(x) * step**2 / 12, 0, least_normal)[0]
     relative = 1 / (24 * 4**float_format.mantissa_bits)
     above = quad(lambda x: 2 * norm.pdf(x) * x * x * relative, least_normal, 40, points=[1, 5])[0]
