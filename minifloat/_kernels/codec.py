@@ -39,8 +39,6 @@ from minifloat._kernels.scalar import (
     with_sign,
 )
 
-SCALAR = "37d00d2ae1115b66"  # digest of scalar.py: see there
-
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
 Single = Any  # a float32

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from minifloat._jit import jit, kernel
 from minifloat._kernels.scalar import MAGNITUDE, WINDOW, float_key, last_not_above
 
-SCALAR = "37d00d2ae1115b66"  # digest of scalar.py: see there
-
 Array = NDArray[Any]
 
 INFINITY = 0x7FF0000000000000

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from minifloat._jit import kernel
 from minifloat._kernels.scalar import float_key, last_not_above
 
-SCALAR = "37d00d2ae1115b66"  # digest of scalar.py: see there
-
 Array = NDArray[Any]
 
 

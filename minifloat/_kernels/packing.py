@@ -1,8 +1,7 @@
 """Loops of `minifloat.packing`: codes in bytes, and in bit runs of words.
 
 Every kernel takes one-dimensional contiguous arrays and plain integers, and writes to an array
-that it is given; it does not allocate or raise. A kernel calls only kernels of this file, because
-Numba's disk cache does not see changes in other files. Codes have no bits above ``bits``.
+that it is given; it does not allocate or raise. Codes have no bits above ``bits``.
 
 Eight codes of ``bits`` bits take ``bits`` bytes. Up to 8 bits, eight codes are squeezed together in
 a 64-bit word, or spread apart, in three steps that halve or double the number of lanes (here for 5

@@ -1,10 +1,5 @@
 """Steps of one number that several kernel files share, inlined into the loops that call them.
 
-Numba's disk cache does not see that a function of another file has changed: it looks at the file of
-the kernel alone. So each file that imports this one carries its digest, as ``SCALAR = "..."``. When
-a step changes, ``python -m minifloat._kernels.scalar --update`` writes the new digest into these
-files, whose kernels are then compiled again; without ``--update`` it prints the digest.
-
 ``T`` is the type of a lane, int32 or int64. Numba widens ``int32 + int32`` to int64, which would
 halve the speed, so each result is cast back; the NumPy shifts keep the width by themselves.
 """
@@ -87,10 +82,10 @@ def fpu_round(
 
     Adding ``2**(e + 23 - m)`` to ``|x|`` rounds it to the format's grid in the binade ``e`` (which
     stops at the smallest normal one): steps 3, 4 and 5 at once. ``|x|`` is capped beyond the
-    format's maximum first, so the sum never overflows. ``least`` is the word of the smallest
-    normal value, ``magic`` the distance ``23 - m`` moved to the exponent. Returned are the words of
-    the capped magnitude, of its power of two and of the addend, and the sum: less the addend it is
-    the rounded value, and its word less that of the addend is the rounded significand.
+    format's maximum first, so the sum never overflows. ``least`` is the word of the smallest normal
+    value, ``magic`` the distance ``23 - m`` moved to the exponent. Returned are the words of the
+    capped magnitude, of its power of two and of the addend, and the sum: less the addend it is the
+    rounded value, and its word less that of the addend is the rounded significand.
     """
     capped = np.int32(min(magnitude, cap))
     exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
@@ -122,43 +117,3 @@ def last_not_above(keys: Array, key: Any) -> int:
         low += half if keys[low + half] <= key else 0
         count -= half
     return low
-
-
-def digest() -> str:
-    """Return the digest of this file's text."""
-    import hashlib
-    from pathlib import Path
-
-    text = Path(__file__).read_text(encoding="utf-8")
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def carried() -> dict[str, str]:
-    """Return the digests in the kernel files that import this one, by the files' names."""
-    import re
-    from pathlib import Path
-
-    texts = {p.name: p.read_text(encoding="utf-8") for p in Path(__file__).parent.glob("*.py")}
-    return {
-        name: "".join(re.findall(r'^SCALAR = "(.*)"', text, re.MULTILINE))
-        for name, text in sorted(texts.items())
-        if re.search(r"^from minifloat\._kernels\.scalar import", text, re.MULTILINE)
-    }
-
-
-def main(arguments: list[str]) -> None:
-    """Print the digest or, with ``--update``, write it into the files that carry it."""
-    from pathlib import Path
-
-    for name, old in carried().items() if arguments == ["--update"] else ():
-        path = Path(__file__).with_name(name)
-        text = path.read_text(encoding="utf-8")
-        new = text.replace(f'SCALAR = "{old}"', f'SCALAR = "{digest()}"')
-        path.write_text(new, encoding="utf-8")
-    print(digest())
-
-
-if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])

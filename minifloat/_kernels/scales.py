@@ -1,8 +1,7 @@
 """Loops of `minifloat.quantization`: the scales of blocks.
 
 Contract of every kernel: one-dimensional contiguous arrays and plain numbers in, results into an
-array passed in; no exceptions. A kernel calls only kernels of this file, because Numba's disk cache
-does not see changes in other files.
+array passed in; no exceptions.
 
 Weights lie in rows of ``length``, blocks of ``size`` within them (the last of a row may be
 shorter), scales in the blocks' order. Scales and errors are computed in float64.

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minifloat as mf
-from minifloat._kernels import scalar
 
 FORMATS = ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "e3m2_nosub", "tf32", "ue5m3")
 OPTIONS: tuple[dict[str, Any], ...] = (
@@ -321,15 +320,6 @@ def test_temporaries_are_small(fmt: str, layout: str, options: dict[str, Any]) -
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < x.nbytes / 8 + 65_536  # all temporaries together, and Python's own objects
-
-
-def test_kernel_files_carry_the_digest_of_the_steps_they_share() -> None:
-    """Numba compiles a kernel again only if its own file has changed."""
-    carried = scalar.carried()
-    assert len(carried) >= 3
-    assert set(carried.values()) == {scalar.digest()}, (
-        "run python -m minifloat._kernels.scalar --update"
-    )
 
 
 SCRIPT = """
