@@ -35,14 +35,13 @@ from minifloat import _arrays
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
 from minifloat.codec._call import Call, raise_for, stochastic_mode
-from minifloat.codec.plans import EncodePlan, Memo, RoundPlan
+from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 
 Array = NDArray[Any]
-
-Scalar = float | np.number[Any]
+Scalar = float | np.generic
 
 RANDOM_BITS = 24  # by default
 
@@ -66,7 +65,7 @@ class RoundOptions(EncodeOptions, total=False):
 
 
 _encode_plans = Memo[EncodePlan]()
-_decode_plans = Memo[_plans.DecodePlan]()
+_decode_plans = Memo[DecodePlan]()
 _round_plans = Memo[RoundPlan]()
 
 
@@ -91,7 +90,7 @@ def encode(
     nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = 24,
+    random_bits: int = RANDOM_BITS,
     threads: int = 1,
     out: Array | None = None,
 ) -> Any:
@@ -280,7 +279,7 @@ def round_to(
     nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = 24,
+    random_bits: int = RANDOM_BITS,
     dtype: DTypeLike | None = None,
     threads: int = 1,
     out: Array | None = None,
