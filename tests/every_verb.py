@@ -184,7 +184,7 @@ def programs() -> Iterator[tuple[str, Any]]:
         yield f"run {fmt} {target} flushed", registers.run(program, words, flush_subnormals=True)
     narrow = registers.to_half("e2m1", "4")
     yield "prove", np.array([str(registers.prove(narrow, "e2m1"))])
-    found = registers.search("e2m1", restarts=1, steps=400)
+    found = registers.search("e2m1", restarts=1, trials=400)
     yield "search", np.array([*found.program.layout.places, str(found.program.cost.total)], object)
 
 
@@ -198,6 +198,7 @@ def products() -> Iterator[tuple[str, Any]]:
         y = mf.linear(x, q)
         yield f"linear {fmt} {axis}", y
         yield f"q @ x {fmt} {axis}", q @ x.T
+        yield f"x @ q {fmt} {axis}", w[:, :6] @ q
 
 
 def tried(call: Any) -> Any:
