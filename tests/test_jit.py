@@ -141,7 +141,7 @@ def test_a_kernels_name_stands_for_the_compiled_function_once_it_is_loaded() -> 
     for kernel in (codec.encode, codec.round_to, packing.pack, packing.unpack_words):
         assert hasattr(kernel, "signatures")
     # a thread that is in a plain function goes on with plain ones
-    assert isinstance(codec._truncate, FunctionType)
+    assert isinstance(codec.truncate, FunctionType)
 
 
 def test_threads_that_come_at_once_load_it_once() -> None:
