@@ -20,7 +20,7 @@ import pytest
 
 import minifloat as mf
 from minifloat import _jit
-from minifloat._kernels import codec, packing
+from minifloat._kernels import codec, packing, scalar
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "minifloat"
@@ -141,7 +141,7 @@ def test_a_kernels_name_stands_for_the_compiled_function_once_it_is_loaded() -> 
     for kernel in (codec.encode, codec.round_to, packing.pack, packing.unpack_words):
         assert hasattr(kernel, "signatures")
     # a thread that is in a plain function goes on with plain ones
-    assert isinstance(codec.truncate, FunctionType)
+    assert isinstance(scalar.truncate, FunctionType)
 
 
 def test_threads_that_come_at_once_load_it_once() -> None:

@@ -296,7 +296,8 @@ def quantize(fmt: str, threads: int = 1, **options: Any) -> Callable[[Inputs], T
 
     def prepare(inputs: Inputs) -> Thunk:
         w = inputs.x.reshape(-1, min(4096, inputs.size))
-        return lambda: mf.quantize(w, fmt, threads=threads, **options)
+        recipe = mf.Recipe(fmt, **options)  # nf4 alone would be QLoRA's recipe
+        return lambda: mf.quantize(w, recipe, threads=threads)
 
     return prepare
 
@@ -305,7 +306,7 @@ def quantize_by_gptq(inputs: Inputs) -> Thunk:
     """Quantize a square of the normals with a Hessian."""
     w = square(inputs)
     hessian = w.T.astype(np.float64) @ w
-    return lambda: mf.quantize(w, "e2m2", hessian=hessian)
+    return lambda: mf.gptq(w, "e2m2", hessian)
 
 
 def matrix_products(inputs: Inputs) -> Thunk:
@@ -325,7 +326,7 @@ def quantize_cases() -> Iterator[Case]:
     """Scales, codes and packing; least squares take 10 s for 2**24 weights at 600 ns a weight."""
     yield over_copy("quantize absmax", "e2m2", 0.25, quantize("e2m2"))
     yield over_copy("quantize absmax, e8m0 scales", "e2m1", 0.25, quantize("e2m1", scale="e8m0"))
-    least = quantize("e2m2", threads=2, rule="mse")
+    least = quantize("e2m2", threads=2, search="mse")
     yield over_copy("quantize mse, 2 threads", "e2m2", None, least)
     yield Case(
         "quantize by GPTQ / matrix product", "e2m2", None, quantize_by_gptq, matrix_products,
@@ -349,7 +350,7 @@ def linear(
         w = inputs.x.reshape(-1, x.shape[1])
         if odd:
             x, w = x[:, :-1], w[:, :-1]
-        q = mf.quantize(w, fmt, **options)
+        q = mf.quantize(w, mf.parse(fmt), **options)
         return lambda: mf.linear(x, q, threads=threads)
 
     return prepare
@@ -403,7 +404,7 @@ def product_cases() -> Iterator[Case]:
         yield Case(name, "e2m2", target, linear("e2m2", 1), linear(other, 1))
     for size in (32, 16):  # of the MX formats, of NVFP4
         name = f"linear / NumPy float32, blocks {size}"
-        yield Case(name, "e2m1", None, linear("e2m1", 1, block_size=size), float32_product(1))
+        yield Case(name, "e2m1", None, linear("e2m1", 1, block=size), float32_product(1))
     for name, options in (("odd rows", {"odd": True}), ("axis 0", {"axis": 0})):
         one = linear("e2m2", 1, **options)
         yield Case(f"linear / NumPy float32, {name}", "e2m2", None, one, float32_product(1))
