@@ -7,8 +7,9 @@ their width only then, and float32 times a Python float is float32 when interpre
 when compiled. Squares are products, since ``x**2`` is rounded differently in the two.
 
 How it is run. `minifloat._jit` registers kernels (``@kernel``) and the functions that these call
-(``@jit``, ``@inlined``). Callers write ``kernels.encode(...)``, with the module's name, because the
-JIT puts the compiled function in its place. Small calls are interpreted until the JIT is loaded.
+(``@jit``, ``@inlined``); `scalar` has the functions that several files share. Callers write
+``kernels.encode(...)``, with the module's name, because the JIT puts the compiled function in its
+place. Small calls are interpreted until the JIT is loaded.
 
 Numba's cache holds what has been compiled from the kernel files as they are: after a change in any
 of them everything is compiled anew. `products` alone imports Numba at its top, since its vectors

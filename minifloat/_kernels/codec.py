@@ -1,8 +1,7 @@
 """Loops of `minifloat.codec`: words of a source float to codes, and codes to values.
 
 Contract of every kernel: one-dimensional contiguous arrays and plain integers in, results into an
-array passed in; no allocation, no exceptions. A kernel calls only kernels of this file and steps of
-`minifloat._kernels.scalar`.
+array passed in; no allocation, no exceptions.
 
 The numbers in comments are the seven steps of `minifloat.codec`. The steps 1 and 6 cost
 next to nothing: the loops encode a block of `CHECK_EVERY` elements as if it held only numbers

@@ -24,9 +24,18 @@ FEW = 128  # decision points; so many are counted faster than searched
 
 # Where a code begins: every float from `key` on has it, as far as the next beginning.
 BEGINNING = np.dtype([("key", np.int64), ("code", np.int64)])
-# A value, between which and the next a stochastic mode chooses. `away` is 1 if the next one is
-# further from zero, -1 if it is nearer, and 0 if both are as far, one on each side.
-VALUE = np.dtype([("key", np.int64), ("value", np.float64), ("code", np.int64), ("away", np.int64)])
+# A value and its relation to the next one, between which a stochastic mode chooses. `gap` is their
+# distance. `away` is 1 if the next one is further from zero, -1 if it is nearer, and 0 if both are
+# as far, one on each side.
+VALUE = np.dtype(
+    [
+        ("key", np.int64),
+        ("value", np.float64),
+        ("gap", np.float64),
+        ("code", np.int64),
+        ("away", np.int64),
+    ]
+)
 
 
 @jit
@@ -89,12 +98,11 @@ def choose(words: Array, thresholds: Array, values: Array, codes: Array) -> int:
         key = float_key(w)
         j = last_not_above(keys, key)
         if keys[0] <= key and j < last:
-            x, low, high = w.view(np.float64), values[j]["value"], values[j + 1]["value"]
-            away = values[j]["away"]
+            x, away, gap = w.view(np.float64), values[j]["away"], values[j]["gap"]
             up = away > 0 or (away == 0 and w >= 0)
-            covered = x - low if up else high - x
             # 4. the fraction of the gap
-            fraction = covered / (high - low) * (1 << WINDOW) if high > low else 0.0
+            covered = x - values[j]["value"] if up else values[j + 1]["value"] - x
+            fraction = covered / gap * (1 << WINDOW) if gap > 0 else 0.0
             whole = np.int64(fraction)
             whole = whole | np.int64(fraction > whole)
             # 5. away from zero, or not

@@ -80,12 +80,12 @@ def fpu_round(
 ) -> tuple[Lane, Lane, Lane, Single]:
     """Let the FPU round a float32 magnitude to nearest even, on the grid of a format.
 
-    Adding ``2**(e + 23 - m)`` to ``|x|`` rounds it to the format's grid in the binade ``e`` (which
-    stops at the smallest normal one): steps 3, 4 and 5 at once. ``|x|`` is capped beyond the
-    format's maximum first, so the sum never overflows. ``least`` is the word of the smallest normal
+    Adding ``2**(e + 23 - m)`` to ``|x|`` rounds it to the format's grid in the binade ``e`` (at
+    least the smallest normal one): steps 3, 4 and 5 at once. ``|x|`` is capped beyond the maximum
+    of the format first, so the sum never overflows. ``least`` is the word of the smallest normal
     value, ``magic`` the distance ``23 - m`` moved to the exponent. Returned are the words of the
-    capped magnitude, of its power of two and of the addend, and the sum: less the addend it is the
-    rounded value, and its word less that of the addend is the rounded significand.
+    capped magnitude, of its power of two and of the addend, and the sum. The sum less the addend
+    is the rounded value; the sum's word less the addend's is the rounded significand.
     """
     capped = np.int32(min(magnitude, cap))
     exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))

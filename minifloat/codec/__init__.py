@@ -20,8 +20,9 @@ How a float becomes a code. The same numbers stand in the kernels (`minifloat._k
 7. The code gets its sign. -0 keeps its sign where the format has -0 and is 0 elsewhere.
 
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
-numbers at which step 5 passes to the next value. `plans` makes of a format and the policies one
-record for the kernels. `_call` has the rest of a call: random words, arrays that overlap, errors.
+numbers at which step 5 passes to the next value. `records` turns a format and the policies into one
+record for the kernels, and `plans` keeps it with the kernel that reads it. `_call` has the rest of a
+call: random words, arrays that overlap, errors.
 """
 
 from __future__ import annotations
@@ -35,14 +36,13 @@ from minifloat import _arrays
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
 from minifloat.codec._call import Call, raise_for, stochastic_mode
-from minifloat.codec.plans import EncodePlan, Memo, RoundPlan
+from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 
 Array = NDArray[Any]
-
-Scalar = float | np.number[Any]
+Scalar = float | np.generic
 
 RANDOM_BITS = 24  # by default
 
@@ -66,7 +66,7 @@ class RoundOptions(EncodeOptions, total=False):
 
 
 _encode_plans = Memo[EncodePlan]()
-_decode_plans = Memo[_plans.DecodePlan]()
+_decode_plans = Memo[DecodePlan]()
 _round_plans = Memo[RoundPlan]()
 
 
@@ -91,7 +91,7 @@ def encode(
     nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = 24,
+    random_bits: int = RANDOM_BITS,
     threads: int = 1,
     out: Array | None = None,
 ) -> Any:
@@ -280,7 +280,7 @@ def round_to(
     nan: NaNPolicy | str = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = 24,
+    random_bits: int = RANDOM_BITS,
     dtype: DTypeLike | None = None,
     threads: int = 1,
     out: Array | None = None,

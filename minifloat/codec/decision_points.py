@@ -158,6 +158,13 @@ def float_key(x: float) -> int:
     return word if word >= 0 else word ^ 0x7FFFFFFFFFFFFFFF
 
 
+def key_of(value: Value) -> int:
+    """Return the key (see `float_key`) of the first float64 that is not below a value."""
+    if value.exact == 0 and not value.negative:
+        return float_key(0.0)
+    return _first_key(DecisionPoint(value.exact, Side.UPPER))
+
+
 def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
     """Return a format's values in order, with the next grid point beyond each end of an ExMy.
 

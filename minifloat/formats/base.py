@@ -18,8 +18,9 @@ MAX_CODE_BITS = 16  # only TF32 is wider
 class BinaryGrid(NamedTuple):
     """Magnitudes 0, 1, 2, ... in equal steps up to ``2**emin``, then in steps that double.
 
-    Magnitude ``k`` below ``2**mantissa_bits`` is worth ``k * 2**(emin - mantissa_bits)``; each
-    further ``2**mantissa_bits`` of them fill a binade. It is the code of its positive value.
+    Magnitude ``k`` below ``2**mantissa_bits`` has the value ``k * 2**(emin - mantissa_bits)``; each
+    further ``2**mantissa_bits`` magnitudes fill a binade. A magnitude is the code of its positive
+    value.
     """
 
     mantissa_bits: int
@@ -183,19 +184,19 @@ class NumberFormat:
 
     @property
     def is_table(self) -> bool:
-        """Whether the values are listed one by one, and follow from no rule."""
+        """Whether the values are a list that follows no rule."""
         return False
 
     @property
     def binary_grid(self) -> BinaryGrid | None:
-        """The grid on which the values lie; None for a table, and for a grid without subnormals."""
+        """The grid of the values; None for a table, and for a grid without subnormals."""
         return None
 
     @property
     def next_above_max(self) -> Fraction | None:
-        """The value that would come next beyond `max`: rounding to it is an overflow.
+        """The value of the grid after `max`; rounding to it is an overflow.
 
-        None for a table, which ends at its last value.
+        None for a table, which has no further values.
         """
         return None
 

@@ -80,7 +80,7 @@ class Codebook(NumberFormat):
 
     @property
     def is_table(self) -> bool:
-        """True."""
+        """Whether the values are a list: true for every codebook."""
         return True
 
     @property

@@ -313,7 +313,7 @@ class Format(NumberFormat):
 
     @property
     def binary_grid(self) -> BinaryGrid | None:
-        """The grid on which the values lie, None without subnormals."""
+        """The grid of the values; None without subnormals."""
         if not self.subnormals:
             return None
         limit = self.max_magnitude
@@ -321,7 +321,7 @@ class Format(NumberFormat):
 
     @property
     def next_above_max(self) -> Fraction:
-        """The value that would come next beyond `max`: rounding to it is an overflow."""
+        """The value of the grid after `max`; rounding to it is an overflow."""
         return self.grid_value(self.max_magnitude + 1)
 
     @property

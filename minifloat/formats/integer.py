@@ -82,7 +82,7 @@ class Integer(NumberFormat):
 
     @property
     def is_integer(self) -> bool:
-        """True."""
+        """Whether the values are integers: true."""
         return True
 
     @property

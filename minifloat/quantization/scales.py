@@ -119,10 +119,7 @@ class ScaleFormat:
             return scale
         if isinstance(scale, str) and scale.strip().lower() == "float32":
             return FLOAT32
-        try:
-            fmt = parse(scale)
-        except (ValueError, TypeError) as error:
-            raise type(error)(str(error).replace("fmt must", "scale must", 1)) from None
+        fmt = parse(scale, "scale")
         if not isinstance(fmt, Format):
             raise ValueError(f"scale must be float32 or a Format such as e8m0, got {fmt}")
         if fmt.max > FLOAT32.values.largest or fmt.emin - fmt.mantissa_bits < -149:

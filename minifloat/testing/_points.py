@@ -17,6 +17,7 @@ from minifloat.formats.names import parse
 from minifloat.testing._meaning import integer_range, magnitudes_of, power_of_two
 
 MAX_EXACT_INT = 2**53
+LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
 def decision_points(fmt: NumberFormat | str, dtype: DTypeLike = np.float64) -> NDArray[Any]:
@@ -93,7 +94,8 @@ def middles(fmt: NumberFormat) -> tuple[Fraction, ...]:
 def _exponents(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> list[int]:
     """Return exponents of powers of two: all in the format's range, and a few of the dtype."""
     sizes = [abs(value) for value in exact if value]
-    low, high = (math.frexp(to_float(size))[1] for size in (min(sizes), max(sizes)))
+    ends = (min(to_float(size), LARGEST_FLOAT) for size in (min(sizes), max(sizes)))
+    low, high = (math.frexp(end)[1] for end in ends)
     everywhere = range(-1074, 1024, 16 if dtype.itemsize == 8 else 4)
     last = {e for top in (16, 128, 1024) for e in range(top - 3, top)}
     return sorted({*range(low - 3, high + 4), *everywhere, *last} & set(range(-1074, 1024)))
@@ -104,7 +106,7 @@ def to_float(value: Fraction) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _integer_points(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> NDArray[Any]:

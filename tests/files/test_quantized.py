@@ -1,4 +1,4 @@
-"""`save` and `load`: bit for bit, whole or not at all, and no trust in what a file says."""
+"""`save` and `load`: bit for bit, whole or not at all, and no trust in files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -27,9 +27,16 @@ safetensors_numpy = pytest.importorskip("safetensors.numpy")
 SUFFIXES = (".npz", ".safetensors")
 
 
+THREE = mf.Codebook([-1, 0, 1], "three")
+
+
+def format_of(fmt: mf.NumberFormat | str) -> mf.NumberFormat:
+    return THREE if fmt == "three" else mf.parse(fmt)
+
+
 def quantized(fmt: mf.NumberFormat | str = "e2m2", **options: Any) -> mf.Quantized:
     w = np.random.default_rng(5).standard_normal((3, 20)).astype(np.float32)
-    return mf.quantize(w, fmt, **{"block_size": 8, **options})
+    return mf.quantize(w, format_of(fmt), **{"block": 8, **options})
 
 
 def assert_same(one: mf.Quantized, other: mf.Quantized) -> None:
@@ -54,51 +61,78 @@ def round_trip(q: mf.Quantized, path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("scale", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize(
     "fmt",
     ["e2m2", "fpe2m2", "e4m3fn", "ue4m3", "float16", "tf32", "int5", "int8full", "uint4", "nf4"],
 )
-def test_round_trip(tmp_path: Path, fmt: str, axis: int | None, scale: str, suffix: str) -> None:
+def test_round_trip(tmp_path: Path, fmt: str, axis: int, scale: str, suffix: str) -> None:
     w = np.abs(np.random.default_rng(5).standard_normal((3, 20)))
-    for block_size in (8, None):
-        q = mf.quantize(w, fmt, axis=axis, scale=scale, block_size=block_size)
+    for block in (8, "channel", "tensor", *([(2, 8)] if axis == 1 else [])):
+        q = mf.quantize(w, mf.parse(fmt), axis=axis, scale=scale, block=block)
         round_trip(q, tmp_path / f"w{suffix}")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("name", mf.RECIPES)
+def test_published_recipes(tmp_path: Path, name: str, suffix: str) -> None:
+    w = np.random.default_rng(6).standard_normal((3, 200)).astype(np.float32)
+    round_trip(mf.quantize(w, name), tmp_path / f"w{suffix}")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_any_shape(tmp_path: Path, suffix: str) -> None:
     for shape in ((), (1,), (0,), (3, 0), (0, 3), (2, 0, 4), (2, 3, 4), (1,) * 33):
-        for axis in (-1, None):
-            round_trip(mf.quantize(np.ones(shape), "e2m2", axis=axis), tmp_path / f"w{suffix}")
+        for block in (128, "tensor", (2, 2)):
+            round_trip(mf.quantize(np.ones(shape), "e2m2", block=block), tmp_path / f"w{suffix}")
 
 
-SCHEMES: dict[str, tuple[str, dict[str, Any]]] = {
+RECIPES: dict[str, tuple[str, dict[str, Any]]] = {
     "e8m0": ("e2m1", {"scale": "e8m0", "scale_rounding": "floor"}),
     "six bits": ("e2m1", {"scale": "e4m2"}),
     "sixteen bits": ("e2m2", {"scale": "e6m9"}),
     "tf32": ("e2m2", {"scale": "tf32"}),
     "two levels": ("e2m1", {"scale": "e4m3fn", "tensor_scale": True}),
     "two wide levels": ("nf4", {"scale": "float16", "tensor_scale": True}),
-    "zeros": ("uint4", {"zero_point": True}),
-    "odd zeros": ("uint3", {"zero_point": True, "scale": "e5m2"}),
-    "double": ("nf4", {"scale": "float32", "double_quantize": True}),
-    "double, zeros": ("uint4", {"scale": "float32", "double_quantize": True, "zero_point": True}),
-}
+    "zero points": ("uint4", {"zero_point": True}),
+    "odd zero points": ("uint3", {"zero_point": True, "scale": "e5m2"}),
+    "zero points, two levels": (
+        "uint4", {"zero_point": True, "scale": "ue4m3", "tensor_scale": True, "search": "shrink"}
+    ),
+    "zero points of least squares": ("uint3", {"zero_point": True, "search": "mse"}),
+    "double": ("nf4", {"scale": "float32", "double": True}),
+    "double, zero points": ("uint4", {"scale": "float32", "double": True, "zero_point": True}),
+    "percentile": ("int5", {"search": "percentile", "percentile": 97.5}),
+    "usual percentile": ("int5", {"search": "percentile"}),
+    "one scale": ("e2m2", {"block": "tensor", "scale": "e4m3fn", "search": "mse"}),
+    "channels": ("e2m2", {"block": "channel", "search": "shrink"}),
+    "custom codebook": ("three", {"search": "mse"}),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("axis", [0, 1, None])
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_every_scheme(tmp_path: Path, scheme: str, axis: int | None, suffix: str) -> None:
-    fmt, options = SCHEMES[scheme]
+@pytest.mark.parametrize("blocks", ["axis 0", "axis 1", "tiles", "tensor"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_part_of_recipes(tmp_path: Path, name: str, blocks: str, suffix: str) -> None:
+    fmt, options = RECIPES[name]
     path = tmp_path / f"w{suffix}"
+    if blocks in ("tiles", "tensor"):
+        options = {**options, "block": "tensor" if blocks == "tensor" else (2, 8)}
     for shape in ((3, 70), (0, 3), (3, 0), (2, 3)):
         w = np.random.default_rng(5).standard_normal(shape)
-        q = mf.quantize(w, fmt, axis=axis, block_size=8, **options)
+        axis = 0 if blocks == "axis 0" else -1
+        q = mf.quantize(w, format_of(fmt), axis=axis, **{"block": 8, **options})
         round_trip(q, path)
         assert 0 < path.stat().st_size - q.nbytes < 2500
+        assert mf.load(path) == q
         np.testing.assert_array_equal(mf.load(path).dequantize(), q.dequantize())
+
+
+def any_recipe(fmt: mf.NumberFormat, **fields: Any) -> mf.Recipe:
+    try:
+        return mf.Recipe(fmt, **fields)
+    except ValueError:
+        reject()  # a format without values above zero has no scales
 
 
 @settings(max_examples=60)
@@ -109,7 +143,7 @@ def test_any_format(
     used = [code for code in range(min(fmt.code_count, 12)) if fmt.kind(code) != "unused"]
     packed = mf.pack(np.resize(used, 11), fmt.bits)
     scales = np.float32([[2.0**-14, 1.5, 65504.0]])
-    q = mf.Quantized(packed, scales, fmt, (1, 11), 4, 1, "float16")
+    q = mf.Quantized(packed, scales, any_recipe(fmt, block=4), (1, 11), 1)
     round_trip(q, tmp_path_factory.mktemp("any") / f"w{suffix}")
 
 
@@ -129,7 +163,8 @@ def test_any_codebook(
 ) -> None:
     book = mf.Codebook(values, name)
     packed = mf.pack(np.arange(9) % book.code_count, book.bits)
-    q = mf.Quantized(packed, np.array(0.1, np.float32), book, (9,), None, None, "float32")
+    recipe = any_recipe(book, block="tensor", scale="float32")
+    q = mf.Quantized(packed, np.array(0.1, np.float32), recipe, (9,), None)
     round_trip(q, tmp_path_factory.mktemp("any") / f"w{suffix}")
 
 
@@ -142,7 +177,7 @@ def test_the_name_of_a_codebook_is_any_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("scale", ["float32", "float16", "bfloat16"])
 def test_others_can_read_it(tmp_path: Path, scale: str, suffix: str) -> None:
-    """Without this library: by NumPy alone, from what the docstring of `save` says."""
+    """Without this library: by NumPy alone, from the docstring of `save`."""
     path = tmp_path / f"w{suffix}"
     q = quantized("nf4", scale=scale)
     mf.save(q, path)
@@ -155,8 +190,9 @@ def test_others_can_read_it(tmp_path: Path, scale: str, suffix: str) -> None:
         with safetensors_numpy.safe_open(path, "numpy") as file:
             facts = json.loads(file.metadata()["minifloat"])
     assert facts == {
-        "version": 1, "format": "nf4", "bits": 4, "shape": [3, 20], "axis": 1, "block_size": 8,
-        "scale_format": scale, "layout": "dense", "bit_order": "little",
+        "version": 3, "format": "nf4", "bits": 4, "scaling": f"8/{scale}", "shape": [3, 20],
+        "axis": 1, "tensor_scale": None, "scale_mean": None, "layout": "dense",
+        "bit_order": "little",
     }  # fmt: skip
     bits = np.unpackbits(arrays["codes"], bitorder="little").reshape(3, 20, 4)
     codes = (bits << np.arange(4, dtype=np.uint8)).sum(-1)
@@ -235,7 +271,7 @@ def test_what_cannot_be_saved(tmp_path: Path) -> None:
     for scale in (1 + 2**-20, 1e9, np.nan, np.inf, -1.0):
         for scale_format in ("float16", "bfloat16"):
             bad = dataclasses.replace(
-                q, scales=np.full_like(q.scales, scale), scale_format=scale_format
+                q, scales=np.full_like(q.scales, scale), recipe=q.recipe.replace(scale=scale_format)
             )
             if scale != 1e9 or scale_format == "float16":
                 with pytest.raises(ValueError, match="scales must be"):
@@ -285,20 +321,18 @@ def refused(path: Path, reason: str) -> None:
 
 
 FACTS: dict[str, tuple[Facts, str]] = {
-    "version 3": ({"version": 3, "new": 1}, "has version 3, and this minifloat reads versions 1"),
-    "version of more": ({"version": 2}, "must have axis, .*, tensor_scale, version"),
-    "more than needed": (
-        {"version": 2, "tensor_scale": None, "scale_mean": None}, "contradicts itself"
-    ),
+    "version 2": ({"version": 2}, "has version 2, and this minifloat reads version 3; use the"),
+    "version 4": ({"version": 4, "new": 1}, "has version 4, and this minifloat reads version 3; u"),
     "version missing": ({"version": None}, "has version None"),
     "version long": ({"version": "9" * 10_000}, "has version '9999"),
-    "unknown fact": ({"extra": 1}, "its description must have"),
+    "unknown fact": ({"extra": 1}, "its description must have axis, .*, tensor_scale, version"),
     "format unknown": ({"format": "e2m2x"}, "fmt must be a known format name"),
     "format no text": ({"format": 5}, "fmt must be a format or the name of one, got 5"),
     "format null": ({"format": None}, "fmt must be"),
     "format by another name": ({"format": "fpe2m2"}, "contradicts itself"),
     "format with a remark": ({"format": "e2m2 (mine)"}, "contradicts itself"),
     "format of other bits": ({"format": "e3m2", "bits": 6}, "packed must be 45 bytes for 60 codes"),
+    "format a recipe": ({"format": "mxfp4"}, "fmt must be a known format name"),
     "bits of another": ({"bits": 6}, "contradicts itself"),
     "codebook without values": ({"format": "nf4", "bits": 4}, "values of the codebook nf4 must be"),
     "shape too large": ({"shape": [3, 2**40]}, "packed must be"),
@@ -314,13 +348,30 @@ FACTS: dict[str, tuple[Facts, str]] = {
     "axis beyond": ({"axis": 2}, r"axis must be in 0\.\.1, got 2"),
     "axis negative": ({"axis": -1}, "axis must be in"),
     "axis a float": ({"axis": 1.0}, "axis must be an int"),
-    "axis null": ({"axis": None}, "block_size must be null without an axis"),
-    "block_size 0": ({"block_size": 0}, "block_size must be in"),
-    "block_size null": ({"block_size": None}, "scales must be float32 of shape"),
-    "block_size text": ({"block_size": "8"}, "block_size must be an int"),
-    "scale_format other": ({"scale_format": "bfloat16"}, "scales must be those of bfloat16, got f"),
-    "scale_format unknown": ({"scale_format": "e8m0"}, "scale_format must be one of float32"),
-    "scale_format a list": ({"scale_format": []}, "is damaged or of another kind"),
+    "axis a bool": ({"axis": True}, "axis must be an int"),
+    "axis null": ({"axis": None}, r"axis must be an axis of shape \(3, 20\), got None"),
+    "axis of one scale": ({"scaling": "tensor/float16"}, "axis must be None for one scale, got 1"),
+    "axis of tiles": ({"scaling": "2x8/float16", "axis": 0}, "axis must be 1, the last one, for"),
+    "block 0": ({"scaling": "0/float16"}, "block must be a positive int"),
+    "block channel": ({"scaling": "channel/float16"}, "scales must be float32 of shape"),
+    "block other": ({"scaling": "16/float16"}, "scales must be float32 of shape"),
+    "block absent": ({"scaling": "float16"}, "block must be a positive int"),
+    "scale absent": ({"scaling": "8"}, "contradicts itself"),
+    "scale by another name": ({"scaling": "8/half"}, "contradicts itself"),
+    "scale other": ({"scaling": "8/bfloat16"}, "scales must be uint16, the words of bfloat16, got"),
+    "scale unknown": ({"scaling": "8/e8mm"}, "scale must be a known format name"),
+    "scale of codes": ({"scaling": "8/e8m0"}, "packed must be a uint8|scales must be packed"),
+    "scaling empty": ({"scaling": ""}, "block must be a positive int"),
+    "scaling of spaces": ({"scaling": " 8 / float16"}, "contradicts itself"),
+    "scaling a list": ({"scaling": []}, "is damaged or of another kind"),
+    "scaling null": ({"scaling": None}, "is damaged or of another kind"),
+    "scaling long": ({"scaling": "8/float16/mse/x"}, "recipe must be FORMAT/BLOCK/SCALE/OPTIONS"),
+    "scaling longest": ({"scaling": "/" * 100_000}, "recipe must be FORMAT/BLOCK/SCALE/OPTIONS"),
+    "option unknown": ({"scaling": "8/float16/mean"}, "options must be mse, .*, got 'mean'"),
+    "option of zero points": ({"scaling": "8/float16/zero-point"}, "fmt must be an unsigned integ"),
+    "option of a tensor scale": ({"scaling": "8/float16/tensor-scale"}, "tensor_scale must be as"),
+    "option of another order": ({"scaling": "8/float16/+"}, "options must be"),
+    "percentile large": ({"scaling": "8/float16/percentile101"}, "percentile must be in 0..100"),
     "layout other": ({"layout": "1+4"}, "contradicts itself"),
     "bit_order big": ({"bit_order": "big"}, "contradicts itself"),
 }  # fmt: skip
@@ -339,7 +390,7 @@ def test_facts_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("fact", ["version", "format", "shape", "axis", "scale_format", "layout"])
+@pytest.mark.parametrize("fact", ["version", "format", "scaling", "shape", "axis", "layout"])
 def test_facts_that_are_missing(tmp_path: Path, fact: str, suffix: str) -> None:
     arrays, facts = contents(quantized(), tmp_path)
     del facts[fact]
@@ -356,12 +407,22 @@ def test_texts_that_describe_nothing(tmp_path: Path, text: str, suffix: str) -> 
 
 
 MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
-    "scale a list": ("zeros", {"scale_format": []}, "damaged or of another kind"),
-    "scale no Format": ("zeros", {"scale_format": "int8"}, "scale must be float32 or a Format"),
-    "scale of others": ("e8m0", {"scale_format": "e4m3fnuz"}, None),
-    "scale of other bits": ("e8m0", {"scale_format": "e2m3"}, "packed must have 7 bytes"),
-    "scale by another name": ("e8m0", {"scale_format": "ue8m0"}, "must be the name 'e8m0'"),
-    "tensor scale absent": ("two levels", {"tensor_scale": None}, None),
+    "scale no Format": (
+        "zero points", {"scaling": "8/int8/zero-point"}, "scale must be float32 or a Format"
+    ),
+    "scale of others": ("e8m0", {"scaling": "8/e4m3fnuz"}, None),
+    "scale of other bits": ("e8m0", {"scaling": "8/e2m3"}, "packed must have 7 bytes"),
+    "scale by another name": ("e8m0", {"scaling": "8/ue8m0"}, "contradicts itself"),
+    "rounding given at length": ("e8m0", {"scaling": "8/e8m0:floor"}, "contradicts itself"),
+    "rounding other": ("e8m0", {"scaling": "8/e8m0:up"}, None),
+    "rounding unknown": ("e8m0", {"scaling": "8/e8m0:sideways"}, "scale_rounding must be one of"),
+    "search other": ("e8m0", {"scaling": "8/e8m0/mse"}, None),
+    "tensor scale absent": (
+        "two levels", {"tensor_scale": None}, "tensor_scale must be as the recipe .* says, got none"
+    ),
+    "tensor scale alone": (
+        "e8m0", {"tensor_scale": 1.0}, "tensor_scale must be as the recipe .* says, got some"
+    ),
     "tensor scale 0": ("two levels", {"tensor_scale": 0.0}, "tensor_scale must be a float32"),
     "tensor scale negative": ("two levels", {"tensor_scale": -1.0}, "tensor_scale must be"),
     "tensor scale nan": ("two levels", {"tensor_scale": float("nan")}, "tensor_scale must be"),
@@ -374,16 +435,31 @@ MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
     "mean low": ("double", {"scale_mean": -100.0}, "scales must be finite and not negative"),
     "mean infinite": ("double", {"scale_mean": float("inf")}, "mean must be a finite float32"),
     "mean text": ("double", {"scale_mean": "1"}, "mean must be a finite float32"),
-    "double in float16": ("double", {"scale_format": "float16"}, None),
-    "zeros of signed": ("zeros", {"format": "int4"}, "zeros must belong to an unsigned integer"),
+    "double in float16": ("double", {"scaling": "8/float16/double"}, 'scale must be "float32"'),
+    "double without saying so": (
+        "double", {"scaling": "8/float32"}, "double must be as the recipe .* says, got some"
+    ),
+    "double by saying so": (
+        "two wide levels", {"scaling": "8/float32/double", "tensor_scale": None},
+        "scales must be float32|double must be as the recipe",
+    ),
+    "zero points of signed": (
+        "zero points", {"format": "int4"}, "fmt must be an unsigned integer such as uint4"
+    ),
+    "zero points without saying so": (
+        "zero points", {"scaling": "8/float16"}, "zero_points must be as the recipe .* got some"
+    ),
+    "another percentile": ("percentile", {"scaling": "8/float16/percentile50"}, None),
+    "percentile long": ("percentile", {"scaling": "8/float16/percentile97.50"}, "contradicts"),
+    "percentile nan": ("percentile", {"scaling": "8/float16/percentilenan"}, "percentile must be"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("case", MORE_FACTS)
-def test_facts_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
-    scheme, changed, reason = MORE_FACTS[case]
-    fmt, options = SCHEMES[scheme]
+def test_facts_of_recipes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
+    name, changed, reason = MORE_FACTS[case]
+    fmt, options = RECIPES[name]
     path = tmp_path / f"w{suffix}"
     arrays, facts = contents(quantized(fmt, **options), tmp_path)
     write(path, arrays, facts)
@@ -395,10 +471,28 @@ def test_facts_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str
         refused(path, reason)
 
 
+def without(arrays: Arrays, name: str) -> Arrays:
+    return {k: v for k, v in arrays.items() if k != name}
+
+
 MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
-    "zeros float": ("zeros", lambda a: {**a, "zeros": a["zeros"].astype(float)}, "packed must be"),
-    "zeros short": ("zeros", lambda a: {**a, "zeros": a["zeros"][:-1]}, "packed must have"),
-    "zeros 2-d": ("zeros", lambda a: {**a, "zeros": a["zeros"][None]}, "zeros must|packed must"),
+    "zero points float": (
+        "zero points", lambda a: {**a, "zero_points": a["zero_points"].astype(float)},
+        "packed must be",
+    ),
+    "zero points short": (
+        "zero points", lambda a: {**a, "zero_points": a["zero_points"][:-1]}, "packed must have"
+    ),
+    "zero points 2-d": (
+        "zero points", lambda a: {**a, "zero_points": a["zero_points"][None]},
+        "zero_points must be packed in one dimension",
+    ),
+    "no zero points": (
+        "zero points", lambda a: without(a, "zero_points"), "zero_points must be as the recipe"
+    ),
+    "zero points of others": (
+        "e8m0", lambda a: {**a, "zero_points": a["scales"]}, "packed must have|zero_points must be"
+    ),
     "scales e8m0 nan": (
         "e8m0", lambda a: {**a, "scales": a["scales"] | 255}, "scales must be finite"
     ),
@@ -410,7 +504,11 @@ MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
         "e8m0", lambda a: {**a, "scales": a["scales"].view(np.int8)}, "packed must be a uint8"
     ),
     "no scales of scales": (
-        "double", lambda a: {k: v for k, v in a.items() if k != "scales_of_scales"}, "scale_mean"
+        "double", lambda a: without(a, "scales_of_scales"), "scale_mean must be there with"
+    ),
+    "scales of scales alone": (
+        "e8m0", lambda a: {**a, "scales_of_scales": np.ones(1, np.float32)},
+        "scale_mean must be there with",
     ),
     "scales of scales float64": (
         "double",
@@ -430,33 +528,39 @@ MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize("case", MORE_ARRAYS)
-def test_arrays_of_schemes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
-    scheme, change, reason = MORE_ARRAYS[case]
-    fmt, options = SCHEMES[scheme]
+def test_arrays_of_recipes_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
+    name, change, reason = MORE_ARRAYS[case]
+    fmt, options = RECIPES[name]
     arrays, facts = contents(quantized(fmt, **options), tmp_path)
     write(tmp_path / f"w{suffix}", change(arrays), facts)
     refused(tmp_path / f"w{suffix}", reason)
 
 
-def test_a_scheme_by_numpy_alone(tmp_path: Path) -> None:
-    """NVFP4 and QLoRA's NF4 from what the docstring of `save` says."""
+def test_recipes_by_numpy_alone(tmp_path: Path) -> None:
+    """NVFP4, QLoRA's NF4 and zero points from the docstring of `save`."""
     w = np.random.default_rng(5).standard_normal((4, 64)).astype(np.float32)
     e4m3 = mf.parse("e4m3fn").values()
-    for preset, size in (("nvfp4", 16), ("qlora", 64)):
-        q = mf.quantize(w, **mf.PRESETS[preset])
+    for name, size in (("nvfp4", 16), ("qlora", 64), ("uint4/16/ue4m3/zero-point", 16)):
+        q = mf.quantize(w, name)
         arrays, facts = contents(q, tmp_path)
-        assert facts["version"] == 2
+        assert facts["version"] == 3
+        assert facts["scaling"] == str(q.recipe).partition("/")[2]
         codes = np.stack([arrays["codes"] & 15, arrays["codes"] >> 4], -1).reshape(4, 64)
-        scales = e4m3[arrays["scales"]]
-        if preset == "nvfp4":
-            scales = scales * facts["tensor_scale"]
-            values = mf.parse("e2m1").values()
-        else:
+        values = arrays.get("codebook", np.arange(16.0))[codes]
+        if name == "nvfp4":
+            scales = e4m3[arrays["scales"]] * facts["tensor_scale"]
+            values = mf.parse("e2m1").values()[codes]
+        elif name == "qlora":
+            scales = e4m3[arrays["scales"]]
             scales = np.float32(scales) * np.repeat(arrays["scales_of_scales"], 256)[:4]
             scales = np.float64(scales + np.float32(facts["scale_mean"]))
-            values = arrays["codebook"]
-        found = values[codes] * np.repeat(scales, size).reshape(4, 64)
-        np.testing.assert_array_equal(found.astype(np.float32), q.dequantize())
+        else:
+            bits = np.unpackbits(arrays["scales"], bitorder="little")[: 16 * 7].reshape(16, 7)
+            scales = mf.parse("ue4m3").values()[np.packbits(bits, axis=1, bitorder="little")[:, 0]]
+            zeros = np.stack([arrays["zero_points"] & 15, arrays["zero_points"] >> 4], -1)
+            values = values - np.repeat(zeros.reshape(-1), size).reshape(4, 64)
+        weights = values * np.repeat(scales, size).reshape(4, 64)
+        np.testing.assert_array_equal(weights.astype(np.float32), q.dequantize())
 
 
 def changed_bit(packed: NDArray[np.uint8], bit: int) -> NDArray[np.uint8]:
@@ -485,13 +589,17 @@ ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
         "three", lambda a: {**a, "codes": np.full_like(a["codes"], 255)}, r"codes must be in 0\.\.2"
     ),
     "scales float64": (
-        "e2m2", lambda a: {**a, "scales": a["scales"].astype(float)}, "scales must be those of"
+        "e2m2", lambda a: {**a, "scales": a["scales"].astype(float)},
+        "scales must be float16, the words of float16, got float64",
     ),
     "scales turned": ("e2m2", lambda a: {**a, "scales": a["scales"].ravel()}, "scales must be f"),
     "scales negative": ("e2m2", lambda a: {**a, "scales": -a["scales"]}, "finite and not negative"),
     "scales nan": ("e2m2", lambda a: {**a, "scales": a["scales"] * np.float16(np.nan)}, "finite"),
     "scales infinite": ("e2m2", lambda a: {**a, "scales": a["scales"] / np.float16(0)}, "finite"),
-    "codebook short": ("three", lambda a: {**a, "codebook": a["codebook"][:2]}, "packed must be"),
+    "codebook short": ("three", lambda a: {**a, "codebook": a["codebook"][1:]}, "packed must be"),
+    "codebook of nothing above 0": (
+        "three", lambda a: {**a, "codebook": a["codebook"][:2]}, "fmt must have a value above zero"
+    ),
     "codebook twice": ("three", lambda a: {**a, "codebook": np.zeros(3)}, "no value twice"),
     "codebook nan": ("three", lambda a: {**a, "codebook": np.full(3, np.nan)}, "must be finite"),
     "codebook float32": (
@@ -508,7 +616,7 @@ ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
 @pytest.mark.filterwarnings("ignore:divide by zero")
 def test_arrays_that_do_not_fit(tmp_path: Path, case: str, suffix: str) -> None:
     fmt, change, reason = ARRAYS[case]
-    q = quantized(mf.Codebook([-1, 0, 1], "three") if fmt == "three" else fmt)
+    q = quantized(fmt)
     arrays, facts = contents(q, tmp_path)
     write(tmp_path / f"w{suffix}", change(arrays), facts)
     refused(tmp_path / f"w{suffix}", reason)
@@ -578,12 +686,14 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
     mf.load(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # of the readers, about what they find odd
+@pytest.mark.filterwarnings("ignore")  # of the readers, about odd files
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("scheme", ["int4", "nf4", "double", "double, zeros", "two levels"])
-def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, scheme: str, suffix: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["int4", "nf4", "double", "double, zero points", "two levels", "percentile"]
+)
+def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, name: str, suffix: str) -> None:
     path = tmp_path_factory.mktemp("mutated") / f"w{suffix}"
-    fmt, options = SCHEMES.get(scheme, (scheme, {}))
+    fmt, options = RECIPES.get(name, (name, {}))
     mf.save(quantized(fmt, **options), path)
     good = path.read_bytes()
     places = st.integers(0, len(good) - 1)

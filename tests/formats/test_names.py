@@ -131,6 +131,11 @@ def test_a_codebook_prints_its_own_name() -> None:
         ("nf7", "did you mean nf5 or nf4"),
         ("bfloat", "did you mean bfloat16"),
         ("floot16", "did you mean float16"),
+        ("fp4", r"got 'fp4'; did you mean e2m1\?"),
+        ("FP8", r"got 'FP8'; did you mean e4m3fn or e5m2\?"),
+        ("float6", r"did you mean e3m2 or e2m3\?"),
+        ("mxfp4", r"did you mean e2m1\?"),
+        ("nvfp4", r"did you mean e2m1\?"),
         ("posit", "any eXmY is one"),
         ("", "fmt must be a known format name, got ''"),
         ("uint4full", "fmt must be a known format name"),
@@ -156,6 +161,13 @@ def test_unknown_names(name: str, message: str) -> None:
 def test_a_name_is_a_str() -> None:
     with pytest.raises(TypeError, match="fmt must be a format or the name of one, got 4"):
         parse(4)
+
+
+def test_messages_name_the_callers_argument() -> None:
+    with pytest.raises(ValueError, match=r"^scale must be a known format name, got 'e9q'"):
+        parse("e9q", "scale")
+    with pytest.raises(TypeError, match=r"^scale must be a format or the name of one, got 4"):
+        parse(4, "scale")
 
 
 def test_the_grammar_in_the_module_docstring_is_true() -> None:

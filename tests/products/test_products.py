@@ -38,7 +38,7 @@ FORMATS = (
 )  # fmt: skip
 
 
-SPECIALS = ("", "ieee", "fn", "fnuz")  # what names of formats end in
+SPECIALS = ("", "ieee", "fn", "fnuz")  # the ends of formats' names
 
 
 def normals(*shape: int, seed: int = 0) -> np.ndarray:
@@ -60,26 +60,26 @@ def quantize(w: np.ndarray, fmt: mf.NumberFormat | str, **options: Any) -> mf.Qu
 
 
 def excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized, bias: np.ndarray | None = None) -> float:
-    """Return the greatest error in units of the stated bound, at most 1 where it holds."""
+    """Return the largest error in units of the stated bound, at most 1 where it holds."""
     w, x = q.dequantize().astype(np.float64), x.astype(np.float64)
     b = np.zeros(q.shape[0]) if bias is None else bias.astype(np.float64)
     n = q.shape[1] + 8
     gamma = n * 2.0**-24 / (1 - n * 2.0**-24)
     scale = float(np.abs(q.scales).max(initial=0)) * (q.tensor_scale or 1.0)
-    top = np.abs(x).max(axis=-1, keepdims=True, initial=0)
-    top = top * (1 + scale * max(abs(q.fmt.min), abs(q.fmt.max)))
-    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-133 * (1 + top)
+    largest = np.abs(x).max(axis=-1, keepdims=True, initial=0)
+    largest = largest * (1 + scale * max(abs(q.fmt.min), abs(q.fmt.max)))
+    bound = gamma * (np.abs(x) @ np.abs(w).T + np.abs(b)) + n * 2.0**-133 * (1 + largest)
     exact = x @ w.T + b
     assert y.dtype == np.float32
     assert y.shape == exact.shape
     return float((np.abs(y - exact) / bound).max(initial=0.0))
 
 
-@pytest.mark.parametrize("block_size", [None, 1, 7, 16, 32, 100, 128, 129])
+@pytest.mark.parametrize("block", ["channel", 1, 7, 16, 32, 100, 128, 129])
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_every_format_and_block(fmt: str, block_size: int | None) -> None:
+def test_every_format_and_block(fmt: str, block: int | str) -> None:
     for rows, length in ((16, 256), (9, 391)):
-        q = quantize(normals(rows, length), fmt, block_size=block_size, scale="float32")
+        q = quantize(normals(rows, length), fmt, block=block, scale="float32")
         x, bias = normals(3, length, seed=1), normals(rows, seed=2)
         assert excess(mf.linear(x[0], q, bias), x[0], q, bias) <= 1
         assert excess(mf.linear(x, q), x, q) <= 1
@@ -87,17 +87,18 @@ def test_every_format_and_block(fmt: str, block_size: int | None) -> None:
         assert excess(q @ x[0], x[0], q) <= 1
 
 
-@pytest.mark.parametrize("axis", [-1, 0, 1, None])
+@pytest.mark.parametrize(("axis", "block"), [
+    (-1, 128), (0, 128), (1, 3), (0, 3), (-1, "channel"), (0, "channel"), (-1, "tensor"),
+    (-1, (3, 16)), (-1, (16, 128)),
+])  # fmt: skip
 @pytest.mark.parametrize("options", [
     {"scale": "float16"}, {"scale": "e8m0"}, {"scale": "ue4m3", "tensor_scale": True},
     {"scale": "float32", "tensor_scale": True}, {"scale": "bfloat16", "tensor_scale": True},
-    {"scale": "float32", "double_quantize": True}, {"block_size": 3}, {"block_size": None},
+    {"scale": "float32", "double": True},
 ], ids=str)  # fmt: skip
-def test_every_kind_of_scale(axis: int | None, options: dict[str, Any]) -> None:
+def test_every_kind_of_scale(axis: int, block: Any, options: dict[str, Any]) -> None:
     for fmt in ("e2m2", "nf4", "int5", "uint4"):
-        if fmt == "uint4" and (options.keys() & {"tensor_scale", "double_quantize"}):
-            continue
-        q = quantize(normals(37, 304), fmt, axis=axis, **options)
+        q = quantize(normals(37, 304), fmt, axis=axis, block=block, **options)
         for batch in (5, FEW + 1):
             x = normals(batch, 304, seed=1)
             assert excess(mf.linear(x, q), x, q) <= 1
@@ -111,13 +112,12 @@ def test_any_shape_and_format(data: st.DataObject) -> None:
     rows = data.draw(st.integers(0, 20))
     length = data.draw(st.integers(0, 300) | st.integers(0, 40).map(lambda k: 8 * k))
     batch = data.draw(st.sampled_from([(), (1,), (2, 0), (2, 3), (33,), (FEW + 1,)]))
-    block_size = data.draw(st.none() | st.integers(1, 310))
-    axis = data.draw(st.sampled_from([0, 1, None]))
+    sizes = st.integers(1, 310)
+    block = data.draw(st.sampled_from(["channel", "tensor"]) | sizes | st.tuples(sizes, sizes))
+    axis = data.draw(st.sampled_from([1] if isinstance(block, tuple) else [0, 1]))
     try:
         with np.errstate(over="ignore"):
-            q = quantize(
-                normals(rows, length), fmt, axis=axis, block_size=block_size, scale="float32"
-            )
+            q = quantize(normals(rows, length), fmt, axis=axis, block=block, scale="float32")
     except ValueError:  # a format without values above zero, or whose scales float32 lacks
         return
     x = normals(*batch, length, seed=1)
@@ -134,7 +134,7 @@ def test_any_shape_and_format(data: st.DataObject) -> None:
 def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
     """Their products are of one magnitude."""
     w = normals(24, 256) * np.float32(2.0) ** (np.arange(256) // 16 * 8 - 60)
-    q = quantize(w, "e2m2", axis=axis, block_size=16 if axis else 8, scale="float32")
+    q = quantize(w, "e2m2", axis=axis, block=16 if axis else 8, scale="float32")
     for batch in (1, 4, FEW + 1):
         x = normals(batch, 256, seed=1) * np.float32(2.0) ** (60 - np.arange(256) // 16 * 8)
         assert excess(mf.linear(x, q), x, q) <= 1
@@ -146,12 +146,13 @@ def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
 def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
     """Of 33 rows some begin at each bit of a byte that rows of such a length do."""
     fmt = mf.parse(f"int{bits}full")
-    rows, block_size = 33, 5
+    rows, size = 33, 5
     rng = np.random.default_rng(bits)
     codes = rng.integers(0, 1 << bits, rows * length).astype(np.uint8)
-    blocks = (-(-rows // block_size), length) if axis == 0 else (rows, -(-length // block_size))
-    scales = np.exp2(rng.integers(-3, 4, blocks)).astype(np.float32)
-    q = mf.Quantized(mf.pack(codes, bits), scales, fmt, (rows, length), block_size, axis, "float32")
+    shape = (-(-rows // size), length) if axis == 0 else (rows, -(-length // size))
+    scales = np.exp2(rng.integers(-3, 4, shape)).astype(np.float32)
+    recipe = mf.Recipe(fmt, block=size, scale="float32")
+    q = mf.Quantized(mf.pack(codes, bits), scales, recipe, (rows, length), axis)
     x = np.eye(length, dtype=np.float32)
     for few in (x[:1], x[-3:], x[:6], np.concatenate((x, np.zeros((FEW, length), np.float32)))):
         np.testing.assert_array_equal(mf.linear(few, q), few @ q.dequantize().T)
@@ -159,11 +160,11 @@ def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
 
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("length", [1, 3, 8, 17, 64, 90])
-@pytest.mark.parametrize("block_size", [None, 1, 5, 16, 33])
-def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int | None) -> None:
+@pytest.mark.parametrize("size", ["channel", 1, 5, 16, 33, (3, 5)])
+def test_no_step_reads_beyond_the_codes(bits: int, length: int, size: Any) -> None:
     for rows in (1, 2, 7, 40):
         w = np.zeros((rows, length), np.float32)
-        q = mf.quantize(w, f"int{bits}", block_size=block_size, scale="float32")
+        q = mf.quantize(w, f"int{bits}", block=size, scale="float32")
         weights = direct.Direct(q)
         block, seen = weights.block, 0
         for start, stop, packed, base in weights.codes_of(slice(0, rows)):
@@ -177,13 +178,13 @@ def test_no_step_reads_beyond_the_codes(bits: int, length: int, block_size: int 
         assert seen == rows
 
 
-@pytest.mark.parametrize("block_size", [1, 2, 5, 32, 99, 100, 1000, None])
+@pytest.mark.parametrize("block", [1, 2, 5, 32, 99, 100, 1000, "channel"])
 @pytest.mark.parametrize("batch", [1, 2, 16, FEW])
-def test_groups_of_rows_with_the_same_scales(block_size: int | None, batch: int) -> None:
-    """Which multiply the vectors, or where these are many for so small groups, tiles."""
+def test_groups_of_rows_with_the_same_scales(block: int | str, batch: int) -> None:
+    """Scales multiply the vectors; or tiles, where the vectors are many for so small groups."""
     for fmt in ("e2m2", "nf4", "int5"):
         w = normals(300, 1001) * np.exp2(np.arange(300) % 7)[:, None]
-        q = quantize(w.astype(np.float32), fmt, axis=0, block_size=block_size, scale="float32")
+        q = quantize(w.astype(np.float32), fmt, axis=0, block=block, scale="float32")
         x = normals(batch, 1001, seed=1)
         assert excess(mf.linear(x, q), x, q) <= 1
         np.testing.assert_array_equal(mf.linear(x, q, threads=3), mf.linear(x, q))
@@ -193,25 +194,31 @@ def test_groups_of_rows_with_the_same_scales(block_size: int | None, batch: int)
         np.testing.assert_array_equal(np.isfinite(mf.linear(x, q)), np.isfinite(whole))
 
 
-@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("along", ["axis 0", "axis 1", "tensor", "tiles"])
 @pytest.mark.parametrize("batch", [1, FEW + 1])
-def test_weights_are_not_made_floats_of_as_a_whole(
-    axis: int | None, batch: int, monkeypatch: pytest.MonkeyPatch
+def test_weights_are_not_dequantized_as_a_whole(
+    along: str, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cases = []
-    for length, block_size in ((391, 100), (256, 128), (64, None), (400, 7)):
-        size = None if axis is None else block_size
-        q = quantize(normals(9, length), "e2m2", axis=axis, block_size=size)
+    for length, size in ((391, 100), (256, 128), (64, "channel"), (400, 7)):
+        block: Any = "tensor" if along == "tensor" else size
+        if along == "tiles":
+            block = (2, size if isinstance(size, int) else 64)
+        q = quantize(normals(9, length), "e2m2", axis=0 if along == "axis 0" else 1, block=block)
         x = normals(batch, length, seed=1)
         cases.append((x, q, mf.linear(x, q)))
-    monkeypatch.delattr(mf.Quantized, "dequantize")
+
+    def dequantize(_: mf.Quantized) -> np.ndarray:
+        raise AssertionError("the weights became floats")
+
+    monkeypatch.setattr(mf.Quantized, "dequantize", dequantize)
     for x, q, y in cases:
         np.testing.assert_array_equal(mf.linear(x, q), y)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_axes_counted_from_the_end(axis: int) -> None:
-    q = quantize(normals(24, 40), "e2m2", axis=axis, block_size=8)
+    q = quantize(normals(24, 40), "e2m2", axis=axis, block=8)
     same = dataclasses.replace(q, axis=axis - 2)
     x = normals(40, seed=1)
     np.testing.assert_array_equal(same.dequantize(), q.dequantize())
@@ -225,7 +232,7 @@ def test_the_bound_has_teeth(mistake: str) -> None:
     right = mf.linear(x, q)
     if mistake == "a code":
         packed = q.packed.copy()
-        packed[0] ^= 1  # the least bit of the first weight
+        packed[0] ^= 1  # the lowest bit of the first weight
         wrong = mf.linear(x, dataclasses.replace(q, packed=packed))
     elif mistake == "a scale":
         scales = q.scales.copy()
@@ -277,7 +284,7 @@ def test_sums_that_overflow_on_the_way_do_not_at_the_end() -> None:
 @pytest.mark.parametrize("fmt", ["e5m2", "e4m3fn", "e4m3fnuz", "e4m3b11fnuz", "e5m2fnuz"])
 def test_special_codes_go_through(fmt: str) -> None:
     parsed = mf.parse(fmt)
-    q = mf.quantize(normals(16, 64), fmt, block_size=None, scale="float32")
+    q = mf.quantize(normals(16, 64), fmt, block="channel", scale="float32")
     x = np.abs(normals(2, 64, seed=1))
     finite = mf.linear(x, q)
     for code in np.flatnonzero(~np.isfinite(parsed.values())):
@@ -321,7 +328,7 @@ def test_each_row_is_in_one_part(
     monkeypatch.setattr(direct, "HEAD_START", head_start)
     mf.linear(np.ones(1000), quantize(normals(rows, 1000), "e2m2"), threads=threads)
     assert [row for part in parts for row in range(part.start, part.stop)] == list(range(rows))
-    assert len(parts) == min(threads, max(1, rows - head_start // 1024))  # x has room for 8 blocks
+    assert len(parts) == min(threads, max(1, rows - head_start // 1024))  # x is padded for 8 blocks
 
 
 @pytest.mark.usefixtures("little_is_shared")
@@ -341,7 +348,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5", "nf5"])
 def test_a_few_vectors_have_the_products_that_each_has_alone(fmt: str) -> None:
-    q = quantize(normals(20, 400), fmt, block_size=72)
+    q = quantize(normals(20, 400), fmt, block=72)
     x = normals(7, 400, seed=1)
     np.testing.assert_array_equal(mf.linear(x, q), [mf.linear(row, q) for row in x])
 
@@ -365,7 +372,7 @@ def test_which_codes_are_computed_and_which_looked_up() -> None:
         "nf5", "nf4", "bipolar_int3", "bipolar_int5", "af4", "sf4",
     )),
 ])  # fmt: skip
-def test_what_only_some_cpus_do_gives_the_same_values(
+def test_instructions_of_some_cpus_give_the_same_values(
     flag: str, rule: type, fallback: type, fmt: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every code of a finite number, in every lane: rows of one code each."""
@@ -375,18 +382,19 @@ def test_what_only_some_cpus_do_gives_the_same_values(
     assert isinstance(rule_of(parsed)[0], rule)
     finite = np.flatnonzero(np.isfinite(parsed.values()))
     count, codes = finite.size, np.repeat(finite, 64).astype(np.uint8)
-    q = mf.Quantized(
-        mf.pack(codes, parsed.bits), np.ones((count, 1), np.float32), parsed, (count, 64), None, 1,
-        "float32",
-    )  # fmt: skip
+    recipe = mf.Recipe(parsed, block="channel", scale="float32")
+    ones = np.ones((count, 1), np.float32)
+    q = mf.Quantized(mf.pack(codes, parsed.bits), ones, recipe, (count, 64), 1)
     x = np.eye(64, dtype=np.float32)
-    found = mf.linear(x, q)
-    np.testing.assert_array_equal(found, np.tile(np.float32(parsed.values()[finite]), (64, 1)))
+    products_of_codes = mf.linear(x, q)
+    np.testing.assert_array_equal(
+        products_of_codes, np.tile(np.float32(parsed.values()[finite]), (64, 1))
+    )
     monkeypatch.setattr(kernels, flag, False)
     without = rule_of.__wrapped__
     assert isinstance(without(parsed)[0], fallback)
     monkeypatch.setattr(direct, "rule_of", without)
-    np.testing.assert_array_equal(found.view(np.int32), mf.linear(x, q).view(np.int32))
+    np.testing.assert_array_equal(products_of_codes.view(np.int32), mf.linear(x, q).view(np.int32))
 
 
 def test_a_cpu_without_extensions_has_tables_only(tmp_path: Path) -> None:
@@ -417,7 +425,8 @@ for fmt in ("e2m2", "nf4", "int5", "e4m3fn"):
 def test_values_at_the_ends_of_float64(fmt: mf.NumberFormat, scale: float) -> None:
     packed = mf.pack(np.arange(32) % 4, fmt.bits)
     scales = np.full((2, 1), scale, np.float32)
-    q = mf.Quantized(packed, scales, fmt, (2, 16), None, 1, "float32")
+    recipe = mf.Recipe(fmt, block="channel", scale="float32")
+    q = mf.Quantized(packed, scales, recipe, (2, 16), 1)
     x = np.ones(16, np.float32)
     with np.errstate(over="ignore"):
         np.testing.assert_array_equal(mf.linear(x, q), q.dequantize() @ x)
@@ -440,7 +449,8 @@ def test_every_code_of_every_small_format(bits: int) -> None:
             codes = np.flatnonzero(np.isfinite(values))
             packed = mf.pack(np.repeat(codes, 16).astype(np.uint8), fmt.bits)
             ones = np.ones((codes.size, 1), np.float32)
-            q = mf.Quantized(packed, ones, fmt, (codes.size, 16), None, 1, "float32")
+            recipe = mf.Recipe(fmt, block="channel", scale="float32")
+            q = mf.Quantized(packed, ones, recipe, (codes.size, 16), 1)
             wanted = np.tile(np.float32(values[codes]), (16, 1))
             np.testing.assert_array_equal(mf.linear(x, q), wanted, fmt.name)
             checked += 1
@@ -451,7 +461,8 @@ def test_every_code_of_every_small_format(bits: int) -> None:
 def test_the_callers_error_state_is_of_no_account(fmt: mf.NumberFormat | str) -> None:
     fmt = mf.parse(fmt)
     packed = mf.pack((np.arange(64) % fmt.code_count).astype(np.uint8), fmt.bits)
-    q = mf.Quantized(packed, np.ones((2, 1), np.float32), fmt, (2, 32), None, 1, "float32")
+    recipe = mf.Recipe(fmt, block="channel", scale="float32")
+    q = mf.Quantized(packed, np.ones((2, 1), np.float32), recipe, (2, 32), 1)
     rule_of.cache_clear()
     for magnitude in (1e-45, 1.0, 3e38):
         x = np.full(32, magnitude, np.float32)
@@ -461,10 +472,10 @@ def test_the_callers_error_state_is_of_no_account(fmt: mf.NumberFormat | str) ->
 
 
 def test_arrays_with_gaps_are_read_as_they_are() -> None:
-    q = quantize(normals(16, 128), "uint4", block_size=32)
-    assert q.zeros is not None
-    every_other = [np.repeat(a, 2, axis=1)[:, ::2] for a in (q.scales, q.zeros)]
-    gaps = dataclasses.replace(q, scales=every_other[0], zeros=every_other[1])
+    q = quantize(normals(16, 128), "uint4", block=32)
+    assert q.zero_points is not None
+    every_other = [np.repeat(a, 2, axis=1)[:, ::2] for a in (q.scales, q.zero_points)]
+    gaps = dataclasses.replace(q, scales=every_other[0], zero_points=every_other[1])
     x = normals(128)
     np.testing.assert_array_equal(mf.linear(x, gaps), mf.linear(x, q))
 

@@ -21,7 +21,7 @@ VECTORS = arrays.arrays(
 def scaled_down(
     x: np.ndarray, block: int, scales: np.ndarray | None = None, factor: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return vectors in blocks with room for two more numbers, and powers; None if not finite."""
+    """Return vectors in blocks padded by two numbers, and powers; None if not finite."""
     count, length = x.shape
     out = np.full((count, -(-length // block), block + 2), UNTOUCHED)
     powers = np.empty(count)
@@ -44,9 +44,9 @@ def test_vectors_are_divided_by_a_power_of_two(x: np.ndarray, block: int) -> Non
     for n in range(len(x)):
         for b in range(out.shape[1]):
             numbers = wanted[n, b * block : (b + 1) * block]
-            held, room = np.split(out[n, b], [len(numbers)])
+            held, padding = np.split(out[n, b], [len(numbers)])
             np.testing.assert_array_equal(held.view(np.uint32), numbers.view(np.uint32))
-            assert (room == UNTOUCHED).all()
+            assert (padding == UNTOUCHED).all()
 
 
 @given(VECTORS, st.floats(-60, 60).map(np.exp2), st.data())

@@ -144,11 +144,17 @@ def tensor_scale_of(recipe: mf.Recipe, maxima: list[float]) -> float:
     powers = not nearest or recipe.scale.values.mantissa_bits == 0
     exact = max(maxima) / recipe.fmt.max_abs / (1.0 if powers else scale_values(recipe)[2])
     tensor = np.float32(exact)
-    if recipe.scale_rounding == mf.ScaleRounding.DOWN and tensor > exact:
+    if recipe.scale_rounding == mf.ScaleRounding.DOWN and float(tensor) > exact:
         tensor = np.nextafter(tensor, np.float32(0))
-    if recipe.scale_rounding == mf.ScaleRounding.UP and tensor < exact:
+    if recipe.scale_rounding == mf.ScaleRounding.UP and float(tensor) < exact:
         tensor = np.nextafter(tensor, np.float32(np.inf))
-    return float(tensor) if tensor else (1.0 if exact == 0 else 2.0**-149)
+    if not tensor:
+        return 1.0 if exact == 0 else 2.0**-149
+    try:
+        scale_of(recipe, max(maxima), float(tensor))
+    except ScaleTooLarge:  # since T was rounded down
+        tensor = np.nextafter(tensor, np.float32(np.inf))
+    return float(tensor)
 
 
 def code_of(recipe: mf.Recipe, w: float, scale: float, tensor: float, zero: int | None) -> int:
