@@ -12,7 +12,6 @@ are the same in all cases.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 import warnings
 from collections.abc import Callable
@@ -181,6 +180,8 @@ class _Compiler:
 @cache
 def digest_of(folder: Path) -> str:
     """Return a hash of the Python files of a folder; of those that can be read."""
+    import hashlib
+
     digest = hashlib.sha256()
     with contextlib.suppress(OSError):
         for path in sorted(folder.glob("*.py")):
