@@ -1,12 +1,12 @@
-"""Studies on top of `minifloat`: what formats lose, in closed form and on real weights.
+"""Studies on top of `minifloat`: quantization errors of formats, exact and on real weights.
 
 >>> from analysis import expected_mse, optimal_scale
 >>> scale, mse = optimal_scale("e2m2", "normal")
 >>> f"{scale:.4f} {mse:.6f}"
 '0.4828 0.003256'
 
-Distributions have variance 1. Names are loaded when they are first used, since SciPy takes a second
-to import.
+Distributions have variance 1. A name is loaded on its first use, since SciPy takes a second to
+import.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING
 
 _HOME = {
     "Distribution": "errors.distributions",
-    "Empirical": "errors.distributions",
+    "Empirical": "errors.empirical",
     "parse_distribution": "errors.distributions",
     "code_entropy": "errors.expected_error",
     "expected_mse": "errors.expected_error",
     "optimal_scale": "errors.expected_error",
     "absmax_mse": "errors.absmax_error",
     "absmax_mse_at": "errors.absmax_error",
+    "absmax_mse_of_weights": "errors.empirical",
 }
 
 if TYPE_CHECKING:
     from analysis.errors.absmax_error import absmax_mse, absmax_mse_at
-    from analysis.errors.distributions import Distribution, Empirical, parse_distribution
+    from analysis.errors.distributions import Distribution, parse_distribution
+    from analysis.errors.empirical import Empirical, absmax_mse_of_weights
     from analysis.errors.expected_error import code_entropy, expected_mse, optimal_scale
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "Empirical",
     "absmax_mse",
     "absmax_mse_at",
+    "absmax_mse_of_weights",
     "code_entropy",
     "expected_mse",
     "optimal_scale",

@@ -1,7 +1,7 @@
 """The site: `sphinx-build -W --keep-going -c docs . build/site`, from the root of a checkout.
 
-The sources are the pages, notebooks and docstrings where they lie, so that a link between files is
-the same in the checkout and on the site, and a broken one fails the build.
+The sources are the pages, notebooks and docstrings in their places in the checkout. A link between
+files is then the same in the checkout and on the site, and a broken link fails the build.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ exclude_patterns = [".*", "analysis", "build", "dist", "minifloat", "paper_figur
 html_theme = "furo"
 html_title = "minifloat"
 templates_path = ["_templates"]
-html_additional_pages = {"index": "to_first_page.html"}  # the site's address without a page
+html_additional_pages = {"index": "to_first_page.html"}  # the address of the site without a page
 html_copy_source = False
 html_show_sourcelink = False
 
 default_role = "py:obj"  # `a name` in a docstring
 autodoc_default_options = {"members": True, "member-order": "bysource"}
-autodoc_typehints = "none"  # the docstrings say more
+autodoc_typehints = "none"  # the docstrings describe types
 maximum_signature_line_length = 72
 napoleon_google_docstring = False
 napoleon_use_ivar = True
@@ -42,4 +42,4 @@ nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_execution_timeout = 90
 nb_merge_streams = True
-suppress_warnings = ["ref.python"]  # `shape` in a type, which several classes have
+suppress_warnings = ["ref.python"]  # `shape` in a type: several classes have one

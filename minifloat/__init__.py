@@ -49,7 +49,7 @@ _HOME = {
     "gptq": "quantization",
     "save": "files.quantized",
     "load": "files.quantized",
-    "Comparison": "comparison.records",
+    "Comparison": "comparison.result",
     "compare": "comparison",
 }
 _MODULES = ("registers", "testing")
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from minifloat import registers, testing  # noqa: F401  # attributes, kept out of __all__
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
-    from minifloat.comparison.records import Comparison
+    from minifloat.comparison.result import Comparison
     from minifloat.files.quantized import load, save
     from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
     from minifloat.formats.catalogue import ALIASES, CATALOGUE

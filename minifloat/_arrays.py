@@ -1,4 +1,4 @@
-"""Which arrays the verbs accept and give back, and how they are walked through.
+"""Which arrays the verbs accept and give back, and how work is applied to them in chunks.
 
 Contiguous arrays are handed to the kernels as they are. Others go through `numpy.nditer` in chunks,
 which also casts: no temporary is larger than a chunk.
@@ -7,6 +7,7 @@ which also casts: no temporary is larger than a chunk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat._kernels import codec as kernels
 from minifloat._threads import each
-from minifloat.formats import Integer, NumberFormat
+from minifloat.formats import NumberFormat
 
 Array = NDArray[Any]
 
@@ -41,7 +42,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         If an integer is beyond 2**53 in magnitude.
     """
     a = as_array(argument, x)
-    name = a.dtype.name
+    name = dtype_name(a.dtype)
     if name in ("float16", "bfloat16", "float32", "float64"):
         return a, name
     if is_integer(a.dtype):
@@ -71,6 +72,12 @@ def code_array(codes: ArrayLike) -> Array:
             f"codes must be integers, got {a.dtype.name}; minifloat.encode makes codes of values"
         )
     return a
+
+
+@lru_cache(maxsize=256)
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return a dtype's name, which NumPy makes anew each time."""
+    return dtype.name
 
 
 def is_integer(dtype: np.dtype[Any]) -> bool:
@@ -112,7 +119,7 @@ def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return out
 
 
-def walk(
+def apply_in_chunks(
     run: Callable[..., tuple[int, int]],
     arrays: Sequence[tuple[Array, DTypeLike]],
     out: Array | None,
@@ -123,10 +130,10 @@ def walk(
 ) -> tuple[int, int]:
     """Call ``run(start, *chunks)`` over equally shaped arrays; add up the pairs of counts it gives.
 
-    The chunks are contiguous and one-dimensional, those of ``arrays`` of the dtype beside each;
-    the last one, a chunk of ``out``, is written to (without ``out`` there is none). ``start`` is
-    the index of the first element, in C order if ``ordered``. ``chunked`` asks for small
-    chunks, for a ``run`` with temporaries. Several threads give the same results.
+    The chunks are contiguous and one-dimensional. The chunks of ``arrays`` have the dtype beside
+    each; the last one is a chunk of ``out``, to be written (without ``out`` there is none).
+    ``start`` is the index of the first element, in C order if ``ordered``. ``chunked`` asks for
+    small chunks, for a ``run`` with temporaries. Several threads give the same results.
     """
     size = arrays[0][0].size
     if size == 0:
@@ -136,10 +143,12 @@ def walk(
     every = [a for a, _ in arrays] + outs
     dtypes = [np.dtype(dtype) for _, dtype in arrays] + [a.dtype for a in outs]
     if not all(a.flags.c_contiguous and a.dtype == t for a, t in zip(every, dtypes, strict=True)):
-        return _walk_buffered(run, every, dtypes, bool(outs), chunk, ordered)
+        return _apply_buffered(run, every, dtypes, bool(outs), chunk, ordered)
     flat = [a.reshape(-1) for a in every]
     share = max(-(-size // threads), 1 << 16)  # less is not worth a thread
     step = min(chunk, share) if chunked else share
+    if size <= step:
+        return run(0, *flat)
 
     def work(first: int) -> tuple[int, int]:
         stop = min(first + share, size)
@@ -164,7 +173,7 @@ def overlapping(x: Array, out: Array, *, in_place: bool) -> bool:
     return not (same and x.itemsize == out.itemsize)
 
 
-def _walk_buffered(
+def _apply_buffered(
     run: Callable[..., tuple[int, int]],
     arrays: list[Array],
     dtypes: list[np.dtype[Any]],
@@ -212,10 +221,10 @@ def _check_integers(argument: str, a: Array) -> None:
     low, high = int(a.min()), int(a.max())
     if max(-low, high) <= MAX_EXACT_INTEGER:
         return
-    worst = low if -low > high else high
-    index = np.unravel_index(int(a.argmin() if worst == low else a.argmax()), a.shape)
+    extreme = low if -low > high else high
+    index = np.unravel_index(int(a.argmin() if extreme == low else a.argmax()), a.shape)
     raise ValueError(
-        f"{argument} must hold integers of magnitude at most 2**53, got {worst} at index "
+        f"{argument} must hold integers of magnitude at most 2**53, got {extreme} at index "
         f"{tuple(int(i) for i in index)}; convert it to float64 yourself if rounding it is meant"
     )
 
@@ -233,21 +242,15 @@ def _dtype_remedy(dtype: np.dtype[Any]) -> str:
 
 
 def code_dtype(bits: int) -> type[np.uint8 | np.uint16 | np.uint32]:
-    """Return the least unsigned dtype that holds codes of ``bits`` bits."""
+    """Return the smallest unsigned dtype that holds codes of ``bits`` bits."""
     if bits <= 8:
         return np.uint8
     return np.uint16 if bits <= 16 else np.uint32
 
 
 def check_codes(codes: Array, fmt: NumberFormat, threads: int = 1) -> None:
-    """Raise a ValueError unless every code is one of the format's.
-
-    Raises
-    ------
-    ValueError
-    """
-    unused = fmt.unused_code if isinstance(fmt, Integer) else None
-    check_range(codes, fmt.code_count, f"{fmt}", unused=unused, threads=threads)
+    """Raise a ValueError unless every code is one of the format's."""
+    check_range(codes, fmt.code_count, f"{fmt}", unused=fmt.unused_code, threads=threads)
 
 
 def check_range(
@@ -265,13 +268,13 @@ def check_range(
         return
     as_read = own if codes.dtype == own else np.uint64 if codes.dtype == np.uint64 else np.int64
 
-    def run(_: int, some: Array) -> tuple[int, int]:
-        if unused is None and some.dtype == own and kernels.greatest(some) < count:
+    def run(_: int, chunk: Array) -> tuple[int, int]:
+        if unused is None and chunk.dtype == own and kernels.largest_code(chunk) < count:
             return 0, 0
-        words = some.view(np.int64) if some.dtype == np.uint64 else some
+        words = chunk.view(np.int64) if chunk.dtype == np.uint64 else chunk
         return kernels.count_outside(words, count, -1 if unused is None else unused), 0
 
-    outside, _ = walk(run, [(codes, as_read)], None, threads=threads)
+    outside, _ = apply_in_chunks(run, [(codes, as_read)], None, threads=threads)
     if outside:
         index = first_index(codes, lambda c: (c < 0) | (c >= count) | (c == unused))
         but = "" if unused is None else f" and not the unused {unused}"
@@ -285,8 +288,8 @@ def first_index(a: Array, test: Callable[[Array], Any]) -> tuple[int, ...] | Non
     """Return the index of the first element, in C order, that passes ``test``."""
     step = 1 << 15
     for start in range(0, a.size, step):
-        found = np.flatnonzero(test(a.flat[start : start + step]))
-        if found.size:
-            index = np.unravel_index(start + int(found[0]), a.shape)
+        passing = np.flatnonzero(test(a.flat[start : start + step]))
+        if passing.size:
+            index = np.unravel_index(start + int(passing[0]), a.shape)
             return tuple(int(i) for i in index)
     return None

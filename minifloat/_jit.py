@@ -2,8 +2,8 @@
 
 A kernel is a plain Python function. Until Numba is loaded a small call runs that function as it
 stands, which takes about 10 us an element and no compiling. The first larger call loads Numba, and
-so does the call with which a process has interpreted `PATIENCE` elements. From then on the name of
-each kernel in its module stands for Numba's compiled function, so a call costs nothing more.
+so does a small call when the process has interpreted `PATIENCE` elements. From then on the name of
+a kernel in its module stands for Numba's compiled function, so a call costs nothing more.
 
 Where Numba cannot be imported, or ``NUMBA_DISABLE_JIT`` is set, everything is interpreted. The bits
 are the same in all cases.
@@ -11,10 +11,13 @@ are the same in all cases.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import threading
 import warnings
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import cache, update_wrapper
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -25,7 +28,7 @@ R = TypeVar("R")
 
 SMALL = 64  # elements of a call that is interpreted
 PATIENCE = 10_000  # elements that a process interprets in all
-AT_ONCE = float("inf")  # the cost of a kernel that is never interpreted where there is Numba
+AT_ONCE = 1e9  # cost of a kernel that is interpreted only where there is no Numba
 
 NO_NUMBA = (
     "Numba cannot be imported ({error}); minifloat gives the same results without it, but slowly. "
@@ -62,7 +65,7 @@ def kernel(function: Callable[..., Any] | None = None, *, cost: float = 1.0) -> 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             walked: Any = args[0]
-            if _compiler.pays(cost * walked.size if walked.size else 0) and _compiler.load():
+            if _compiler.pays(cost * walked.size) and _compiler.load():
                 compiled: Callable[P, R] = _compiler.compiled(plain)
                 return compiled(*args, **kwargs)
             with np.errstate(all="ignore"):  # NumPy's integers warn where they wrap
@@ -84,6 +87,11 @@ class _Compiler:
 
     Compiled functions do not share their modules' globals with the plain ones: they call one
     another, while a thread that is in a plain function goes on with plain ones.
+
+    Numba's cache compares the time stamp of a function's own file, not of the files from which
+    functions, constants and classes are imported, and it cannot read entries of a class that has
+    been renamed. So the functions' names, and with them the names of cached files, end in a digest
+    of all kernel files.
     """
 
     def __init__(self) -> None:
@@ -148,10 +156,11 @@ class _Compiler:
         """Make Numba's function for a plain one, which is compiled when it is called."""
         names = self.globals_of(plain)
         if plain not in self.dispatchers:
-            copy = FunctionType(
-                plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__
-            )
-            self.dispatchers[plain] = self.made(update_wrapper(copy, plain), self.options[plain])
+            code, name = plain.__code__, plain.__name__
+            copy = FunctionType(code, names, name, plain.__defaults__, plain.__closure__)
+            update_wrapper(copy, plain)
+            copy.__qualname__ += f".{digest_of(Path(code.co_filename).parent)}"
+            self.dispatchers[plain] = self.made(copy, self.options[plain])
         return self.dispatchers[plain]
 
     def made(self, function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
@@ -167,6 +176,16 @@ class _Compiler:
                 return dispatcher
         uncached: Callable[..., Any] = self.njit(**options)(function)
         return uncached
+
+
+@cache
+def digest_of(folder: Path) -> str:
+    """Return a hash of the Python files of a folder; of those that can be read."""
+    digest = hashlib.sha256()
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 _compiler = _Compiler()

@@ -1,4 +1,4 @@
-"""The threads that verbs with ``threads=`` share their work among."""
+"""Threads for verbs with a ``threads=`` argument."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def check_threads(threads: int) -> None:
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
-    """Do the parts of some work on the caller's thread and others, and return what each gives.
+    """Call ``work`` for each part, on the caller's thread and others; return the results in order.
 
-    When a part fails, those that have begun are finished and the others left; the error is that of
-    the first part to fail in their order, as on one thread. ``work`` may call this for one thread.
+    If a part fails, parts that have begun are finished and no others begin. The error raised is
+    that of the first failed part in their order, as on one thread. ``work`` may itself call
+    ``each`` with one thread.
     """
     if threads == 1 or len(parts) <= 1:
         return [work(part) for part in parts]
@@ -31,7 +32,7 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
     results: dict[int, Result] = {}
     errors: dict[int, BaseException] = {}
 
-    def some() -> None:
+    def work_on_parts() -> None:
         while todo:
             try:
                 k = todo.popleft()
@@ -47,8 +48,8 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
     helpers: list[Future[None]] = []
     try:
         for _ in range(min(threads, len(parts)) - 1):
-            helpers.append(pool.submit(some))  # noqa: PERF401 (those submitted before an interrupt)
-        some()
+            helpers.append(pool.submit(work_on_parts))  # noqa: PERF401 (an interrupt keeps those submitted)
+        work_on_parts()
         _finish(helpers)
     except BaseException:  # an interrupt must not leave threads writing
         todo.clear()
@@ -60,7 +61,7 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
 
 
 def _finish(helpers: list[Future[None]]) -> None:
-    """Wait for those that have begun; the others are not needed any more."""
+    """Cancel threads that have not begun, and wait for the others."""
     for helper in helpers:
         if not helper.cancel():
             helper.result()
@@ -68,8 +69,8 @@ def _finish(helpers: list[Future[None]]) -> None:
 
 @lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Return threads that wait for work: to start them takes longer than some of it does.
+    """Return a pool of waiting threads, since starting threads can take longer than the work.
 
-    A forked process has none of its parent's threads, and makes its own.
+    A forked process does not have its parent's threads and makes its own.
     """
     return ThreadPoolExecutor(threads, thread_name_prefix=f"minifloat-{process}")

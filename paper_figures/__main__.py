@@ -1,20 +1,19 @@
-"""Draw the figures of the paper, each beside a CSV file of the numbers that it shows.
+"""Draw the figures of the paper, each with a CSV file of its numbers.
 
 A figure is left out, with a line that says why, if it needs a package that is not installed or a
-file that was not given. The exit code is 1 if such a figure was asked for by name, 2 after an
-error.
+file that was not given. The exit code is 1 if `--only` named such a figure, 2 after an error.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from analysis.output import write_files
 from paper_figures import FIGURES
 from paper_figures.rows import NotAvailable, Progress, from_csv, to_csv
 
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = options.only or FIGURES
     left_out = False
     try:
-        write(options.out, {})  # an error now rather than after minutes
+        write_files(options.out, {})  # an error now rather than after minutes
         for number, name in enumerate(names, 1):
             show = _Line(f"[{number}/{len(names)}] {name}")
             saved = options.out / f"{name}.csv" if options.redraw else None
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 left_out = True
                 show.end(f"left out: {error}")
             else:
-                write(options.out, files)
+                write_files(options.out, files)
                 show.end(f"{time.perf_counter() - show.start:.1f} s")
     except ModuleNotFoundError as error:
         print(f"\nerror: figures need {error.name}: pip install -e '.[analysis]'", file=sys.stderr)
@@ -69,9 +68,9 @@ def figure_files(
     progress : callable, optional
         Called with the steps done and all steps.
     saved : path, optional
-        A CSV file of this figure, to be drawn again; nothing is computed then.
+        A CSV file of this figure, to draw it again without computing anything.
     models : path, optional
-        For the figure "models": what ``python -m analysis.models --json FILE`` wrote.
+        For the figure "models": the file of ``python -m analysis.models --json FILE``.
 
     Returns
     -------
@@ -111,28 +110,6 @@ def figure_files(
     return files
 
 
-def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, which is made; each is written whole or not at all.
-
-    Parameters
-    ----------
-    folder : path
-    files : mapping of str to bytes
-        Contents by file name.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be made or written to.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as fresh:
-        for name, content in files.items():
-            (Path(fresh) / name).write_bytes(content)
-        for name in files:
-            (Path(fresh) / name).replace(folder / name)
-
-
 def _read(saved: Path) -> str:
     try:
         table = saved.read_text(encoding="utf-8")
@@ -145,7 +122,7 @@ def _read(saved: Path) -> str:
 
 
 class _Line:
-    """A line on stderr for one figure; on a terminal it counts as the work goes on."""
+    """A line on stderr for one figure; on a terminal it shows the progress."""
 
     def __init__(self, name: str) -> None:
         self.name, self.start = f"{name:<30}", time.perf_counter()
@@ -165,24 +142,24 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument(
         "--only",
-        type=_some_of(FIGURES),
+        type=_list_of(FIGURES),
         metavar="NAME,...",
-        help=f"draw these alone, of: {', '.join(FIGURES)}",
+        help=f"draw only these, of: {', '.join(FIGURES)}",
     )
     parser.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR")
     parser.add_argument(
-        "--format", type=_some_of(IMAGE_FORMATS), default=["png"], help="png (default), pdf, svg"
+        "--format", type=_list_of(IMAGE_FORMATS), default=["png"], help="png (default), pdf, svg"
     )
     parser.add_argument(
-        "--redraw", action="store_true", help="draw what the CSV files in DIR hold; compute nothing"
+        "--redraw", action="store_true", help="draw the CSV files in DIR; compute nothing"
     )
     parser.add_argument(
-        "--models", type=Path, metavar="FILE", help="what `python -m analysis.models --json` wrote"
+        "--models", type=Path, metavar="FILE", help="the file of `python -m analysis.models --json`"
     )
     return parser
 
 
-def _some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+def _list_of(known: Sequence[str]) -> Callable[[str], list[str]]:
     def read(text: str) -> list[str]:
         names = text.split(",")
         for name in names:

@@ -1,6 +1,6 @@
-"""What the bits of a code mean, and where the values lie under a bell of weights.
+"""The meaning of a code's bits, and the values of formats under the density of weights.
 
-Each format stands at the one scale that makes its error on Gaussian weights least.
+Each format has the single scale that minimizes its error on Gaussian weights.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def draw(rows: Rows) -> Figure:
 
 
 def _legend(axes: Axes, letters: set[str]) -> None:
-    """Say what the letters in the boxes stand for."""
+    """Explain the letters in the boxes."""
     axes.set(ylim=(-2.3, 0.3))
     axes.axis("off")
     for place, letter in enumerate(letter for letter in MEANINGS if letter in letters):
@@ -81,7 +81,7 @@ def _legend(axes: Axes, letters: set[str]) -> None:
 
 
 def _number_line(axes: Axes, y: float, values: Rows, colour: str) -> None:
-    """Draw the values as marks on a line, and write the least, 0 and the greatest above it."""
+    """Draw the values as marks on a line, with the lowest, 0 and the largest written above."""
     seen = [row["position"] for row in values if abs(row["position"]) <= REACH]
     ends = [max(values[0]["position"], -REACH), min(values[-1]["position"], REACH)]
     axes.plot(ends, [y, y], color=colour, linewidth=0.8)

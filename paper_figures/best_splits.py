@@ -1,6 +1,6 @@
 """The best exponent and mantissa widths of a code, from Gaussian weights to heavy tails.
 
-On the left with one scale, the best there is; beside it with absmax scaling of blocks.
+On the left with one scale, the best one; beside it with absmax scaling of blocks.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ DISTRIBUTIONS = (
     "normal", "logistic", "student_t(8)", "student_t(5)", "laplace", "student_t(4)",
     "student_t(3)",
 )  # fmt: skip
-BLOCK_SIZES = (None, 32, 128)  # None: the one scale of least error
+BLOCK_SIZES = (None, 32, 128)  # None: the single scale with the smallest error
 SHADES = ("#F2F2F2", "#CFE3F1", "#7FB6DA", style.BLUE)  # from one exponent bit to four and more
 
 
@@ -37,8 +37,8 @@ def data(progress: Progress) -> Rows:
 
 
 def _row(block_size: int | None, distribution: str, bits: int) -> Row:
-    found = splits(bits, distribution, block_size)
-    best, integer = found[0], next(split for split in found if split.exponent_bits == 1)
+    errors = splits(bits, distribution, block_size)
+    best, integer = errors[0], next(split for split in errors if split.exponent_bits == 1)
     return {
         "block_size": block_size,
         "distribution": distribution,
@@ -55,9 +55,9 @@ def draw(rows: Rows) -> Figure:
     panels = list(grouped(rows, "block_size"))
     count = len(list(grouped(panels[0][1], "distribution")))
     figure = style.new_figure(style.PAGE, 0.9 + 0.26 * count)
-    for place, (block_size, some) in enumerate(panels):
+    for place, (block_size, cells) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), place + 1)
-        _table(axes, some, names=place == 0)
+        _table(axes, cells, names=place == 0)
         axes.set_title(
             "one scale, of least error" if block_size is None else f"absmax, blocks of {block_size}"
         )

@@ -1,6 +1,6 @@
 """SQNR against the block size under absmax scaling, on Gaussian weights, with exact scales.
 
-The marks between the first two formats are where they lose the same.
+The mark is where the first two formats have the same error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def data(progress: Progress) -> Rows:
         rows += [_row(name, size, "line") for size in SIZES]
         progress(done, len(FORMATS))
     ours, rival = FORMATS[:2]
-    crossings = crossover_block_sizes(ours, rival, DISTRIBUTION, least=SIZES[0], greatest=SIZES[-1])
+    crossings = crossover_block_sizes(
+        ours, rival, DISTRIBUTION, smallest=SIZES[0], largest=SIZES[-1]
+    )
     return rows + [_row(ours, size, "crossover") for size in crossings]
 
 
@@ -47,11 +49,11 @@ def draw(rows: Rows) -> Figure:
     axes = figure.add_subplot()
     lines = dict(grouped([row for row in rows if row["kind"] == "line"], "format"))
     chosen = style.looks(lines)
-    for name, some in lines.items():
+    for name, curve in lines.items():
         look = chosen[name]
         axes.plot(
-            [row["block_size"] for row in some],
-            [row["sqnr_db"] for row in some],
+            [row["block_size"] for row in curve],
+            [row["sqnr_db"] for row in curve],
             color=look.colour,
             linestyle=look.line,
             marker=look.marker,
@@ -60,8 +62,8 @@ def draw(rows: Rows) -> Figure:
     style.label_ends(
         axes,
         {
-            style.title(name): (some[-1]["block_size"], some[-1]["sqnr_db"])
-            for name, some in lines.items()
+            style.title(name): (curve[-1]["block_size"], curve[-1]["sqnr_db"])
+            for name, curve in lines.items()
         },
         {style.title(name): look.colour for name, look in chosen.items()},
         gap=0.55,

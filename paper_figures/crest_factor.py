@@ -1,7 +1,7 @@
 """Integers against floats of the same width, by the crest factor of a block: theorems and truth.
 
 The theorems are those of INT v.s. FP (2025); the exact curves are expectations for Gaussian blocks
-of one largest magnitude. The marks are where both formats lose the same.
+of one absmax. The marks are where both formats have the same error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from paper_figures.rows import Progress, Row, Rows, grouped
 
 CREST_FACTORS = np.geomspace(1.5, 9.0, 60)  # at which the theorems are drawn
 MAXIMA = np.geomspace(0.8, 40.0, 150)  # largest magnitudes of exact blocks, standard deviations
-MOST = 0.9  # of the greatest crest factor that there is, the root of the block size
+MAX_SHARE = 0.9  # of the largest possible crest factor, the root of the block size
 THEOREM = (0, (3, 1.5))  # dashes
 INTEGER = style.Look(style.VERMILLION, "s", "-")
 FLOAT = style.Look(style.BLUE, "o", "-")
@@ -41,7 +41,7 @@ def data(progress: Progress) -> Rows:
     """Return both curves of each pair, and the crossovers."""
     rows = []
     for done, pair in enumerate(PAIRS, 1):
-        limit = MOST * math.sqrt(pair.block_size)
+        limit = MAX_SHARE * math.sqrt(pair.block_size)
         rows += [
             _row(pair, "theorem", fmt, float(kappa), qsnr)
             for kappa in CREST_FACTORS
@@ -62,7 +62,7 @@ def data(progress: Progress) -> Rows:
 
 
 def _theorems(pair: Pair, kappa: float) -> tuple[tuple[str, float], ...]:
-    """Return what the theorems promise each format, dB."""
+    """Return the theorems' QSNR of each format, dB."""
     size = None if pair.power_of_two else pair.block_size
     rho, bits = pair.scale_ratio, parse(pair.integer).bits
     return (
@@ -82,19 +82,19 @@ def _row(pair: Pair, source: str, fmt: str | None, kappa: float, qsnr: float) ->
     }
 
 
-def _crossover(pair: Pair, source: str, found: Crossover | None) -> Rows:
-    if found is None:
+def _crossover(pair: Pair, source: str, crossover: Crossover | None) -> Rows:
+    if crossover is None:
         return []
-    return [_row(pair, source, None, found.crest_factor, found.qsnr)]
+    return [_row(pair, source, None, crossover.crest_factor, crossover.qsnr)]
 
 
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each pair."""
     pairs = list(grouped(rows, "pair"))
     figure = style.new_figure(style.PAGE, 4.2)
-    for place, (name, some) in enumerate(pairs):
+    for place, (name, curve) in enumerate(pairs):
         axes = figure.add_subplot(2, (len(pairs) + 1) // 2, place + 1)
-        _panel(axes, name, some)
+        _panel(axes, name, curve)
     figure.supxlabel("crest factor of a block (largest magnitude / rms)", fontsize=8)
     figure.supylabel("QSNR of Gaussian blocks (dB)", fontsize=8)
     _key(figure)
@@ -104,8 +104,8 @@ def draw(rows: Rows) -> Figure:
 def _panel(axes: Axes, name: str, rows: Rows) -> None:
     formats = list(dict.fromkeys(row["format"] for row in rows if row["format"]))
     for fmt, look in zip(formats, (INTEGER, FLOAT), strict=True):
-        some = [row for row in rows if row["format"] == fmt]
-        _curves(axes, style.title(fmt), look, some)
+        curve = [row for row in rows if row["format"] == fmt]
+        _curves(axes, style.title(fmt), look, curve)
     for row in rows:
         if row["format"] is None:
             exact = row["source"] == "exact"
@@ -126,10 +126,10 @@ def _panel(axes: Axes, name: str, rows: Rows) -> None:
 
 
 def _curves(axes: Axes, name: str, look: style.Look, rows: Rows) -> None:
-    """Draw what a format loses, exactly and by the theorem, and write its name below."""
+    """Draw the QSNR of a format, exact and by the theorem, and write its name below."""
     for source, line, width in (("theorem", THEOREM, 0.8), ("exact", "-", 1.2)):
-        some = [row for row in rows if row["source"] == source]
-        x, y = [row["crest_factor"] for row in some], [row["qsnr_db"] for row in some]
+        curve = [row for row in rows if row["source"] == source]
+        x, y = [row["crest_factor"] for row in curve], [row["qsnr_db"] for row in curve]
         axes.plot(x, y, color=look.colour, linestyle=line, linewidth=width)
     axes.plot(x[::8], y[::8], look.marker, color=look.colour)
     place, side, down = (3 * len(x) // 4, "right", -3) if look is INTEGER else (-1, "center", -5)
@@ -140,10 +140,10 @@ def _curves(axes: Axes, name: str, look: style.Look, rows: Rows) -> None:
 
 
 def _crossings(rows: Sequence[Row]) -> str:
-    """Say where the curves cross."""
-    found = {row["source"]: row["crest_factor"] for row in rows if row["format"] is None}
+    """Return where the curves cross, in words."""
+    crossings = {row["source"]: row["crest_factor"] for row in rows if row["format"] is None}
     texts = [
-        f"{kind} {found[kind]:.2f}" if kind in found else f"{kind} none"
+        f"{kind} {crossings[kind]:.2f}" if kind in crossings else f"{kind} none"
         for kind in ("theorem", "exact")
     ]
     return "crossing: " + ", ".join(texts)

@@ -1,7 +1,7 @@
-"""Where the error comes from: its density over the value of a weight, under the best scale.
+"""The density of the squared error over the value of a weight, under the best scale.
 
-The area under a curve is the mean square error. It is the squared distance to the nearest value
-times the density of weights: high where values are far apart and weights are many.
+The density is the squared distance to the nearest value times the density of weights: high where
+values are far apart and weights are dense. The area under a curve is the mean square error.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def draw(rows: Rows) -> Figure:
     figure = style.new_figure(style.COLUMN, 0.6 + 0.9 * len(curves))
     panels = figure.subplots(len(curves), sharex=True, sharey=True, squeeze=False)[:, 0]
     chosen = style.looks(name for name, _ in curves)
-    for axes, (name, some) in zip(panels, curves, strict=True):
-        x = [row["weight"] for row in some]
-        y = [1000 * row["density"] for row in some]
+    for axes, (name, curve) in zip(panels, curves, strict=True):
+        x = [row["weight"] for row in curve]
+        y = [1000 * row["density"] for row in curve]
         axes.fill_between(x, y, color=chosen[name].colour, linewidth=0)
-        axes.set_title(f"{style.title(name)}: area {1000 * some[0]['mse']:.2f} × 10⁻³ σ²")
+        axes.set_title(f"{style.title(name)}: area {1000 * curve[0]['mse']:.2f} × 10⁻³ σ²")
     panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight (σ)")
     figure.supylabel("density of the squared error (10⁻³ σ)", fontsize=8)
     return figure

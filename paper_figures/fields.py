@@ -1,4 +1,4 @@
-"""The fields of a code: what each of its bits is for, and how a bit is drawn."""
+"""The fields of a code, and the drawing of a bit."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def draw_bit(
         The middle of its left edge. It is 1 wide and 0.4 high.
     text : str
     colour, edge, ink : str
-        Of the box, its edge and the text: white on black and else black, unless given.
+        Of the box, its edge and the text. Default text: white on black, otherwise black.
     hatch : str, optional
     """
     ink = ink or ("white" if colour == style.BLACK else "black")

@@ -1,7 +1,7 @@
-"""What every grid of 4, 5 and 6 bits loses on Gaussian weights under its best scale.
+"""The errors of grids of 4, 5 and 6 bits on Gaussian weights, each under its best scale.
 
-Beside them the best that so many levels can do (Lloyd and Max), and Shannon's bound, which no code
-of so many bits can pass.
+Beside them the best quantizer with as many levels (Lloyd and Max), and Shannon's bound for all
+codes of as many bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ DISTRIBUTION = "normal"
 
 
 def data(progress: Progress) -> Rows:
-    """Return the least error of each format, and the bounds of each width."""
+    """Return the smallest error of each format, and the bounds of each width."""
     rows = []
     for done, name in enumerate(FORMATS, 1):
         scale, mse = optimal_scale(name, DISTRIBUTION)
@@ -58,8 +58,8 @@ def draw(rows: Rows) -> Figure:
     """Draw a panel for each width, the best on top; formats with the same error share a row."""
     widths = list(grouped(rows, "bits"))
     figure = style.new_figure(style.PAGE, 2.5)
-    for place, (bits, some) in enumerate(widths):
-        _panel(figure.add_subplot(1, len(widths), place + 1), bits, some)
+    for place, (bits, panel) in enumerate(widths):
+        _panel(figure.add_subplot(1, len(widths), place + 1), bits, panel)
     figure.supxlabel(
         "SQNR of Gaussian weights, each grid at its scale of least error (dB)", fontsize=8
     )
@@ -72,14 +72,14 @@ def draw(rows: Rows) -> Figure:
 
 
 def _rounded(row: Row) -> float:
-    """Return an SQNR such that grids that are one up to scale have the same."""
+    """Return an SQNR, rounded so that grids equal up to scale have the same."""
     return round(float(row["sqnr_db"]), 6)
 
 
 def _panel(axes: Axes, bits: int, rows: Rows) -> None:
-    lines = [list(some) for _, some in groupby(rows, key=_rounded)]
-    for place, some in enumerate(lines):
-        x, family = some[0]["sqnr_db"], max(row["family"] for row in some)
+    lines = [list(formats) for _, formats in groupby(rows, key=_rounded)]
+    for place, formats in enumerate(lines):
+        x, family = formats[0]["sqnr_db"], max(row["family"] for row in formats)
         if family == "bound":
             axes.vlines(x, -0.6, place, color="black", linewidth=0.6, linestyle=(0, (2, 2)))
             look = style.Look("black", "|", "-")
@@ -90,9 +90,9 @@ def _panel(axes: Axes, bits: int, rows: Rows) -> None:
     names = [
         " = ".join(
             row["format"] if row["family"] == "bound" else style.title(row["format"])
-            for row in some
+            for row in formats
         )
-        for some in lines
+        for formats in lines
     ]
     axes.set_yticks(range(len(lines)), names)
     axes.set_ylim(-0.6, len(lines) - 0.5)

@@ -1,7 +1,7 @@
-"""What the conversion of a weight to float16 costs a GPU: the model's count and the machine's.
+"""Instructions of a GPU to convert a weight to float16: the model's count and the machine's.
 
-The bars are the instructions of the cheapest program found, by kind; the marks what NVIDIA's
-compiler makes of it. Without the compiler (extra ``cuda``) the model stands alone.
+The bars are the instructions of the cheapest known program, by kind. The marks are the machine
+instructions of NVIDIA's compiler; without it (extra ``cuda``) there are none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from paper_figures.rows import Progress, Rows
 
 FORMATS = ("e2m1", "int4", "nf4", "e2m2", "e3m1", "int5", "nf5", "e2m3", "int6", "e4m3fn")
 ARCHITECTURES = ("sm_90",)
-PARTS = (  # a way to do the power of two, and how the figure calls it
+PARTS = (  # how the power of two is applied, and its name in the figure
     ("folded", "power of two left to the scale"),
     ("whole", "power of two multiplied"),
 )
@@ -36,7 +36,7 @@ FILLS = {  # by kind: colour and hatch
 
 
 def data(progress: Progress) -> Rows:
-    """Return the instructions per weight of each format's cheapest program found."""
+    """Return the instructions per weight of each format's cheapest known program."""
     architectures = ARCHITECTURES if _can_compile() else ()
     rows: Rows = []
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -48,7 +48,7 @@ def data(progress: Progress) -> Rows:
 
 
 def _can_compile() -> bool:
-    """Return whether there is NVIDIA's compiler, and the host compiler that it needs."""
+    """Return whether NVIDIA's compiler and its host compiler are installed."""
     try:
         compile_cubin("__global__ void nothing() {}", ARCHITECTURES[0])
     except RuntimeError:
@@ -57,7 +57,7 @@ def _can_compile() -> bool:
 
 
 def _rows(cost: ConversionCost) -> Rows:
-    """Return a row for each way to do the power of two that there is."""
+    """Return a row for each way to apply the power of two that has a program."""
     rows: Rows = []
     for part, program, counted in (
         ("folded", cost.row.folded, cost.folded),
@@ -75,12 +75,12 @@ def _rows(cost: ConversionCost) -> Rows:
 
 
 def draw(rows: Rows) -> Figure:
-    """Draw a bar for each format, once for each way to do the power of two."""
+    """Draw a bar for each format, in a panel for each way to apply the power of two."""
     figure = style.new_figure(style.PAGE, 2.9)
     panels = figure.subplots(1, len(PARTS), sharey=True, sharex=True)
     for axes, (part, name) in zip(panels, PARTS, strict=True):
-        some = [row for row in rows if row["part"] == part]
-        for place, row in enumerate(some):
+        bars = [row for row in rows if row["part"] == part]
+        for place, row in enumerate(bars):
             left = 0.0
             for kind in KINDS:
                 colour, hatch = FILLS[kind]
@@ -94,7 +94,7 @@ def draw(rows: Rows) -> Figure:
             )
             for machine in (row[arch] for arch in ARCHITECTURES if row[arch] is not None):
                 axes.plot(machine, place, "D", markersize=4, color="black", markerfacecolor="white")
-        axes.set_yticks(range(len(some)), [style.title(row["format"]) for row in some])
+        axes.set_yticks(range(len(bars)), [style.title(row["format"]) for row in bars])
         axes.tick_params(axis="y", length=0)
         axes.set_title(name)
     panels[0].invert_yaxis()

@@ -1,7 +1,7 @@
 """Whole models: quality against the bits of their quantized weights, with standard errors.
 
-Nothing is measured here: ``python -m analysis.models --json FILE`` does that, which takes long, and
-``--models FILE`` names what it wrote.
+The measurements come from ``python -m analysis.models --json FILE``, which takes long, by
+``--models FILE``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows
 
 REFERENCE = "fp32"
+USUAL = "/128/float16"  # blocks and scales of the recipes that a figure calls by their format
 
 
 def data(progress: Progress, file: Path | None = None) -> Rows:
@@ -31,7 +32,7 @@ def data(progress: Progress, file: Path | None = None) -> Rows:
     ----------
     progress : callable
     file : path, optional
-        What ``python -m analysis.models --json FILE`` wrote.
+        The file of ``python -m analysis.models --json FILE``.
 
     Returns
     -------
@@ -54,7 +55,7 @@ def data(progress: Progress, file: Path | None = None) -> Rows:
         rows = list(_rows(results))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotAvailable(
-            f"{file} must be what `python -m analysis.models --json` writes, got "
+            f"{file} must be a file of `python -m analysis.models --json`, got "
             f"{type(error).__name__}: {error}"
         ) from None
     if not rows:
@@ -64,7 +65,7 @@ def data(progress: Progress, file: Path | None = None) -> Rows:
 
 
 def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    references = {_items(result): result for result in results if result["format"] == REFERENCE}
+    references = {_items(result): result for result in results if result["recipe"] == REFERENCE}
     for result in sorted(results, key=lambda result: list(references).index(_items(result))):
         reference = references[_items(result)]
         if result is reference:
@@ -73,12 +74,12 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if differences.size < 2:
             raise ValueError(f"items must be at least two for an error, got {differences.size}")
         if not np.isfinite(differences).all():
-            raise ValueError(f"items must be finite, got those of {result['format']}")
+            raise ValueError(f"items must be finite, got those of {result['recipe']}")
         yield {
             "model": str(result["model"]),
             "data": str(result["data"]),
             "metric": str(result["metric"]),
-            "format": str(result["format"]),
+            "format": _name(result),
             "bits_per_weight": float(result["bits_per_weight"]),
             "items": differences.size,
             "reference": math.fsum(reference["items"]) / differences.size,
@@ -87,22 +88,28 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         }
 
 
+def _name(result: dict[str, Any]) -> str:
+    """Return a result's format, of the usual recipe, or its recipe, and how it was rounded."""
+    name = str(result["recipe"]).removesuffix(USUAL)
+    return f"{name} + {result['method']}" if result["method"] else name
+
+
 def _items(result: dict[str, Any]) -> tuple[str, str, str]:
-    """Return what results must share to be compared."""
+    """Return the key that results must share to be compared."""
     return str(result["model"]), str(result["data"]), str(result["metric"])
 
 
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each model and measure of quality, with a line for each format."""
-    panels = [list(some) for _, some in groupby(rows, key=_items)]
+    panels = [list(panel) for _, panel in groupby(rows, key=_items)]
     names = _formats(rows)
     across = min(len(panels), 3)
     down = math.ceil(len(panels) / across)
     height = down * (0.85 + 0.17 * len(names)) + 0.2
     figure = style.new_figure(style.PAGE if across > 1 else style.COLUMN, height)
-    for place, some in enumerate(panels):
+    for place, panel in enumerate(panels):
         axes = figure.add_subplot(down, across, place + 1)
-        _panel(axes, some, names)
+        _panel(axes, panel, names)
         labels = [_label(name, rows) for name in names] if place % across == 0 else []
         axes.set_yticks(range(len(names)), labels or [""] * len(names))
     figure.supxlabel(
@@ -114,7 +121,7 @@ def draw(rows: Rows) -> Figure:
 
 
 def _formats(rows: Rows) -> list[str]:
-    """Return all formats, those of most bits first, each before its variants."""
+    """Return all formats, from many bits to few, each before its variants."""
     names = list(dict.fromkeys(row["format"] for row in rows))
     bits = {row["format"]: round(row["bits_per_weight"]) for row in rows}
     return sorted(names, key=lambda name: (-bits[name], names.index(_base(name, names)), name))

@@ -1,7 +1,7 @@
-"""Error against the bits that a weight takes, its share of the scale included.
+"""Error against bits per weight, scales included.
 
-Formats and block sizes under absmax scaling, on Gaussian weights, where scales take half a bit or
-less; the steps go over those that no other beats in both.
+Formats and block sizes under absmax scaling, on Gaussian weights, where scales take half a bit per
+weight or less. The steps connect the recipes that no other beats in both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MultipleLocator
 
-from analysis.formats.format_comparison import compare_formats, pareto_front
+from analysis.formats.format_comparison import exact_errors, pareto_front, recipes_of
 from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
@@ -21,32 +21,34 @@ FORMATS = (
     "e3m2",
 )  # fmt: skip
 DISTRIBUTION = "normal"
-SCALES = ("float16", "e4m3fn", "e8m0 nearest")
+SCALES = ("float16", "e4m3fn", "e8m0:nearest")
 BLOCK_SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
-MOST = 0.5  # bits per weight that a scale may take
+MAX_SCALE_BITS = 0.5  # bits per weight that a scale may take
 
 
 def data(progress: Progress) -> Rows:
-    """Return the loss and the size of each format, scale and block size."""
-    found = []
+    """Return the error and the size of each format, scale and block size."""
+    points = []
     for done, scale in enumerate(SCALES, 1):
         for name in FORMATS:
-            losses = compare_formats([name], [DISTRIBUTION], BLOCK_SIZES, [scale])
-            most = parse(name).bits + MOST
-            found += [(name, loss) for loss in losses if loss.bits_per_weight <= most]
+            max_bits = parse(name).bits + MAX_SCALE_BITS
+            errors = exact_errors(recipes_of([name], BLOCK_SIZES, [scale]), [DISTRIBUTION])
+            points += [
+                (name, scale, error) for error in errors if error.bits_per_weight <= max_bits
+            ]
         progress(done, len(SCALES))
-    front = set(pareto_front(loss for _, loss in found))
+    front = set(pareto_front(error for _, _, error in points))
     return [
         {
             "format": name,
             "family": style.family(name),
-            "scale": loss.scale,
-            "block_size": int(loss.block_size),
-            "bits_per_weight": loss.bits_per_weight,
-            "sqnr_db": loss.sqnr_db,
-            "on_front": int(loss in front),
+            "scale": scale,
+            "block_size": error.recipe.block,
+            "bits_per_weight": error.bits_per_weight,
+            "sqnr_db": error.sqnr_db,
+            "on_front": int(error in front),
         }
-        for name, loss in found
+        for name, scale, error in points
     ]
 
 
@@ -57,12 +59,12 @@ def draw(rows: Rows) -> Figure:
     front = sorted(
         (row for row in rows if row["on_front"]), key=lambda row: float(row["bits_per_weight"])
     )
-    for place, (scale, some) in enumerate(panels):
+    for place, (scale, points) in enumerate(panels):
         axes = figure.add_subplot(
             1, len(panels), place + 1, sharex=figure.axes[0] if place else None,
             sharey=figure.axes[0] if place else None,
         )  # fmt: skip
-        _panel(axes, some)
+        _panel(axes, points)
         axes.plot(
             [row["bits_per_weight"] for row in front],
             [row["sqnr_db"] for row in front],
@@ -71,13 +73,13 @@ def draw(rows: Rows) -> Figure:
             linewidth=0.9,
             zorder=1,
         )
-        axes.set_title(f"scales in {scale}")
+        sizes = [row["block_size"] for row in points]
+        axes.set_title(f"scales in {scale}\nblocks of {max(sizes)} to {min(sizes)}")
         axes.label_outer()
-    sizes = [row["block_size"] for row in rows]
     figure.axes[0].set_ylabel("SQNR of Gaussian weights (dB)")
     figure.axes[0].xaxis.set_major_locator(MultipleLocator(1))
     figure.supxlabel(
-        f"bits per weight, scales included; along a curve blocks of {max(sizes)} to {min(sizes)}",
+        "bits per weight, scales included; along a curve from large blocks to small ones",
         fontsize=8,
     )
     _key(figure)
@@ -87,9 +89,9 @@ def draw(rows: Rows) -> Figure:
 def _panel(axes: Axes, rows: Rows) -> None:
     groups: dict[int, dict[str, tuple[float, float]]] = {}  # where the curves of a width end
     colours = {}
-    for name, some in grouped(rows, "format"):
-        look = style.FAMILIES[some[0]["family"]]
-        x, y = [row["bits_per_weight"] for row in some], [row["sqnr_db"] for row in some]
+    for name, curve in grouped(rows, "format"):
+        look = style.FAMILIES[curve[0]["family"]]
+        x, y = [row["bits_per_weight"] for row in curve], [row["sqnr_db"] for row in curve]
         axes.plot(x, y, look.marker, linestyle="-", color=look.colour, linewidth=0.5, markersize=2)
         colours[style.title(name)] = look.colour
         groups.setdefault(int(x[-1]), {})[style.title(name)] = (x[0], y[0])

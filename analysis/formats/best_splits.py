@@ -1,4 +1,4 @@
-"""The best exponent and mantissa widths at each width of a code, beside the scaling law's."""
+"""The best exponent and mantissa widths for each width of a code, beside the scaling law's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.errors.distributions import Distribution
-from analysis.formats.format_comparison import BLOCK_SIZES, SplitLoss, splits
+from analysis.formats.format_comparison import BLOCK_SIZES, SplitError, splits
 from analysis.published.scaling_law import FieldWidths, critical_tokens, optimal_fields
 
 WIDTHS = (3, 4, 5, 6, 7, 8)
@@ -14,25 +14,25 @@ WIDTHS = (3, 4, 5, 6, 7, 8)
 
 @dataclass(frozen=True)
 class BestSplit:
-    """One width: the split of least error, and the one that training loses least with.
+    """One width: the split with the smallest error, and the scaling law's optimum.
 
     Attributes
     ----------
     bits : int
         Width of a code: 1 + E + M.
-    best_scale : SplitLoss
+    best_scale : SplitError
         The best split under its best single scale.
-    absmax : dict of int to SplitLoss
+    absmax : dict of int to SplitError
         The best split under absmax scaling, by block size.
     law : FieldWidths
         The optimum of the scaling law of arXiv 2501.02423.
     critical_tokens : float
-        The law's D_crit for ``law.rounded`` and the parameters asked for, in tokens.
+        The law's D_crit for ``law.rounded`` and the given parameters, in tokens.
     """
 
     bits: int
-    best_scale: SplitLoss
-    absmax: dict[int, SplitLoss]
+    best_scale: SplitError
+    absmax: dict[int, SplitError]
     law: FieldWidths
     critical_tokens: float
 
@@ -44,10 +44,10 @@ def best_splits(
     *,
     parameters: float = 1e9,
 ) -> tuple[BestSplit, ...]:
-    """Return the best split of each width, and what the scaling law says.
+    """Return the best split of each width, and the scaling law's optimum.
 
-    Both count a sign. The error of weights at rest asks for precision where they are dense, the
-    law for what training needs of weights, activations and gradients: they need not agree.
+    Both count a sign. They need not agree: the error of trained weights depends on the precision
+    where weights are dense, the law on weights, activations and gradients during training.
 
     Parameters
     ----------
@@ -76,10 +76,10 @@ def best_splits(
     >>> five.best_scale.name, five.absmax[16].name, five.absmax[128].name, five.law.rounded
     ('E2M2', 'E1M3', 'E2M2', (2, 2))
     """
-    found = []
+    best = []
     for bits in widths:
         law = optimal_fields(bits)
-        found.append(
+        best.append(
             BestSplit(
                 bits,
                 splits(bits, distribution)[0],
@@ -88,4 +88,4 @@ def best_splits(
                 critical_tokens(parameters, *law.rounded),
             )
         )
-    return tuple(found)
+    return tuple(best)

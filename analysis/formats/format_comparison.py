@@ -1,7 +1,7 @@
-"""Formats side by side: what each loses at how many bits, and which split of the bits is best.
+"""Recipes side by side: exact error against bits per weight, and the best split of the bits.
 
-A code counts with its full width, and a block's scale with the width of its format over the block
-size, so that formats are compared at what they take.
+A code counts with its full width, and a block's scale with its bits over the block size, so that
+recipes are compared by their whole storage.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.optimize
 
-from analysis.errors.absmax_error import absmax_mse
+from analysis.errors.absmax_error import absmax_mse, with_tensor_scale
 from analysis.errors.distributions import Distribution, parse_distribution
 from analysis.errors.expected_error import optimal_scale
-from analysis.errors.grids import grid_of
-from analysis.errors.scale_rules import scale_rule
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleFormat
 
 FORMATS = ("e2m2", "int5", "e3m1", "e4m0", "nf5", "nf4", "e2m1", "int4")  # int5 is e1m3
 BLOCK_SIZES = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -27,26 +27,28 @@ CROSSOVER_STEPS = 6  # block sizes tried in each octave
 
 
 @dataclass(frozen=True)
-class FormatLoss:
-    """What one format loses under absmax scaling, and what it takes.
+class ExactError:
+    """The exact error of one recipe on weights of one distribution, and its storage.
 
     Attributes
     ----------
-    format, distribution, scale : str
-    block_size : float
-        Weights to a scale.
+    recipe : Recipe
+    distribution : str
     bits_per_weight : float
-        Bits, the scale's share counted; an exact scale counts as float32.
+        Bits of a code and of its share of the scale.
     mse : float
         Mean square error over the variance.
     """
 
-    format: str
+    recipe: Recipe
     distribution: str
-    scale: str
-    block_size: float
     bits_per_weight: float
     mse: float
+
+    @property
+    def format(self) -> str:
+        """The name of the recipe's format."""
+        return self.recipe.fmt.name
 
     @property
     def sqnr_db(self) -> float:
@@ -55,7 +57,7 @@ class FormatLoss:
 
 
 @dataclass(frozen=True)
-class SplitLoss:
+class SplitError:
     """One way to split a width: a sign, E bits of exponent and M of mantissa, and its error.
 
     Attributes
@@ -72,30 +74,62 @@ class SplitLoss:
 
     @property
     def name(self) -> str:
-        """As papers write it: E2M2."""
+        """E and M as papers write them: E2M2."""
         return f"E{self.exponent_bits}M{self.mantissa_bits}"
 
 
-def format_loss(
-    fmt: NumberFormat | str,
-    distribution: Distribution | str,
-    block_size: float,
-    scale: NumberFormat | str = "float16",
-) -> FormatLoss:
-    """Return what a format loses under absmax scaling, and what it takes.
+def recipes_of(
+    formats: Iterable[NumberFormat | str] = FORMATS,
+    block_sizes: Sequence[int] = BLOCK_SIZES,
+    scales: Sequence[ScaleFormat | Format | str] = ("float16",),
+) -> tuple[Recipe, ...]:
+    """Return a recipe for each combination of format, scale and block size.
 
     Parameters
     ----------
-    fmt : format or str
-    distribution : Distribution or str
-    block_size : float
-        Weights to a scale, at least 1.
-    scale : format or str
-        As in `analysis.errors.scale_rules.scale_rule`.
+    formats : iterable of formats or str
+    block_sizes : sequence of int
+    scales : sequence of str, Format or ScaleFormat
+        As for `minifloat.Recipe`. A narrow scale format (e4m3fn) gets a tensor scale.
 
     Returns
     -------
-    FormatLoss
+    tuple of Recipe
+        Block sizes vary fastest, then scales, then formats.
+
+    Raises
+    ------
+    ValueError
+        As `minifloat.Recipe`.
+
+    Examples
+    --------
+    >>> from analysis.formats.format_comparison import recipes_of
+    >>> [str(recipe) for recipe in recipes_of(["int4", "nf4"], [64])]
+    ['int4/64/float16', 'nf4/64/float16']
+    """
+    return tuple(
+        with_tensor_scale(Recipe(parse(fmt), block=block_size, scale=scale))
+        for fmt in formats
+        for scale in scales
+        for block_size in block_sizes
+    )
+
+
+def exact_error(
+    recipe: Recipe | NumberFormat | str, distribution: Distribution | str = "normal"
+) -> ExactError:
+    """Return the exact error of a recipe, and its bits per weight.
+
+    Parameters
+    ----------
+    recipe : Recipe, format or str
+        As for `minifloat.quantize`; one that `analysis.absmax_mse` covers.
+    distribution : Distribution or str
+
+    Returns
+    -------
+    ExactError
 
     Raises
     ------
@@ -104,83 +138,74 @@ def format_loss(
 
     Examples
     --------
-    >>> from analysis.formats.format_comparison import format_loss
-    >>> loss = format_loss("e2m2", "normal", 128)
-    >>> loss.bits_per_weight, round(loss.sqnr_db, 2)
-    (5.125, 25.42)
+    >>> from analysis.formats.format_comparison import exact_error
+    >>> for name in ("mxfp4", "nvfp4", "e2m2"):
+    ...     error = exact_error(name)
+    ...     print(error.recipe, error.bits_per_weight, round(error.sqnr_db, 2))
+    e2m1/32/e8m0 4.25 18.79
+    e2m1/16/e4m3fn/tensor-scale 4.5 20.43
+    e2m2/128/float16 5.125 25.42
     """
-    known, density = parse(fmt), parse_distribution(distribution)
-    mse = absmax_mse(known, density, block_size, scale)
-    rule = scale_rule(scale, grid_of(known), density)
-    bits = known.bits + rule.bits / block_size
-    return FormatLoss(known.name, density.name, rule.name, block_size, bits, mse)
+    recipe, density = Recipe.parse(recipe), parse_distribution(distribution)
+    mse = absmax_mse(recipe, density)
+    return ExactError(recipe, density.name, recipe.bits_per_weight, mse)
 
 
-def compare_formats(
-    formats: Iterable[NumberFormat | str] = FORMATS,
+def exact_errors(
+    recipes: Iterable[Recipe | NumberFormat | str],
     distributions: Iterable[Distribution | str] = ("normal",),
-    block_sizes: Sequence[float] = BLOCK_SIZES,
-    scales: Sequence[NumberFormat | str] = ("float16",),
-) -> tuple[FormatLoss, ...]:
-    """Return the loss for every combination.
+) -> tuple[ExactError, ...]:
+    """Return the error of every recipe under every distribution.
 
     Parameters
     ----------
-    formats : iterable of formats or str
+    recipes : iterable of Recipes, formats or str
     distributions : iterable of Distributions or str
-    block_sizes : sequence of float
-    scales : sequence of formats or str
 
     Returns
     -------
-    tuple of FormatLoss
-        Block sizes vary fastest, then scales, distributions, formats.
+    tuple of ExactError
+        Distributions vary fastest.
 
     Raises
     ------
     ValueError
-        As `format_loss`.
+        As `exact_error`.
 
     Examples
     --------
-    >>> from analysis.formats.format_comparison import compare_formats
-    >>> best = min(compare_formats(["e2m2", "int5"], block_sizes=[32, 64]), key=lambda x: x.mse)
-    >>> best.format, best.block_size
-    ('int5', 32)
+    >>> from analysis.formats.format_comparison import exact_errors, recipes_of
+    >>> errors = exact_errors(recipes_of(["e2m2", "int5"], [32, 64]))
+    >>> str(min(errors, key=lambda error: error.mse).recipe)
+    'int5/32/float16'
     """
-    everything = list(distributions)
-    return tuple(
-        format_loss(fmt, distribution, block_size, scale)
-        for fmt in formats
-        for distribution in everything
-        for scale in scales
-        for block_size in block_sizes
-    )
+    laws = list(distributions)
+    return tuple(exact_error(recipe, law) for recipe in recipes for law in laws)
 
 
-def pareto_front(losses: Iterable[FormatLoss]) -> tuple[FormatLoss, ...]:
-    """Return the losses that no other beats: none is as small in bits and smaller in error.
+def pareto_front(errors: Iterable[ExactError]) -> tuple[ExactError, ...]:
+    """Return the errors that no other beats: no other has as few bits and a smaller error.
 
     Parameters
     ----------
-    losses : iterable of FormatLoss
+    errors : iterable of ExactError
 
     Returns
     -------
-    tuple of FormatLoss
+    tuple of ExactError
         By bits per weight, ascending; errors descend.
 
     Examples
     --------
-    >>> from analysis.formats.format_comparison import compare_formats, pareto_front
-    >>> losses = compare_formats(["e2m1", "nf4"], block_sizes=[64])
-    >>> [loss.format for loss in pareto_front(losses)]
+    >>> from analysis.formats.format_comparison import exact_errors, pareto_front, recipes_of
+    >>> errors = exact_errors(recipes_of(["e2m1", "nf4"], [64]))
+    >>> [error.format for error in pareto_front(errors)]
     ['nf4']
     """
-    front: list[FormatLoss] = []
-    for loss in sorted(losses, key=lambda loss: (loss.bits_per_weight, loss.mse)):
-        if not front or loss.mse < front[-1].mse:
-            front.append(loss)
+    front: list[ExactError] = []
+    for error in sorted(errors, key=lambda error: (error.bits_per_weight, error.mse)):
+        if not front or error.mse < front[-1].mse:
+            front.append(error)
     return tuple(front)
 
 
@@ -188,33 +213,34 @@ def crossover_block_sizes(
     fmt: NumberFormat | str,
     rival: NumberFormat | str,
     distribution: Distribution | str = "normal",
-    scale: NumberFormat | str = "exact",
+    scale: ScaleFormat | Format | str = "float32",
     *,
-    least: float = 2.0,
-    greatest: float = 65536.0,
+    smallest: float = 2.0,
+    largest: float = 65536.0,
 ) -> tuple[float, ...]:
-    """Return the block sizes at which two formats lose the same.
+    """Return the block sizes at which two formats have the same error.
 
-    The error is an exact function of a real block size; its sign changes on a grid of six sizes to
-    the octave are refined.
+    The error is an exact function of a real block size. Where the difference changes its sign on a
+    grid of six sizes per octave, the crossover is refined.
 
     Parameters
     ----------
     fmt, rival : format or str
     distribution : Distribution or str
-    scale : format or str
-    least, greatest : float
-        Block sizes to search between.
+    scale : str, Format or ScaleFormat
+        As for `analysis.absmax_mse`.
+    smallest, largest : float
+        Range of block sizes.
 
     Returns
     -------
     tuple of float
-        Ascending; empty where one format is better throughout.
+        Ascending; empty if one format is better throughout.
 
     Raises
     ------
     ValueError
-        As `analysis.absmax_mse`, or if ``least`` is not below ``greatest``.
+        As `analysis.absmax_mse`, or if ``smallest`` is not below ``largest``.
 
     Examples
     --------
@@ -222,8 +248,8 @@ def crossover_block_sizes(
     >>> [round(n, 1) for n in crossover_block_sizes("e2m2", "int5")]
     [97.4]
     """
-    if not 1 <= least < greatest:
-        raise ValueError(f"least must be in 1..greatest = {greatest}, got {least}")
+    if not 1 <= smallest < largest:
+        raise ValueError(f"smallest must be in 1..largest = {largest}, got {smallest}")
 
     def lead(log_size: float) -> float:
         ours, theirs = (
@@ -231,9 +257,8 @@ def crossover_block_sizes(
         )
         return math.log(ours / theirs)
 
-    sizes = np.linspace(
-        math.log(least), math.log(greatest), 2 + int(CROSSOVER_STEPS * math.log2(greatest / least))
-    )
+    count = 2 + int(CROSSOVER_STEPS * math.log2(largest / smallest))
+    sizes = np.linspace(math.log(smallest), math.log(largest), count)
     leads = np.array([lead(size) for size in sizes])
     changes = np.flatnonzero(leads[:-1] * leads[1:] < 0)
     return tuple(
@@ -245,11 +270,11 @@ def splits(
     bits: int,
     distribution: Distribution | str = "normal",
     block_size: float | None = None,
-    scale: NumberFormat | str = "exact",
-) -> tuple[SplitLoss, ...]:
-    """Return every split of a width into sign, exponent and mantissa, the best first.
+    scale: ScaleFormat | Format | str = "float32",
+) -> tuple[SplitError, ...]:
+    """Return every split of a width into sign, exponent and mantissa, the best one first.
 
-    Formats have subnormals and no special values.
+    The formats have subnormals and no special values.
 
     Parameters
     ----------
@@ -257,13 +282,13 @@ def splits(
         3..8.
     distribution : Distribution or str
     block_size : float, optional
-        For absmax scaling; None for the one scale of least error.
-    scale : format or str
-        Of absmax scaling.
+        For absmax scaling; None for the single scale with the smallest error.
+    scale : str, Format or ScaleFormat
+        For absmax scaling, as for `analysis.absmax_mse`.
 
     Returns
     -------
-    tuple of SplitLoss
+    tuple of SplitError
 
     Raises
     ------
@@ -278,7 +303,7 @@ def splits(
     """
     if not 3 <= bits <= 8:
         raise ValueError(f"bits must be in 3..8, got {bits}")
-    found = []
+    errors = []
     for exponent_bits in range(1, bits):
         mantissa_bits = bits - 1 - exponent_bits
         fmt = Format(exponent_bits, mantissa_bits)
@@ -286,5 +311,5 @@ def splits(
             mse = optimal_scale(fmt, distribution)[1]
         else:
             mse = absmax_mse(fmt, distribution, block_size, scale)
-        found.append(SplitLoss(exponent_bits, mantissa_bits, mse))
-    return tuple(sorted(found, key=lambda split: split.mse))
+        errors.append(SplitError(exponent_bits, mantissa_bits, mse))
+    return tuple(sorted(errors, key=lambda split: split.mse))

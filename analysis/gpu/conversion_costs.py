@@ -1,4 +1,4 @@
-"""What conversion to float16 costs, format by format: the model's count beside the machine's."""
+"""The cost of conversion to float16, format by format: the model's count and the machine's."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ ARCHITECTURES = ("sm_80", "sm_90", "sm_100")
 
 @dataclass(frozen=True)
 class ConversionCost:
-    """A format's cheapest conversion found, counted twice.
+    """The cheapest known conversion of a format, counted twice.
 
     Parameters
     ----------
     row : CostRow
-        The programs, and what the model counts: instructions per group of codes.
+        The programs, and the model's count: instructions per group of codes.
     folded, whole : dict of str to MachineCost
-        What the compiler makes of ``row.folded`` (the power of two left to the scale) and of
-        ``row.whole``, by architecture; the latter empty where there is no such program.
+        The compiler's code for ``row.folded`` (the power of two is left to the scale) and for
+        ``row.whole``, by architecture; the latter is empty if there is no such program.
     """
 
     row: registers.CostRow
@@ -37,16 +37,16 @@ def conversion_costs(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[ConversionCost]:
-    """Search each format's cheapest program, compile it, and count its machine instructions.
+    """Search the cheapest program of each format, compile it, and count its machine instructions.
 
     Parameters
     ----------
     formats : iterable of formats or str, optional
-        Default: those of `minifloat.registers.costs`.
+        Default: the formats of `minifloat.registers.costs`.
     architectures : sequence of str
-        To compile for.
+        Targets of the compiler.
     progress : callable, optional
-        Called with the formats searched and their number.
+        Called with the number of formats done and of all formats.
 
     Returns
     -------

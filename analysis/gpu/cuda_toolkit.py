@@ -1,4 +1,4 @@
-"""NVIDIA's compiler and disassembler: where they are, and the calls of them."""
+"""NVIDIA's compiler and disassembler: found, and called."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Toolkit:
     Parameters
     ----------
     root : Path
-        The directory with ``bin/nvcc`` and the headers that belong to it.
+        The directory with ``bin/nvcc`` and its headers.
     nvdisasm : Path
         The disassembler.
     libraries : Path
@@ -41,15 +41,15 @@ class Toolkit:
     @property
     def version(self) -> str:
         """Version of the compiler, as in ``13.5.37``: instruction counts depend on it."""
-        found = re.search(r"\bV(\d+(\.\d+)+)", run_tool(self.nvcc, "--version"))
-        return found[1] if found else "unknown"
+        match = re.search(r"\bV(\d+(\.\d+)+)", run_tool(self.nvcc, "--version"))
+        return match[1] if match else "unknown"
 
 
 def find_toolkit() -> Toolkit | None:
-    """Return the first CUDA toolkit that has all that is needed here.
+    """Return the first complete CUDA toolkit.
 
-    The packages of the extra ``cuda`` come first, then CUDA_HOME, then the ``nvcc`` on PATH. A
-    toolkit without a disassembler takes the one on PATH. The compiler itself needs g++.
+    The packages of the extra ``cuda`` come first, then CUDA_HOME, then the ``nvcc`` on PATH. If a
+    toolkit has no disassembler, the one on PATH is used. The compiler itself needs g++.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def need_toolkit() -> Toolkit:
 
 
 def _roots() -> Iterator[Path]:
-    """Yield where a toolkit may be: this environment's packages, CUDA_HOME, PATH."""
+    """Yield possible roots of a toolkit: this environment's packages, CUDA_HOME, PATH."""
     package = importlib.util.find_spec("nvidia")  # a namespace that NVIDIA's packages share
     for location in (package and package.submodule_search_locations) or ():
         yield from sorted(Path(location).glob("cu[0-9]*"), reverse=True)
@@ -121,13 +121,13 @@ def compile_cubin(source: str, arch: str) -> bytes:
     Raises
     ------
     RuntimeError
-        If there is no toolkit, or the source does not compile; then with the compiler's messages.
+        If there is no toolkit, or the source does not compile (with the compiler's messages).
     """
     return _compile(source, f"-arch={arch}", "-cubin", output="code.cubin")
 
 
 def compile_program(source: str, arch: str) -> bytes:
-    """Compile CUDA C++ with a ``main`` to a program that needs NVIDIA's driver and nothing else.
+    """Compile CUDA C++ with a ``main`` to a program that needs only NVIDIA's driver.
 
     Parameters
     ----------
@@ -144,14 +144,14 @@ def compile_program(source: str, arch: str) -> bytes:
     Raises
     ------
     RuntimeError
-        If there is no toolkit, or the source does not compile; then with the compiler's messages.
+        If there is no toolkit, or the source does not compile (with the compiler's messages).
     """
     libraries = need_toolkit().libraries
     return _compile(source, f"-arch={arch}", "-cudart=static", f"-L{libraries}", output="program")
 
 
 def disassemble(cubin: bytes) -> str:
-    """Return what the disassembler says about machine code, as JSON.
+    """Return disassembled machine code, as JSON.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def disassemble(cubin: bytes) -> str:
 
 
 def run_tool(*command: str | Path) -> str:
-    """Run a program and return what it printed.
+    """Run a program and return its output.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def _compile(source: str, *options: str, output: str) -> bytes:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory)
         (path / "source.cu").write_text(source, encoding="utf-8")
-        # A host compiler newer than the toolkit knows is used all the same: host code is simple.
+        # Host code is simple, so a host compiler newer than the toolkit supports is fine.
         common = ("-std=c++17", "-allow-unsupported-compiler")
         run_tool(nvcc, *common, *options, "-o", path / output, path / "source.cu")
         return (path / output).read_bytes()

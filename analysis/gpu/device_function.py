@@ -1,4 +1,4 @@
-"""A conversion in CUDA C: one device function that turns words of codes into pairs of 16 bits."""
+"""A conversion in CUDA C: a device function from words of codes to pairs of 16 bits."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ TEMPLATES = Path(__file__).with_name("cuda")
 
 @dataclass(frozen=True)
 class DeviceFunction:
-    """The text of a conversion, and what a caller must know of it.
+    """The text of a conversion, and the facts for its caller.
 
-    It is ``void NAME(const uint32_t w[WORDS], uint32_t out[PAIRS])``, or with a look-up table
-    ``void NAME(const uint32_t w[WORDS], const uint32_t *table, uint32_t out[PAIRS])``. Each of
-    ``out`` has an even code's value in its low half and the odd one's in its high half.
+    The function is ``void NAME(const uint32_t w[WORDS], uint32_t out[PAIRS])``, or with a look-up
+    table ``void NAME(const uint32_t w[WORDS], const uint32_t *table, uint32_t out[PAIRS])``. Each
+    of ``out`` has the value of an even code in its low half, and of the odd one in its high half.
 
     Parameters
     ----------
     text : str
-        CUDA C that defines the function for the device, inlined; it may use ``uint32_t``.
+        CUDA C that defines an inlined device function; it may use ``uint32_t``.
     name : str
         Of the function.
     words : int
@@ -29,7 +29,7 @@ class DeviceFunction:
     pairs : int
         Pairs of codes of a group.
     table_size : int
-        Words of the table, which callers keep in shared memory; 0 for no table.
+        Words of the table, for shared memory; 0 without a table.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class DeviceFunction:
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name not in self.text:
-            raise ValueError(f"name must be that of a function in text, got {self.name!r}")
+            raise ValueError(f"name must be a function in text, got {self.name!r}")
         if not 1 <= self.words <= self.pairs:
             raise ValueError(f"words must be in 1..pairs = {self.pairs}, got {self.words}")
         if self.table_size < 0:
@@ -81,7 +81,7 @@ class DeviceFunction:
         5
         """
         return cls(
-            registers.cuda(program),
+            registers.to_cuda(program),
             program.name,
             program.layout.words,
             len(program.outputs),
@@ -99,8 +99,8 @@ class DeviceFunction:
         Parameters
         ----------
         *templates : str
-            Files of ``analysis/cuda``, one after the other. They see WORDS, PAIRS, TABLE_SIZE and
-            CONVERT(w, table, out).
+            Files of ``analysis/gpu/cuda``, one after the other. They may use WORDS, PAIRS,
+            TABLE_SIZE and CONVERT(w, table, out).
 
         Returns
         -------

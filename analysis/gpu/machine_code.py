@@ -1,10 +1,10 @@
 """The machine instructions that a conversion costs on a GPU, read from the compiler's output.
 
-What is counted: a kernel that loads, converts and stores four groups of codes is compiled and
-disassembled (``cuda/count.cu``). The conversion is every instruction that depends on a loaded word,
-but for the stores; each takes one issue slot of a warp. Instructions that depend on no word make
-addresses, which a kernel without the conversion has too, and constants, which a kernel makes once
-for all groups; they are counted apart. No GPU is needed.
+A kernel that loads, converts and stores four groups of codes is compiled and disassembled
+(``cuda/count.cu``). The conversion is every instruction that depends on a loaded word, except the
+stores; each takes one issue slot of a warp. The other instructions make addresses, which a kernel
+without the conversion has too, and constants, which a kernel makes once for all groups; constants
+are counted separately. No GPU is needed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import NamedTuple
 from analysis.gpu.cuda_toolkit import compile_cubin, disassemble, need_toolkit
 from analysis.gpu.device_function import DeviceFunction
 
-# Kinds by the first part of an opcode. `kind` looks at operands where that is not enough.
+# Kinds by the first part of an opcode. `kind` also reads operands if that is not enough.
 KINDS = {
     **dict.fromkeys(("LOP3", "LOP"), "logic"),
     **dict.fromkeys(("SHF", "SHL", "SHR"), "shift"),
@@ -54,9 +54,9 @@ class Instruction(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What it does: a value of `KINDS`, or "other".
+        """The kind of operation: a value of `KINDS`, or "other".
 
-        The compiler spreads work over the GPU's pipes, so that one deed has several opcodes: a
+        The compiler spreads work over the GPU's pipes, so one operation has several opcodes: a
         shift to the left may be IMAD.SHL or a multiplication by a power of two, a product of
         halves HFMA2 with an addend of -0.
         """
@@ -70,13 +70,13 @@ class Instruction(NamedTuple):
 
     @property
     def reads(self) -> set[str]:
-        """Registers and predicates that it reads."""
+        """Registers and predicates that the instruction reads."""
         sources = self.operands if self.kind == "store" else self.operands[1:]
         return set(_REGISTER.findall(",".join((self.guard, *sources))))
 
     @property
     def writes(self) -> set[str]:
-        """Registers and predicates that it writes."""
+        """Registers and predicates that the instruction writes."""
         if self.kind == "store":
             return set()
         first, *others = self.operands
@@ -98,12 +98,12 @@ def _is_zero(operand: str) -> bool:
 
 @dataclass(frozen=True)
 class MachineCost:
-    """What a conversion costs on one architecture.
+    """The cost of a conversion on one architecture.
 
     Parameters
     ----------
     compiler : str
-        Version of the CUDA toolkit that compiled it.
+        Version of the CUDA toolkit.
     arch : str
         Such as "sm_80".
     codes : int
@@ -111,12 +111,12 @@ class MachineCost:
     kinds : dict of str to int
         Instructions per group by `Instruction.kind`.
     opcodes : dict of str to float
-        The same by opcode: means over four groups, since the compiler alternates between opcodes
-        that do the same.
+        The same by opcode: means over four groups, since the compiler alternates between equivalent
+        opcodes.
     constants : int
-        Instructions that are there once for all groups. The kernel has four times ``kinds`` and
-        these, beside loads, stores and addresses. (A constant put into one half of a register that
-        held a word seems to depend on it; it is not there four times, and so it counts here.)
+        Instructions that occur once for all groups. Besides loads, stores and addresses the kernel
+        has four times ``kinds`` and these. (A constant put into one half of a register that held a
+        word seems to depend on it; it occurs less than four times, and so it counts here.)
     """
 
     compiler: str
@@ -181,7 +181,7 @@ def depending_on_words(kernel: list[Instruction]) -> list[bool]:
     Returns
     -------
     list of bool
-        For each instruction whether it reads what a load from memory gave, or what was made of it.
+        For each instruction, whether it reads a loaded word or a value computed from one.
 
     Raises
     ------
@@ -198,7 +198,7 @@ def depending_on_words(kernel: list[Instruction]) -> list[bool]:
     ... ])
     [False, False, True]
     """
-    words: set[str] = set()  # registers that hold words or what was made of them
+    words: set[str] = set()  # registers that hold words or values computed from them
     depends = []
     for instruction in kernel:
         if instruction.opcode == "BRA":
@@ -274,12 +274,12 @@ def _check_loads(
 
 
 def _up_to_exit(kernel: list[Instruction]) -> list[Instruction]:
-    """Return the code without the endless loop that the compiler puts behind it."""
+    """Return the code without the endless loop that the compiler appends."""
     return kernel[: [step.opcode for step in kernel].index("EXIT")]
 
 
 def _split(kernel: list[Instruction]) -> tuple[list[Instruction], list[Instruction]]:
-    """Return what depends on words and what does not, with loads and stores in neither."""
+    """Return the instructions that depend on words, and the others; without loads and stores."""
     parts: tuple[list[Instruction], list[Instruction]] = ([], [])
     for step, depends in zip(kernel, depending_on_words(kernel), strict=True):
         if step.kind not in TRAFFIC:

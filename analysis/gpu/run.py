@@ -1,4 +1,4 @@
-"""Run a conversion on a GPU: its results bit by bit, and the speed of a product that uses it.
+"""Run a conversion on a GPU: its results bit by bit, and the speed of a product with it.
 
 The programs are ``cuda/convert.cu`` and ``cuda/gemv.cu``, compiled around the conversion.
 """
@@ -36,11 +36,11 @@ class Gpu:
     Parameters
     ----------
     name : str
-        As its driver says.
+        From the driver.
     arch : str
         Such as "sm_90".
     cuda : tuple of int
-        The newest CUDA version that the driver runs, as in (13, 0).
+        The newest CUDA version of the driver, as in (13, 0).
     """
 
     name: str
@@ -49,7 +49,7 @@ class Gpu:
 
 
 def find_gpu() -> Gpu | None:
-    """Return the first GPU that NVIDIA's driver finds.
+    """Return the first GPU of NVIDIA's driver.
 
     Returns
     -------
@@ -93,12 +93,12 @@ def convert_on_gpu(function: DeviceFunction, words: Words, table: Words | None =
     words : array of uint32, shape (groups, function.words)
         The packed codes.
     table : array of uint32, shape (function.table_size,), optional
-        The look-up table of a conversion that has one.
+        The look-up table, if the conversion has one.
 
     Returns
     -------
     array of uint32, shape (groups, function.pairs)
-        Each with an even code's 16 bits in its low half and the odd one's in its high half.
+        Each with the 16 bits of an even code in its low half, of the odd one in its high half.
 
     Raises
     ------
@@ -117,19 +117,19 @@ def convert_on_gpu(function: DeviceFunction, words: Words, table: Words | None =
 
 @dataclass(frozen=True)
 class Gemv:
-    """A matrix times a vector on a GPU, with packed weights and with the float16 they stand for.
+    """A matrix times a vector on a GPU, with packed weights and with their float16 values.
 
     Parameters
     ----------
     gpu : Gpu
-        Where it ran.
+        The GPU of the run.
     rows, columns : int
         The matrix's shape.
     y, y_float16 : array of float32, shape (rows,)
-        Both results; the sums' order differs.
+        Both results; the order of the sums differs.
     microseconds : dict of str to float
-        Medians: "gemv" and "gemv_float16" of the products, "copy" and "copy_float16" of copying
-        the same weights from GPU memory to GPU memory, which moves each byte twice.
+        Medians: "gemv" and "gemv_float16" for the products, "copy" and "copy_float16" for a copy of
+        the same weights within GPU memory, which moves each byte twice.
     """
 
     gpu: Gpu
@@ -149,8 +149,9 @@ def gemv_on_gpu(
 ) -> Gemv:
     """Multiply a matrix of packed codes by a vector on the GPU, and time it.
 
-    Each product is of a converted code, which is float16, and an element of ``x``; sums are
-    float32. The time is the GPU's alone, with all weights read from its memory, not its cache.
+    Each product multiplies a converted code, which is float16, by an element of ``x``; sums are
+    float32. The time is that of the GPU alone, with all weights read from its memory, not its
+    cache.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def gemv_on_gpu(
     x : array of float16, shape (columns,)
         The vector: a multiple of 1024 elements, at most 16384.
     table : array of uint32, shape (function.table_size,), optional
-        The look-up table of a conversion that has one.
+        The look-up table, if the conversion has one.
 
     Returns
     -------
@@ -172,14 +173,14 @@ def gemv_on_gpu(
     Raises
     ------
     ValueError
-        If a shape is not as said.
+        If a shape is wrong.
     RuntimeError
         If there is no GPU or no toolkit, or the function does not compile.
     """
     rows, columns = len(words), len(x)
     if rows % ROWS_AT_ONCE or columns % COLUMNS_STEP or not rows or not 0 < columns <= MAX_COLUMNS:
         raise ValueError(
-            f"rows must be a multiple of {ROWS_AT_ONCE}, columns one of {COLUMNS_STEP} up to "
+            f"rows must be a multiple of {ROWS_AT_ONCE}, columns of {COLUMNS_STEP} up to "
             f"{MAX_COLUMNS}, got {rows} and {columns}"
         )
     shape = (rows, columns // function.codes, function.words)
@@ -220,7 +221,7 @@ def time_gemv(
     columns : int
         A multiple of 1024, at most 16384.
     table : array of uint32, shape (function.table_size,), optional
-        The look-up table of a conversion that has one.
+        The look-up table, if the conversion has one.
     seed : int
         Of the words.
 
@@ -231,7 +232,7 @@ def time_gemv(
     Raises
     ------
     ValueError
-        If a size or the table's shape is not as said.
+        If a size or the table's shape is wrong.
     RuntimeError
         If there is no GPU or no toolkit, or the function does not compile.
     """
@@ -258,7 +259,7 @@ def _checked(table: Words | None, function: DeviceFunction) -> Words:
 def _run(
     program: bytes, numbers: tuple[int, ...], inputs: Mapping[str, NDArray[np.number]]
 ) -> tuple[bytes, str]:
-    """Run a program on numbers and files, and return its file of results and what it printed."""
+    """Run a program on numbers and files; return its file of results and its output."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "program"
         path.write_bytes(program)

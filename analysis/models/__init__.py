@@ -1,24 +1,23 @@
-"""What formats cost real models, of text, images and sound; `python -m analysis.models` runs it.
+"""Measure what recipes cost real models, of text, images and sound: `python -m analysis.models`.
 
-One model to a module, and every module offers the same four names:
+Each model is a module, and every module has the same four names:
 
-    MODEL      what the table calls it
+    MODEL      its name in the table
     MODALITY   "text", "image" or "audio"
     FILES      the `packages.PackageFile`s it needs, which the user installs
-    evaluate(formats, *, progress=None) -> list[Result]
+    evaluate   a function ``evaluate(recipes, *, progress=None) -> list[Result]``
 
-``formats`` are names that `minifloat.quantize` takes, which `evaluation.FORMATS` lists. fp32, the
-model as its package ships it, is not among them: `evaluate` measures it always and returns it
-first, since all others are compared with it. It then returns a `Result` for each format, of the
-same items in the same order; of each text or set of items (``data``) and each metric its own
-results. ``progress`` is called with the steps done and all steps.
+``recipes`` are those of `minifloat.quantize`; `evaluation.RECIPES` is the usual list. ``progress``
+is called with the steps done and all steps. `evaluate` first measures the model as its package
+ships it, called fp32, with which all recipes are compared, and then the model quantized by each
+recipe. It returns a `Result` for each recipe, text or set of items (``data``), and metric; items
+are the same, in the same order, for all recipes. It raises `packages.MissingPackage` if a package
+is missing, and ValueError as `minifloat.quantize`.
 
-All formats are quantized alike, by `evaluation.quantize`: one float16 scale, the absmax, to 128
-weights of a row. NF4 is used in blocks of 64 elsewhere; here bits per weight differ by those of the
-codes alone. Embeddings are quantized like other matrices. What is no matrix of a product (norms,
-biases, convolutions of one channel) stays float32. Weights are rounded to nearest; SmolLM2's by
-GPTQ as well, in results of their own.
-
-A module says in ``packed`` whether its products read packed weights or float32 ones that were
-rounded, and raises `packages.MissingPackage` from `evaluate` where a package is missing.
+The usual recipes are alike: blocks of 128 weights of a row, each with a float16 absmax scale. NF4
+is mostly used in blocks of 64; here bits per weight differ only by the bits of the codes.
+Embeddings are quantized like other matrices. Parameters that are no matrix of a product (norms,
+biases, convolutions of one channel) stay float32. Weights are rounded to nearest; SmolLM2's also by
+GPTQ, in results of their own. ``Result.packed`` says whether products read packed weights, or
+float32 weights that were rounded before.
 """

@@ -1,8 +1,8 @@
-"""GPTQ of a Llama model: each layer's matrices are rounded for the inputs they get.
+"""GPTQ of a Llama model: each layer's matrices are rounded for their own inputs.
 
-The inputs are those that calibration text causes behind the layers before, which are quantized
-already, as in GPTQ (arXiv 2210.17323). The Hessian of a matrix's squared output error is, but for a
-factor, the sum of the outer products of its inputs.
+The inputs come from calibration text that passes through the preceding layers, which are quantized
+already, as in GPTQ (arXiv 2210.17323). Up to a factor, the Hessian of a matrix's squared output
+error is the sum of the outer products of its inputs.
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
-from analysis.models import evaluation
+from analysis.models.layers import Array
 from analysis.models.llama import Llama, Tokens
-from analysis.models.matrices import Array, Matrix, dense
+from analysis.models.matrices import Matrix, SomeRecipe, dense
 
 Hessian = NDArray[np.float64]
 
 
 def gptq(
-    model: Llama, fmt: str, chunks: Iterable[Tokens], step: Callable[[], object] = lambda: None
+    model: Llama,
+    recipe: SomeRecipe,
+    chunks: Iterable[Tokens],
+    step: Callable[[], object] = lambda: None,
 ) -> Llama:
-    """Return the model packed: the layers by GPTQ, the embeddings rounded to nearest.
+    """Return the packed model: its layers by GPTQ, its embeddings rounded to nearest.
 
     Parameters
     ----------
     model : Llama
-        Of float32 matrices.
-    fmt : str
+        With float32 matrices.
+    recipe : Recipe, format or str
+        As for `minifloat.gptq`.
     chunks : iterable of ndarray of integers, 1-d
-        Calibration text; each begins a context of its own.
+        Calibration text; each chunk begins a new context.
     step : callable
         Called after each layer.
 
@@ -43,24 +47,22 @@ def gptq(
     Raises
     ------
     ValueError
-        As `minifloat.quantize`.
+        As `minifloat.gptq`.
     """
     embeddings = "token_embd.weight"
-    packed: dict[str, Matrix] = {
-        embeddings: evaluation.quantize(dense(model.matrices[embeddings]), fmt)
-    }
+    packed: dict[str, Matrix] = {embeddings: mf.quantize(dense(model.matrices[embeddings]), recipe)}
     inputs = [replace(model, matrices=packed).embed(tokens) for tokens in chunks]
     for layer in range(model.shape.layers):
         for name, hessian in hessians(model, layer, inputs).items():
-            packed[name] = quantize(dense(model.matrices[name]), fmt, hessian)
-        done = replace(model, matrices=packed)
-        inputs = [done.layer(layer, x, done.cache(len(x))) for x in inputs]
+            packed[name] = mf.gptq(dense(model.matrices[name]), recipe, hessian)
+        packed_model = replace(model, matrices=packed)
+        inputs = [packed_model.layer(layer, x, packed_model.cache(len(x))) for x in inputs]
         step()
     return replace(model, matrices=packed)
 
 
 def hessians(model: Llama, layer: int, inputs: Iterable[Array]) -> dict[str, Hessian]:
-    """Return for each matrix of a layer the sum of x x^T over its inputs x.
+    """Return the sum of x x^T over the inputs x of each matrix of a layer.
 
     Parameters
     ----------
@@ -72,10 +74,6 @@ def hessians(model: Llama, layer: int, inputs: Iterable[Array]) -> dict[str, Hes
     Returns
     -------
     dict of str to ndarray of float64, (inputs, inputs)
-
-    Raises
-    ------
-    Nothing.
     """
     sums: dict[str, Hessian] = {}
 
@@ -85,26 +83,3 @@ def hessians(model: Llama, layer: int, inputs: Iterable[Array]) -> dict[str, Hes
     for x in inputs:
         model.layer(layer, x, model.cache(len(x)), observe)
     return sums
-
-
-def quantize(weights: Array, fmt: str, hessian: Hessian) -> mf.Quantized:
-    """Quantize a matrix as `evaluation.quantize` does, but by GPTQ.
-
-    Parameters
-    ----------
-    weights : ndarray of float32, (outputs, inputs)
-    fmt : str
-    hessian : ndarray of float64, (inputs, inputs)
-
-    Returns
-    -------
-    Quantized
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-    """
-    return mf.quantize(
-        weights, fmt, block_size=evaluation.BLOCK, scale="float16", rule="absmax", hessian=hessian
-    )

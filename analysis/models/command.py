@@ -1,6 +1,6 @@
-"""Measure the formats on the models, or let SmolLM2 write: `python -m analysis.models --help`.
+"""Measure recipes on models, or let SmolLM2 write: `python -m analysis.models --help`.
 
-The table goes to stdout, progress and what is missing to stderr. The exit code is 0, 1 if a model
+The table goes to stdout, progress and missing packages to stderr. The exit code is 0, 1 if a model
 was left out because a package is missing, 2 after an error, 130 after Ctrl-C.
 """
 
@@ -17,15 +17,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from analysis.models.evaluation import FORMATS, REFERENCE, Estimate, Result, difference, quantize
+import minifloat as mf
+from analysis.models.evaluation import RECIPES, REFERENCE, Estimate, Result, difference
 from analysis.models.packages import MissingPackage, require
+from analysis.output import write_files
 from minifloat.cli.terminal import Table, progress_bar
-from minifloat.formats.names import parse
+from minifloat.quantization.recipes import Recipe
 
 MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity")
-RIVAL = "int5"  # the other format of five bits that everybody has
+RIVAL = "int5/128/float16"  # the common format of five bits
+COMPARED = {"fp32": REFERENCE, "int5": RIVAL}  # name in the table, and label
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -58,30 +59,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis.models",
-        description="Say what each format costs models of text, images and sound.",
+        description="Measure what each recipe costs models of text, images and sound.",
     )
     parser.set_defaults(run=_evaluate)
     names = ", ".join(MODULES)
     add = parser.add_argument
     add("--only", action="append", choices=MODULES, metavar="NAME", help=f"of {names}; repeatable")
-    add("--formats", default=",".join(FORMATS), help="separated by commas (%(default)s)")
+    add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
     add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
     commands = parser.add_subparsers(metavar="generate")
     text = "Let SmolLM2 continue a text, greedily."
     sub = commands.add_parser("generate", help=text, description=text)
     sub.set_defaults(run=_generate)
     sub.add_argument("prompt")
-    sub.add_argument("--format", default="e2m2", help="of the weights, or fp32 (%(default)s)")
+    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
     sub.add_argument("--tokens", type=int, default=64, help="at most (%(default)s)")
     return parser
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    formats = [parse(name.strip()).name for name in options.formats.split(",")]
+    recipes = [Recipe.parse(text) for text in options.recipes.split(",")]
     if options.json and not Path(options.json).absolute().parent.is_dir():
         raise ValueError(f"--json must be a file in a folder that exists, got {options.json!r}")
-    for fmt in formats:
-        quantize(np.array([[-1.0, 1.0]], np.float32), fmt)  # refuses now what it would refuse later
+    for recipe in recipes:
+        mf.quantize([[-1.0, 1.0]], recipe)  # an error now rather than after minutes
     results: list[Result] = []
     missing: dict[str, str] = {}
     for name in dict.fromkeys(options.only or MODULES):
@@ -89,7 +90,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         try:
             require(module.FILES)
             with progress_bar(module.MODEL) as progress:
-                measured = module.evaluate(formats, progress=progress)
+                measured = module.evaluate(recipes, progress=progress)
         except MissingPackage as error:
             missing[module.MODEL] = str(error)
             print(f"{module.MODEL} is left out: {error}", file=sys.stderr)
@@ -103,7 +104,8 @@ def _evaluate(options: argparse.Namespace) -> int:
         if options.json == "-":
             print(text)
         else:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+            file = Path(options.json)
+            write_files(file.parent, {file.name: f"{text}\n".encode()})
     return 1 if missing else 0
 
 
@@ -111,8 +113,8 @@ def _generate(options: argparse.Namespace) -> int:
     from analysis.models import smollm2
 
     model, words = smollm2.load(), smollm2.tokenizer()
-    if options.format != REFERENCE:
-        model = model.quantized(options.format)
+    if options.recipe != REFERENCE:
+        model = model.quantized(options.recipe)
     pieces = smollm2.generate(model, words, options.prompt, options.tokens)
     print(options.prompt, end="", flush=True)
     times = []
@@ -120,14 +122,14 @@ def _generate(options: argparse.Namespace) -> int:
         print(piece, end="", flush=True)
         times.append(time.perf_counter())
     print()
-    if len(times) > 1:  # the first token takes the prompt's time, too
+    if len(times) > 1:  # the time of the first token includes the prompt
         speed = (len(times) - 1) / (times[-1] - times[0])
-        print(f"{options.format}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
+        print(f"{options.recipe}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
     return 0
 
 
 def _groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Results of the same items together, in the order they came."""
+    """Return results of the same items together, in their first order."""
 
     def items(result: Result) -> tuple[str, str, str]:
         return result.model, result.data, result.metric
@@ -137,13 +139,13 @@ def _groups(results: Sequence[Result]) -> list[list[Result]]:
     return [list(group) for _, group in groupby(ordered, items)]
 
 
-def _over(result: Result, group: Sequence[Result], fmt: str) -> Estimate | None:
-    """By how much a result is worse than the one in ``fmt``, if there is one."""
-    return next((difference(result, other) for other in group if other.format == fmt), None)
+def _over(result: Result, group: Sequence[Result], label: str) -> Estimate | None:
+    """Return by how much a result is worse than the one of a label, if there is one."""
+    return next((difference(result, other) for other in group if other.label == label), None)
 
 
 def records(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return results as JSON has them: with their values, and how much worse than others.
+    """Return results for JSON, with their values and how much worse they are than others.
 
     Parameters
     ----------
@@ -158,19 +160,19 @@ def records(results: Sequence[Result]) -> list[dict[str, Any]]:
     ValueError
         As `difference`.
     """
-    made = []
+    all_records = []
     for group in _groups(results):
         for result in group:
             record = asdict(result) | {"value": result.value}
-            for fmt in (REFERENCE, RIVAL):
-                over = _over(result, group, fmt)
-                record[f"over_{fmt}"] = asdict(over) if over else None
-            made.append(record)
-    return made
+            for name, label in COMPARED.items():
+                over = _over(result, group, label)
+                record[f"over_{name}"] = asdict(over) if over else None
+            all_records.append(record)
+    return all_records
 
 
 def tables(results: Sequence[Result]) -> list[Table]:
-    """Return the sections of the table: one to a model, its data and metric.
+    """Return the sections of the table, one for each model, data and metric.
 
     Parameters
     ----------
@@ -186,30 +188,29 @@ def tables(results: Sequence[Result]) -> list[Table]:
         As `difference`.
     """
     columns = (
-        "format", "bits/weight", "MB", "peak MB", "value", f"over {REFERENCE}", f"over {RIVAL}",
+        "recipe", "bits/weight", "MB", "peak MB", "value", *(f"over {name}" for name in COMPARED),
         "speed", "products", "note",
     )  # fmt: skip
-    made = []
+    sections = []
     for group in _groups(results):
         first = group[0]
         title = f"{first.model} ({first.modality}), {first.data}: {first.metric}"
         rows = [
             (
-                result.format,
+                result.label,
                 f"{result.bits_per_weight:.3f}",
                 f"{result.nbytes / 1e6:.1f}",
                 "" if result.peak_nbytes is None else f"{result.peak_nbytes / 1e6:.1f}",
                 f"{result.value:.4g}",
-                show(_over(result, group, REFERENCE)),
-                show(_over(result, group, RIVAL)),
+                *(show(_over(result, group, label)) for label in COMPARED.values()),
                 f"{result.speed:.4g} {result.speed_unit}",
                 "packed" if result.packed else "float32",
                 result.note,
             )
             for result in group
         ]
-        made.append(Table(title, columns, ("format", "products", "note"), rows))
-    return made
+        sections.append(Table(title, columns, ("recipe", "products", "note"), rows))
+    return sections
 
 
 def show(estimate: Estimate | None) -> str:
@@ -222,11 +223,7 @@ def show(estimate: Estimate | None) -> str:
     Returns
     -------
     str
-        Empty for None, and for what is compared with itself.
-
-    Raises
-    ------
-    Nothing.
+        Empty for None, and for a result compared with itself.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What is measured of a model in one format, and how two formats are compared."""
+"""The result of a model quantized by one recipe, and the comparison of two results."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import minifloat as mf
 from minifloat import Quantized
 
-FORMATS = ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1")
-BLOCK = 128
+RECIPES = tuple(f"{fmt}/128/float16" for fmt in ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1"))
 REFERENCE = "fp32"
 
-Progress = Callable[[int, int], object]  # is told the steps done and all steps
+Progress = Callable[[int, int], object]  # called with the steps done and all steps
 
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table: one figure of a model whose weights are in one format.
+    """One line of the table: a metric of a model whose weights are quantized by one recipe.
 
     Attributes
     ----------
@@ -30,33 +28,35 @@ class Result:
         ``MODEL`` and ``MODALITY`` of the module.
     data : str
         The text, images or sounds.
-    format : str
-        "fp32" or a name of `FORMATS`, perhaps with the way it was rounded: "int4 + GPTQ".
+    recipe : str
+        "fp32", or the text of a recipe.
     bits_per_weight : float
         Of the quantized weights, scales included.
     nbytes : int
-        Of the whole model as stored, what stays float32 included.
+        Of the whole model as stored, its float32 parameters included.
     peak_nbytes : int or None
-        Most bytes in memory at a time, of the model and of what it does: see `MatrixModel.peak`.
-        None for models that onnxruntime runs.
+        Peak of bytes in memory during a run, see `MatrixModel.peak`; None for models that
+        onnxruntime runs.
     metric : str
         With its unit. All metrics are better when lower.
     items : tuple of float
-        The metric of each item: of a text, a chunk of tokens, since neighbouring tokens are
-        correlated. Items are of equal weight, and take the same order in all formats.
+        The metric of each item. An item of a text is a chunk of tokens, since neighbouring tokens
+        are correlated. Items have equal weight, and the same order for all recipes.
     speed : float
         In ``speed_unit``, on one thread.
     speed_unit : str
         Such as "tokens/s".
     packed : bool
-        Whether products read the packed weights; else they are float32, rounded before.
+        Whether products read packed weights; otherwise they read rounded float32 weights.
+    method : str
+        "" for weights rounded to nearest, or "GPTQ".
     note : str
     """
 
     model: str
     modality: str
     data: str
-    format: str
+    recipe: str
     bits_per_weight: float
     nbytes: int
     peak_nbytes: int | None
@@ -65,7 +65,13 @@ class Result:
     speed: float
     speed_unit: str
     packed: bool
+    method: str = ""
     note: str = ""
+
+    @property
+    def label(self) -> str:
+        """The recipe, with the method if there is one: "int4/128/float16 + GPTQ"."""
+        return f"{self.recipe} + {self.method}" if self.method else self.recipe
 
     @property
     def value(self) -> float:
@@ -75,14 +81,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean with the standard error that its items tell."""
+    """A mean and its standard error."""
 
     mean: float
     standard_error: float
 
 
 def difference(result: Result, reference: Result) -> Estimate:
-    """Return by how much ``result`` is worse than ``reference``, from item to item.
+    """Return by how much ``result`` is worse than ``reference``, item by item.
 
     Parameters
     ----------
@@ -92,20 +98,19 @@ def difference(result: Result, reference: Result) -> Estimate:
     Returns
     -------
     Estimate
-        Mean and standard error of the paired differences: what makes an item hard is the same
-        in both, and leaves no trace in them.
+        Mean and standard error of the paired differences. Pairing cancels how hard an item is.
 
     Raises
     ------
     ValueError
-        If the two are not of the same metric and items, or the items fewer than two.
+        If metric or items differ, or there are fewer than two items.
 
     Examples
     --------
     >>> facts = dict(model="m", modality="text", data="d", bits_per_weight=5.125, nbytes=9,
     ...              peak_nbytes=None, metric="nats", speed=1.0, speed_unit="tokens/s", packed=True)
-    >>> difference(Result(format="e2m2", items=(1.0, 3.0), **facts),
-    ...            Result(format="fp32", items=(0.5, 2.0), **facts))
+    >>> difference(Result(recipe="e2m2/128/float16", items=(1.0, 3.0), **facts),
+    ...            Result(recipe="fp32", items=(0.5, 2.0), **facts))
     Estimate(mean=0.75, standard_error=0.25)
     """
     ours, theirs = (
@@ -123,7 +128,7 @@ def difference(result: Result, reference: Result) -> Estimate:
 
 
 def counter(progress: Progress | None, total: int) -> Callable[[], None]:
-    """Return what is called after each of ``total`` steps, and tells ``progress``.
+    """Return a callback that reports each of ``total`` finished steps to ``progress``.
 
     Parameters
     ----------
@@ -133,10 +138,6 @@ def counter(progress: Progress | None, total: int) -> Callable[[], None]:
     Returns
     -------
     callable
-
-    Raises
-    ------
-    Nothing.
 
     Examples
     --------
@@ -157,42 +158,15 @@ def counter(progress: Progress | None, total: int) -> Callable[[], None]:
     return step
 
 
-def quantize(weights: NDArray[Any], fmt: str) -> Quantized:
-    """Quantize a matrix as all formats here are: a float16 absmax to 128 weights of a row.
-
-    Parameters
-    ----------
-    weights : ndarray of float32, (outputs, inputs)
-        Other shapes have their blocks along the last axis, too.
-    fmt : str
-        A name of `FORMATS`, or another that `minifloat.quantize` takes.
-
-    Returns
-    -------
-    Quantized
-
-    Raises
-    ------
-    ValueError
-        As `minifloat.quantize`.
-
-    Examples
-    --------
-    >>> quantize(np.ones((2, 128), np.float32), "e2m2").bits_per_weight
-    5.125
-    """
-    return mf.quantize(weights, fmt, block_size=BLOCK, scale="float16", rule="absmax")
-
-
-def storage(matrices: Iterable[Quantized | NDArray[Any]], others: int) -> tuple[float, int]:
-    """Return bits per weight of the matrices of a model, and bytes of all of it.
+def storage(matrices: Iterable[Quantized | NDArray[Any]], float32_count: int) -> tuple[float, int]:
+    """Return bits per weight of the matrices of a model, and the bytes of the whole model.
 
     Parameters
     ----------
     matrices : iterable of Quantized or ndarray
-        All that is quantized in the other formats.
-    others : int
-        Number of weights that stay float32 in all formats.
+        The weights that recipes quantize.
+    float32_count : int
+        Number of parameters that always stay float32.
 
     Returns
     -------
@@ -207,10 +181,11 @@ def storage(matrices: Iterable[Quantized | NDArray[Any]], others: int) -> tuple[
 
     Examples
     --------
-    >>> storage([quantize(np.ones((2, 128), np.float32), "e2m2")], others=3)
+    >>> import minifloat as mf
+    >>> storage([mf.quantize(np.ones((2, 128)), "e2m2")], float32_count=3)
     (5.125, 176)
     """
-    bits, size, nbytes = 0.0, 0, 4 * others
+    bits, size, nbytes = 0.0, 0, 4 * float32_count
     for matrix in matrices:
         if isinstance(matrix, Quantized):
             bits += matrix.bits_per_weight * matrix.size

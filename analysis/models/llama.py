@@ -1,8 +1,8 @@
-"""The forward pass of a Llama model, in NumPy, from packed matrices or float32 ones.
+"""The forward pass of a Llama model, in NumPy, with packed or float32 matrices.
 
-A layer is x += O attention(rope(Q n), rope(K n), V n) with n = x / rms(x) * gain, and then
-x += D (silu(G m) * U m) with m the same of the new x. Names are those of GGUF, and so is the order
-of the rows of Q and K: rope turns neighbouring pairs.
+A layer computes x += O attention(rope(Q n), rope(K n), V n) with n = rms_norm(x), and then
+x += D (silu(G m) * U m) with m = rms_norm(x) of the new x. Names and the order of the rows of Q and
+K are those of GGUF: rope turns neighbouring pairs.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.models.matrices import Array, MatrixModel, product, rows
+from analysis.models.layers import Array, rms_norm, softmax
+from analysis.models.matrices import MatrixModel, product, rows
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory
 
 Tokens = NDArray[np.integer[Any]]
-Observer = Callable[[str, Array], object]  # is told a matrix's name and what it is multiplied by
+Observer = Callable[[str, Array], object]  # called with a matrix's name and its input
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers that the weights do not tell.
+    """The numbers that do not follow from the weights.
 
     Attributes
     ----------
     layers, heads, kv_heads : int
-        Each of the ``kv_heads`` heads of keys and values serves ``heads / kv_heads`` of queries.
+        Each of the ``kv_heads`` heads of keys and values serves ``heads / kv_heads`` query heads.
     rope_base : float
-        Pair i of a head of length d turns by ``rope_base ** (-2 i / d)`` a token.
+        Pair i of a head of length d turns by ``rope_base ** (-2 i / d)`` per token.
     epsilon : float
         Added to the mean square before its root.
     """
@@ -56,13 +57,13 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True)
 class Llama(MatrixModel):
-    """A model whose output matrix is that of the token embeddings.
+    """A model whose output matrix is the matrix of token embeddings.
 
     Attributes
     ----------
     shape : Shape
     matrices : mapping of str to Matrix
-        ``token_embd.weight``, and ``blk.0.attn_q.weight`` and so on of all `MATRICES`.
+        ``token_embd.weight``, and ``blk.0.attn_q.weight`` and so on for all `MATRICES`.
     vectors : mapping of str to ndarray of float32
         Gains: ``output_norm.weight``, ``blk.0.attn_norm.weight``, ``blk.0.ffn_norm.weight`` and
         so on.
@@ -76,21 +77,7 @@ class Llama(MatrixModel):
         return self.matrices["blk.0.attn_q.weight"].shape[0] // self.shape.heads
 
     def cache(self, capacity: int) -> Cache:
-        """Return an empty cache for ``capacity`` tokens.
-
-        Parameters
-        ----------
-        capacity : int
-
-        Returns
-        -------
-        Cache
-
-        Raises
-        ------
-        ValueError
-            If ``capacity`` is negative.
-        """
+        """Return an empty cache for ``capacity`` tokens."""
         return Cache(self.shape, capacity, self.head_length)
 
     def logits(self, tokens: Tokens, cache: Cache | None = None) -> Array:
@@ -100,7 +87,7 @@ class Llama(MatrixModel):
         ----------
         tokens : ndarray of integers, 1-d
         cache : Cache, optional
-            Of the tokens before these, which are added to it; default none before.
+            Of the preceding tokens; ``tokens`` are added to it. Default: no preceding tokens.
 
         Returns
         -------
@@ -109,17 +96,18 @@ class Llama(MatrixModel):
         Raises
         ------
         ValueError
-            If the cache has no room for them.
+            If the cache is too small.
         """
         return self.project(self.hidden(tokens, cache))
 
     def hidden(self, tokens: Tokens, cache: Cache | None = None) -> Array:
-        """Return what `project` makes the logits of; see `logits`."""
+        """Return the last layer's output, (tokens, width); arguments as for `logits`."""
         cache = cache or self.cache(len(tokens))
-        if cache.length + len(tokens) > cache.keys.shape[2]:
+        free = cache.keys.shape[2] - cache.length
+        if len(tokens) > free:
             raise ValueError(
-                f"tokens must be at most {cache.keys.shape[2] - cache.length}, which the cache has "
-                f"room for, got {len(tokens)}; ask for a larger cache"
+                f"tokens must be at most {free}, the free part of the cache, got {len(tokens)}; "
+                "make a larger cache"
             )
         outputs = []
         for piece in np.split(tokens, range(PREFILL, len(tokens), PREFILL)):
@@ -139,7 +127,7 @@ class Llama(MatrixModel):
         return product(self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"])
 
     def layer(self, index: int, x: Array, cache: Cache, observe: Observer | None = None) -> Array:
-        """Return the output of a layer, and put its keys and values behind those in the cache.
+        """Return the output of a layer, and append its keys and values to the cache.
 
         Parameters
         ----------
@@ -148,7 +136,7 @@ class Llama(MatrixModel):
         cache : Cache
             Its length is not changed.
         observe : callable, optional
-            Is called with the name and the input of each matrix, before it is multiplied.
+            Called with the name and the input of each matrix before the product.
 
         Returns
         -------
@@ -174,17 +162,15 @@ class Llama(MatrixModel):
         return x + times("ffn_down", gate / (1 + np.exp(-gate)) * times("ffn_up", m))
 
     def _heads(self, x: Array) -> Array:
-        """(tokens, heads * length) -> (heads, tokens, length)."""
+        """Reshape (tokens, heads * length) to (heads, tokens, length)."""
         return x.reshape(len(x), -1, self.head_length).transpose(1, 0, 2)
 
     def _norm(self, x: Array, name: str) -> Array:
-        mean_square = np.mean(x * x, axis=-1, keepdims=True)
-        normed: Array = x / np.sqrt(mean_square + np.float32(self.shape.epsilon))
-        return normed * self.vectors[name]
+        return rms_norm(x, self.vectors[name], self.shape.epsilon)
 
 
 def _turns(base: float, length: int, start: int, stop: int) -> tuple[Array, Array]:
-    """Cosine and sine of each pair's angle, (tokens, length / 2); angles are float64."""
+    """Return cosine and sine of each pair's angle, (tokens, length / 2), from float64 angles."""
     frequencies = np.power(base, -np.arange(0, length, 2) / length)
     angles = np.outer(np.arange(start, stop), frequencies)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -201,16 +187,16 @@ def _rope(x: Array, turns: tuple[Array, Array]) -> Array:
 
 
 def _attention(queries: Array, keys: Array, values: Array) -> Array:
-    """(heads, n, length), (kv_heads, m, length) twice -> (n, heads * length); m - n came before."""
+    """Return attention's output, (n, heads * length), of n queries and m keys and values.
+
+    Queries are (heads, n, length), keys and values (kv_heads, m, length); m - n tokens precede.
+    """
     heads, n, length = queries.shape
     kv_heads, m, _ = keys.shape
     grouped = queries.reshape(kv_heads, heads // kv_heads * n, length)
     scores = (grouped @ keys.transpose(0, 2, 1)).reshape(heads, n, m)
     scores *= np.float32(length**-0.5)
-    scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # what comes later
-    scores -= scores.max(axis=-1, keepdims=True)
-    np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
-    mixed: Array = np.matmul(scores.reshape(kv_heads, -1, m), values)
+    scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # later tokens
+    mixed: Array = np.matmul(softmax(scores).reshape(kv_heads, -1, m), values)
     mixed = mixed.reshape(heads, n, length).transpose(1, 0, 2)
     return mixed.reshape(n, heads * length)

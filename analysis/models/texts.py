@@ -1,4 +1,4 @@
-"""The texts that language models are measured on, out of installed packages."""
+"""The texts on which language models are measured, from installed packages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORTEST = 40  # characters of a passage
 
 
 def bible() -> str:
-    """Return the King James Bible, a verse to a paragraph.
+    """Return the King James Bible, each verse a paragraph.
 
     Returns
     -------
@@ -35,15 +35,11 @@ def bible() -> str:
 
 
 def python_topics() -> str:
-    """Return the topics of Python's own `help`, which each release edits a little.
+    """Return the topics of Python's own `help`; they differ a little between releases.
 
     Returns
     -------
     str
-
-    Raises
-    ------
-    Nothing.
 
     Examples
     --------
@@ -67,7 +63,7 @@ def passages(text: str, count: int) -> list[str]:
     Returns
     -------
     list of str
-        ``count`` of them, of at least `SHORTEST` characters.
+        ``count`` paragraphs of at least `SHORTEST` characters.
 
     Raises
     ------

@@ -1,21 +1,21 @@
-"""Silero VAD: how far rounded weights change what it hears, frame by frame of 32 ms.
+"""Silero VAD: how rounded weights change the probability of speech in frames of 32 ms.
 
-The probability of speech comes from the magnitudes of a Fourier transform, four convolutions and an
-LSTM, whose state goes from frame to frame. onnxruntime runs the model, in float32: its weights are
-only rounded, not packed. Rounded are the convolutions, the LSTM's two matrices and the output, 78 %
-of the numbers; biases and the waves of the Fourier transform, which nobody learned, stay float32.
-The row of a convolution is all that makes one output, its 3 taps at 64 to 129 inputs: the first has
-rows of 387, whose last block is 3 weights and their scale.
+The model has the magnitudes of a Fourier transform, four convolutions and an LSTM, whose state goes
+from frame to frame. onnxruntime runs it, in float32: its weights are only rounded, not packed. The
+convolutions, the LSTM's two matrices and the output are rounded, 78 % of the numbers; biases and
+the waves of the Fourier transform, which are not learned, stay float32. A row of a convolution
+holds all weights of one output, 3 taps of 64 to 129 inputs: the first convolution has rows of 387,
+whose last block is 3 weights and their scale.
 
 These weights are stress data, not Gaussian: in three convolutions the kurtosis is 570 to 17 000
-(Gaussian 3). One weight sets the scale of a block then, and the other 127 round to few values.
-Some matter to nobody: a frame is one place to the last two convolutions, where one tap of three
-and two of three hear only padding. They are small, and rounded and counted like the others.
+(Gaussian 3). There one weight sets the scale of a block, and the other 127 round to few values.
+Some weights have no effect: the last two convolutions see a frame as one place, so one tap of three
+and two of three see only padding. These are small, and rounded and counted like the others.
 
-Speech is one recording of useful-moonshine-onnx on PyPI (MIT licence), and if they are installed
-ten of Debian's pocketsphinx-testdata (BSD licence): ``apt-get install pocketsphinx-testdata``. In
-`evaluate` your own may take their place. Each is cut into pieces of up to 3 s, and each piece is an
-item: frames of one are correlated through the state, which every piece begins anew.
+Speech is one recording of useful-moonshine-onnx on PyPI (MIT licence), and, if installed, ten of
+Debian's pocketsphinx-testdata (BSD licence): ``apt-get install pocketsphinx-testdata``. `evaluate`
+takes other recordings too. Each is cut into pieces of up to 3 s, and each piece is an item: the
+state, which starts anew with each piece, correlates the frames within it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.matrices import Array
-from analysis.models.onnx_model import NOTE, OnnxModel
+from analysis.models.layers import Array
+from analysis.models.matrices import SomeRecipe
+from analysis.models.onnx_files import NOTE, OnnxModel
 from analysis.models.packages import PackageFile
 
 MODEL = "Silero VAD"
@@ -55,7 +56,7 @@ FILES = (WEIGHTS, SPEECH)
 MORE_SPEECH = Path("/usr/share/pocketsphinx/test/data")
 MORE_SPEECH_HINT = "for more speech: apt-get install pocketsphinx-testdata"
 RATE = 16000  # samples of a second
-FRAME, CONTEXT = 512, 64  # samples: a frame is heard with the end of the one before
+FRAME, CONTEXT = 512, 64  # samples: the input is a frame and the end of the one before
 PIECE = 96  # frames at most, 3.07 s
 STATE = (2, 1, 128)  # the LSTM's output and cell
 FOURIER = "model.stft.forward_basis_buffer"
@@ -66,7 +67,7 @@ class Detector(OnnxModel):
     """The model."""
 
     def probabilities(self, frames: Array) -> Array:
-        """Return the probability of speech in each frame, given those before.
+        """Return the probability of speech in each frame, given the preceding ones.
 
         Parameters
         ----------
@@ -85,14 +86,14 @@ class Detector(OnnxModel):
         state = np.zeros(STATE, np.float32)
         contexts = np.zeros((len(frames), CONTEXT), np.float32)
         contexts[1:] = frames[:-1, -CONTEXT:]
-        heard = np.concatenate([contexts, frames], axis=1)
+        samples = np.concatenate([contexts, frames], axis=1)
         rate = np.array(RATE, np.int64)
-        found = np.empty(len(frames), np.float32)
+        probabilities = np.empty(len(frames), np.float32)
         for place in range(len(frames)):
-            inputs = {"input": heard[place : place + 1], "state": state, "sr": rate}
+            inputs = {"input": samples[place : place + 1], "state": state, "sr": rate}
             output, state = self.session.run(["output", "stateN"], inputs)
-            found[place] = output[0, 0]
-        return found
+            probabilities[place] = output[0, 0]
+        return probabilities
 
 
 def load() -> Detector:
@@ -113,7 +114,7 @@ def load() -> Detector:
 
 
 def recordings() -> list[Path]:
-    """Return the files of speech that are installed.
+    """Return the installed recordings of speech.
 
     Returns
     -------
@@ -128,12 +129,12 @@ def recordings() -> list[Path]:
 
 
 def read(path: Path) -> Array:
-    """Return the frames of a recording; the last is filled up with silence.
+    """Return the frames of a recording; silence fills up the last one.
 
     Parameters
     ----------
     path : Path
-        A WAV file of one channel, 16 bits and `RATE`.
+        A WAV file of one channel, 16 bits and `RATE` samples per second.
 
     Returns
     -------
@@ -143,19 +144,19 @@ def read(path: Path) -> Array:
     Raises
     ------
     ValueError
-        If the file is none of these, or empty.
+        If the file is of another kind, or empty.
     OSError
         If it cannot be read.
     """
     try:
         with wave.open(str(path), "rb") as file:
-            found = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
+            kind = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
             content = file.readframes(file.getnframes())
     except (wave.Error, EOFError, RuntimeError) as error:  # the last for lengths that do not fit
         raise ValueError(f"recording must be a WAV file, got {path}: {error!r}") from error
-    if found != (1, 16, RATE):
+    if kind != (1, 16, RATE):
         raise ValueError(
-            f"recording must have 1 channel, 16 bits and {RATE} samples/s, got {found}: {path}"
+            f"recording must have 1 channel, 16 bits and {RATE} samples/s, got {kind}: {path}"
         )
     samples: NDArray[Any] = np.frombuffer(content[: len(content) // 2 * 2], "<i2")
     if not samples.size:
@@ -165,17 +166,17 @@ def read(path: Path) -> Array:
 
 
 def evaluate(
-    formats: Sequence[str],
+    recipes: Sequence[SomeRecipe],
     *,
     progress: Progress | None = None,
     speech: Iterable[Path] | None = None,
 ) -> list[Result]:
-    """Measure changes of the probability and decisions that flip, as `analysis.models` says.
+    """Measure changes of the probability and flipped decisions; see `analysis.models`.
 
     Parameters
     ----------
-    formats : sequence of str
-    progress : callable, optional
+    recipes, progress
+        As for all models.
     speech : iterable of Path, optional
         WAV files as `read` takes them; default `recordings`.
 
@@ -186,9 +187,9 @@ def evaluate(
     Raises
     ------
     MissingPackage
-        If a package of `FILES`, onnx or onnxruntime is not installed.
+        As for all models.
     ValueError
-        As `read` and `minifloat.quantize`, or if ``speech`` is of one piece only.
+        Also as `read`, and if ``speech`` is only one piece.
     OSError
         If a recording cannot be read.
     """
@@ -199,30 +200,30 @@ def evaluate(
         frames = read(path)
         pieces += np.array_split(frames, -(-len(frames) // PIECE))
     if len(pieces) < 2:
-        raise ValueError(f"speech must be of two pieces of {PIECE} frames, got {len(pieces)}")
+        raise ValueError(f"speech must be at least two pieces of {PIECE} frames, got {len(pieces)}")
     count = sum(map(len, pieces))
     data = f"{len(paths)} recordings, {count * FRAME / RATE:.0f} s"
     hint = "" if speech is not None or len(paths) > 1 else MORE_SPEECH_HINT
-    step = evaluation.counter(progress, (1 + len(formats)) * len(pieces))
+    step = evaluation.counter(progress, (1 + len(recipes)) * len(pieces))
     results: list[Result] = []
     exact: list[Array] = []
-    for fmt, measured in model.variants(formats):
-        measured.probabilities(pieces[0][:1])  # the session is made here
-        heard = []
+    for recipe, measured in model.variants(recipes):
+        measured.probabilities(pieces[0][:1])  # makes the session
+        probabilities = []
         start = time.perf_counter()
         for piece in pieces:
-            heard.append(measured.probabilities(piece))
+            probabilities.append(measured.probabilities(piece))
             step()
         seconds = time.perf_counter() - start
-        exact = exact or heard
+        exact = exact or probabilities
         bits, nbytes = measured.storage
-        for metric, items in _compare(heard, exact).items():
+        for metric, items in _compare(probabilities, exact).items():
             results.append(
                 Result(
                     model=MODEL,
                     modality=MODALITY,
                     data=data,
-                    format=fmt,
+                    recipe=recipe,
                     bits_per_weight=bits,
                     nbytes=nbytes,
                     peak_nbytes=None,
@@ -231,15 +232,17 @@ def evaluate(
                     speed=count / seconds,
                     speed_unit="frames/s",
                     packed=False,
-                    note=hint if fmt == REFERENCE else NOTE,
+                    note=hint if recipe == REFERENCE else NOTE,
                 )
             )
     return results
 
 
-def _compare(heard: Sequence[Array], exact: Sequence[Array]) -> dict[str, tuple[float, ...]]:
-    """The metrics' items: of each piece the mean over its frames."""
-    pairs = list(zip(heard, exact, strict=True))
+def _compare(
+    probabilities: Sequence[Array], exact: Sequence[Array]
+) -> dict[str, tuple[float, ...]]:
+    """Return the items of both metrics: for each piece the mean over its frames."""
+    pairs = list(zip(probabilities, exact, strict=True))
     return {
         "mean change of the probability to fp32": tuple(
             float(np.abs(ours.astype(np.float64) - theirs).mean()) for ours, theirs in pairs

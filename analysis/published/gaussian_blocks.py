@@ -1,8 +1,8 @@
-"""Blocks of Gaussian weights: how far their largest magnitude stands out, and what formats lose.
+"""Blocks of Gaussian weights: their crest factors, and the errors of formats.
 
-The crest factor of a block is its largest magnitude over its rms value. What absmax scaling loses
-depends on it, so here a block is looked at *given* its largest magnitude: the other g - 1 elements
-are then independent normals truncated to that interval, and the expected error is a finite sum
+The crest factor of a block is its absmax over its rms value. The error of absmax scaling depends on
+it, so here a block is considered *given* its absmax: the other g - 1 elements are then independent
+normals truncated to that interval, and the expected error is a finite sum
 (`analysis.errors.expected_error`).
 """
 
@@ -21,6 +21,7 @@ from analysis.errors.distributions import Normal
 from analysis.errors.expected_error import squared_error_within
 from analysis.errors.grids import grid_of
 from minifloat.formats import NumberFormat
+from minifloat.formats.names import parse
 
 FARTHEST = 40.0  # sigmas; a normal is beyond with probability 7e-350
 
@@ -103,7 +104,7 @@ def expected_crest_factor(block_size: int) -> float:
 
 
 def crest_factor(maximum: float, block_size: int) -> float:
-    """Return the crest factor of a block of standard normals whose largest magnitude is known.
+    """Return the crest factor of a block of standard normals, given its absmax.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def crest_factor(maximum: float, block_size: int) -> float:
     Raises
     ------
     ValueError
-        If an argument is out of its range.
+        If an argument is out of range.
 
     Examples
     --------
@@ -140,21 +141,21 @@ def block_qsnr(
     *,
     scale_ratios: Sequence[float] | NDArray[np.float64] = (1.0,),
 ) -> float:
-    """Return the signal to quantization noise of normal blocks whose largest magnitude is known.
+    """Return the signal to quantization noise of normal blocks, given their absmax.
 
-    Elements are rounded to the nearest value; those beyond the last one become that.
+    Elements round to the nearest value; those beyond the last value saturate.
 
     Parameters
     ----------
     fmt : format or str
         Its values must be symmetric about 0.
     maximum : float
-        Largest magnitude of the block, in sigmas, positive.
+        Absmax of the block, in sigmas, positive.
     block_size : int
         g, at least 1.
     scale_ratios : sequence of float
-        rho: the scale over ``maximum / fmt.max``, positive. Signal and noise are averaged over
-        several; 1 is absmax scaling.
+        rho: the scale over ``maximum / fmt.max``, positive; 1 is absmax scaling. Signal and noise
+        are averaged over all ratios.
 
     Returns
     -------
@@ -164,13 +165,13 @@ def block_qsnr(
     Raises
     ------
     ValueError
-        If an argument is out of its range or the format is not symmetric.
+        If an argument is out of range or the format is not symmetric.
 
     Notes
     -----
-    Given the largest magnitude m the others have the density phi(x) / (2 Phi(m) - 1) on [-m, m]:
-    each loses the integral of its squared error over that interval, cell by cell. The largest
-    itself has a known error, 0 for a ratio of 1.
+    Given the absmax m, the other elements have the density phi(x) / (2 Phi(m) - 1) on [-m, m], and
+    their expected error is the integral of the squared error over that interval, cell by cell. The
+    error of the largest element is known: 0 for a ratio of 1.
 
     Examples
     --------
@@ -183,10 +184,11 @@ def block_qsnr(
     ratios = np.asarray(scale_ratios, np.float64).reshape(-1)
     if ratios.size == 0 or not np.all((ratios > 0) & np.isfinite(ratios)):
         raise ValueError(f"scale_ratios must be positive and finite, got {scale_ratios}")
+    fmt = parse(fmt)
     grid = grid_of(fmt)
     if not grid.symmetric:
         raise ValueError(f"fmt must be symmetric about 0, got {fmt}")
-    scales = ratios * maximum / grid.top
+    scales = ratios * maximum / fmt.max_abs
     within = squared_error_within(grid, Normal(), scales, np.full(scales.shape, maximum))
     others = within / (2 * _half_mass(maximum))
     largest = np.square(maximum - scales * grid.nearest(maximum / scales))
@@ -195,8 +197,8 @@ def block_qsnr(
 
 
 def _energy(maximum: float, block_size: int) -> float:
-    """The expected sum of squares of a block: the largest element's, and the truncated others'."""
-    if maximum < 0.01:  # there the closed form cancels, and the others are uniform to 1e-5
+    """Return the expected sum of squares of a block: of the largest element and the others."""
+    if maximum < 0.01:  # the closed form would cancel, and the others are uniform to 1e-5
         variance = maximum**2 / 3
     else:
         variance = 1 - maximum * float(Normal().pdf(maximum)) / _half_mass(maximum)
@@ -204,7 +206,7 @@ def _energy(maximum: float, block_size: int) -> float:
 
 
 def _half_mass(maximum: float) -> float:
-    """P(0 < x < maximum)."""
+    """Return P(0 < x < maximum)."""
     return float(ndtr(maximum)) - 0.5
 
 

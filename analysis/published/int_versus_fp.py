@@ -1,11 +1,11 @@
-"""INT v.s. FP (2025): its theorems on block formats, their crossovers, and how far off they are.
+"""INT v.s. FP (2025): its theorems on block formats, their crossovers, and their errors.
 
 The paper gives the signal to quantization noise (QSNR) of an integer and of a float of the same
-width under the same block scale, as functions of the crest factor, the block's largest magnitude
-over its rms value. Below the crossover the integer loses less. Here the theorems stand as printed,
+width under the same block scale, as functions of the crest factor: the block's absmax over its rms
+value. Below the crossover the integer has the smaller error. Here the theorems are as printed,
 beside the exact expectation for Gaussian blocks (`analysis.published.gaussian_blocks`).
 
-The paper's symbols: kappa crest factor, g block size, b bits, rho scale ratio, Q greatest value,
+The paper's symbols: kappa crest factor, g block size, b bits, rho scale ratio, Q largest value,
 B exponent bias, M mantissa bits, T_N where the normal range begins.
 """
 
@@ -23,8 +23,8 @@ from analysis.published.gaussian_blocks import block_qsnr, crest_factor
 from minifloat.formats import Format
 from minifloat.formats.names import parse
 
-# A scale rounded up to a power of two is rho in [1, 2) times the exact one; a scale that may lie
-# anywhere in its binade has rho log-uniform. The middles of equal parts stand for all.
+# A scale rounded up to a power of two is rho in [1, 2) times the exact one. If the exact scale is
+# log-uniform in its binade, so is rho; the middles of equal parts represent it.
 POWER_OF_TWO_RATIOS = 2.0 ** ((np.arange(64) + 0.5) / 64)
 
 
@@ -41,11 +41,10 @@ class Pair:
     block_size : int
         g, elements to a scale.
     scale_ratio : float
-        rho in the theorems: the scale over that which makes the largest magnitude the greatest
-        value.
+        rho in the theorems: the scale over the one that maps the absmax to the largest value.
     power_of_two : bool
-        Whether scales are powers of two (UE8M0, rounded up). If not they are precise, the largest
-        magnitude is taken to come back exactly, and the theorems leave it out of the noise.
+        Whether scales are powers of two (UE8M0, rounded up). Otherwise they are precise: the
+        theorems assume that the largest element has no error, and leave it out of the noise.
     """
 
     name: str
@@ -65,12 +64,12 @@ PAIRS = (MX8, MX6, MX4, NV4)
 
 @dataclass(frozen=True)
 class Crossover:
-    """Where both formats of a pair lose the same.
+    """Where both formats of a pair have the same error.
 
     Attributes
     ----------
     crest_factor : float
-        Without unit; below it the integer loses less.
+        Without unit; below it the integer has the smaller error.
     qsnr : float
         Of either format there, dB.
     """
@@ -81,14 +80,14 @@ class Crossover:
 
 @dataclass(frozen=True)
 class TheoremErrors:
-    """The theorems beside the exact expectation, for Gaussian blocks of one largest magnitude.
+    """The theorems beside the exact expectation, for Gaussian blocks of one absmax.
 
     Attributes
     ----------
     maximum : float
-        Largest magnitude of the block, in the Gaussian's sigmas.
+        Absmax of the block, in the Gaussian's sigmas.
     crest_factor : float
-        The same over the block's rms value: what the theorems are functions of.
+        Absmax over the block's rms value: the variable of the theorems.
     integer_theorem, integer_exact, float_theorem, float_exact : float
         QSNR, dB.
     """
@@ -102,12 +101,12 @@ class TheoremErrors:
 
     @property
     def integer_error(self) -> float:
-        """By how much the theorem promises too much for the integer, dB."""
+        """By how much the theorem is too high for the integer, dB."""
         return self.integer_theorem - self.integer_exact
 
     @property
     def float_error(self) -> float:
-        """By how much the theorem promises too much for the float, dB."""
+        """By how much the theorem is too high for the float, dB."""
         return self.float_theorem - self.float_exact
 
 
@@ -125,8 +124,8 @@ def integer_theorem(
     scale_ratio : float
         rho, positive.
     block_size : int, optional
-        g, at least 2, where the largest element comes back exactly (a precise scale); None: its
-        error is like any other's (a power of two).
+        g, at least 2, if the largest element has no error (a precise scale). None: its error is
+        like that of the others (a power of two).
 
     Returns
     -------
@@ -136,14 +135,14 @@ def integer_theorem(
     Raises
     ------
     ValueError
-        If an argument is out of its range.
+        If an argument is out of range.
 
     Notes
     -----
     4.78 + 6.02 b - 20 log10 rho - 20 log10 kappa (+ 10 log10(g / (g - 1))), with the constants as
     printed: 10 log10 3 = 4.771 and 20 log10 2 = 6.021. This is a uniform error over a step of
-    rho max / Q, where Q = 2^(b-1) - 1 is taken as 2^(b-1): too good by 1.16 dB at 4 bits, by
-    0.07 dB at 8.
+    rho max / Q, with 2^(b-1) in place of Q = 2^(b-1) - 1: too good by 1.16 dB at 4 bits, by 0.07 dB
+    at 8.
 
     Examples
     --------
@@ -176,8 +175,8 @@ def float_theorem(
     scale_ratio : float
         rho, positive.
     block_size : int, optional
-        g, at least 2, where the largest element comes back exactly (a precise scale); None: its
-        error is like any other's (a power of two).
+        g, at least 2, if the largest element has no error (a precise scale). None: its error is
+        like that of the others (a power of two).
 
     Returns
     -------
@@ -187,8 +186,8 @@ def float_theorem(
     Raises
     ------
     ValueError
-        If an argument is out of its range, the format has no subnormals, or the theorem takes more
-        energy off the normal range for the largest element than there is noise.
+        If an argument is out of range, the format has no subnormals, or the theorem subtracts more
+        energy for the largest element than the normal range has.
     TypeError
         If ``fmt`` is not a `Format`.
 
@@ -200,9 +199,9 @@ def float_theorem(
     share p_sub = 2 Phi(t) - 1 of them, the normal range the share
     w_norm = 2 (t phi(t) + 1 - Phi(t)) of their energy.
 
-    alpha has the mean of 1 / u^2 over significands u uniform in [1, 2), 1/2. Where the scale may
-    lie anywhere in its binade they are log-uniform and the mean is 3 / (8 ln 2): for elements in
-    the normal range the theorem is too good by 0.34 dB.
+    alpha has the mean of 1 / u^2 over significands u uniform in [1, 2), 1/2. If the scale is
+    log-uniform in its binade, so are they, and the mean is 3 / (8 ln 2): for elements in the normal
+    range the theorem is too good by 0.34 dB.
 
     Examples
     --------
@@ -216,11 +215,11 @@ def float_theorem(
     if not minifloat.subnormals:
         raise ValueError(f"fmt must have subnormals, got {fmt}")
     _check(crest_factor, scale_ratio, block_size)
-    bias, mantissa_bits, greatest = minifloat.bias, minifloat.mantissa_bits, minifloat.max
+    bias, mantissa_bits, largest_value = minifloat.bias, minifloat.mantissa_bits, minifloat.max
     alpha = 1 / (24 * 4.0**mantissa_bits)
-    beta = 4.0 ** (1 - bias - mantissa_bits) / (12 * greatest**2)
+    beta = 4.0 ** (1 - bias - mantissa_bits) / (12 * largest_value**2)
     reach = scale_ratio * crest_factor  # Q times the scale, in rms values
-    t = reach * 2.0 ** (1 - bias) / greatest
+    t = reach * 2.0 ** (1 - bias) / largest_value
     density = math.exp(-t * t / 2) / math.sqrt(2 * math.pi)
     p_sub = 2 * float(ndtr(t)) - 1
     w_norm = 2 * (t * density + float(ndtr(-t)))
@@ -228,14 +227,14 @@ def float_theorem(
     noise = alpha * (w_norm - largest) + beta * reach**2 * p_sub
     if noise <= 0:
         raise ValueError(
-            f"crest_factor must leave noise to the other elements of {block_size}, "
+            f"crest_factor must be smaller, so that noise is left in blocks of {block_size}, "
             f"got {crest_factor}"
         )
     return -10 * math.log10(noise)
 
 
 def ample_range_qsnr(mantissa_bits: int) -> float:
-    """Return the QSNR of a float all of whose elements are normal: 13.80 + 6.02 M dB.
+    """Return the QSNR of a float whose elements are all normal numbers: 13.80 + 6.02 M dB.
 
     Parameters
     ----------
@@ -264,7 +263,7 @@ def ample_range_qsnr(mantissa_bits: int) -> float:
 
 
 def theorem_crossover(pair: Pair) -> Crossover | None:
-    """Return where the theorems promise both formats of a pair the same.
+    """Return where the theorems give both formats of a pair the same error.
 
     Parameters
     ----------
@@ -273,13 +272,13 @@ def theorem_crossover(pair: Pair) -> Crossover | None:
     Returns
     -------
     Crossover or None
-        None where the theorems do not cross: at crest factors from 1 to 20, or with precise scales
-        to 0.9 sqrt(g).
+        None if the theorems do not cross at crest factors from 1 to 20, or with precise scales to
+        0.9 sqrt(g).
 
     Raises
     ------
     ValueError
-        If a field of ``pair`` is out of its range.
+        If a field of ``pair`` is out of range.
 
     Examples
     --------
@@ -298,7 +297,7 @@ def theorem_crossover(pair: Pair) -> Crossover | None:
 
 
 def exact_crossover(pair: Pair) -> Crossover | None:
-    """Return where both formats of a pair lose the same on Gaussian blocks.
+    """Return where both formats of a pair have the same error on Gaussian blocks.
 
     Scales that are powers of two are averaged over their place in the binade.
 
@@ -309,12 +308,12 @@ def exact_crossover(pair: Pair) -> Crossover | None:
     Returns
     -------
     Crossover or None
-        None where one format loses less whatever the largest magnitude, from 0.1 to 20 sigmas.
+        None if one format has the smaller error for every absmax from 0.1 to 20 sigmas.
 
     Raises
     ------
     ValueError
-        If a field of ``pair`` is out of its range.
+        If a field of ``pair`` is out of range.
 
     Examples
     --------
@@ -334,13 +333,13 @@ def exact_crossover(pair: Pair) -> Crossover | None:
 
 
 def theorem_errors(pair: Pair, maxima: Iterable[float]) -> tuple[TheoremErrors, ...]:
-    """Set both theorems beside the exact expectation for Gaussian blocks.
+    """Return both theorems and the exact expectation for Gaussian blocks.
 
     Parameters
     ----------
     pair : Pair
     maxima : iterable of float
-        Largest magnitudes of the blocks, in sigmas.
+        Absmax of the blocks, in sigmas.
 
     Returns
     -------
@@ -371,7 +370,7 @@ def theorem_errors(pair: Pair, maxima: Iterable[float]) -> tuple[TheoremErrors, 
 
 
 def _theorems(pair: Pair, kappa: float) -> tuple[float, float]:
-    """What the theorems promise the integer and the float, dB."""
+    """Return the theorems' QSNR of the integer and the float, dB."""
     rho = pair.scale_ratio
     block_size = None if pair.power_of_two else pair.block_size
     bits = parse(pair.integer).bits
@@ -382,7 +381,7 @@ def _theorems(pair: Pair, kappa: float) -> tuple[float, float]:
 
 
 def _exact(pair: Pair, maximum: float) -> tuple[float, float]:
-    """The expectation for the integer and for the float, dB."""
+    """Return the expected QSNR of the integer and the float, dB."""
     ratios = POWER_OF_TWO_RATIOS if pair.power_of_two else (pair.scale_ratio,)
     integer, minifloat = (
         block_qsnr(fmt, maximum, pair.block_size, scale_ratios=ratios)
@@ -392,7 +391,7 @@ def _exact(pair: Pair, maximum: float) -> tuple[float, float]:
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float | None:
-    """Where a function changes its sign, if it does between its ends."""
+    """Return where a function changes its sign between two ends, if it does."""
     if function(low) * function(high) > 0:
         return None
     return float(brentq(function, low, high, xtol=1e-12))

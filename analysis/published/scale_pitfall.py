@@ -1,8 +1,8 @@
 """A pitfall of integer quantization in 16 bits: the largest weight may round beyond the last level.
 
-With 127 levels a block's scale is s = max / 127, and the largest element becomes max / s. Where
-both quotients are rounded to bfloat16 that is 127.5 for some, which rounds to 128, and in eight
-bits wraps to -128 unless it is clipped.
+With 127 levels a block's scale is s = max / 127, and the largest element becomes max / s. If both
+quotients are rounded to bfloat16, the result can be 127.5, which rounds to 128, and in eight bits
+wraps to -128 unless it is clipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def share_beyond_last_level(dtype: str) -> float:
     Parameters
     ----------
     dtype : str
-        bfloat16, float16 or float32: what x, the scale and the quotient are rounded to.
+        bfloat16, float16 or float32: the type of x, the scale and the quotient.
 
     Returns
     -------
@@ -39,8 +39,8 @@ def share_beyond_last_level(dtype: str) -> float:
     Notes
     -----
     Every positive value of a 16-bit type is tried and weighted with the probability that a normal
-    rounds to it. A normal float32 has a normal scale but with probability 1e-36, and then only its
-    significand counts: all those in [1, 2) are tried.
+    rounds to it. In float32 the scale is a normal number except with probability 1e-36, and then
+    only the significand counts: all significands in [1, 2) are tried.
 
     References
     ----------
@@ -61,7 +61,7 @@ def share_beyond_last_level(dtype: str) -> float:
 
 
 def _positive_values(dtype: str) -> NDArray[Any]:
-    """The positive finite values of a 16-bit type, or those of float32 in [1, 2)."""
+    """Return the positive finite values of a 16-bit type, or those of float32 in [1, 2)."""
     if dtype == "float32":
         return np.arange(0x3F80_0000, 0x4000_0000, dtype=np.uint32).view(np.float32)
     if dtype == "float16":
@@ -74,7 +74,7 @@ def _positive_values(dtype: str) -> NDArray[Any]:
 
 
 def _probabilities(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How likely a standard normal's magnitude rounds to each of the ascending values."""
+    """Return the chance that a standard normal's magnitude rounds to each ascending value."""
     middles = (values[1:] + values[:-1]) / 2
     ends = np.concatenate([values[:1] / 2, middles, values[-1:]])
     probability: NDArray[np.float64] = 2 * -np.diff(ndtr(-ends))

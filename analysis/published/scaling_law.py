@@ -1,13 +1,13 @@
 """The scaling law of floating-point quantized training (arXiv 2501.02423, ICML 2025).
 
-After training N parameters on D tokens with every operand rounded to ExMy, under one scale for
-each B elements, the paper fits the loss, in nats for each token,
+After training N parameters on D tokens with every operand rounded to ExMy, with one scale for each
+B elements, the paper fits the loss, in nats per token,
 
     L = n / N^alpha + d / D^beta + epsilon
         + (D^beta / N^alpha) log2(B) / (gamma (E + 1/2)^delta (M + 1/2)^nu).
 
-The last term is what the format costs. It grows with D, so that there is a number of tokens beyond
-which more of them harm.
+The last term is the cost of the format. It grows with D, so beyond some number of tokens more
+tokens raise the loss.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ N_COEFFICIENT = 69.2343  # n
 ALPHA = 0.2368
 D_COEFFICIENT = 68973.0621  # d
 BETA = 0.5162
-EPSILON = 1.9061  # nats for each token
+EPSILON = 1.9061  # nats per token
 GAMMA = 11334.5197
 DELTA = 3.1926
 NU = 2.9543
@@ -28,7 +28,7 @@ NU = 2.9543
 
 @dataclass(frozen=True)
 class FieldWidths:
-    """The widths that lose least at a number of bits, real and as the paper rounds them.
+    """The widths with the smallest loss at a number of bits, real and as the paper rounds them.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class FieldWidths:
 
     @property
     def rounded(self) -> tuple[int, int]:
-        """E and M as whole bits, each the nearest; they add up to ``bits - 1``."""
+        """E and M rounded to whole bits; they add up to ``bits - 1``."""
         return round(self.exponent_bits), round(self.mantissa_bits)
 
 
@@ -65,17 +65,17 @@ def training_loss(
     exponent_bits, mantissa_bits : float
         E and M, at least 0.
     block_size : float
-        B, elements to a scale, at least 1. A scale for each channel counts as ``2**13.1567``.
+        B, elements that share a scale, at least 1. A scale per channel counts as ``2**13.1567``.
 
     Returns
     -------
     float
-        L, nats for each token.
+        L, nats per token.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range.
+        If an argument is out of range.
 
     References
     ----------
@@ -97,7 +97,7 @@ def training_loss(
 
 
 def optimal_fields(bits: int) -> FieldWidths:
-    """Return the exponent and mantissa widths that lose least among those of ``bits`` bits.
+    """Return the exponent and mantissa widths with the smallest loss among those of ``bits`` bits.
 
     Parameters
     ----------
@@ -115,8 +115,8 @@ def optimal_fields(bits: int) -> FieldWidths:
 
     Notes
     -----
-    With E + M + 1 = P the two brackets (E + 1/2) + (M + 1/2) = P, and the product of their powers
-    delta and nu is greatest where they share P in that ratio: E_opt = delta P / (delta + nu) - 1/2,
+    With E + M + 1 = P the two brackets add up to P, and the product of their powers delta and nu is
+    largest if they share P in that ratio: E_opt = delta P / (delta + nu) - 1/2,
     M_opt = nu P / (delta + nu) - 1/2.
 
     References
@@ -147,7 +147,7 @@ def critical_tokens(
     exponent_bits, mantissa_bits : float
         E and M, at least 0.
     block_size : float
-        B, elements to a scale, more than 1. The paper's printed figures follow from 128.
+        B, elements that share a scale, more than 1. The paper's printed figures follow from 128.
 
     Returns
     -------
@@ -157,7 +157,7 @@ def critical_tokens(
     Raises
     ------
     ValueError
-        If an argument is out of its range.
+        If an argument is out of range.
 
     Notes
     -----
@@ -183,7 +183,7 @@ def critical_tokens(
 
 
 def _capacity(exponent_bits: float, mantissa_bits: float) -> float:
-    """What the format's bits are worth: (E + 1/2)^delta (M + 1/2)^nu."""
+    """Return the law's factor of the format: (E + 1/2)^delta (M + 1/2)^nu."""
     for name, value in (("exponent_bits", exponent_bits), ("mantissa_bits", mantissa_bits)):
         if not 0 <= value < math.inf:
             raise ValueError(f"{name} must be at least 0 and finite, got {value}")

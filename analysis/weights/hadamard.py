@@ -1,16 +1,15 @@
-"""Hadamard rotation of blocks, and what it does to each format's loss.
+"""Hadamard rotation of blocks, and its effect on quantization errors.
 
 A block x becomes H D x / sqrt(g), with H the Hadamard matrix of Sylvester (entries +1 and -1) and D
-a diagonal of random signs. It is orthonormal, so errors made in rotated blocks are as large when
-rotated back, and a sum over a rotated block of weights is that over the block if the activations
-are rotated alike. Each element becomes a signed sum of all g, hence nearly Gaussian: an outlier is
-spread over its block.
+a diagonal of random signs. The rotation is orthonormal: it preserves the size of errors, and a dot
+product of weights and activations if both are rotated. Each element becomes a signed sum of all g,
+hence nearly Gaussian: an outlier is spread over its block.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,35 +18,36 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.weights.tensor_statistics import Quartiles, crest_factors
 from minifloat.comparison import compare
-from minifloat.comparison.records import Loss
+from minifloat.comparison.records import RecipeError
 from minifloat.formats import NumberFormat
+from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class RotationEffect:
-    """What rotating the blocks of a tensor does to one format's loss.
+    """The effect of rotating the blocks of a tensor on the error of one recipe.
 
     Attributes
     ----------
     block_size : int
         Elements that are rotated together and share a scale.
-    before, after : Loss
-        Of the weights as they are, and of the rotated ones.
+    before, after : RecipeError
+        On the original weights, and on the rotated ones.
     crest_before, crest_after : Quartiles
         Of the crest factors of the blocks.
     """
 
     block_size: int
-    before: Loss
-    after: Loss
+    before: RecipeError
+    after: RecipeError
     crest_before: Quartiles
     crest_after: Quartiles
 
     @property
     def gain_db(self) -> float:
-        """Signal to quantization noise won by rotating, dB; negative where it is lost."""
+        """Gain in signal to quantization noise by rotating, dB; may be negative."""
         return self.after.sqnr_db - self.before.sqnr_db
 
 
@@ -63,7 +63,7 @@ def rotate(weights: ArrayLike, block_size: int, *, axis: int = -1, seed: int = 0
     axis : int
         The axis that blocks run along.
     seed : int
-        Of the signs, one for each place along ``axis``, the same for all rows.
+        For the signs, one for each place along ``axis``, the same for all rows.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def rotate(weights: ArrayLike, block_size: int, *, axis: int = -1, seed: int = 0
     Notes
     -----
     The fast Walsh-Hadamard transform: log2(g) passes of sums and differences. `unrotate` gives the
-    weights back to some units in the last place of the block's greatest.
+    weights back to a few units in the last place of the block's absmax.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def unrotate(weights: ArrayLike, block_size: int, *, axis: int = -1, seed: int =
     Parameters
     ----------
     weights : array_like
-        What `rotate` returned, or what quantization made of it.
+        Rotated weights, perhaps quantized.
     block_size, axis, seed : int
         As given to `rotate`.
 
@@ -123,39 +123,34 @@ def unrotate(weights: ArrayLike, block_size: int, *, axis: int = -1, seed: int =
 
 def rotation_effects(
     weights: ArrayLike,
-    formats: Sequence[str | NumberFormat],
-    block_sizes: Iterable[int] = (32, 128),
+    recipes: Iterable[Recipe | NumberFormat | str],
     *,
     axis: int = -1,
-    scale: str = "float16",
     seed: int = 0,
 ) -> tuple[RotationEffect, ...]:
-    """Return what each format loses on weights as they are and rotated.
+    """Return the errors of recipes on the original weights and on rotated ones.
 
     Parameters
     ----------
     weights : array_like
         Finite, not all 0.
-    formats : sequence of str or format
-    block_sizes : iterable of int
-        Elements that are rotated together and share a scale.
+    recipes : iterable of Recipes, formats or str
+        Elements of a block are rotated together; blocks are a power of two.
     axis : int
         The axis that blocks run along.
-    scale : str
-        Format of the scales, as for `minifloat.quantize`.
     seed : int
-        Of the signs.
+        For the signs.
 
     Returns
     -------
     tuple of RotationEffect
-        For each block size, each format.
+        In the order of the recipes.
 
     Raises
     ------
     ValueError
-        If a format is unknown or given twice, an option is out of range, or the weights are not
-        finite or all 0.
+        If a recipe is unknown, its block is not a power of two that divides the length of
+        ``axis``, or the weights are not finite or all 0.
 
     Examples
     --------
@@ -163,25 +158,23 @@ def rotation_effects(
     >>> import numpy as np
     >>> weights = np.random.default_rng(0).standard_normal((64, 256))
     >>> weights[:, 7] *= 20
-    >>> effect, = rotation_effects(weights, ["int4"], [128])
+    >>> effect, = rotation_effects(weights, ["int4/128/float16"])
     >>> effect.gain_db > 5
     True
     """
     original = np.asarray(weights, np.float32)
     effects = []
-    for block_size in block_sizes:
-        rotated = rotate(original, block_size, axis=axis, seed=seed).astype(np.float32)
+    for recipe in map(Recipe.parse, recipes):
+        if not isinstance(recipe.block, int):
+            raise ValueError(f"recipe must have blocks along the axis, got {recipe}")
+        rotated = rotate(original, recipe.block, axis=axis, seed=seed).astype(np.float32)
         both = {"before": original, "after": rotated}
-        result = compare(both, formats, block_size=block_size, axis=axis, scale=scale)
-        crests = (
-            Quartiles.of(crest_factors(w, block_size=block_size, axis=axis)) for w in both.values()
+        before, after = (tensor.errors[0] for tensor in compare(both, [recipe], axis=axis).tensors)
+        crest_before, crest_after = (
+            Quartiles.of(crest_factors(w, block_size=recipe.block, axis=axis))
+            for w in both.values()
         )
-        crest_before, crest_after = crests
-        before, after = (tensor.losses for tensor in result.tensors)
-        effects += [
-            RotationEffect(block_size, *losses, crest_before, crest_after)
-            for losses in zip(before, after, strict=True)
-        ]
+        effects.append(RotationEffect(recipe.block, before, after, crest_before, crest_after))
     return tuple(effects)
 
 
@@ -203,15 +196,15 @@ def _rows_and_signs(
 
 
 def _transform(rows: Array, block_size: int) -> Array:
-    """Multiply each block by H / sqrt(g): sums and differences of elements 1, 2, 4, ... apart."""
+    """Multiply each block by H / sqrt(g): sums and differences at distances 1, 2, 4, ..."""
     out = np.ascontiguousarray(rows)
-    apart = 1
-    while apart < block_size:
-        pairs = out.reshape(-1, 2, apart)
+    distance = 1
+    while distance < block_size:
+        pairs = out.reshape(-1, 2, distance)
         sums = pairs[:, 0] + pairs[:, 1]
         np.subtract(pairs[:, 0], pairs[:, 1], out=pairs[:, 1])
         pairs[:, 0] = sums
-        apart *= 2
+        distance *= 2
     out /= math.sqrt(block_size)
     return out
 

@@ -1,18 +1,18 @@
-"""Does the theory hold on real weights? What each format loses, predicted from a law and measured.
+"""Quantization errors of real weights: predicted from a law, and measured.
 
-A prediction knows of a tensor its law alone and takes its weights to be independent draws from it;
-`analysis.absmax_mse` then gives the loss. Two questions make four laws: is the law the Student t
-that fits best or the weights themselves, and is it that of the tensor or, since the relative error
-of a channel does not depend on its scale, of its channels each divided by its rms value?
+A prediction takes the weights of a tensor as independent draws from a law; `analysis.absmax_mse`
+then gives the error. There are four laws. The law is the Student t that fits best, or the weights
+themselves. And it is the law of the tensor or, since the relative error of a channel does not
+depend on its scale, of its channels, each divided by its rms value:
 
                           all weights alike    each channel at its own scale
     Student t             student              channel_student
     the weights           empirical            channel_empirical
 
-Beside each measurement stands that of the same weights shuffled within their channels, which no
-law can tell from the weights as they are. What separates the two is order: neighbours that are
-large together. What separates a prediction from the shuffled weights is the law: channels that
-differ in shape, too, or that are so short that their own outliers make their rms value.
+Beside each measurement stands the error of the same weights shuffled within their channels, which
+have the same laws. The two differ by order: neighbours that are large together. A prediction and
+the shuffled weights differ by the law: channels that differ in shape, too, or that are so short
+that their own outliers dominate their rms value.
 """
 
 from __future__ import annotations
@@ -27,43 +27,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.errors.absmax_error import absmax_mse
-from analysis.errors.distributions import Distribution, Empirical, Normal, StudentT
+from analysis.errors.distributions import Distribution, Normal, StudentT
+from analysis.errors.empirical import Empirical, absmax_mse_of_weights
+from analysis.errors.laws import Law
+from analysis.errors.scale_rules import tensor_scale_of
 from analysis.weights.tensor_statistics import TensorStatistics, fit_student_nu, tensor_statistics
-from minifloat.comparison import DEFAULT_FORMATS, compare
-from minifloat.comparison.records import Loss, Skipped, ratio
+from minifloat.comparison import DEFAULT_RECIPES, compare
+from minifloat.comparison.records import RecipeError, Skipped, ratio
 from minifloat.files.weights import open_weights
 from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleRounding
 
 LAWS = ("student", "empirical", "channel_student", "channel_empirical")
-# The empirical laws take at most so many weights, keep so many on either side as they are, and put
-# the others into so many runs of equal ones. Runs change the rms error by less than 1e-3 of itself.
-MOST, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
+# The empirical laws take at most MAX_WEIGHTS weights, keep KEPT on either side as they are, and
+# merge the others into RUNS runs of equal ones. This changes the rms error by less than 1e-3 of it.
+MAX_WEIGHTS, KEPT, RUNS = 1 << 20, 1 << 10, 1 << 11
 SEED = 0  # of the order of the shuffled weights
+EXACT_BITS = 7  # mantissa bits of scales, from which on predictions take them as exact
+GROUPS = 16  # of channels of equal energy; within a group coarse scales are taken as alike
 
 Array = NDArray[Any]
-_Entry = tuple[str, str, tuple[int, ...]]  # name, dtype and shape of a tensor
+SomeRecipe = Recipe | NumberFormat | str
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One format's loss on one tensor, measured and predicted.
+    """The error of one recipe on one tensor, measured and predicted.
 
     Attributes
     ----------
-    measured : Loss
-    shuffled : Loss
+    measured : RecipeError
+    shuffled : RecipeError
         Measured on the weights shuffled within their channels.
     predicted : dict of str to float
         Relative rms error under each of `LAWS`, without unit.
     """
 
-    measured: Loss
-    shuffled: Loss
+    measured: RecipeError
+    shuffled: RecipeError
     predicted: dict[str, float]
 
     def deviation(self, law: str) -> float:
-        """Return the predicted relative rms error over the measured one, less 1.
+        """Return the predicted relative rms error over the measured one, minus 1.
 
         Raises
         ------
@@ -76,27 +82,28 @@ class Prediction:
 
     @property
     def order(self) -> float:
-        """The relative rms error of the shuffled weights over the measured one, less 1."""
+        """The relative rms error of the shuffled weights over the measured one, minus 1."""
         return ratio(self.shuffled.relative_rms, self.measured.relative_rms) - 1
 
 
 @dataclass(frozen=True)
 class TensorReport:
-    """One tensor: its shape, and what formats lose on it.
+    """One tensor: its statistics, and the errors of recipes.
 
     Attributes
     ----------
     name, dtype : str
-        As the file has them.
+        From the file.
     shape : tuple of int
     statistics : TensorStatistics
+        With the block of the first recipe.
     channel_nu : float
         Degrees of freedom of the law "channel_student"; inf for the Gaussian.
     channel_spread, place_spread : float
         Variance of the mean squares of the channels, and of the places along the last axis, over
-        what independent draws would show: 1 for those; NaN where all squares are equal.
+        that of independent draws: 1 for independent draws, NaN if all squares are equal.
     predictions : tuple of Prediction
-        In the order of the formats.
+        In the order of the recipes.
     """
 
     name: str
@@ -111,21 +118,21 @@ class TensorReport:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How well one law predicts one format's losses on all tensors.
+    """How well one law predicts the errors of one recipe on all tensors.
 
     Attributes
     ----------
-    format, law : str
+    recipe, law : str
     measured, predicted : float
         Relative rms error over all weights of all tensors.
     median : float
-        Of the magnitudes of the tensors' deviations (predicted over measured, less 1).
+        Of the magnitudes of the tensors' deviations (predicted over measured, minus 1).
     worst : float
         The deviation of largest magnitude, with its sign.
     worst_tensor : str
     """
 
-    format: str
+    recipe: str
     law: str
     measured: float
     predicted: float
@@ -136,29 +143,26 @@ class Agreement:
 
 @dataclass(frozen=True)
 class ModelReport:
-    """The tensors of a model, and those left out.
+    """The tensors of a model, and the skipped ones.
 
     Attributes
     ----------
-    block_size : int or None
-        Weights to a scale along the last axis; None for a scale to a channel.
     tensors : tuple of TensorReport
         In file order.
     skipped : tuple of Skipped
     """
 
-    block_size: int | None
     tensors: tuple[TensorReport, ...]
     skipped: tuple[Skipped, ...]
 
     def agreement(self) -> tuple[Agreement, ...]:
-        """Return how well predictions and measurements agree, for each format and law."""
-        by_format = zip(*(tensor.predictions for tensor in self.tensors), strict=True)
-        return tuple(self._agreement(predictions, law) for predictions in by_format for law in LAWS)
+        """Return how well predictions and measurements agree, for each recipe and law."""
+        by_recipe = zip(*(tensor.predictions for tensor in self.tensors), strict=True)
+        return tuple(self._agreement(predictions, law) for predictions in by_recipe for law in LAWS)
 
     def _agreement(self, predictions: Sequence[Prediction], law: str) -> Agreement:
-        losses = [prediction.measured for prediction in predictions]
-        energy = math.fsum(loss.squared_weight for loss in losses)
+        errors = [prediction.measured for prediction in predictions]
+        energy = math.fsum(error.squared_weight for error in errors)
         expected = math.fsum(
             prediction.predicted[law] ** 2 * prediction.measured.squared_weight
             for prediction in predictions
@@ -166,9 +170,9 @@ class ModelReport:
         deviations = [prediction.deviation(law) for prediction in predictions]
         worst = max(range(len(deviations)), key=lambda i: abs(deviations[i]))
         return Agreement(
-            format=losses[0].format,
+            recipe=errors[0].recipe,
             law=law,
-            measured=math.sqrt(math.fsum(loss.squared_error for loss in losses) / energy),
+            measured=math.sqrt(math.fsum(error.squared_error for error in errors) / energy),
             predicted=math.sqrt(expected / energy),
             median=float(np.median(np.abs(deviations))),
             worst=deviations[worst],
@@ -178,31 +182,25 @@ class ModelReport:
 
 def real_weights(
     source: str | PathLike[str] | Mapping[str, Array],
-    formats: Sequence[str | NumberFormat] = DEFAULT_FORMATS,
+    recipes: Sequence[SomeRecipe] = DEFAULT_RECIPES,
     *,
-    block_size: int | None = 128,
-    scale: str = "float16",
     min_size: int = 4096,
     progress: Callable[[int, int], object] | None = None,
 ) -> ModelReport:
-    """Predict and measure what each format loses on each tensor of a model.
+    """Predict and measure the error of each recipe on each tensor of a model.
 
-    The reference is each tensor as the file holds it, widened to float32: for a file of quantized
-    weights the loss is what is lost on top of theirs.
+    The reference is each tensor of the file, widened to float32: for a file of quantized weights
+    the errors come on top of theirs.
 
     Parameters
     ----------
     source : path, or mapping of names to arrays
-        A file is read by `minifloat.files.weights.open_weights`, one tensor at a time.
-    formats : sequence of str or format
-        With values of both signs.
-    block_size : int or None
-        Weights to a scale along the last axis, whose last block may be shorter; None: a scale for
-        each channel, the whole length of that axis.
-    scale : str
-        Format of the scales: float16, bfloat16 or float32. Predictions take it as exact.
+        As for `minifloat.files.open_weights`; one tensor is loaded at a time.
+    recipes : sequence of Recipes, formats or str
+        Such that `analysis.absmax_mse` covers, or with a scale per channel. Predictions take scales
+        with at least 7 mantissa bits (float32, float16, bfloat16) as exact.
     min_size : int
-        Tensors with fewer elements are skipped: one draw of a few blocks tells nothing of a mean.
+        Smaller tensors are skipped: a few blocks are too small a sample of a mean.
     progress : callable, optional
         Called after each tensor with the weights done and all weights.
 
@@ -213,8 +211,8 @@ def real_weights(
     Raises
     ------
     ValueError
-        If a format is unknown, given twice, or has one sign only, an option is out of range, no
-        tensor is left, or one holds inf or NaN.
+        If a recipe is unknown, given twice, or not covered, no tensor is left, or one holds inf or
+        NaN.
     WeightsError
         If a file cannot be read (a ValueError too).
 
@@ -230,92 +228,74 @@ def real_weights(
     channel_student 5.36% 5.36%
     channel_empirical 5.36% 5.36%
     """
-    fmts = [parse(fmt) for fmt in formats]
-    tensors, skipped, load = _tensors(source, min_size)
+    chosen = [Recipe.parse(recipe) for recipe in recipes]
+    for recipe in chosen:
+        _mse(recipe, Normal(), 1, [(1.0, 1.0)])  # refuses what it does not cover
+    file = open_weights(source)
+    small = f"fewer than {max(min_size, 1)} elements"
+    tensors = [info for info in file.tensors if info.parameters >= max(min_size, 1)]
+    skipped = [Skipped("", info.name, info.dtype, info.skipped) for info in file.skipped]
+    skipped += [
+        Skipped("", info.name, info.dtype, small) for info in file.tensors if info not in tensors
+    ]
     if not tensors:
         raise ValueError(
             f"source must hold a float tensor of at least {min_size} elements, got none; "
             "lower min_size or name another file"
         )
-    everything, done = sum(math.prod(shape) for _, _, shape in tensors), 0
+    everything, done = sum(info.parameters for info in tensors), 0
     reports = []
-    for name, dtype, shape in tensors:
-        weights = load(name)
+    for info in tensors:
+        weights = file.load(info.name)
         if weights.dtype.kind != "f":  # bfloat16
             weights = weights.astype(np.float32)
         mixed = np.random.default_rng(SEED).permuted(np.atleast_1d(weights), axis=-1)
         measured, shuffled = (
-            compare({name: array}, fmts, block_size=block_size, scale=scale).tensors[0].losses
-            for array in (weights, mixed)
+            compare({info.name: array}, chosen).tensors[0].errors for array in (weights, mixed)
         )
         if weights.any():
-            reports.append(_report(name, dtype, weights, fmts, measured, shuffled, block_size))
+            reports.append(_report(info.name, info.dtype, weights, chosen, measured, shuffled))
         else:
-            skipped.append(Skipped("", name, dtype, "all zero"))
-        done += math.prod(shape)
+            skipped.append(Skipped("", info.name, info.dtype, "all zero"))
+        done += info.parameters
         if progress is not None:
             progress(done, everything)
-    return ModelReport(block_size, tuple(reports), tuple(skipped))
-
-
-def _tensors(
-    source: str | PathLike[str] | Mapping[str, Array], min_size: int
-) -> tuple[list[_Entry], list[Skipped], Callable[[str], Array]]:
-    """Return the tensors to look at, those to skip, and what loads one by its name."""
-    skipped: list[Skipped] = []
-    load: Callable[[str], Array]
-    if isinstance(source, Mapping):
-        arrays = {name: np.asarray(array) for name, array in source.items()}
-        tensors = [(name, str(a.dtype), a.shape) for name, a in arrays.items() if _is_float(a)]
-        skipped = [
-            Skipped("", name, str(array.dtype), "not a float tensor")
-            for name, array in arrays.items()
-            if not _is_float(array)
-        ]
-        load = arrays.__getitem__
-    else:
-        file = open_weights(source)
-        tensors = [(info.name, info.dtype, info.shape) for info in file.tensors]
-        skipped = [Skipped("", info.name, info.dtype, info.skipped) for info in file.skipped]
-        load = file.load
-    few = f"fewer than {max(min_size, 1)} elements"
-    small = [tensor for tensor in tensors if math.prod(tensor[2]) < max(min_size, 1)]
-    skipped += [Skipped("", name, dtype, few) for name, dtype, _ in small]
-    return [tensor for tensor in tensors if tensor not in small], skipped, load
-
-
-def _is_float(array: Array) -> bool:
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+    return ModelReport(tuple(reports), tuple(skipped))
 
 
 def _report(
     name: str,
     dtype: str,
     weights: Array,
-    fmts: Sequence[NumberFormat],
-    measured: Sequence[Loss],
-    shuffled: Sequence[Loss],
-    block_size: int | None,
+    recipes: Sequence[Recipe],
+    measured: Sequence[RecipeError],
+    shuffled: Sequence[RecipeError],
 ) -> TensorReport:
     rows = np.atleast_1d(weights).reshape(-1, weights.shape[-1] if weights.ndim else 1)
     length = rows.shape[1]
-    size = length if block_size is None else min(block_size, length)
-    statistics = tensor_statistics(weights, block_size=size)
+    statistics = tensor_statistics(weights, block_size=_block_size(recipes[0], length))
     squares = np.square(rows.astype(np.float64) / statistics.rms)
     channel_rms = np.sqrt(squares.mean(axis=1, keepdims=True))
     channels = (rows / np.where(channel_rms > 0, channel_rms, 1.0))[channel_rms[:, 0] > 0]
     channel_nu = fit_student_nu(channels)
-    laws: dict[str, Distribution] = {
+    laws: dict[str, Law] = {
         "student": _student(statistics.student_nu),
-        "empirical": Empirical(_sorted(rows)),
+        "empirical": Empirical(_merged(rows)),
         "channel_student": _student(channel_nu),
-        "channel_empirical": Empirical(_sorted(channels)),
+        "channel_empirical": Empirical(_merged(channels)),
     }
+    groups = _groups(statistics.rms * channel_rms[channel_rms > 0])
+    rms = {law: groups if law.startswith("channel") else [(1.0, statistics.rms)] for law in LAWS}
+    absmax = statistics.crest_factor * statistics.rms
+
+    def predicted(recipe: Recipe, law: str) -> float:
+        unit = tensor_scale_of(recipe, absmax)
+        units = [(share, unit / value) for share, value in rms[law]]
+        return _predicted(recipe, laws[law], length, units)
+
     predictions = tuple(
-        Prediction(
-            as_they_are, mixed, {law: _predicted(fmt, laws[law], length, size) for law in LAWS}
-        )
-        for fmt, as_they_are, mixed in zip(fmts, measured, shuffled, strict=True)
+        Prediction(original, mixed, {law: predicted(recipe, law) for law in LAWS})
+        for recipe, original, mixed in zip(recipes, measured, shuffled, strict=True)
     )
     return TensorReport(
         name,
@@ -333,15 +313,15 @@ def _student(nu: float) -> Distribution:
     return Normal() if math.isinf(nu) else StudentT(nu)
 
 
-def _sorted(rows: Array) -> Array:
-    """Return the weights in order, the many in the middle made equal in runs, at most MOST.
+def _merged(rows: Array) -> Array:
+    """Return the sorted weights, those in the middle merged into runs, at most MAX_WEIGHTS.
 
-    What a block loses changes little between neighbouring magnitudes of its greatest, and the sum
-    over those goes once through each that is different. The greatest are all kept.
+    The block error varies slowly with the block maximum, so nearby magnitudes are merged to shorten
+    the sum. The largest weights are all kept.
     """
     weights = np.sort(rows, axis=None).astype(np.float64)
-    if weights.size > MOST:
-        ranks = (np.arange(MOST) + 0.5) * (weights.size / MOST)
+    if weights.size > MAX_WEIGHTS:
+        ranks = (np.arange(MAX_WEIGHTS) + 0.5) * (weights.size / MAX_WEIGHTS)
         weights = weights[ranks.astype(np.intp)]
     middle = weights[KEPT:-KEPT]
     length = math.ceil(middle.size / RUNS)
@@ -351,17 +331,56 @@ def _sorted(rows: Array) -> Array:
     return weights
 
 
-def _predicted(fmt: NumberFormat, law: Distribution, length: int, block_size: int) -> float:
-    """The relative rms error of rows of a length, whose last block may be shorter."""
-    whole, rest = divmod(length, block_size)
-    error = whole * block_size * absmax_mse(fmt, law, block_size) if whole else 0.0
+def _groups(rms: Array) -> list[tuple[float, float]]:
+    """Return groups of channels of similar rms: the share of the energy, and the rms, of each."""
+    ascending = np.sort(rms)
+    energy = np.cumsum(np.square(ascending))
+    ends = np.searchsorted(energy, energy[-1] * np.arange(1, GROUPS) / GROUPS)
+    groups = [group for group in np.split(ascending, np.unique(ends)) if group.size]
+    return [
+        (float(np.square(group).sum() / energy[-1]), float(np.sqrt(np.square(group).mean())))
+        for group in groups
+    ]
+
+
+def _block_size(recipe: Recipe, length: int) -> int:
+    """Return the weights of a row that share a scale."""
+    return min(recipe.block, length) if isinstance(recipe.block, int) else length
+
+
+def _predicted(
+    recipe: Recipe, law: Law, length: int, units: Sequence[tuple[float, float]]
+) -> float:
+    """Return the relative rms error of rows of a length, whose last block may be shorter."""
+    size = _block_size(recipe, length)
+    whole, rest = divmod(length, size)
+    error = whole * size * _mse(recipe, law, size, units) if whole else 0.0
     if rest:
-        error += rest * absmax_mse(fmt, law, rest)
+        error += rest * _mse(recipe, law, rest, units)
     return math.sqrt(error / length)
 
 
+def _mse(recipe: Recipe, law: Law, size: int, units: Sequence[tuple[float, float]]) -> float:
+    """Return the mean square error in blocks of a size, as a mean over units of the scales."""
+    if isinstance(recipe.block, tuple) or recipe.block == "tensor":
+        raise ValueError(f"recipe must have blocks along a row, or channels, got {recipe}")
+    of_blocks = recipe.replace(block=size)
+    fine = recipe.scale.values.mantissa_bits >= EXACT_BITS
+    if fine and recipe.scale_rounding is ScaleRounding.NEAREST_EVEN:
+        exact = of_blocks.replace(scale="float32", tensor_scale=False)
+        return _exact_mse(exact, law, None)
+    return math.fsum(share * _exact_mse(of_blocks, law, unit) for share, unit in units)
+
+
+def _exact_mse(recipe: Recipe, law: Law, unit: float | None) -> float:
+    if isinstance(law, Empirical):
+        return absmax_mse_of_weights(recipe, law, tensor_scale=unit)
+    assert isinstance(law, Distribution)
+    return absmax_mse(recipe, law, tensor_scale=unit)
+
+
 def _spread(squares: Array, axis: int) -> float:
-    """The variance of means along an axis over that of means of as many independent squares."""
+    """Return the variance of means along an axis, over that of means of independent squares."""
     variance = float(squares.var())
     if variance < 1e-20:
         return math.nan

@@ -1,8 +1,8 @@
-"""QSUR: how much of the space that a block format spans the weights of a block fill.
+"""QSUR: the share of a block format's range that the weights of a block fill.
 
-OSTQuant (2025) calls the volume of the ellipsoid that holds the data over the volume of the
-hyper-cube that a shared scale spans around it the quantization space utilization rate. The vectors
-are what shares a scale: the blocks of a tensor, or tokens of activations.
+OSTQuant (2025) defines the quantization space utilization rate: the volume of the ellipsoid that
+holds the data, over the volume of the hyper-cube that a shared scale spans around it. The vectors
+are groups that share a scale: the blocks of a tensor, or tokens of activations.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Utilization:
 
     @property
     def log_best(self) -> float:
-        """The greatest ``log_qsur`` there can be in these dimensions: a ball in its cube."""
+        """The largest possible ``log_qsur`` in these dimensions: a ball in its cube."""
         d = self.dimensions
         return d / 2 * math.log(math.pi) - math.lgamma(d / 2 + 1) - d * math.log(2)
 
     @property
     def per_dimension(self) -> float:
-        """QSUR over the best, to the power 1/d: in [0, 1], and 1 for data alike on all axes.
+        """QSUR over the largest possible, to the power 1/d: in [0, 1]; 1 if all axes are alike.
 
         It is the geometric mean of the ellipsoid's semi-axes over the cube's half side.
         """
@@ -46,12 +46,12 @@ class Utilization:
 
 
 def qsur(vectors: ArrayLike) -> Utilization:
-    """Return how much of its quantization space a set of vectors fills.
+    """Return the share of its quantization space that a set of vectors fills.
 
     Parameters
     ----------
     vectors : array_like, shape (N, d)
-        Finite; N more than d, or the ellipsoid is flat.
+        Finite; with N below d the ellipsoid is flat.
 
     Returns
     -------
@@ -64,17 +64,17 @@ def qsur(vectors: ArrayLike) -> Utilization:
 
     Notes
     -----
-    With the second moments S = mean of x x^T (about 0, as a symmetric scale has it) the ellipsoid
+    With the second moments S = mean of x x^T (about 0, like a symmetric scale) the ellipsoid
     {x : x^T S^-1 x <= c} has the volume pi^(d/2) / Gamma(d/2 + 1) c^(d/2) sqrt(det S). Along axis i
     it reaches to sqrt(c S_ii), so the smallest cube around it has the side 2 sqrt(c max_i S_ii).
-    The level c, which holds the wanted share of a Gaussian, cancels:
+    The level c, which sets the share of a Gaussian inside, cancels:
 
         QSUR = pi^(d/2) / Gamma(d/2 + 1) sqrt(det S) / (2 sqrt(max_i S_ii))^d.
 
-    As det S <= prod S_ii <= (max S_ii)^d it is greatest, a ball in its cube, where S is a multiple
-    of the identity, and a rotation after which all S_ii are alike is the best rotation. OSTQuant
-    measures the cube by the ends of the ellipsoid's principal axes, max_j sqrt(lambda_j) |Q_ij|,
-    which lie inside this one; where eigenvalues coincide they depend on the choice of axes.
+    As det S <= prod S_ii <= (max S_ii)^d it is largest, a ball in its cube, if S is a multiple of
+    the identity. The best rotation makes all S_ii alike. OSTQuant measures the cube by the ends of
+    the ellipsoid's principal axes, max_j sqrt(lambda_j) |Q_ij|, which lie inside this cube; if
+    eigenvalues coincide they depend on the choice of axes.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""The shape of a tensor of weights: how far its largest stand out, and how it is spread.
+"""The shape of a tensor of weights: crest factors, tails, and the distance from a Gaussian.
 
-Shapes are fitted about 0 and at the tensor's own rms value, since relative errors are relative to
-that and quantizers keep the mean. Each fit has one parameter left, found by maximum likelihood.
+Shapes are fitted about 0 and at the tensor's own rms value, since errors are relative to that value
+and quantizers keep the mean. Each fit has one parameter left, found by maximum likelihood.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.special import gammaln, ndtr
 
 from analysis.weights.space_utilization import qsur
 
-QUANTILES = 1 << 14  # runs of neighbours that stand for all weights in the fits
-LEAST_BIN, FARTHEST_BIN = 1 / 32, 16.0  # of the divergence, in standard deviations
-LEAST_NU = 2.1  # below it the variance sits in weights that no tensor has
+QUANTILES = 1 << 14  # runs of sorted neighbours that represent all weights in the fits
+MIN_BIN, FARTHEST_BIN = 1 / 32, 16.0  # of the divergence, in standard deviations
+MIN_NU = 2.1  # below it most of the variance lies beyond any weight of a real tensor
 CHUNK = 1 << 20  # elements of the float64 temporaries
 
 Array = NDArray[Any]
@@ -28,11 +28,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Quartiles:
-    """The three quartiles of a set of numbers, and its greatest.
+    """The three quartiles of a set of numbers, and their maximum.
 
     Attributes
     ----------
-    first, median, third, greatest : float
+    first, median, third, maximum : float
         In the numbers' unit.
 
     Examples
@@ -40,13 +40,13 @@ class Quartiles:
     >>> from analysis.weights.tensor_statistics import Quartiles
     >>> import numpy as np
     >>> Quartiles.of(np.arange(9.0))
-    Quartiles(first=2.0, median=4.0, third=6.0, greatest=8.0)
+    Quartiles(first=2.0, median=4.0, third=6.0, maximum=8.0)
     """
 
     first: float
     median: float
     third: float
-    greatest: float
+    maximum: float
 
     @classmethod
     def of(cls, numbers: Array) -> Quartiles:
@@ -56,7 +56,7 @@ class Quartiles:
 
 @dataclass(frozen=True)
 class TensorStatistics:
-    """What a tensor's weights look like.
+    """Statistics of a tensor's weights.
 
     Attributes
     ----------
@@ -79,8 +79,8 @@ class TensorStatistics:
         Kullback-Leibler divergence from the Gaussian of the same mean and variance, bits; NaN for
         equal weights. See `gaussian_divergence`.
     space_utilization : float
-        QSUR of the blocks over the best, for each dimension, in [0, 1]; see `qsur`. 0 where there
-        are fewer whole blocks than elements to a block.
+        QSUR of the blocks over the largest possible, per dimension, in [0, 1]; see `qsur`. 0 if
+        there are fewer whole blocks than elements in a block.
     """
 
     size: int
@@ -106,9 +106,9 @@ def tensor_statistics(
     weights : array_like
         Finite, not all 0, of any shape.
     block_size : int
-        Elements along ``axis`` to a block; the last may be shorter.
+        Elements of a block along ``axis``; the last block may be shorter.
     axis : int
-        Along which blocks run.
+        The axis that blocks run along.
 
     Returns
     -------
@@ -117,15 +117,15 @@ def tensor_statistics(
     Raises
     ------
     ValueError
-        If the weights are not finite, none, or all 0, or an option is out of its range.
+        If the weights are empty, not finite, or all 0, or an option is out of range.
 
     Examples
     --------
     >>> from analysis.weights.tensor_statistics import tensor_statistics
     >>> import numpy as np
     >>> weights = np.random.default_rng(0).laplace(size=(256, 256))
-    >>> found = tensor_statistics(weights)
-    >>> round(found.shape, 1), round(found.kurtosis)
+    >>> statistics = tensor_statistics(weights)
+    >>> round(statistics.shape, 1), round(statistics.kurtosis)
     (1.0, 6)
     """
     w = _checked(weights)
@@ -159,18 +159,18 @@ def crest_factors(weights: ArrayLike, *, block_size: int | None, axis: int = -1)
     weights : array_like
         Finite, not all 0.
     block_size : int or None
-        Elements along ``axis`` to a block, the last may be shorter; None: the axis's length.
+        Elements of a block along ``axis``; the last block may be shorter. None: the whole axis.
     axis : int
 
     Returns
     -------
     ndarray of float64, shape (N,)
-        For the blocks that are not all 0, block by block along the axis.
+        Of the blocks that are not all 0, block by block along the axis.
 
     Raises
     ------
     ValueError
-        If the weights are not finite, none, or all 0, or an option is out of its range.
+        If the weights are empty, not finite, or all 0, or an option is out of range.
 
     Examples
     --------
@@ -183,13 +183,13 @@ def crest_factors(weights: ArrayLike, *, block_size: int | None, axis: int = -1)
     if block_size is not None and block_size < 1:
         raise ValueError(f"block_size must be at least 1 (or None), got {block_size}")
     size = length if block_size is None else block_size
-    found = []
+    crests = []
     for start in range(0, length, size):
         block = rows[:, start : start + size].astype(np.float64)
-        largest = np.abs(block).max(axis=1)
-        block /= np.where(largest > 0, largest, 1.0)[:, None]  # the square of 1e-200 is 0
-        found.append(1 / np.sqrt(np.square(block).mean(axis=1)[largest > 0]))
-    return np.concatenate(found)
+        absmax = np.abs(block).max(axis=1)
+        block /= np.where(absmax > 0, absmax, 1.0)[:, None]  # the square of 1e-200 is 0
+        crests.append(1 / np.sqrt(np.square(block).mean(axis=1)[absmax > 0]))
+    return np.concatenate(crests)
 
 
 def gaussian_divergence(weights: ArrayLike) -> float:
@@ -208,15 +208,15 @@ def gaussian_divergence(weights: ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If the weights are not finite, none, or all 0.
+        If the weights are empty, not finite, or all 0.
 
     Notes
     -----
-    The Kullback-Leibler divergence, sum q log2(q / p) over bins of which the weights fill the share
-    q and the Gaussian the share p. Bins are 3.5 size^(-1/3) standard deviations wide (Scott's
-    rule), but no less than 1/32, to 16 on both sides, where the last ones begin, without end.
-    Binning can only lose divergence, so this is a lower bound, defined also for weights with ties.
-    Chance adds about (bins with weights - 1) / (2 size ln 2) bits.
+    The Kullback-Leibler divergence, sum q log2(q / p) over bins that hold the share q of the
+    weights and p of the Gaussian. Bins are 3.5 size^(-1/3) standard deviations wide (Scott's rule),
+    but at least 1/32, up to 16 on both sides; the last ones are unbounded. Binning can only lower
+    the divergence, so this is a lower bound, defined also for weights with ties. Sampling adds
+    about (bins with weights - 1) / (2 size ln 2) bits.
 
     Examples
     --------
@@ -241,12 +241,12 @@ def fit_student_nu(weights: ArrayLike) -> float:
     Returns
     -------
     float
-        From 2.1; inf where the Gaussian fits no worse than any.
+        At least 2.1; inf if the Gaussian fits at least as well.
 
     Raises
     ------
     ValueError
-        If the weights are not finite, none, or all 0.
+        If the weights are empty, not finite, or all 0.
 
     Examples
     --------
@@ -270,12 +270,12 @@ def fit_generalised_shape(weights: ArrayLike) -> float:
     Returns
     -------
     float
-        From 0.1 to 50: 1 for a Laplace, 2 for a Gaussian, ever greater towards the uniform.
+        From 0.1 to 50: 1 for a Laplace, 2 for a Gaussian, larger towards the uniform.
 
     Raises
     ------
     ValueError
-        If the weights are not finite, none, or all 0.
+        If the weights are empty, not finite, or all 0.
 
     Examples
     --------
@@ -317,7 +317,7 @@ def _moments(w: Array) -> tuple[float, float, float]:
 
 
 def _magnitudes(ascending: Array, rms: float) -> Array:
-    """Return the magnitudes of sorted weights over their rms; for many, the rms of equal runs."""
+    """Return the magnitudes of sorted weights over their rms, of many the rms of equal runs."""
     x = ascending.astype(np.float64) / rms
     if x.size <= QUANTILES:
         return np.abs(x)
@@ -327,39 +327,39 @@ def _magnitudes(ascending: Array, rms: float) -> Array:
 
 
 def _student_nu(x: Array) -> float:
-    """Fit 1/nu, in which the Gaussian is a point like any other."""
+    """Fit 1/nu; the Gaussian is 0, an ordinary point."""
     squares = np.square(x)
 
-    def loss(inverse: float) -> float:
+    def cost(inverse: float) -> float:
         nu = 1 / inverse
         peak = gammaln((nu + 1) / 2) - gammaln(nu / 2) - math.log(math.pi * (nu - 2)) / 2
         return float((nu + 1) / 2 * np.log1p(squares / (nu - 2)).mean() - peak)
 
-    inverse = _least(loss, 1e-4, 1 / LEAST_NU)
+    inverse = _argmin(cost, 1e-4, 1 / MIN_NU)
     gaussian = float(squares.mean()) / 2 + math.log(2 * math.pi) / 2
-    return math.inf if gaussian <= loss(inverse) else 1 / inverse
+    return math.inf if gaussian <= cost(inverse) else 1 / inverse
 
 
 def _generalised_shape(x: Array) -> float:
-    def loss(log_shape: float) -> float:
+    def cost(log_shape: float) -> float:
         shape = math.exp(log_shape)
         log_width = (gammaln(1 / shape) - gammaln(3 / shape)) / 2  # a, for variance 1
         density = math.log(shape / 2) - log_width - gammaln(1 / shape)
         with np.errstate(over="ignore"):
             return float(np.power(x / math.exp(log_width), shape).mean() - density)
 
-    return math.exp(_least(loss, math.log(0.1), math.log(50.0)))
+    return math.exp(_argmin(cost, math.log(0.1), math.log(50.0)))
 
 
-def _least(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function of one minimum is least."""
-    return float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+def _argmin(cost: Callable[[float], float], low: float, high: float) -> float:
+    """Return the minimum of a function with one minimum."""
+    return float(minimize_scalar(cost, bounds=(low, high), method="bounded").x)
 
 
 def _divergence(ascending: Array, mean: float, deviation: float) -> float:
     if not deviation > 1e-15 * abs(mean):
         return math.nan
-    width = max(3.5 * ascending.size ** (-1 / 3), LEAST_BIN)
+    width = max(3.5 * ascending.size ** (-1 / 3), MIN_BIN)
     right = np.arange(0, FARTHEST_BIN, width)
     tails = ndtr(-right)  # P(z > edge), accurate far out
     expected = tails - np.append(tails[1:], 0.0)

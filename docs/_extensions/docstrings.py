@@ -1,7 +1,7 @@
-"""Docstrings as this project writes them, turned into reStructuredText.
+"""Turn the docstrings of this project into reStructuredText.
 
-Lists of names with their meaning, in two columns, become definition lists; what a module's
-docstring indents becomes a literal block, as it is in an editor.
+Lists of names with their meaning, in two columns, become definition lists. Indented paragraphs
+become literal blocks, as they look in an editor.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ENTRY = re.compile(r"(\S(?:.*?\S)?) {2,}(\S.*)")
 
 
 def definition_list(lines: list[str]) -> list[str] | None:
-    """Return a paragraph of two columns as a definition list, None for any other paragraph."""
+    """Return a paragraph of two columns as a definition list; None for other paragraphs."""
     first = ENTRY.match(lines[0])
     if not first:
         return None
@@ -34,7 +34,7 @@ def definition_list(lines: list[str]) -> list[str] | None:
 
 
 def escape_bars(line: str) -> str:
-    """Write the bars of a magnitude so that they mean themselves, outside of ``code``."""
+    """Escape the bars of magnitudes, outside of ``code``, so that they are printed."""
     parts = line.split("``")
     return "``".join(
         [BAR.sub(r"\\|", part) if i % 2 == 0 else part for i, part in enumerate(parts)]
@@ -65,14 +65,14 @@ def process_docstring(
 def process_signature(
     app: Any, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Leave out how an Enum's class is called."""
+    """Hide the signature of an Enum's class."""
     return ("", "") if isinstance(obj, type) and issubclass(obj, Enum) else None
 
 
 def skip_member(
     app: Any, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave out the fields of a named tuple: all that is known of them is their number."""
+    """Hide the fields of a named tuple, whose docstrings give only their number."""
     return True if str(obj.__doc__).startswith("Alias for field number") else None
 
 

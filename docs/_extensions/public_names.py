@@ -8,18 +8,21 @@ from importlib import import_module
 from typing import Any
 
 PACKAGES = ("minifloat", "minifloat.registers", "minifloat.testing", "analysis")
+NO_PAGE = {"analysis.models.__main__"}
 
 
 def public_names() -> Iterator[str]:
-    """Yield all names of the packages' ``__all__``, and the modules of `analysis`."""
+    """Yield all names of the packages' ``__all__``, and all modules of `analysis`."""
     for package in PACKAGES:
         yield from (f"{package}.{name}" for name in import_module(package).__all__)
     analysis = import_module("analysis")
-    yield from (module.name for module in pkgutil.iter_modules(analysis.__path__, "analysis."))
+    for module in pkgutil.walk_packages(analysis.__path__, "analysis."):
+        if not module.ispkg and module.name not in NO_PAGE:
+            yield module.name
 
 
 def check(app: Any, env: Any) -> None:
-    """Warn of names that are no object of the site."""
+    """Warn of public names that no page documents."""
     from sphinx.util import logging
 
     documented = {entry[0] for entry in env.domains["py"].get_objects()}

@@ -8,11 +8,10 @@ import minifloat as mf
 fmt = mf.Format(3, 2, bias=5)
 w = np.random.default_rng(0).standard_normal((256, 1024), np.float32)
 
-q = mf.quantize(w, fmt, block_size=32, scale="e8m0", scale_rounding="ceil")
-noise = q.dequantize() - w
+q = mf.quantize(w, fmt, block=32, scale="e8m0:ceil")
 print(fmt)
 print(f"{q.bits_per_weight} bits per weight")
-print(f"SQNR {10 * np.log10(np.sum(w**2) / np.sum(noise**2)):.2f} dB")
+print(f"SQNR {q.sqnr(w):.2f} dB")
 
 fig, ax = plt.subplots(figsize=(7, 1.2), layout="constrained")
 ax.vlines(fmt.values(), 0, 1, linewidth=0.8)

@@ -8,28 +8,29 @@ from __future__ import annotations
 from minifloat.packing.layouts import Layout, parse_layout
 
 LAYOUTS = {
-    ("dense", 5): "Code after code, across words. The words' little-endian bytes are "
+    ("dense", 5): "One code after another, across words. As little-endian bytes the words equal "
     "`minifloat.pack(codes, bits)`, for every width; here 5 bits.",
-    ("nvfp4", 4): "Pairs of four-bit codes in a byte, the even one in the low nibble: dense.",
-    ("4", 4): "One plane: dense but for the order.",
+    ("nvfp4", 4): "Two 4-bit codes in a byte, the even code in the low nibble: the same as dense.",
+    ("4", 4): "One plane: dense, in another order.",
     ("1+4", 5): "The top bit (the sign) in one plane, the others in another.",
     ("4+2", 6): "The two low bits in a plane of their own.",
     ("2+4", 6): "The two high bits in a plane of their own.",
     ("1+2+4", 7): "Three planes.",
-    ("fpe2m2_checkpoint", 5): "FPE2M2's checkpoints. Words 0 to 3 of a group, a row each, are "
-    "`qweight[in/8, out]`, and word 4 is `sign_map[in/32, out]`. An exact zero is stored there "
+    ("fpe2m2_checkpoint", 5): "FPE2M2's checkpoints. Words 0 to 3 of a group, one in each row, are "
+    "`qweight[in/8, out]`, and word 4 is `sign_map[in/32, out]`. Checkpoints store an exact zero "
     "with sign 1, which is the code of -0.",
     ("fpe2m2_kernel", 5): "FPE2M2's kernels. Word 4 shifted left by i has the signs of codes 2i "
-    "and 2i + 1 at bits 15 and 31, which is where a pair of float16 has them. The prototype kernel "
-    "published with the paper has the halves of word 4 the other way round (code 0 at bit 31, "
-    "code 1 at bit 15) from those of words 0 to 3, so that each code of a pair gets its "
-    "neighbour's sign; here both go the same way.",
+    "and 2i + 1 at bits 15 and 31, the sign bits of a pair of float16. The prototype kernel "
+    "published with the paper swaps the halves of word 4 (code 0 at bit 31, code 1 at bit 15), but "
+    "not those of words 0 to 3, so that each code of a pair gets its neighbour's sign; this layout "
+    "swaps neither.",
 }
 
 
 def section(layout: Layout, text: str) -> list[str]:
     """Return the paragraphs about one layout."""
-    facts = f"{layout.count} codes of {layout.bits} bits in {layout.words} words."
+    words = "word" if layout.words == 1 else "words"
+    facts = f"{layout.count} codes of {layout.bits} bits in {layout.words} {words}."
     return [f"## `{layout.name}`", f"{text} {facts}", f"```\n{layout.picture()}\n```"]
 
 
@@ -37,14 +38,15 @@ def page() -> str:
     """Return the whole page."""
     parts = [
         "# Layouts",
-        "Where the bits of packed codes lie in 32-bit words, printed by `python -m "
-        "docs.generators.layouts`; a test compares this page with it.",
-        "`7.3` is bit 3 of code 7, a dot an idle bit; all count from 0, bits from the least "
-        "significant one. `minifloat.parse_layout(name, bits)` finds a layout by its name.",
-        "A name such as `1+4` stands for planes of these widths (1, 2, 4, 8 or 16), the code's "
-        "highest bits first. In a plane's words the even codes lie in the low half and the odd "
-        "ones in the high half, so that one mask yields a pair of codes. `minifloat.Layout` takes "
-        "a table of any other places.",
+        "The places of packed codes in 32-bit words. `python -m docs.generators.layouts` prints "
+        "this page, and a test compares them.",
+        "`7.3` is bit 3 of code 7, and a dot is an idle bit. Codes and bits are counted from 0, "
+        "bits from the least significant one. `minifloat.parse_layout(name, bits)` finds a layout "
+        "by its name.",
+        "A name such as `1+4` means planes of these widths (1, 2, 4, 8 or 16), the code's highest "
+        "bits first. In the words of a plane the even codes lie in the low half and the odd codes "
+        "in the high half, so that one mask extracts a pair of codes. `minifloat.Layout` takes a "
+        "table of any other places.",
     ]
     for (name, bits), text in LAYOUTS.items():
         parts += section(parse_layout(name, bits), text)

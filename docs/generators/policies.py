@@ -1,4 +1,4 @@
-"""Print docs/policies.md: what each rounding mode and policy does, as the library does it.
+"""Print docs/policies.md: the results of each rounding mode and policy.
 
 python -m docs.generators.policies > docs/policies.md
 """
@@ -13,9 +13,9 @@ import minifloat as mf
 
 FORMATS = ("e2m2", "e4m3fn", "e5m2", "binary8p3se", "ue4m3", "e8m0", "int4", "nf4")
 INPUTS = {
-    "beyond the greatest": 1e300,
+    "above the maximum": 1e300,
     "+inf": np.inf,
-    "beyond the least": -1e300,
+    "below the minimum": -1e300,
     "-inf": -np.inf,
     "NaN": np.nan,
 }
@@ -31,12 +31,12 @@ FRACTIONS = {
 
 
 def show(x: float) -> str:
-    """Print a value as short as it can be told from others."""
+    """Return a value with six digits."""
     return "NaN" if np.isnan(x) else f"{x:.6g}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Lay out a Markdown table."""
+    """Return a Markdown table."""
     lines = [list(head), *map(list, rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     text = ["| " + " | ".join(map(str.ljust, line, widths)) + " |" for line in lines]
@@ -45,7 +45,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def rounding_table() -> str:
-    """Show both signs of six values of e2m2 in every deterministic mode."""
+    """Show six values and their negatives in every deterministic mode."""
     modes = [mode for mode in mf.Rounding if not mode.is_stochastic]
     values = [sign * x for sign in (1, -1) for x in FRACTIONS.values()]
     rows = (
@@ -55,8 +55,8 @@ def rounding_table() -> str:
     return table(["mode", *map(show, values)], rows)
 
 
-def outcome(x: float, fmt: str, overflow: str, nan: str) -> str:
-    """Return the value that ``x`` becomes, or the word error."""
+def rounded(x: float, fmt: str, overflow: str, nan: str) -> str:
+    """Return the rounded value, or the word error."""
     try:
         return show(mf.round_to(x, fmt, overflow=overflow, nan=nan))
     except ValueError:
@@ -64,19 +64,19 @@ def outcome(x: float, fmt: str, overflow: str, nan: str) -> str:
 
 
 def overflow_table(overflow: str) -> str:
-    """Show what becomes of overflows and infinities under a policy."""
+    """Show overflow and infinities under a policy."""
     inputs = {name: x for name, x in INPUTS.items() if name != "NaN"}
     rows = (
-        [f"`{fmt}`", *(outcome(x, fmt, overflow, "max") for x in inputs.values())]
+        [f"`{fmt}`", *(rounded(x, fmt, overflow, "max") for x in inputs.values())]
         for fmt in FORMATS
     )
     return table(["format", *inputs], rows)
 
 
 def nan_table() -> str:
-    """Show what becomes of NaN."""
+    """Show NaN under each policy."""
     rows = (
-        [f"`{fmt}`", *(outcome(np.nan, fmt, "saturate", nan) for nan in mf.NaNPolicy)]
+        [f"`{fmt}`", *(rounded(np.nan, fmt, "saturate", nan) for nan in mf.NaNPolicy)]
         for fmt in FORMATS
     )
     return table(["format", *(f"`{nan}`" for nan in mf.NaNPolicy)], rows)
@@ -86,13 +86,13 @@ def page() -> str:
     """Return the whole page."""
     parts = [
         "# Rounding modes and policies",
-        "What the library does, printed by `python -m docs.generators.policies`; a test compares "
-        "this page with it.",
+        "`python -m docs.generators.policies` prints this page from the results of the library, "
+        "and a test compares them.",
         "## Rounding",
         "Values of `e2m2` between 1 (code 4), 1.25 (code 5) and 1.5 (code 6), and their negatives.",
         rounding_table(),
         "The stochastic modes (`stochastic`, `stochastic_b`, `stochastic_c`, `stochastic_equal`) "
-        "go to either neighbour; `minifloat.Rounding` states with which probability.",
+        "take either neighbour; `minifloat.Rounding` states the probabilities.",
     ]
     for policy in mf.Overflow:
         parts += [f"## `overflow={policy.value!r}`", overflow_table(policy)]

@@ -8,7 +8,7 @@ from analysis.gpu.conversion_costs import ConversionCost, conversion_costs
 from minifloat.registers import KINDS
 
 HEAD = """\
-| format | layout | codes | {kinds} | model | least | machine | per weight | with 2^k | machine |
+| format | layout | codes | {kinds} | model | bound | machine | per weight | with 2^k | machine |
 |---|---|--:|{rule}--:|--:|--:|--:|--:|--:|"""
 
 
@@ -23,7 +23,7 @@ def table(costs: Iterable[ConversionCost]) -> str:
             program.weights,
             *(getattr(program, kind) or "" for kind in KINDS),
             program.total,
-            row.least,
+            row.bound,
             machine(cost.folded),
             f"**{program.per_weight:.2f}**",
             row.whole.cost.total if row.whole else "",
@@ -34,7 +34,7 @@ def table(costs: Iterable[ConversionCost]) -> str:
 
 
 def machine(counted: dict) -> str:
-    """Return the machine's totals: one number where all architectures agree."""
+    """Return the machine's totals: one number if all architectures agree."""
     totals = [cost.total for cost in counted.values()]
     return str(totals[0]) if len(set(totals)) == 1 else " / ".join(map(str, totals))
 

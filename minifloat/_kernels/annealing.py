@@ -1,10 +1,10 @@
-"""The loop of `minifloat.registers.search`: how to lay bits so that few instructions gather them.
+"""The loop of `minifloat.registers.search`: place bits so that few instructions gather them.
 
-Items of ``targets.size`` bits each lie in words of ``width`` bits, every slot taken. Bit k of an
-item must arrive at position ``targets[k] + offset``, where the offset, 0..``free``, is the item's
-own. Bits of an item that come over the same distance from the same word are one piece. The cost is
-one instruction for each piece of each item, and one for each distance other than zero over which
-a word must be shifted, for whatever item.
+Items of ``targets.size`` bits each fill words of ``width`` bits. Bit k of an item must move to
+position ``targets[k] + offset``; each item has its own offset in 0..``free``. Bits of an item that
+move by the same distance from the same word are one piece. The cost is one instruction for each
+piece of each item, and one for each nonzero distance by which a word is shifted, whichever items
+use it.
 """
 
 import math
@@ -18,12 +18,12 @@ from minifloat._jit import AT_ONCE, jit, kernel
 Array = NDArray[Any]
 
 HOT, COLD = 1.0, 0.12  # temperatures in instructions, first and last
-OFFSET_MOVES = 0.02  # share of the trials that change an offset, where that is free
+OFFSET_TRIALS = 0.02  # share of the trials that change an offset, if there is a choice
 
 
 @jit
 def _draw(state: Array) -> Any:
-    """Return a random float in 0..1 (xorshift64*, so that every machine finds the same)."""
+    """Return a random float in 0..1 (xorshift64*, the same numbers on every machine)."""
     x = np.uint64(state[0])
     x ^= np.right_shift(x, np.uint64(12))
     x ^= np.left_shift(x, np.uint64(25))
@@ -34,7 +34,7 @@ def _draw(state: Array) -> Any:
 
 @jit
 def _use(used: Array, width: int, slot: int, arrival: int, by: int) -> int:
-    """Count a bit in or out of its word's distance; return the change in the number of shifts."""
+    """Add or remove a bit at its word's distance; return the change in the number of shifts."""
     word, position = slot // width, slot % width
     count = used[word, arrival - position + width]
     used[word, arrival - position + width] = count + by
@@ -45,7 +45,7 @@ def _use(used: Array, width: int, slot: int, arrival: int, by: int) -> int:
 
 @jit
 def _pieces(places: Array, targets: Array, width: int) -> int:
-    """Count the different (word, distance) of an item's bits; an offset would change none."""
+    """Count the different (word, distance) of an item's bits; the offset does not matter."""
     count = 0
     for k in range(targets.size):
         word, distance = places[k] // width, targets[k] - places[k] % width
@@ -63,7 +63,7 @@ def _move(
     places: Array, owners: Array, offsets: Array, used: Array, targets: Array, width: int,
     bit: int, slot: int,
 ) -> int:  # fmt: skip
-    """Put a bit into a slot; return the change in the number of shifts."""
+    """Move a bit to a slot; return the change in the number of shifts."""
     owners[slot] = bit
     if bit < 0:
         return 0
@@ -77,7 +77,7 @@ def _move(
 @jit
 def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array,
           pieces: Array) -> int:  # fmt: skip
-    """Count everything anew."""
+    """Compute the cost of all items from scratch."""
     used[:] = 0
     cost = 0
     for item in range(pieces.size):
@@ -91,24 +91,25 @@ def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array
 @kernel(cost=AT_ONCE)
 def anneal(
     places: Array, offsets: Array, owners: Array, used: Array, pieces: Array, best: Array,
-    targets: Array, width: int, free: int, steps: int, state: Array,
+    targets: Array, width: int, free: int, trials: int, state: Array,
 ) -> int:  # fmt: skip
-    """Change ``places`` at random, uphill ever more rarely; keep the best and return its cost.
+    """Change ``places`` at random, to higher costs ever more rarely; return the lowest cost.
 
-    ``places`` hold each bit's slot, word times ``width`` plus position; ``owners`` is its inverse.
-    A trial swaps two slots, half of them so that a bit joins another one's piece.
+    ``places`` has the slot of each bit, ``word * width + position``; ``owners`` is its inverse;
+    ``best`` receives the places of the lowest cost. A trial swaps two slots. Half of the trials
+    choose them so that a bit joins the piece of another bit.
     """
     bits = targets.size
     total = pieces.size * bits
     cost = _cost(places, offsets, targets, width, used, pieces)
-    least = cost
+    lowest = cost
     best[:] = places
-    for step in range(steps):
-        temperature = HOT * (COLD / HOT) ** (step / steps)
+    for trial in range(trials):
+        temperature = HOT * (COLD / HOT) ** (trial / trials)
         kind = _draw(state)
         bit = int(_draw(state) * total)
         item, k = bit // bits, bit % bits
-        if free > 0 and kind < OFFSET_MOVES:
+        if free > 0 and kind < OFFSET_TRIALS:
             old, new = offsets[item], int(_draw(state) * (free + 1))
             change = 0
             for j in range(bits):
@@ -149,10 +150,10 @@ def anneal(
             pieces[item] = mine
             if displaced >= 0 and other_item != item:
                 pieces[other_item] = theirs
-            if cost < least:
-                least = cost
+            if cost < lowest:
+                lowest = cost
                 best[:] = places
         else:
             _move(places, owners, offsets, used, targets, width, bit, first)
             _move(places, owners, offsets, used, targets, width, displaced, second)
-    return least
+    return lowest

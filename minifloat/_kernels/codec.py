@@ -1,271 +1,247 @@
 """Loops of `minifloat.codec`: words of a source float to codes, and codes to values.
 
 Contract of every kernel: one-dimensional contiguous arrays and plain integers in, results into an
-array passed in; no allocation, no exceptions. A kernel calls only kernels of this file, because
-Numba's disk cache does not see changes in other files.
+array passed in; no allocation, no exceptions.
+
+The numbers in comments are the seven steps of `minifloat.codec`. The steps 1 and 6 cost
+next to nothing: the loops encode a block of `CHECK_EVERY` elements as if it held only numbers
+within the format, and keep the largest magnitude and the largest excess over the format. Where
+these show a NaN, an infinity or an overflow, `_fix_specials` encodes the block's special elements
+again.
 
 Arithmetic is done in lanes of one width: int32 for sources of 16 and 32 bits, int64 for float64.
-``T`` is the type of a lane. Numba widens ``int32 + int32`` to int64, which would halve the speed,
-so each result is cast back by ``T(...)``; the NumPy shifts keep the width by themselves.
+The fields of a plan have the lane's type ``T``.
 
     word of the source     s eeeeeeee mmmmmmmmmmmmmmmmmmmmmmm
     significand            1 mmmmmmmmmmmmmmmmmmmmmmm             (0 m... where e = 0)
     cut by the format      1 mmm . mmmmmmmmmmmmmmmmmmmm          M bits kept, `shift` bits dropped
     fraction                     . mmmmmmmmmmmmmmmmmmmm000...j   30 bits, the last one sticky
 
-Below the format's least normal exponent the cut moves left, one bit a binade, which is all there
+Below the format's smallest normal exponent the cut moves left, one bit a binade, which is all there
 is to subnormals. The code of the truncated magnitude is the kept significand plus the exponent
 field shifted by M, less one binade, since the significand's leading bit adds it again; rounding
 adds 1, and a carry moves into the exponent by itself.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
+from minifloat._kernels.scalar import (
+    WINDOW,
+    fpu_code,
+    fpu_round,
+    round_away,
+    truncate,
+    with_sign,
+)
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
+Single = Any  # a float32
 
-WINDOW = 30  # bits of the fraction that rounding looks at, the last of them sticky
-BLOCK = 2048  # elements between two looks for infinities, NaNs and overflows
+CHECK_EVERY = 2048  # elements between two checks for infinities, NaNs and overflows
+
+FIELDS = (
+    # the source's words: the sign is bit `source_sign_shift`; words above +inf's are NaNs
+    "source_mantissa_bits",
+    "source_sign_shift",
+    "source_infinity",
+    # the grid: `least_field` is the source's exponent field in the first normal binade
+    "mantissa_bits",
+    "least_field",
+    "limit",  # magnitude of the largest value
+    "negative_extra",  # to add to the limit of negative magnitudes
+    "cap",  # float32 word just beyond the largest value, or 0 where the FPU cannot round
+    # the sign: magnitudes from `first_negative` on take one, by (magnitude ^ flip) + add
+    "first_negative",
+    "flip",
+    "add",
+    # the mode: smallest fraction that rounds away from zero, see `scalar.round_away`
+    "even",
+    "odd",
+    "minus",
+    # special codes, stored as ~code where they count as overflows
+    "nan",
+    "inf_above",
+    "inf_below",
+    "over_above",
+    "over_below",
+    "clamps",  # 1 where infinities and overflows become the largest and smallest value
+    # which codes have values
+    "last_code",
+    "unused_code",  # -1 where there is none
+    # values by arithmetic; `least_word`, of the smallest normal value in float32, is 0: look up
+    "least_word",
+    "sign_shift",
+    "inf_magnitude",  # -1 where there is none
+    "half",  # 0 for float32 words, 1 for float16 words, 2 if some value is subnormal there
+    "max_word",  # float32 word of the largest value, if `_round_values` may be used, else 0
+)
+PLAN32 = np.dtype([(name, np.int32) for name in FIELDS])
+PLAN64 = np.dtype([(name, np.int64) for name in FIELDS])
+
+MODE = np.dtype([("kind", np.int64), ("bits", np.int64), ("seed", np.uint64)])
+STOCHASTIC_A, STOCHASTIC_B, STOCHASTIC_C, STOCHASTIC_EQUAL = range(4)  # kinds
 
 shl = np.left_shift
 shr = np.right_shift
 
 
-class Source(NamedTuple):
-    """The words of a source float."""
-
-    mantissa_bits: int
-    sign_shift: int  # the sign is bit `sign_shift`
-    infinity: int  # the word of +inf; greater magnitudes are NaNs
-
-
-class Grid(NamedTuple):
-    """The values of a format: an ExMy grid cut off at ``limit``, or integers."""
-
-    mantissa_bits: int
-    least_field: int  # the source's exponent field in the first normal binade
-    limit: int  # magnitude of the greatest value
-    limit_below: int  # what to add to it for negative values
-    first_negative: int  # least magnitude that takes a sign: 0 where -0 has a code, else 1
-    flip: int  # a negative code is (magnitude ^ flip) + add
-    add: int
-    cap: int  # float32 word just beyond the greatest value, or 0: keep to integer arithmetic
-
-
-class Rule(NamedTuple):
-    """Least fraction that rounds away: ``even``, plus ``odd`` if odd, plus ``minus`` if < 0."""
-
-    even: int
-    odd: int
-    minus: int
-
-
-class Outcome(NamedTuple):
-    """Codes of what is not rounded; ``~code`` where it also counts as an overflow."""
-
-    nan: int
-    inf_above: int
-    inf_below: int
-    over_above: int
-    over_below: int
-    clamps: int  # 1 where infinities and overflows become the greatest and least value
-
-
-class Dice(NamedTuple):
-    """How random words become thresholds."""
-
-    kind: int  # 0, 1, 2: P3109's StochasticA, B, C; 3: a coin; -1: none is thrown
-    bits: int
-    seed: np.uint64
-
-
-class Look(NamedTuple):
-    """How `_values` computes values of an ExMy format; ``least_word`` is 0: look them up."""
-
-    mantissa_bits: int
-    sign_shift: int
-    least_word: int  # float32 word of the least normal value
-    max_magnitude: int
-    inf_magnitude: int  # -1 if there is none
-    half: int  # 0 for float32 words, 1 for float16 words, 2 if some value is subnormal there
-    greatest_word: int  # float32 word of the greatest value, if `_round_values` may be used
-
-
-@jit
-def _truncate(
-    w: Lane, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane, m: Lane, least_field: Lane
-) -> tuple[Lane, Lane, Lane, Lane]:
-    """Split a word: magnitude, all ones if negative, code toward zero, fraction dropped."""
-    zero, one, window = T(0), T(1), T(WINDOW)
-    negative = shr(shl(w, T(top_bit - sign_shift)), top_bit)
-    magnitude = T(w & T(~shl(one, sign_shift)))
-    field = max(shr(magnitude, source_m), one)
-    significand = T(magnitude - shl(T(field - one), source_m))
-    kept_field = max(field, least_field)
-    shift = T(T(source_m - m) + T(kept_field - field))
-    beyond = min(max(T(shift - window), zero), top_bit)
-    seen = shr(significand, beyond)
-    significand = T(seen | T(significand != shl(seen, beyond)))
-    shift = min(shift, window)
-    kept = shr(significand, shift)
-    fraction = shl(T(significand - shl(kept, shift)), T(window - shift))
-    code = T(kept + shl(T(kept_field - least_field), m))
-    return magnitude, negative, code, fraction
-
-
 @jit
 def _round_one(
-    words: Array, drawn: Array, i: int, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane,
+    words: Array, thresholds: Any, i: int, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane,
     m: Lane, least_field: Lane, even: Lane, odd: Lane, minus: Lane,
 ) -> tuple[Lane, Lane, Lane]:  # fmt: skip
-    """Round a word by the threshold drawn for it or, where none is, by that of the mode."""
-    magnitude, negative, code, fraction = _truncate(
+    """Round a word by the threshold drawn for it or, without one, by the mode's."""
+    magnitude, negative, code, fraction = truncate(
         T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
     )
-    if drawn.size > 0:
-        threshold = T(drawn[i])
+    if thresholds is None:
+        code = round_away(code, negative, fraction, T, even, odd, minus)
     else:
-        threshold = T(T(even + T(T(-T(code & T(1))) & odd)) + T(negative & minus))
-    return magnitude, negative, T(code + T(fraction >= threshold))
+        code = T(code + T(fraction >= T(thresholds[i])))
+    return magnitude, negative, code
 
 
 @jit
-def _with_sign(
-    code: Lane, negative: Lane, T: Any, first_negative: Lane, flip: Lane, add: Lane
-) -> Lane:
-    """Return a magnitude's code; that of its negative where ``negative`` is all ones."""
-    sign = T(negative & T(-T(code >= first_negative)))
-    return T(T(code ^ T(sign & flip)) + T(sign & add))
-
-
-@jit
-def _round(
-    words: Array, drawn: Array, codes: Array, T: Any, top_bit: Lane, source: Source, grid: Grid,
-    rule: Rule,
-) -> tuple[Lane, Lane]:  # fmt: skip
-    """Encode numbers in any mode; return the greatest magnitude and the furthest overflow."""
-    source_m, sign_shift = T(source.mantissa_bits), T(source.sign_shift)
-    m, least_field = T(grid.mantissa_bits), T(grid.least_field)
-    limit, limit_below = T(grid.limit), T(grid.limit_below)
-    first_negative, flip, add = T(grid.first_negative), T(grid.flip), T(grid.add)
-    even, odd, minus = T(rule.even), T(rule.odd), T(rule.minus)
+def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[Lane, Lane]:
+    """Encode numbers in any mode; return the largest magnitude and the largest excess."""
+    p = plan[0]
+    T = type(p["limit"])
+    top_bit = T(8 * plan["limit"].itemsize - 1)
+    source_m, sign_shift = p["source_mantissa_bits"], p["source_sign_shift"]
+    m, least_field = p["mantissa_bits"], p["least_field"]
+    limit, negative_extra = p["limit"], p["negative_extra"]
+    first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
+    even, odd, minus = p["even"], p["odd"], p["minus"]
     largest, excess = T(0), T(-1)
     for i in range(words.size):
         magnitude, negative, code = _round_one(
-            words, drawn, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
+            words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
         )
-        most = T(limit + T(negative & limit_below))
+        end = T(limit + T(negative & negative_extra))
         largest = max(largest, magnitude)
-        excess = max(excess, T(code - most))
-        codes[i] = _with_sign(min(code, most), negative, T, first_negative, flip, add)
+        excess = max(excess, T(code - end))
+        codes[i] = with_sign(min(code, end), negative, T, first_negative, flip, add)
     return largest, excess
 
 
 @jit
-def _round_nearest_even(words: Array, codes: Array, T: Any, grid: Grid) -> tuple[Lane, Lane]:
+def _round_nearest_even(words: Array, codes: Array, plan: Array) -> tuple[Lane, Lane]:
     """Encode float32 to nearest even through the FPU; the same results as `_round`.
 
-    Adding ``2**(e + 23 - m)`` to ``|x|`` makes the FPU round to the format's grid in the binade
-    ``e`` (which stops at the least normal one). The sum's word less the word of the addend is the
-    significand rounded; with ``m >= 1`` its parity is the code's. ``|x|`` is capped beyond the
-    format's maximum first, so the sum never overflows and every overflow is still seen.
+    With ``m >= 1`` the rounded significand has the parity of the code.
     """
-    drop = np.int32(23 - grid.mantissa_bits)
-    magic = np.int32(shl(drop, np.int32(23)))
-    least = np.int32(grid.least_field << 23)
-    cap = np.int32(grid.cap)
-    limit, limit_below = T(grid.limit), T(grid.limit_below)
-    first_negative, flip, add = T(grid.first_negative), T(grid.flip), T(grid.add)
+    p = plan[0]
+    T = np.int32
+    drop = T(T(23) - p["mantissa_bits"])
+    magic = T(shl(drop, T(23)))
+    least = T(shl(p["least_field"], T(23)))
+    cap = p["cap"]
+    limit, negative_extra = p["limit"], p["negative_extra"]
+    first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
     largest, excess = T(0), T(-1)
     for i in range(words.size):
-        w = np.int32(words[i])
-        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
-        capped = np.int32(min(magnitude, cap))
-        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
-        addend = np.int32(exponent + magic)
-        total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
-        significand = np.int32(np.float32(total).view(np.int32) - addend)
-        code = T(np.int32(significand + shr(np.int32(exponent - least), drop)))
-        negative = T(shr(w, np.int32(31)))
-        most = T(limit + T(negative & limit_below))
-        largest = max(largest, T(magnitude))
-        excess = max(excess, T(code - most))
-        codes[i] = _with_sign(min(code, most), negative, T, first_negative, flip, add)
+        # 2. the sign and the magnitude
+        w = T(words[i])
+        negative = shr(w, T(31))
+        magnitude = T(w & T(0x7FFFFFFF))
+        # 3. to 5. the magnitude, rounded
+        _, exponent, addend, total = fpu_round(magnitude, cap, least, magic)
+        code = fpu_code(exponent, addend, total, least, drop)
+        # 6. the end of the format
+        end = T(limit + T(negative & negative_extra))
+        largest = max(largest, magnitude)
+        excess = max(excess, T(code - end))
+        # 7. the sign
+        codes[i] = with_sign(min(code, end), negative, T, first_negative, flip, add)
     return largest, excess
 
 
 @jit
-def _put_right(
-    words: Array, drawn: Array, codes: Array, T: Any, top_bit: Lane, source: Source, grid: Grid,
-    rule: Rule, outcome: Outcome,
-) -> tuple[int, int]:  # fmt: skip
+def _fix_specials(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[int, int]:
     """Overwrite the codes of infinities, NaNs and overflows; return how many NaNs, overflows."""
-    source_m, sign_shift = T(source.mantissa_bits), T(source.sign_shift)
-    m, least_field = T(grid.mantissa_bits), T(grid.least_field)
-    limit, limit_below = T(grid.limit), T(grid.limit_below)
-    even, odd, minus = T(rule.even), T(rule.odd), T(rule.minus)
+    p = plan[0]
+    T = type(p["limit"])
+    top_bit = T(8 * plan["limit"].itemsize - 1)
+    source_m, sign_shift = p["source_mantissa_bits"], p["source_sign_shift"]
+    m, least_field, infinity = p["mantissa_bits"], p["least_field"], p["source_infinity"]
+    limit, negative_extra = p["limit"], p["negative_extra"]
+    even, odd, minus = p["even"], p["odd"], p["minus"]
+    nan, inf_above, inf_below = p["nan"], p["inf_above"], p["inf_below"]
+    over_above, over_below = p["over_above"], p["over_below"]
     nans, overflows = 0, 0
     for i in range(words.size):
         magnitude, negative, code = _round_one(
-            words, drawn, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
+            words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
         )
-        if magnitude > source.infinity:
-            codes[i] = outcome.nan
+        # 1. NaNs and infinities
+        if magnitude > infinity:
+            codes[i] = nan
             nans += 1
-        elif magnitude == source.infinity or code > T(limit + T(negative & limit_below)):
-            if magnitude == source.infinity:
-                result = outcome.inf_below if negative else outcome.inf_above
-            else:
-                result = outcome.over_below if negative else outcome.over_above
-            codes[i] = result if result >= 0 else ~result
-            overflows += result < 0
+        elif magnitude == infinity or code > T(limit + T(negative & negative_extra)):
+            if magnitude == infinity:
+                special = inf_below if negative else inf_above
+            else:  # 6. beyond the end
+                special = over_below if negative else over_above
+            codes[i] = special if special >= 0 else ~special
+            overflows += special < 0
     return nans, overflows
 
 
 @jit
-def _is_special(largest: Lane, excess: Lane, infinity: Lane, outcome: Outcome) -> bool:
-    """Return whether a block has NaNs, or what else does not just become the greatest value."""
-    return largest > infinity or (outcome.clamps == 0 and (largest == infinity or excess > 0))
+def _has_specials(largest: Lane, excess: Lane, plan: Array) -> bool:
+    """Return whether a block has NaNs, or others that do not just become the largest value."""
+    p = plan[0]
+    infinity = p["source_infinity"]
+    is_special = p["clamps"] == 0 and (largest == infinity or excess > 0)
+    return bool(largest > infinity or is_special)
+
+
+@kernel
+def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
+    """Encode words of a source float; return how many NaNs and counted overflows there were.
+
+    ``codes`` has a place for each word or, where only the counts are wanted, `CHECK_EVERY` places.
+    """
+    nans, overflows = 0, 0
+    for low in range(0, words.size, CHECK_EVERY):
+        high = min(low + CHECK_EVERY, words.size)
+        place = low if codes.size == words.size else 0
+        block, out = words[low:high], codes[place : place + high - low]
+        if plan[0]["cap"] > 0:
+            largest, excess = _round_nearest_even(block, out, plan)
+        else:
+            largest, excess = _round(block, None, out, plan)
+        if _has_specials(largest, excess, plan):
+            more_nans, more_overflows = _fix_specials(block, None, out, plan)
+            nans += more_nans
+            overflows += more_overflows
+    return nans, overflows
 
 
 @jit
-def _encode_block(
-    words: Array, drawn: Array, codes: Array, T: Any, top_bit: Lane, source: Source, grid: Grid,
-    rule: Rule, outcome: Outcome,
-) -> tuple[int, int]:  # fmt: skip
-    if grid.cap > 0:
-        largest, excess = _round_nearest_even(words, codes, T, grid)
-    else:
-        largest, excess = _round(words, drawn, codes, T, top_bit, source, grid, rule)
-    if _is_special(largest, excess, T(source.infinity), outcome):
-        return _put_right(words, drawn, codes, T, top_bit, source, grid, rule, outcome)
-    return 0, 0
-
-
-@jit
-def draw(seed: np.uint64, first: int, words: Array) -> None:
-    """Fill ``words`` (uint64) with words ``first``, ``first + 1``, ... of the stream ``seed``.
+def draw(seed: np.uint64, first: int, random_words: Array) -> None:
+    """Fill ``random_words`` (uint64) with words ``first``, ``first + 1``, ... of stream ``seed``.
 
     SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) as a counter: a word is a hash of the seed and
     its index, and of nothing else.
     """
     gamma = np.uint64(0x9E3779B97F4A7C15)
     key = np.uint64(seed)
-    for j in range(words.size):
+    for j in range(random_words.size):
         z = np.uint64(key + np.uint64(np.uint64(first + j + 1) * gamma))
         z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
         z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
-        words[j] = np.uint64(z ^ np.uint64(z >> np.uint64(31)))
+        random_words[j] = np.uint64(z ^ np.uint64(z >> np.uint64(31)))
 
 
 @jit
-def _thresholds(words: Array, drop: int, bits: int, kind: int, drawn: Array) -> None:
-    """Turn random words into the least fractions that round away from zero.
+def _thresholds(random_words: Array, drop: int, bits: int, kind: int, thresholds: Array) -> None:
+    """Turn random words into the smallest fractions that round away from zero.
 
     With ``R = word >> drop`` of n bits, ``K = 2**n - R`` and the fraction f, P3109 rounds away if
 
@@ -278,85 +254,87 @@ def _thresholds(words: Array, drop: int, bits: int, kind: int, drawn: Array) -> 
     whole = np.int32(1 << bits)
     up = np.int32(WINDOW - bits)
     down = np.uint32(drop)
-    for i in range(words.size):
-        r = np.int32(shr(np.uint32(words[i]), down))
+    for i in range(random_words.size):
+        r = np.int32(shr(np.uint32(random_words[i]), down))
         k = np.int32(whole - r)
-        if kind == 0:
-            drawn[i] = shl(k, up)
-        elif kind == 3:
-            drawn[i] = one if np.int32(r + r) >= whole else np.int32(1 << WINDOW)
+        if kind == STOCHASTIC_A:
+            thresholds[i] = shl(k, up)
+        elif kind == STOCHASTIC_EQUAL:
+            thresholds[i] = one if np.int32(r + r) >= whole else np.int32(1 << WINDOW)
         else:
-            odd = np.int32(k & one) if kind == 2 else np.int32(0)
-            drawn[i] = np.int32(shl(np.int32(k + k - one), np.int32(up - one)) + odd)
+            odd = np.int32(k & one) if kind == STOCHASTIC_C else np.int32(0)
+            thresholds[i] = np.int32(shl(np.int32(k + k - one), np.int32(up - one)) + odd)
 
 
 @kernel
-def throw(given: Array, start: int, dice: Dice, room: Array, drawn: Array) -> None:
-    """Fill ``drawn`` with thresholds of elements ``start`` and on.
+def fill_thresholds(
+    thresholds: Array, random_words: Array, start: int, mode: Array, scratch: Array
+) -> None:
+    """Fill ``thresholds`` for elements ``start`` and on.
 
-    The words are ``given`` ones of ``dice.bits`` bits or, where that is empty, half a word of the
-    stream for each element; ``room`` (uint64) is for them.
+    ``random_words`` are the caller's, of ``mode[0]["bits"]`` bits, or empty: then each element gets
+    half a word of the stream. ``scratch`` (uint64) holds half as many words, and one more.
     """
-    if given.size > 0:
-        _thresholds(given, 0, dice.bits, dice.kind, drawn)
+    bits, kind = mode[0]["bits"], mode[0]["kind"]
+    if random_words.size > 0:
+        _thresholds(random_words, 0, bits, kind, thresholds)
     else:
         skip = start & 1
-        some = room[: (skip + drawn.size + 1) >> 1]
-        draw(dice.seed, start >> 1, some)
-        halves = some.view(np.uint32)[skip : skip + drawn.size]
-        _thresholds(halves, 32 - dice.bits, dice.bits, dice.kind, drawn)
+        drawn = scratch[: (skip + thresholds.size + 1) >> 1]
+        draw(mode[0]["seed"], start >> 1, drawn)
+        halves = drawn.view(np.uint32)[skip : skip + thresholds.size]
+        _thresholds(halves, 32 - bits, bits, kind, thresholds)
 
 
 @kernel
-def encode(
-    words: Array, given: Array, start: int, codes: Array, lanes: Array, source: Source, grid: Grid,
-    rule: Rule, outcome: Outcome, dice: Dice, room: Array, drawn: Array,
+def encode_stochastic(
+    words: Array, random_words: Array, start: int, codes: Array, plan: Array, mode: Array,
+    scratch: Array,
 ) -> tuple[int, int]:  # fmt: skip
-    """Encode words of a source float; return how many NaNs and counted overflows there were.
+    """Encode as `encode` does, in a stochastic mode; ``start`` is the first element's index.
 
-    ``codes`` has room for all, or, where only the counts are wanted, for `BLOCK` of them.
-    ``lanes`` is empty and carries the lanes' type; ``start`` is the index of the first element.
-    In a stochastic mode ``drawn`` and ``room`` have room for `BLOCK` thresholds and their words,
-    else they are empty; ``given`` are the caller's random words, or empty.
+    ``random_words`` are the caller's, one an element, or empty. ``scratch`` is of uint64, one for
+    each element of a block of `CHECK_EVERY`, and one more.
     """
-    T = lanes.dtype.type
-    top_bit = T(8 * lanes.itemsize - 1)
+    half = CHECK_EVERY // 2
+    places = scratch[:half].view(np.int32)
     nans, overflows = 0, 0
-    for low in range(0, words.size, BLOCK):
-        high = min(low + BLOCK, words.size)
+    for low in range(0, words.size, CHECK_EVERY):
+        high = min(low + CHECK_EVERY, words.size)
         place = low if codes.size == words.size else 0
-        out = codes[place : place + high - low]
-        some = drawn[: high - low]
-        if dice.kind >= 0:
-            throw(given[low:high], start + low, dice, room, some)
-        more_nans, more_overflows = _encode_block(
-            words[low:high], some, out, T, top_bit, source, grid, rule, outcome
-        )
-        nans += more_nans
-        overflows += more_overflows
+        block, out = words[low:high], codes[place : place + high - low]
+        thresholds = places[: high - low]
+        fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
+        largest, excess = _round(block, thresholds, out, plan)
+        if _has_specials(largest, excess, plan):
+            more_nans, more_overflows = _fix_specials(block, thresholds, out, plan)
+            nans += more_nans
+            overflows += more_overflows
     return nans, overflows
 
 
 @jit
-def _values(codes: Array, values: Array, look: Look) -> None:
+def _values(codes: Array, values: Array, plan: Array) -> None:
     """Compute the words of values of an ExMy format; every step is exact.
 
     A normal code, moved to float32's mantissa, lacks only the difference of the biases. A
-    subnormal one gets the exponent of the least normal binade instead and loses its leading one
+    subnormal one gets the exponent of the smallest normal binade instead and loses its leading one
     by a subtraction. Narrowing to float16 cuts off zeros; below 2**-14 it counts in 2**-24.
     """
-    m = np.int32(look.mantissa_bits)
-    up = np.int32(23 - look.mantissa_bits)
-    least = np.int32(look.least_word)
+    p = plan[0]
+    half = p["half"]
+    m = np.int32(p["mantissa_bits"])
+    up = np.int32(np.int32(23) - m)
+    least = np.int32(p["least_word"])
     least_value = np.int32(least).view(np.float32)
     rebias = np.int32(least - np.int32(0x00800000))
-    mask = np.int32((1 << look.sign_shift) - 1)
-    subnormal_halves = look.half > 1
-    top, infinite = np.int32(look.max_magnitude), np.int32(look.inf_magnitude)
+    mask = np.int32((1 << np.int64(p["sign_shift"])) - 1)
+    subnormal_halves = half > 1
+    top, infinite = np.int32(p["limit"]), np.int32(p["inf_magnitude"])
     has_specials = top < mask
-    to_sign = np.int32((15 if look.half else 31) - look.sign_shift)
-    inf_word = np.int32(0x7C00 if look.half else 0x7F800000)
-    nan_word = np.int32(0x7E00 if look.half else 0x7FC00000)
+    to_sign = np.int32((15 if half else 31) - np.int64(p["sign_shift"]))
+    inf_word = np.int32(0x7C00 if half else 0x7F800000)
+    nan_word = np.int32(0x7E00 if half else 0x7FC00000)
     zero = np.int32(0)
     for i in range(codes.size):
         code = np.int32(codes[i])
@@ -367,7 +345,7 @@ def _values(codes: Array, values: Array, look: Look) -> None:
         shifted = np.int32(shl(magnitude, up) + base)
         value = np.float32(np.int32(shifted).view(np.float32) - lead)
         word = np.float32(value).view(np.int32)
-        if look.half:
+        if half:
             narrow = max(np.int32(shr(word, np.int32(13)) - np.int32(112 << 10)), zero)
             if subnormal_halves:
                 tiny = np.int32(np.float32(value * np.float32(16777216.0)))
@@ -379,84 +357,203 @@ def _values(codes: Array, values: Array, look: Look) -> None:
 
 
 @jit
-def _look_up(codes: Array, table: Array, values: Array) -> None:
+def _look_up(codes: Array, values: Array, table: Array) -> None:
     for i in range(codes.size):
         values[i] = table[codes[i]]
 
 
-@kernel
-def decode(codes: Array, table: Array, values: Array, look: Look) -> None:
+@jit
+def _decode_block(codes: Array, values: Array, plan: Array, table: Array) -> None:
     """Write the words of the codes' values; every code is known to be in the table."""
-    if look.least_word > 0:
-        _values(codes, values, look)
+    if plan[0]["least_word"] > 0:
+        _values(codes, values, plan)
     else:
-        _look_up(codes, table, values)
+        _look_up(codes, values, table)
 
 
 @jit
-def _round_values(words: Array, values: Array, T: Any, grid: Grid, look: Look) -> tuple[Lane, Lane]:
+def _all_have_values(codes: Array, plan: Array) -> bool:
+    U = codes.dtype.type
+    p = plan[0]
+    largest, is_unused = U(0), False
+    for i in range(codes.size):
+        largest = max(largest, codes[i])
+    if p["unused_code"] >= 0:
+        unused = U(p["unused_code"])
+        for i in range(codes.size):
+            is_unused |= codes[i] == unused
+    return bool(np.int64(largest) <= np.int64(p["last_code"]) and not is_unused)
+
+
+@kernel
+def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
+    """Write the words of the codes' values; return False, and stop, if a code has no value."""
+    for low in range(0, codes.size, CHECK_EVERY):
+        block = codes[low : low + CHECK_EVERY]
+        if not _all_have_values(block, plan):
+            return False
+        _decode_block(block, values[low : low + CHECK_EVERY], plan, table)
+    return True
+
+
+@jit
+def _round_values(words: Array, values: Array, plan: Array) -> tuple[Lane, Lane]:
     """Round float32 to float32 as `_round_nearest_even` does, without going through codes.
 
-    The sum less the addend is the rounded value itself. For formats with a sign and equal ends;
-    ``values`` must not be ``words``, which are still needed where there are NaNs.
+    For formats with a sign and equal ends; ``values`` must not be ``words``, which are still needed
+    where there are NaNs.
     """
-    magic = np.int32(shl(np.int32(23 - grid.mantissa_bits), np.int32(23)))
-    least = np.int32(grid.least_field << 23)
-    cap, top = np.int32(grid.cap), np.int32(look.greatest_word)
-    first_negative = np.int32(grid.first_negative)
-    largest, excess = np.int32(0), np.int32(-1)
+    p = plan[0]
+    T = np.int32
+    magic = T(shl(T(T(23) - p["mantissa_bits"]), T(23)))
+    least = T(shl(p["least_field"], T(23)))
+    cap, top, first_negative = p["cap"], p["max_word"], p["first_negative"]
+    largest, excess = T(0), T(-1)
     for i in range(words.size):
-        w = np.int32(words[i])
-        magnitude = np.int32(w & np.int32(0x7FFFFFFF))
-        capped = np.int32(min(magnitude, cap))
-        exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), least))
-        addend = np.int32(np.int32(exponent + magic)).view(np.float32)
-        total = np.float32(np.int32(capped).view(np.float32) + addend)
-        word = np.float32(total - addend).view(np.int32)
+        # 2. the sign and the magnitude
+        w = T(words[i])
+        magnitude = T(w & T(0x7FFFFFFF))
+        # 3. to 5. the magnitude, rounded
+        _, _, addend, total = fpu_round(magnitude, cap, least, magic)
+        word = np.float32(total - np.int32(addend).view(np.float32)).view(np.int32)
+        # 6. the end of the format
         largest = max(largest, magnitude)
-        excess = max(excess, np.int32(word - top))
-        sign = np.int32(np.int32(w ^ magnitude) & np.int32(-np.int32(word >= first_negative)))
-        values[i] = np.int32(min(word, top) | sign)
-    return T(largest), T(excess)
+        excess = max(excess, T(word - top))
+        # 7. the sign
+        sign = T(T(w ^ magnitude) & T(-T(word >= first_negative)))
+        values[i] = T(min(word, top) | sign)
+    return largest, excess
 
 
 @kernel
 def round_to(
-    words: Array, given: Array, start: int, codes: Array, lanes: Array, source: Source, grid: Grid,
-    rule: Rule, outcome: Outcome, dice: Dice, room: Array, drawn: Array, table: Array,
-    values: Array, look: Look,
-) -> tuple[int, int]:  # fmt: skip
-    """Encode and decode block by block; ``codes`` is room for `BLOCK` of them."""
-    T = lanes.dtype.type
-    infinity = T(source.infinity)
-    direct = grid.cap > 0 and look.greatest_word > 0
+    words: Array, values: Array, plan: Array, table: Array, codes: Array
+) -> tuple[int, int]:
+    """Encode and decode block by block; ``codes`` is scratch for a block of them."""
+    direct = plan[0]["cap"] > 0 and plan[0]["max_word"] > 0
     nans, overflows = 0, 0
-    for low in range(0, words.size, BLOCK):
-        high = min(low + BLOCK, words.size)
-        some = codes[: high - low]
+    for low in range(0, words.size, CHECK_EVERY):
+        high = min(low + CHECK_EVERY, words.size)
+        block, out = words[low:high], values[low:high]
         if direct:
-            largest, excess = _round_values(words[low:high], values[low:high], T, grid, look)
-            if not _is_special(largest, excess, infinity, outcome):
+            largest, excess = _round_values(block, out, plan)
+            if not _has_specials(largest, excess, plan):
                 continue
-        more_nans, more_overflows = encode(
-            words[low:high], given[low:high], start + low, some, lanes, source, grid, rule,
-            outcome, dice, room, drawn,
-        )  # fmt: skip
+        block_codes = codes[: high - low]
+        more_nans, more_overflows = encode(block, block_codes, plan)
         nans += more_nans
         overflows += more_overflows
-        decode(some, table, values[low:high], look)
+        _decode_block(block_codes, out, plan, table)
     return nans, overflows
 
 
 @kernel
-def count_nans(words: Array, lanes: Array, source: Source) -> int:
+def round_stochastic(
+    words: Array, random_words: Array, start: int, values: Array, plan: Array, table: Array,
+    codes: Array, mode: Array, scratch: Array,
+) -> tuple[int, int]:  # fmt: skip
+    """Round as `round_to` does, in a stochastic mode: see `encode_stochastic`."""
+    nans, overflows = 0, 0
+    for low in range(0, words.size, CHECK_EVERY):
+        high = min(low + CHECK_EVERY, words.size)
+        block_codes = codes[: high - low]
+        more_nans, more_overflows = encode_stochastic(
+            words[low:high], random_words[low:high], start + low, block_codes, plan, mode, scratch
+        )
+        nans += more_nans
+        overflows += more_overflows
+        _decode_block(block_codes, values[low:high], plan, table)
+    return nans, overflows
+
+
+@jit
+def _round_quotient(
+    value: Single, divisor: Single, cap: Lane, least: Lane, magic: Lane, drop: Lane, half: Lane
+) -> tuple[Single, Lane, Single, bool]:
+    """Return a magnitude over a scale, its code, the rest that rounding cut off, whether it ties.
+
+    The quotient is rounded to float32, and then by the FPU to the format.
+    """
+    quotient = np.float32(value / divisor)
+    word = np.float32(quotient).view(np.int32)
+    capped, exponent, addend, total = fpu_round(word, cap, least, magic)
+    rounded = np.float32(total - np.int32(addend).view(np.float32))
+    rest = np.float32(np.int32(capped).view(np.float32) - rounded)
+    rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
+    code = fpu_code(exponent, addend, total, least, drop)
+    return quotient, code, rest, rest_word == np.int32(exponent - half)
+
+
+@jit
+def _encode_scaled_block(words: Array, divisor: Single, codes: Array, plan: Array) -> None:
+    """Encode float32 weights over a float32 scale.
+
+    The quotient is rounded to float32 and then to the format. The first rounding can do harm only
+    where it ends on a tie of the second. So ties are looked for in all weights at once; if there is
+    one, the float64 quotient decides it: that is a tie only if the exact quotient is.
+    """
+    p = plan[0]
+    T = np.int32
+    drop = T(T(23) - p["mantissa_bits"])
+    magic = T(shl(drop, T(23)))
+    half = T(shl(T(p["mantissa_bits"] + T(1)), T(23)))
+    least = T(shl(p["least_field"], T(23)))
+    cap, limit, negative_extra = p["cap"], p["limit"], p["negative_extra"]
+    first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
+    ties = T(0)
+    for i in range(words.size):
+        w = T(words[i])
+        negative = shr(w, T(31))
+        value = T(w & T(0x7FFFFFFF)).view(np.float32)
+        _, code, _, is_tie = _round_quotient(value, divisor, cap, least, magic, drop, half)
+        ties = T(ties | T(is_tie))
+        end = T(limit + T(negative & negative_extra))
+        codes[i] = with_sign(T(min(code, end)), negative, T, first_negative, flip, add)
+    if ties == 0:
+        return
+    for i in range(words.size):
+        w = T(words[i])
+        negative = shr(w, T(31))
+        value = T(w & T(0x7FFFFFFF)).view(np.float32)
+        quotient, code, rest, is_tie = _round_quotient(
+            value, divisor, cap, least, magic, drop, half
+        )
+        if is_tie:
+            exact = np.float64(value) / np.float64(divisor)
+            if exact != np.float64(quotient):
+                code = T(code - T(rest < 0) + T(exact > np.float64(quotient)))
+            end = T(limit + T(negative & negative_extra))
+            codes[i] = with_sign(T(min(code, end)), negative, T, first_negative, flip, add)
+
+
+@kernel(cost=2)
+def encode_scaled(
+    words: Array, scales: Array, codes: Array, length: int, size: int, plan: Array
+) -> None:
+    """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1.
+
+    Weights lie in rows of ``length`` and blocks of ``size`` within them; the last block of a row
+    may be shorter. Scales lie in the order of the blocks.
+    """
+    block = 0
+    for row in range(0, words.size, length):
+        for start in range(row, row + length, size):
+            stop = min(start + size, row + length)
+            scale = np.float32(scales[block]) if scales[block] > 0 else np.float32(1.0)
+            _encode_scaled_block(words[start:stop], scale, codes[start:stop], plan)
+            block += 1
+
+
+@kernel
+def count_nans(words: Array, plan: Array) -> int:
     """Count the NaNs; quick where there are none."""
-    T = lanes.dtype.type
-    mask = T(~shl(T(1), T(source.sign_shift)))
-    infinity = T(source.infinity)
+    p = plan[0]
+    T = type(p["limit"])
+    mask = T(~shl(T(1), p["source_sign_shift"]))
+    infinity = p["source_infinity"]
     nans = 0
-    for start in range(0, words.size, BLOCK):
-        block = words[start : start + BLOCK]
+    for start in range(0, words.size, CHECK_EVERY):
+        block = words[start : start + CHECK_EVERY]
         largest = T(0)
         for i in range(block.size):
             largest = max(largest, T(T(block[i]) & mask))
@@ -467,12 +564,12 @@ def count_nans(words: Array, lanes: Array, source: Source) -> int:
 
 
 @kernel
-def greatest(codes: Array) -> int:
-    """Return the greatest of unsigned codes, 0 if there is none."""
-    found = codes.dtype.type(0)
+def largest_code(codes: Array) -> int:
+    """Return the largest of unsigned codes, 0 if there is none."""
+    largest = codes.dtype.type(0)
     for i in range(codes.size):
-        found = np.maximum(found, codes[i])
-    return int(found)
+        largest = np.maximum(largest, codes[i])
+    return int(largest)
 
 
 @kernel

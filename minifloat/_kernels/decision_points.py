@@ -1,7 +1,11 @@
-"""Loops for formats that are a list of values: code books, and grids without subnormals.
+"""Loops for formats that are a list of values: codebooks, and grids without subnormals.
 
-Floats are compared as integers: the word of a float64, with all bits but the sign flipped when
-negative, is ordered as the line is from -inf to inf, and -0 comes before 0.
+Steps 3 to 6 of `minifloat.codec` are one search here: in a deterministic mode a code holds from
+one decision point to the next. Floats are compared as integers: the word of a float64, with all
+bits but the sign flipped when negative, is ordered as the line is from -inf to inf, and -0 comes
+before 0.
+
+Contract of every kernel: as in `minifloat._kernels.codec`.
 """
 
 from typing import Any
@@ -10,100 +14,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
+from minifloat._kernels.scalar import MAGNITUDE, WINDOW, float_key, last_not_above
 
 Array = NDArray[Any]
 
-WINDOW = 30  # as in the codec's kernels: thresholds are fractions times 2**WINDOW
 INFINITY = 0x7FF0000000000000
-MAGNITUDE = 0x7FFFFFFFFFFFFFFF
-BLOCK = 512  # elements whose steps are counted together
-FEW = 128  # steps; so many are counted faster than searched
+SEARCH_EVERY = 512  # elements whose places are counted together
+FEW = 128  # decision points; so many are counted faster than searched
+
+# Where a code begins: every float from `key` on has it, as far as the next beginning.
+BEGINNING = np.dtype([("key", np.int64), ("code", np.int64)])
+# A value and its relation to the next one, between which a stochastic mode chooses. `gap` is their
+# distance. `away` is 1 if the next one is further from zero, -1 if it is nearer, and 0 if both are
+# as far, one on each side.
+VALUE = np.dtype(
+    [
+        ("key", np.int64),
+        ("value", np.float64),
+        ("gap", np.float64),
+        ("code", np.int64),
+        ("away", np.int64),
+    ]
+)
 
 
 @jit
-def _last_not_above(keys: Array, key: Any) -> int:
-    """Return the index of the last of the sorted ``keys`` that is <= ``key``, at least 0."""
-    low, count = 0, keys.size
-    while count > 1:
-        half = count >> 1
-        low += half if keys[low + half] <= key else 0
-        count -= half
-    return low
-
-
-@jit
-def _find_steps(words: Array, keys: Array, ordered: Array, places: Array) -> None:
-    """Find the step of each word: the last of the sorted ``keys`` that is not above it."""
+def _find_places(words: Array, keys: Array, ordered: Array, places: Array) -> None:
+    """Find the place of each word: the last of the sorted ``keys`` that is not above it."""
     for i in range(words.size):
-        w = np.int64(words[i])
-        ordered[i] = w ^ ((w >> 63) & MAGNITUDE)
+        ordered[i] = float_key(words[i])
         places[i] = 0
     if keys.size <= FEW:
-        for key in keys[1:]:
+        for k in range(1, keys.size):
+            key = keys[k]
             for i in range(words.size):
                 places[i] += ordered[i] >= key
     else:
         for i in range(words.size):
-            places[i] = _last_not_above(keys, ordered[i])
+            places[i] = last_not_above(keys, ordered[i])
 
 
 @kernel
 def encode(
-    words: Array, keys: Array, outcomes: Array, nan: int, codes: Array, room: Array
+    words: Array, codes: Array, beginnings: Array, nan_code: int, scratch: Array
 ) -> tuple[int, int]:
-    """Encode float64 words: from ``keys[i]`` on, the code is ``outcomes[i]`` (or its ``~``).
+    """Encode float64 words by the place among ``beginnings`` where each one falls.
 
-    Return the number of NaNs and of outcomes that count as overflows (those stored as ``~code``).
-    ``room`` is for two rows of `BLOCK` int64.
+    Return how many NaNs there were, and how many codes that count as overflows (stored as
+    ``~code``). ``scratch`` is of two rows of `SEARCH_EVERY` int64. ``codes`` has a place for each
+    word or, where only the counts are wanted, `SEARCH_EVERY` places.
     """
+    keys, results = beginnings["key"], beginnings["code"]
     nans, overflows = 0, 0
-    for low in range(0, words.size, BLOCK):
-        block = words[low : low + BLOCK]
-        places = room[1, : block.size]
-        _find_steps(block, keys, room[0], places)
+    for low in range(0, words.size, SEARCH_EVERY):
+        block = words[low : low + SEARCH_EVERY]
+        first = low if codes.size == words.size else 0
+        places = scratch[1, : block.size]
+        _find_places(block, keys, scratch[0], places)
         for i in range(block.size):
-            if (np.int64(block[i]) & MAGNITUDE) > INFINITY:
-                codes[low + i] = nan
+            if (np.int64(block[i]) & MAGNITUDE) > INFINITY:  # 1. NaN
+                codes[first + i] = nan_code
                 nans += 1
             else:
-                result = outcomes[places[i]]
-                codes[low + i] = result if result >= 0 else ~result
+                result = results[places[i]]
+                codes[first + i] = result if result >= 0 else ~result
                 overflows += result < 0
     return nans, overflows
 
 
 @kernel
-def choose(
-    words: Array,
-    drawn: Array,
-    keys: Array,
-    values: Array,
-    outcomes: Array,
-    away_from_zero: Array,
-    codes: Array,
-) -> int:
-    """Choose stochastically between neighbours; return how many outcomes count as overflows.
+def choose(words: Array, thresholds: Array, values: Array, codes: Array) -> int:
+    """Choose stochastically between neighbours; return how many codes count as overflows.
 
-    ``values`` are sorted, ``keys`` and ``outcomes`` are theirs; elements beyond the ends are left
-    alone. Between ``values[j]`` and ``values[j + 1]`` the fraction is counted from the lower one
-    where ``away_from_zero[j]`` is 1, from the upper one where it is -1, and where it is 0 from the
-    one whose sign is not the element's. It is computed in float64.
+    ``values`` are sorted; elements beyond their ends are left alone. The fraction that an element
+    has covered is counted from the neighbour that is nearer to zero or, where both are as far, from
+    the one whose sign is not the element's. It is computed in float64.
     """
+    keys = values["key"]
     last = keys.size - 1
     overflows = 0
     for i in range(words.size):
         w = np.int64(words[i])
-        key = w ^ ((w >> 63) & MAGNITUDE)
-        j = _last_not_above(keys, key)
+        key = float_key(w)
+        j = last_not_above(keys, key)
         if keys[0] <= key and j < last:
-            x, low, high = np.int64(w).view(np.float64), values[j], values[j + 1]
-            up = away_from_zero[j] > 0 or (away_from_zero[j] == 0 and w >= 0)
-            covered = x - low if up else high - x
-            fraction = covered / (high - low) * (1 << WINDOW) if high > low else 0.0
-            seen = np.int64(fraction)
-            seen = seen | np.int64(fraction > seen)
-            away = seen >= drawn[i]
-            result = outcomes[j + 1] if away == up else outcomes[j]
+            x, away, gap = w.view(np.float64), values[j]["away"], values[j]["gap"]
+            up = away > 0 or (away == 0 and w >= 0)
+            # 4. the fraction of the gap
+            covered = x - values[j]["value"] if up else values[j + 1]["value"] - x
+            fraction = covered / gap * (1 << WINDOW) if gap > 0 else 0.0
+            whole = np.int64(fraction)
+            whole = whole | np.int64(fraction > whole)
+            # 5. away from zero, or not
+            goes_up = (whole >= thresholds[i]) == up
+            result = values[j + 1]["code"] if goes_up else values[j]["code"]
             codes[i] = result if result >= 0 else ~result
             overflows += result < 0
     return overflows

@@ -1,19 +1,19 @@
-"""Loops of `minifloat.packing`: codes side by side in bytes, and in the fields of words.
+"""Loops of `minifloat.packing`: codes in bytes, and in bit runs of words.
 
-Contract of every kernel: one-dimensional contiguous arrays and plain integers in, results into an
-array passed in; no allocation, no exceptions. A kernel calls only kernels of this file, because
-Numba's disk cache does not see changes in other files. Codes have no bits beyond ``bits``.
+Every kernel takes one-dimensional contiguous arrays and plain integers, and writes to an array
+that it is given; it does not allocate or raise. Codes have no bits above ``bits``.
 
-Eight codes of ``bits`` bits are ``bits`` bytes. Up to 8 bits they are squeezed in a 64-bit word,
-and spread again, in three steps that halve or double the number of lanes (here for 5 bits):
+Eight codes of ``bits`` bits take ``bits`` bytes. Up to 8 bits, eight codes are squeezed together in
+a 64-bit word, or spread apart, in three steps that halve or double the number of lanes (here for 5
+bits):
 
     8 lanes of  8   ...hhhhh ...ggggg ...fffff ...eeeee ...ddddd ...ccccc ...bbbbb ...aaaaa
     4 lanes of 16   ......hh hhhggggg ......ff fffeeeee ......dd dddccccc ......bb bbbaaaaa
     2 lanes of 32   ........ ....hhhh hgggggff fffeeeee ........ ....dddd dcccccbb bbbaaaaa
     1 lane  of 64   ........ ........ ........ hhhhhggg ggfffffe eeeedddd dcccccbb bbbaaaaa
 
-Little-endian, the first code is in the lowest lane and the first byte the lowest of the word.
-Big-endian, both are the highest, so that two byte swaps turn one into the other.
+In little order, the first code is in the lowest lane and the first byte is the lowest of the word.
+In big order both are the highest, so that two byte swaps convert one order to the other.
 """
 
 from typing import Any, NamedTuple
@@ -26,14 +26,14 @@ from minifloat._jit import jit, kernel
 Array = NDArray[Any]
 Word = Any  # a np.uint64
 
-GROUP = 8  # codes that fill whole bytes, whatever their width
+BYTE_GROUP = 8  # this many codes fill whole bytes, for every width
 
 shl = np.left_shift
 shr = np.right_shift
 
 
-class Fields(NamedTuple):
-    """The fields of a layout, a column each: see `minifloat.packing.layouts.Field`."""
+class BitRuns(NamedTuple):
+    """The bit runs of a layout, a column each: see `minifloat.packing.layouts.BitRun`."""
 
     code: Array
     low: Array
@@ -44,7 +44,7 @@ class Fields(NamedTuple):
 
 @jit
 def _load(a: Array, at: int) -> Word:
-    """Read eight bytes as a little-endian word; LLVM makes one load of it."""
+    """Read eight bytes as a little-endian word; LLVM compiles this to one load."""
     word = np.uint64(0)
     for k in range(8):
         word |= shl(np.uint64(a[np.uint64(at + k)]), np.uint64(8 * k))
@@ -60,7 +60,7 @@ def _store(word: Word, a: Array, at: int) -> None:
 
 @jit
 def _swap(word: Word) -> Word:
-    """Reverse the bytes of a word; LLVM makes one instruction of it."""
+    """Reverse the bytes of a word; LLVM compiles this to one instruction."""
     swapped = np.uint64(0)
     for k in range(8):
         byte = shr(word, np.uint64(8 * k)) & np.uint64(0xFF)
@@ -70,7 +70,7 @@ def _swap(word: Word) -> Word:
 
 @jit
 def _squeeze(word: Word, bits: Word) -> Word:
-    """Move eight codes, one a byte, together at the low end."""
+    """Squeeze eight codes, one in each byte, together at the low end."""
     low = np.uint64(0x00FF00FF00FF00FF)
     word = (word & low) | shr(word & ~low, np.uint64(8) - bits)
     low = np.uint64(0x0000FFFF0000FFFF)
@@ -81,7 +81,7 @@ def _squeeze(word: Word, bits: Word) -> Word:
 
 @jit
 def _spread(word: Word, bits: Word) -> Word:
-    """Move eight codes at the low end apart, one a byte; what is above them is dropped."""
+    """Spread eight codes at the low end apart, one in each byte; drop the bits above them."""
     one = np.uint64(1)
     low = shl(one, np.uint64(4) * bits) - one
     word = (word & low) | (shl(word, np.uint64(32) - np.uint64(4) * bits) & shl(low, np.uint64(32)))
@@ -96,9 +96,11 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
     width = np.uint64(bits)
     groups = 0
     if bits <= 8 and packed.size >= 8:
-        groups = min(codes.size // GROUP, (packed.size - 8) // bits + 1)
-    for g in range(groups):  # each store also writes beyond its group, where the next one will
-        word = _load(codes, GROUP * g)
+        groups = min(codes.size // BYTE_GROUP, (packed.size - 8) // bits + 1)
+    for g in range(
+        groups
+    ):  # each store overwrites the start of the next group, which is stored later
+        word = _load(codes, BYTE_GROUP * g)
         if big:
             word = shr(_swap(_squeeze(_swap(word), width)), np.uint64(64) - np.uint64(8) * width)
         else:
@@ -106,7 +108,7 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
         _store(word, packed, bits * g)
     held, word = 0, np.uint64(0)
     at = bits * groups
-    for i in range(GROUP * groups, codes.size):
+    for i in range(BYTE_GROUP * groups, codes.size):
         code = np.uint64(codes[i])
         word = shl(word, width) | code if big else word | shl(code, np.uint64(held))
         held += bits
@@ -124,7 +126,7 @@ def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
 
 @kernel
 def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
-    """Pack rows of ``row`` codes, each to whole bytes."""
+    """Pack rows of ``row`` codes, each into whole bytes."""
     row_bytes = (row * bits + 7) // 8
     for r in range(codes.size // row):
         _pack_row(
@@ -134,21 +136,21 @@ def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
 
 @jit
 def _cut(word: Word, at: int, bits: int, big: bool) -> Word:
-    """Return the code that lies ``at`` bits (up to 7) into the eight bytes of ``word``."""
+    """Return the code that starts at bit ``at`` (0 to 7) of the eight bytes of ``word``."""
     word = shr(_swap(word), np.uint64(64 - bits - at)) if big else shr(word, np.uint64(at))
     return word & (shl(np.uint64(1), np.uint64(bits)) - np.uint64(1))
 
 
 @jit
-def _unpack_some(packed: Array, start: int, bits: int, big: bool, codes: Array) -> None:
-    """Unpack one by one; codes of at most 32 bits lie within eight bytes."""
-    roomy = 0  # codes whose eight bytes do not pass the end
+def _unpack_singly(packed: Array, start: int, bits: int, big: bool, codes: Array) -> None:
+    """Unpack code by code; a code of at most 32 bits lies within eight bytes."""
+    whole = 0  # number of codes whose eight bytes end before the array does
     if packed.size >= 8:
-        roomy = max(0, min(codes.size, (8 * (packed.size - 8) + 7) // bits + 1 - start))
-    for i in range(roomy):
+        whole = max(0, min(codes.size, (8 * (packed.size - 8) + 7) // bits + 1 - start))
+    for i in range(whole):
         at = bits * (start + i)
         codes[i] = _cut(_load(packed, at >> 3), at & 7, bits, big)
-    for i in range(roomy, codes.size):
+    for i in range(whole, codes.size):
         at = bits * (start + i)
         word = np.uint64(0)
         for k in range(packed.size - (at >> 3)):
@@ -159,12 +161,12 @@ def _unpack_some(packed: Array, start: int, bits: int, big: bool, codes: Array) 
 @jit
 def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -> None:
     width = np.uint64(bits)
-    head = min(-start % GROUP, codes.size)  # up to where a group begins
+    head = min(-start % BYTE_GROUP, codes.size)  # codes before the first whole group
     first = bits * (start + head) // 8
     groups = 0
     if bits <= 8 and packed.size >= first + 8:
-        groups = min((codes.size - head) // GROUP, (packed.size - 8 - first) // bits + 1)
-    _unpack_some(packed, start, bits, big, codes[:head])
+        groups = min((codes.size - head) // BYTE_GROUP, (packed.size - 8 - first) // bits + 1)
+    _unpack_singly(packed, start, bits, big, codes[:head])
     for g in range(groups):
         word = _load(packed, first + bits * g)
         if big:
@@ -172,16 +174,16 @@ def _unpack_row(packed: Array, start: int, bits: int, big: bool, codes: Array) -
             word = _swap(_spread(word, width))
         else:
             word = _spread(word, width)
-        _store(word, codes, head + GROUP * g)
-    done = head + GROUP * groups
-    _unpack_some(packed, start + done, bits, big, codes[done:])
+        _store(word, codes, head + BYTE_GROUP * g)
+    done = head + BYTE_GROUP * groups
+    _unpack_singly(packed, start + done, bits, big, codes[done:])
 
 
 @kernel
 def unpack(
     packed: Array, row_bytes: int, start: int, bits: int, big: bool, count: int, codes: Array
 ) -> None:
-    """Unpack ``count`` codes from ``start`` on of each row of ``row_bytes``."""
+    """Unpack ``count`` codes from code ``start`` on in each row of ``row_bytes`` bytes."""
     for r in range(codes.size // count):
         _unpack_row(
             packed[row_bytes * r : row_bytes * (r + 1)], start, bits, big,
@@ -191,10 +193,10 @@ def unpack(
 
 @kernel
 def pack_words(
-    codes: Array, row: int, group: int, group_words: int, fields: Fields, words: Array
+    codes: Array, row: int, group: int, group_words: int, runs: BitRuns, words: Array
 ) -> None:
-    """Pack rows of ``row`` codes, each to whole groups of ``group``."""
-    code, low, width, word, at = fields
+    """Pack rows of ``row`` codes, each into whole groups of ``group`` codes."""
+    code, low, width, word, at = runs
     groups = (row + group - 1) // group
     words[:] = 0
     for g in range(codes.size // row * groups):
@@ -209,13 +211,13 @@ def pack_words(
 
 @kernel
 def unpack_words(
-    words: Array, row: int, group: int, group_words: int, fields: Fields, codes: Array
+    words: Array, row: int, group: int, group_words: int, runs: BitRuns, codes: Array
 ) -> int:
-    """Unpack rows of ``row`` codes; return the bits set in codes that fill up the last groups."""
-    code, low, width, word, at = fields
+    """Unpack rows of ``row`` codes; return the union of the bits in the padding of the groups."""
+    code, low, width, word, at = runs
     groups = (row + group - 1) // group
     codes[:] = 0
-    left = np.uint64(0)
+    padding = np.uint64(0)
     for g in range(codes.size // row * groups):
         first = row * (g // groups) + group * (g % groups)
         held = min(group, row - group * (g % groups))
@@ -225,5 +227,5 @@ def unpack_words(
             if code[f] < held:
                 codes[first + code[f]] |= codes.dtype.type(shl(part, np.uint64(low[f])))
             else:
-                left |= part
-    return int(left)
+                padding |= part
+    return int(padding)

@@ -1,10 +1,9 @@
 """Loops of `minifloat.registers`: instructions on rows of 32-bit registers.
 
-A register is a row of `TILE` words, one for each of as many groups; constants are rows as well. An
-instruction is one loop over its rows. Arithmetic on halves goes through float64, where products of
-halves are exact. What a sum loses is made good by rounding to odd: where the result is inexact its
-last bit is set, which keeps it on the right side of every tie of a shorter format. So the one
-rounding that counts is the last, to the half.
+A register is a row of `TILE_GROUPS` words, one for each group of a tile; constants are rows too. An
+instruction is one loop over its rows. Arithmetic on halves is exact or rounded to odd: the last bit
+of an inexact result is set, which keeps it on the right side of every tie of a shorter format. The
+final rounding to the half then equals one rounding of the exact result.
 """
 
 from typing import Any
@@ -12,40 +11,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import AT_ONCE, jit, kernel
+from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
 
-TILE = 512  # groups at a time
+TILE_GROUPS = 512  # groups that are processed together
 AND, OR, XOR, SHL, SHR, LOP3, PRMT, HMUL2, HADD2, HSUB2, HFMA2, LDS = range(12)
-HALF = np.float32(0.5)
+ONE_HALF = np.float32(0.5)
 NEGATIVE_ZERO = np.uint32(0x8000_8000)
 
 
 @jit
-def _widen(half: Any, brain: bool, least: Any) -> Any:
+def _widen(half: Any, brain: bool, smallest: Any) -> Any:
     """Return the value of a float16 (or, if ``brain``, bfloat16) word as a float32.
 
-    Magnitudes below ``least`` are read as zero.
+    Magnitudes below ``smallest`` are read as zero.
     """
     magnitude = np.int32(half & np.int32(0x7FFF))
-    magnitude = np.int32(0) if magnitude < least else magnitude
+    magnitude = np.int32(0) if magnitude < smallest else magnitude
     sign = np.int32(np.left_shift(np.int32(half & np.int32(0x8000)), np.int32(16)))
     if brain:
         return np.int32(np.left_shift(magnitude, np.int32(16)) | sign).view(np.float32)
     bias = np.int32(0x7000_0000) if magnitude >= np.int32(0x7C00) else np.int32(0x3800_0000)
     normal = np.int32(np.left_shift(magnitude, np.int32(13)) + bias)
-    # 0.5 has float16's least bit for its last
-    small = np.float32(np.int32(magnitude | np.int32(0x3F00_0000)).view(np.float32) - HALF)
+    # the last bit of 0.5 in float32 is the lowest bit of float16
+    small = np.float32(np.int32(magnitude | np.int32(0x3F00_0000)).view(np.float32) - ONE_HALF)
     word = np.float32(small).view(np.int32) if magnitude < np.int32(0x400) else normal
     return np.int32(word | sign).view(np.float32)
 
 
 @jit
-def _narrow(value: Any, brain: bool, least: Any) -> Any:
+def _narrow(value: Any, brain: bool, smallest: Any) -> Any:
     """Round a float32 (exact, or rounded to odd) to the word of a half, to nearest even.
 
-    Magnitudes below ``least`` become zero.
+    Magnitudes below ``smallest`` become zero.
     """
     word = np.float32(value).view(np.int32)
     sign = np.int32(np.right_shift(word, np.int32(16)) & np.int32(0x8000))
@@ -58,31 +57,31 @@ def _narrow(value: Any, brain: bool, least: Any) -> Any:
         capped = np.int32(min(magnitude, np.int32(0x4780_0000)))  # 2**16, which is infinity
         half = np.int32(capped - np.int32(0x3800_0000) + np.int32(0xFFF) + odd)
         half = np.int32(min(np.right_shift(half, np.int32(13)), np.int32(0x7C00)))
-        shifted = np.float32(np.int32(magnitude).view(np.float32) + HALF)
+        shifted = np.float32(np.int32(magnitude).view(np.float32) + ONE_HALF)
         small = np.int32(np.float32(shifted).view(np.int32) - np.int32(0x3F00_0000))
         half = small if magnitude < np.int32(0x3880_0000) else half
-    half = np.int32(0) if half < least else half
+    half = np.int32(0) if half < smallest else half
     nan = magnitude > np.int32(0x7F80_0000)
     return np.int32(0x7FFF) if nan else np.int32(half | sign)
 
 
 @jit
-def _to_odd(total: Any, lost: Any) -> Any:
-    """Return a float32 rounded to odd, given it to nearest even and the sign of what that lost."""
+def _to_odd(total: Any, error: Any) -> Any:
+    """Return a sum rounded to odd, given it rounded to nearest even and the sign of the error."""
     bits = np.float32(total).view(np.int32)
-    inexact = (total - total == np.float32(0.0)) & (lost != np.float32(0.0))
+    inexact = (total - total == np.float32(0.0)) & (error != np.float32(0.0))
     zero = total == np.float32(0.0)
-    away = zero | ((lost > np.float32(0.0)) == (total > np.float32(0.0)))
+    away = zero | ((error > np.float32(0.0)) == (total > np.float32(0.0)))
     step = np.int32(1) if away else np.int32(-1)
     moved = np.int32(bits + step) if inexact & ((bits & np.int32(1)) == 0) else bits
     return np.int32(moved).view(np.float32)
 
 
 @jit
-def _lost(a: Any, b: Any, total: Any) -> Any:
-    """Return what ``total = a + b`` has lost, exactly (Knuth's TwoSum)."""
-    behind = total - a
-    return (a - (total - behind)) + (b - behind)
+def _sum_error(a: Any, b: Any, total: Any) -> Any:
+    """Return the exact error of ``total = a + b`` (Knuth's TwoSum)."""
+    b_part = total - a
+    return (a - (total - b_part)) + (b - b_part)
 
 
 @jit
@@ -99,7 +98,7 @@ def _multiply(x: Any, y: Any, brain: bool) -> Any:
 def _add(x: Any, y: Any) -> Any:
     """Return x + y in float32, rounded to odd."""
     total = np.float32(x + y)
-    return _to_odd(total, _lost(x, y, total))
+    return _to_odd(total, _sum_error(x, y, total))
 
 
 @jit
@@ -109,15 +108,16 @@ def _multiply_add(x: Any, y: Any, z: Any, brain: bool) -> Any:
         return _add(np.float32(x * y), z)
     product, addend = np.float64(x) * np.float64(y), np.float64(z)
     total = product + addend
-    lost = _lost(product, addend, total)
+    error = _sum_error(product, addend, total)
     short = np.float32(total)
-    left = (total - np.float64(short)) + lost  # of the right sign: the first is 0 or the greater
-    return _to_odd(short, np.float32(np.sign(left)))
+    # the sign is right: the first term is 0 or larger in magnitude than the second
+    error = (total - np.float64(short)) + error
+    return _to_odd(short, np.float32(np.sign(error)))
 
 
 @jit
-def _halves(op: int, a: Array, b: Array, c: Array, out: Array, brain: bool, least: int) -> None:
-    low, up, floor = np.int32(0xFFFF), np.int32(16), np.int32(least)
+def _halves(op: int, a: Array, b: Array, c: Array, out: Array, brain: bool, smallest: int) -> None:
+    low, up, floor = np.int32(0xFFFF), np.int32(16), np.int32(smallest)
     for i in range(out.size):
         p, q = np.int32(a[i]), np.int32(b[i])
         x = _widen(np.int32(p & low), brain, floor)
@@ -139,7 +139,7 @@ def _halves(op: int, a: Array, b: Array, c: Array, out: Array, brain: bool, leas
 
 @jit
 def _lop3(a: Array, b: Array, c: Array, table: int, out: Array) -> None:
-    """Pick by a between the halves of the table, by b between quarters, by c between bits."""
+    """Select a half of the table by a, a quarter by b, and a bit by c."""
     full = np.uint32(0xFFFF_FFFF)
     k0, k1 = full * np.uint32(table & 1), full * np.uint32(table >> 1 & 1)
     k2, k3 = full * np.uint32(table >> 2 & 1), full * np.uint32(table >> 3 & 1)
@@ -155,7 +155,7 @@ def _lop3(a: Array, b: Array, c: Array, table: int, out: Array) -> None:
 
 @jit
 def _byte(word: Any, down: Any, repeated: Any) -> Any:
-    """Return a byte of a word or, where ``repeated`` is 0xFF and not 0, its top bit throughout."""
+    """Return a byte of a word or, if ``repeated`` is 0xFF, eight copies of its top bit."""
     byte = np.uint32(np.right_shift(np.uint32(word), down) & np.uint32(0xFF))
     top = np.uint32(np.right_shift(byte, np.uint32(7)) * np.uint32(0xFF))
     return np.uint32(byte ^ np.uint32((byte ^ top) & repeated))
@@ -178,12 +178,12 @@ def _prmt(a: Array, b: Array, selector: int, out: Array) -> None:
 
 @jit
 def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: Array,
-          brain: bool, least: int) -> int:  # fmt: skip
-    """Carry out one instruction on the rows a, b and c; ``extra`` is what is not a register.
+          brain: bool, smallest: int) -> int:  # fmt: skip
+    """Execute one instruction on the rows a, b and c; ``extra`` is its constant or truth table.
 
-    Return the number of look-ups beyond the table, which read its last word.
+    Return the number of look-ups outside the table; they read its last word.
     """
-    beyond, last = np.int64(0), np.int64(table.size - 1)
+    outside, last = np.int64(0), np.int64(table.size - 1)
     if op == AND:
         for i in range(out.size):
             out[i] = a[i] & b[i]
@@ -206,66 +206,66 @@ def _step(op: int, a: Array, b: Array, c: Array, extra: int, table: Array, out: 
     elif op == LDS:
         for i in range(out.size):
             index = np.int64(a[i] >> np.uint32(2))
-            beyond += index > last
+            outside += index > last
             out[i] = table[int(min(index, last))]
     elif op == HSUB2:
         for i in range(out.size):
             out[i] = b[i] ^ NEGATIVE_ZERO
-        _halves(HADD2, a, out, out, out, brain, least)
+        _halves(HADD2, a, out, out, out, brain, smallest)
     else:
-        _halves(op, a, b, c, out, brain, least)
-    return int(beyond)
+        _halves(op, a, b, c, out, brain, smallest)
+    return int(outside)
 
 
-@kernel(cost=AT_ONCE)
+@kernel(cost=3)
 def execute(
     words: Array, code: Array, outputs: Array, registers: Array, table: Array, brain: bool,
-    least: int, halves: Array,
+    smallest: int, halves: Array,
 ) -> int:  # fmt: skip
-    """Run a program on the rows of ``words``, one group each; results go to those of ``halves``.
+    """Run a program on the rows of ``words``, one group each; write the rows of ``halves``.
 
-    ``code`` has a row ``op, result, a, b, c, extra`` for each instruction; the registers' rows are
-    the input words, the results, and the constants, filled in already. Return the number of
-    look-ups beyond the table.
+    ``code`` has a row ``op, result, a, b, c, extra`` for each instruction. The rows of
+    ``registers`` are the input words, the results, and the constants, which the caller has filled
+    in. Return the number of look-ups outside the table.
     """
     groups = words.shape[0]
-    beyond = 0
-    for start in range(0, groups, TILE):
-        size = min(TILE, groups - start)
+    outside = 0
+    for start in range(0, groups, TILE_GROUPS):
+        size = min(TILE_GROUPS, groups - start)
         for word in range(words.shape[1]):
             row = registers[word]
             for i in range(size):
                 row[i] = words[start + i, word]
         for k in range(code.shape[0]):
-            beyond += _step(
+            outside += _step(
                 code[k, 0], registers[code[k, 2], :size], registers[code[k, 3], :size],
                 registers[code[k, 4], :size], code[k, 5], table, registers[code[k, 1], :size],
-                brain, least,
+                brain, smallest,
             )  # fmt: skip
         for pair in range(outputs.size):
             row = registers[outputs[pair]]
             for i in range(size):
                 halves[start + i, pair] = row[i]
-    return beyond
+    return outside
 
 
-@kernel(cost=AT_ONCE)
+@kernel
 def count_wrong(
-    words: Array, pairs: Array, fields: Array, codes: Array, want: Array, numbers: Array
+    words: Array, pairs: Array, runs: Array, codes: Array, want: Array, numbers: Array
 ) -> int:
-    """Count the halves of each row of ``pairs`` that are not what the codes in ``words`` ask for.
+    """Count the halves in ``pairs`` that differ from the decoded values of the codes in ``words``.
 
-    ``fields`` has a column for each of a layout's (its `Field`) in which a bit may be
-    set, ``codes`` is room for those of a group; a code asks for ``want[code]``, if
-    ``numbers[code]``.
+    ``runs`` has a column for each `BitRun` of the layout in the words that are not zero; ``codes``
+    is scratch for the codes of one group. The half of a code is ``want[code]``; codes that are not
+    ``numbers[code]`` are not compared.
     """
     wrong = 0
     for group in range(words.shape[0]):
         codes[:] = 0
-        for f in range(fields.shape[1]):
-            mask = np.left_shift(np.int64(1), fields[2, f]) - np.int64(1)
-            bits = np.right_shift(np.int64(words[group, fields[3, f]]), fields[4, f]) & mask
-            codes[fields[0, f]] |= np.left_shift(bits, fields[1, f])
+        for r in range(runs.shape[1]):
+            mask = np.left_shift(np.int64(1), runs[2, r]) - np.int64(1)
+            bits = np.right_shift(np.int64(words[group, runs[3, r]]), runs[4, r]) & mask
+            codes[runs[0, r]] |= np.left_shift(bits, runs[1, r])
         for position in range(codes.size):
             shift = np.int64(16 * (position & 1))
             half = np.right_shift(np.int64(pairs[group, position >> 1]), shift) & np.int64(0xFFFF)

@@ -1,8 +1,7 @@
-"""Loops of `minifloat.quantization`: the scales of blocks, and weights over scales to codes.
+"""Loops of `minifloat.quantization`: the scales of blocks.
 
 Contract of every kernel: one-dimensional contiguous arrays and plain numbers in, results into an
-array passed in; no exceptions. A kernel calls only kernels of this file, because Numba's disk cache
-does not see changes in other files.
+array passed in; no exceptions.
 
 Weights lie in rows of ``length``, blocks of ``size`` within them (the last of a row may be
 shorter), scales in the blocks' order. Scales and errors are computed in float64.
@@ -17,8 +16,6 @@ from numpy.typing import NDArray
 from minifloat._jit import jit, kernel
 
 Array = NDArray[Any]
-Lane = Any  # an int32
-Single = Any  # a float32
 
 shl = np.left_shift
 shr = np.right_shift
@@ -45,19 +42,6 @@ class AbsmaxToScale(NamedTuple):
     kind: int
     reference: float
     carry: float  # kind POWERS: the least significand in 1..2 that goes to the next power of two
-
-
-class Grid(NamedTuple):
-    """The codes of a format, as `minifloat._kernels.codec.Grid` has them."""
-
-    mantissa_bits: int
-    least_field: int
-    limit: int
-    limit_below: int
-    first_negative: int
-    flip: int
-    add: int
-    cap: int
 
 
 @jit
@@ -151,114 +135,6 @@ def scales(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Ar
     """Turn absmax into scales."""
     for i in range(maxima.size):
         scales_out[i] = _scale(maxima[i], grid, rule)
-
-
-@jit
-def _with_sign(code: Lane, negative: Lane, first_negative: Lane, flip: Lane, add: Lane) -> Lane:
-    """Return a magnitude's code; that of its negative where ``negative`` is all ones."""
-    sign = np.int32(negative & np.int32(-np.int32(code >= first_negative)))
-    return np.int32(np.int32(code ^ np.int32(sign & flip)) + np.int32(sign & add))
-
-
-class _Cut(NamedTuple):
-    """How the FPU cuts a significand, in float32 words."""
-
-    drop: Lane  # bits that go
-    magic: Lane  # from an exponent to the addend
-    half: Lane  # from an exponent to half a step's
-    least: Lane  # exponent
-    cap: Lane
-
-
-@jit
-def _cut(grid: Grid) -> _Cut:
-    drop = np.int32(23 - grid.mantissa_bits)
-    magic = np.int32(shl(drop, np.int32(23)))
-    half = np.int32(shl(np.int32(grid.mantissa_bits + 1), np.int32(23)))
-    return _Cut(drop, magic, half, np.int32(grid.least_field << 23), np.int32(grid.cap))
-
-
-@jit
-def _rounded(value: Single, divisor: Single, cut: _Cut) -> tuple[Single, Lane, Single, bool]:
-    """Return a magnitude's quotient, its code, what rounding took from it, and if that is a tie.
-
-    The quotient is rounded to float32, and then by the FPU to the format, as in
-    `minifloat._kernels.codec`: adding ``2**(e + 23 - m)`` cuts the significand.
-    """
-    quotient = np.float32(value / divisor)
-    capped = np.int32(min(np.float32(quotient).view(np.int32), cut.cap))
-    exponent = np.int32(max(np.int32(capped & np.int32(0x7F800000)), cut.least))
-    addend = np.int32(exponent + cut.magic)
-    total = np.float32(np.int32(capped).view(np.float32) + np.int32(addend).view(np.float32))
-    rounded = np.float32(total - np.int32(addend).view(np.float32))
-    rest = np.float32(np.int32(capped).view(np.float32) - rounded)
-    rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
-    significand = np.int32(np.float32(total).view(np.int32) - addend)
-    code = np.int32(significand + shr(np.int32(exponent - cut.least), cut.drop))
-    return quotient, code, rest, rest_word == np.int32(exponent - cut.half)
-
-
-@jit
-def _signed(code: Lane, w: Lane, grid: Grid) -> Lane:
-    """Return the code of a weight, of which the magnitude's is given, within the format."""
-    negative = shr(w, np.int32(31))
-    most = np.int32(np.int32(grid.limit) + np.int32(negative & np.int32(grid.limit_below)))
-    return _with_sign(
-        np.int32(min(code, most)), negative, np.int32(grid.first_negative), np.int32(grid.flip),
-        np.int32(grid.add),
-    )  # fmt: skip
-
-
-@jit
-def _magnitude(w: Lane) -> Single:
-    return np.int32(w & np.int32(0x7FFFFFFF)).view(np.float32)
-
-
-@jit
-def _encode_block(words: Array, divisor: Single, codes: Array, grid: Grid) -> bool:
-    """Encode float32 weights over a float32 scale; return whether some may be wrong.
-
-    The first of the two roundings can only do harm where it ends on a tie.
-    """
-    cut = _cut(grid)
-    ties = np.int32(0)
-    for i in range(words.size):
-        w = np.int32(words[i])
-        _, code, _, tie = _rounded(_magnitude(w), divisor, cut)
-        ties = np.int32(ties | np.int32(tie))
-        codes[i] = _signed(code, w, grid)
-    return bool(ties != 0)
-
-
-@jit
-def _encode_ties(words: Array, divisor: Single, codes: Array, grid: Grid) -> None:
-    """Decide what is a tie in float32 by the quotient in float64.
-
-    That of two float32 numbers is a tie in float64 only if it is one.
-    """
-    cut = _cut(grid)
-    for i in range(words.size):
-        w = np.int32(words[i])
-        value = _magnitude(w)
-        quotient, code, rest, tie = _rounded(value, divisor, cut)
-        if tie:
-            exact = np.float64(value) / np.float64(divisor)
-            if exact != np.float64(quotient):
-                code = np.int32(code - np.int32(rest < 0) + np.int32(exact > np.float64(quotient)))
-            codes[i] = _signed(code, w, grid)
-
-
-@kernel(cost=2)
-def encode(words: Array, found: Array, codes: Array, length: int, size: int, grid: Grid) -> None:
-    """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1."""
-    block = 0
-    for row in range(0, words.size, length):
-        for start in range(row, row + length, size):
-            stop = min(start + size, row + length)
-            scale = np.float32(found[block]) if found[block] > 0 else np.float32(1.0)
-            if _encode_block(words[start:stop], scale, codes[start:stop], grid):
-                _encode_ties(words[start:stop], scale, codes[start:stop], grid)
-            block += 1
 
 
 class Levels(NamedTuple):
@@ -477,7 +353,7 @@ def _best_scale(
     return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
 
 
-@kernel(cost=50)
+@kernel(cost=5)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch, found: Array,
@@ -499,7 +375,7 @@ def least_squares(
             block += 1
 
 
-@kernel(cost=10)
+@kernel
 def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     scales: Array, errors: Array,
@@ -516,7 +392,7 @@ def squared_errors(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, levels: Levels,
@@ -537,7 +413,7 @@ def shrink(
             block += 1
 
 
-@kernel(cost=80)
+@kernel(cost=8)
 def shrink_range(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, low: Array, top: int,

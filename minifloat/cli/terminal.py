@@ -1,82 +1,20 @@
-"""Text for a terminal: aligned tables and a number line, with or without rich."""
+"""What a terminal shows beside tables: a progress bar, and a number line."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
-WINNER = "*"  # before the best figure of a row
+from minifloat._tables import BEST, Table, has_rich, printable
 
-
-class Table(NamedTuple):
-    """Rows of text; the columns named in ``left`` are flush left, the others flush right."""
-
-    title: str
-    columns: tuple[str, ...]
-    left: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-    def text(self) -> str:
-        """Return the table as aligned plain text."""
-        lines = [self.columns, *self.rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        padded = [
-            "  ".join(
-                cell.ljust(width) if name in self.left else cell.rjust(width)
-                for cell, width, name in zip(line, widths, self.columns, strict=True)
-            ).rstrip()
-            for line in lines
-        ]
-        return "\n".join([self.title, *padded] if self.title else padded)
-
-    def show(self) -> None:
-        """Print the table, by rich where that is installed and the terminal is wide enough."""
-        widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
-        least = {
-            name: min(width, 16) if name in self.left else width
-            for name, width in zip(self.columns, widths, strict=True)
-        }
-        room = shutil.get_terminal_size().columns - 2 * len(widths)
-        if not (sys.stdout.isatty() and has_rich() and sum(least.values()) <= room):
-            print(self.text())
-            return
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(
-            title=self.title or None,
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            collapse_padding=True,
-        )
-        for name in self.columns:
-            if name in self.left:  # folded where the terminal is too narrow
-                table.add_column(Text(name), overflow="fold", min_width=least[name])
-            else:
-                table.add_column(Text(name), justify="right", no_wrap=True)
-        for row in self.rows:
-            # Text, because the names of tensors may look like rich's markup
-            table.add_row(*(Text(cell, "bold green" if WINNER in cell else "") for cell in row))
-        Console().print(table)
-
-
-def has_rich() -> bool:
-    """Return whether rich is installed, without importing it."""
-    from importlib.util import find_spec
-
-    return find_spec("rich") is not None
+__all__ = ["BEST", "Table", "can_print", "number_line", "printable", "progress_bar"]
 
 
 @contextlib.contextmanager
 def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
-    """Yield what shows progress on stderr, if that is a terminal."""
+    """Yield a function that shows progress on stderr, or None if that is no terminal."""
     if not sys.stderr.isatty():
         yield None
     elif has_rich():
@@ -93,11 +31,6 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
             )
         finally:
             print("\r    \r", end="", file=sys.stderr)
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters escaped, for names out of untrusted files."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def can_print(text: str) -> bool:
@@ -126,10 +59,6 @@ def number_line(values: Sequence[float], width: int, unicode: bool = True) -> st
     str
         Two lines, and a third where several values share a column.
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> print(number_line([0, 0.5, 1, 1.5, 2, 3, 4, 6], 25, unicode=False))
@@ -149,8 +78,9 @@ def number_line(values: Sequence[float], width: int, unicode: bool = True) -> st
         marks[column(point)] = one if marks[column(point)] == rule else several
     labels = [" "] * width
     names = {point: f"{point:.4g}" for point in points}
+    zero = [0.0] if 0.0 in names else []
     shortest = sorted(points, key=lambda point: (len(names[point]), -abs(point)))
-    for point in (low, high, *shortest):
+    for point in (low, high, *zero, *shortest):
         label = names[point]
         start = max(0, min(column(point) - len(label) // 2, width - len(label)))
         around = labels[max(0, start - 1) : start + len(label) + 1]

@@ -1,9 +1,13 @@
-"""Formats as sorted lists of values: code books, and grids that have gaps of their own kind.
+"""Exact decision points of any format: the numbers at which rounding passes to the next value.
 
-In a deterministic mode encoding is a step function of the value. Here its steps are found exactly,
-in rational arithmetic, for every format that the arithmetic kernels do not do: a `Codebook`, a
-`Format` without subnormals (E8M0 among them) and one whose least values are below float64's
-normal range. `minifloat._kernels.decision_points` then only has to look up the step.
+In a deterministic mode encoding is a step function of the value. Between two neighbouring values of
+a format it has one step, at the decision point; which of the two a number on the point itself goes
+to depends on the mode. `decision_points` finds them in rational arithmetic, for ExMy formats,
+integers and codebooks alike.
+
+`beginnings` turns them into float64 for the formats that the arithmetic kernels do not do: a
+`Codebook`, a `Format` without subnormals (E8M0 among them), and one whose smallest values are below
+float64's normal range. `minifloat._kernels.decision_points` then only has to search.
 """
 
 from __future__ import annotations
@@ -11,31 +15,135 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+from enum import Enum
 from fractions import Fraction
 from typing import NamedTuple
 
-from minifloat.codec.special_codes import Outcomes
-from minifloat.formats import Codebook, Format, NumberFormat
+from minifloat.codec.special_codes import SpecialCodes
+from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import Rounding, Threshold, away_threshold
 
-SMALLEST = 5e-324  # float64's least positive value
+SMALLEST = 5e-324  # float64's smallest positive value
 LARGEST = 1.7976931348623157e308
+BY_MAGNITUDE = (
+    Rounding.TOWARD_ZERO,
+    Rounding.AWAY_FROM_ZERO,
+    Rounding.NEAREST_ZERO,
+    Rounding.NEAREST_AWAY,
+)
 
 
-class Point(NamedTuple):
-    """A value and its outcome: a code, or what stands beyond the ends (see `Outcomes`)."""
+class Value(NamedTuple):
+    """A value of a format: exact, with its code."""
 
-    value: Fraction
-    below_zero: bool  # tells -0 from 0
-    odd: bool
-    outcome: int
+    exact: Fraction
+    negative: bool  # tells -0 from 0
+    odd: bool  # the code is odd
+    code: int
 
 
-class Steps(NamedTuple):
-    """From ``keys[i]`` on (see `float_key`) the outcome is ``outcomes[i]``."""
+class Side(Enum):
+    """Where a number goes that lies on a decision point."""
 
-    keys: list[int]
-    outcomes: list[int]
+    LOWER = "to the lower value"
+    UPPER = "to the higher value"
+    OWN_SIGN = "-0 to the lower value, 0 to the higher one"
+
+
+class DecisionPoint(NamedTuple):
+    """Numbers below ``at`` round to the lower of two values, numbers above it to the higher one."""
+
+    at: Fraction
+    side: Side
+
+
+def sorted_values(fmt: NumberFormat, *, negative_zero: bool = True) -> list[Value]:
+    """Return the finite values of a format, from the lowest; -0 comes just before 0.
+
+    Parameters
+    ----------
+    fmt : NumberFormat
+    negative_zero : bool
+        Whether -0 is listed where there is 0 too.
+
+    Returns
+    -------
+    list of Value
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.codec.decision_points import sorted_values
+    >>> [(float(value.exact), value.code) for value in sorted_values(mf.parse("int2"))]
+    [(-1.0, 3), (0.0, 0), (1.0, 1)]
+    """
+    finite = [
+        (value, math.copysign(1.0, value) > 0, code)
+        for code, value in enumerate(fmt.values().tolist())
+        if math.isfinite(value)
+    ]
+    values = [
+        Value(Fraction(value), not positive, bool(code & 1), code)
+        for value, positive, code in sorted(finite)
+    ]
+    if not negative_zero:
+        pairs = zip(values, [*values[1:], None], strict=True)
+        values = [low for low, high in pairs if high is None or low.exact != high.exact]
+    return values
+
+
+def decision_points(
+    fmt: NumberFormat, rounding: Rounding = Rounding.NEAREST_EVEN, *, negative_zero: bool = True
+) -> list[DecisionPoint]:
+    """Return the decision points of a deterministic mode, one between any two `sorted_values`.
+
+    They say nothing of numbers beyond the first and the last value: these saturate or overflow.
+
+    Parameters
+    ----------
+    fmt : NumberFormat
+    rounding : Rounding
+    negative_zero : bool
+        As for `sorted_values`.
+
+    Returns
+    -------
+    list of DecisionPoint
+
+    Raises
+    ------
+    ValueError
+        If the mode is stochastic.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.codec.decision_points import decision_points
+    >>> for point in decision_points(mf.parse("uint2")):
+    ...     print(point.at, point.side.value)
+    1/2 to the lower value
+    3/2 to the higher value
+    5/2 to the lower value
+    """
+    values = sorted_values(fmt, negative_zero=negative_zero)
+    return [
+        # in an ExMy format without zero, numbers between -s and s keep their sign
+        DecisionPoint(Fraction(0), Side.OWN_SIGN)
+        if not fmt.is_table and low.exact < 0 < high.exact
+        else _between(low, high, rounding)
+        for low, high in itertools.pairwise(values)
+    ]
+
+
+def first_keys(points: list[DecisionPoint]) -> list[int]:
+    """Return the key (see `float_key`) of the first float64 beyond each point, or on it.
+
+    Examples
+    --------
+    >>> first_keys([DecisionPoint(Fraction(0), Side.UPPER), DecisionPoint(Fraction(0), Side.LOWER)])
+    [-1, 1]
+    """
+    return [_first_key(point) for point in points]
 
 
 def float_key(x: float) -> int:
@@ -50,114 +158,103 @@ def float_key(x: float) -> int:
     return word if word >= 0 else word ^ 0x7FFFFFFFFFFFFFFF
 
 
-def points(fmt: NumberFormat, outcome: Outcomes) -> list[Point]:
-    """Return the format's values in order, with the next grid point beyond each end of an ExMy."""
-    if isinstance(fmt, Codebook):
-        found = [
-            Point(Fraction(value), math.copysign(1, value) < 0, bool(code & 1), code)
-            for code, value in enumerate(fmt.codebook)
-        ]
-        return sorted(found, key=lambda point: (point.value, not point.below_zero))
-    assert isinstance(fmt, Format)
-    last = fmt.max_magnitude
-    up = [Point(_grid(fmt, k), False, bool(k & 1), k) for k in range(last + 1)]
-    up.append(Point(_grid(fmt, last + 1), False, not last & 1, outcome.over_above))
-    if not fmt.signed:
-        below = [Point(-up[1].value, True, True, outcome.over_below)] if fmt.has_zero else []
-        return below + up
-    if not fmt.has_zero:  # what is nearer to zero than the least value of its sign becomes that one
-        up.insert(0, up[0]._replace(value=Fraction(0)))
-    down = [Point(-p.value, True, p.odd, fmt.sign_bit | p.outcome) for p in reversed(up[:-1])]
-    if fmt.has_zero and not fmt.has_negative_zero:
-        down.pop()
-    return [Point(-up[-1].value, True, up[-1].odd, outcome.over_below), *down, *up]
+def key_of(value: Value) -> int:
+    """Return the key (see `float_key`) of the first float64 that is not below a value."""
+    if value.exact == 0 and not value.negative:
+        return float_key(0.0)
+    return _first_key(DecisionPoint(value.exact, Side.UPPER))
 
 
-def steps(fmt: NumberFormat, rounding: Rounding, outcome: Outcomes) -> Steps:
-    """Return the steps of a deterministic mode; for a stochastic one those toward zero."""
-    found = points(fmt, outcome)
+def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
+    """Return a format's values in order, with the next grid point beyond each end of an ExMy.
+
+    The points beyond the ends have the codes of overflows, ``~code`` included.
+    """
+    values = sorted_values(fmt)
+    following = fmt.next_above_max
+    if following is None:  # a codebook ends at its ends
+        return values
+    above = Value(following, False, not values[-1].odd, special.over_above)
+    if fmt.min >= 0:
+        below = [Value(-values[1].exact, True, True, special.over_below)] if fmt.has_zero else []
+        return [*below, *values, above]
+    if not fmt.has_zero:  # numbers nearer to zero than the smallest of their sign round to that
+        middle = len(values) // 2
+        zeros = [value._replace(exact=Fraction(0)) for value in values[middle - 1 : middle + 1]]
+        values[middle:middle] = zeros
+    below = [Value(-following, True, not values[0].odd, special.over_below)]
+    return [*below, *values, above]
+
+
+def beginnings(
+    fmt: NumberFormat, rounding: Rounding, special: SpecialCodes
+) -> list[tuple[int, int]]:
+    """Return the code that holds from each key (see `float_key`) on, as far as the next key.
+
+    A stochastic mode begins with the codes of `Rounding.TOWARD_ZERO`.
+    """
+    values = line(fmt, special)
     mode = Rounding.TOWARD_ZERO if rounding.is_stochastic else rounding
-    keys = [float_key(-math.inf), float_key(-LARGEST)]
-    results = [outcome.inf_below, outcome.over_below]
-    if isinstance(fmt, Format) and (fmt.has_zero or fmt.signed):
-        keys.append(float_key(-LARGEST))
-    elif isinstance(fmt, Codebook):
-        keys.append(_first_key(found[0].value, inclusive=True))
-    else:  # without zero, the least value takes in all that is above zero
-        keys.append(float_key(SMALLEST))
-    results.append(found[0].outcome)
-    for low, high in itertools.pairwise(found):
-        keys.append(_switch(low, high, mode))
-        results.append(high.outcome)
-    if isinstance(fmt, Codebook):
-        keys.append(_first_key(found[-1].value, inclusive=False))
-        results.append(outcome.over_above)
-    keys.append(float_key(math.inf))
-    results.append(outcome.inf_above)
-    return Steps(keys, results)
+    starts = [
+        (float_key(-math.inf), special.inf_below),
+        (float_key(-LARGEST), special.over_below),
+    ]
+    if fmt.is_table:
+        first = _first_key(DecisionPoint(values[0].exact, Side.UPPER))
+    elif fmt.has_zero or fmt.min < 0:
+        first = float_key(-LARGEST)
+    else:  # without zero, the smallest value takes in all numbers above zero
+        first = float_key(SMALLEST)
+    starts.append((first, values[0].code))
+    starts += [
+        (_first_key(_between(low, high, mode)), high.code)
+        for low, high in itertools.pairwise(values)
+    ]
+    if fmt.is_table:
+        past = _first_key(DecisionPoint(values[-1].exact, Side.LOWER))
+        starts.append((past, special.over_above))
+    return [*starts, (float_key(math.inf), special.inf_above)]
 
 
-def away(low: Point, high: Point) -> int:
-    """Return 1 if of two neighbours the lower one is nearer to zero, -1 if the higher one is.
+def away(low: Value, high: Value) -> int:
+    """Return 1 if the lower of two neighbours is nearer to zero, -1 if the higher one is.
 
     0 where both are as near, one on each side: away from zero then is where the element's sign is.
     """
-    if low.value == -high.value and low.value < 0:
+    if low.exact == -high.exact and low.exact < 0:
         return 0
-    return 1 if abs(low.value) <= abs(high.value) else -1
+    return 1 if abs(low.exact) <= abs(high.exact) else -1
 
 
-def _switch(low: Point, high: Point, mode: Rounding) -> int:
-    """Return the first key between two neighbours that goes to the higher one."""
-    if low.value == high.value:  # -0 and 0
-        return float_key(0.0)
+def _between(low: Value, high: Value, mode: Rounding) -> DecisionPoint:
+    """Return the decision point between two neighbours."""
     direction = away(low, high)
-    if direction == 0 and mode in _BY_MAGNITUDE:  # each sign keeps to its side
-        return float_key(0.0)
+    if low.exact == high.exact or (direction == 0 and mode in BY_MAGNITUDE):
+        return DecisionPoint(Fraction(0), Side.OWN_SIGN)  # each sign keeps to its side
     up = direction >= 0
-    if low.value < 0 < high.value and mode in (Rounding.UPWARD, Rounding.DOWNWARD):
-        up = True  # a code book without zero: the signs of its values do not matter
+    if low.exact < 0 < high.exact and mode in (Rounding.UPWARD, Rounding.DOWNWARD):
+        up = True  # a codebook without zero: the signs of its values do not matter
     near, far = (low, high) if up else (high, low)
-    odd = near.odd and not far.odd
-    middle = (low.value + high.value) / 2
-    value, away_at_value = {
-        Threshold.ABOVE_ZERO: (near.value, False),
+    middle = (low.exact + high.exact) / 2
+    at, away_at_point = {
+        Threshold.ABOVE_ZERO: (near.exact, False),
         Threshold.HALF: (middle, True),
         Threshold.ABOVE_HALF: (middle, False),
-        Threshold.NEVER: (far.value, True),
-    }[away_threshold(mode, odd=odd, negative=not up)]
-    return _first_key(value, inclusive=away_at_value == up)
+        Threshold.NEVER: (far.exact, True),
+    }[away_threshold(mode, odd=near.odd and not far.odd, negative=not up)]
+    return DecisionPoint(at, Side.UPPER if away_at_point == up else Side.LOWER)
 
 
-_BY_MAGNITUDE = (
-    Rounding.TOWARD_ZERO,
-    Rounding.AWAY_FROM_ZERO,
-    Rounding.NEAREST_ZERO,
-    Rounding.NEAREST_AWAY,
-)
-
-
-def _first_key(value: Fraction, *, inclusive: bool) -> int:
-    """Return the key of the first float64 that is >= value (or > value)."""
+def _first_key(point: DecisionPoint) -> int:
+    """Return the key of the first float64 that goes to the higher value."""
+    value, inclusive = point.at, point.side is Side.UPPER
+    if point.side is Side.OWN_SIGN:
+        return float_key(0.0)
     if abs(value) > Fraction(LARGEST):
         return float_key(math.inf) if value > 0 else float_key(-LARGEST)
     x = float(value)  # rounded to nearest, so one of the two floats around the value
-    key = float_key(-0.0 if x == 0 and value <= 0 else x)
-    if x == 0 and value != 0:
-        return float_key(SMALLEST if value > 0 else -0.0)
     if value == 0:
         return float_key(-0.0) if inclusive else float_key(SMALLEST)
-    if Fraction(x) < value or (Fraction(x) == value and not inclusive):
-        key += 1
-    return key
-
-
-def _grid(fmt: Format, magnitude: int) -> Fraction:
-    """Return the value of a magnitude, also beyond the greatest one."""
-    field, mantissa = divmod(magnitude, 1 << fmt.mantissa_bits)
-    if magnitude == 0 and fmt.has_zero:
-        return Fraction(0)
-    if field == 0 and fmt.subnormals:
-        return mantissa * Fraction(2) ** (fmt.emin - fmt.mantissa_bits)
-    significand = (1 << fmt.mantissa_bits) + mantissa
-    return significand * Fraction(2) ** (field - fmt.bias - fmt.mantissa_bits)
+    if x == 0:
+        return float_key(SMALLEST if value > 0 else -0.0)
+    return float_key(x) + (Fraction(x) < value or (Fraction(x) == value and not inclusive))

@@ -1,7 +1,7 @@
-"""How much each format loses on the same weights: per tensor and in total.
+"""The quantization error of several recipes on the same weights: per tensor and in total.
 
-`compare` quantizes and dequantizes every float tensor in every format and sums the errors. One
-tensor is one job; the jobs run one after another, or in any `concurrent.futures` executor.
+`compare` quantizes and dequantizes every float tensor by every recipe and sums the errors. One
+tensor is one task; the tasks run one after another, or in any `concurrent.futures` executor.
 """
 
 from __future__ import annotations
@@ -11,46 +11,43 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from functools import lru_cache
 from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.comparison.records import Comparison, Loss, Skipped, TensorLosses, ratio
-from minifloat.files.weights import WeightFile, open_weights
+from minifloat.comparison.records import RecipeError, Skipped, TensorErrors, ratio
+from minifloat.comparison.result import Comparison
+from minifloat.files import TensorInfo, WeightFile, open_weights
 from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
 from minifloat.quantization import quantize
+from minifloat.quantization.recipes import Recipe
 
-DEFAULT_FORMATS = ("e2m2", "int5", "nf4", "e2m1", "int4")
-GAUSSIAN_SHAPE = (4096, 4096)  # what is compared when there is no source
+DEFAULT_RECIPES = ("e2m2", "int5", "nf4/128/float16", "e2m1", "int4")
+GAUSSIAN_SHAPE = (4096, 4096)  # of the weights that are compared without a source
 CHUNK = 1 << 18  # elements of the float64 temporaries
 ARRAYS_IN_FLIGHT = 8  # arrays handed to an executor and not yet measured
 
 Array = NDArray[Any]
 PathName = str | PathLike[str]
+SomeRecipe = Recipe | NumberFormat | str
 
 
 def compare(
     source: PathName | Array | Sequence[PathName] | Mapping[str, Array] | None = None,
-    formats: Sequence[str | NumberFormat] = DEFAULT_FORMATS,
+    recipes: SomeRecipe | Sequence[SomeRecipe] = DEFAULT_RECIPES,
     *,
-    block_size: int | None = 128,
-    axis: int | None = -1,
-    scale: str = "float16",
+    axis: int = -1,
     min_size: int = 0,
     executor: Executor | None = None,
     progress: Callable[[int, int], object] | None = None,
     seed: int = 0,
 ) -> Comparison:
-    """Quantize every float tensor in every format and say what each format loses.
+    """Quantize every float tensor by every recipe and return the errors.
 
     A tensor with fewer dimensions than ``axis`` asks for is quantized along its last one, a 0-d
-    tensor as one element. An empty tensor loses nothing. Memory beyond the source's own is a few
+    tensor as one element. An empty tensor has no error. Memory beyond the source's own is a few
     times the largest tensor (for each worker, with an executor).
 
     Parameters
@@ -58,22 +55,20 @@ def compare(
     source : path or paths, array, mapping of names to arrays, optional
         Files are read by `minifloat.files.open_weights`. Without a source a seeded matrix of 4096 x
         4096 float32 standard normals is compared.
-    formats : sequence of str or format
-    block_size : int or None
-        Weights to a scale; None for one scale along the whole axis (a channel).
-    axis : int or None
-        Along which blocks run; None for one scale to a tensor.
-    scale : str
-        Format of the scales: float16, bfloat16 or float32.
+    recipes : recipe, or sequence of recipes
+        Each a `Recipe`, its text or name (``"nvfp4"``), or a format, which has blocks of 128 and
+        float16 scales.
+    axis : int
+        The axis along which blocks run.
     min_size : int
         Tensors with fewer elements are left out and listed as skipped.
     executor : concurrent.futures.Executor, optional
-        Threads, processes or a Dask client's ``get_executor()``: each tensor is one job. The
-        result is the same. Jobs on files carry the path, so workers must see the same files.
+        Threads, processes or a Dask client's ``get_executor()``: each tensor is one task. The
+        result is the same. Tasks on files carry the path, so workers must see the same files.
     progress : callable, optional
         Called after each tensor with the parameters done and all parameters.
     seed : int
-        Of the Gaussian matrix.
+        Seed of the Gaussian matrix.
 
     Returns
     -------
@@ -82,142 +77,123 @@ def compare(
     Raises
     ------
     ValueError
-        If a format is unknown or given twice, an option is out of range, nothing is left to
-        compare, or a tensor holds inf or NaN (the message names it and where).
+        If a recipe is unknown or given twice, nothing is left to compare, or a tensor holds inf or
+        NaN (the message names it and where).
     WeightsError
         If a file cannot be read (a ValueError too).
     TypeError
-        If ``source`` is none of the above.
+        If ``source`` is none of the above, or an argument has another type.
 
     Examples
     --------
     >>> import numpy as np
     >>> weights = {"w": np.linspace(-1, 1, 256, dtype=np.float32)}
-    >>> result = compare(weights, ["int4", "int8"])
-    >>> result.total.winners
-    ('int8',)
+    >>> result = compare(weights, ["int4", "int8", "nvfp4"])
+    >>> result.total.best
+    ('int8/128/float16',)
     """
-    fmts = [parse(fmt) for fmt in ([formats] if isinstance(formats, str) else formats)]
-    names = [fmt.name for fmt in fmts]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"formats must be one or more, each once, got {', '.join(names) or '()'}")
-    description, jobs, skipped = _jobs(source, seed)
-    small = [job for job in jobs if job.parameters < min_size]
-    skipped += [
-        Skipped(job.file, job.name, job.dtype, f"fewer than {min_size} elements") for job in small
+    chosen = _recipes(recipes)
+    description, files = _opened(source, seed)
+    tasks = [
+        _Task(label, info, file.loader(info.name)) for label, file in files for info in file.tensors
     ]
-    jobs = [job for job in jobs if job.parameters >= min_size]
-    if not jobs:
-        raise ValueError(
-            f"source must hold a float tensor of at least {min_size} elements, "
-            f"got {description}; lower min_size or name another file"
-        )
-    options = _Options(tuple(fmts), block_size, axis, scale, call=uuid4().hex)
-    done, everything = 0, sum(job.parameters for job in jobs)
+    skipped = [
+        Skipped(label, info.name, info.dtype, info.skipped)
+        for label, file in files
+        for info in file.skipped
+    ]
+    small = [task for task in tasks if task.info.parameters < min_size]
+    tasks = [task for task in tasks if task.info.parameters >= min_size]
+    skipped += [
+        Skipped(task.file, task.info.name, task.info.dtype, f"fewer than {min_size} elements")
+        for task in small
+    ]
+    if not tasks:
+        raise ValueError(_nothing_left(description, min_size, small, skipped))
+    in_flight = len(tasks) if any(label for label, _ in files) else ARRAYS_IN_FLIGHT
+    done, everything = 0, sum(task.info.parameters for task in tasks)
     tensors = []
-    for tensor in _run(jobs, options, executor):
+    for tensor in _measured(tasks, chosen, axis, executor, in_flight):
         tensors.append(tensor)
         done += tensor.parameters
         if progress is not None:
             progress(done, everything)
-    total = TensorLosses("", "total", "", (), _add(tensors))
-    kept = tuple(skipped)
-    return Comparison(description, block_size, axis, str(scale), tuple(tensors), total, kept)
+    total = TensorErrors("", "total", "", (), _summed(tensors))
+    return Comparison(description, chosen, axis, tuple(tensors), total, tuple(skipped))
 
 
 @dataclass(frozen=True)
-class _Options:
-    formats: tuple[NumberFormat, ...]
-    block_size: int | None
-    axis: int | None
-    scale: str
-    call: str
-
-
-@dataclass(frozen=True)
-class _Job:
-    """One tensor to measure: an array, or the name of one in a file."""
+class _Task:
+    """One tensor to measure."""
 
     file: str
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    array: Array | None = None
-    path: str = ""
-
-    @property
-    def parameters(self) -> int:
-        return math.prod(self.shape)
-
-    def load(self, call: str) -> Array:
-        return _opened(self.path, call).load(self.name) if self.array is None else self.array
+    info: TensorInfo
+    load: Callable[[], Array]
 
 
-@lru_cache(maxsize=2)
-def _opened(path: str, _call: str) -> WeightFile:
-    """Open a file once for all jobs of a call: reading the list of a .gguf takes seconds."""
-    return open_weights(path)
+def _recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
+    several = [recipes] if isinstance(recipes, str | NumberFormat | Recipe) else recipes
+    chosen = tuple(Recipe.parse(recipe) for recipe in several)
+    if not chosen or len(set(chosen)) < len(chosen):
+        texts = ", ".join(map(str, chosen)) or "()"
+        raise ValueError(f"recipes must be one or more, each once, got {texts}")
+    return chosen
 
 
-def _jobs(source: Any, seed: int) -> tuple[str, list[_Job], list[Skipped]]:
-    """Return the source in words, one job for each float tensor, and the other tensors."""
+def _opened(source: Any, seed: int) -> tuple[str, list[tuple[str, WeightFile]]]:
+    """Return the source in words, and its tensors: files by their names, arrays by no name."""
     if source is None:
         array = np.random.default_rng(seed).standard_normal(GAUSSIAN_SHAPE, np.float32)
         size = " x ".join(map(str, array.shape))
         words = f"{size} standard normals (no file given), seed {seed}"
-        return words, [_Job("", "gaussian", "float32", array.shape, array)], []
-    if isinstance(source, str | PathLike):
-        return _file_jobs([source])
+        return words, [("", open_weights({"gaussian": array}))]
     if isinstance(source, np.ndarray):
-        return _array_jobs({"array": source})
+        source = {"array": source}
     if isinstance(source, Mapping):
-        return _array_jobs({str(name): np.asarray(array) for name, array in source.items()})
-    if isinstance(source, Sequence) and all(isinstance(path, str | PathLike) for path in source):
-        return _file_jobs(source)
+        weights = open_weights(source)
+        return weights.source, [("", weights)]
+    paths = [source] if isinstance(source, str | PathLike) else source
+    if isinstance(paths, Sequence) and all(isinstance(path, str | PathLike) for path in paths):
+        names = [fspath(path) for path in paths]
+        return ", ".join(names), [(name, open_weights(name)) for name in names]
     raise TypeError(
         "source must be a path, paths, an array, a mapping of names to arrays or None, "
         f"got {type(source).__name__}"
     )
 
 
-def _array_jobs(arrays: Mapping[str, Array]) -> tuple[str, list[_Job], list[Skipped]]:
-    jobs, skipped = [], []
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
-            jobs.append(_Job("", name, str(array.dtype), array.shape, array))
-        else:
-            skipped.append(Skipped("", name, str(array.dtype), "not a float tensor"))
-    return "arrays in memory", jobs, skipped
+def _nothing_left(
+    source: str, min_size: int, small: Sequence[_Task], skipped: Sequence[Skipped]
+) -> str:
+    """Return the message that no tensor can be compared, with the reason and a remedy."""
+    if small:
+        largest = max(task.info.parameters for task in small)
+        return (
+            f"min_size must be at most {largest}, the elements of the largest float tensor of "
+            f"{source}, got {min_size}"
+        )
+    reasons = [f"{tensor.name!r} of {tensor.dtype} is {tensor.reason}" for tensor in skipped[:3]]
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    return f"source must hold a float tensor, got {source}{why}; name another file"
 
 
-def _file_jobs(paths: Iterable[PathName]) -> tuple[str, list[_Job], list[Skipped]]:
-    names = [fspath(path) for path in paths]
-    jobs, skipped = [], []
-    for file in names:
-        weights = open_weights(file)
-        path = str(Path(file).absolute())  # a worker may have another working directory
-        jobs += [
-            _Job(file, info.name, info.dtype, info.shape, path=path) for info in weights.tensors
-        ]
-        skipped += [Skipped(file, info.name, info.dtype, info.skipped) for info in weights.skipped]
-    return ", ".join(names), jobs, skipped
-
-
-def _run(
-    jobs: Sequence[_Job], options: _Options, executor: Executor | None
-) -> Iterator[TensorLosses]:
-    """Yield the results in the order of the jobs."""
+def _measured(
+    tasks: Sequence[_Task],
+    recipes: tuple[Recipe, ...],
+    axis: int,
+    executor: Executor | None,
+    in_flight: int,
+) -> Iterator[TensorErrors]:
+    """Yield the results in the order of the tasks, of which at most ``in_flight`` are under way."""
     if executor is None:
-        yield from (_measure(job, options) for job in jobs)
+        yield from (_measure(task, recipes, axis) for task in tasks)
         return
-    arrays = any(job.array is not None for job in jobs)
-    limit = ARRAYS_IN_FLIGHT if arrays else len(jobs)
-    pending: deque[Future[TensorLosses]] = deque()
+    pending: deque[Future[TensorErrors]] = deque()
     try:
-        for job in jobs:
-            if len(pending) == limit:
+        for task in tasks:
+            if len(pending) == in_flight:
                 yield pending.popleft().result()
-            pending.append(executor.submit(_measure, job, options))
+            pending.append(executor.submit(_measure, task, recipes, axis))
         while pending:
             yield pending.popleft().result()
     finally:
@@ -225,33 +201,32 @@ def _run(
             future.cancel()
 
 
-def _measure(job: _Job, options: _Options) -> TensorLosses:
-    """Return what every format loses on one tensor."""
-    weights = np.ascontiguousarray(job.load(options.call))  # makes a 0-d tensor one element
-    absmax, squared = _size(weights.reshape(-1))
-    axis = options.axis
-    if axis is not None and not -weights.ndim <= axis < weights.ndim:
+def _measure(task: _Task, recipes: tuple[Recipe, ...], axis: int) -> TensorErrors:
+    """Return the error of every recipe on one tensor."""
+    weights = np.ascontiguousarray(task.load())  # makes a 0-d tensor one element
+    flat = weights.reshape(-1)
+    absmax, squared = _max_and_squares(flat)
+    if not -weights.ndim <= axis < weights.ndim:
         axis = -1
-    losses = []
-    for fmt in options.formats:
+    errors = []
+    for recipe in recipes:
         if weights.size == 0:
-            losses.append(Loss(fmt.name, 0, float(fmt.bits), 0.0, 0.0, 0.0, 0.0))
+            errors.append(RecipeError(str(recipe), 0, float(recipe.fmt.bits), 0.0, 0.0, 0.0, 0.0))
             continue
         try:
-            quantized = quantize(
-                weights, fmt, block_size=options.block_size, axis=axis, scale=options.scale
-            )
+            quantized = quantize(weights, recipe, axis=axis)
         except ValueError as error:
-            where = f"{job.file}: tensor" if job.file else "tensor"
-            raise ValueError(f"{where} {job.name!r}: {error}") from error
-        worst, squared_error = _size(weights.reshape(-1), quantized.dequantize().reshape(-1))
+            where = f"{task.file}: tensor" if task.file else "tensor"
+            raise ValueError(f"{where} {task.info.name!r}: {error}") from error
+        largest, squared_error = _max_and_squares(flat, quantized.dequantize().reshape(-1))
         bits = float(quantized.bits_per_weight)
-        sums = (squared_error, squared, worst, ratio(worst, absmax))
-        losses.append(Loss(fmt.name, weights.size, bits, *sums))
-    return TensorLosses(job.file, job.name, job.dtype, job.shape, tuple(losses))
+        figures = (squared_error, squared, largest, ratio(largest, absmax))
+        errors.append(RecipeError(str(recipe), weights.size, bits, *figures))
+    info = task.info
+    return TensorErrors(task.file, info.name, info.dtype, info.shape, tuple(errors))
 
 
-def _size(values: Array, minus: Array | None = None) -> tuple[float, float]:
+def _max_and_squares(values: Array, minus: Array | None = None) -> tuple[float, float]:
     """Return the largest magnitude and the sum of squares of ``values - minus``, in float64."""
     largest, sums = 0.0, []
     for start in range(0, values.size, CHUNK):
@@ -263,21 +238,21 @@ def _size(values: Array, minus: Array | None = None) -> tuple[float, float]:
     return largest, math.fsum(sums)
 
 
-def _add(tensors: Sequence[TensorLosses]) -> tuple[Loss, ...]:
-    """Add up each format's losses over the tensors."""
+def _summed(tensors: Iterable[TensorErrors]) -> tuple[RecipeError, ...]:
+    """Add up each recipe's errors over the tensors."""
     total = []
-    for losses in zip(*(tensor.losses for tensor in tensors), strict=True):
-        parameters = sum(loss.parameters for loss in losses)
-        bits = math.fsum(loss.bits_per_weight * loss.parameters for loss in losses)
+    for errors in zip(*(tensor.errors for tensor in tensors), strict=True):
+        parameters = sum(error.parameters for error in errors)
+        bits = math.fsum(error.bits_per_weight * error.parameters for error in errors)
         total.append(
-            Loss(
-                losses[0].format,
+            RecipeError(
+                errors[0].recipe,
                 parameters,
-                bits / parameters if parameters else losses[0].bits_per_weight,
-                math.fsum(loss.squared_error for loss in losses),
-                math.fsum(loss.squared_weight for loss in losses),
-                max(loss.worst for loss in losses),
-                max(loss.worst_relative for loss in losses),
+                bits / parameters if parameters else errors[0].bits_per_weight,
+                math.fsum(error.squared_error for error in errors),
+                math.fsum(error.squared_weight for error in errors),
+                max(error.max_abs_error for error in errors),
+                max(error.max_abs_error_relative for error in errors),
             )
         )
     return tuple(total)

@@ -1,40 +1,43 @@
-"""The records that `minifloat.compare` returns, and how they are written as JSON and CSV."""
+"""The records of a comparison: the error of each recipe on each tensor."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from minifloat.formats import NumberFormat
+from minifloat.quantization.recipes import Recipe
+
 
 @dataclass(frozen=True)
-class Loss:
-    """What one format loses on one tensor, or on all of them.
+class RecipeError:
+    """The quantization error of one recipe on one tensor, or on all of them.
+
+    Below, w are the weights and w' the weights after quantizing and dequantizing.
 
     Attributes
     ----------
-    format : str
+    recipe : str
+        The recipe's text.
     parameters : int
     bits_per_weight : float
-        Bits, scales counted.
+        Scales counted.
     squared_error, squared_weight : float
-        Sums over the parameters, in the weights' unit squared.
-    worst : float
+        ``sum (w - w')**2`` and ``sum w**2``, in the weights' unit squared.
+    max_abs_error : float
         Largest ``|w - w'|``, in the weights' unit.
-    worst_relative : float
+    max_abs_error_relative : float
         The same over the largest ``|w|`` of its tensor, without unit.
     """
 
-    format: str
+    recipe: str
     parameters: int
     bits_per_weight: float
     squared_error: float
     squared_weight: float
-    worst: float
-    worst_relative: float
+    max_abs_error: float
+    max_abs_error_relative: float
 
     @property
     def relative_rms(self) -> float:
@@ -50,68 +53,69 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class TensorLosses:
-    """One tensor, or the total, under each format.
+class TensorErrors:
+    """The errors of every recipe on one tensor, or on all tensors together.
 
     Attributes
     ----------
     file, name : str
-        Where it comes from (empty for arrays) and what it is called there.
+        The file (empty for arrays) and the tensor's name there.
     dtype : str
         As the file calls it.
     shape : tuple of int
-    losses : tuple of Loss
-        In the order of the formats.
+    errors : tuple of RecipeError
+        In the order of the recipes.
     """
 
     file: str
     name: str
     dtype: str
     shape: tuple[int, ...]
-    losses: tuple[Loss, ...]
+    errors: tuple[RecipeError, ...]
 
     @property
     def parameters(self) -> int:
         """Number of elements."""
-        return self.losses[0].parameters
+        return self.errors[0].parameters
 
     @property
-    def winners(self) -> tuple[str, ...]:
-        """The formats of lowest relative rms error; more than one when they tie."""
-        least = min(loss.relative_rms for loss in self.losses)
-        return tuple(loss.format for loss in self.losses if loss.relative_rms == least)
+    def best(self) -> tuple[str, ...]:
+        """The recipes of lowest relative rms error; more than one when they tie."""
+        lowest = min(error.relative_rms for error in self.errors)
+        return tuple(error.recipe for error in self.errors if error.relative_rms == lowest)
 
-    def loss(self, fmt: str) -> Loss:
-        """Return the loss of the format of that name.
+    def error(self, recipe: Recipe | NumberFormat | str) -> RecipeError:
+        """Return the error of one of the recipes, given in any form that `compare` takes.
 
         Raises
         ------
         ValueError
             If it was not compared.
         """
-        names = [loss.format for loss in self.losses]
-        if fmt not in names:
-            raise ValueError(f"fmt must be one of {', '.join(names)}, got {fmt!r}")
-        return self.losses[names.index(fmt)]
+        recipes = [error.recipe for error in self.errors]
+        text = recipe if recipe in recipes else str(Recipe.parse(recipe))
+        if text not in recipes:
+            raise ValueError(f"recipe must be one of {', '.join(recipes)}, got {text}")
+        return self.errors[recipes.index(text)]
 
-    def records(self) -> list[dict[str, Any]]:
-        """Return one flat dict for each format; infinite figures are None."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict for each recipe."""
         return [
             {
                 "file": self.file,
                 "tensor": self.name,
                 "dtype": self.dtype,
-                "shape": list(self.shape),
+                "shape": self.shape,
                 "parameters": self.parameters,
-                "format": loss.format,
-                "bits_per_weight": loss.bits_per_weight,
-                "relative_rms": _finite(loss.relative_rms),
-                "sqnr_db": _finite(loss.sqnr_db),
-                "worst": loss.worst,
-                "worst_relative": _finite(loss.worst_relative),
-                "winner": loss.format in self.winners,
+                "recipe": error.recipe,
+                "bits_per_weight": error.bits_per_weight,
+                "relative_rms": error.relative_rms,
+                "sqnr_db": error.sqnr_db,
+                "max_abs_error": error.max_abs_error,
+                "max_abs_error_relative": error.max_abs_error_relative,
+                "best": error.recipe in self.best,
             }
-            for loss in self.losses
+            for error in self.errors
         ]
 
 
@@ -125,67 +129,8 @@ class Skipped:
     reason: str
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The result of `compare`.
-
-    Attributes
-    ----------
-    source : str
-        What was compared, in words.
-    block_size : int or None
-        Weights to a scale; None for one scale along the whole axis.
-    axis : int or None
-        None for one scale to a tensor.
-    scale : str
-        Format of the scales.
-    tensors : tuple of TensorLosses
-        In file order.
-    total : TensorLosses
-        Errors summed over all parameters of all tensors.
-    skipped : tuple of Skipped
-        Tensors that are not floats, or smaller than ``min_size``.
-    """
-
-    source: str
-    block_size: int | None
-    axis: int | None
-    scale: str
-    tensors: tuple[TensorLosses, ...]
-    total: TensorLosses
-    skipped: tuple[Skipped, ...]
-
-    def to_json(self) -> str:
-        """Return everything as JSON; figures that are infinite are null."""
-        content = {
-            "source": self.source,
-            "block_size": self.block_size,
-            "axis": self.axis,
-            "scale": self.scale,
-            "tensors": [record for tensor in self.tensors for record in tensor.records()],
-            "total": self.total.records(),
-            "skipped": [vars(skipped) for skipped in self.skipped],
-        }
-        return json.dumps(content, indent=1, allow_nan=False)
-
-    def to_csv(self) -> str:
-        """Return one line for each tensor and format, the totals last with ``level`` total."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["level", *self.total.records()[0]])
-        for level, tensors in (("tensor", self.tensors), ("total", (self.total,))):
-            for record in (record for tensor in tensors for record in tensor.records()):
-                shape = "x".join(map(str, record["shape"]))
-                writer.writerow([level, *{**record, "shape": shape}.values()])
-        return stream.getvalue()
-
-
 def ratio(part: float, whole: float) -> float:
     """Return ``part / whole``; 0 for no part of nothing, inf for a part of nothing."""
     if part == 0:
         return 0.0
     return part / whole if whole else math.inf
-
-
-def _finite(figure: float) -> float | None:
-    return figure if math.isfinite(figure) else None

@@ -1,7 +1,7 @@
 """Quantized weights in a file: `save` and `load`.
 
-Files are taken as untrusted: nothing in them is ever executed, all that they say is checked, and
-whatever is wrong with one is a `minifloat.files.weights.WeightsError`, which is a ValueError.
+Files are taken as untrusted: nothing in them is ever executed, every field is checked, and
+everything that is wrong with one is a `minifloat.files.WeightsError`, which is a ValueError.
 """
 
 from __future__ import annotations
@@ -9,18 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._arrays import check_codes
 from minifloat.codec import decode, encode
-from minifloat.files.weights import WeightsError, check_file, missing_package, npz_arrays, untrusted
+from minifloat.files._safe import WeightsError, check_file, missing_package, replacing, untrusted
+from minifloat.files.npz import npz_arrays
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
@@ -106,8 +104,8 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         arrays["scales_of_scales"] = quantized.double.quantized.scales
     if quantized.zero_points is not None:
         arrays["zero_points"] = pack(quantized.zero_points.reshape(-1), quantized.fmt.bits)
-    if isinstance(quantized.fmt, Codebook):
-        arrays["codebook"] = np.array(quantized.fmt.codebook, np.float64)
+    if quantized.fmt.is_table:
+        arrays["codebook"] = quantized.fmt.values()
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     write(path, arrays, json.dumps(_description(quantized)))
 
@@ -239,7 +237,7 @@ def _format(name: str, codebook: Array | None) -> NumberFormat:
             raise ValueError(f"codebook must be float64 and 1-d, got {codebook.dtype}")
         return Codebook(codebook.tolist(), name)
     fmt = parse(name)
-    if isinstance(fmt, Codebook):
+    if fmt.is_table:
         raise ValueError(f"the values of the codebook {name} must be there")
     return fmt
 
@@ -263,8 +261,10 @@ def _stored_scales(quantized: Quantized) -> Array:
     else:
         codes = np.asarray(encode(scales, scale.name, nan="max"))
         stored = pack(codes.reshape(-1), scale.bits)
-    if not np.array_equal(_checked(_read_scales(stored, scale, scales.shape)), scales):
-        raise ValueError(f"scales must be values of {scale}, got others; round them to it first")
+    rounded = _checked(_read_scales(stored, scale, scales.shape))
+    if not np.array_equal(rounded, scales):
+        first = scales[rounded != scales].flat[0]
+        raise ValueError(f"scales must be values of {scale}, got {first}; round them to it first")
     return stored
 
 
@@ -285,8 +285,9 @@ def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Arra
 
 
 def _checked(scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not (np.isfinite(scales) & (scales >= 0)).all():
-        raise ValueError("scales must be finite and not negative, got others")
+    bad = ~(np.isfinite(scales) & (scales >= 0))
+    if bad.any():
+        raise ValueError(f"scales must be finite and not negative, got {scales[bad].flat[0]}")
     return scales
 
 
@@ -295,20 +296,6 @@ def _float32(stored: Array) -> NDArray[np.float32]:
         words = np.asarray(stored.astype(np.uint32) << 16)  # a scalar from a 0-d array
         return words.view(np.float32)
     return stored.astype(np.float32)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a new file beside ``path``, which takes its place unless there is an exception."""
-    new = path.with_name(f".{secrets.token_hex(8)}.new")
-    try:
-        with new.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _check_names(names: list[str]) -> None:
@@ -321,21 +308,22 @@ def _check_names(names: list[str]) -> None:
 
 def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
     members: dict[str, Any] = {**arrays, MARK: np.array(text)}
-    with _replacing(path) as file:
+    with replacing(path) as file:
         np.savez(file, **members)
 
 
 def _read_npz(path: Path) -> tuple[dict[str, Array], str]:
-    infos, read = npz_arrays(path)
-    names = [info.name for info in infos]
+    stored = npz_arrays(path)
+    names = [info.name for info, _ in stored]
     if MARK not in names:
         raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
     names.remove(MARK)
     _check_names(names)
     size = path.stat().st_size
-    if any(info.parameters * np.dtype(info.dtype).itemsize > size for info in infos):
+    if any(info.parameters * np.dtype(info.dtype).itemsize > size for info, _ in stored):
         raise WeightsError(f"{path}: is compressed; write it with minifloat.save")
-    return {name: read(name) for name in names}, str(read(MARK))
+    arrays = {info.name: load() for info, load in stored}
+    return arrays, str(arrays.pop(MARK))
 
 
 def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
@@ -343,7 +331,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
         from safetensors.numpy import save as to_bytes
     except ImportError:
         raise missing_package(path, "safetensors", "cli") from None
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(to_bytes(arrays, metadata={MARK: text}))
 
 

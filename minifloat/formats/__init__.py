@@ -1,6 +1,6 @@
 """What a code means: `Format` (ExMy), `Integer` and `Codebook`.
 
-A format describes and never touches arrays. The words used here and everywhere else:
+A format describes codes; it does not compute on arrays. The whole library uses these words:
 
 code         the integer that encodes one value
 magnitude    a code without its sign bit
@@ -8,8 +8,9 @@ field        the stored exponent; ``value = significand * 2**(field - bias)``
 significand  ``1.f`` or ``0.f``, with the leading bit; `precision` is its width
 mantissa     the stored trailing bits, as in ExMy; ``precision = mantissa_bits + 1``
 subnormal    a value with exponent field 0 and no implicit leading bit
+binade       the values of one exponent, from a power of two to the next
 
-Only the standard library is imported.
+This package imports only the standard library.
 """
 
 from minifloat.formats.base import CodeRow, CodeTable, NumberFormat

@@ -1,4 +1,4 @@
-"""What all formats share: codes with values, facts about them, and how they print."""
+"""The base class of all formats: values of codes, facts about the format, and printing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-MAX_BITS = 16  # of a code; TF32 alone is wider
+MAX_CODE_BITS = 16  # only TF32 is wider
+
+
+class BinaryGrid(NamedTuple):
+    """Magnitudes 0, 1, 2, ... in equal steps up to ``2**emin``, then in steps that double.
+
+    Magnitude ``k`` below ``2**mantissa_bits`` has the value ``k * 2**(emin - mantissa_bits)``; each
+    further ``2**mantissa_bits`` magnitudes fill a binade. A magnitude is the code of its positive
+    value.
+    """
+
+    mantissa_bits: int
+    emin: int
+    limit: int  # magnitude of `NumberFormat.max`
+    negative_limit: int  # of `NumberFormat.min`
+    twos_complement: bool  # a negative code is 2**bits - magnitude; else it has a sign bit
 
 
 class CodeRow(NamedTuple):
@@ -25,7 +40,7 @@ class CodeRow(NamedTuple):
 
 
 class CodeTable(tuple[CodeRow, ...]):
-    """Every code of a format, one `CodeRow` each; prints as text, in Jupyter as a table."""
+    """All codes of a format, one `CodeRow` each; prints as text, and as a table in Jupyter."""
 
     __slots__ = ()
 
@@ -49,18 +64,18 @@ class CodeTable(tuple[CodeRow, ...]):
 
 
 def shortest(value: float) -> str:
-    """Return the fewest digits that are read back as the same float."""
+    """Return the shortest decimal that reads back as the same float."""
     return repr(value).removesuffix(".0")
 
 
 class NumberFormat:
-    """What `Format`, `Integer` and `Codebook` share: a number of bits and a value for each code."""
+    """Base class of `Format`, `Integer` and `Codebook`: a number of bits, a value for each code."""
 
     bits: int
 
     @property
     def name(self) -> str:
-        """The name by which `minifloat.parse` finds it; what ``f"{fmt}"`` gives."""
+        """The name that `minifloat.parse` reads; ``f"{fmt}"`` prints it."""
         raise NotImplementedError
 
     def __format__(self, spec: str) -> str:
@@ -70,20 +85,20 @@ class NumberFormat:
         return f"{self.name} ({self._facts()})"
 
     def value(self, code: int) -> float:
-        """Return the value of one code; NaN for a NaN code and for a code that is not used."""
+        """Return the value of one code; NaN for a NaN code and for an unused code."""
         raise NotImplementedError
 
     def kind(self, code: int) -> str:
         """Return zero, subnormal, normal, inf, nan or unused."""
         raise NotImplementedError
 
-    def fields(self, code: int) -> str:
-        """Return the bits of ``code``, its fields apart."""
+    def bit_string(self, code: int) -> str:
+        """Return the bits of ``code``; a space separates sign, exponent and mantissa."""
         return f"{code:0{self.bits}b}"
 
     @property
     def code_count(self) -> int:
-        """Codes run from 0 to ``code_count - 1``."""
+        """Number of codes; they run from 0 to ``code_count - 1``."""
         return 1 << self.bits
 
     @property
@@ -93,17 +108,17 @@ class NumberFormat:
 
     @property
     def min(self) -> float:
-        """Lowest finite value: negative where there is a sign."""
+        """Lowest finite value; negative if the format has a sign."""
         raise NotImplementedError
 
     @property
     def smallest(self) -> float:
-        """Smallest value above zero."""
+        """Smallest value above zero, subnormals included."""
         raise NotImplementedError
 
     @property
     def max_abs(self) -> float:
-        """Largest magnitude on both sides of zero: 7 for -8 .. 7, 15 for 0 .. 15.
+        """Largest magnitude that exists on both sides of zero: 7 for -8 .. 7, 15 for 0 .. 15.
 
         Raises
         ------
@@ -132,21 +147,21 @@ class NumberFormat:
 
     @property
     def zero_code(self) -> int | None:
-        """Code of 0 (of -0 where only that exists), None where there is none."""
+        """Code of 0; code of -0 if the format has no +0; None if it has no zero."""
         raise NotImplementedError
 
     @property
     def nan_code(self) -> int | None:
-        """The NaN that `minifloat.encode` writes, None where there is none."""
+        """Code of the NaN that `minifloat.encode` writes; None if the format has no NaN."""
         return None
 
     @property
     def unused_code(self) -> int | None:
-        """The code without a value, None where every code has a meaning."""
+        """The code that has no value; None if every code has one."""
         return None
 
     def inf_code(self, *, negative: bool = False) -> int | None:
-        """Return the code of infinity of one sign, None where there is none."""
+        """Return the code of +infinity or -infinity; None if the format has none."""
         return None
 
     def exact_value(self, code: int) -> Fraction:
@@ -155,12 +170,35 @@ class NumberFormat:
         Raises
         ------
         ValueError
-            If the code is not that of a finite value.
+            If the code does not have a finite value.
         """
         value = self.value(code)
         if not math.isfinite(value):
             raise ValueError(f"code must have a finite value in {self}, got {code}: {value}")
         return Fraction(value)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the values are integers, in two's complement if signed."""
+        return False
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the values are a list that follows no rule."""
+        return False
+
+    @property
+    def binary_grid(self) -> BinaryGrid | None:
+        """The grid of the values; None for a table, and for a grid without subnormals."""
+        return None
+
+    @property
+    def next_above_max(self) -> Fraction | None:
+        """The value of the grid after `max`; rounding to it is an overflow.
+
+        None for a table, which has no further values.
+        """
+        return None
 
     @property
     def has_inf(self) -> bool:
@@ -188,7 +226,7 @@ class NumberFormat:
         Returns
         -------
         ndarray of float64, shape (code_count,)
-            NaN at NaN codes and at unused ones.
+            NaN at NaN codes and at unused codes.
 
         Examples
         --------
@@ -201,7 +239,7 @@ class NumberFormat:
         return np.array([self.value(code) for code in range(self.code_count)], np.float64)
 
     def table(self) -> CodeTable:
-        """Return every code with its bits split into fields, its value and its kind.
+        """Return every code with its bits, its value and its kind.
 
         Examples
         --------
@@ -210,12 +248,12 @@ class NumberFormat:
         CodeRow(code=5, bits='0 10 1', value=3.0, kind='normal')
         """
         return CodeTable(
-            CodeRow(code, self.fields(code), self.value(code), self.kind(code))
+            CodeRow(code, self.bit_string(code), self.value(code), self.kind(code))
             for code in range(self.code_count)
         )
 
     def describe(self) -> dict[str, str]:
-        """Return the facts that `repr` and the HTML table show, by name."""
+        """Return the facts that `repr` and the HTML table show, by their names."""
         return {
             "bits": str(self.bits),
             "max": f"{self.max:.10g}",
@@ -235,7 +273,7 @@ class NumberFormat:
 
 
 def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
-    """Raise unless ``value`` is an int, and within its bounds if both are given."""
+    """Raise unless ``value`` is an int, and in ``low..high`` if both are given."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {value!r}")
     if low is not None and high is not None and not low <= value <= high:
@@ -250,7 +288,7 @@ def check_bool(name: str, value: object) -> None:
 
 def check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
     """Return ``code`` as an int, or raise if the format has no such code."""
-    number = operator.index(code)  # a NumPy integer would overflow in what follows
+    number = operator.index(code)  # a NumPy integer could overflow below
     if not 0 <= number < fmt.code_count:
         raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
     return number

@@ -1,7 +1,7 @@
-"""The named formats, one line each, with the document that defines them.
+"""The named formats, one line each, with the document that defines it.
 
-``CATALOGUE`` maps a name to its format; ``ALIASES`` maps the names other projects use (ml_dtypes,
-PyTorch, papers) to those of the catalogue. `minifloat.parse` reads both.
+``CATALOGUE`` maps a name to its format. ``ALIASES`` maps the names that other projects use
+(ml_dtypes, PyTorch, papers) to names of the catalogue. `minifloat.parse` reads both.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
     width : int
         K, bits of a code, 3..16.
     precision : int
-        P, bits of the significand with the leading one: 1..K-1, or 1..K when unsigned.
+        P, bits of the significand with the leading one: 1..K-1, or 1..K if unsigned.
     signed, extended : bool
         Whether there is a sign, and whether there are infinities.
 
@@ -38,7 +38,7 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
 
     References
     ----------
-    IEEE P3109 draft 3.2: bias floor(2**(K-P-1)) when signed, 2**(K-P) when not; one NaN.
+    IEEE P3109 draft 3.2: bias floor(2**(K-P-1)) if signed, 2**(K-P) if unsigned; one NaN.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
 
 
 def bipolar_int(bits: int) -> Codebook:
-    """Return the bipolar integers of ``bits`` bits: bit i is worth +2**i or -2**i, no zero.
+    """Return the bipolar integers of ``bits`` bits: bit i means +2**i or -2**i; no zero.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def bipolar_int(bits: int) -> Codebook:
 
 
 def _float32(values: Iterable[float]) -> list[float]:
-    """Round published decimals to float32, as the implementations hold them."""
+    """Round published decimals to float32, as their implementations do."""
     return [float(struct.unpack("<f", struct.pack("<f", value))[0]) for value in values]
 
 

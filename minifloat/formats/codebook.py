@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from minifloat.formats.base import MAX_BITS, NumberFormat, check_code
+from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code
 
 
 @dataclass(frozen=True, repr=False, init=False, eq=False)
@@ -18,12 +18,12 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        Printed, and kept out of comparisons: codebooks with equal values are equal.
+        For printing; comparisons ignore it: codebooks with equal values are equal.
 
     Raises
     ------
     ValueError
-        If there are too few or too many values, or one is not finite or stands there twice.
+        If there are too few or too many values, or a value is not finite or occurs twice.
 
     Examples
     --------
@@ -33,22 +33,24 @@ class Codebook(NumberFormat):
     """
 
     codebook: tuple[float, ...]
-    name: str = "codebook"  # a value of its own, as the base class has a property of this name
+    name: str = "codebook"  # a default, since the base class has a property of this name
 
     def __init__(self, codebook: Sequence[float], name: str = "codebook") -> None:
         values = tuple(float(value) for value in codebook)
-        if not 2 <= len(values) <= 1 << MAX_BITS:
-            raise ValueError(f"codebook must have 2 to {1 << MAX_BITS} values, got {len(values)}")
+        if not 2 <= len(values) <= 1 << MAX_CODE_BITS:
+            raise ValueError(
+                f"codebook must have 2 to {1 << MAX_CODE_BITS} values, got {len(values)}"
+            )
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, got {name!r}")
-        seen: set[tuple[float, float]] = set()
+        signed_values: set[tuple[float, float]] = set()
         for code, value in enumerate(values):
             key = (value, math.copysign(1.0, value))
             if not math.isfinite(value):
                 raise ValueError(f"codebook must be finite, got {value} at code {code}")
-            if key in seen:
+            if key in signed_values:
                 raise ValueError(f"codebook must hold no value twice, got {value} at code {code}")
-            seen.add(key)
+            signed_values.add(key)
         object.__setattr__(self, "codebook", values)
         object.__setattr__(self, "name", name)
 
@@ -56,7 +58,7 @@ class Codebook(NumberFormat):
         if not isinstance(other, Codebook):
             return NotImplemented
         return self.codebook == other.codebook and all(
-            math.copysign(1.0, a) == math.copysign(1.0, b)  # tells 0 from -0
+            math.copysign(1.0, a) == math.copysign(1.0, b)  # distinguishes 0 from -0
             for a, b in zip(self.codebook, other.codebook, strict=True)
         )
 
@@ -77,6 +79,11 @@ class Codebook(NumberFormat):
         return len(self.codebook)
 
     @property
+    def is_table(self) -> bool:
+        """Whether the values are a list: true for every codebook."""
+        return True
+
+    @property
     def precision(self) -> None:
         """None: a table of values has no significand."""
         return None
@@ -93,23 +100,23 @@ class Codebook(NumberFormat):
 
     @property
     def zero_code(self) -> int | None:
-        """Code of 0 (of -0 where only that exists), None where there is none."""
+        """Code of 0; code of -0 if there is no +0; None if there is no zero."""
         zeros = [code for code, value in enumerate(self.codebook) if value == 0]
         return min(zeros, key=lambda code: math.copysign(1, -self.codebook[code]), default=None)
 
     @property
     def max(self) -> float:
-        """Greatest value."""
+        """Largest value."""
         return max(self.codebook)
 
     @property
     def min(self) -> float:
-        """Least value."""
+        """Lowest value."""
         return min(self.codebook)
 
     @property
     def smallest(self) -> float:
-        """Least value above zero; NaN if there is none."""
+        """Smallest value above zero; NaN if there is none."""
         return min((value for value in self.codebook if value > 0), default=math.nan)
 
     @property
@@ -132,6 +139,6 @@ class Codebook(NumberFormat):
         return "normal" if self.value(code) else "zero"
 
     def describe(self) -> dict[str, str]:
-        """Return the facts that `repr` and the HTML table show, by name."""
+        """Return the facts that `repr` and the HTML table show, by their names."""
         facts = super().describe()
         return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}

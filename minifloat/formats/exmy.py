@@ -1,4 +1,4 @@
-"""ExMy formats: a sign, exponent bits, mantissa bits, and which codes are no numbers."""
+"""ExMy formats: a sign, exponent bits, mantissa bits, and the codes that are not numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
-from minifloat.formats.base import MAX_BITS, NumberFormat, check_bool, check_code, check_int
+from minifloat.formats.base import (
+    MAX_CODE_BITS,
+    BinaryGrid,
+    NumberFormat,
+    check_bool,
+    check_code,
+    check_int,
+)
 
 TF32_FIELDS = (8, 10)  # the one wider format: E8M10, which tensor cores read from 19 bits
-FLOAT64_EMIN, FLOAT64_EMAX = -1074, 1023  # exponents of float64's least and greatest bit
+FLOAT64_EMIN, FLOAT64_EMAX = -1074, 1023  # exponents of float64's lowest and highest bit
 
 
 class Specials(StrEnum):
@@ -19,11 +26,11 @@ class Specials(StrEnum):
 
     NONE   every code is a finite number (OCP FP6 and FP4)
     IEEE   the all-ones exponent holds infinity (mantissa 0) and NaN (IEEE 754-2019, 3.4)
-    FN     NaN where all bits but the sign are ones, no infinity (OCP OFP8 E4M3)
-    FNUZ   NaN in place of -0, no infinity, no -0
+    FN     the code whose bits, except the sign, are all ones is NaN; no infinity (OCP OFP8 E4M3)
+    FNUZ   the code of -0 is NaN; no infinity, no -0
     P3109  as FNUZ, and the largest code of each sign is infinity; unsigned formats have NaN at
            the largest code and infinity just below it (IEEE P3109 "extended" formats; a P3109
-           "finite" format is FNUZ when signed and FN when unsigned)
+           "finite" format is FNUZ if signed and FN if unsigned)
     """
 
     NONE = "none"
@@ -34,7 +41,7 @@ class Specials(StrEnum):
 
 
 class FloatInfo(NamedTuple):
-    """The facts of `numpy.finfo`, under its names; `precision` and `resolution` are decimal."""
+    """The facts of `numpy.finfo` under NumPy's names; `precision` and `resolution` are decimal."""
 
     bits: int
     eps: float
@@ -56,19 +63,19 @@ class FloatInfo(NamedTuple):
 class Format(NumberFormat):
     """A binary floating-point format: an optional sign, ``exponent_bits``, ``mantissa_bits``.
 
-    With subnormals a code of exponent field ``f`` and mantissa ``m`` is worth
+    With subnormals, a code of exponent field ``f`` and mantissa ``m`` has the value
     ``m * 2**(1 - bias - M)`` for ``f = 0`` and ``(2**M + m) * 2**(f - bias - M)`` otherwise.
-    Without them field 0 is one more ordinary binade, except that its first code is zero; with
-    ``mantissa_bits = 0`` even that code is a power of two, and the format has no zero (E8M0).
+    Without subnormals, field 0 is an ordinary binade, except that its first code is zero. If
+    ``mantissa_bits`` is 0, this code is a power of two as well, and the format has no zero (E8M0).
 
     Parameters
     ----------
     exponent_bits : int
         E, at least 1.
     mantissa_bits : int
-        M, at least 0. Sign, E and M together are at most 16 bits (or E8M10, which is TF32).
+        M, at least 0. Sign, E and M take at most 16 bits together (E8M10, which is TF32, takes 19).
     bias : int, optional
-        Default ``2**(E-1) - 1``. Any integer for which every value is a float64 value.
+        Default ``2**(E-1) - 1``. Any integer with which every value is a float64 value.
     signed : bool
         Whether the top bit is a sign.
     subnormals : bool
@@ -79,7 +86,7 @@ class Format(NumberFormat):
     Raises
     ------
     ValueError
-        If a field is out of its range, a value is not a float64 value, or no value is positive.
+        If an argument is out of range, a value is not a float64 value, or no value is positive.
     TypeError
         If a number is not an integer or a flag not a bool.
 
@@ -113,8 +120,8 @@ class Format(NumberFormat):
         subnormals: bool = True,
         specials: Specials | str = Specials.NONE,
     ) -> None:
-        check_int("exponent_bits", exponent_bits, 1, MAX_BITS)
-        check_int("mantissa_bits", mantissa_bits, 0, MAX_BITS - 1)
+        check_int("exponent_bits", exponent_bits, 1, MAX_CODE_BITS)
+        check_int("mantissa_bits", mantissa_bits, 0, MAX_CODE_BITS - 1)
         check_bool("signed", signed)
         check_bool("subnormals", subnormals)
         if bias is None:
@@ -125,7 +132,7 @@ class Format(NumberFormat):
         except ValueError:
             kinds = ", ".join(Specials)
             raise ValueError(f"specials must be one of {kinds}, got {specials!r}") from None
-        put = object.__setattr__
+        put = object.__setattr__  # the class is frozen
         put(self, "exponent_bits", exponent_bits)
         put(self, "mantissa_bits", mantissa_bits)
         put(self, "bias", bias)
@@ -136,10 +143,10 @@ class Format(NumberFormat):
 
     def _check(self) -> None:
         fields = (self.exponent_bits, self.mantissa_bits)
-        if self.bits > MAX_BITS and not (fields == TF32_FIELDS and self.signed):
+        if self.bits > MAX_CODE_BITS and not (fields == TF32_FIELDS and self.signed):
             raise ValueError(
-                f"sign, exponent_bits and mantissa_bits must be at most {MAX_BITS} bits together "
-                f"(or E8M10, TF32), got {self.bits} bits"
+                "sign, exponent_bits and mantissa_bits must be at most "
+                f"{MAX_CODE_BITS} bits together (or E8M10, TF32), got {self.bits} bits"
             )
         if self.specials is Specials.FNUZ and not self.signed:
             raise ValueError(
@@ -158,11 +165,11 @@ class Format(NumberFormat):
                 f"mantissa_bits={self.mantissa_bits}, specials={self.specials}"
             )
         top = (self.max_magnitude >> self.mantissa_bits) - self.bias
-        least_bit = self.emin - self.mantissa_bits
-        if least_bit < FLOAT64_EMIN or top > FLOAT64_EMAX:
+        last_bit = self.emin - self.mantissa_bits
+        if last_bit < FLOAT64_EMIN or top > FLOAT64_EMAX:
             raise ValueError(
                 "every value must be a float64 value (exponents -1074 to 1023), got exponents "
-                f"{least_bit} to {top}; choose fewer exponent bits or another bias"
+                f"{last_bit} to {top}; choose fewer exponent bits or another bias"
             )
 
     @property
@@ -182,22 +189,22 @@ class Format(NumberFormat):
 
     @property
     def emin(self) -> int:
-        """Exponent of the first binade of normal values."""
+        """Exponent of the lowest binade of normal values."""
         return self.subnormals - self.bias
 
     @property
     def name(self) -> str:
-        """The name by which `minifloat.parse` finds it; what ``f"{fmt}"`` gives."""
+        """The name that `minifloat.parse` reads; ``f"{fmt}"`` prints it."""
         return _NAMES.get(self) or _grammar_name(self)
 
     @property
     def emax(self) -> int:
-        """Exponent of the greatest finite value."""
+        """Exponent of the largest finite value."""
         return math.frexp(self.max)[1] - 1
 
     @property
     def max_magnitude(self) -> int:
-        """Magnitude (code without sign) of the greatest finite value."""
+        """Magnitude (code without sign) of the largest finite value."""
         last = (1 << (self.exponent_bits + self.mantissa_bits)) - 1
         if self.specials is Specials.IEEE:
             return last - (1 << self.mantissa_bits)
@@ -209,35 +216,30 @@ class Format(NumberFormat):
 
     @property
     def max(self) -> float:
-        """Greatest finite value."""
+        """Largest finite value."""
         return self._magnitude_value(self.max_magnitude)
 
     @property
     def min(self) -> float:
-        """Least finite value: -max, or the least value of an unsigned format."""
+        """Lowest finite value: -max, or the smallest value of an unsigned format."""
         return -self.max if self.signed else self._magnitude_value(0)
 
     @property
     def smallest(self) -> float:
-        """Least value above zero."""
+        """Smallest value above zero; equal to `min_normal` without subnormals."""
         return self._magnitude_value(1 if self.has_zero else 0)
 
     @property
-    def min_subnormal(self) -> float:
-        """Least value above zero; equal to `min_normal` where nothing is subnormal."""
-        return self.smallest
-
-    @property
     def min_normal(self) -> float:
-        """Least positive normal value; NaN in the rare format without normal values."""
+        """Smallest positive normal value; NaN in the rare format without normal values."""
         if not self.subnormals:
             return self.smallest
-        least = math.ldexp(1.0, self.emin)
-        return least if least <= self.max else math.nan
+        first = math.ldexp(1.0, self.emin)
+        return first if first <= self.max else math.nan
 
     @property
     def eps(self) -> float:
-        """Gap between 1 and the next greater value: 2**-M, more where 1 is subnormal."""
+        """Gap between 1 and the next larger value: 2**-M, or more if 1 is subnormal."""
         return math.ldexp(1.0, max(0, self.emin) - self.mantissa_bits)
 
     @property
@@ -254,7 +256,7 @@ class Format(NumberFormat):
 
     @property
     def has_zero(self) -> bool:
-        """Whether some code is zero (all formats but those of E8M0's kind)."""
+        """Whether some code is zero; false only without mantissa and subnormals (E8M0)."""
         return self.subnormals or self.mantissa_bits > 0
 
     @property
@@ -288,12 +290,12 @@ class Format(NumberFormat):
 
     @property
     def zero_code(self) -> int | None:
-        """Code of 0, None where there is none."""
+        """Code of 0; None if the format has no zero."""
         return 0 if self.has_zero else None
 
     @property
     def nan_code(self) -> int | None:
-        """The NaN that `minifloat.encode` writes: positive, and quiet where there are several."""
+        """Code of the NaN that `minifloat.encode` writes: positive and, among several, quiet."""
         if not self.has_nan:
             return None
         last = (1 << (self.exponent_bits + self.mantissa_bits)) - 1
@@ -304,14 +306,27 @@ class Format(NumberFormat):
         return last
 
     def inf_code(self, *, negative: bool = False) -> int | None:
-        """Return the code of infinity of one sign, None where there is none."""
+        """Return the code of +infinity or -infinity; None if the format has none."""
         if not self.has_inf or (negative and not self.signed):
             return None
         return self.inf_magnitude | (self.sign_bit if negative else 0)
 
     @property
+    def binary_grid(self) -> BinaryGrid | None:
+        """The grid of the values; None without subnormals."""
+        if not self.subnormals:
+            return None
+        limit = self.max_magnitude
+        return BinaryGrid(self.mantissa_bits, self.emin, limit, limit if self.signed else 0, False)
+
+    @property
+    def next_above_max(self) -> Fraction:
+        """The value of the grid after `max`; rounding to it is an overflow."""
+        return self.grid_value(self.max_magnitude + 1)
+
+    @property
     def finfo(self) -> FloatInfo:
-        """The format's facts under the names `numpy.finfo` uses.
+        """The facts of the format under the names of `numpy.finfo`.
 
         Examples
         --------
@@ -333,7 +348,7 @@ class Format(NumberFormat):
             precision=digits,
             resolution=10.0**-digits,
             smallest_normal=self.min_normal,
-            smallest_subnormal=self.min_subnormal,
+            smallest_subnormal=self.smallest,
             tiny=self.min_normal,
         )
 
@@ -383,15 +398,22 @@ class Format(NumberFormat):
             return "subnormal"
         return "normal"
 
-    def fields(self, code: int) -> str:
-        """Return the bits of ``code`` as sign, exponent and mantissa."""
+    def bit_string(self, code: int) -> str:
+        """Return the bits of ``code``; a space separates sign, exponent and mantissa.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.parse("e2m2").bit_string(22)
+        '1 01 10'
+        """
         digits = f"{code:0{self.bits}b}"
         cut = self.signed + self.exponent_bits
         parts = (digits[: self.signed], digits[self.signed : cut], digits[cut:])
         return " ".join(part for part in parts if part)
 
     def describe(self) -> dict[str, str]:
-        """Return the facts that `repr` and the HTML table show, by name."""
+        """Return the facts that `repr` and the HTML table show, by their names."""
         facts = {
             "bits": str(self.bits),
             "bias": str(self.bias),
@@ -407,13 +429,13 @@ class Format(NumberFormat):
     def grid_value(self, magnitude: int) -> Fraction:
         """Return the value of a magnitude (a code without sign), exactly.
 
-        Magnitudes beyond the largest finite one continue the grid: they say where rounding to
-        that value ends.
+        Magnitudes above the largest finite one continue the grid; they define where values start
+        to overflow.
 
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.parse("e2m2").grid_value(16)  # the largest is 15, worth 7
+        >>> mf.parse("e2m2").grid_value(16)  # the largest is 15, with the value 7
         Fraction(8, 1)
         """
         significand, exponent = self._significand(magnitude)
@@ -431,12 +453,12 @@ class Format(NumberFormat):
 
 
 def default_bias(exponent_bits: int, specials: Specials) -> int:
-    """Return the bias of a name without one: 2**(E-1) for fnuz and p3109, else 2**(E-1) - 1."""
+    """Return the bias of names that give none: 2**(E-1) for fnuz and p3109, else 2**(E-1) - 1."""
     higher = specials in (Specials.FNUZ, Specials.P3109)
     return int(2 ** (exponent_bits - 1)) - (not higher)
 
 
-SHORT_NAMES: dict[str, Format] = {  # not what the grammar prints; the catalogue has the sources
+SHORT_NAMES: dict[str, Format] = {  # used instead of the grammar's names; sources: the catalogue
     "float16": Format(5, 10, specials="ieee"),
     "bfloat16": Format(8, 7, specials="ieee"),
     "tf32": Format(8, 10, specials="ieee"),
@@ -445,7 +467,7 @@ SHORT_NAMES: dict[str, Format] = {  # not what the grammar prints; the catalogue
     "ue4m3": Format(4, 3, signed=False, specials="fn"),
     "ue5m3": Format(5, 3, signed=False, specials="fn"),
 }
-OTHER_NAMES: dict[str, str] = {  # bare names that mean a format with specials
+OTHER_NAMES: dict[str, str] = {  # names without a suffix that mean a format with specials
     "e4m3": "e4m3fn",  # OCP's name
     "ue8m0": "e8m0",  # the INT-v.-FP paper and NVIDIA
 }

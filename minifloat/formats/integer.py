@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
-from minifloat.formats.base import MAX_BITS, NumberFormat, check_bool, check_code, check_int
+from minifloat.formats.base import (
+    MAX_CODE_BITS,
+    BinaryGrid,
+    NumberFormat,
+    check_bool,
+    check_code,
+    check_int,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -15,12 +23,12 @@ class Integer(NumberFormat):
     Parameters
     ----------
     bits : int
-        2 to 16 when signed, 1 to 16 when not.
+        2 to 16 if signed, 1 to 16 if unsigned.
     signed : bool
-        Two's complement when True.
+        Whether codes are two's complement.
     symmetric : bool
-        Leave out ``-2**(bits-1)``, so that negation is always possible; its code is then unused.
-        Without meaning (and stored as False) when unsigned.
+        Whether ``-2**(bits-1)`` is left out, so that every value has its negative. The code of
+        this value is then unused. Stored as False if unsigned.
 
     Raises
     ------
@@ -43,18 +51,18 @@ class Integer(NumberFormat):
     def __post_init__(self) -> None:
         check_bool("signed", self.signed)
         check_bool("symmetric", self.symmetric)
-        check_int("bits", self.bits, 2 if self.signed else 1, MAX_BITS)
+        check_int("bits", self.bits, 2 if self.signed else 1, MAX_CODE_BITS)
         object.__setattr__(self, "symmetric", self.symmetric and self.signed)
 
     @property
     def name(self) -> str:
-        """The name by which `minifloat.parse` finds it; what ``f"{fmt}"`` gives."""
+        """The name that `minifloat.parse` reads; ``f"{fmt}"`` prints it."""
         full = "full" if self.signed and not self.symmetric else ""
         return f"{'' if self.signed else 'u'}int{self.bits}{full}"
 
     @property
     def precision(self) -> int:
-        """Bits of the largest magnitude."""
+        """Width of the largest magnitude in bits."""
         return self.bits - self.signed
 
     @property
@@ -73,29 +81,45 @@ class Integer(NumberFormat):
         return 0
 
     @property
+    def is_integer(self) -> bool:
+        """Whether the values are integers: true."""
+        return True
+
+    @property
+    def binary_grid(self) -> BinaryGrid:
+        """The grid of an integer: all subnormal, in steps of one."""
+        limits = int(self.max), -int(self.min)
+        return BinaryGrid(self.bits, self.bits, *limits, twos_complement=self.signed)
+
+    @property
+    def next_above_max(self) -> Fraction:
+        """The integer beyond `max`: rounding to it is an overflow."""
+        return Fraction(int(self.max) + 1)
+
+    @property
     def max(self) -> float:
-        """Greatest value."""
+        """Largest value."""
         return float((1 << (self.bits - self.signed)) - 1)
 
     @property
     def min(self) -> float:
-        """Least value."""
+        """Lowest value."""
         if not self.signed:
             return 0.0
         return -self.max if self.symmetric else -self.max - 1
 
     @property
     def smallest(self) -> float:
-        """Least value above zero, 1."""
+        """Smallest value above zero, 1."""
         return 1.0
 
     @property
     def unused_code(self) -> int | None:
-        """The code of ``-2**(bits-1)`` in a symmetric format, else None."""
+        """The code of ``-2**(bits-1)`` in a symmetric format, otherwise None."""
         return 1 << (self.bits - 1) if self.symmetric else None
 
     def value(self, code: int) -> float:
-        """Return the value of one code; NaN for the unused one."""
+        """Return the value of one code; NaN for the unused code."""
         code = check_code(code, self)
         if code == self.unused_code:
             return math.nan

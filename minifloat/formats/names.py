@@ -28,16 +28,20 @@ _EXMY = re.compile(
 _P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])")
 _INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?")
 _BIPOLAR = re.compile(r"bipolar_int(\d{1,2})")
+_WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
+OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
 
 
-def parse(name: str | NumberFormat) -> NumberFormat:
+def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     """Return the format that ``name`` names; a format is returned as it is.
 
     Parameters
     ----------
     name : str or format
-        See the module's grammar. Case does not matter, and what follows in parentheses is skipped,
-        so that ``parse(str(fmt)) == fmt``.
+        See the module's grammar. Case does not matter, and text in parentheses at the end is
+        skipped, so that ``parse(str(fmt)) == fmt``.
+    argument : str
+        The caller's name for ``name``, for messages.
 
     Returns
     -------
@@ -62,7 +66,7 @@ smallest 7.629394531e-06, specials p3109>
     if isinstance(name, NumberFormat):
         return name
     if not isinstance(name, str):
-        raise TypeError(f"fmt must be a format or the name of one, got {name!r}")
+        raise TypeError(f"{argument} must be a format or the name of one, got {name!r}")
     word = name.partition("(")[0].strip().lower()
     word = ALIASES.get(word, word)
     if word in CATALOGUE:
@@ -78,7 +82,7 @@ smallest 7.629394531e-06, specials p3109>
             return Integer(int(bits), signed=not unsigned, symmetric=not full)
     if match := _BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
-    raise ValueError(f"fmt must be a known format name, got {name!r}{_suggestion(word)}")
+    raise ValueError(f"{argument} must be a known format name, got {name!r}{_suggestion(word)}")
 
 
 def _exmy(match: re.Match[str]) -> Format:
@@ -97,8 +101,22 @@ def _exmy(match: re.Match[str]) -> Format:
     )
 
 
+def near_names(name: str) -> list[str]:
+    """Return the known names that an unknown one may mean, the nearest first.
+
+    Examples
+    --------
+    >>> from minifloat.formats.names import near_names
+    >>> near_names("fp8"), near_names("posit")
+    (['e4m3fn', 'e5m2'], [])
+    """
+    word = name.strip().lower()
+    if match := _WIDTH.fullmatch(word):
+        return list(OF_WIDTH[match[1]])
+    return difflib.get_close_matches(word, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
+
+
 def _suggestion(word: str) -> str:
-    near = difflib.get_close_matches(word, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
-    if near:
+    if near := near_names(word):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

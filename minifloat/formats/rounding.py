@@ -1,12 +1,13 @@
-"""What the rounding modes and the overflow and NaN policies mean.
+"""The rounding modes, and the overflow and NaN policies.
 
-A value between two neighbouring values of a format is rounded away from zero when the fraction of
-the gap it has covered, seen from the neighbour nearer to zero, reaches a threshold. That threshold
-is all there is to a mode: `away_threshold` gives it for the deterministic ones, and a stochastic
-mode draws it (`minifloat._kernels.stochastic`). An exact value has fraction 0 and never moves.
+A value between two neighbouring values of a format lies at a fraction of the gap between them,
+measured from the neighbour nearer to zero. It is rounded away from zero if this fraction reaches a
+threshold. A mode is nothing but its threshold: `away_threshold` gives it for the deterministic
+modes, and a stochastic mode draws it at random. A value that the format has is at fraction 0 and
+never changes.
 
-"Even" and "odd" are of the code of the neighbour nearer to zero. With at least one mantissa bit
-that is IEEE 754's rule; with none it is IEEE P3109's (its CodeIsEven).
+"Even" and "odd" refer to the code of the neighbour nearer to zero. With at least one mantissa bit
+this is the rule of IEEE 754; without mantissa bits it is the rule of IEEE P3109 (its CodeIsEven).
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from typing import TypeVar
 
 
 class Rounding(StrEnum):
-    """To which neighbour a value goes that the format does not have.
+    """Which neighbour an unrepresentable value rounds to.
 
-    NEAREST_EVEN       the nearer; a tie to the even code (IEEE roundTiesToEven)
-    NEAREST_AWAY       the nearer; a tie away from zero (IEEE roundTiesToAway)
-    NEAREST_ZERO       the nearer; a tie toward zero
-    NEAREST_ODD        the nearer; a tie to the odd code
+    NEAREST_EVEN       the nearest; a tie to the even code (IEEE roundTiesToEven)
+    NEAREST_AWAY       the nearest; a tie away from zero (IEEE roundTiesToAway)
+    NEAREST_ZERO       the nearest; a tie toward zero
+    NEAREST_ODD        the nearest; a tie to the odd code
     TOWARD_ZERO        toward zero
     AWAY_FROM_ZERO     away from zero (P3109 TowardMaxMagnitude)
     UPWARD             toward +infinity
     DOWNWARD           toward -infinity
     TO_ODD             to the neighbour with the odd code
-    STOCHASTIC         away from zero with a probability of the fraction covered, rounded down to
-                       n random bits (P3109 StochasticA, and accepted under the name stochastic_a)
+    STOCHASTIC         away from zero with the fraction as probability, rounded down to n random
+                       bits (P3109 StochasticA; the name stochastic_a is accepted too)
     STOCHASTIC_B       P3109 StochasticB: the fraction rounded to n bits, ties up
     STOCHASTIC_C       P3109 StochasticC: the fraction rounded to n bits, ties to even
     STOCHASTIC_EQUAL   either neighbour with probability 1/2
 
-    With n random bits the probability of STOCHASTIC is exact when the fraction has at most n bits
-    and otherwise low by less than 2**-n, so a fraction below 2**-n never rounds away; those of
-    STOCHASTIC_B and STOCHASTIC_C are off by at most 2**-(n+1), either way.
+    With n random bits the probability of STOCHASTIC is exact if the fraction has at most n bits.
+    Otherwise it is too low by less than 2**-n, and a fraction below 2**-n never rounds away. The
+    probabilities of STOCHASTIC_B and STOCHASTIC_C are off by at most 2**-(n+1), in either
+    direction.
     """
 
     NEAREST_EVEN = "nearest_even"
@@ -63,13 +65,13 @@ class Rounding(StrEnum):
 
 
 class Overflow(StrEnum):
-    """What becomes of a rounded value beyond the format's greatest or least one.
+    """Which code a rounded value gets that is above the largest or below the lowest value.
 
-    SATURATE          the greatest or least value, also from infinity (P3109 SatFinite)
-    SATURATE_FINITE   the same, but infinity stays infinity where the format has one
+    SATURATE          the largest or lowest value, also for infinity (P3109 SatFinite)
+    SATURATE_FINITE   the same, but infinity stays infinity if the format has one
                       (P3109 SatPropagate)
-    IEEE              infinity, or the greatest value where the mode rounds toward zero there; NaN
-                      where the format has no infinity; the greatest value where it has neither
+    IEEE              infinity, or the largest value if the mode rounds toward zero there; NaN
+                      if the format has no infinity; the largest value if it has neither
     RAISE             an error
     """
 
@@ -80,7 +82,7 @@ class Overflow(StrEnum):
 
 
 class NaNPolicy(StrEnum):
-    """What becomes of NaN in a format without NaN: an error, zero, or the greatest value."""
+    """Which code NaN gets in a format without NaN: an error, zero, or the largest value."""
 
     RAISE = "raise"
     ZERO = "zero"
@@ -88,7 +90,7 @@ class NaNPolicy(StrEnum):
 
 
 class Threshold(IntEnum):
-    """The least fraction that rounds away from zero."""
+    """The smallest fraction that rounds away from zero."""
 
     ABOVE_ZERO = 0
     HALF = 1
@@ -146,16 +148,16 @@ def away_threshold(rounding: Rounding, *, odd: bool, negative: bool) -> Threshol
 
 
 def overflows_to_infinity(rounding: Rounding, *, max_odd: bool, negative: bool) -> bool:
-    """Return whether a finite value that rounds beyond the greatest one goes to infinity.
+    """Return whether a finite value beyond the largest one becomes infinity under ``ieee``.
 
-    The modes that never round away from zero there stop at the greatest value (IEEE 754-2019,
-    7.4); `Rounding.TO_ODD` stops there when its code (``max_odd``) is odd (P3109, Saturate).
+    Modes that never round away from zero there give the largest value (IEEE 754-2019, 7.4);
+    `Rounding.TO_ODD` gives it if its code is odd (``max_odd``; P3109, Saturate).
 
     Parameters
     ----------
     rounding : Rounding
     max_odd : bool
-        Whether the greatest value has an odd code.
+        Whether the largest value has an odd code.
     negative : bool
         Whether the value is negative.
 
@@ -185,7 +187,7 @@ def choose(kind: type[Choice], name: str, value: object) -> Choice:
     kind : type
         `Rounding`, `Overflow` or `NaNPolicy`.
     name : str
-        The argument's name, for the message.
+        The name of the argument, for the message.
     value : str
         A member or its string.
 
@@ -196,7 +198,7 @@ def choose(kind: type[Choice], name: str, value: object) -> Choice:
     Raises
     ------
     ValueError
-        If there is no such member, with the nearest ones and the whole list.
+        If there is no such member; the message lists all members and suggests similar ones.
 
     Examples
     --------

@@ -1,14 +1,14 @@
-"""Codes side by side, without idle bits between them: `pack` and `unpack`, and in 32-bit words.
+"""Packed codes: `pack` and `unpack` for bytes, `pack_words` and `unpack_words` for 32-bit words.
 
-In bytes, code after code, the order of bits is one of two:
+Bytes hold one code after another, without idle bits between them, in one of two bit orders:
 
     little   bit b of code i is bit (i * bits + b) % 8 of byte (i * bits + b) // 8, counted from
-             the least significant
-    big      the same from the most significant bit on, of bytes and codes: a code's digits, and
-             then those of the next, as one would write them
+             the least significant bit
+    big      the same, but bits of bytes and of codes are counted from the most significant one:
+             the binary digits of the codes, written from left to right
 
-In words they lie as a `minifloat.Layout` says. `pack` little-endian, seen as little-endian
-words, is ``dense(bits)``.
+Words hold codes as a `minifloat.Layout` says. The bytes of a little-endian `pack`, read as
+little-endian words, have the layout ``dense(bits)``.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ from minifloat import _arrays
 from minifloat._arrays import check_range, code_dtype
 from minifloat._kernels import packing as kernels
 from minifloat.formats.base import check_int
-from minifloat.packing.layouts import Layout
+from minifloat.packing.layouts import Layout, parse_layout
 
 Array = NDArray[Any]
 
-MAX_BITS = 32
+MAX_PACKED_BITS = 32
 
 
 def pack(
     codes: ArrayLike, bits: int, *, bit_order: str = "little", out: Array | None = None
 ) -> Array:
-    """Pack codes to bytes along the last axis.
+    """Pack codes into bytes along the last axis.
 
-    The bits that are left in the last byte are 0.
+    Unused bits of the last byte are 0.
 
     Parameters
     ----------
     codes : array_like of integers
-        In ``0 .. 2**bits - 1``, of shape (..., n). An array that is not contiguous, or not of the
-        dtype that `unpack` returns, is copied first.
+        In ``0 .. 2**bits - 1``, shape (..., n). An array that is not contiguous, or has another
+        dtype than `unpack` returns, is copied first.
     bits : int
         Width of a code, 1 to 32.
     bit_order : str
         "little": the first code in the lowest bits; "big": in the highest.
     out : ndarray of uint8, optional
-        Where to put the bytes: the shape of what is returned. When an error is raised it is left as
-        it was.
+        Where to put the bytes; the shape of the result. An error leaves it unchanged.
 
     Returns
     -------
@@ -59,10 +58,10 @@ def pack(
     Raises
     ------
     TypeError
-        If ``codes`` are not integers, ``bits`` is no int, or ``out`` has another dtype.
+        If ``codes`` are not integers, ``bits`` is not an int, or ``out`` has another dtype.
     ValueError
-        If a code does not fit in ``bits`` (with its index), ``codes`` is 0-d, or an option has no
-        such value.
+        If a code does not fit in ``bits`` (with its index), ``codes`` is 0-d, or an argument is
+        out of range.
 
     Examples
     --------
@@ -77,7 +76,7 @@ def pack(
     packed = np.empty(shape, np.uint8) if out is None else _arrays.check_output(out, shape, "u1")
     if a.size == 0:
         return packed
-    row = a.size if n * bits % 8 == 0 else n  # rows of whole bytes are as one
+    row = a.size if n * bits % 8 == 0 else n  # rows of whole bytes are packed as one row
     with _flat(packed, a) as target:
         kernels.pack(a.reshape(-1), row, bits, big, target)
     return packed
@@ -94,24 +93,23 @@ def unpack(
 ) -> Array:
     """Unpack ``count`` codes from bytes, along the last axis.
 
-    Without ``start`` the bytes must hold these codes and nothing else. With it they may hold more:
-    the codes from ``start`` on are read, whatever lies around them.
+    Without ``start`` the bytes must hold exactly ``count`` codes. With ``start`` they may hold
+    more; the codes from ``start`` on are read.
 
     Parameters
     ----------
     packed : ndarray of uint8, shape (..., bytes)
-        One that is not contiguous is copied first.
+        An array that is not contiguous is copied first.
     bits : int
         Width of a code, 1 to 32.
     count : int
         Codes to unpack along the last axis.
     start : int, optional
-        Index of the first of them.
+        Index of the first code to unpack.
     bit_order : str
         "little" or "big", as for `pack`.
     out : ndarray, optional
-        Where to put the codes: the shape and dtype of what is returned. When an error is raised it
-        is left as it was.
+        Where to put the codes; the shape and dtype of the result. An error leaves it unchanged.
 
     Returns
     -------
@@ -120,10 +118,11 @@ def unpack(
     Raises
     ------
     TypeError
-        If ``packed`` is not a uint8 array, a number is no int, or ``out`` has another dtype.
+        If ``packed`` is not a uint8 array, ``bits``, ``count`` or ``start`` is not an int, or
+        ``out`` has another dtype.
     ValueError
-        If the bytes are too few or, without ``start``, too many, or a bit left in the last byte is
-        not 0; if ``packed`` is 0-d or an option has no such value.
+        If there are too few bytes; without ``start``, if there are too many or an unused bit of the
+        last byte is not 0; if ``packed`` is 0-d or an argument is out of range.
 
     Examples
     --------
@@ -144,24 +143,28 @@ def unpack(
     codes = np.empty(shape, dtype) if out is None else _arrays.check_output(out, shape, dtype)
     if codes.size == 0:
         return codes
-    if count * bits == 8 * row_bytes:  # rows of whole bytes are as one
+    if count * bits == 8 * row_bytes:  # rows of whole bytes are unpacked as one row
         row_bytes, count = a.size, codes.size
     with _flat(codes, a) as target:
         kernels.unpack(a.reshape(-1), row_bytes, first, bits, big, count, target)
     return codes
 
 
-def pack_words(codes: ArrayLike, layout: Layout) -> NDArray[np.uint32]:
-    """Pack codes to 32-bit words as a layout says, along the last axis.
+def pack_words(
+    codes: ArrayLike, layout: Layout | str, *, bits: int | None = None
+) -> NDArray[np.uint32]:
+    """Pack codes into 32-bit words of a layout, along the last axis.
 
-    The last group is filled up with code 0.
+    The last group is padded with code 0.
 
     Parameters
     ----------
     codes : array_like of integers
-        In ``0 .. 2**layout.bits - 1``, of shape (..., n).
-    layout : Layout
-        `minifloat.parse_layout` finds one by its name and the codes' width.
+        In ``0 .. 2**layout.bits - 1``, shape (..., n).
+    layout : Layout or str
+        A layout or its name, as in `minifloat.parse_layout`.
+    bits : int, optional
+        Width of a code. Only the name "dense" needs it; elsewhere it is checked.
 
     Returns
     -------
@@ -170,41 +173,46 @@ def pack_words(codes: ArrayLike, layout: Layout) -> NDArray[np.uint32]:
     Raises
     ------
     TypeError
-        If ``codes`` are not integers or ``layout`` is not a layout.
+        If ``codes`` are not integers or ``layout`` is neither a layout nor a str.
     ValueError
-        If a code does not fit in the layout's bits (with its index), or ``codes`` is 0-d.
+        If the layout's name is unknown or does not fit ``bits``, a code does not fit in the
+        layout's bits (with its index), or ``codes`` is 0-d.
 
     Examples
     --------
     >>> import minifloat as mf
-    >>> words = mf.pack_words([0b1_0001, 0b0_0010], mf.parse_layout("1+4", 5))
+    >>> words = mf.pack_words([0b1_0001, 0b0_0010], "1+4")
     >>> [f"{word:08x}" for word in words]
     ['00000001', '00020001', '00000000', '00000000', '00000000']
     """
-    _check_layout(layout)
+    layout = parse_layout(layout, bits)
     a = _packable(codes, layout.bits)
     n = a.shape[-1]
     words = np.empty((*a.shape[:-1], _word_count(n, layout)), np.uint32)
     if a.size:
         kernels.pack_words(
-            a.reshape(-1), n, layout.count, layout.words, _fields(layout), words.reshape(-1)
+            a.reshape(-1), n, layout.count, layout.words, _bit_runs(layout), words.reshape(-1)
         )
     return words
 
 
-def unpack_words(words: Array, layout: Layout, count: int) -> Array:
-    """Unpack ``count`` codes from 32-bit words that lie as a layout says, along the last axis.
+def unpack_words(
+    words: Array, layout: Layout | str, count: int, *, bits: int | None = None
+) -> Array:
+    """Unpack ``count`` codes from 32-bit words of a layout, along the last axis.
 
-    Idle bits are not looked at.
+    Idle bits are ignored.
 
     Parameters
     ----------
     words : ndarray of uint32 or int32, shape (..., ceil(count / layout.count) * layout.words)
-        One that is not contiguous is copied first.
-    layout : Layout
-        `minifloat.parse_layout` finds one by its name and the codes' width.
+        An array that is not contiguous is copied first.
+    layout : Layout or str
+        A layout or its name, as in `minifloat.parse_layout`.
     count : int
         Codes along the last axis.
+    bits : int, optional
+        Width of a code. Only the name "dense" needs it; elsewhere it is checked.
 
     Returns
     -------
@@ -213,39 +221,39 @@ def unpack_words(words: Array, layout: Layout, count: int) -> Array:
     Raises
     ------
     TypeError
-        If ``words`` is not an array of 32-bit integers, ``layout`` not a layout, or ``count`` no
-        int.
+        If ``words`` is not an array of 32-bit integers, ``layout`` is neither a layout nor a str,
+        or ``count`` is not an int.
     ValueError
-        If the words are too few or too many, or the last group is not filled up with code 0.
+        If the layout's name is unknown or does not fit ``bits``, there are too few or too many
+        words, or the last group is not padded with code 0.
 
     Examples
     --------
     >>> import minifloat as mf
-    >>> layout = mf.parse_layout("1+4", 5)
-    >>> mf.unpack_words(mf.pack_words([17, 2, 31], layout), layout, 3)
+    >>> mf.unpack_words(mf.pack_words([17, 2, 31], "1+4"), "1+4", 3)
     array([17,  2, 31], dtype=uint8)
     """
-    _check_layout(layout)
+    layout = parse_layout(layout, bits)
     _check_count("count", count)
     a = np.asarray(words)
     if a.dtype.kind not in "iu" or a.dtype.itemsize != 4:
         raise TypeError(f"words must be uint32 or int32, got {a.dtype}")
-    wanted = _word_count(count, layout)
-    if a.ndim == 0 or a.shape[-1] != wanted:
+    needed = _word_count(count, layout)
+    if a.ndim == 0 or a.shape[-1] != needed:
         raise ValueError(
-            f"words must be {wanted} along the last axis for {count} codes of {layout!r}, got "
+            f"words must be {needed} along the last axis for {count} codes of {layout!r}, got "
             f"shape {a.shape}"
         )
     a = np.ascontiguousarray(a, a.dtype.newbyteorder("=")).view(np.uint32)
     codes = np.empty((*a.shape[:-1], count), code_dtype(layout.bits))
     if codes.size:
-        left = kernels.unpack_words(
-            a.reshape(-1), count, layout.count, layout.words, _fields(layout), codes.reshape(-1)
+        padding = kernels.unpack_words(
+            a.reshape(-1), count, layout.count, layout.words, _bit_runs(layout), codes.reshape(-1)
         )
-        if left:
+        if padding:
             raise ValueError(
-                f"words must be filled up with code 0 after {count} codes, got other codes there; "
-                "is count right?"
+                f"words must be padded with code 0 after {count} codes, got padding with the bits "
+                f"{padding:#x} set; check count"
             )
     return codes
 
@@ -260,13 +268,13 @@ def _word_count(count: int, layout: Layout) -> int:
 
 
 @lru_cache(maxsize=64)
-def _fields(layout: Layout) -> kernels.Fields:
-    columns = np.array(list(layout.fields()), np.int64).T
-    return kernels.Fields(*map(np.ascontiguousarray, columns))
+def _bit_runs(layout: Layout) -> kernels.BitRuns:
+    columns = np.array(list(layout.bit_runs()), np.int64).T
+    return kernels.BitRuns(*map(np.ascontiguousarray, columns))
 
 
 def _is_big(bits: int, bit_order: str) -> bool:
-    check_int("bits", bits, 1, MAX_BITS)
+    check_int("bits", bits, 1, MAX_PACKED_BITS)
     if bit_order not in ("little", "big"):
         raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
     return bit_order == "big"
@@ -278,15 +286,8 @@ def _check_count(name: str, value: int) -> None:
         raise ValueError(f"{name} must be at least 0, got {value}")
 
 
-def _check_layout(layout: Layout) -> None:
-    if not isinstance(layout, Layout):
-        raise TypeError(
-            f"layout must be a Layout, got {layout!r}; minifloat.parse_layout finds one by name"
-        )
-
-
 def _packable(codes: ArrayLike, bits: int) -> Array:
-    """Return codes, checked, as a contiguous array of their own dtype."""
+    """Check codes; return them as a contiguous array of `code_dtype(bits)`."""
     a = _arrays.code_array(codes)
     if a.ndim == 0:
         raise ValueError("codes must have an axis to pack along, got a 0-d array; pass [code]")
@@ -295,7 +296,7 @@ def _packable(codes: ArrayLike, bits: int) -> Array:
 
 
 def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -> Array:
-    """Return packed bytes, checked, as a contiguous array."""
+    """Check packed bytes; return them as a contiguous array."""
     a = np.asarray(packed)
     if a.dtype != np.uint8:
         raise TypeError(
@@ -312,18 +313,18 @@ def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -
         )
     used = count * bits % 8
     if start is None and used:
-        left = (a[..., -1] & (0xFF >> used)) if big else (a[..., -1] >> used)
-        if left.any():
+        padding = (a[..., -1] & (0xFF >> used)) if big else (a[..., -1] >> used)
+        if padding.any():
             raise ValueError(
-                f"packed must have 0 in the {8 - used} bits after the last code, got others; are "
-                "bits, count and bit_order right?"
+                f"packed must have 0 in the {8 - used} bits after the last code, got "
+                f"{int(padding.max()):#x}; check bits, count and bit_order"
             )
     return np.ascontiguousarray(a)
 
 
 @contextmanager
 def _flat(out: Array, source: Array) -> Iterator[Array]:
-    """Give a one-dimensional array to write ``out`` to, apart from ``source``."""
+    """Yield a flat array that does not overlap ``source``; its contents end up in ``out``."""
     if out.flags.c_contiguous and not np.may_share_memory(out, source):
         yield out.reshape(-1)
     else:

@@ -1,16 +1,15 @@
 """Where the bits of packed codes lie: `Layout`, and the layouts that kernels use.
 
-A layout takes a group of codes to a few 32-bit words. It is a table of places and nothing more:
-bit ``b`` of code ``i`` of the group lies at bit ``places[i][b] % 32`` of word
-``places[i][b] // 32``. Bits are counted from the least significant one. So one packer, one unpacker
-and one proof serve all of them.
+A layout puts a group of codes into a few 32-bit words. It is a table of places: bit ``b`` of code
+``i`` of the group lies at bit ``places[i][b] % 32`` of word ``places[i][b] // 32``, where bits are
+counted from the least significant one. One packer, one unpacker and one proof serve all layouts.
 
-    dense        code after code from bit 0 on, as `minifloat.pack` has them
-    1+4          planes of 1, 2, 4 or 8 bits, the code's highest bits first; in each plane the even
-    4+2, 2+4     codes lie in the low half of a word and the odd ones in the high half, so that one
-    1+2+4 ...    mask yields a pair of codes, each in its own half
-    fpe2m2_checkpoint, fpe2m2_kernel   see `CHECKPOINT` and `KERNEL`
-    nvfp4        pairs of four-bit codes in a byte, the even one in the low nibble; dense
+    dense        one code after another from bit 0 on, as `minifloat.pack` writes them
+    1+4          planes of 1, 2, 4 or 8 bits, the code's highest bits first. In each plane the even
+    4+2, 2+4     codes lie in the low half of a word and the odd codes in the high half, so that
+    1+2+4 ...    one mask extracts a pair of codes, each in its own half
+    fpe2m2_checkpoint, fpe2m2_kernel   see `FPE2M2_CHECKPOINT` and `FPE2M2_KERNEL`
+    nvfp4        two 4-bit codes in a byte, the even code in the low nibble; the same as dense
 
 Only the standard library is imported.
 """
@@ -23,21 +22,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from minifloat.formats.base import check_int
+from minifloat.formats.base import MAX_CODE_BITS, check_int
 
-MAX_BITS = 16
-WORD, HALF = 32, 16  # bits
+WORD_BITS, HALF_BITS = 32, 16
 PLANE_WIDTHS = (1, 2, 4, 8, 16)
 
 
-class Field(NamedTuple):
-    """Neighbouring bits of a code that lie side by side in a word."""
+class BitRun(NamedTuple):
+    """Consecutive bits of a code that are also consecutive in a word."""
 
     code: int
     low: int  # the lowest of the code's bits
     width: int
     word: int
-    at: int  # where the lowest bit lies in the word
+    at: int  # the position of the lowest bit in the word
 
 
 @dataclass(frozen=True)
@@ -49,17 +47,18 @@ class Layout:
     bits : int
         Width of a code, 1..16.
     words : int
-        32-bit words of a group.
+        32-bit words in a group.
     places : sequence of sequences of int
-        ``places[i][b]`` is 32 times the word plus the bit in it of bit ``b`` of code ``i``; both
-        count from 0 and from the least significant bit.
+        ``places[i][b]`` is ``32 * word + position`` of bit ``b`` of code ``i``. Words, codes and
+        bits are counted from 0, bits from the least significant one.
     name : str
-        Printed, and kept out of comparisons.
+        For printing; comparisons ignore it.
 
     Raises
     ------
     ValueError
-        If a code has not ``bits`` places, or a place is taken twice or lies outside the words.
+        If a code does not have ``bits`` places, or a place is used twice or is outside the
+        words.
     TypeError
         If ``bits`` or ``words`` is not an integer.
 
@@ -76,12 +75,12 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
-        check_int("bits", self.bits, 1, MAX_BITS)
+        check_int("bits", self.bits, 1, MAX_CODE_BITS)
         check_int("words", self.words, 1, 1 << 16)
         object.__setattr__(self, "places", tuple(tuple(map(int, row)) for row in self.places))
         if not self.places:
-            raise ValueError("places must be those of at least one code, got none")
-        seen: set[int] = set()
+            raise ValueError("places must have at least one code, got none")
+        used: set[int] = set()
         for code, row in enumerate(self.places):
             if len(row) != self.bits:
                 raise ValueError(
@@ -89,65 +88,62 @@ class Layout:
                     f"{code}"
                 )
             for place in row:
-                if not 0 <= place < WORD * self.words:
-                    raise ValueError(
-                        f"places must be in 0..{WORD * self.words - 1}, got {place} for code {code}"
-                    )
-                if place in seen:
-                    raise ValueError(
-                        f"places must be taken once, got {place} twice, in code {code}"
-                    )
-                seen.add(place)
+                if not 0 <= place < WORD_BITS * self.words:
+                    last = WORD_BITS * self.words - 1
+                    raise ValueError(f"places must be in 0..{last}, got {place} for code {code}")
+                if place in used:
+                    raise ValueError(f"places must be used once, got {place} twice, in code {code}")
+                used.add(place)
 
     @property
     def count(self) -> int:
-        """Codes of a group."""
+        """Codes in a group."""
         return len(self.places)
 
     @property
     def is_dense(self) -> bool:
         """Whether every bit of the words is used."""
-        return self.count * self.bits == WORD * self.words
+        return self.count * self.bits == WORD_BITS * self.words
 
     @property
     def in_pairs(self) -> bool:
         """Whether each odd code lies 16 bits above the even one before it, in the same words."""
         low, high = self.places[::2], self.places[1::2]
         return len(low) == len(high) and all(
-            a % WORD < HALF and b == a + HALF
+            a % WORD_BITS < HALF_BITS and b == a + HALF_BITS
             for row, other in zip(low, high, strict=True)
             for a, b in zip(row, other, strict=True)
         )
 
-    def fields(self) -> Iterator[Field]:
-        """Yield the codes' bits in runs that are as long as they can be.
+    def bit_runs(self) -> Iterator[BitRun]:
+        """Yield the bits of the codes in runs that are as long as possible.
 
         Yields
         ------
-        Field
+        BitRun
 
         Examples
         --------
         >>> from minifloat.packing.layouts import parse_layout
-        >>> list(parse_layout("1+4", 5).fields())[:2]
-        [Field(code=0, low=0, width=4, word=1, at=0), Field(code=0, low=4, width=1, word=0, at=0)]
+        >>> list(parse_layout("1+4", 5).bit_runs())[:2]
+        [BitRun(code=0, low=0, width=4, word=1, at=0), BitRun(code=0, low=4, width=1, word=0, at=0)]
         """
         for code, row in enumerate(self.places):
             low = 0
             for bit in range(1, self.bits + 1):
-                runs_on = bit < self.bits and row[bit] == row[bit - 1] + 1 and row[bit] % WORD
+                runs_on = bit < self.bits and row[bit] == row[bit - 1] + 1 and row[bit] % WORD_BITS
                 if not runs_on:
-                    word, at = divmod(row[low], WORD)
-                    yield Field(code, low, bit - low, word, at)
+                    word, at = divmod(row[low], WORD_BITS)
+                    yield BitRun(code, low, bit - low, word, at)
                     low = bit
 
     def picture(self) -> str:
-        """Draw the words bit by bit: ``7.3`` is bit 3 of code 7, a dot an idle bit.
+        """Draw the words bit by bit: ``7.3`` is bit 3 of code 7, a dot is an idle bit.
 
         Returns
         -------
         str
-            Two lines a word, bits 31..16 and 15..0, the most significant bit first.
+            Two lines for each word, bits 31..16 and 15..0, the most significant bit first.
 
         Examples
         --------
@@ -156,7 +152,7 @@ class Layout:
         word 0  31..16  3.7 3.6 3.5 3.4 3.3 3.2 3.1 3.0 2.7 2.6 2.5 2.4 2.3 2.2 2.1 2.0
                 15..0   1.7 1.6 1.5 1.4 1.3 1.2 1.1 1.0 0.7 0.6 0.5 0.4 0.3 0.2 0.1 0.0
         """
-        cells = ["."] * (WORD * self.words)
+        cells = ["."] * (WORD_BITS * self.words)
         for code, row in enumerate(self.places):
             for bit, place in enumerate(row):
                 cells[place] = f"{code}.{bit}"
@@ -164,15 +160,15 @@ class Layout:
         lines = []
         for word in range(self.words):
             label = f"word {word}"
-            for bits, start in (("31..16", HALF), ("15..0", 0)):
-                half = cells[WORD * word + start : WORD * word + start + HALF]
+            for bits, start in (("31..16", HALF_BITS), ("15..0", 0)):
+                half = cells[WORD_BITS * word + start : WORD_BITS * word + start + HALF_BITS]
                 drawn = "".join(cell.rjust(width) for cell in reversed(half))
                 lines.append(f"{label if start else '':<8}{bits:<7}{drawn}")
         return "\n".join(lines)
 
     @property
     def spelling(self) -> str:
-        """What `parse_layout` reads back: the name where it knows it, or else all places.
+        """A text that `parse_layout` reads back: the name if it is known, otherwise all places.
 
         Examples
         --------
@@ -200,7 +196,7 @@ class Layout:
 
 
 def dense(bits: int) -> Layout:
-    """Return the layout of codes one after the other from bit 0 on, across words.
+    """Return the layout that stores one code after another from bit 0 on, across words.
 
     Parameters
     ----------
@@ -210,7 +206,7 @@ def dense(bits: int) -> Layout:
     Returns
     -------
     Layout
-        Its words, as little-endian bytes, are what `minifloat.pack` gives.
+        Its words, as little-endian bytes, equal the bytes of `minifloat.pack`.
 
     Raises
     ------
@@ -223,30 +219,30 @@ def dense(bits: int) -> Layout:
     >>> dense(5)
     <Layout dense: bits 5, codes 32, words 5>
     """
-    check_int("bits", bits, 1, MAX_BITS)
-    count = WORD // math.gcd(WORD, bits)
+    check_int("bits", bits, 1, MAX_CODE_BITS)
+    count = WORD_BITS // math.gcd(WORD_BITS, bits)
     rows = [[code * bits + bit for bit in range(bits)] for code in range(count)]
-    return Layout(bits, count * bits // WORD, rows, "dense")
+    return Layout(bits, count * bits // WORD_BITS, rows, "dense")
 
 
 class Plane(NamedTuple):
-    """Some of the bits of every code, kept in words of their own."""
+    """A few bits of every code, stored in words of their own."""
 
     low: int  # the lowest of the code's bits
     width: int  # 1, 2, 4, 8 or 16
-    pairs: bool  # even codes in the low half of a word, odd ones in the high half; else in sequence
-    descending: bool = False  # the first code of a half (or word) lies at its top
+    pairs: bool  # even codes in the low half of a word, odd codes in the high half; or in sequence
+    descending: bool = False  # the first code of a half (or word) lies at the top
 
 
 def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
-    """Return a layout that keeps the codes' bits in planes, in the order of ``parts``.
+    """Return a layout that stores the bits of the codes in planes, in the order of ``parts``.
 
     Parameters
     ----------
     bits : int
         Width of a code.
     parts : sequence of Plane
-        Together they hold each bit once. A group has as many codes as fill whole words of each.
+        Together they hold each bit once. A group has enough codes to fill whole words of each.
     name : str
         For printing.
 
@@ -271,11 +267,11 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
     for part in parts:
         if part.width not in PLANE_WIDTHS:
             raise ValueError(f"a plane's width must be 1, 2, 4, 8 or 16, got {part.width}")
-    count = WORD // min(part.width for part in parts)
+    count = WORD_BITS // min(part.width for part in parts)
     rows = [[0] * bits for _ in range(count)]
     first_word = 0
     for part in parts:
-        in_word = WORD // part.width
+        in_word = WORD_BITS // part.width
         for code, row in enumerate(rows):
             word, slot = divmod(code, in_word)
             if part.pairs:
@@ -284,49 +280,51 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
                 span = in_word // 2 if part.pairs else in_word
                 slot = slot - slot % span + span - 1 - slot % span
             for k in range(part.width):
-                row[part.low + k] = WORD * (first_word + word) + slot * part.width + k
+                row[part.low + k] = WORD_BITS * (first_word + word) + slot * part.width + k
         first_word += count // in_word
     return Layout(bits, first_word, rows, name)
 
 
-CHECKPOINT = planes(5, [Plane(0, 4, pairs=False), Plane(4, 1, pairs=False)], "fpe2m2_checkpoint")
-"""FPE2M2's checkpoints: code j's four magnitude bits from bit 4j on, its sign at bit j of word 4.
+FPE2M2_CHECKPOINT = planes(
+    5, [Plane(0, 4, pairs=False), Plane(4, 1, pairs=False)], "fpe2m2_checkpoint"
+)
+"""FPE2M2's checkpoints: four magnitude bits of code j from bit 4j on, its sign at bit j of word 4.
 
-    words 0..3   7777 6666 5555 4444 3333 2222 1111 0000     eight magnitudes each, of 5-bit codes
+    words 0..3   7777 6666 5555 4444 3333 2222 1111 0000     eight magnitudes of 5-bit codes each
     word 4       31 30 29 ... 2 1 0                          the signs of all 32
 
-There ``qweight[in/8, out]`` holds the first four words of a group, one row each, ``sign_map[in/32,
-out]`` the fifth. An exact zero is stored there with sign 1, the code of -0.
+In a checkpoint ``qweight[in/8, out]`` holds the first four words of a group, one in each row, and
+``sign_map[in/32, out]`` the fifth. Checkpoints store an exact zero with sign 1, the code of -0.
 """
 
-KERNEL = planes(
+FPE2M2_KERNEL = planes(
     5, [Plane(0, 4, pairs=True), Plane(4, 1, pairs=True, descending=True)], "fpe2m2_kernel"
 )
-"""FPE2M2's kernels: magnitudes in nibbles, even codes low, odd ones high; signs from the top down.
+"""FPE2M2's kernels: magnitudes in nibbles, even codes low, odd codes high; signs from the top.
 
     words 0..3   7777 5555 3333 1111 | 6666 4444 2222 0000
     word 4       1 3 5 7 ... 29 31   | 0 2 4 6 ... 28 30     code 0 at bit 15, code 1 at bit 31
 
-Shifting word 4 left by i brings the signs of codes 2i and 2i + 1 to bits 15 and 31. (The prototype
-kernel published with the paper has the halves of word 4 the other way round from those of words
-0..3, so that each code of a pair gets its neighbour's sign. Here both go the same way.)
+Shifting word 4 left by i moves the signs of codes 2i and 2i + 1 to bits 15 and 31. (The prototype
+kernel published with the paper swaps the halves of word 4, but not those of words 0..3, so that
+each code of a pair gets its neighbour's sign. This layout swaps neither.)
 """
 
 _SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)")
-_NAMED = {layout.name: layout for layout in (CHECKPOINT, KERNEL)}
+_NAMED = {layout.name: layout for layout in (FPE2M2_CHECKPOINT, FPE2M2_KERNEL)}
 
 
-def parse_layout(name: str | Layout, bits: int) -> Layout:
-    """Return the layout that ``name`` names for codes of ``bits`` bits.
+def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
+    """Return the layout of a name, for codes of ``bits`` bits.
 
     Parameters
     ----------
     name : str or Layout
-        "dense"; widths of planes such as "1+4" or "2+4", from the code's highest bit down, even
-        codes in the low halves; "fpe2m2_checkpoint", "fpe2m2_kernel", "nvfp4"; or a layout's
-        `spelling`. A layout is returned as it is.
-    bits : int
-        Width of a code.
+        "dense"; the widths of planes from the code's highest bit down, such as "1+4" or "2+4";
+        "fpe2m2_checkpoint", "fpe2m2_kernel", "nvfp4"; or a layout's `spelling`. A layout is
+        returned unchanged.
+    bits : int, optional
+        Width of a code. Only "dense" needs it; elsewhere it is checked.
 
     Returns
     -------
@@ -335,7 +333,8 @@ def parse_layout(name: str | Layout, bits: int) -> Layout:
     Raises
     ------
     ValueError
-        If the name is unknown or the layout is for codes of another width.
+        If the name is unknown, the layout is for codes of another width, or "dense" has no
+        ``bits``.
     TypeError
         If ``name`` is neither a str nor a layout.
 
@@ -351,13 +350,18 @@ def parse_layout(name: str | Layout, bits: int) -> Layout:
     if not isinstance(name, str | Layout):
         raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
     layout = name if isinstance(name, Layout) else _named(name.strip().lower(), bits)
-    if layout.bits != bits:
+    if bits is not None and layout.bits != bits:
         raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
     return layout
 
 
-def _named(word: str, bits: int) -> Layout:
+def _named(word: str, bits: int | None) -> Layout:
     if word == "dense":
+        if bits is None:
+            raise ValueError(
+                "bits must be given for the layout dense, got None; pass bits=5, say, for codes of "
+                "5 bits"
+            )
         return dense(bits)
     if word == "nvfp4":
         return Layout(4, 1, dense(4).places, word)
@@ -378,5 +382,5 @@ def _spelled(bits: int, words: int, in_pairs: bool, digits: str) -> Layout:
     places = [int(digits[k : k + 3], 16) for k in range(0, len(digits), 3)]
     rows = [places[k : k + bits] for k in range(0, len(places), max(bits, 1))]
     if in_pairs:
-        rows = [half for row in rows for half in (row, [place + HALF for place in row])]
+        rows = [half for row in rows for half in (row, [place + HALF_BITS for place in row])]
     return Layout(bits, words, rows, "spelled")

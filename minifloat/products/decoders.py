@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels import products as kernels
-from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 
 Array = NDArray[Any]
 
@@ -23,9 +23,9 @@ def rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     The register rule serves a format if it is right for each of its codes; else there is a table,
     with values of at most 1.
     """
-    if isinstance(fmt, Integer):
+    if fmt.is_integer:
         top = 0xFF00 << 8 - fmt.bits & 0xFFFF
-        return (kernels.Signed(top) if fmt.signed else kernels.Unsigned(top)), fmt.bits - 16
+        return (kernels.Signed(top) if fmt.min < 0 else kernels.Unsigned(top)), fmt.bits - 16
     values = fmt.values()
     if kernels.HAS_HALVES and isinstance(fmt, Format):
         exponent = 15 - fmt.bias

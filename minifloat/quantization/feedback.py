@@ -27,14 +27,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import gptq as kernels
-from minifloat.codec import encode
+from minifloat.codec.decision_points import decision_points, first_keys, sorted_values
 from minifloat.formats import NumberFormat
 
 Array = NDArray[Any]
 
 PANEL = 128
 ASYMMETRY = 1e-4  # relative to the largest element: sums in float32 may differ so much
-FLIP = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
 def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64]:
@@ -129,10 +128,8 @@ def check_damp(damp: float) -> None:
 
 
 @lru_cache(maxsize=64)
-def steps(fmt: NumberFormat) -> kernels.Steps:
-    """Return where `encode` steps from one value of a format to the next.
-
-    Encoding is a step function of the float64s in their order, so each step is bisected.
+def steps(fmt: NumberFormat) -> Array:
+    """Return the values of a format in order, each with the first float64 that rounds to it.
 
     Parameters
     ----------
@@ -140,36 +137,22 @@ def steps(fmt: NumberFormat) -> kernels.Steps:
 
     Returns
     -------
-    Steps
-
-    Raises
-    ------
-    Nothing.
+    ndarray of `minifloat._kernels.gptq.STEP`
 
     Examples
     --------
     >>> import minifloat as mf
     >>> from minifloat.quantization.feedback import steps
-    >>> found = steps(mf.parse("int2"))
-    >>> found.values, found.keys[1:].view("float64")[1:]
+    >>> rows = steps(mf.parse("int2"))
+    >>> rows["value"], rows["key"][2:].view("float64")
     (array([-1.,  0.,  1.]), array([0.5]))
     """
-    values = fmt.values()
-    codes = np.flatnonzero(np.isfinite(values))
-    codes = codes[np.lexsort((~np.signbit(values[codes]), values[codes]))]
-    ranks = np.zeros(values.size, np.int64)
-    ranks[codes] = np.arange(codes.size)
-    wanted = np.arange(codes.size)
-    ends = np.array([-np.inf, np.inf]).view(np.int64)
-    low = np.full(codes.size, ends[0] ^ FLIP)  # below every step
-    high = np.full(codes.size, ends[1])  # at or above it
-    while (open_ := high - 1 > low).any():
-        middle = (low >> 1) + (high >> 1) + (low & high & 1)
-        words = np.where(middle < 0, middle ^ FLIP, middle)
-        reached = ranks[encode(words.view(np.float64), fmt)] >= wanted
-        low = np.where(open_ & ~reached, middle, low)
-        high = np.where(open_ & reached, middle, high)
-    return kernels.Steps(high, values[codes], codes)
+    values = sorted_values(fmt)
+    rows = np.zeros(len(values), kernels.STEP)
+    rows["key"] = [np.iinfo(np.int64).min, *first_keys(decision_points(fmt))]
+    rows["code"] = [value.code for value in values]
+    rows["value"] = fmt.values()[rows["code"]]
+    return rows
 
 
 class GptqRows:

@@ -19,17 +19,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from minifloat._arrays import code_dtype, first_index
+from minifloat._kernels import codec as codec_kernels
 from minifloat._kernels import scales as kernels
 from minifloat._threads import each
-from minifloat.codec import encode, plans
-from minifloat.formats import NumberFormat
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.codec import encode
+from minifloat.codec.plans import scaled_record
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
 from minifloat.quantization.feedback import GptqRows
@@ -276,16 +275,16 @@ def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, code
     if weights.size == 0:
         return
     fmt, width, length = task.recipe.fmt, task.blocks.width, task.blocks.length
-    grid = _float32_grid(fmt)
+    record = scaled_record(fmt)
     if (
         task.tensor_scale is None
         and zeros is None
         and weights.dtype == np.float32
-        and grid is not None
+        and record is not None
     ):
-        kernels.encode(
+        codec_kernels.encode_scaled(
             weights.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1), length,
-            width, grid,
+            width, record,
         )  # fmt: skip
         return
     divisor = spread(divisors(scales) * (task.tensor_scale or 1.0), width, length)
@@ -354,14 +353,3 @@ def _double_scales(scales: Array) -> DoubleScales:
 def _next_larger(codes: Array) -> Array:
     """Return the codes of E4M3FN's next larger values; -0 counts as below the smallest."""
     return np.where(codes > 0x80, codes - 1, np.where(codes == 0x80, 1, codes + 1)).astype(np.uint8)
-
-
-@lru_cache(maxsize=256)
-def _float32_grid(fmt: NumberFormat) -> Any:
-    """Return how the FPU encodes float32 to this format, or None if it cannot."""
-    plan = plans.encoding_plan(
-        fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE
-    )
-    if isinstance(plan, plans.Listed) or plan.source_name != "float32" or not plan.grid.cap:
-        return None
-    return kernels.Grid(*plan.grid)

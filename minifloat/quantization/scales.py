@@ -13,7 +13,6 @@ from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minifloat._kernels.scales import (
     NEXT_POWERS,
@@ -23,6 +22,7 @@ from minifloat._kernels.scales import (
     Levels,
     ScaleValues,
 )
+from minifloat.codec.decision_points import decision_points, sorted_values
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
 
@@ -119,10 +119,7 @@ class ScaleFormat:
             return scale
         if isinstance(scale, str) and scale.strip().lower() == "float32":
             return FLOAT32
-        try:
-            fmt = parse(scale)
-        except (ValueError, TypeError) as error:
-            raise type(error)(str(error).replace("fmt must", "scale must", 1)) from None
+        fmt = parse(scale, "scale")
         if not isinstance(fmt, Format):
             raise ValueError(f"scale must be float32 or a Format such as e8m0, got {fmt}")
         if fmt.max > FLOAT32.values.largest or fmt.emin - fmt.mantissa_bits < -149:
@@ -205,7 +202,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
 
 @lru_cache(maxsize=64)
 def levels(fmt: NumberFormat) -> Levels:
-    """Return the values of a format by the magnitude of what is rounded, on each side of zero.
+    """Return the values of a format by the magnitude of the number rounded, on each side of zero.
 
     Parameters
     ----------
@@ -215,10 +212,6 @@ def levels(fmt: NumberFormat) -> Levels:
     -------
     Levels
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> import minifloat as mf
@@ -226,15 +219,14 @@ def levels(fmt: NumberFormat) -> Levels:
     >>> levels(mf.Codebook([-2.0, 0.0, 1.0]))
     Levels(values=array([0., 1., 0., 2.]), points=array([0.5, inf, 1. , inf]), second=2)
     """
-    every = fmt.values()
-    finite = np.unique(every[np.isfinite(every)]) + 0.0
-    sides = [_side(finite), _side(0.0 - finite[::-1])]
-    values, points = (np.concatenate(arrays) for arrays in zip(*sides, strict=True))
-    return Levels(values, points, len(sides[0][0]))
+    values = [float(v.exact) for v in sorted_values(fmt, negative_zero=False)]
+    points = [float(p.at) for p in decision_points(fmt, negative_zero=False)]
+    first = _side(values, points)
+    second = _side([0.0 - v for v in reversed(values)], [0.0 - p for p in reversed(points)])
+    return Levels(np.array(first[0] + second[0]), np.array(first[1] + second[1]), len(first[0]))
 
 
-def _side(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the values to which magnitudes round, from the least on, and the points between."""
-    middles = (values[1:] + values[:-1]) / 2
-    first = int((middles < 0).sum())
-    return values[first:], np.append(middles[first:], np.inf)
+def _side(values: list[float], points: list[float]) -> tuple[list[float], list[float]]:
+    """Return the values to which magnitudes round, from the smallest on, and the points between."""
+    first = sum(point < 0 for point in points)
+    return values[first:], [*points[first:], math.inf]

@@ -1,15 +1,16 @@
-"""Register programs: codes to float16 or bfloat16 pairs as a GPU does it.
+"""Register programs: how a GPU turns codes into pairs of float16 or bfloat16.
 
-A program is a list of 32-bit instructions. From it come its meaning, its proof, its cost and its
-text:
+A program is a list of 32-bit instructions. Its results, its proof, its cost and its text are all
+derived from this list:
 
 to_half(fmt, layout)     the program: shifts, masks and one multiplication or addition
 look_up(fmt, layout)     the contrast: a table
-run(program, words)      what it computes, bit for bit
-prove(program, fmt)      whether that is right, for all inputs
-program.cost, costs()    instructions by kind; those of many formats
-search(fmt)              the layout whose program is the cheapest of all that were tried
-assembly, c, cuda        the program as text
+run(program, words)      its results, bit for bit
+prove(program, fmt)      a proof that they are right for all inputs
+program.cost, costs()    instructions by kind; for one program, for many formats
+search(fmt)              the layout with the cheapest program of all layouts tried
+to_c, to_cuda            the program as text in C and in CUDA C
+to_assembly              the program as assembly
 
 >>> from minifloat import registers
 >>> program = registers.to_half("e2m2", "fpe2m2_kernel")
@@ -29,13 +30,13 @@ from minifloat.registers._program import (
     Operand,
     Program,
     Register,
-    assembly,
+    to_assembly,
 )
 from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep
 from minifloat.registers._run import run
 from minifloat.registers._search import Search, search
 from minifloat.registers._target import half_words
-from minifloat.registers._text import c, cuda
+from minifloat.registers._text import to_c, to_cuda
 
 __all__ = [
     "KINDS",
@@ -52,10 +53,7 @@ __all__ = [
     "Register",
     "Search",
     "Special",
-    "assembly",
-    "c",
     "costs",
-    "cuda",
     "dependencies",
     "half_words",
     "look_up",
@@ -63,5 +61,8 @@ __all__ = [
     "run",
     "search",
     "sweep",
+    "to_assembly",
+    "to_c",
+    "to_cuda",
     "to_half",
 ]

@@ -1,4 +1,4 @@
-"""From a format and a layout to a program: `to_half` and `look_up`."""
+"""Build a program from a format and a layout: `to_half` and `look_up`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
-from minifloat.packing.layouts import HALF, Layout, parse_layout
+from minifloat.packing.layouts import HALF_BITS, Layout, parse_layout
 from minifloat.registers._floats import from_float
 from minifloat.registers._gather import Gather, moves_to
 from minifloat.registers._integers import from_integer, linear_of
@@ -17,8 +17,8 @@ from minifloat.registers._program import Op, Program, Register, Target
 from minifloat.registers._target import half_format, half_words, not_held
 
 LOW_HALVES = 0x5410  # selector of PRMT: the low halves of a and b
-PAIR_TABLE_BITS = 6  # wider codes would need a table of more than 16 KiB for pairs
-INDEX = 2  # where the index starts in the byte offset of a 32-bit word
+PAIR_TABLE_BITS = 6  # for wider codes a table of pairs takes more than 16 KiB
+INDEX_BIT = 2  # the index starts at this bit of a byte offset
 
 
 def to_half(
@@ -30,24 +30,24 @@ def to_half(
 ) -> Program:
     """Return a program that turns packed codes into pairs of float16 or bfloat16.
 
-    Codes of -0 give -0. What a format's infinities and NaNs become depends on the format: those of
-    E5M2 stay what they are in float16; NaN codes of others read as the number that comes next in
-    the code (E4M3FN: 480) or, at -0, as -0. `prove` lists them.
+    Codes of -0 give -0. Infinities and NaNs depend on the format: those of E5M2 stay infinities and
+    NaNs in float16; the NaN codes of other formats are read as the next number of the grid (480 in
+    E4M3FN) or, if NaN has the code of -0, as -0. `prove` lists them.
 
     Parameters
     ----------
     fmt : format or str
-        A `Format` with subnormals whose exponent field is not wider than the target's; an
-        `Integer` or a codebook of evenly spaced values (offset integers, bipolar ones) that the
-        target holds; any other `Codebook` gets a program of table look-ups (`look_up`).
+        A `Format` with subnormals and an exponent field that is not wider than the target's; an
+        `Integer`; or a `Codebook`. A codebook with evenly spaced values that the target has
+        (offset integers, bipolar integers) is converted as an integer, any other by `look_up`.
     layout : Layout or str
-        Where the codes lie in the words; a name as in `minifloat.packing.layouts.parse_layout`.
+        The places of the codes in the words; a name as in `minifloat.parse_layout`.
     target : str
         "float16" or "bfloat16".
     fold_scale : bool
-        Leave the multiplication by a power of two to whoever applies the scales: outputs are to be
-        divided by ``2**program.scale_exponent``. (A float16 scale above 2 does not hold that factor
-        of E2M2; float32 sums do.) Integers and codebooks have none.
+        Leave the multiplication by a power of two to the scale: outputs must then be divided by
+        ``2**program.scale_exponent``. (A float16 scale above 2 overflows with E2M2's factor;
+        float32 sums do not.) Integers and codebooks need no such factor.
 
     Returns
     -------
@@ -56,9 +56,9 @@ def to_half(
     Raises
     ------
     ValueError
-        If the target does not hold the format's values, or the format has no such program.
+        If the target does not have the values of the format, or the format has no such program.
     TypeError
-        If ``fmt`` or ``layout`` is of another type.
+        If ``fmt`` or ``layout`` has another type.
 
     References
     ----------
@@ -79,7 +79,7 @@ def to_half(
         outputs, exponent = from_float(fmt, half, gather, fold_scale)
         return _program(fmt, gather, target, outputs, scale_exponent=exponent)
     linear = linear_of(fmt)
-    if linear is not None and (isinstance(fmt, Integer) or not not_held(fmt, half)):
+    if linear is not None and (fmt.is_integer or not not_held(fmt, half)):
         return _program(fmt, gather, target, from_integer(fmt, linear, half, gather))
     return look_up(fmt, layout, target)
 
@@ -91,21 +91,22 @@ def look_up(
     *,
     pairs: bool | None = None,
 ) -> Program:
-    """Return a program that looks codes up in a table: the contrast to `to_half`.
+    """Return a program that looks codes up in a table, for comparison with `to_half`.
 
-    Values that the target does not hold are rounded to it, once, to nearest even.
+    Values that the target does not have are rounded to it once, to nearest even.
 
     Parameters
     ----------
     fmt : format or str
         Any format of up to 8 bits.
     layout : Layout or str
-        Where the codes lie in the words.
+        The places of the codes in the words.
     target : str
         "float16" or "bfloat16".
     pairs : bool, optional
-        Whether two codes are looked up at a time, in a table of ``4 * 4**bits`` bytes; otherwise
-        each is, in one of ``4 * 2**bits``, and two results are put together. Default: up to 6 bits.
+        Whether two codes are looked up together, in a table of ``4 * 4**bits`` bytes. Otherwise
+        each code is looked up in a table of ``4 * 2**bits`` bytes, and two results are joined.
+        Default: pairs up to 6 bits.
 
     Returns
     -------
@@ -114,7 +115,7 @@ def look_up(
     Raises
     ------
     ValueError
-        If the format is wider than 8 bits, or than 6 for pairs.
+        If the format has more than 8 bits, or more than 6 for pairs.
 
     Examples
     --------
@@ -133,24 +134,26 @@ def look_up(
             "pairs=False"
         )
     if fmt.bits > 8:
-        raise ValueError(f"fmt must have at most 8 bits for a table, got {fmt}; use a narrower one")
-    values = np.zeros(1 << fmt.bits)  # 0 for codes that mean nothing
+        raise ValueError(
+            f"fmt must have at most 8 bits for a table, got {fmt}; name a narrower format"
+        )
+    values = np.zeros(1 << fmt.bits)  # 0 for codes without a value
     values[: fmt.code_count] = fmt.values()
     words = half_words(values, target).astype(np.uint32)
-    table = words[None, :] | words[:, None] << HALF if pairs else words
+    table = words[None, :] | words[:, None] << HALF_BITS if pairs else words
     outputs = []
     for even in range(0, gather.layout.count, 2):
         low, high = gather.layout.places[even : even + 2]
         if pairs:
             outputs.append(_looked_up(gather, [*low, *high]))
         else:
-            found = _looked_up(gather, low), _looked_up(gather, high)
-            outputs.append(gather.code.emit(Op.PRMT, *found, LOW_HALVES))
+            halves = _looked_up(gather, low), _looked_up(gather, high)
+            outputs.append(gather.code.emit(Op.PRMT, *halves, LOW_HALVES))
     return _program(fmt, gather, target, outputs, table=table.reshape(-1))
 
 
 def _looked_up(gather: Gather, places: Sequence[int]) -> Register:
-    address = gather(moves_to(places, range(INDEX, INDEX + len(places))))
+    address = gather(moves_to(places, range(INDEX_BIT, INDEX_BIT + len(places))))
     return gather.code.emit(Op.LDS, address)
 
 

@@ -1,4 +1,4 @@
-"""What conversion costs, format by format: `costs`."""
+"""The cost of conversion for many formats: `costs`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from minifloat.registers._search import search
 
 
 class CostRow(NamedTuple):
-    """A format's cheapest programs found.
+    """The cheapest programs found for a format.
 
-    ``folded`` leaves the power of two to the scale; ``whole`` is the same layout's with it done, or
-    None where the target does not hold the format's values. They are the same for formats that have
-    none. ``least`` is a number of instructions for the same
-    weights that no layout's ``folded`` program goes below.
+    ``folded`` leaves the power of two to the scale. ``whole`` has the same layout and multiplies by
+    the power of two; it is None if the target does not have the values of the format, and equal to
+    ``folded`` if there is no factor. ``bound`` is a lower bound: no layout's ``folded`` program
+    converts the same weights with fewer instructions.
     """
 
     fmt: NumberFormat
     folded: Program
     whole: Program | None
-    least: int
+    bound: int
 
     @property
     def cost(self) -> Cost:
@@ -33,7 +33,7 @@ class CostRow(NamedTuple):
 
 
 def table_formats() -> list[NumberFormat]:
-    """Return the formats of the table: signed ExMy of 4 to 8 bits, OFP8, INT4 to INT8, NF4, NF5."""
+    """Return the formats compared by default: ExMy of 4 to 8 bits, OFP8, INT4..INT8, NF4, NF5."""
     floats = [
         Format(exponent_bits, bits - 1 - exponent_bits)
         for bits in range(4, 9)
@@ -49,7 +49,7 @@ def costs(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[CostRow]:
-    """Search the cheapest program of each format.
+    """Search for the cheapest program of each format.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def costs(
     target : str
         "float16" or "bfloat16".
     progress : callable, optional
-        Called with the formats done and their number.
+        Called with the number of formats done and their total number.
 
     Returns
     -------
@@ -68,7 +68,7 @@ def costs(
     Raises
     ------
     ValueError
-        As `search`.
+        As in `search`.
 
     Examples
     --------
@@ -77,14 +77,14 @@ def costs(
     >>> row.cost.per_weight, row.folded.layout.name
     (0.5, 'dense')
     """
-    chosen = [parse(fmt) for fmt in (table_formats() if formats is None else formats)]
+    parsed = [parse(fmt) for fmt in (table_formats() if formats is None else formats)]
     rows = []
-    for done, fmt in enumerate(chosen):
-        found = search(fmt, target, fold_scale=True)
-        whole = _whole(fmt, found.program, target)
-        rows.append(CostRow(fmt, found.program, whole, found.least))
+    for done, fmt in enumerate(parsed):
+        result = search(fmt, target, fold_scale=True)
+        whole = _whole(fmt, result.program, target)
+        rows.append(CostRow(fmt, result.program, whole, result.bound))
         if progress is not None:
-            progress(done + 1, len(chosen))
+            progress(done + 1, len(parsed))
     return rows
 
 
@@ -93,5 +93,5 @@ def _whole(fmt: NumberFormat, folded: Program, target: Target) -> Program | None
         return folded
     try:
         return to_half(fmt, folded.layout, target)
-    except ValueError:  # values beyond the target
+    except ValueError:  # the target does not have all values
         return None

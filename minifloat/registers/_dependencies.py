@@ -1,10 +1,11 @@
-"""Which input bits each bit of a program's results can depend on.
+"""The input bits that each bit of a program's outputs can depend on.
 
 Every register is followed bit by bit. A bit is known (0 or 1), or it may depend on a set of input
-bits. AND, OR, XOR and LOP3 pass on what their truth table, given the known bits, depends on; shifts
-and PRMT move bits; each half of an arithmetic result depends on all bits of that half of the
-operands; a look-up depends on the address bits that matter to that bit of the table. Nothing is
-left out, so what is not in the set has no influence, whatever the other bits are.
+bits. AND, OR, XOR and LOP3 depend on the operands that can change their truth table's result, given
+the known bits. Shifts and PRMT move bits. Each half of an arithmetic result depends on all bits of
+the same half of the operands. A bit of a look-up depends on the address bits that can change this
+bit in the table. The sets are complete: an input bit outside the set has no influence, whatever the
+values of the other bits.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.packing.layouts import HALF, WORD
+from minifloat.packing.layouts import HALF_BITS, WORD_BITS
 from minifloat.registers._program import Instruction, Op, Operand, Program, Register
 
 BYTE = 8
-TRUTH_TABLES = {  # of two operands, as LOP3 would have them
+TRUTH_TABLES = {  # of two operands, in the notation of LOP3
     Op.AND: 0xC0,
     Op.OR: 0xFC,
     Op.XOR: 0x3C,
@@ -28,7 +29,7 @@ TRUTH_TABLES = {  # of two operands, as LOP3 would have them
 
 
 class Bit(NamedTuple):
-    """What is known of one bit: its value, or the input bits it may depend on."""
+    """One bit: its value if it is known, otherwise the input bits it may depend on."""
 
     sources: int  # bit ``32 * word + b`` is set for bit b of that input word
     known: int | None = None
@@ -50,10 +51,6 @@ def dependencies(program: Program) -> list[list[int]]:
     list of list of int
         Bit ``32 * w + b`` of an int stands for bit b of input word w.
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> from minifloat import registers
@@ -63,15 +60,16 @@ def dependencies(program: Program) -> list[list[int]]:
 -1, -1, -1, -1, -1, -1, -1, -1, 24, 25, 26, 27, 28, 29, 30, 31]
     """
     registers: list[Bits] = [
-        [Bit(1 << WORD * word + bit) for bit in range(WORD)] for word in range(program.layout.words)
+        [Bit(1 << WORD_BITS * word + bit) for bit in range(WORD_BITS)]
+        for word in range(program.layout.words)
     ]
 
     def bits(operand: Operand) -> Bits:
         if isinstance(operand, Register):
             return registers[operand.index]
-        return [ONE if operand >> bit & 1 else ZERO for bit in range(WORD)]
+        return [ONE if operand >> bit & 1 else ZERO for bit in range(WORD_BITS)]
 
-    for _, instruction in program.steps:
+    for _, instruction in program.numbered():
         operands = [bits(operand) for operand in instruction.operands]
         registers.append(_result(instruction, operands, program.table))
     return [[bit.sources for bit in registers[output.index]] for output in program.outputs]
@@ -81,14 +79,14 @@ def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ..
     op = instruction.op
     if op.kind == "logic":
         truth = TRUTH_TABLES.get(op, instruction.table)
-        operands = [*operands, [ZERO] * WORD][:3]
-        return [_combined(truth, some) for some in zip(*operands, strict=True)]
+        operands = [*operands, [ZERO] * WORD_BITS][:3]
+        return [_combined(truth, bits) for bits in zip(*operands, strict=True)]
     if op.kind == "shift":
         distance = instruction.operands[1]
         assert isinstance(distance, int)
         idle = [ZERO] * distance
         moved = [*idle, *operands[0]] if op is Op.SHL else [*operands[0][distance:], *idle]
-        return moved[:WORD]
+        return moved[:WORD_BITS]
     if op is Op.PRMT:
         selector = instruction.operands[2]
         assert isinstance(selector, int)
@@ -96,58 +94,60 @@ def _result(instruction: Instruction, operands: list[Bits], table: tuple[int, ..
     if op is Op.LDS:
         return _looked_up(operands[0], table)
     half: list[Bit] = []
-    for start in (0, HALF):
-        sources = _union(bit for some in operands for bit in some[start : start + HALF])
-        half += [Bit(sources)] * HALF
+    for start in (0, HALF_BITS):
+        sources = _union(bit for bits in operands for bit in bits[start : start + HALF_BITS])
+        half += [Bit(sources)] * HALF_BITS
     return half
 
 
 def _combined(truth: int, bits: tuple[Bit, ...]) -> Bit:
-    """Return what a truth table makes of three bits."""
-    result, matters = _reduced(truth, tuple(bit.known for bit in bits))
+    """Return the result of a truth table for three bits."""
+    result, used = _reduced(truth, tuple(bit.known for bit in bits))
     if result is not None:
         return Bit(0, result)
-    return Bit(_union(bit for bit, counts in zip(bits, matters, strict=True) if counts))
+    return Bit(_union(bit for bit, is_used in zip(bits, used, strict=True) if is_used))
 
 
 @functools.cache
 def _reduced(truth: int, known: tuple[int | None, ...]) -> tuple[int | None, tuple[bool, ...]]:
-    """Return a truth table's result, if the known bits fix it, and which bits can change it."""
+    """Return the result of a truth table if the known bits fix it, and which bits can change it."""
     choices = [(0, 1) if bit is None else (bit,) for bit in known]
-    outcome = {abc: truth >> (4 * abc[0] + 2 * abc[1] + abc[2]) & 1 for abc in product(*choices)}
+    results = {abc: truth >> (4 * abc[0] + 2 * abc[1] + abc[2]) & 1 for abc in product(*choices)}
 
     def changes(k: int) -> bool:
-        turned = {abc: (*abc[:k], 1 - abc[k], *abc[k + 1 :]) for abc in outcome}
+        flipped = {abc: (*abc[:k], 1 - abc[k], *abc[k + 1 :]) for abc in results}
         return any(
-            outcome[abc] != outcome.get(other, outcome[abc]) for abc, other in turned.items()
+            results[abc] != results.get(other, results[abc]) for abc, other in flipped.items()
         )
 
-    results = set(outcome.values())
-    return results.pop() if len(results) == 1 else None, tuple(changes(k) for k in range(3))
+    different = set(results.values())
+    return different.pop() if len(different) == 1 else None, tuple(changes(k) for k in range(3))
 
 
 def _permuted(both: Bits, selector: int) -> Bits:
     result: list[Bit] = []
-    for byte in range(WORD // BYTE):
+    for byte in range(WORD_BITS // BYTE):
         nibble = selector >> 4 * byte & 0xF
-        picked = both[BYTE * (nibble & 7) : BYTE * (nibble & 7) + BYTE]
-        result += [picked[-1]] * BYTE if nibble & 8 else picked
+        selected = both[BYTE * (nibble & 7) : BYTE * (nibble & 7) + BYTE]
+        result += [selected[-1]] * BYTE if nibble & 8 else selected
     return result
 
 
 def _looked_up(address: Bits, table: tuple[int, ...]) -> Bits:
-    matters = _mattering(table)
+    changed = _changed_bits(table)
     result = []
-    for bit in range(WORD):
+    for bit in range(WORD_BITS):
         sources = _union(
-            address[2 + k] for k in range(WORD - 2) if k >= len(matters) or matters[k] >> bit & 1
+            address[2 + k]
+            for k in range(WORD_BITS - 2)
+            if k >= len(changed) or changed[k] >> bit & 1
         )
         result.append(Bit(sources))
     return result
 
 
 @functools.lru_cache(maxsize=16)
-def _mattering(table: tuple[int, ...]) -> tuple[int, ...]:
+def _changed_bits(table: tuple[int, ...]) -> tuple[int, ...]:
     """Return, for each bit of the index, the bits of the table's words that it can change."""
     words = np.array(table, np.uint32)
     index = np.arange(words.size)

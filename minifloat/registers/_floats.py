@@ -1,35 +1,36 @@
-"""ExMy to halves: the magnitude is shifted, the exponents' difference multiplied in.
+"""ExMy to halves: shift the magnitude, then multiply by the power of two between the biases.
 
-A magnitude of M mantissa bits shifted left by m - M, for a half of m, is the word of
-``value * 2**(bias - the half's bias)``, subnormals included, for the exponent field keeps its
-distance from the significand and a zero field means the same in both. The sign goes to the top. One
-multiplication by a power of two makes up for the biases, or is left to the scale.
+Let the format have M mantissa bits and the half m. The magnitude shifted left by m - M is the word
+of ``value * 2**(fmt.bias - half.bias)``: the mantissa and the exponent field arrive in the mantissa
+and the exponent field of the half. This holds for subnormals too, since field 0 means the same in
+both formats. The sign moves to the top bit. One multiplication by a power of two corrects the
+biases, or is left to the scale.
 """
 
 from __future__ import annotations
 
 from minifloat.formats import Format, Specials
-from minifloat.packing.layouts import HALF
+from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._gather import Gather, in_halves
 from minifloat.registers._program import AND_OR, Builder, Op, Register
 from minifloat.registers._target import BOTH, both_halves, not_held
 
 IF_THEN_ELSE = 0xCA  # truth table of (a & b) | (~a & c)
-HALF_SIGNS = 0xBB99  # selector of PRMT: each half's top bit, all over the half
+HALF_SIGNS = 0xBB99  # selector of PRMT: the top bit of each half, in all bits of the half
 TOP, SECOND = 0x4000, 0x2000  # the upper exponent bits of a half
 
 
 def from_float(
     fmt: Format, half: Format, gather: Gather, fold_scale: bool
 ) -> tuple[list[Register], int]:
-    """Write the instructions; return the pairs, and the exponent of what they are multiplied by."""
-    # otherwise the top binade would read as infinity and NaN
+    """Emit the instructions; return the pairs, and the exponent of the factor that they contain."""
+    # the half reads the format's top binade as infinity and NaN, so it must be halved first
     whole_range = fmt.exponent_bits == half.exponent_bits and fmt.specials is not Specials.IEEE
     _check_fields(fmt, half, whole_range)
     missing = [] if fold_scale else not_held(fmt, half)
     if missing:
         raise ValueError(
-            f"target must hold every value of {fmt}, got {half.name}, which does not hold "
+            f"target must have every value of {fmt}, got {half.name}, which does not have "
             f"{missing[0]!r}; use fold_scale=True, which leaves a power of two to the scale"
         )
     exponent = fmt.bias - half.bias - whole_range
@@ -43,29 +44,31 @@ def from_float(
 
 
 def float_bits(fmt: Format, half: Format) -> list[int]:
-    """Return where in a half each bit of a code goes, from the lowest on."""
+    """Return the position in a half of each bit of a code, from the lowest bit on."""
     m = half.mantissa_bits
     magnitude = range(m - fmt.mantissa_bits, m + fmt.exponent_bits)
-    return [*magnitude, HALF - 1] if fmt.signed else list(magnitude)
+    return [*magnitude, HALF_BITS - 1] if fmt.signed else list(magnitude)
 
 
 def _check_fields(fmt: Format, half: Format, whole_range: bool) -> None:
     if not fmt.subnormals:
         raise ValueError(
-            f"fmt must have subnormals, as the target has, got {fmt}; use registers.look_up"
+            f"fmt must have subnormals, as the target does, got {fmt}; use registers.look_up"
         )
     if fmt.exponent_bits > half.exponent_bits:
         raise ValueError(
             f"fmt must have at most {half.exponent_bits} exponent bits for {half.name}, got "
             f"{fmt}{'; use target=bfloat16' if fmt.exponent_bits <= 8 else ''}"
         )
-    room = half.mantissa_bits - whole_range  # halving a subnormal needs a bit
-    if fmt.mantissa_bits > room:
-        raise ValueError(f"fmt must have at most {room} mantissa bits for this, got {fmt}")
+    max_bits = half.mantissa_bits - whole_range  # halving a subnormal needs one more bit
+    if fmt.mantissa_bits > max_bits:
+        raise ValueError(
+            f"fmt must have at most {max_bits} mantissa bits for {half.name}, got {fmt}"
+        )
 
 
 def times_power(code: Builder, x: Register, exponent: int, half: Format) -> Register:
-    """Multiply by 2**exponent, in two steps where one factor would overflow."""
+    """Multiply by 2**exponent, in several steps if one factor would overflow."""
     while exponent:
         step = min(exponent, half.bias)
         x = code.emit(Op.HMUL2, x, both_halves(2.0**step, half))
@@ -74,13 +77,13 @@ def times_power(code: Builder, x: Register, exponent: int, half: Format) -> Regi
 
 
 def _halved(code: Builder, x: Register, half: Format) -> Register:
-    """Return half of the number in x, where an exponent field of all ones is a number too.
+    """Return half of the number in x; an exponent field of all ones is a number too.
 
-    Fields below half the range are halved as they are, without the top bit, which they do not
-    have. For those above, let s be the second exponent bit and r the rest: the word with the top
-    bits 01 for whatever they were has exponent ``r + 2**(E-2)``, and is always normal; a factor
-    with s in the same place makes up for the rest, its other bits chosen so that the product is
-    half the number. The top bit picks one of the two.
+    An exponent field without its top bit is multiplied by 0.5 directly. For a field with the top
+    bit, let s be the second exponent bit and r the bits below it. Replacing the top bits by 01
+    gives a word of exponent ``r + 2**(E-2)``, which is always normal. It is multiplied by a factor
+    that has s in the same place and whose other bits make the product half of the number. The top
+    bit selects one of the two results.
     """
     below = code.emit(Op.AND, x, (0xFFFF - TOP) * BOTH)
     below = code.emit(Op.HMUL2, below, both_halves(0.5, half))

@@ -1,7 +1,7 @@
-"""Integers to halves: the bits go into the mantissa of a known number, which is taken away again.
+"""Integers to halves: put the bits into the mantissa of a known number, then subtract this number.
 
-The word of ``2**m + q * 2**p``, for a half of m mantissa bits, has q at bit p of its mantissa. One
-addition, or multiplication and addition, makes the value of it.
+In a half of m mantissa bits, the word of ``2**m + q * 2**p`` has q at bit p of its mantissa. One
+addition, or one multiplication and addition, turns it into the value of the code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.registers._floats import times_power
 from minifloat.registers._gather import Gather, Move, in_halves
 from minifloat.registers._program import Op, Register
@@ -20,7 +20,7 @@ from minifloat.registers._target import BOTH, both_halves, holds
 
 
 class Linear(NamedTuple):
-    """Codes in even steps: the value is ``low + step * (code ^ flip)``."""
+    """Evenly spaced values: ``low + step * (code ^ flip)``."""
 
     flip: int
     step: float
@@ -28,11 +28,11 @@ class Linear(NamedTuple):
 
 
 def linear_of(fmt: NumberFormat) -> Linear | None:
-    """Return how the values follow from the codes, if evenly and by a power of two."""
-    if isinstance(fmt, Integer):
+    """Return the values as a linear function of the codes, if the step is a power of two."""
+    if fmt.is_integer:
         half = 1 << (fmt.bits - 1)
-        return Linear(half, 1.0, -float(half)) if fmt.signed else Linear(0, 1.0, 0.0)
-    if not isinstance(fmt, Codebook):
+        return Linear(half, 1.0, -float(half)) if fmt.min < 0 else Linear(0, 1.0, 0.0)
+    if not fmt.is_table:
         return None
     values = fmt.values()
     codes = np.arange(values.size)
@@ -49,17 +49,17 @@ def linear_of(fmt: NumberFormat) -> Linear | None:
 
 
 def from_integer(fmt: NumberFormat, linear: Linear, half: Format, gather: Gather) -> list[Register]:
-    """Write the instructions; return the pairs."""
-    # one bit more is possible where the exponent field of 2**m ends in 0
-    room = half.mantissa_bits + ((half.bias + half.mantissa_bits) % 2 == 0)
-    if fmt.bits > room:
-        raise ValueError(f"fmt must have at most {room} bits for {half.name}, got {fmt}")
-    make = _sums_of_two if fmt.bits > half.mantissa_bits else _less_magic
-    return make(gather, linear, fmt.bits, half)
+    """Emit the instructions; return the pairs."""
+    # one more bit is possible if the exponent field of 2**m ends in 0
+    max_bits = half.mantissa_bits + ((half.bias + half.mantissa_bits) % 2 == 0)
+    if fmt.bits > max_bits:
+        raise ValueError(f"fmt must have at most {max_bits} bits for {half.name}, got {fmt}")
+    convert = _by_two_sums if fmt.bits > half.mantissa_bits else _by_one_sum
+    return convert(gather, linear, fmt.bits, half)
 
 
-def _less_magic(gather: Gather, linear: Linear, bits: int, half: Format) -> list[Register]:
-    """Put each pair of codes q at bit p of ``2**m + q * 2**p``, for the p that cost least."""
+def _by_one_sum(gather: Gather, linear: Linear, bits: int, half: Format) -> list[Register]:
+    """Put each pair of codes q at bit p of ``2**m + q * 2**p``, with the p that cost the least."""
 
     def addend(p: int) -> float:
         return linear.low - linear.step * 2.0 ** (half.mantissa_bits - p)
@@ -79,20 +79,20 @@ def _less_magic(gather: Gather, linear: Linear, bits: int, half: Format) -> list
     for moves, p in zip(pairs, _cheapest_offsets(pairs), strict=True):
         flip = linear.flip << p
         x = gather(moves[p], both_halves(2.0**half.mantissa_bits, half) ^ flip * BOTH)
-        rest = both_halves(addend(p), half)
+        added = both_halves(addend(p), half)
         if linear.step == 2.0**p:
-            outputs.append(gather.code.emit(Op.HADD2, x, rest))
+            outputs.append(gather.code.emit(Op.HADD2, x, added))
         else:
             factor = both_halves(linear.step / 2.0**p, half)
-            outputs.append(gather.code.emit(Op.HFMA2, x, factor, rest))
+            outputs.append(gather.code.emit(Op.HFMA2, x, factor, added))
     return outputs
 
 
 def _cheapest_offsets(pairs: Sequence[dict[int, list[Move]]]) -> list[int]:
-    """Choose an offset for each pair so that few pieces and few shifts are needed in all.
+    """Choose an offset for each pair so that few pieces and few shifts are needed in total.
 
-    The pair in the most pieces comes first, and each of its offsets is tried; the others take what
-    costs least given the shifts that are there.
+    The pair with the most pieces comes first, and all its offsets are tried. Each other pair takes
+    the offset that costs the least, given the shifts that already exist.
     """
     pieces = [
         {p: frozenset(Gather.pieces(moves)) for p, moves in options.items()} for options in pairs
@@ -100,25 +100,26 @@ def _cheapest_offsets(pairs: Sequence[dict[int, list[Move]]]) -> list[int]:
     order = sorted(range(len(pairs)), key=lambda i: -min(map(len, pieces[i].values())))
     plans = []
     for first in pairs[order[0]]:
-        there = {piece for piece in pieces[order[0]][first] if piece[1]}
-        chosen = {order[0]: first}
-        total = len(there) + len(pieces[order[0]][first])
+        shifts = {piece for piece in pieces[order[0]][first] if piece[1]}
+        offsets = {order[0]: first}
+        total = len(shifts) + len(pieces[order[0]][first])
         for i in order[1:]:
             prices = {
-                p: len(some) + sum(piece[1] != 0 and piece not in there for piece in some)
-                for p, some in pieces[i].items()
+                p: len(needed) + sum(piece[1] != 0 and piece not in shifts for piece in needed)
+                for p, needed in pieces[i].items()
             }
-            chosen[i] = min(prices, key=prices.__getitem__)
-            total += prices[chosen[i]]
-            there |= {piece for piece in pieces[i][chosen[i]] if piece[1]}
-        plans.append((total, [chosen[i] for i in range(len(pairs))]))
+            offsets[i] = min(prices, key=prices.__getitem__)
+            total += prices[offsets[i]]
+            shifts |= {piece for piece in pieces[i][offsets[i]] if piece[1]}
+        plans.append((total, [offsets[i] for i in range(len(pairs))]))
     return min(plans)[1]
 
 
-def _sums_of_two(gather: Gather, linear: Linear, bits: int, half: Format) -> list[Register]:
-    """Add two numbers for codes one bit wider than the mantissa: the top bit has its own.
+def _by_two_sums(gather: Gather, linear: Linear, bits: int, half: Format) -> list[Register]:
+    """Add two numbers for codes one bit wider than the mantissa; the top bit has its own number.
 
-    It turns the exponent field's last bit from 0 to 1, and so ``2**m`` into ``2**(m + 1)``.
+    The top bit changes the last bit of the exponent field from 0 to 1, and so ``2**m`` into
+    ``2**(m + 1)``.
     """
     code, top = gather.code, bits - 1
     magic = 2.0**half.mantissa_bits
@@ -132,7 +133,7 @@ def _sums_of_two(gather: Gather, linear: Linear, bits: int, half: Format) -> lis
             in_halves(gather.layout, even, range(top)),
             both_halves(magic, half) ^ low_flip * BOTH,
         )
-        y = gather(  # magic plus what the top bit is worth
+        y = gather(  # magic plus the value of the top bit
             in_halves(gather.layout, even, [half.mantissa_bits], top),
             both_halves(magic, half) ^ top_flip * BOTH,
         )
@@ -144,6 +145,6 @@ def _sums_of_two(gather: Gather, linear: Linear, bits: int, half: Format) -> lis
 
 def _no_addend(linear: Linear, half: Format) -> ValueError:
     return ValueError(
-        f"target must hold what is to be added for values from {linear.low:g} on in steps of "
+        f"target must have the number to add for values from {linear.low:g} on in steps of "
         f"{linear.step:g}, got {half.name}; use registers.look_up"
     )

@@ -1,4 +1,4 @@
-"""What a register program is: `Program`, its instructions, and their cost."""
+"""`Program`: the instructions of a register program, and their cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-from minifloat.packing.layouts import WORD, Layout
+from minifloat.packing.layouts import WORD_BITS, Layout
 
 Target = Literal["float16", "bfloat16"]
 Name = Callable[["Operand"], str]
@@ -17,14 +17,14 @@ AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
 
 
 class Op(StrEnum):
-    """The instructions, as NVIDIA's machines have them, on 32-bit registers.
+    """The instructions: those of NVIDIA's GPUs on 32-bit registers.
 
     AND, OR, XOR    bit by bit
-    SHL, SHR        shift by a constant of 0..31, zeros come in
+    SHL, SHR        shift by a constant of 0..31; the free bits become 0
     LOP3            any function of three bits: bit ``4a + 2b + c`` of its truth table
-    PRMT            bytes: nibble i of operand c picks byte i of the result, 0..3 from a and 4..7
-                    from b; with the nibble's bit 3 the picked byte's top bit is repeated instead
-    HMUL2, HADD2    a * b and a + b on each half, of float16 or bfloat16, rounded to nearest even;
+    PRMT            bytes: nibble i of operand c selects byte i of the result, 0..3 from a and 4..7
+                    from b; if the nibble's bit 3 is set, all 8 bits are the selected byte's top bit
+    HMUL2, HADD2    a * b and a + b on each half, float16 or bfloat16, rounded to nearest even
     HSUB2, HFMA2    a - b, and a * b + c rounded once
     LDS             the 32-bit word of the program's table at byte offset a
     """
@@ -44,12 +44,12 @@ class Op(StrEnum):
 
     @property
     def operands(self) -> int:
-        """How many operands it takes."""
+        """Number of operands."""
         return {"LOP3": 3, "PRMT": 3, "HFMA2": 3, "LDS": 1}.get(self.value, 2)
 
     @property
     def kind(self) -> str:
-        """The kind under which its cost is counted: logic, shift, permute, half or load."""
+        """The kind of its cost: logic, shift, permute, half or load."""
         if self in (Op.SHL, Op.SHR):
             return "shift"
         if self is Op.PRMT:
@@ -64,7 +64,7 @@ KINDS = ("logic", "shift", "permute", "half", "load")
 
 @dataclass(frozen=True)
 class Register:
-    """A value: an input word for ``index < words``, then the instructions' results in order."""
+    """A value: an input word if ``index < words``, otherwise the result of an instruction."""
 
     index: int
 
@@ -81,7 +81,7 @@ class Instruction(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Instructions of a program by kind, and how many weights it converts."""
+    """Instructions of a program by kind, and the number of weights it converts."""
 
     weights: int
     logic: int = 0
@@ -103,21 +103,23 @@ class Cost(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """A straight line of instructions that turns the words of a group into pairs of halves.
+    """A sequence of instructions that turns the words of a group into pairs of halves.
+
+    A half is a float16 or a bfloat16.
 
     Attributes
     ----------
     name : str
-        What it is called in texts.
+        The function's name in C and CUDA C.
     layout : Layout
-        Where the codes lie in the input words.
+        The places of the codes in the input words.
     target : str
         "float16" or "bfloat16".
     scale_exponent : int
-        Output ``i`` is the value of code ``i`` times ``2**scale_exponent``. 0 unless that factor
-        was left to the scale.
+        Output ``i`` is the value of code ``i`` times ``2**scale_exponent``. 0 unless this factor
+        is left to the scale.
     instructions : tuple of Instruction
-        Each makes one new register; none is written twice.
+        Each writes one new register; no register is written twice.
     outputs : tuple of Register
         Register ``k`` holds codes 2k (low half) and 2k + 1 (high half).
     table : tuple of int
@@ -126,8 +128,8 @@ class Program:
     Raises
     ------
     ValueError
-        If an instruction reads a register that is not there yet, has the wrong number of operands,
-        or an operand is out of range, or there is not one output for each pair of codes.
+        If an instruction reads a register before it is written, has the wrong number of operands
+        or an operand out of range, or the number of outputs is not half the number of codes.
 
     Examples
     --------
@@ -169,10 +171,12 @@ class Program:
         for operand in operands:
             if isinstance(operand, Register):
                 if not 0 <= operand.index < self.layout.words + position:
-                    raise ValueError(f"{where} must read registers made before it, got {operand}")
-            elif not 0 <= operand < 1 << WORD:
+                    raise ValueError(
+                        f"{where} must read registers written before it, got {operand}"
+                    )
+            elif not 0 <= operand < 1 << WORD_BITS:
                 raise ValueError(f"{where} must have 32-bit constants, got {operand}")
-        if op.kind == "shift" and not (isinstance(operands[1], int) and operands[1] < WORD):
+        if op.kind == "shift" and not (isinstance(operands[1], int) and operands[1] < WORD_BITS):
             raise ValueError(f"{where} must shift by a constant below 32, got {operands[1]}")
         if op is Op.PRMT and not isinstance(operands[2], int):
             raise ValueError(f"{where} must have a constant selector, got {operands[2]}")
@@ -181,9 +185,8 @@ class Program:
         if op is Op.LDS and not self.table:
             raise ValueError(f"{where} must have a table to read; give the program one")
 
-    @property
-    def steps(self) -> Iterator[tuple[Register, Instruction]]:
-        """Each instruction with the register it makes."""
+    def numbered(self) -> Iterator[tuple[Register, Instruction]]:
+        """Yield each instruction with the register that it writes."""
         for position, instruction in enumerate(self.instructions):
             yield Register(self.layout.words + position), instruction
 
@@ -200,16 +203,16 @@ class Program:
         )
 
     def __str__(self) -> str:
-        return assembly(self)
+        return to_assembly(self)
 
 
 class Builder:
-    """Writes a program's instructions one after the other.
+    """Collects the instructions of a program.
 
     Parameters
     ----------
     words : int
-        Input words.
+        Number of input words.
 
     Examples
     --------
@@ -221,24 +224,24 @@ class Builder:
 
     def __init__(self, words: int) -> None:
         self.words = words
-        self._made: dict[Instruction, Register] = {}
+        self._results: dict[Instruction, Register] = {}
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """What has been written."""
-        return tuple(self._made)
+        """The instructions emitted so far."""
+        return tuple(self._results)
 
     def word(self, index: int) -> Register:
         """Return the register of an input word."""
         return Register(index)
 
     def emit(self, op: Op, *operands: Operand, table: int = 0) -> Register:
-        """Append an instruction, or find the same one made before; return its register."""
+        """Append an instruction unless an equal one exists; return the register of its result."""
         instruction = Instruction(op, operands, table)
-        return self._made.setdefault(instruction, Register(self.words + len(self._made)))
+        return self._results.setdefault(instruction, Register(self.words + len(self._results)))
 
 
-def assembly(program: Program) -> str:
+def to_assembly(program: Program) -> str:
     """Return the program as assembly, one instruction a line.
 
     Parameters
@@ -248,17 +251,13 @@ def assembly(program: Program) -> str:
     Returns
     -------
     str
-        ``w0`` and so on are input words, ``r0`` and so on results; the last line says which
-        results are the pairs of halves.
-
-    Raises
-    ------
-    Nothing.
+        ``w0``, ``w1`` ... are input words, ``r0``, ``r1`` ... results; the last line lists the
+        results that are pairs of halves.
 
     Examples
     --------
     >>> from minifloat import registers
-    >>> print(registers.assembly(registers.to_half("uint8", "8")))
+    >>> print(registers.to_assembly(registers.to_half("uint8", "8")))
     uint8_to_float16: 4 codes in 1 word, layout 8; 4 instructions, 1.00 per weight
       r0  = LOP3   w0, 0x00ff00ff, 0x64006400, 0xea    # (a & b) | c
       r1  = HADD2  r0, 0xe400e400
@@ -274,7 +273,7 @@ def assembly(program: Program) -> str:
         f"{program.name}: {program.layout.count} codes in {words}, layout {program.layout.name}; "
         f"{cost.total} instructions, {cost.per_weight:.2f} per weight{factor}"
     ]
-    for register, (op, operands, table) in program.steps:
+    for register, (op, operands, table) in program.numbered():
         arguments = ", ".join(name(operand) for operand in operands)
         line = f"  {name(register):<3} = {op:<6} {arguments}"
         if op is Op.LOP3:
@@ -284,6 +283,8 @@ def assembly(program: Program) -> str:
 
 
 def operand_names(program: Program) -> Name:
+    """Return a function that names operands in assembly."""
+
     def name(operand: Operand) -> str:
         if isinstance(operand, Register):
             index = operand.index - program.layout.words

@@ -1,4 +1,4 @@
-"""Whether a program does what a format says: `prove`."""
+"""Prove that a program decodes a format: `prove` and `sweep`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._kernels.registers import count_wrong
+from minifloat._kernels import registers as kernels
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.packing.layouts import HALF, WORD, Layout
+from minifloat.packing.layouts import HALF_BITS, WORD_BITS, Layout
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import Program
 from minifloat.registers._run import run
@@ -21,21 +21,21 @@ from minifloat.registers._target import half_words
 
 Array = NDArray[Any]
 
-SHOWN = 4  # of a kind of mistake
+MAX_SHOWN = 4  # mistakes of each kind that are printed
 SWEEP_CHUNK = 1 << 16
-SWEEP_VALUES = 1 << WORD
+SWEEP_VALUES = 1 << WORD_BITS
 
 
 class Leak(NamedTuple):
-    """An output that may depend on bits which are not its code's."""
+    """An output that may depend on bits of other codes."""
 
     code: int
     bits: tuple[tuple[int, int], ...]  # (word, bit)
 
     def __str__(self) -> str:
-        some = ", ".join(f"bit {bit} of word {word}" for word, bit in self.bits[:SHOWN])
-        more = f" and {len(self.bits) - SHOWN} more" if len(self.bits) > SHOWN else ""
-        return f"the output of code {self.code} may depend on {some}{more}, of others"
+        first = ", ".join(f"bit {bit} of word {word}" for word, bit in self.bits[:MAX_SHOWN])
+        more = f" and {len(self.bits) - MAX_SHOWN} more" if len(self.bits) > MAX_SHOWN else ""
+        return f"the output of code {self.code} may depend on {first}{more}, bits of other codes"
 
 
 class Difference(NamedTuple):
@@ -51,7 +51,7 @@ class Difference(NamedTuple):
 
 
 class Special(NamedTuple):
-    """What becomes of a code that is not a number."""
+    """The output for a code that is not a number."""
 
     code: int
     kind: str  # inf, nan or unused
@@ -63,20 +63,20 @@ class Special(NamedTuple):
 
 @dataclass(frozen=True)
 class Proof:
-    """What `prove` found; true if the program is right.
+    """The result of `prove`; true if the program is right.
 
     Attributes
     ----------
     program : Program
     fmt : NumberFormat
     checked : int
-        Outputs that were compared: each code at each position, among three kinds of neighbours.
+        Number of outputs compared: each code at each position, among three kinds of neighbours.
     leaks : tuple of Leak
-        Outputs that may depend on other codes' bits, by the structure of the program.
+        Outputs that, by the structure of the program, may depend on bits of other codes.
     differences : tuple of Difference
         The first wrong output at each position.
     specials : tuple of Special
-        What infinities, NaNs and unused codes read as. That is stated, not judged.
+        The outputs for infinities, NaNs and unused codes. They are reported, not judged.
     """
 
     program: Program
@@ -102,15 +102,15 @@ class Proof:
             f"layout {program.layout.name}"
         ]
         if self.leaks:
-            lines += [f"  {leak}" for leak in self.leaks[:SHOWN]]
+            lines += [f"  {leak}" for leak in self.leaks[:MAX_SHOWN]]
         else:
             lines.append("  no output depends on a bit of another code")
         if self.differences:
-            lines += [f"  {difference}" for difference in self.differences[:SHOWN]]
+            lines += [f"  {difference}" for difference in self.differences[:MAX_SHOWN]]
         else:
             lines.append(
                 f"  every code at every position, among zeros, ones and random bits: "
-                f"{self.checked} outputs as decode has them"
+                f"{self.checked} outputs equal to decode"
             )
         return "\n".join([*lines, *(f"  {special}" for special in self.specials)])
 
@@ -118,29 +118,30 @@ class Proof:
 def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool = False) -> Proof:
     """Check a program for all inputs.
 
-    First the structure: no output may depend on a bit of another code (`dependencies`). Then each
-    output is a function of its own code alone, and trying every code at every position tries all
-    there is. That is done three times, with zeros, ones and random bits around. Outputs must be, bit
-    for bit, the words of `minifloat.decode`'s values times ``2**program.scale_exponent``, rounded
-    to nearest even where the target does not hold them (values of codebooks).
+    The structure comes first: no output may depend on a bit of another code (`dependencies`). Each
+    output is then a function of its own code alone, and it is enough to try every code at every
+    position. This is done three times, with zeros, ones and random bits in the other codes. Each
+    output must equal, bit for bit, the value of `minifloat.decode` times
+    ``2**program.scale_exponent``, rounded to nearest even if the target does not have this value
+    (values of codebooks).
 
     Parameters
     ----------
     program : Program
     fmt : format or str
-        What the codes mean.
+        The format of the codes.
     flush_subnormals : bool
-        Run it as a machine in flush-to-zero mode would.
+        Run the program as a machine in flush-to-zero mode does.
 
     Returns
     -------
     Proof
-        True if the program is right; prints what was found.
+        True if the program is right; prints as a summary.
 
     Raises
     ------
     ValueError
-        If the format is unknown or has codes of another width.
+        If the format is unknown or its codes have another width than the layout's.
 
     Examples
     --------
@@ -148,20 +149,20 @@ def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool =
     >>> print(registers.prove(registers.to_half("e4m3fn", "8"), "e4m3fn"))
     e4m3fn_to_float16 is proved for e4m3fn, layout 8
       no output depends on a bit of another code
-      every code at every position, among zeros, ones and random bits: 3048 outputs as decode has them
+      every code at every position, among zeros, ones and random bits: 3048 outputs equal to decode
       0x7f (nan) reads as 480.0
       0xff (nan) reads as -480.0
-    """  # noqa: E501  # a line as it is printed
+    """
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
-    outputs = _halves(run(program, trials(layout), flush_subnormals=flush_subnormals))
+    outputs = _halves(run(program, trial_words(layout), flush_subnormals=flush_subnormals))
     own = np.arange(layout.count)
-    got = outputs[own, :, :, own]  # position, surroundings, code
+    got = outputs[own, :, :, own]  # position, neighbours, code
     wrong = (got != meaning.words) & meaning.numbers
     differences = []
     for position in np.flatnonzero(wrong.any(axis=(1, 2))):
-        around, code = np.argwhere(wrong[position])[0]
-        words = [got[position, around, code], meaning.words[code]]
+        neighbours, code = np.argwhere(wrong[position])[0]
+        words = [got[position, neighbours, code], meaning.words[code]]
         differences.append(Difference(int(position), int(code), *_values(program, words)))
     special = np.flatnonzero(~meaning.numbers)
     reads_as = zip(special.tolist(), _values(program, got[0, 0, special]), strict=True)
@@ -184,27 +185,27 @@ def sweep(
 ) -> int:
     """Run a program on all 2**32 values of one word, the others zero, and compare every output.
 
-    What `prove` shows by argument is tried out here; it takes minutes.
+    This confirms the argument of `prove` by trial; it takes minutes.
 
     Parameters
     ----------
     program : Program
     fmt : format or str
-        What the codes mean.
+        The format of the codes.
     word : int
-        Which of the input words.
+        Index of the input word.
     progress : callable, optional
-        Called with the values done and their number.
+        Called with the number of values done and their total number.
 
     Returns
     -------
     int
-        Wrong outputs.
+        Number of wrong outputs.
 
     Raises
     ------
     ValueError
-        If the format has codes of another width.
+        If its codes have another width than the layout's.
 
     Examples
     --------
@@ -214,7 +215,7 @@ def sweep(
     """
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
-    fields = np.array([field for field in layout.fields() if field.word == word], np.int64)
+    runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64)
     codes = np.empty(layout.count, np.int64)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
     pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
@@ -222,14 +223,16 @@ def sweep(
     for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
         words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
         run(program, words, out=pairs)
-        wrong += count_wrong(words, pairs, fields.T.copy(), codes, meaning.words, meaning.numbers)
+        wrong += kernels.count_wrong(
+            words, pairs, runs.T.copy(), codes, meaning.words, meaning.numbers
+        )
         if progress is not None:
             progress(start + SWEEP_CHUNK, SWEEP_VALUES)
     return wrong
 
 
 class _Meaning(NamedTuple):
-    """The word that each code must give, and whether it is a number."""
+    """The word that each code must give, and whether the code is a number."""
 
     words: NDArray[np.uint16]
     numbers: NDArray[np.bool_]
@@ -254,16 +257,18 @@ def _kind(fmt: NumberFormat, code: int) -> str:
     return fmt.kind(code) if code < fmt.code_count else "unused"
 
 
-def trials(layout: Layout) -> Array:
+def trial_words(layout: Layout) -> Array:
     """Return words with each code at each position, among zeros, ones and random bits."""
     codes = np.arange(1 << layout.bits)
-    random = np.random.default_rng(0).integers(0, 1 << WORD, (codes.size, layout.words), np.uint32)
+    random = np.random.default_rng(0).integers(
+        0, 1 << WORD_BITS, (codes.size, layout.words), np.uint32
+    )
     words = np.empty((layout.count, 3, codes.size, layout.words), np.uint32)
     for position, places in enumerate(layout.places):
         free = np.full(layout.words, 0xFFFF_FFFF, np.uint32)
         placed = np.zeros_like(random)
         for bit, place in enumerate(places):
-            word, at = divmod(place, WORD)
+            word, at = divmod(place, WORD_BITS)
             free[word] &= ~np.uint32(1 << at)
             placed[:, word] |= (codes >> bit & 1).astype(np.uint32) << np.uint32(at)
         words[position] = placed, placed | free, placed | (random & free)
@@ -275,19 +280,19 @@ def _leaks(program: Program) -> Iterator[Leak]:
     for pair, bits in enumerate(dependencies(program)):
         for half in range(2):
             code = 2 * pair + half
-            found = 0
-            for sources in bits[HALF * half : HALF * (half + 1)]:
-                found |= sources
+            used = 0
+            for sources in bits[HALF_BITS * half : HALF_BITS * (half + 1)]:
+                used |= sources
             own = sum(1 << place for place in layout.places[code])
-            foreign = found & ~own
+            foreign = used & ~own
             if foreign:
                 places = [p for p in range(foreign.bit_length()) if foreign >> p & 1]
-                yield Leak(code, tuple(divmod(place, WORD) for place in places))
+                yield Leak(code, tuple(divmod(place, WORD_BITS) for place in places))
 
 
 def _halves(pairs: Array) -> Array:
-    """Return pairs of halves as single ones, in the order of their codes."""
-    halves = np.stack([pairs & np.uint32(0xFFFF), pairs >> np.uint32(HALF)], axis=-1)
+    """Split pairs into single halves, in the order of their codes."""
+    halves = np.stack([pairs & np.uint32(0xFFFF), pairs >> np.uint32(HALF_BITS)], axis=-1)
     return halves.reshape(*pairs.shape[:-1], -1).astype(np.uint16)
 
 

@@ -1,4 +1,4 @@
-"""What a program computes: `run`."""
+"""Execute a program: `run`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from minifloat.registers._program import Op, Program, Register
 
 Array = NDArray[Any]
 
-LEAST_NORMAL = {"float16": 0x0400, "bfloat16": 0x0080}
-NUMBERS = {op: getattr(kernels, op.value) for op in Op}
+SMALLEST_NORMAL = {"float16": 0x0400, "bfloat16": 0x0080}
+OPCODES = {op: getattr(kernels, op.value) for op in Op}
 
 
 def run(
@@ -24,34 +24,34 @@ def run(
     flush_subnormals: bool = False,
     out: NDArray[np.uint32] | None = None,
 ) -> NDArray[np.uint32]:
-    """Execute a program on packed words, bit for bit as the machine does.
+    """Execute a program on packed words, bit for bit as a GPU does.
 
-    Halves are rounded to nearest even and keep subnormals; a NaN result is 0x7fff.
+    Results are rounded to nearest even and keep subnormals; a NaN result is 0x7fff.
 
     Parameters
     ----------
     program : Program
-    words : ndarray of uint32, of shape (..., groups * program.layout.words)
-        As `minifloat.pack_words` gives them.
+    words : ndarray of uint32, shape (..., groups * program.layout.words)
+        The result of `minifloat.pack_words`.
     flush_subnormals : bool
         Replace subnormal operands and results of arithmetic on halves by zero, as a machine in
-        flush-to-zero mode would. NVIDIA's does not, for halves.
+        flush-to-zero mode does. NVIDIA's GPUs keep subnormals of halves.
     out : ndarray of uint32, optional
         Where to put the results; contiguous.
 
     Returns
     -------
-    ndarray of uint32, of shape (..., groups * program.layout.count / 2)
+    ndarray of uint32, shape (..., groups * program.layout.count / 2)
         Pairs of halves. On a little-endian machine ``.view(numpy.float16)`` gives the weights in
-        the order of their codes (``.view(ml_dtypes.bfloat16)`` those of a bfloat16 program).
+        the order of their codes (``.view(ml_dtypes.bfloat16)`` for a bfloat16 program).
 
     Raises
     ------
     TypeError
         If ``words`` are not uint32.
     ValueError
-        If their last axis does not hold whole groups, ``out`` does not fit, or a look-up is
-        beyond the table.
+        If the last axis does not have whole groups, ``out`` has another shape, or a look-up is
+        outside the table.
 
     Examples
     --------
@@ -75,23 +75,23 @@ def run(
     out = _arrays.output_array(out, np.broadcast_to(np.uint32(0), shape), np.uint32)
     if not out.flags.c_contiguous or np.may_share_memory(out, words):
         raise ValueError(
-            "out must be contiguous and apart from words; leave it out to get a new one"
+            "out must be contiguous and not overlap words; leave it out to get a new array"
         )
     machine = _machine(program)
-    beyond = kernels.execute(
+    outside = kernels.execute(
         np.ascontiguousarray(words, np.uint32).reshape(-1, layout.words),
         machine.code,
         machine.outputs,
         machine.registers,
         machine.table,
         program.target == "bfloat16",
-        LEAST_NORMAL[program.target] if flush_subnormals else 0,
+        SMALLEST_NORMAL[program.target] if flush_subnormals else 0,
         out.reshape(-1, pairs),
     )
-    if beyond:
+    if outside:
         raise ValueError(
             f"program must look up within its table of {4 * len(program.table)} bytes, got "
-            f"{beyond} look-ups beyond it; mask the address"
+            f"{outside} look-ups outside it; mask the address"
         )
     return out
 
@@ -116,17 +116,17 @@ def _machine(program: Program) -> _Machine:
         return first_constant + constants.setdefault(operand, len(constants))
 
     code = np.zeros((len(program.instructions), 6), np.int64)
-    for line, (register, (op, operands, table)) in zip(code, program.steps, strict=True):
+    for line, (register, (op, operands, table)) in zip(code, program.numbered(), strict=True):
         extra = table
-        # a program has checked that these operands are constants
+        # Program has checked that these operands are constants
         if op.kind == "shift":
             operands, extra = operands[:1], int(operands[1])  # type: ignore[arg-type]
         elif op is Op.PRMT:
             operands, extra = operands[:2], int(operands[2])  # type: ignore[arg-type]
         rows = [row(operand) for operand in operands]
         rows += rows[:1] * (3 - len(rows))
-        line[:] = NUMBERS[op], register.index, *rows, extra
-    registers = np.zeros((first_constant + len(constants), kernels.TILE), np.uint32)
+        line[:] = OPCODES[op], register.index, *rows, extra
+    registers = np.zeros((first_constant + len(constants), kernels.TILE_GROUPS), np.uint32)
     for constant, number in constants.items():
         registers[first_constant + number] = constant
     return _Machine(

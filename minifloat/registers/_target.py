@@ -1,4 +1,4 @@
-"""The halves that a program makes: float16 or bfloat16."""
+"""The formats of a program's outputs: float16 or bfloat16."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat.codec import decode, encode
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.exmy import SHORT_NAMES
-from minifloat.packing.layouts import HALF
+from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._program import Target
 
-BOTH = 1 << HALF | 1  # times a half: the half twice
+BOTH = 1 << HALF_BITS | 1  # a half times BOTH is a word with the half twice
 
 
 def half_words(values: ArrayLike, target: Target) -> NDArray[np.uint16]:
@@ -22,18 +22,18 @@ def half_words(values: ArrayLike, target: Target) -> NDArray[np.uint16]:
     Parameters
     ----------
     values : array_like of float64
-        Of any shape; beyond the target they become infinities.
+        Any shape; values that overflow become infinities.
     target : str
         "float16" or "bfloat16".
 
     Returns
     -------
-    ndarray of uint16, of the shape of ``values``
+    ndarray of uint16, the shape of ``values``
 
     Raises
     ------
     ValueError
-        If the target is another.
+        If the target is neither of them.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def half_words(values: ArrayLike, target: Target) -> NDArray[np.uint16]:
 
 
 def half_format(target: str) -> Format:
-    """Return the format of a target, or raise."""
+    """Return the format of a target."""
     if target not in ("float16", "bfloat16"):
         raise ValueError(f"target must be float16 or bfloat16, got {target!r}")
     return SHORT_NAMES[target]
@@ -59,12 +59,12 @@ def half_word(value: float, half: Format) -> int:
 
 
 def holds(value: float, half: Format) -> bool:
-    """Return whether ``half`` has this value."""
+    """Return whether ``half`` has a value."""
     return half.value(half_word(value, half)) == value
 
 
 def not_held(fmt: NumberFormat, half: Format) -> list[float]:
-    """Return the numbers of ``fmt`` that ``half`` does not have."""
+    """Return the finite values of ``fmt`` that ``half`` does not have."""
     values = fmt.values()
     values = values[np.isfinite(values)]
     held = decode(encode(values, half, overflow="ieee"), half, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Programs as text: C and CUDA C."""
+"""Programs as text in C and CUDA C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minifloat.registers._program import (
 Statement = Callable[[str, Instruction, Name, Target], str]
 
 
-def c(program: Program) -> str:
+def to_c(program: Program) -> str:
     """Return the program as a function in C.
 
     Parameters
@@ -32,14 +32,10 @@ def c(program: Program) -> str:
         ``void NAME(const uint32_t *w, uint32_t *out)``, or with the table before ``out``; C99. It
         gives the same bits as `run` (not under ``-ffast-math``).
 
-    Raises
-    ------
-    Nothing.
-
     Examples
     --------
     >>> from minifloat import registers
-    >>> text = registers.c(registers.to_half("e5m2", "8"))
+    >>> text = registers.to_c(registers.to_half("e5m2", "8"))
     >>> print(text[text.index("static inline void"):])
     static inline void e5m2_to_float16(const uint32_t *w, uint32_t *out)
     {
@@ -59,7 +55,7 @@ def c(program: Program) -> str:
     return "\n".join([*parts, _function(program, "static inline void", _c_statement)])
 
 
-def cuda(program: Program) -> str:
+def to_cuda(program: Program) -> str:
     """Return the program as a device function in CUDA C.
 
     Parameters
@@ -70,17 +66,13 @@ def cuda(program: Program) -> str:
     -------
     str
         ``__device__ __forceinline__ void NAME(const uint32_t *w, uint32_t *out)``, or with the
-        table before ``out``, which belongs into shared memory. ``out[k]`` is the word of a
-        ``half2`` or ``__nv_bfloat162``: codes 2k and 2k + 1. For compute capability 8.0 on.
-
-    Raises
-    ------
-    Nothing.
+        table before ``out``; put the table into shared memory. ``out[k]`` is the word of a
+        ``half2`` or ``__nv_bfloat162``: codes 2k and 2k + 1. For compute capability 8.0 and above.
 
     Examples
     --------
     >>> from minifloat import registers
-    >>> text = registers.cuda(registers.to_half("uint8", "8"))
+    >>> text = registers.to_cuda(registers.to_half("uint8", "8"))
     >>> print(text[text.index("__device__"):text.index("{")])
     __device__ __forceinline__ void uint8_to_float16(const uint32_t *w, uint32_t *out)
     """
@@ -104,7 +96,7 @@ def _function(program: Program, opening: str, statement: Statement) -> str:
     table = "const uint32_t *table, " if program.table else ""
     lines = [f"// {line}".rstrip() for line in _about(program)]
     lines += [f"{opening} {program.name}(const uint32_t *w, {table}uint32_t *out)", "{"]
-    for register, instruction in program.steps:
+    for register, instruction in program.numbered():
         lines.append(f"    {statement(name(register), instruction, name, program.target)};")
     lines += [f"    out[{k}] = {name(output)};" for k, output in enumerate(program.outputs)]
     return "\n".join([*lines, "}", ""])
@@ -156,7 +148,7 @@ def _cuda_statement(result: str, instruction: Instruction, name: Name, target: T
         opcode, last = "prmt.b32", ""
     elif target == "float16":
         opcode, last = f"{HALF_OPCODES[op]}.rn.f16x2", ""
-    else:  # the other three are not there before compute capability 9.0
+    else:  # mul, add and sub need compute capability 9.0
         operands, opcode, last = _as_fma(instruction, target), "fma.rn.bf16x2", ""
     slots = ", ".join(f"%{k}" for k in range(len(operands) + 1))
     inputs = ", ".join(f'"r"({name(operand)})' for operand in operands)
@@ -167,12 +159,12 @@ HALF_OPCODES = {Op.HMUL2: "mul", Op.HADD2: "add", Op.HSUB2: "sub", Op.HFMA2: "fm
 
 
 def _as_fma(instruction: Instruction, target: Target) -> tuple[Operand, Operand, Operand]:
-    """Return a, b and c whose a * b + c is the same, bit for bit, as arithmetic on halves."""
+    """Return a, b and c such that a * b + c equals the instruction, bit for bit."""
     one = 0x3C003C00 if target == "float16" else 0x3F803F80
     minus = 0x80008000
     a, b = instruction.operands[:2]
     if instruction.op is Op.HMUL2:
-        return a, b, minus  # -0, which keeps the sign of a product that is zero
+        return a, b, minus  # -0 keeps the sign of a product that is zero
     if instruction.op is Op.HADD2:
         return a, one, b
     if instruction.op is Op.HSUB2:
@@ -210,7 +202,7 @@ static uint32_t {target}_word(double value)
                    + (uint32_t)nearbyint(ldexp(fabs(value), {m} - exponent)));
 }}
 
-/* The sum is rounded to odd, so that rounding it again rounds once. The product is exact. */
+/* The product is exact. The sum is rounded to odd, so that rounding it again gives one rounding. */
 static double {target}_fma(double x, double y, double z)
 {{
     double product = x * y, sum = product + z, behind = sum - product;

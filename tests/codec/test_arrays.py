@@ -17,8 +17,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import minifloat as mf
-from minifloat._kernels import codec as codec_kernels
-from minifloat._kernels import decision_points as step_kernels
 
 FORMATS = ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "e3m2_nosub", "tf32", "ue5m3")
 OPTIONS: tuple[dict[str, Any], ...] = (
@@ -236,6 +234,42 @@ def test_bad_input(kind: type[Exception], message: str, call: Callable[[], objec
         call()
 
 
+def test_a_second_call_is_checked_like_the_first() -> None:
+    """A call whose arguments have come before finds its plan at once."""
+    x, codes = np.float32([1, np.nan]), np.uint8([8])
+    for _ in range(2):
+        mf.encode(x, "e4m3fn"), mf.round_to(x, "e4m3fn"), mf.decode(codes, "int8")
+        with pytest.raises(ValueError, match="x must hold no NaN"):
+            mf.encode(x, "e2m2")
+        with pytest.raises(ValueError, match="x must hold no NaN"):
+            mf.round_to(x, "e2m2")
+        with pytest.raises(ValueError, match="not the unused 8"):
+            mf.decode(codes, "int4")
+        with pytest.raises(ValueError, match="threads must be"):
+            mf.encode(x, "e4m3fn", threads=True)
+        with pytest.raises(ValueError, match="random_bits must be"):
+            mf.encode(x, "e4m3fn", random_bits=99)
+        with pytest.raises(ValueError, match="seed must be given"):
+            mf.encode(x, "e4m3fn", rounding="stochastic")
+        with pytest.raises(ValueError, match="rounding must be one of"):
+            mf.encode(x, "e4m3fn", rounding=[])
+
+
+def test_equal_formats_and_arrays_of_other_dtypes_find_their_own_plans() -> None:
+    for _ in range(2):
+        for dtype in (np.float16, np.float32, np.float64, ">f4", "i4"):
+            x = np.array([1, 2, 3]).astype(dtype)
+            for fmt in (mf.Format(2, 2), mf.Format(2, 2), "e2m2"):
+                assert mf.encode(x, fmt).tolist() == [4, 8, 10]
+                assert mf.round_to(x, fmt).tolist() == [1, 2, 3]
+                assert mf.round_to(x, fmt, dtype=np.float64).dtype == np.float64
+    x = np.float32([[1, 2], [3, 4]])
+    for same in (x, np.asfortranarray(x), np.ma.masked_array(x, mask=False)):
+        np.testing.assert_array_equal(mf.encode(same, "e2m2"), [[4, 8], [10, 12]])
+        np.testing.assert_array_equal(mf.encode(same.T, "e2m2"), [[4, 10], [8, 12]])
+        assert type(mf.encode(same, "e2m2")) is np.ndarray
+
+
 @pytest.mark.skipif(np.longdouble(1).itemsize == 8, reason="longdouble is float64 here")
 def test_longdouble() -> None:
     with pytest.raises(TypeError, match="round it to float64 yourself"):
@@ -288,10 +322,6 @@ def test_temporaries_are_small(fmt: str, layout: str, options: dict[str, Any]) -
         assert peak < x.nbytes / 8 + 65_536  # all temporaries together, and Python's own objects
 
 
-def test_kernel_files_agree_on_the_window() -> None:
-    assert codec_kernels.WINDOW == step_kernels.WINDOW  # a kernel file imports no other
-
-
 SCRIPT = """
 import numpy as np, sys, minifloat as mf
 rng = np.random.default_rng(3)
@@ -299,7 +329,7 @@ x = np.concatenate([
     rng.standard_normal(150) * np.exp2(rng.integers(-20, 20, 150)),
     [0.0, -0.0, np.inf, -np.inf, 1e300, 5e-324, 464, 465, 0.9375],
 ])
-found = []
+results = []
 with np.errstate(all="ignore"):
     sources = [x, x.astype(np.float32), x.astype(np.float16)]
 for fmt in ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "bfloat16", "e3m2_nosub"):
@@ -308,10 +338,10 @@ for fmt in ("e2m2", "e4m3fn", "e5m2", "int5", "nf4", "e8m0", "bfloat16", "e3m2_n
         for source in sources:
             for overflow in ("saturate", "ieee"):
                 codes = mf.encode(source, fmt, rounding=mode, overflow=overflow, **seed)
-                found.append(codes.astype(np.uint32))
-            found.append(mf.round_to(source, fmt, dtype=np.float32, rounding=mode, **seed)
+                results.append(codes.astype(np.uint32))
+            results.append(mf.round_to(source, fmt, dtype=np.float32, rounding=mode, **seed)
                          .view(np.uint32))
-sys.stdout.buffer.write(np.concatenate(found).tobytes())
+sys.stdout.buffer.write(np.concatenate(results).tobytes())
 """
 
 

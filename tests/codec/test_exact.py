@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat.formats import Codebook, Integer
+from minifloat.formats import Codebook, Format, Integer
 from minifloat.testing import (
     assert_same_codes,
     check_encoder,
@@ -35,6 +35,12 @@ BOOKS = [
     Codebook([-0.0, 1e-300, 1e300], "far_apart"),
     Codebook([1.0, 1.0 + 2**-52, 1.0 + 2**-51, -1.0 - 2**-52], "close"),
 ]
+ENDS = [  # the ends of float64
+    Format(5, 2, bias=-992, subnormals=False),
+    Format(5, 2, bias=-992),
+    Format(3, 2, bias=1072, subnormals=False),
+    Format(3, 2, bias=1073, specials="fn"),
+]
 
 
 @pytest.mark.parametrize("fmt", NAMED, ids="{}".format)
@@ -45,6 +51,11 @@ def test_named_formats(fmt):
 @pytest.mark.parametrize("fmt", RANDOM, ids="{}".format)
 def test_random_formats(fmt):
     assert check_encoder(mf.encode, fmt, dtypes=SOURCES) > 10_000
+
+
+@pytest.mark.parametrize("fmt", ENDS, ids="{}".format)
+def test_formats_at_the_ends_of_float64(fmt):
+    check_encoder(mf.encode, fmt, dtypes=("float32", "float64"))
 
 
 @pytest.mark.parametrize("fmt", BOOKS, ids="{}".format)

@@ -42,7 +42,7 @@ def test_all_codes_come_back(fmt):
     random = np.random.default_rng(11).integers(0, 2**24, len(codes), np.uint32)
     for rounding in Rounding:
         options = {"random": random} if rounding.is_stochastic else {}
-        # under saturate an infinity would become the greatest value
+        # under saturate an infinity would become the largest value
         got = mf.encode(values, fmt, rounding=rounding, overflow="saturate_finite", **options)
         assert_same_codes(got[numbers], codes[numbers], values[numbers], fmt, about=rounding)
         if fmt.has_nan:

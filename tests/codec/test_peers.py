@@ -101,7 +101,7 @@ def test_p3109_values_like_gfloat(width):
 
 
 def test_order_is_kept():
-    """With the decision points this covers what lies between them: a rounding is monotone."""
+    """With the decision points this covers all numbers between them: a rounding is monotone."""
     rng = np.random.default_rng(26)
     for fmt in random_formats(rng, 20):
         x = np.sort(random_floats(rng, 20_000))

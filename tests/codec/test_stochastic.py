@@ -139,7 +139,7 @@ def test_the_top_subnormal_goes_to_its_neighbours_only(fmt, top, normal, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_the_greatest_values_overflow_by_chance(mode):
+def test_the_largest_values_overflow_by_chance(mode):
     x = np.full(20_000, 464.0, np.float32)  # half of the gap beyond 448
     codes = mf.encode(x, "e4m3fn", rounding=mode, overflow="ieee", seed=2)
     assert set(codes.tolist()) == {0x7E, 0x7F}

@@ -85,7 +85,7 @@ def test_just_below_a_power_of_two(exponent):
     ("x", "saturate", "ieee"),
     [(448, 448, 448), (464, 448, 448), (465, 448, math.nan), (480, 448, math.nan)],
 )
-def test_the_tie_beyond_the_greatest_value(x, saturate, ieee):
+def test_the_tie_beyond_the_largest_value(x, saturate, ieee):
     assert round_one(x, "e4m3fn") == saturate
     np.testing.assert_equal(round_one(x, "e4m3fn", overflow="ieee"), ieee)
     if math.isnan(ieee):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import math
@@ -20,13 +21,15 @@ import numpy as np
 import pytest
 
 from minifloat.comparison import compare
-from minifloat.comparison.records import Loss, TensorLosses
-from minifloat.files.weights import WeightsError
+from minifloat.comparison.records import RecipeError, TensorErrors
+from minifloat.files import WeightsError
 from minifloat.formats import Codebook
 from minifloat.formats.catalogue import CATALOGUE
 from minifloat.quantization import quantize
+from minifloat.quantization.recipes import Recipe
 
-FORMATS = ("e2m2", "int4")
+TWO = ("e2m2", "int4")
+TEXTS = ("e2m2/128/float16", "int4/128/float16")
 module = import_module("minifloat.comparison")
 
 
@@ -48,45 +51,48 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("options", [{}, {"block_size": 32}, {"block_size": None}, {"axis": None}])
-def test_figures_are_their_definitions(dtype: Any, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("scaling", ["", "/32", "/channel", "/tensor/float32", "/4x4/e8m0:up/mse"])
+def test_figures_are_their_definitions(dtype: Any, scaling: str) -> None:
     weights = normal((600, 500), dtype=dtype)  # more than one chunk
-    result = compare(weights, FORMATS, **options)
+    recipes = [name + scaling for name in TWO] + ["nvfp4"]
+    result = compare(weights, recipes)
     assert [tensor.name for tensor in result.tensors] == ["array"]
-    for loss in result.tensors[0].losses:
-        quantized = quantize(weights, loss.format, **{"block_size": 128, **options})
+    assert result.recipes == tuple(map(Recipe.parse, recipes))
+    for recipe, error in zip(recipes, result.tensors[0].errors, strict=True):
+        quantized = quantize(weights, recipe)
+        assert error.recipe == str(Recipe.parse(recipe))
         exact = weights.astype(np.float64)
-        error = exact - quantized.dequantize().astype(np.float64)
-        assert loss.bits_per_weight == quantized.bits_per_weight
-        assert loss.parameters == 300_000
-        assert loss.relative_rms == pytest.approx(
-            math.sqrt((error**2).sum() / (exact**2).sum()), rel=1e-12
+        deviation = exact - quantized.dequantize().astype(np.float64)
+        assert error.bits_per_weight == quantized.bits_per_weight
+        assert error.parameters == 300_000
+        assert error.relative_rms == pytest.approx(
+            math.sqrt((deviation**2).sum() / (exact**2).sum()), rel=1e-12
         )
-        assert loss.sqnr_db == pytest.approx(-20 * math.log10(loss.relative_rms), rel=1e-12)
-        assert loss.worst == np.abs(error).max()
-        assert loss.worst_relative == np.abs(error).max() / np.abs(exact).max()
+        assert error.sqnr_db == pytest.approx(-20 * math.log10(error.relative_rms), rel=1e-12)
+        assert error.max_abs_error == np.abs(deviation).max()
+        assert error.max_abs_error_relative == np.abs(deviation).max() / np.abs(exact).max()
 
 
 def test_total_sums_over_parameters(model: Path) -> None:
-    result = compare(model, FORMATS)
+    result = compare(model, TWO)
     sizes = {tensor.name: tensor.parameters for tensor in result.tensors}
     assert sizes == {"w": 8000, "bias": 7, "one": 1, "none": 0, "big": 330_000, "h": 320}
     assert [(skipped.name, skipped.reason) for skipped in result.skipped] == [
         ("step", "not a float tensor")
     ]
-    for fmt in FORMATS:
-        losses = [tensor.loss(fmt) for tensor in result.tensors]
-        total = result.total.loss(fmt)
-        error = sum(loss.squared_error for loss in losses)
+    for recipe in TWO:
+        errors = [tensor.error(recipe) for tensor in result.tensors]
+        total = result.total.error(recipe)
+        squares = sum(error.squared_error for error in errors)
         assert total.parameters == sum(sizes.values())
         assert total.relative_rms == pytest.approx(
-            math.sqrt(error / sum(loss.squared_weight for loss in losses))
+            math.sqrt(squares / sum(error.squared_weight for error in errors))
         )
         assert total.bits_per_weight == pytest.approx(
-            sum(loss.bits_per_weight * loss.parameters for loss in losses) / total.parameters
+            sum(error.bits_per_weight * error.parameters for error in errors) / total.parameters
         )
-        assert total.worst == max(loss.worst for loss in losses)
-    assert result.total.winners == ("e2m2",)
+        assert total.max_abs_error == max(error.max_abs_error for error in errors)
+    assert result.total.best == TEXTS[:1]
 
 
 def test_empty_zero_and_exact_tensors_divide_nothing_by_zero() -> None:
@@ -95,38 +101,37 @@ def test_empty_zero_and_exact_tensors_divide_nothing_by_zero() -> None:
         "zero": np.zeros((3, 4), np.float32),
         "exact": np.array([1.0, -1.0, 0.0], np.float32),
     }
-    result = compare(arrays, FORMATS, scale="float32")
+    recipes = tuple(f"{fmt}/128/float32" for fmt in TWO)
+    result = compare(arrays, recipes)
     for tensor in result.tensors[:2]:
-        assert tensor.winners == FORMATS, "a tie"
-        for loss in tensor.losses:
-            assert (loss.relative_rms, loss.worst, loss.sqnr_db) == (0, 0, math.inf)
+        assert tensor.best == recipes, "a tie"
+        for error in tensor.errors:
+            assert (error.relative_rms, error.max_abs_error, error.sqnr_db) == (0, 0, math.inf)
     assert json.loads(result.to_json())["tensors"][0]["sqnr_db"] is None
-    nothing = compare({"empty": arrays["empty"]}, FORMATS)
-    assert [loss.bits_per_weight for loss in nothing.total.losses] == [5, 4]
+    nothing = compare({"empty": arrays["empty"]}, TWO)
+    assert [error.bits_per_weight for error in nothing.total.errors] == [5, 4]
 
 
 def test_error_without_weights_is_infinite() -> None:
-    loss = Loss("e8m0", 1, 8, squared_error=1.0, squared_weight=0.0, worst=1, worst_relative=0)
-    assert (loss.relative_rms, loss.sqnr_db) == (math.inf, -math.inf)
-    record = TensorLosses("", "w", "float32", (1,), (loss,)).records()[0]
-    assert record["relative_rms"] is None
+    error = RecipeError("e8m0", 1, 8, 1.0, 0.0, max_abs_error=1, max_abs_error_relative=0)
+    assert (error.relative_rms, error.sqnr_db) == (math.inf, -math.inf)
+    row = TensorErrors("", "w", "float32", (1,), (error,)).rows()[0]
+    assert (row["relative_rms"], row["sqnr_db"]) == (math.inf, -math.inf)
 
 
 def test_axis_of_small_tensors_is_the_last() -> None:
     arrays = {"w": normal((6, 10)), "b": normal((10,))}
-    result = compare(arrays, ["int4"], block_size=3, axis=0)
-    expected = quantize(arrays["w"], "int4", block_size=3, axis=0).dequantize()
+    result = compare(arrays, ["int4/3"], axis=0)
+    expected = quantize(arrays["w"], "int4/3", axis=0).dequantize()
     squares = (arrays["w"].astype(np.float64) - expected) ** 2
-    assert result.tensors[0].losses[0].squared_error == pytest.approx(squares.sum())
-    along = compare({"b": arrays["b"]}, ["int4"], block_size=3)
-    assert result.tensors[1].losses == along.tensors[0].losses
-    assert compare(arrays["b"], ["int4"], block_size=3, axis=1).tensors[0].losses == (
-        along.tensors[0].losses
-    )
+    assert result.tensors[0].errors[0].squared_error == pytest.approx(squares.sum())
+    along = compare({"b": arrays["b"]}, ["int4/3"])
+    assert result.tensors[1].errors == along.tensors[0].errors
+    assert compare(arrays["b"], ["int4/3"], axis=1).tensors[0].errors == (along.tensors[0].errors)
 
 
 def test_min_size_leaves_out_and_says_so(model: Path) -> None:
-    result = compare(model, FORMATS, min_size=1000)
+    result = compare(model, TWO, min_size=1000)
     assert [tensor.name for tensor in result.tensors] == ["w", "big"]
     assert ("bias", "fewer than 1000 elements") in [(s.name, s.reason) for s in result.skipped]
 
@@ -134,56 +139,74 @@ def test_min_size_leaves_out_and_says_so(model: Path) -> None:
 def test_without_a_source_a_seeded_gaussian(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.GAUSSIAN_SHAPE == (4096, 4096)
     monkeypatch.setattr(module, "GAUSSIAN_SHAPE", (64, 256))
-    result = compare(formats=FORMATS, seed=5)
+    result = compare(recipes=TWO, seed=5)
     assert result.source == "64 x 256 standard normals (no file given), seed 5"
-    same = compare(np.random.default_rng(5).standard_normal((64, 256), np.float32), FORMATS)
+    same = compare(np.random.default_rng(5).standard_normal((64, 256), np.float32), TWO)
     assert result.total == same.total
-    assert compare(formats=FORMATS, seed=6).total != result.total
+    assert compare(recipes=TWO, seed=6).total != result.total
 
 
 def test_sources(model: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", normal((40, 200)))
-    one = compare(str(model), FORMATS)
-    two = compare([model, str(tmp_path / "w.npy")], FORMATS)
+    one = compare(str(model), TWO)
+    two = compare([model, str(tmp_path / "w.npy")], TWO)
     assert two.tensors[: len(one.tensors)] == one.tensors
     assert two.tensors[-1].file == str(tmp_path / "w.npy")
-    assert two.tensors[-1].losses == one.tensors[0].losses
+    assert two.tensors[-1].errors == one.tensors[0].errors
     with np.load(model) as arrays:
-        mapping = compare(arrays, FORMATS)
-    assert [t.losses for t in mapping.tensors] == [t.losses for t in one.tensors]
+        mapping = compare(arrays, TWO)
+    assert [t.errors for t in mapping.tensors] == [t.errors for t in one.tensors]
     assert [skipped.name for skipped in mapping.skipped] == ["step"]
 
 
 def test_relative_paths(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(model.parent)
-    result = compare("model.npz", FORMATS)
+    result = compare("model.npz", TWO)
     assert result.tensors[0].file == "model.npz"
 
 
-def test_formats_may_be_formats() -> None:
+def test_recipes_may_be_formats_texts_names_or_recipes() -> None:
     mine = Codebook([-1.0, -0.25, 0.0, 0.25, 1.0], "mine")
-    result = compare(normal((4, 64)), [mine, CATALOGUE["nf4"], "fpe2m2"])
-    assert [loss.format for loss in result.total.losses] == ["mine", "nf4", "e2m2b0"]
-    assert compare(normal((4, 64)), "e2m2").total.losses[0].format == "e2m2"
+    recipes = [mine, CATALOGUE["nf4"], "mxfp4", Recipe("e2m2b0", block=32), "int5/16/e4m3fn"]
+    result = compare(normal((4, 64)), recipes)
+    texts = ["mine/128/float16", "nf4/128/float16", "e2m1/32/e8m0", "e2m2b0/32/float16"]
+    assert [error.recipe for error in result.total.errors] == [*texts, "int5/16/e4m3fn"]
+    for recipe, error in zip(["mine/128/float16", *recipes[1:]], result.total.errors, strict=True):
+        assert result.total.error(recipe) is error
+    for one in ("e2m2", CATALOGUE["e2m2"], Recipe("e2m2")):
+        assert compare(normal((4, 64)), one).total.errors[0].recipe == "e2m2/128/float16"
 
 
 def test_bad_arguments(model: Path) -> None:
-    with pytest.raises(ValueError, match=r"formats must be one or more, each once, got e4m3fn"):
+    with pytest.raises(ValueError, match=r"recipes must be one or more, each once, got e4m3fn"):
         compare(model, ["e4m3fn", "e4m3"])
-    with pytest.raises(ValueError, match="formats must be one or more"):
+    with pytest.raises(ValueError, match="recipes must be one or more"):
         compare(model, [])
     with pytest.raises(ValueError, match="fmt must be a known format name"):
         compare(model, ["e9q"])
     with pytest.raises(TypeError, match=r"source must be a path.*got int"):
         compare(3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="source must hold a float tensor"):
-        compare(np.arange(10), FORMATS)
-    with pytest.raises(ValueError, match=r"at least 10000000 elements, got .*model\.npz; lower"):
-        compare(model, FORMATS, min_size=10_000_000)
+    with pytest.raises(
+        ValueError,
+        match=r"source must hold a float tensor, got arrays in memory \('array' of int64 is not a "
+        r"float tensor\); name another file",
+    ):
+        compare(np.arange(10), TWO)
+    np.savez(model.with_name("empty.npz"))
+    with pytest.raises(ValueError, match=r"source must hold a float tensor, got \S+\.npz; name"):
+        compare(model.with_name("empty.npz"), TWO)
+    with pytest.raises(
+        ValueError,
+        match=r"min_size must be at most 330000, the elements of the largest float tensor of "
+        r".*model\.npz, got 10000000",
+    ):
+        compare(model, TWO, min_size=10_000_000)
     with pytest.raises(WeightsError, match="No such file"):
-        compare("missing.npy", FORMATS)
-    with pytest.raises(ValueError, match="fmt must be one of e2m2, int4, got 'nf4'"):
-        compare(model, FORMATS).total.loss("nf4")
+        compare("missing.npy", TWO)
+    with pytest.raises(
+        ValueError, match=r"recipe must be one of e2m2/128/float16, int4/128/float16, got nf4/64/f"
+    ):
+        compare(model, TWO).total.error("nf4")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -192,31 +215,99 @@ def test_a_tensor_that_is_not_finite_is_named(tmp_path: Path, bad: float) -> Non
     weights[2, 3] = bad
     np.savez(tmp_path / "m.npz", fine=normal((4,)), broken=weights)
     with pytest.raises(ValueError, match=r"m\.npz: tensor 'broken': .*2, 3"):
-        compare(tmp_path / "m.npz", FORMATS)
+        compare(tmp_path / "m.npz", TWO)
     with pytest.raises(ValueError, match="tensor 'broken': "):
-        compare({"broken": weights}, FORMATS)
+        compare({"broken": weights}, TWO)
 
 
 def test_json_and_csv_hold_everything(model: Path) -> None:
-    result = compare(model, FORMATS)
+    result = compare(model, TWO)
     content = json.loads(result.to_json())
     rows = list(csv.DictReader(io.StringIO(result.to_csv())))
-    assert len(content["tensors"]) == len(FORMATS) * len(result.tensors)
+    assert len(content["tensors"]) == len(TWO) * len(result.tensors)
     assert len(rows) == len(content["tensors"]) + len(content["total"])
-    assert (content["block_size"], content["axis"], content["scale"]) == (128, -1, "float16")
+    assert (content["recipes"], content["axis"]) == (list(TEXTS), -1)
     first = content["tensors"][0]
     assert first["shape"] == [40, 200]
-    assert first["relative_rms"] == result.tensors[0].losses[0].relative_rms
+    assert first["relative_rms"] == result.tensors[0].errors[0].relative_rms
     assert float(rows[0]["relative_rms"]) == first["relative_rms"]
     assert rows[0]["shape"] == "40x200"
     assert rows[-1]["level"] == "total"
     for record in content["total"]:
-        assert record["winner"] == (record["format"] == "e2m2")
+        assert record["best"] == (record["recipe"] == TEXTS[0])
+
+
+def test_a_comparison_prints_as_tables(model: Path) -> None:
+    lines = str(compare(model, ["e2m2", "int4"])).splitlines()
+    assert lines[0] == str(model)
+    assert lines[1] == "blocks of 128 along axis -1, float16 scales; * marks the best"
+    assert lines[4].split() == ["tensor", "parameters", "e2m2", "int4"]
+    assert [line.split()[0] for line in lines[5:11]] == ["w", "bias", "one", "none", "big", "h"]
+    assert "Total: tensors 6, parameters 338328" in lines
+    assert "SQNR is -20 log10 of it" in str(lines)
+    assert lines[-1] == "Skipped, not a float tensor: step"
+
+
+def test_ten_tensors_are_printed_and_the_others_counted() -> None:
+    result = compare({f"t{index}": normal((2, 64), index) for index in range(13)}, TWO)
+    for text in (repr(result), result._repr_html_()):
+        assert "t9" in text
+        assert "t10" not in text
+        assert "... and 3 more" in text
+    assert len(result.tensors) == 13
+
+
+@pytest.mark.parametrize(
+    ("recipes", "labels", "words"),
+    [
+        (["e2m2", "nf4/128/float16"], ["e2m2", "nf4"], "blocks of 128 along axis -1, float16 s"),
+        (["int4/channel"], ["int4"], "one scale to a channel along axis -1, float16 scales"),
+        (["int4/tensor/float32"], ["int4"], "one scale to a tensor, float32 scales"),
+        (["int4/8x16/e8m0:up/mse"], ["int4"], "tiles of 8x16 of the last two axes, e8m0 scales "),
+        (["mxfp4", "e2m2", "nvfp4"], ["mxfp4", "e2m2/128/float16", "nvfp4"], "FORMAT/BLOCK/SCALE"),
+    ],
+)
+def test_recipes_are_named_as_shortly_as_they_can_be(
+    recipes: list[str], labels: list[str], words: str
+) -> None:
+    lines = str(compare(normal((4, 64)), recipes)).splitlines()
+    assert words in lines[1]
+    start = next(index for index, line in enumerate(lines) if line.startswith("recipe "))
+    assert [line.split()[0] for line in lines[start + 1 :][: len(labels)]] == labels
+
+
+def test_names_cannot_steer_a_terminal_or_a_notebook() -> None:
+    result = compare({"\x1b[2J": normal((3,)), "<script>": normal((3,))}, TWO)
+    assert "\x1b" not in repr(result)
+    assert "\\x1b[2J" in repr(result)
+    assert "<script>" not in result._repr_html_()
+    assert "&lt;script&gt;" in result._repr_html_()
+
+
+def test_rows_are_flat_and_feed_a_data_frame(model: Path) -> None:
+    result = compare(model, TWO)
+    rows = result.rows()
+    assert [row["recipe"] for row in rows] == [*TEXTS] * len(result.tensors)
+    assert rows[0]["shape"] == (40, 200)
+    assert len({tuple(row) for row in rows}) == 1, "all rows have the same columns"
+    pandas = pytest.importorskip("pandas")
+    assert len(pandas.DataFrame(rows)) == len(rows)
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        pytest.skip("needs /proc")
+    np.save(tmp_path / "held.npy", normal((40, 200)))
+    with ThreadPoolExecutor(2) as executor:
+        compare(tmp_path / "held.npy", TWO, executor=executor)
+    gc.collect()
+    assert "held.npy" not in maps.read_text()
 
 
 def test_progress_counts_parameters(model: Path) -> None:
     calls: list[tuple[int, int]] = []
-    result = compare(model, FORMATS, progress=lambda done, total: calls.append((done, total)))
+    result = compare(model, TWO, progress=lambda done, total: calls.append((done, total)))
     assert len(calls) == len(result.tensors)
     assert calls[-1] == (result.total.parameters, result.total.parameters)
     assert calls == sorted(calls)
@@ -249,40 +340,40 @@ def dask_cluster() -> Iterator[Executor]:
 @pytest.mark.filterwarnings("ignore")  # of the cluster, about ports and its own shutdown
 @pytest.mark.parametrize("pool", [threads, processes, dask_cluster])
 def test_any_executor_gives_the_same_result(model: Path, pool: Any) -> None:
-    formats = [*FORMATS, "nf4"]  # a codebook travels too
+    recipes = [*TWO, "nf4", "nvfp4"]  # a codebook travels too
     arrays = {f"w{index}": normal((10, 64), index) for index in range(20)}
     broken = {**arrays, "bad": np.full((3,), np.nan, np.float32)}
     with pool() as executor:
-        assert compare(model, formats, executor=executor) == compare(model, formats)
-        assert compare(arrays, formats, executor=executor) == compare(arrays, formats)
+        assert compare(model, recipes, executor=executor) == compare(model, recipes)
+        assert compare(arrays, recipes, executor=executor) == compare(arrays, recipes)
         with pytest.raises(ValueError, match="tensor 'bad'"):
-            compare(broken, formats, executor=executor)
+            compare(broken, recipes, executor=executor)
 
 
 class CountingExecutor(ThreadPoolExecutor):
-    """Remembers the most futures that were not yet done."""
+    """Counts the futures that are not yet done, and keeps the maximum."""
 
     def __init__(self) -> None:
         super().__init__(1)
         self.unread: list[Future[Any]] = []
-        self.most = 0
+        self.maximum = 0
 
     def submit(self, *args: Any, **kwargs: Any) -> Any:
         self.unread = [future for future in self.unread if not future.done()]
         self.unread.append(super().submit(*args, **kwargs))
-        self.most = max(self.most, len(self.unread))
+        self.maximum = max(self.maximum, len(self.unread))
         return self.unread[-1]
 
 
 def test_few_arrays_are_in_flight() -> None:
     arrays = {f"w{index}": normal((2, 64), index) for index in range(40)}
     with CountingExecutor() as executor:
-        compare(arrays, FORMATS, executor=executor)
-        assert executor.most <= module.ARRAYS_IN_FLIGHT
+        compare(arrays, TWO, executor=executor)
+        assert executor.maximum <= module.ARRAYS_IN_FLIGHT
 
 
 def test_results_can_be_pickled(model: Path) -> None:
-    result = compare(model, FORMATS)
+    result = compare(model, TWO)
     assert pickle.loads(pickle.dumps(result)) == result
 
 
@@ -291,10 +382,10 @@ def test_memory_is_bounded_by_the_largest_tensor(tmp_path: Path) -> None:
     for index in range(6):
         np.save(tmp_path / f"{index}.npy", normal((1024, size >> 12), index))
     paths = [tmp_path / f"{index}.npy" for index in range(6)]
-    compare(paths[:1], FORMATS)  # compiles
+    compare(paths[:1], TWO)  # compiles
     tracemalloc.start()
     try:
-        compare(paths, FORMATS)
+        compare(paths, TWO)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,10 +1,10 @@
-"""A limit on memory, for what reads files that lie about their sizes."""
+"""A limit on memory, for readers of files that lie about their sizes."""
 
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LITTLE = 8 << 20  # bytes; every file here is small, whatever it claims
+LITTLE = 8 << 20  # bytes; every file here is small, whatever size it claims
 
 
 @contextmanager

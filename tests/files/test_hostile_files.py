@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minifloat.files.weights import WeightsError, open_weights
+from minifloat.files import WeightsError, open_weights
 from tests.files.memory import little_memory
 
 safetensors_numpy = pytest.importorskip("safetensors.numpy")
@@ -366,7 +366,7 @@ def good_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.filterwarnings("ignore")  # of the readers, about what they find odd
+@pytest.mark.filterwarnings("ignore")  # of the readers, about odd content
 @pytest.mark.parametrize("name", ["f.safetensors", "f.npz", "c.npz", "f.npy", "f.gguf"])
 def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     if name == "f.gguf":

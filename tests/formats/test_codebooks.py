@@ -1,4 +1,4 @@
-"""Codebooks as values, and the published ones against the constructions they follow from."""
+"""Codebooks as values, and published codebooks against their constructions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minifloat.formats import Codebook
 from minifloat.formats.names import parse
 
 
-def test_codebook_tells_the_zeros_apart() -> None:
+def test_codebook_distinguishes_the_zeros() -> None:
     book = Codebook([0.0, 1.0, -0.0, -1.0], "signed")
     assert book.has_negative_zero
     assert book != Codebook([-0.0, 1.0, 0.0, -1.0], "signed")
@@ -36,7 +36,7 @@ def test_nf4_follows_from_normal_quantiles() -> None:
 
 
 def test_nf5_follows_from_normal_quantiles() -> None:
-    """With the offset of NF4, as FPE2M2's code has it."""
+    """FPE2M2's code uses the offset of NF4."""
     assert_quantile_book("nf5", scipy.stats.norm.ppf, 0.9677083, 6e-8)
 
 
@@ -47,7 +47,7 @@ def test_sf4_follows_from_student_t_quantiles() -> None:
 def assert_quantile_book(
     name: str, quantile: Callable[..., NDArray[np.float64]], offset: float, tolerance: float
 ) -> None:
-    """Evenly spaced quantiles, half of them positive, one less negative, and 0 (QLoRA)."""
+    """Check for evenly spaced quantiles: half positive, one fewer negative, and 0 (QLoRA)."""
     half = parse(name).code_count // 2
     positive = quantile(np.linspace(offset, 0.5, half + 1)[:-1])
     negative = -quantile(np.linspace(offset, 0.5, half)[:-1])
@@ -57,7 +57,7 @@ def assert_quantile_book(
 
 @pytest.mark.parametrize(("name", "block_size"), [("af4", 64), ("af4_32", 32)])
 def test_af4_values_are_the_medians_of_their_cells(name: str, block_size: int) -> None:
-    """As the least expected absolute error asks for, but beside the 0, which is set."""
+    """Medians minimise the expected absolute error; the values beside the fixed 0 are not free."""
     book = parse(name).values()
     middles = cdf_in_block((book[1:] + book[:-1]) / 2, block_size)
     medians = cdf_in_block(book[1:-1], block_size)
@@ -66,15 +66,15 @@ def test_af4_values_are_the_medians_of_their_cells(name: str, block_size: int) -
 
 
 def cdf_in_block(x: NDArray[np.float64], block_size: int) -> NDArray[np.float64]:
-    """Distribution of a normal divided by its block's greatest magnitude, which is another one."""
-    greatest, normal = np.linspace(1e-6, 9, 20001), scipy.stats.norm
-    below = 2 * normal.cdf(greatest) - 1
-    density = block_size * below ** (block_size - 1) * 2 * normal.pdf(greatest)
-    given = (normal.cdf(np.multiply.outer(x, greatest)) - normal.cdf(-greatest)) / below
-    return scipy.integrate.simpson(given * density, x=greatest, axis=-1)
+    """Return the distribution of a normal divided by the absmax of the others in its block."""
+    absmax, normal = np.linspace(1e-6, 9, 20001), scipy.stats.norm
+    below = 2 * normal.cdf(absmax) - 1
+    density = block_size * below ** (block_size - 1) * 2 * normal.pdf(absmax)
+    conditional = (normal.cdf(np.multiply.outer(x, absmax)) - normal.cdf(-absmax)) / below
+    return scipy.integrate.simpson(conditional * density, x=absmax, axis=-1)
 
 
-def test_codebooks_hold_float32_values() -> None:
+def test_codebooks_have_float32_values() -> None:
     for name in ("nf4", "af4", "af4_32", "sf4", "bnb_fp4"):
         values = parse(name).values()
         np.testing.assert_array_equal(values.astype(np.float32).astype(np.float64), values)
@@ -87,7 +87,7 @@ def test_bnb_fp4_in_twelfths() -> None:
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4, 8])
-def test_bipolar_integers_are_the_odd_ones(bits: int) -> None:
+def test_bipolar_integers_are_the_odd_integers(bits: int) -> None:
     values = parse(f"bipolar_int{bits}").values()
     top = 2**bits - 1
     assert values.tolist() == list(range(-top, top + 1, 2))

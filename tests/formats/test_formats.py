@@ -1,6 +1,6 @@
-"""Formats against the tables of the standards, NumPy's and ml_dtypes' facts and values, and gfloat.
+"""Formats against tables of the standards, and against NumPy, ml_dtypes and gfloat.
 
-The numbers below are literal on purpose: the library derives them all.
+The numbers below are literal on purpose; the library derives all of them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 
 import gfloat.formats
 import ml_dtypes
@@ -28,7 +29,7 @@ from minifloat.formats.names import parse
 
 INF, NAN = math.inf, math.nan
 
-# name: bias, greatest, least normal, least subnormal value (OCP OFP8 1.0; OCP MX 1.0; IEEE
+# name: bias, largest, smallest normal, smallest value (OCP OFP8 1.0; OCP MX 1.0; IEEE
 # 754-2019 table 3.5; bfloat16 and TF32 by their makers; the FNUZ proposal; FNUZ-like bias 11)
 STANDARDS = {
     "e5m2": (15, 57344.0, 2.0**-14, 2.0**-16),
@@ -54,7 +55,7 @@ STANDARDS = {
     "tf32": (127, 3.4011621342146535e38, 2.0**-126, 2.0**-136),
 }
 
-# IEEE P3109, the signed extended 8-bit formats by precision: greatest and least positive value
+# IEEE P3109, the signed extended 8-bit formats by precision: largest and smallest positive value
 P3109_8BIT = {
     1: (2.0**62, 2.0**-63),
     2: (2.0**31, 2.0**-32),
@@ -112,7 +113,7 @@ def fmt(name: str) -> Format:
 
 
 def assert_same_values(actual: NDArray[np.float64], expected: NDArray[np.float64]) -> None:
-    """Equal bit for bit, except that all NaNs are the same."""
+    """Compare bit for bit, except that all NaNs are equal."""
     assert actual.dtype == expected.dtype == np.float64
     nan = np.isnan(expected)
     np.testing.assert_array_equal(np.isnan(actual), nan)
@@ -122,8 +123,7 @@ def assert_same_values(actual: NDArray[np.float64], expected: NDArray[np.float64
 @pytest.mark.parametrize("name", STANDARDS)
 def test_standards(name: str) -> None:
     f = fmt(name)
-    assert (f.bias, f.max, f.min_normal, f.min_subnormal) == STANDARDS[name]
-    assert f.smallest == f.min_subnormal
+    assert (f.bias, f.max, f.min_normal, f.smallest) == STANDARDS[name]
     assert f.emax == math.floor(math.log2(f.max))
     assert f.min == (-f.max if f.signed else f.values()[0])
     assert f.precision == f.mantissa_bits + 1
@@ -176,7 +176,7 @@ def test_single_codes(name: str, code: int, value: float) -> None:
     assert_same_values(np.array([fmt(name).value(code)]), np.array([value]))
 
 
-def test_the_nan_and_infinity_that_encoding_writes() -> None:
+def test_codes_of_nan_and_infinity() -> None:
     names = ("float16", "e5m2", "e4m3fn", "e4m3fnuz", "e8m0", "binary8p4se", "binary8p4ue")
     codes = [fmt(name).nan_code for name in names]
     assert codes == [0x7E00, 0b0_11111_10, 0x7F, 0x80, 0xFF, 0x80, 0xFF]
@@ -191,7 +191,7 @@ def test_the_nan_and_infinity_that_encoding_writes() -> None:
 
 
 @pytest.mark.parametrize("name", ML_DTYPES)
-def test_values_are_those_of_ml_dtypes(name: str) -> None:
+def test_values_equal_ml_dtypes(name: str) -> None:
     f = fmt(name)
     word = np.uint16 if name == "bfloat16" else np.uint8
     codes = np.arange(f.code_count).astype(word)
@@ -200,7 +200,7 @@ def test_values_are_those_of_ml_dtypes(name: str) -> None:
     assert_same_values(f.values(), expected)
 
 
-def test_values_are_those_of_float16() -> None:
+def test_values_equal_float16() -> None:
     codes = np.arange(1 << 16).astype(np.uint16)
     assert_same_values(fmt("float16").values(), codes.view(np.float16).astype(np.float64))
 
@@ -217,14 +217,14 @@ def test_tf32_codes_are_the_upper_19_bits_of_float32() -> None:
     ("name", "dtype"),
     [("int4full", "int4"), ("int2full", "int2"), ("uint4", "uint4"), ("uint2", "uint2")],
 )
-def test_integers_are_those_of_ml_dtypes(name: str, dtype: str) -> None:
+def test_integers_equal_ml_dtypes(name: str, dtype: str) -> None:
     f = parse(name)
     info = ml_dtypes.iinfo(getattr(ml_dtypes, dtype))
     assert (f.min, f.max, f.bits) == (info.min, info.max, info.bits)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16])
-def test_integers_are_those_of_numpy(dtype: type) -> None:
+def test_integers_equal_numpy(dtype: type) -> None:
     info = np.iinfo(dtype)
     f = Integer(info.bits, signed=info.kind == "i", symmetric=False)
     words = np.arange(1 << info.bits).astype(f"uint{info.bits}")
@@ -246,7 +246,7 @@ def test_finfo(name: str) -> None:
     finfo = np.finfo if name == "float16" else ml_dtypes.finfo
     theirs = finfo(getattr(ml_dtypes, name, np.float16))
     ours = fmt(name).finfo._asdict()
-    if ours["bits"] <= 8:  # ml_dtypes derives these two in its own way, unlike NumPy
+    if ours["bits"] <= 8:  # ml_dtypes defines these two differently from NumPy
         del ours["precision"], ours["resolution"]
     for key, value in ours.items():
         expected = float(getattr(theirs, key))
@@ -269,7 +269,7 @@ def test_eps_is_the_gap_beside_one(name: str) -> None:
 @pytest.mark.parametrize(
     "which", [case for case in EVERY_P3109 if case[0] <= 8], ids="k{0[0]}p{0[1]}{0[2]}{0[3]}".format
 )
-def test_p3109_values_are_those_of_gfloat(which: tuple[int, int, bool, bool]) -> None:
+def test_p3109_values_equal_gfloat(which: tuple[int, int, bool, bool]) -> None:
     width, precision, signed, extended = which
     info = gfloat.formats.format_info_p3109(
         width,
@@ -283,9 +283,9 @@ def test_p3109_values_are_those_of_gfloat(which: tuple[int, int, bool, bool]) ->
     assert_same_values(ours.values(), expected)
 
 
-def test_p3109_formats_fit_float64_or_say_that_they_do_not() -> None:
-    # E exponent bits with bias 2**(E-1) span 2**-(2**(E-1)) and beyond to 2**(2**(E-1)-1), so
-    # float64 holds those with E <= 11
+def test_p3109_formats_fit_float64_or_are_refused() -> None:
+    # E exponent bits with bias 2**(E-1) span exponents below -(2**(E-1)) to 2**(E-1) - 1, so
+    # float64 has the values if E <= 11
     for width, precision, signed, extended in EVERY_P3109:
         exponent_bits = width - precision + (not signed)
         name = f"binary{width}p{precision}{'s' if signed else 'u'}{'e' if extended else 'f'}"
@@ -347,7 +347,7 @@ def test_table_prints_as_text_and_html() -> None:
     assert "<td><code>0 11 1</code></td><td>6</td><td>normal</td>" in html
 
 
-def test_repr_leaves_nothing_to_guess() -> None:
+def test_repr_is_complete() -> None:
     assert repr(fmt("e2m2")) == (
         "<Format e2m2: bits 5, bias 1, max 7, min_normal 1, smallest 0.25, specials none>"
     )
@@ -362,7 +362,7 @@ def test_repr_leaves_nothing_to_guess() -> None:
 
 
 @pytest.mark.parametrize("name", ["e4m3fn", "int4", "nf4"])
-def test_html_says_what_repr_says(name: str) -> None:
+def test_html_shows_the_facts_of_repr(name: str) -> None:
     f = parse(name)
     html = f._repr_html_()
     assert f"<caption>{type(f).__name__} {name}</caption>" in html
@@ -464,7 +464,7 @@ def test_codes_may_be_numpy_integers() -> None:
 
 
 @pytest.mark.parametrize("name", [*CATALOGUE, "ue1m0", "uint1", "e5m0_nosub", "int16full"])
-def test_facts_are_those_of_the_values(name: str) -> None:
+def test_facts_follow_from_the_values(name: str) -> None:
     f = fmt(name)
     values = f.values()
     finite = np.flatnonzero(np.isfinite(values))
@@ -479,7 +479,7 @@ def test_facts_are_those_of_the_values(name: str) -> None:
         assert f.exact_value(int(code)) == values[code]
 
 
-def test_a_significand_that_fits_has_the_formats_precision() -> None:
+def test_precision_is_the_width_of_the_significand() -> None:
     assert [fmt(n).precision for n in ("e2m2", "e8m0", "int8", "uint8", "nf4")] == [
         3,
         1,
@@ -489,16 +489,51 @@ def test_a_significand_that_fits_has_the_formats_precision() -> None:
     ]
 
 
-def test_values_without_a_fraction_or_a_side_are_refused() -> None:
+def test_infinity_has_no_fraction_and_negative_codebooks_no_max_abs() -> None:
     with pytest.raises(ValueError, match="code must have a finite value"):
         fmt("e5m2").exact_value(0x7C)
     with pytest.raises(ValueError, match="fmt must have a value above zero"):
         _ = Codebook([-1.0, 0.0]).max_abs
 
 
-def test_the_grid_goes_on_beyond_the_largest_value() -> None:
+def test_the_grid_continues_above_the_largest_value() -> None:
     for name in ("e2m2", "e4m3fn", "e8m0", "e5m2fnuz", "e3m2_nosub"):
         f = fmt(name)
         grid = [f.grid_value(m) for m in range(f.max_magnitude + 2)]
         assert grid == sorted(set(grid))
         assert grid[-1] == 2 * grid[-2] - grid[-3] or not f.mantissa_bits
+
+
+@pytest.mark.parametrize("name", ["e2m2", "e4m3fnuz", "ue5m3", "e3m0", "int4", "int4full", "uint5"])
+def test_codes_lie_on_the_binary_grid(name: str) -> None:
+    f = fmt(name)
+    grid = f.binary_grid
+    assert grid is not None
+    quantum = Fraction(2) ** (grid.emin - grid.mantissa_bits)
+    assert f.exact_value(f.max_code) + quantum <= f.next_above_max
+    for k in range(grid.limit + 1):
+        field, mantissa = divmod(k, 1 << grid.mantissa_bits)
+        leading = (1 << grid.mantissa_bits) if field else 0
+        value = (leading + mantissa) * quantum * 2 ** max(field - 1, 0)
+        assert f.exact_value(k) == value
+        if 0 < k <= grid.negative_limit:
+            sign = 1 << (f.bits - 1)
+            assert f.exact_value((1 << f.bits) - k if grid.twos_complement else sign | k) == -value
+    assert f.exact_value(f.min_code) in (0, -max(abs(Fraction(f.min)), 0))
+
+
+def test_formats_without_a_binary_grid() -> None:
+    assert (
+        fmt("nf4").binary_grid is fmt("e8m0").binary_grid is fmt("e3m2_nosub").binary_grid is None
+    )
+
+
+def test_the_value_beyond_the_largest() -> None:
+    beyond = {"e2m2": 8, "e4m3fn": 480, "e8m0": 2**128, "int4": 8, "uint5": 32, "nf4": None}
+    assert {name: fmt(name).next_above_max for name in beyond} == beyond
+
+
+def test_what_the_values_follow_from() -> None:
+    names = ("e2m2", "int4", "uint4", "nf4")
+    assert [fmt(n).is_integer for n in names] == [False, True, True, False]
+    assert [fmt(n).is_table for n in names] == [False, False, False, True]

@@ -1,4 +1,4 @@
-"""Names parse and print: `parse(str(f)) == f`, aliases, and what an unknown name is told."""
+"""Names parse and print: `parse(str(f)) == f`, aliases, and errors for unknown names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minifloat.formats.names import parse
 
 
 def every_format(bias_offset: int | None) -> list[Format]:
-    """All field combinations there are, at the default bias plus an offset."""
+    """Return all combinations of arguments, at the default bias plus an offset."""
     formats = []
     for exponent_bits, mantissa_bits, signed, subnormals, specials in product(
         range(1, 17), range(16), (True, False), (True, False), Specials
@@ -49,7 +49,7 @@ def test_every_name_with_a_bias_parses_to_its_format(bias_offset: int) -> None:
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_catalogue_names_print_as_they_are(name: str) -> None:
+def test_catalogue_names_print_unchanged(name: str) -> None:
     fmt = CATALOGUE[name]
     assert parse(name) is fmt
     assert fmt.name == f"{fmt}" == name
@@ -57,7 +57,7 @@ def test_catalogue_names_print_as_they_are(name: str) -> None:
 
 
 @pytest.mark.parametrize("alias", ALIASES)
-def test_aliases_lead_to_the_catalogue(alias: str) -> None:
+def test_aliases_name_catalogue_formats(alias: str) -> None:
     assert alias not in CATALOGUE
     assert parse(alias) is CATALOGUE[ALIASES[alias]]
 
@@ -120,7 +120,7 @@ def test_a_format_parses_to_itself() -> None:
     assert parse(fmt) is fmt
 
 
-def test_a_codebook_prints_the_name_it_was_given() -> None:
+def test_a_codebook_prints_its_own_name() -> None:
     assert f"{Codebook([0, 1], 'mine')}" == Codebook([0, 1], "mine").name == "mine"
 
 
@@ -131,6 +131,11 @@ def test_a_codebook_prints_the_name_it_was_given() -> None:
         ("nf7", "did you mean nf5 or nf4"),
         ("bfloat", "did you mean bfloat16"),
         ("floot16", "did you mean float16"),
+        ("fp4", r"got 'fp4'; did you mean e2m1\?"),
+        ("FP8", r"got 'FP8'; did you mean e4m3fn or e5m2\?"),
+        ("float6", r"did you mean e3m2 or e2m3\?"),
+        ("mxfp4", r"did you mean e2m1\?"),
+        ("nvfp4", r"did you mean e2m1\?"),
         ("posit", "any eXmY is one"),
         ("", "fmt must be a known format name, got ''"),
         ("uint4full", "fmt must be a known format name"),
@@ -156,6 +161,13 @@ def test_unknown_names(name: str, message: str) -> None:
 def test_a_name_is_a_str() -> None:
     with pytest.raises(TypeError, match="fmt must be a format or the name of one, got 4"):
         parse(4)
+
+
+def test_messages_name_the_callers_argument() -> None:
+    with pytest.raises(ValueError, match=r"^scale must be a known format name, got 'e9q'"):
+        parse("e9q", "scale")
+    with pytest.raises(TypeError, match=r"^scale must be a format or the name of one, got 4"):
+        parse(4, "scale")
 
 
 def test_the_grammar_in_the_module_docstring_is_true() -> None:

@@ -1,4 +1,4 @@
-"""The rounding modes' meaning against a hand-written table and IEEE 754's overflow rules."""
+"""The rounding modes against a hand-written table and the overflow rules of IEEE 754."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from minifloat.formats.rounding import (
 DETERMINISTIC = [mode for mode in Rounding if not mode.is_stochastic]
 STOCHASTIC = [mode for mode in Rounding if mode.is_stochastic]
 
-# Where values of a step-1 grid go: -2.75 -2.5 -2.25 -1.75 -1.5 -1.25 1.25 1.5 1.75 2.25 2.5 2.75
+# How values round to the integers: -2.75 -2.5 -2.25 -1.75 -1.5 -1.25 1.25 1.5 1.75 2.25 2.5 2.75
 SOURCES = [-2.75, -2.5, -2.25, -1.75, -1.5, -1.25, 1.25, 1.5, 1.75, 2.25, 2.5, 2.75]
-DESTINATIONS = {
+ROUNDED = {
     "nearest_even": [-3, -2, -2, -2, -2, -1, 1, 2, 2, 2, 2, 3],
     "nearest_away": [-3, -3, -2, -2, -2, -1, 1, 2, 2, 2, 3, 3],
     "nearest_zero": [-3, -2, -2, -2, -1, -1, 1, 1, 2, 2, 2, 3],
@@ -31,8 +31,8 @@ DESTINATIONS = {
     "to_odd": [-3, -3, -3, -1, -1, -1, 1, 1, 1, 3, 3, 3],
 }
 
-# Whether a positive, a negative value beyond the greatest one goes to infinity (IEEE 754-2019,
-# 7.4), where the greatest value has an even code and where it has an odd one
+# Whether a positive and a negative value beyond the largest one becomes infinity (IEEE 754-2019,
+# 7.4), if the largest value has an even code and if it has an odd code
 OVERFLOWS = {
     "nearest_even": ((True, True), (True, True)),
     "nearest_away": ((True, True), (True, True)),
@@ -47,7 +47,7 @@ OVERFLOWS = {
 
 
 def rounds_away(threshold: Threshold, fraction: float) -> bool:
-    """Apply a threshold to a fraction strictly between 0 and 1, as its names say."""
+    """Apply a threshold to a fraction strictly between 0 and 1."""
     match threshold:
         case Threshold.ABOVE_ZERO:
             return fraction > 0
@@ -60,7 +60,7 @@ def rounds_away(threshold: Threshold, fraction: float) -> bool:
 
 
 def test_the_tables_are_complete() -> None:
-    assert list(DESTINATIONS) == list(OVERFLOWS) == [str(mode) for mode in DETERMINISTIC]
+    assert list(ROUNDED) == list(OVERFLOWS) == [str(mode) for mode in DETERMINISTIC]
     assert len(STOCHASTIC) == 4
 
 
@@ -72,7 +72,7 @@ def test_away_threshold(mode: Rounding) -> None:
         threshold = away_threshold(mode, odd=nearer_to_zero % 2 == 1, negative=source < 0)
         magnitude = nearer_to_zero + rounds_away(threshold, abs(source) - nearer_to_zero)
         rounded.append(-magnitude if source < 0 else magnitude)
-    assert rounded == DESTINATIONS[mode]
+    assert rounded == ROUNDED[mode]
 
 
 @pytest.mark.parametrize("mode", DETERMINISTIC)
@@ -98,7 +98,7 @@ def test_choose_takes_members_and_their_names(kind: type[Rounding | Overflow | N
         assert str(member) == member.value == member.name.lower()
 
 
-def test_stochastic_a_is_p3109s_name_of_stochastic() -> None:
+def test_stochastic_a_is_another_name_of_stochastic() -> None:
     assert choose(Rounding, "rounding", "stochastic_a") is Rounding.STOCHASTIC
 
 
@@ -114,6 +114,6 @@ def test_stochastic_a_is_p3109s_name_of_stochastic() -> None:
         (NaNPolicy, 0, "must be one of raise, zero, max, got 0"),
     ],
 )
-def test_choose_says_what_there_is(kind: type, value: object, message: str) -> None:
+def test_choose_lists_the_members(kind: type, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         choose(kind, "rounding", value)

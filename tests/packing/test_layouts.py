@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat.packing.layouts import CHECKPOINT, KERNEL, Plane, planes
+from minifloat.packing.layouts import FPE2M2_CHECKPOINT, FPE2M2_KERNEL, Plane, planes
 
 # The codes of a group from the first on (the others are 0), and its words.
 FIVE_BITS = [0x11, 0x02, 0x13, 0x04, 0x05, 0x16, 0x07, 0x08, 0x19]  # signs 1 at 0, 2, 5 and 8
@@ -64,7 +64,7 @@ def words_slowly(codes: list[int], layout: mf.Layout) -> list[int]:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> mf.Layout:
-    """Any places whatever, or neighbouring ones in planes."""
+    """Draw arbitrary places, or planes of consecutive ones."""
     bits = draw(st.integers(1, 16))
     if draw(st.booleans()):
         words = draw(st.integers(1, 4))
@@ -109,15 +109,15 @@ def test_the_definition_finds_mistakes(mistake: str) -> None:
 
 @settings(max_examples=100)
 @given(layout=layouts())
-def test_fields_hold_every_bit_in_runs_as_long_as_can_be(layout: mf.Layout) -> None:
-    fields = list(layout.fields())
+def test_bit_runs_hold_every_bit_and_are_as_long_as_possible(layout: mf.Layout) -> None:
+    runs = list(layout.bit_runs())
     places = [[-1] * layout.bits for _ in range(layout.count)]
-    for code, low, width, word, at in fields:
+    for code, low, width, word, at in runs:
         assert at + width <= 32
         for k in range(width):
             places[code][low + k] = 32 * word + at + k
     assert tuple(map(tuple, places)) == layout.places
-    for one, other in pairwise(fields):
+    for one, other in pairwise(runs):
         together = one.code == other.code and one.word == other.word
         assert not (together and one.at + one.width == other.at)
 
@@ -140,8 +140,8 @@ def test_five_bits_are_five_bits() -> None:
 def test_planes_lie_in_pairs() -> None:
     for name, bits in (("4", 4), ("1+4", 5), ("4+2", 6), ("2+4", 6), ("1+2+4", 7), ("8", 8)):
         assert mf.parse_layout(name, bits).in_pairs
-    assert KERNEL.in_pairs
-    assert not CHECKPOINT.in_pairs
+    assert FPE2M2_KERNEL.in_pairs
+    assert not FPE2M2_CHECKPOINT.in_pairs
     assert not mf.parse_layout("dense", 5).in_pairs
     assert not mf.Layout(1, 1, [[0], [16], [1]]).in_pairs  # the last code has no partner
 
@@ -151,7 +151,7 @@ def test_the_kernel_layout_shifts_signs_to_where_float16_has_them() -> None:
         for code, sign in ((2 * i, 15), (2 * i + 1, 31)):
             codes = np.zeros(32, np.uint8)
             codes[code] = 0x10
-            assert int(mf.pack_words(codes, KERNEL)[4]) << i == 1 << sign
+            assert int(mf.pack_words(codes, FPE2M2_KERNEL)[4]) << i == 1 << sign
 
 
 def test_rows_and_the_last_group() -> None:
@@ -169,7 +169,17 @@ def test_rows_and_the_last_group() -> None:
         assert mf.unpack_words(words, layout, empty[-1]).shape == empty
 
 
-def test_idle_bits_are_zero_and_not_looked_at() -> None:
+@pytest.mark.parametrize(("name", "bits"), DRAWN)
+def test_a_name_does_as_a_layout(name: str, bits: int) -> None:
+    codes, _ = DRAWN[name, bits]
+    words = mf.pack_words(codes, mf.parse_layout(name, bits))
+    widths = (bits,) if name == "dense" else (bits, None)
+    for width in widths:
+        np.testing.assert_array_equal(mf.pack_words(codes, name, bits=width), words)
+        assert mf.unpack_words(words, name, len(codes), bits=width).tolist() == codes
+
+
+def test_idle_bits_are_zero_and_ignored() -> None:
     layout = mf.Layout(3, 1, [[0, 1, 2], [8, 9, 10]], "two")
     assert repr(layout) == "<Layout two: bits 3, codes 2, words 1, with idle bits>"
     words = mf.pack_words([7, 5], layout)
@@ -186,12 +196,18 @@ def test_bad_words() -> None:
         "words 5>, got shape ()": words[0],
         "words must be uint32 or int32, got int64": words.astype(np.int64),
         "words must be uint32 or int32, got float32": words.astype(np.float32),
-        "words must be filled up with code 0 after 3 codes": np.full(5, 1 << 31, np.uint32),
+        "words must be padded with code 0 after 3 codes, got padding with": np.full(
+            5, 1 << 31, np.uint32
+        ),
     }.items():
         with pytest.raises((ValueError, TypeError), match=re.escape(message)):
             mf.unpack_words(bad, layout, 3)
-    with pytest.raises(TypeError, match=r"layout must be a Layout, got '1\+4'; minifloat\.parse"):
-        mf.pack_words([1], "1+4")
+    with pytest.raises(ValueError, match="layout must be for codes of 6 bits, got <Layout 1"):
+        mf.pack_words([1], "1+4", bits=6)
+    with pytest.raises(ValueError, match="bits must be given for the layout dense, got None"):
+        mf.unpack_words(words, "dense", 3)
+    with pytest.raises(TypeError, match="layout must be a Layout or the name of one, got None"):
+        mf.pack_words([1], None)
     with pytest.raises(ValueError, match=r"codes must be in 0\.\.31 for 5 bits, got 32 at index"):
         mf.pack_words([1, 32], layout)
     with pytest.raises(ValueError, match="count must be at least 0, got -1"):
@@ -202,11 +218,11 @@ def test_bad_layouts() -> None:
     for message, arguments in {
         "bits must be in 1..16, got 17": (17, 1, [range(17)]),
         "words must be in 1..65536, got 0": (1, 0, [[0]]),
-        "places must be those of at least one code": (1, 1, []),
+        "places must have at least one code": (1, 1, []),
         "places must have 2 bits for each code, got 1 for code 1": (2, 1, [[0, 1], [2]]),
         "places must be in 0..31, got 32 for code 0": (1, 1, [[32]]),
         "places must be in 0..31, got -1 for code 0": (1, 1, [[-1]]),
-        "places must be taken once, got 3 twice, in code 1": (1, 1, [[3], [3]]),
+        "places must be used once, got 3 twice, in code 1": (1, 1, [[3], [3]]),
     }.items():
         with pytest.raises(ValueError, match=re.escape(message)):
             mf.Layout(*arguments)

@@ -1,4 +1,4 @@
-"""`pack` and `unpack` against a packer that puts bit after bit, and what they refuse."""
+"""`pack` and `unpack` against a slow packer that places bit after bit, and their errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDTHS = range(1, 33)
 
 
 def pack_slowly(codes: list[int], bits: int, bit_order: str) -> list[int]:
-    """Put bit after bit; in big order the most significant one of codes and bytes first."""
+    """Place bit after bit; in big order from the most significant bit of codes and bytes on."""
     packed = [0] * -(-len(codes) * bits // 8)
     for i, code in enumerate(codes):
         for b in range(bits):
@@ -32,17 +32,17 @@ def pack_slowly(codes: list[int], bits: int, bit_order: str) -> list[int]:
     return packed
 
 
-def some_codes(bits: int, shape: int | tuple[int, ...], seed: int = 0) -> Array:
+def random_codes(bits: int, shape: int | tuple[int, ...], seed: int = 0) -> Array:
     codes = np.random.default_rng(seed).integers(0, 1 << bits, shape)
     return codes.astype(np.uint8 if bits <= 8 else np.uint16 if bits <= 16 else np.uint32)
 
 
 def check(pack: Callable[..., Array], unpack: Callable[..., Array]) -> None:
-    """Compare with the slow packer, all widths, orders and counts around whole groups."""
+    """Compare with the slow packer for all widths, orders and counts around whole groups."""
     for bits in WIDTHS:
         for order in ORDERS:
             for count in (*range(1, 20), 31, 64, 65, 100):
-                codes = some_codes(bits, count, seed=count)
+                codes = random_codes(bits, count, seed=count)
                 slow = np.array(pack_slowly(codes.tolist(), bits, order), np.uint8)
                 np.testing.assert_array_equal(pack(codes, bits, bit_order=order), slow)
                 back = unpack(slow, bits, count, bit_order=order)
@@ -111,7 +111,7 @@ def test_the_slow_packer_finds_mistakes(mistake: str) -> None:
 def test_any_shape_and_any_slice(
     data: st.DataObject, bits: int, order: str, lead: list[int], count: int
 ) -> None:
-    codes = some_codes(bits, (*lead, count), seed=bits)
+    codes = random_codes(bits, (*lead, count), seed=bits)
     packed = mf.pack(codes, bits, bit_order=order)
     assert packed.shape == (*lead, -(-count * bits // 8))
     assert packed.dtype == np.uint8
@@ -120,15 +120,15 @@ def test_any_shape_and_any_slice(
     back = mf.unpack(packed, bits, count, bit_order=order)
     np.testing.assert_array_equal(back, codes)
     start = data.draw(st.integers(0, count))
-    some = data.draw(st.integers(0, count - start))
-    part = mf.unpack(packed, bits, some, start=start, bit_order=order)
-    np.testing.assert_array_equal(part, codes[..., start : start + some])
+    length = data.draw(st.integers(0, count - start))
+    part = mf.unpack(packed, bits, length, start=start, bit_order=order)
+    np.testing.assert_array_equal(part, codes[..., start : start + length])
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("bits", [1, 3, 5, 8, 11, 16, 19])
 def test_every_slice(bits: int, order: str) -> None:
-    codes = some_codes(bits, 41)
+    codes = random_codes(bits, 41)
     packed = mf.pack(codes, bits, bit_order=order)
     for start in range(42):
         for count in range(42 - start):
@@ -137,14 +137,14 @@ def test_every_slice(bits: int, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_bits_are_numpys(order: str) -> None:
-    codes = some_codes(1, 77)
+def test_one_bit_codes_are_packed_as_numpy_packs_bits(order: str) -> None:
+    codes = random_codes(1, 77)
     np.testing.assert_array_equal(
         mf.pack(codes, 1, bit_order=order), np.packbits(codes, bitorder=order)
     )
 
 
-def test_big_is_as_one_would_write_it() -> None:
+def test_big_order_is_the_written_order() -> None:
     assert mf.pack([0b10101, 0b00011, 0b11110], 5, bit_order="big").tolist() == [
         0b10101_000,
         0b11_11110_0,
@@ -154,8 +154,8 @@ def test_big_is_as_one_would_write_it() -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("bits", [3, 5, 8, 12])
-def test_the_form_of_the_arrays_does_not_matter(bits: int, order: str) -> None:
-    codes = some_codes(bits, (6, 50))
+def test_strides_and_dtypes_do_not_matter(bits: int, order: str) -> None:
+    codes = random_codes(bits, (6, 50))
     want = mf.pack(codes, bits, bit_order=order)
     wide = np.zeros((12, 100), codes.dtype)
     wide[::2, ::2] = codes
@@ -179,7 +179,7 @@ def test_the_form_of_the_arrays_does_not_matter(bits: int, order: str) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("bits", [3, 8, 12])
 def test_out(bits: int, order: str) -> None:
-    codes = some_codes(bits, (4, 50))
+    codes = random_codes(bits, (4, 50))
     packed = mf.pack(codes, bits, bit_order=order)
     for out in (np.full_like(packed, 255), np.full(packed.shape[::-1], 255, np.uint8).T):
         assert mf.pack(codes, bits, bit_order=order, out=out) is out
@@ -190,15 +190,15 @@ def test_out(bits: int, order: str) -> None:
 
 
 def test_out_over_the_source() -> None:
-    codes = some_codes(5, 80)
+    codes = random_codes(5, 80)
     want = mf.pack(codes, 5)
-    room = np.concatenate([np.zeros(20, np.uint8), codes])
-    np.testing.assert_array_equal(mf.pack(room[20:], 5, out=room[:50]), want)
-    room = np.concatenate([np.zeros(60, np.uint8), want])
-    np.testing.assert_array_equal(mf.unpack(room[60:], 5, 80, out=room[:80]), codes)
+    memory = np.concatenate([np.zeros(20, np.uint8), codes])
+    np.testing.assert_array_equal(mf.pack(memory[20:], 5, out=memory[:50]), want)
+    memory = np.concatenate([np.zeros(60, np.uint8), want])
+    np.testing.assert_array_equal(mf.unpack(memory[60:], 5, 80, out=memory[:80]), codes)
 
 
-def test_out_is_left_alone_on_error() -> None:
+def test_an_error_leaves_out_unchanged() -> None:
     out = np.full(5, 7, np.uint8)
     with pytest.raises(ValueError, match="codes must be"):
         mf.pack([1, 2, 3, 4, 5, 6, 7, 32], 5, out=out)
@@ -216,7 +216,7 @@ def test_empty() -> None:
 
 
 def test_five_bit_weights_take_five_words() -> None:
-    assert mf.pack(some_codes(5, 32), 5).nbytes == 5 * 4
+    assert mf.pack(random_codes(5, 32), 5).nbytes == 5 * 4
 
 
 def test_codes_that_do_not_fit() -> None:
@@ -282,19 +282,19 @@ def test_refusals(message: str) -> None:
 def test_bits_after_the_last_code(order: str) -> None:
     for bits in (3, 5, 11):
         for count in range(1, 9):
-            packed = mf.pack(some_codes(bits, (2, count)), bits, bit_order=order)
+            packed = mf.pack(random_codes(bits, (2, count)), bits, bit_order=order)
             for left in range(-count * bits % 8):
                 bad = packed.copy()
                 bad[1, -1] ^= 1 << (7 - left if order == "little" else left)
                 with pytest.raises(ValueError, match=r"packed must have 0 in the . bits after"):
                     mf.unpack(bad, bits, count, bit_order=order)
-                part = mf.unpack(bad, bits, count, start=0, bit_order=order)  # a slice, so asked
-                np.testing.assert_array_equal(part, some_codes(bits, (2, count)))
+                part = mf.unpack(bad, bits, count, start=0, bit_order=order)
+                np.testing.assert_array_equal(part, random_codes(bits, (2, count)))
 
 
 @settings(max_examples=200)
 @given(st.binary(max_size=40), st.integers(-1, 34), st.integers(-2, 80), st.integers(-2, 80))
-def test_any_bytes_give_codes_or_an_error(blob: bytes, bits: int, count: int, start: int) -> None:
+def test_bytes_give_codes_or_an_error(blob: bytes, bits: int, count: int, start: int) -> None:
     packed = np.frombuffer(blob, np.uint8)
     for order in ORDERS:
         for from_start in (None, start):

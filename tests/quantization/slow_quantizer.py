@@ -150,11 +150,10 @@ def tensor_scale_of(recipe: mf.Recipe, maxima: list[float]) -> float:
         tensor = np.nextafter(tensor, np.float32(np.inf))
     if not tensor:
         return 1.0 if exact == 0 else 2.0**-149
-    if nearest:
-        try:
-            scale_of(recipe, max(maxima), float(tensor))
-        except ScaleTooLarge:  # a float32 scale, when the tensor scale was rounded down
-            tensor = np.nextafter(tensor, np.float32(np.inf))
+    try:
+        scale_of(recipe, max(maxima), float(tensor))
+    except ScaleTooLarge:  # since T was rounded down
+        tensor = np.nextafter(tensor, np.float32(np.inf))
     return float(tensor)
 
 

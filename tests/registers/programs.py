@@ -1,4 +1,4 @@
-"""Programs to test with, and the inputs that show what a program does."""
+"""Programs for tests, and inputs that cover every code at every position."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from minifloat.packing.layouts import Layout
 from minifloat.registers import Program, Register
-from minifloat.registers._proof import trials
+from minifloat.registers._proof import trial_words
 
 
 def program_of(instructions, *, words=3, target="float16", table=()):
@@ -18,7 +18,7 @@ def program_of(instructions, *, words=3, target="float16", table=()):
 
 
 def every_input(program) -> np.ndarray:
-    """Every code at every position among others, as `prove` tries them, and random words."""
-    tried = trials(program.layout).reshape(-1, program.layout.words)
+    """Return the words that `prove` tries, every code at every position, and random words."""
+    words = trial_words(program.layout).reshape(-1, program.layout.words)
     random = np.random.default_rng(7).integers(0, 1 << 32, (1 << 15, program.layout.words))
-    return np.concatenate([tried, random.astype(np.uint32)])
+    return np.concatenate([words, random.astype(np.uint32)])

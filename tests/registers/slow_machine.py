@@ -1,4 +1,4 @@
-"""Register programs carried out one bit, and one exact number, at a time: what `run` must give."""
+"""A slow machine for register programs, one bit and one exact number at a time, to check `run`."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def prmt(a: int, b: int, selector: int) -> int:
     result = bytearray()
     for byte in range(4):
         nibble = selector >> 4 * byte & 15
-        picked = sources[nibble % 8]
-        result.append(picked if nibble < 8 else 255 if picked >= 128 else 0)
+        selected = sources[nibble % 8]
+        result.append(selected if nibble < 8 else 255 if selected >= 128 else 0)
     return int.from_bytes(result, "little")
 
 
@@ -60,19 +60,19 @@ INTEGER = {
 
 
 def pair(op: Op, numbers: list[int], target: str, flush: bool) -> int:
-    """Do arithmetic on both halves."""
+    """Apply an arithmetic instruction to both halves."""
     low = half(op, [number & 0xFFFF for number in numbers], target, flush)
     return half(op, [number >> 16 for number in numbers], target, flush) << 16 | low
 
 
 def half(op: Op, words: list[int], target: str, flush: bool) -> int:
-    """Return the word of a product, sum, difference or both, rounded once from the exact number."""
+    """Return the word of an arithmetic result, rounded once from the exact number."""
     fmt = mf.parse(target)
     words = [flushed(word, fmt) if flush else word for word in words]
     numbers = [exact_decode(word, fmt) for word in words]
     if op is Op.HSUB2:
         numbers[1] = -numbers[1]
-    # float64 knows the infinities, the NaNs and the signs of zero; fractions know the rest
+    # float64 gives infinities, NaNs and signs of zero; fractions give all other results
     if op is Op.HMUL2:
         rough, exact = numbers[0] * numbers[1], product(numbers[:2])
     elif op is Op.HFMA2:

@@ -1,4 +1,4 @@
-"""Programs are proved for every format they are made for, and wrong ones are found out."""
+"""Programs are proved for every format, and wrong programs are rejected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import minifloat as mf
 from minifloat import registers
 from minifloat.formats import Codebook, Format, Integer
-from minifloat.packing.layouts import KERNEL, Layout, parse_layout
+from minifloat.packing.layouts import FPE2M2_KERNEL, Layout, parse_layout
 from minifloat.registers import Builder, Instruction, Op, Program, Register, prove, to_half
 from minifloat.registers._program import AND_OR
 from tests.registers.slow_machine import slow_run
@@ -31,8 +31,8 @@ def fits(exponent_bits, mantissa_bits, target, *, whole_range=True):
 @pytest.mark.parametrize("signed", [True, False])
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_every_exmy_up_to_8_bits(bits, signed, target):
-    """Any bias; where the target does not hold the values, with the factor left to the scale."""
-    made = 0
+    """With several biases; if the target lacks some values, with the factor left to the scale."""
+    proved = 0
     for exponent_bits in range(1, bits - signed + 1):
         mantissa_bits = bits - signed - exponent_bits
         if not fits(exponent_bits, mantissa_bits, target):
@@ -46,18 +46,18 @@ def test_every_exmy_up_to_8_bits(bits, signed, target):
             target_bias = 2 ** (TARGETS[target][0] - 1) - 1
             halved = exponent_bits == TARGETS[target][0]
             assert proof.program.scale_exponent == bias - target_bias - halved
-            if held(fmt, target):
+            if target_has_values_of(fmt, target):
                 proof = prove(to_half(fmt, "dense", target), fmt)
                 assert proof.holds, proof
                 assert proof.program.scale_exponent == 0
             else:
-                with pytest.raises(ValueError, match="target must hold every value"):
+                with pytest.raises(ValueError, match="target must have every value"):
                     to_half(fmt, "dense", target)
-            made += 1
-    assert made or (bits, signed) == (2, False) or bits > 6
+            proved += 1
+    assert proved or (bits, signed) == (2, False) or bits > 6
 
 
-def held(fmt, target):
+def target_has_values_of(fmt, target):
     words = registers.half_words(fmt.values(), target)
     return np.array_equal(mf.decode(words, target, dtype=np.float64), fmt.values())
 
@@ -119,11 +119,11 @@ def test_named_formats(fmt, layouts, target):
 @pytest.mark.parametrize("bits", range(2, 9))
 @pytest.mark.parametrize("target", TARGETS)
 def test_offset_integers(bits, target):
-    """Codes q that mean q - zero, as GPTQ's and AWQ's do."""
+    """Codes q with the value q - zero, as in GPTQ and AWQ."""
     for zero in {0, 1, 2 ** (bits - 1), 2**bits - 1}:
         fmt = Codebook([float(q - zero) for q in range(2**bits)], "offset")
-        if (bits, target) == (8, "bfloat16") and zero % 2:  # it has even numbers only from 256 on
-            with pytest.raises(ValueError, match="target must hold what is to be added"):
+        if (bits, target) == (8, "bfloat16") and zero % 2:  # it has only even numbers from 256 on
+            with pytest.raises(ValueError, match="target must have the number to add"):
                 to_half(fmt, "dense", target)
             assert prove(registers.look_up(fmt, "dense", target), fmt)
             continue
@@ -136,10 +136,10 @@ def test_offset_integers(bits, target):
 @pytest.mark.parametrize(
     "values",
     [
-        [-(2.0**-30), 0, 2.0**-30, 2.0**-29],  # steps that float16 does not hold
+        [-(2.0**-30), 0, 2.0**-30, 2.0**-29],  # float16 does not have this step
         [0, 4096, 8192, 12288],
-        [65504.0, 131008.0],  # too great
-        [-2.0, -1.0, -0.0, 1.0],  # -0, which no addition gives
+        [65504.0, 131008.0],  # above the maximum
+        [-2.0, -1.0, -0.0, 1.0],  # no addition gives -0
         [3.0, 2.0, 1.0, 0.0],
         [0.0, 3.0, 6.0, 9.0],
         [1.0, 2.0, 3.0, -1.0],
@@ -169,7 +169,7 @@ def test_tables():
             for target in TARGETS:
                 program = registers.look_up(fmt, "dense", target, pairs=pairs)
                 if fmt == "e8m0" and target == "float16":
-                    continue  # 2**127 is an infinity there
+                    continue  # 2**127 overflows
                 assert prove(program, fmt)
                 assert program.cost.load == program.layout.count // (2 if pairs else 1)
     wrong = registers.look_up("nf4", "dense")
@@ -191,21 +191,21 @@ SPECIALS = {
 
 
 @pytest.mark.parametrize(("fmt", "target"), SPECIALS)
-def test_what_becomes_of_specials(fmt, target):
+def test_codes_that_are_not_numbers_are_reported(fmt, target):
     proof = prove(to_half(fmt, "dense", target), fmt)
-    found = {special.code: special.reads_as for special in proof.specials}
+    reads_as = {special.code: special.reads_as for special in proof.specials}
     want = SPECIALS[fmt, target]
     for code, value in want.items():
-        np.testing.assert_equal(found[code], value)
+        np.testing.assert_equal(reads_as[code], value)
     if len(want) != 3:
-        assert found.keys() == want.keys()
+        assert reads_as.keys() == want.keys()
     first = min(want)
     kind = mf.parse(fmt).kind(first)
     assert f"{first:#x} ({kind}) reads as {want[first]}" in str(proof)
 
 
 def replaced(program, old, new):
-    """Return the program with one constant changed wherever it stands."""
+    """Return the program with every occurrence of one constant replaced."""
     count = 0
     instructions = []
     for op, operands, table in program.instructions:
@@ -222,8 +222,8 @@ def by_hand(words, layout, fmt, emit, scale_exponent=0):
     return Program("by_hand", layout, "float16", scale_exponent, code.instructions, outputs)
 
 
-def fpe2m2_program(sign_mask=0x8000_8000, factor=0x7800_7800, layout=KERNEL):
-    """The kernel published with FPE2M2, mended."""
+def fpe2m2_program(sign_mask=0x8000_8000, factor=0x7800_7800, layout=FPE2M2_KERNEL):
+    """Return the kernel published with FPE2M2, corrected."""
 
     def emit(code):
         signs = code.word(KERNEL_SIGN_PLANE)
@@ -240,13 +240,13 @@ def fpe2m2_program(sign_mask=0x8000_8000, factor=0x7800_7800, layout=KERNEL):
     return by_hand(5, layout, "e2m2b0", emit)
 
 
-def test_the_published_kernel_mended():
+def test_the_published_kernel_corrected():
     assert prove(fpe2m2_program(), "e2m2b0")
-    assert fpe2m2_program().cost == to_half("e2m2b0", KERNEL).cost
+    assert fpe2m2_program().cost == to_half("e2m2b0", FPE2M2_KERNEL).cost
 
 
 def test_rejected_sign_mask():
-    """0xf800, as published: the signs of later pairs leak into the exponent."""
+    """With 0xf800, as published, the signs of later pairs leak into the exponent."""
     proof = prove(fpe2m2_program(sign_mask=0xF800_F800), "e2m2b0")
     assert not proof
     assert proof.leaks[0].code == 0
@@ -256,17 +256,17 @@ def test_rejected_sign_mask():
 
 
 def test_rejected_missing_factor():
-    for factor in (0x3C00_3C00, None):  # 1.0, as published, and none
+    for factor in (0x3C00_3C00, None):  # 1.0, as published, and no factor
         proof = prove(fpe2m2_program(factor=factor), "e2m2b0")
         assert not proof
         assert not proof.leaks
         assert proof.differences[0].got == proof.differences[0].want * 2.0**-15
-    assert not prove(to_half("e2m2", "1+4"), "e2m2b0")  # half the factor
+    assert not prove(to_half("e2m2", "1+4"), "e2m2b0")  # its factor is half of this one
 
 
 def test_rejected_swapped_halves():
-    """As published: the even codes' signs in the high half, their magnitudes in the low one."""
-    rows = [[*row[:4], row[4] ^ 16] for row in KERNEL.places]
+    """As published, the signs of even codes are in the high half, their magnitudes in the low."""
+    rows = [[*row[:4], row[4] ^ 16] for row in FPE2M2_KERNEL.places]
     published = Layout(5, 5, rows, "fpe2m2_prototype")
     proof = prove(fpe2m2_program(layout=published), "e2m2b0")
     assert len(proof.leaks) == 32
@@ -283,7 +283,7 @@ def test_rejected_swapped_halves():
 
 
 def test_rejected_e4m3_without_a_multiplication():
-    """BitBLAS' way: exponent bits are set by XOR, which makes 2**-7 of zero and of subnormals."""
+    """BitBLAS sets exponent bits by XOR, which turns zero and subnormals into 2**-7."""
 
     def emit(code):
         for x in (code.word(0), code.emit(Op.SHL, code.word(0), 8)):
@@ -311,7 +311,7 @@ def test_rejected_flush_to_zero():
         proof = prove(program, fmt, flush_subnormals=True)
         assert not proof
         assert {d.got for d in proof.differences} == {0.0}
-    assert prove(to_half("int5", "dense"), "int5", flush_subnormals=True)  # nothing is subnormal
+    assert prove(to_half("int5", "dense"), "int5", flush_subnormals=True)  # it has no subnormals
 
 
 def test_rejected_other_mistakes():
@@ -338,26 +338,26 @@ def test_rejected_other_mistakes():
 
 @settings(max_examples=60)
 @given(st.data())
-def test_dependencies_miss_nothing(data):
-    """Turning an input bit changes only output bits that are said to depend on it."""
+def test_dependencies_are_complete(data):
+    """Flipping an input bit changes only output bits that depend on it."""
     fmt, layout = data.draw(
         st.sampled_from([("e2m2", "1+4"), ("nf4", "dense"), ("int8", "8"), ("e5m2fnuz", "8")])
     )
     program = to_half(fmt, layout, data.draw(st.sampled_from(sorted(TARGETS))))
     words = [data.draw(st.integers(0, 2**32 - 1)) for _ in range(program.layout.words)]
-    turned = data.draw(st.integers(0, 32 * len(words) - 1))
+    flipped = data.draw(st.integers(0, 32 * len(words) - 1))
     other = list(words)
-    other[turned // 32] ^= 1 << turned % 32
-    said = registers.dependencies(program)
+    other[flipped // 32] ^= 1 << flipped % 32
+    sources = registers.dependencies(program)
     for k, (a, b) in enumerate(
         zip(slow_run(program, words), slow_run(program, other), strict=True)
     ):
         for bit in range(32):
             if (a ^ b) >> bit & 1:
-                assert said[k][bit] >> turned & 1
+                assert sources[k][bit] >> flipped & 1
 
 
-def test_dependencies_are_not_a_guess():
+def test_dependencies_use_known_bits():
     """AND with zero, OR with ones and truth tables that ignore an operand depend on nothing."""
     w = Register(0)
     for op, constant, want in [
@@ -410,12 +410,12 @@ def test_the_sweep_finds_a_mistake(monkeypatch):
         ("e2m2", {"target": "float32"}, "target must be float16 or bfloat16, got 'float32'"),
         ("e6m1", {}, "at most 5 exponent bits for float16, got e6m1; use target=bfloat16"),
         ("e2m2_nosub", {}, "fmt must have subnormals, .* use registers.look_up"),
-        ("e5m10none", {}, "fmt must have at most 9 mantissa bits for this"),
-        ("e1m11", {}, "fmt must have at most 10 mantissa bits for this"),
-        ("e4m3b-2", {}, "target must hold every value .* use fold_scale=True"),
+        ("e5m10none", {}, "fmt must have at most 9 mantissa bits for float16"),
+        ("e1m11", {}, "fmt must have at most 10 mantissa bits for float16"),
+        ("e4m3b-2", {}, "target must have every value .* use fold_scale=True"),
     ],
 )
-def test_what_has_no_program(fmt, options, message):
+def test_formats_without_a_program(fmt, options, message):
     with pytest.raises(ValueError, match=message):
         to_half(fmt, **{"layout": "dense", **options})
 

@@ -1,4 +1,4 @@
-"""`registers.run`: every instruction bit for bit as an exact, slow machine does it."""
+"""`registers.run` equals an exact, slow machine bit for bit, for every instruction."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ WORDS = st.integers(0, 2**32 - 1)
 
 @st.composite
 def programs(draw):
-    """Straight lines of all instructions over registers and constants."""
+    """Draw sequences of all instructions over registers and constants."""
     target = draw(st.sampled_from(sorted(HALVES)))
     instructions = []
     for position in range(draw(st.integers(1, 8))):
         op = draw(st.sampled_from([op for op in Op if op is not Op.LDS]))
-        registers_there = st.integers(0, 2 + position).map(Register)
-        operands = [draw(registers_there | WORDS) for _ in range(op.operands)]
+        readable = st.integers(0, 2 + position).map(Register)
+        operands = [draw(readable | WORDS) for _ in range(op.operands)]
         if op.kind == "shift":
             operands[1] = draw(st.integers(0, 31))
         if op is Op.PRMT:
@@ -48,8 +48,8 @@ def test_against_the_slow_machine(program, words, flush):
     assert got.tolist() == slow_run(program, words, flush=flush)
 
 
-def interesting(target):
-    """Return words of halves at which rounding can go wrong, and random ones."""
+def critical_words(target):
+    """Return words of halves where rounding can go wrong, and random words."""
     rng = np.random.default_rng(16)
     fmt = mf.parse(target)
     m = fmt.mantissa_bits
@@ -65,7 +65,7 @@ def interesting(target):
 @pytest.mark.parametrize("target", sorted(HALVES))
 @pytest.mark.parametrize("op", [Op.HMUL2, Op.HADD2, Op.HSUB2, Op.HFMA2])
 def test_arithmetic_at_the_edges(op, target, flush):
-    words = interesting(target)
+    words = critical_words(target)
     rng = np.random.default_rng(3)
     a = np.repeat(np.array(words, np.uint32), 24)
     b, c = rng.choice(words, a.size).astype(np.uint32), rng.choice(words, a.size).astype(np.uint32)
@@ -78,7 +78,7 @@ def test_arithmetic_at_the_edges(op, target, flush):
 
 
 @pytest.mark.parametrize("constant", [0x7800, 0x3C00, 0x5C00, 0x0400, 0x0001, 0xC000])
-def test_every_float16_times_a_constant_as_numpy_does(constant):
+def test_every_float16_times_a_constant_equals_numpy(constant):
     words = np.arange(1 << 16, dtype=np.uint32)
     program = program_of([Instruction(Op.HMUL2, (Register(0), constant))], words=1)
     got = registers.run(program, words[:, None])[:, 0] & 0xFFFF
@@ -92,7 +92,7 @@ def test_every_float16_times_a_constant_as_numpy_does(constant):
 
 @pytest.mark.long
 @pytest.mark.parametrize("op", [Op.HMUL2, Op.HADD2])
-def test_all_pairs_of_float16_as_numpy_does(op):
+def test_all_pairs_of_float16_equal_numpy(op):
     other = np.arange(1 << 16, dtype=np.uint32)
     program = program_of([Instruction(op, (Register(0), Register(1)))], words=2)
     words = np.stack([other, other], 1)
@@ -131,7 +131,7 @@ def test_the_oracle_finds_a_wrong_machine(right, wrong):
 
 
 def test_hfma_rounds_once():
-    """(1 + 2**-10)**2 + 2**-11 is just above a tie; with the product rounded it would be one."""
+    """(1 + 2**-10)**2 + 2**-11 is just above a tie; a rounded product would make it a tie."""
     program = program_of([Instruction(Op.HFMA2, (Register(0), Register(0), Register(1)))], words=2)
     assert registers.run(program, np.array([0x3C01, 0x1000], np.uint32))[0] == 0x3C03
 
@@ -165,7 +165,7 @@ def test_bad_input():
         registers.run(program, words, out=np.zeros(5, np.uint32))
     with pytest.raises(TypeError, match="out must have dtype uint32"):
         registers.run(program, words, out=np.zeros(32, np.int32))
-    with pytest.raises(ValueError, match="out must be contiguous and apart"):
+    with pytest.raises(ValueError, match="out must be contiguous and not overlap words"):
         registers.run(program, words, out=np.zeros(64, np.uint32)[::2])
     wide = program_of([Instruction(Op.LDS, (Register(0),))], words=1, table=[7, 8])
     assert registers.run(wide, np.array([4], np.uint32)).tolist() == [8]
@@ -181,7 +181,7 @@ def test_bad_input():
         ({"outputs": ()}, "outputs must be one register for each pair of 2 codes, got 0"),
         ({"outputs": (Register(9),)}, "outputs must be registers of the program"),
         ({"instructions": (Instruction(Op.AND, (1,)),)}, "must have 2 operands, got 1"),
-        ({"instructions": (Instruction(Op.AND, (1, Register(1))),)}, "registers made before it"),
+        ({"instructions": (Instruction(Op.AND, (1, Register(1))),)}, "registers written before it"),
         ({"instructions": (Instruction(Op.AND, (1, -1)),)}, "must have 32-bit constants, got -1"),
         ({"instructions": (Instruction(Op.SHL, (1, 32)),)}, "shift by a constant below 32, got 32"),
         ({"instructions": (Instruction(Op.LOP3, (1, 2, 3), 256),)}, "truth table of 8 bits"),

@@ -1,4 +1,4 @@
-"""`registers.search`: what it finds is right, dense, no dearer than known layouts, repeatable."""
+"""`registers.search`: results are right, dense, repeatable, and not worse than named layouts."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from minifloat.packing.layouts import Layout
 from minifloat.registers import prove, search, to_half
 from minifloat.registers._costs import table_formats
 
-QUICK = {"restarts": 1, "steps": 30_000}
+QUICK = {"restarts": 1, "trials": 30_000}
 
 
 OTHERS = ["ue2m2", "int3", "uint6", "mxint8", "bipolar_int3"]
-EVERY = [*(fmt.name for fmt in table_formats()), *OTHERS]
+FORMATS = [*(fmt.name for fmt in table_formats()), *OTHERS]
 
 
 @pytest.mark.parametrize(
     ("fmt", "target"),
-    [*((fmt, "float16") for fmt in EVERY), *((fmt, "bfloat16") for fmt in EVERY[::3])],
+    [*((fmt, "float16") for fmt in FORMATS), *((fmt, "bfloat16") for fmt in FORMATS[::3])],
 )
-def test_what_is_found_is_right(fmt, target):
-    found = search(fmt, target, fold_scale=True, **QUICK)
-    assert prove(found.program, fmt)
-    assert found.program.layout.is_dense
-    assert found.program.cost.total >= found.least
-    costs = dict(found.tried)
-    weights = found.program.cost.weights
+def test_results_are_right(fmt, target):
+    result = search(fmt, target, fold_scale=True, **QUICK)
+    assert prove(result.program, fmt)
+    assert result.program.layout.is_dense
+    assert result.program.cost.total >= result.bound
+    costs = dict(result.tried)
+    weights = result.program.cost.weights
     for name, cost in costs.items():
         same_group = to_half_or_table(fmt, name, target).cost
         assert same_group.total == cost
-        assert found.program.cost.total / weights <= cost / same_group.weights
-    assert str(found.least) in str(found)
+        assert result.program.cost.total / weights <= cost / same_group.weights
+    assert str(result.bound) in str(result)
 
 
 def to_half_or_table(fmt, name, target):
@@ -45,11 +45,11 @@ def to_half_or_table(fmt, name, target):
     return to_half(fmt, layout, target, fold_scale=True)
 
 
-def test_the_best_known():
-    """As good as is known after much longer searches."""
+def test_the_cheapest_known_programs():
+    """The search finds the costs that much longer searches have found."""
     for fmt, instructions in {"e2m2": 42, "int5": 41, "e2m1": 10, "int4": 9, "e5m2": 2}.items():
-        found = search(fmt, fold_scale=True)
-        assert found.program.cost.total == instructions, found
+        result = search(fmt, fold_scale=True)
+        assert result.program.cost.total == instructions, result
 
 
 def test_the_same_seed_finds_the_same():
@@ -61,7 +61,7 @@ def test_the_same_seed_finds_the_same():
 
 def test_progress_and_errors():
     calls = []
-    search("nf4", restarts=2, steps=100, progress=lambda done, total: calls.append((done, total)))
+    search("nf4", restarts=2, trials=100, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
     with pytest.raises(ValueError, match="fmt must have at most 8 bits to be searched, got e4m4"):
         search("e4m4")
@@ -70,7 +70,7 @@ def test_progress_and_errors():
 
 
 def test_all_layouts_of_two_small_codes():
-    """Of all ways to lay two pairs of two bits into four places of the halves, one needs 3."""
+    """The best placement of two pairs of two bits in four places of the halves needs 3."""
     costs = set()
     for slots in itertools.permutations(range(9, 13)):
         rows = []
@@ -102,8 +102,8 @@ def cost_of(places, offsets, targets, width):
 
 @pytest.mark.parametrize("free", [0, 5])
 @pytest.mark.parametrize("seed", range(5))
-def test_annealing_keeps_its_accounts(seed, free):
-    """After thousands of accepted and refused trials the cost is what counting anew gives."""
+def test_annealing_keeps_the_cost_up_to_date(seed, free):
+    """After thousands of accepted and rejected trials the cost equals a new count."""
     targets = np.arange(5) if free else np.array([8, 9, 10, 11, 15])
     items, words, width = 16, 5, 16
     owners = np.random.default_rng(seed).permutation(items * 5)
@@ -112,10 +112,10 @@ def test_annealing_keeps_its_accounts(seed, free):
     used, pieces = np.zeros((words, 3 * width), np.int64), np.zeros(items, np.int64)
     start = cost_of(places, offsets, targets, width)
     state = np.array([seed + 1], np.uint64)
-    least = annealing.anneal(
+    lowest = annealing.anneal(
         places, offsets, owners, used, pieces, best, targets, width, free, 5000, state
     )
-    assert least < start
+    assert lowest < start
     assert sorted(places.reshape(-1)) == list(range(80)) == sorted(best.reshape(-1))
     assert np.array_equal(np.argsort(owners).reshape(items, 5), places)
     assert annealing._cost(places, offsets, targets, width, used.copy(), pieces.copy()) == cost_of(
@@ -123,6 +123,6 @@ def test_annealing_keeps_its_accounts(seed, free):
     )
     rows = {tuple(row) for row in used}
     annealing._cost(places, offsets, targets, width, used, pieces)
-    assert {tuple(row) for row in used} == rows, "counts went astray"
+    assert {tuple(row) for row in used} == rows, "the counts are wrong"
     if not free:
-        assert cost_of(best, offsets, targets, width) == least
+        assert cost_of(best, offsets, targets, width) == lowest

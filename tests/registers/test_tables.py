@@ -1,4 +1,4 @@
-"""The table of conversion costs in docs/registers.md is what the library and the compiler say."""
+"""The table of conversion costs in docs/registers.md equals the library's and the compiler's."""
 
 from __future__ import annotations
 

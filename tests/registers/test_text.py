@@ -1,6 +1,6 @@
-"""Emitted text: C is compiled and compared with `run`, assembly is read back, CUDA has its shape.
+"""Emitted text: C is compiled and compared with `run`, assembly and CUDA text are read back.
 
-What the CUDA text becomes on a real machine is tested in `test_machine_code.py`.
+`test_machine_code.py` tests the machine code of the CUDA text.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def compiled(program, folder: Path, main: str = MAIN, *, before: str = "") -> Pa
         table="T, " if program.table else "",
     )
     source, binary = folder / "program.c", folder / "program"
-    source.write_text("\n".join([before, registers.c(program), table, text]))
+    source.write_text("\n".join([before, registers.to_c(program), table, text]))
     options = ["-std=c99", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     command = [COMPILER, *options, str(source), "-o", str(binary), "-lm"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -81,7 +81,7 @@ def run_c(binary: Path, words: np.ndarray) -> np.ndarray:
 
 @needs_compiler
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
-def test_c_does_what_run_does(program, tmp_path):
+def test_c_equals_run(program, tmp_path):
     words = every_input(program)
     got = run_c(compiled(program, tmp_path), words)
     assert np.array_equal(got, registers.run(program, words).reshape(-1))
@@ -101,7 +101,7 @@ def test_the_comparison_finds_a_mistake(tmp_path):
 
 @needs_compiler
 def test_c_of_every_instruction(tmp_path):
-    """What no program above has, at numbers where rounding matters."""
+    """Instructions that no program above has, with random operands."""
     operands = (Register(0), Register(1), Register(2))
     for target in ("float16", "bfloat16"):
         instructions = [
@@ -118,8 +118,8 @@ def test_c_of_every_instruction(tmp_path):
 
 
 @needs_compiler
-def test_two_texts_go_into_one_file(tmp_path):
-    first = registers.c(to_half("e2m2", "1+4")).replace("e2m2_to", "first_e2m2_to")
+def test_two_texts_compile_in_one_file(tmp_path):
+    first = registers.to_c(to_half("e2m2", "1+4")).replace("e2m2_to", "first_e2m2_to")
     compiled(to_half("e2m2", "dense"), tmp_path, before=first)
 
 
@@ -145,7 +145,7 @@ int main(void)
 @needs_compiler
 @pytest.mark.long
 def test_c_on_all_words(tmp_path):
-    """All 2**32 words of eight E2M1 codes, without the multiplication, which takes long in C."""
+    """All 2**32 words of eight E2M1 codes, without the multiplication, which is slow in C."""
     program = to_half("e2m1", "dense", fold_scale=True)
     values = mf.parse("e2m1").values() * 2.0**program.scale_exponent
     want = ", ".join(map(str, registers.half_words(values, "float16")))
@@ -157,15 +157,15 @@ LINE = re.compile(r"  r(\d+) *= (\w+) +([^#]*?)(?: +#.*)?")
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
-def test_assembly_says_everything(program):
-    """The program can be made again from its assembly."""
+def test_assembly_is_complete(program):
+    """The program can be rebuilt from its assembly."""
 
     def operand(text: str) -> Register | int:
         if text[0] in "wr":
             return Register(int(text[1:]) + (program.layout.words if text[0] == "r" else 0))
         return int(text, 0)
 
-    lines = registers.assembly(program).splitlines()
+    lines = registers.to_assembly(program).splitlines()
     assert program.name in lines[0]
     assert f"{program.cost.per_weight:.2f} per weight" in lines[0]
     instructions = []
@@ -178,17 +178,17 @@ def test_assembly_says_everything(program):
     assert tuple(instructions) == program.instructions
     outputs = lines[-1].removeprefix("out = ").split(", ")
     assert tuple(map(operand, outputs)) == program.outputs
-    assert str(program) == registers.assembly(program)
+    assert str(program) == registers.to_assembly(program)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
 def test_cuda_has_a_statement_for_each_instruction(program):
-    text = registers.cuda(program)
+    text = registers.to_cuda(program)
     body = text[text.index("{") :]
     assert body.count("uint32_t r") == len(program.instructions)
     assert body.count("out[") == len(program.outputs)
     assert ("const uint32_t *table" in text) == bool(program.table)
-    if program.target == "bfloat16":  # what compute capability 8.0 has
+    if program.target == "bfloat16":  # compute capability 8.0 has no other
         assert set(re.findall(r"\w+\.rn\.\w+", text)) <= {"fma.rn.bf16x2"}
     if program.scale_exponent:
         assert f"times 2**{program.scale_exponent}" in text

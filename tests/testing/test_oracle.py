@@ -53,7 +53,7 @@ def test_published_values(name, values):
 @pytest.mark.parametrize(
     ("name", "code", "value"),
     [
-        ("e4m3fn", 0b0_1111_110, 448),  # OCP OFP8 1.0, table 1, and so the next five
+        ("e4m3fn", 0b0_1111_110, 448),  # OCP OFP8 1.0, table 1, also the next five
         ("e4m3fn", 0b0_0001_000, 2.0**-6),
         ("e4m3fn", 0b0_0000_001, 2.0**-9),
         ("e5m2", 0b0_11110_11, 57344),
@@ -107,8 +107,8 @@ def test_ml_dtypes(name, theirs, policy):
 
 
 def test_ml_dtypes_e8m0_differs_in_ties_only():
-    # It rounds ties up, P3109 to the even code. Below 2**-126 its float32 is subnormal, and it
-    # rounds everything up.
+    # ml_dtypes rounds ties up, P3109 to the even code. Below 2**-126, where float32 is subnormal,
+    # ml_dtypes rounds all values up.
     ml_dtypes = pytest.importorskip("ml_dtypes")
     x = decision_points("e8m0", np.float32)[:-1]
     x = x[(x >= 2.0**-126) & (x <= 2.0**127)]
@@ -204,7 +204,7 @@ def test_fractions_are_rounded_once():
 
 
 def test_codebook_neighbours():
-    # no zero: between -1 and 1 each sign keeps to its side, where magnitudes are compared
+    # without zero: between -1 and 1, modes that compare magnitudes keep the sign
     for mode in ("toward_zero", "away_from_zero", "nearest_zero", "nearest_away"):
         assert exact_encode(0.0, "bipolar_int2", mode) == 2
         assert exact_encode(-0.0, "bipolar_int2", mode) == 1
@@ -212,7 +212,7 @@ def test_codebook_neighbours():
     assert exact_encode(-0.0, "bipolar_int2", "upward") == 2
     book = Codebook([3.0, 0.0, 2.0, -0.0, 1.0, 7.0])  # codes out of order
     assert [exact_encode(v, book) for v in (0.0, -0.0, -5.0, 9.0)] == [1, 3, 3, 5]
-    assert exact_encode(1.5, book) == 4  # 1 and 2 have even codes: the one nearer to zero
+    assert exact_encode(1.5, book) == 4  # 1 and 2 have even codes, so the one nearer to zero
     assert exact_encode(1.5, book, "nearest_odd") == 2
 
 
@@ -222,7 +222,7 @@ def test_integers_are_twos_complement():
     assert exact_encode(-8, "int4") == 9
 
 
-def test_decision_points_hold_the_places_where_a_rounding_can_fail():
+def test_decision_points_include_ties_neighbours_and_extremes():
     points = decision_points("e2m2", np.float32)
     assert np.isnan(points[-1])
     assert np.all(np.diff(points[:-1]) >= 0)
@@ -253,7 +253,7 @@ def test_decision_points_refuse_other_dtypes():
 
 @pytest.mark.parametrize("rounding", ["nearest_even", "upward", "to_odd"])
 @pytest.mark.parametrize("name", ["e3m1", "e8m0", "int3", "bnb_fp4", "ue4m3"])
-def test_step_table_is_the_oracle(name, rounding):
+def test_step_table_equals_the_oracle(name, rounding):
     table = exact_steps(name, np.float16, rounding, "ieee")
     x = np.arange(65536, dtype=np.uint16).view(np.float16)
     numbers = ~np.isnan(x)
@@ -266,22 +266,22 @@ def test_step_table_is_the_oracle(name, rounding):
     assert_same_codes(part, by_words[40000:41000], x[40000:41000], name)
 
 
-def test_step_table_refuses_what_has_no_single_code():
+def test_step_table_refuses_inputs_without_a_single_code():
     with pytest.raises(ValueError, match="rounding and overflow must"):
         exact_steps("e2m1", np.float32, Rounding.STOCHASTIC)
-    with pytest.raises(ValueError, match="words must be of one sign"):
+    with pytest.raises(ValueError, match="words must have one sign"):
         exact_steps("e2m1", np.float16).words(32000, 33000)
     with pytest.raises(ValueError, match="x must not hold NaN"):
         exact_steps("e2m1", np.float16)(np.float16([math.nan]))
 
 
 def test_random_formats_cover_the_space():
-    found = random_formats(np.random.default_rng(43), 200, max_bits=8)
-    assert len(set(found)) == 200
-    assert {fmt.specials for fmt in found} == {"none", "ieee", "fn", "fnuz", "p3109"}
-    assert {fmt.signed for fmt in found} == {fmt.subnormals for fmt in found} == {True, False}
-    assert all(isinstance(fmt, Format) and fmt.bits <= 8 for fmt in found)
-    assert not any(isinstance(fmt, Integer) for fmt in found)
+    drawn = random_formats(np.random.default_rng(43), 200, max_bits=8)
+    assert len(set(drawn)) == 200
+    assert {fmt.specials for fmt in drawn} == {"none", "ieee", "fn", "fnuz", "p3109"}
+    assert {fmt.signed for fmt in drawn} == {fmt.subnormals for fmt in drawn} == {True, False}
+    assert all(isinstance(fmt, Format) and fmt.bits <= 8 for fmt in drawn)
+    assert not any(isinstance(fmt, Integer) for fmt in drawn)
 
 
 def test_the_oracle_needs_no_hypothesis():

@@ -1,4 +1,4 @@
-"""Properties of encode, decode and round_to for what hypothesis draws."""
+"""Properties of encode, decode and round_to on formats and values drawn by hypothesis."""
 
 import math
 
@@ -40,7 +40,7 @@ def format_and_values(draw, count=6):
 
 @EXAMPLES
 @given(format_and_values(), st.sampled_from(Rounding), st.data())
-def test_encode_is_the_oracle(case, rounding, data):
+def test_encode_equals_the_oracle(case, rounding, data):
     fmt, x = case
     options = {}
     bits = data.draw(st.integers(1, 28))
@@ -63,7 +63,7 @@ def test_encode_is_the_oracle(case, rounding, data):
 
 @EXAMPLES
 @given(formats(max_bits=12).flatmap(lambda fmt: st.tuples(st.just(fmt), codes(fmt))))
-def test_a_code_comes_back(case):
+def test_decode_then_encode_returns_the_code(case):
     fmt, code = case
     value = mf.decode(np.array([code]), fmt, dtype=np.float64)[0]
     np.testing.assert_equal(value, exact_decode(code, fmt))
@@ -91,7 +91,7 @@ def test_order_is_kept(case, rounding):
 
 @EXAMPLES
 @given(format_and_values())
-def test_the_nearest_is_no_farther_than_any_other(case):
+def test_nearest_even_is_a_nearest_value(case):
     fmt, x = case
     table = fmt.values()
     table = table[np.isfinite(table)]
@@ -103,7 +103,7 @@ def test_the_nearest_is_no_farther_than_any_other(case):
 
 @EXAMPLES
 @given(format_and_values())
-def test_directed_modes_enclose(case):
+def test_downward_and_upward_enclose_the_value(case):
     fmt, x = case
     x = x[np.isfinite(x)].astype(np.float64)
     low = mf.round_to(x, fmt, rounding="downward")
@@ -177,7 +177,7 @@ def test_formats_are_usable(fmt):
 
 @EXAMPLES
 @given(st.data())
-def test_values_have_the_width(data):
+def test_drawn_values_have_the_width(data):
     fmt, width = data.draw(formats(max_bits=8)), data.draw(WIDTHS)
     x = data.draw(values(fmt, width=width))
     assert not math.isnan(x)
@@ -186,7 +186,7 @@ def test_values_have_the_width(data):
 
 @EXAMPLES
 @given(near_ties("e2m2", width=32))
-def test_near_ties_are_near_ties(x):
+def test_near_ties_are_near_midpoints(x):
     grid = np.arange(-9, 9.01, 0.125)
     assert np.min(np.abs(grid - x)) <= 2**-20 * max(abs(x), 2**-120)
 

@@ -1,4 +1,4 @@
-"""Planted mistakes: what compares an encoder with the oracle must fail on each of them."""
+"""Planted mistakes: comparisons with the oracle must fail on each of them."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def subnormals_a_binade_off(x, fmt, **options):
 
 
 def carry_lost(x, fmt, **options):
-    """A significand that rounds up to 2 keeps the exponent it had."""
+    """Keep the exponent of a significand that rounds up to 2."""
     codes = right(x, fmt, **options)
     values = np.abs(fmt.values()[codes])
     mantissa = codes & ((1 << fmt.mantissa_bits) - 1)
@@ -108,7 +108,7 @@ MISTAKES = {
     "ties toward zero": with_mode("nearest_zero"),
     "ties to odd": with_mode("nearest_odd"),
     "truncation": with_mode("toward_zero"),
-    "bias one too great": with_bias(1),
+    "bias one too large": with_bias(1),
     "bias one too small": with_bias(-1),
     "subnormals dropped": subnormals_dropped,
     "subnormals a binade off": subnormals_a_binade_off,
@@ -121,7 +121,7 @@ MISTAKES = {
     "exact values move": exact_values_move,
     "never an error": never_an_error,
 }
-FEW = {
+QUICK = {
     "dtypes": ["float32", "float64"],
     "roundings": ["nearest_even", "to_odd"],
     "overflows": ["saturate", "raise"],
@@ -130,18 +130,18 @@ FEW = {
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_the_oracle_agrees_with_itself(fmt):
-    assert check_encoder(right, fmt, **FEW) > 5000
+    assert check_encoder(right, fmt, **QUICK) > 5000
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_check_encoder_finds(mistake, fmt):
     with pytest.raises(AssertionError, match=f"{fmt} .*(codes differ|must be an error)"):
-        check_encoder(MISTAKES[mistake], fmt, **FEW)
+        check_encoder(MISTAKES[mistake], fmt, **QUICK)
 
 
 @pytest.mark.parametrize("mode", [mode for mode in Rounding if not mode.is_stochastic])
-def test_no_two_modes_look_the_same(mode):
+def test_every_two_modes_are_distinguished(mode):
     for other in Rounding:
         if other.is_stochastic or other == mode:
             continue
@@ -159,8 +159,8 @@ def test_no_two_modes_look_the_same(mode):
     "mistake", ["ties away", "bias one too small", "subnormals dropped", "carry lost"]
 )
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_the_sweeps_find(mistake, fmt):
-    """The mistake is planted into minifloat's own codes for all float16 inputs."""
+def test_sweeps_find(mistake, fmt):
+    """Plant the mistake in codes of float16 inputs."""
     fmt = mf.parse(fmt)
     x = np.arange(65536, dtype=np.uint16).view(np.float16)
     x = x[~np.isnan(x)]

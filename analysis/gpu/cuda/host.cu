@@ -1,4 +1,4 @@
-// What the programs share on the host's side: files, memory of the GPU, errors.
+// The common part of the programs on the host: files, memory of the GPU, errors.
 
 #include <cstdio>
 #include <cstdlib>

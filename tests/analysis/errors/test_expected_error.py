@@ -1,4 +1,4 @@
-"""The exact error of a grid against quadrature cell by cell, and the least one against a scan."""
+"""The exact error of a grid against quadrature by cells, and the smallest one against a scan."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from analysis import code_entropy, expected_mse, optimal_scale, parse_distribution
-from analysis.errors.distributions import Distribution, Empirical
+from analysis import Empirical, code_entropy, expected_mse, optimal_scale, parse_distribution
+from analysis.errors.distributions import Distribution
 from analysis.errors.expected_error import mse_at_scales, scan_of_scales, squared_error_within
 from analysis.errors.grids import grid_of
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
@@ -43,7 +43,7 @@ def mse_by_quadrature(fmt: NumberFormat, density: Distribution, scale: float) ->
                     epsrel=1e-12,
                 )[0]
             )
-    errors.append(2 * float(density.upper_moments(end).second))  # what is left is far above all
+    errors.append(2 * float(density.upper_moments(end).second))  # the rest is beyond all values
     return math.fsum(errors)
 
 
@@ -137,8 +137,8 @@ def test_one_exponent_bit_is_an_integer(bits: int, name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_bias_moves_nothing_under_a_free_scale(name: str) -> None:
-    least = [optimal_scale(Format(2, 2, bias=bias), name)[1] for bias in (-3, 0, 1, 2, 9)]
-    np.testing.assert_allclose(least, least[0], rtol=1e-12)
+    smallest = [optimal_scale(Format(2, 2, bias=bias), name)[1] for bias in (-3, 0, 1, 2, 9)]
+    np.testing.assert_allclose(smallest, smallest[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -152,8 +152,8 @@ def test_a_finer_grid_loses_no_more(name: str) -> None:
         [Codebook([-1, 0, 1]), Codebook([-1, 0, 0.3, 1]), Codebook([-1, -0.7, 0, 0.3, 1])],
     ]
     for chain in chains:
-        losses = [optimal_scale(fmt, name)[1] for fmt in chain]
-        assert all(b <= a * (1 + 1e-12) for a, b in pairwise(losses))
+        errors_of_chain = [optimal_scale(fmt, name)[1] for fmt in chain]
+        assert all(b <= a * (1 + 1e-12) for a, b in pairwise(errors_of_chain))
 
 
 def test_specials_and_saturation() -> None:

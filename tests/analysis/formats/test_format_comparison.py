@@ -6,55 +6,61 @@ import math
 
 import pytest
 
+import minifloat as mf
 from analysis import absmax_mse, optimal_scale
 from analysis.formats.format_comparison import (
     BLOCK_SIZES,
     FORMATS,
-    FormatLoss,
-    compare_formats,
+    ExactError,
     crossover_block_sizes,
-    format_loss,
+    exact_error,
+    exact_errors,
     pareto_front,
+    recipes_of,
     splits,
 )
 
 
 @pytest.mark.parametrize(
-    ("fmt", "scale", "block_size", "bits"),
+    ("recipe", "scale", "block_size", "bits"),
     [
-        ("e2m2", "float16", 128, 5.125),
-        ("int5", "bfloat16", 64, 5.25),
-        ("nf4", "exact", 64, 4.5),
-        ("e2m1", "e8m0", 32, 4.25),
-        ("e2m1", "e8m0 up", 32, 4.25),
-        ("e2m1", "e4m3fn", 16, 4.5),
+        ("e2m2/128", "float16", 128, 5.125),
+        ("int5/64/bfloat16", "bfloat16", 64, 5.25),
+        ("nf4", "float32", 64, 4.5),
+        ("mxfp4", "e8m0", 32, 4.25),
+        ("e2m1/32/e8m0:up", "e8m0:up", 32, 4.25),
+        ("nvfp4", "e4m3fn", 16, 4.5),
     ],
 )
-def test_scales_are_counted(fmt: str, scale: str, block_size: int, bits: float) -> None:
-    loss = format_loss(fmt, "normal", block_size, scale)
-    assert loss.bits_per_weight == bits
-    assert loss.mse == absmax_mse(fmt, "normal", block_size, scale)
-    assert loss.sqnr_db == -10 * math.log10(loss.mse)
-    assert (loss.format, loss.distribution) == (fmt, "normal")
+def test_scales_are_counted(recipe: str, scale: str, block_size: int, bits: float) -> None:
+    error = exact_error(recipe, "normal")
+    assert error.bits_per_weight == bits
+    assert error.mse == absmax_mse(error.format, "normal", block_size, scale)
+    assert error.sqnr_db == -10 * math.log10(error.mse)
+    assert (error.recipe, error.distribution) == (mf.Recipe.parse(recipe), "normal")
 
 
 def test_every_combination_is_compared() -> None:
-    losses = compare_formats(["e2m1", "int4"], ["normal", "laplace"], [8, 32], ["exact", "e8m0"])
-    keys = [(x.format, x.distribution, x.scale, x.block_size) for x in losses]
-    assert len(set(keys)) == len(losses) == 16
-    assert keys[:3] == [
-        ("e2m1", "normal", "exact", 8),
-        ("e2m1", "normal", "exact", 32),
-        ("e2m1", "normal", "e8m0 floor", 8),
+    recipes = recipes_of(["e2m1", "int4"], [8, 32], ["float32", "e8m0"])
+    errors = exact_errors(recipes, ["normal", "laplace"])
+    keys = [(str(x.recipe), x.distribution) for x in errors]
+    assert len(set(keys)) == len(errors) == 16
+    assert keys[:5] == [
+        ("e2m1/8/float32", "normal"),
+        ("e2m1/8/float32", "laplace"),
+        ("e2m1/32/float32", "normal"),
+        ("e2m1/32/float32", "laplace"),
+        ("e2m1/8/e8m0", "normal"),
     ]
+    assert str(recipes_of(["nf4"], [16], ["e4m3fn"])[0]) == "nf4/16/e4m3fn/tensor-scale"
 
 
 def test_pareto_front() -> None:
-    def loss(bits: float, mse: float) -> FormatLoss:
-        return FormatLoss("f", "d", "s", 1, bits, mse)
+    def error(bits: float, mse: float) -> ExactError:
+        return ExactError(mf.Recipe("e2m2"), "d", bits, mse)
 
-    best = [loss(4, 0.1), loss(4.5, 0.08), loss(5, 0.02)]
-    others = [loss(4, 0.11), loss(4.6, 0.08), loss(6, 0.02), loss(4.4, 0.2)]
+    best = [error(4, 0.1), error(4.5, 0.08), error(5, 0.02)]
+    others = [error(4, 0.11), error(4.6, 0.08), error(6, 0.02), error(4.4, 0.2)]
     assert pareto_front([*others, *best[::-1]]) == tuple(best)
     assert pareto_front([]) == ()
 
@@ -68,15 +74,15 @@ def test_crossover_is_where_the_curves_meet() -> None:
     assert absmax_mse("int5", "normal", 97) < absmax_mse("e2m2", "normal", 97)
     assert absmax_mse("e2m2", "normal", 98) < absmax_mse("int5", "normal", 98)
     assert crossover_block_sizes("int5", "e2m2") == pytest.approx((size,))
-    assert crossover_block_sizes("e2m2", "int5", least=2, greatest=90) == ()
+    assert crossover_block_sizes("e2m2", "int5", smallest=2, largest=90) == ()
     assert crossover_block_sizes("e2m2", "int5", "uniform") == ()  # INT5 throughout
-    with pytest.raises(ValueError, match=r"least must be in 1\.\.greatest = 4, got 8"):
-        crossover_block_sizes("e2m2", "int5", least=8, greatest=4)
+    with pytest.raises(ValueError, match=r"smallest must be in 1\.\.largest = 4, got 8"):
+        crossover_block_sizes("e2m2", "int5", smallest=8, largest=4)
 
 
 def test_heavier_tails_move_the_crossover_to_smaller_blocks() -> None:
     names = ("normal", "student_t(30)", "student_t(10)", "student_t(5)")
-    sizes = [crossover_block_sizes("e2m2", "int5", n, least=6, greatest=128)[0] for n in names]
+    sizes = [crossover_block_sizes("e2m2", "int5", n, smallest=6, largest=128)[0] for n in names]
     assert sizes == sorted(sizes, reverse=True)
     assert 8 < sizes[-1] < 9
 

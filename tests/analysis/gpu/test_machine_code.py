@@ -194,7 +194,7 @@ def test_a_missing_toolkit_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyP
 
 
 def test_device_functions_are_checked() -> None:
-    with pytest.raises(ValueError, match="name must be that of a function in text, got 'g'"):
+    with pytest.raises(ValueError, match="name must be a function in text, got 'g'"):
         DeviceFunction("void f() {}", "g", words=1, pairs=1)
     with pytest.raises(ValueError, match=r"words must be in 1\.\.pairs = 1, got 2"):
         DeviceFunction("void f() {}", "f", words=2, pairs=1)

@@ -12,7 +12,7 @@ from analysis.gpu.cuda_toolkit import REMEDY, compile_program, find_toolkit
 from analysis.gpu.device_function import DeviceFunction
 from analysis.gpu.run import Gemv, convert_on_gpu, find_gpu, gemv_on_gpu, time_gemv
 from minifloat import registers
-from minifloat.packing.layouts import KERNEL
+from minifloat.packing.layouts import FPE2M2_KERNEL
 from tests.analysis.gpu.device_functions import e2m2, one_word, pair_table
 from tests.registers.programs import every_input
 
@@ -35,8 +35,8 @@ def e2m2_words(groups: int) -> np.ndarray:
 
 def e2m2_values(words: np.ndarray) -> np.ndarray:
     """Return the float16 values of fpe2m2 codes in the kernel's layout, bit by bit."""
-    codes = np.zeros((len(words), KERNEL.count), np.uint8)
-    for code, row in enumerate(KERNEL.places):
+    codes = np.zeros((len(words), FPE2M2_KERNEL.count), np.uint8)
+    for code, row in enumerate(FPE2M2_KERNEL.places):
         for bit, place in enumerate(row):
             codes[:, code] |= (words[:, place // 32] >> (place % 32) & 1).astype(np.uint8) << bit
     return mf.decode(codes, "fpe2m2", dtype=np.float16)

@@ -1,4 +1,4 @@
-"""The text recogniser as its package ships it; skipped where a package is missing."""
+"""The text recogniser on clean and degraded print; skipped where a package is missing."""
 
 from __future__ import annotations
 
@@ -12,73 +12,67 @@ import minifloat as mf
 from analysis.models import recogniser
 from analysis.models.evaluation import difference
 from analysis.models.matrices import Array, dense
-from analysis.models.packages import MissingPackage, require
 from analysis.models.recogniser import FONTS, Print, Recogniser, divergence, draw, lines, spell
 
 CLEAN = ("The quick brown fox jumps over", "import numpy as np", "a minifloat has few bits (E2M2)")
 
 
 @pytest.fixture(scope="module")
-def model() -> Recogniser:
-    try:
-        require(recogniser.FILES)
-        return recogniser.load()
-    except MissingPackage as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="module")
-def picture(model: Recogniser) -> Array:
+def picture(reader: Recogniser) -> Array:
     return draw("measured, not hoped", FONTS[1], Print(16, 0.4, 0.08), np.random.default_rng(5))
 
 
 @pytest.mark.parametrize("font", FONTS)
-def test_clean_print_is_read_without_a_mistake(model: Recogniser, font: str) -> None:
+def test_clean_print_is_read_without_a_mistake(reader: Recogniser, font: str) -> None:
     letters = recogniser.characters()
     for text in CLEAN:
-        likely = model.probabilities(draw(text, font, Print(), np.random.default_rng(0)))
+        likely = reader.probabilities(draw(text, font, Print(), np.random.default_rng(0)))
         assert likely.shape[1] == len(letters)
         assert spell(likely, letters) == text
 
 
-def test_matrices_put_back_change_no_bit(model: Recogniser, picture: Array) -> None:
-    untouched = replace(model, shapes={})
+def test_matrices_replaced_by_themselves_change_no_bit(reader: Recogniser, picture: Array) -> None:
+    untouched = replace(reader, shapes={})
     np.testing.assert_array_equal(
-        model.probabilities(picture), untouched.probabilities(picture), strict=True
+        reader.probabilities(picture), untouched.probabilities(picture), strict=True
     )
 
 
-@pytest.mark.parametrize("mistake", ["not turned", "twice as great", "taps in another order"])
-def test_mistakes_in_putting_back_are_seen(model: Recogniser, picture: Array, mistake: str) -> None:
-    square = next(name for name in sorted(model.turned) if len({*model.shapes[name]}) == 1)
-    kernel = next(name for name, shape in model.shapes.items() if shape[2:] == (3, 3))
-    matrices = dict(model.matrices)
-    if mistake == "not turned":
+@pytest.mark.parametrize("mistake", ["not transposed", "twice as large", "taps in another order"])
+def test_mistakes_in_putting_back_are_seen(
+    reader: Recogniser, picture: Array, mistake: str
+) -> None:
+    square = next(name for name in sorted(reader.transposed) if len({*reader.shapes[name]}) == 1)
+    kernel = next(name for name, shape in reader.shapes.items() if shape[2:] == (3, 3))
+    matrices = dict(reader.matrices)
+    if mistake == "not transposed":
         matrices[square] = np.ascontiguousarray(dense(matrices[square]).T)
-    elif mistake == "twice as great":
+    elif mistake == "twice as large":
         matrices[square] = 2 * dense(matrices[square])
     else:
         matrices[kernel] = np.ascontiguousarray(dense(matrices[kernel])[:, ::-1])
-    wrong = replace(model, matrices=matrices)
-    assert divergence(wrong.probabilities(picture), model.probabilities(picture)) > 1e-3
+    wrong = replace(reader, matrices=matrices)
+    assert divergence(wrong.probabilities(picture), reader.probabilities(picture)) > 1e-3
 
 
-def test_all_matrices_of_products_are_rounded(model: Recogniser) -> None:
-    packed = model.quantized("e2m2")
+def test_all_matrices_of_products_are_rounded(reader: Recogniser) -> None:
+    packed = reader.quantized("e2m2")
     assert all(isinstance(matrix, mf.Quantized) for matrix in packed.matrices.values())
-    kept = [tensor for tensor in model.vectors.values() if tensor.size > 1000]
+    kept = [tensor for tensor in reader.vectors.values() if tensor.size > 1000]
     assert {tensor.ndim for tensor in kept} <= {1, 4}
     assert all(tensor.shape[1] == 1 for tensor in kept if tensor.ndim == 4)
     weights = sum(matrix.size for matrix in packed.matrices.values())
-    assert weights > 0.96 * (weights + sum(tensor.size for tensor in model.vectors.values()))
-    assert model.storage == (32.0, 4 * (weights + sum(t.size for t in model.vectors.values())))
+    assert weights > 0.96 * (weights + sum(tensor.size for tensor in reader.vectors.values()))
+    assert reader.storage == (32.0, 4 * (weights + sum(t.size for t in reader.vectors.values())))
 
 
 @pytest.mark.parametrize("fmt", ["e2m2", "int5"])
-def test_more_bits_are_nearer_to_fp32(model: Recogniser, picture: Array, fmt: str) -> None:
+def test_more_bits_are_nearer_to_fp32(reader: Recogniser, picture: Array, fmt: str) -> None:
     wider = {"e2m2": "e2m4", "int5": "int8"}[fmt]
-    exact = model.probabilities(picture)
-    few, many = (divergence(model.quantized(f).probabilities(picture), exact) for f in (fmt, wider))
+    exact = reader.probabilities(picture)
+    few, many = (
+        divergence(reader.quantized(f).probabilities(picture), exact) for f in (fmt, wider)
+    )
     assert 0 < 2 * many < few
 
 
@@ -110,35 +104,36 @@ def test_divergence_is_that_of_scipy() -> None:
     assert divergence(p, q) != pytest.approx(wanted, rel=0.01, abs=0)
 
 
-def test_pictures(model: Recogniser) -> None:
-    bad = Print(14, 0.5, 0.1)
+def test_pictures(reader: Recogniser) -> None:
+    degraded = Print(14, 0.5, 0.1)
     one, same, other = (
-        draw("a line", FONTS[0], bad, np.random.default_rng(seed)) for seed in (1, 1, 2)
+        draw("a line", FONTS[0], degraded, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     assert one.dtype == np.float32
     assert one.shape[:3] == (1, 3, 48)
     assert -1 <= one.min() < -0.5 < 0.5 < one.max() <= 1
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
-    with pytest.raises(ValueError, match="text must have something to read, got ' '"):
-        draw(" ", FONTS[0], bad, np.random.default_rng(1))
+    with pytest.raises(ValueError, match="text must not be blank, got ' '"):
+        draw(" ", FONTS[0], degraded, np.random.default_rng(1))
 
 
 def test_lines_are_of_whole_words() -> None:
     text = "\n\n".join(f"word{k} and some more words that follow it, to the end" for k in range(9))
-    found = lines(text, 4)
-    assert len(found) == 4
-    assert all(line == "word" + line[4] + " and some more words that" for line in found)
+    chosen = lines(text, 4)
+    assert len(chosen) == 4
+    assert all(line == "word" + line[4] + " and some more words that" for line in chosen)
 
 
 def test_formats_are_compared_line_by_line(
-    model: Recogniser, monkeypatch: pytest.MonkeyPatch
+    reader: Recogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recogniser, "LINES", 3)
-    told: list[tuple[int, int]] = []
-    results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: told.append(at))
-    assert told == [(k + 1, 6) for k in range(6)]
-    assert [result.format for result in results[:6]] == ["fp32", "e2m4", "e2m1"] * 2
+    calls: list[tuple[int, int]] = []
+    results = recogniser.evaluate(["e2m4", "e2m1"], progress=lambda *at: calls.append(at))
+    assert calls == [(k + 1, 6) for k in range(6)]
+    names = ["fp32", "e2m4/128/float16", "e2m1/128/float16"]
+    assert [result.recipe for result in results[:6]] == names * 2
     assert len(results) == 2 * 2 * 3
     errors, apart = results[:3], results[3:6]
     assert apart[0].value == 0 < apart[1].value < apart[2].value

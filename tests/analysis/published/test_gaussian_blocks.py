@@ -77,7 +77,7 @@ def test_qsnr_agrees_with_samples(fmt: str) -> None:
     """Blocks of 16 whose largest magnitude is 2 sigmas, quantized by the library."""
     rest = truncnorm(-2, 2).rvs((20_000, 15), random_state=np.random.default_rng(2))
     blocks = np.concatenate([np.full((20_000, 1), 2.0), rest], axis=1)
-    error = blocks - mf.quantize(blocks, fmt, block_size=16, scale="float32").dequantize()
+    error = blocks - mf.quantize(blocks, mf.Recipe(fmt, block=16, scale="float32")).dequantize()
     noise = np.square(error).sum(axis=1)
     expected = 10 ** (-block_qsnr(fmt, 2.0, 16) / 10) * np.square(blocks).sum(axis=1).mean()
     assert abs(noise.mean() - expected) < 5 * noise.std() / math.sqrt(noise.size) + 1e-6 * expected

@@ -1,6 +1,6 @@
 """Figures printed in the literature, recomputed; each with its source.
 
-A printed figure that cannot be had is not asserted: the test says what comes out instead.
+A printed figure that cannot be reproduced is not asserted; the test states the result instead.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_max_1960(levels: int, printed: float) -> None:
 def test_max_1960_is_below_the_optimum_at_four_and_five_bits(
     levels: int, printed: float, mse: float
 ) -> None:
-    """No quantizer has the errors printed: 0.04 % and 0.23 % below the least there is."""
+    """No quantizer has the printed errors: by 0.04 % and 0.23 % they are too small."""
     found = lloyd_max("normal", levels).mse
     assert found == pytest.approx(mse, rel=2e-6)
     assert 3e-4 < 1 - printed / found < 3e-3

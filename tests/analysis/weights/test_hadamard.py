@@ -1,4 +1,4 @@
-"""The Hadamard rotation against its matrix, and what it does to losses."""
+"""The Hadamard rotation against its matrix, and its effect on errors."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def test_neither_argument_is_written_to() -> None:
         function(w, 16)
 
 
-def test_errors_rotate_back_as_large_as_they_were_made() -> None:
+def test_rotating_back_keeps_the_size_of_errors() -> None:
     rotated = rotate(WEIGHTS, 64)
-    quantized = mf.quantize(rotated, "e2m1", block_size=64, scale="float32").dequantize()
+    quantized = mf.quantize(rotated, "e2m1/64/float32").dequantize()
     back = unrotate(quantized, 64)
-    made, seen = np.square(quantized - rotated).sum(), np.square(back - WEIGHTS).sum()
-    assert seen == pytest.approx(made, rel=1e-12)
+    before, after = np.square(quantized - rotated).sum(), np.square(back - WEIGHTS).sum()
+    assert after == pytest.approx(before, rel=1e-12)
 
 
 @pytest.mark.parametrize("mistake", ["no signs", "signs after", "no root", "another seed"])
@@ -97,24 +97,23 @@ def test_an_outlier_is_spread_and_gaussian_weights_stay_gaussian() -> None:
     assert crest_factors(rotate(alone, 16), block_size=16) == pytest.approx(np.ones(4))
 
 
-def test_effects_are_the_losses_of_both() -> None:
+def test_effects_are_the_errors_of_both() -> None:
     w = WEIGHTS.astype(np.float32)
-    effects = rotation_effects(w, ["e2m1", "int4"], [16, 64], scale="float32", seed=2)
-    assert [(effect.block_size, effect.before.format) for effect in effects] == [
-        (16, "e2m1"), (16, "int4"), (64, "e2m1"), (64, "int4"),
-    ]  # fmt: skip
+    recipes = ["e2m1/16/float32", "int4/16/float32", "e2m1/64/float32", "int4/64/e8m0"]
+    effects = rotation_effects(w, recipes, seed=2)
+    assert [effect.before.recipe for effect in effects] == recipes
+    assert [effect.block_size for effect in effects] == [16, 16, 64, 64]
     for effect in effects:
         rotated = rotate(w, effect.block_size, seed=2).astype(np.float32)
-        for array, loss, crest in (
+        for array, measured, crest in (
             (w, effect.before, effect.crest_before),
             (rotated, effect.after, effect.crest_after),
         ):
-            options = {"block_size": effect.block_size, "scale": "float32"}
-            error = array - mf.quantize(array, loss.format, **options).dequantize()  # type: ignore[arg-type]
+            error = array - mf.quantize(array, measured.recipe).dequantize()
             relative = np.linalg.norm(error) / np.linalg.norm(array)
-            assert loss.relative_rms == pytest.approx(float(relative), rel=1e-5)
-            found = crest_factors(array, block_size=effect.block_size)
-            assert crest.median == np.median(found)
+            assert measured.relative_rms == pytest.approx(float(relative), rel=1e-5)
+            crests = crest_factors(array, block_size=effect.block_size)
+            assert crest.median == np.median(crests)
         gain = 20 * math.log10(effect.before.relative_rms / effect.after.relative_rms)
         assert effect.gain_db == pytest.approx(gain)
 
@@ -128,3 +127,8 @@ def test_wrong_block_sizes(block_size: int) -> None:
 def test_no_such_axis() -> None:
     with pytest.raises(ValueError, match="axis must be an axis of weights"):
         unrotate(WEIGHTS, 2, axis=3)
+
+
+def test_blocks_of_other_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match="recipe must have blocks along the axis, got e2m1"):
+        rotation_effects(WEIGHTS, ["e2m1/channel"])

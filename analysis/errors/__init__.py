@@ -1,0 +1,1 @@
+"""Exact quantization errors of weights with a known law, and the smallest possible ones."""

@@ -1,0 +1,1 @@
+"""Formats compared by their exact errors and their bits per weight."""

@@ -1,0 +1,1 @@
+"""The cost of conversions on NVIDIA's GPUs: machine instructions, results and speed."""

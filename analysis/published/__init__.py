@@ -1,0 +1,1 @@
+"""Published theorems and laws, beside exact results."""

@@ -1,0 +1,1 @@
+"""Real weights: their statistics, and predicted errors beside measured ones."""

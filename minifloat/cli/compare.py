@@ -1,0 +1,176 @@
+"""`minifloat compare`: the quantization error of recipes on a model's weights."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from minifloat.cli.options import in_terms_of_options, integer, names
+from minifloat.cli.terminal import progress_bar
+from minifloat.formats.names import parse
+
+if TYPE_CHECKING:
+    from minifloat.comparison.records import TensorErrors
+    from minifloat.quantization.recipes import Recipe
+
+FORMATS = "e2m2,int5,nf4,e2m1,int4"
+BLOCK, SCALE = "128", "float16"
+PARTS = {  # of a recipe, as messages name them
+    "fmt": "FORMAT",
+    "block": "BLOCK",
+    "scale": "SCALE",
+    "scale_rounding": "ROUNDING",
+    "options": "OPTIONS",
+    "recipe": "it",
+}
+EXAMPLES = """\
+examples:
+  minifloat compare model.safetensors
+  minifloat compare model.safetensors --recipes mxfp4,nvfp4,e2m2/128/float16
+  minifloat compare model.safetensors --formats e2m2,int5 --block 64 --scale e8m0:ceil --top 10
+
+A recipe is FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]] or a name that `minifloat list` shows.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `compare` to its parser."""
+    parser.epilog = EXAMPLES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help=".safetensors, .npz, .npy, .gguf (default: noise)")
+    add("--recipes", type=names, metavar="R,...", help="recipes: mxfp4, e2m2/128/float16, ...")
+    add("--formats", type=names, metavar="F,...", help=f"or formats alone (default {FORMATS})")
+    add("--block", help="weights to a scale: a number, RxC, channel or tensor (128)")
+    add("--scale", help="format of the scales: float16, e8m0, e8m0:ceil, ... (float16)")
+    add("--axis", type=integer(), default=-1, help="axis along which blocks run (-1)")
+    add("--sort", metavar="KEY", help="name, size, error or a recipe (default: file order)")
+    add("--top", type=integer(1), metavar="N", help="list N tensors only; the total stays")
+    add("--min-size", type=integer(0), default=0, metavar="N", help="leave out smaller tensors")
+    add("--workers", type=integer(1), default=1, metavar="N", help="tensors at a time (1)")
+    add("--details", action="store_true", help="list every figure of every tensor")
+    add("--seed", type=integer(0), default=0, help="of the noise that stands in for a FILE (0)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    output.add_argument("--csv", action="store_true", help="print CSV instead of tables")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Compare and print."""
+    from minifloat.comparison import compare
+
+    recipes = _recipes(options)
+    key = _sort_key(options.sort, recipes)
+    with _workers(options.workers) as executor, progress_bar("comparing") as progress:
+        result = compare(
+            options.files or None,
+            recipes,
+            axis=options.axis,
+            min_size=options.min_size,
+            executor=executor,
+            progress=progress,
+            seed=options.seed,
+        )
+    tensors = result.tensors if key is None else tuple(sorted(result.tensors, key=key))
+    listed = tensors[: options.top]
+    if options.json:
+        print(dataclasses.replace(result, tensors=listed).to_json())
+    elif options.csv:
+        print(dataclasses.replace(result, tensors=listed).to_csv(), end="")
+    else:
+        for number, part in enumerate(result.report(listed, every_figure=options.details)):
+            if number:
+                print()
+            if isinstance(part, str):
+                print(part)
+            else:
+                part.show()
+
+
+def _recipes(options: argparse.Namespace) -> list[Recipe]:
+    """Return the recipes of --recipes, or those that --formats, --block and --scale stand for."""
+    shorthand = [
+        name for name in ("formats", "block", "scale") if getattr(options, name) is not None
+    ]
+    if options.recipes is None:
+        return _shorthand(options.formats or names(FORMATS), options.block, options.scale)
+    if shorthand:
+        raise ValueError(
+            f"--recipes must stand without --{shorthand[0]}, which is a shorthand for recipes; "
+            "write FORMAT/BLOCK/SCALE"
+        )
+    return _each_once("--recipes", [_recipe(text) for text in options.recipes])
+
+
+def _recipe(text: str) -> Recipe:
+    """Read one of --recipes; an error speaks of its parts."""
+    from minifloat.quantization.recipes import Recipe
+
+    try:
+        return Recipe.parse(text)
+    except ValueError as error:
+        reason = in_terms_of_options(str(error), PARTS)
+        raise ValueError(f"--recipes must hold recipes, got {text!r}: {reason}") from None
+
+
+def _shorthand(formats: list[str], block: str | None, scale: str | None) -> list[Recipe]:
+    from minifloat.quantization.recipes import Recipe
+
+    block, scale = BLOCK if block is None else block, SCALE if scale is None else scale
+    try:
+        recipes = [Recipe(parse(name, "--formats"), block=block, scale=scale) for name in formats]
+    except ValueError as error:
+        raise ValueError(in_terms_of_options(str(error), {"fmt": "--formats"})) from None
+    return _each_once("--formats", recipes)
+
+
+def _each_once(option: str, recipes: list[Recipe]) -> list[Recipe]:
+    if len(set(recipes)) < len(recipes):
+        raise ValueError(f"{option} must hold each recipe once, got {', '.join(map(str, recipes))}")
+    return recipes
+
+
+def _sort_key(sort: str | None, recipes: list[Recipe]) -> Callable[[TensorErrors], Any] | None:
+    """Return the key of --sort: names ascending, sizes and errors with the largest first."""
+    if sort is None:
+        return None
+    if sort == "name":
+        return lambda tensor: (tensor.file, tensor.name)
+    if sort == "size":
+        return lambda tensor: -tensor.parameters
+    if sort == "error":
+        return lambda tensor: -min(error.relative_rms for error in tensor.errors)
+    recipe = _compared(sort, recipes)
+    return lambda tensor: -tensor.error(str(recipe)).relative_rms
+
+
+def _compared(text: str, recipes: list[Recipe]) -> Recipe:
+    """Return the recipe that a text means, or the only one that has a format of that name."""
+    from minifloat.quantization.recipes import Recipe
+
+    with contextlib.suppress(ValueError):
+        recipe = Recipe.parse(text)
+        if recipe in recipes:
+            return recipe
+    with contextlib.suppress(ValueError):
+        fmt = parse(text)
+        [recipe] = [recipe for recipe in recipes if recipe.fmt == fmt]
+        return recipe
+    compared = ", ".join(map(str, recipes))
+    raise ValueError(f"--sort must be name, size, error or one of {compared}, got {text}")
+
+
+@contextlib.contextmanager
+def _workers(count: int) -> Iterator[ThreadPoolExecutor | None]:
+    if count == 1:
+        yield None
+        return
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

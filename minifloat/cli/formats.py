@@ -1,0 +1,187 @@
+"""`minifloat list` and `minifloat show`: the named formats and recipes, and one of them in full."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from minifloat.cli.options import in_terms_of_options
+from minifloat.cli.terminal import Table, can_print, number_line
+from minifloat.formats import NumberFormat
+from minifloat.formats.catalogue import ALIASES, CATALOGUE
+from minifloat.formats.names import near_names, parse
+
+if TYPE_CHECKING:
+    from minifloat.quantization.recipes import Recipe
+
+SHOWN_CODES = 256  # `show` prints the table of a larger format only with --all
+RULES = {  # of ScaleRounding, in words
+    "nearest_even": "the value nearest to absmax / {max}, a tie to the even code",
+    "floor": "2**(floor(log2 absmax) - {emax}); larger elements saturate",
+    "ceil": "2**(ceil(log2 absmax) - {emax})",
+    "nearest": "2**(n - {emax}), where 2**n is the power of two nearest to absmax",
+    "even": "2**(floor(log2 r) - {emax}), where r is absmax rounded to the format's precision",
+    "up": "the smallest power of two s with absmax / s <= {max}; nothing saturates",
+    "down": "2**floor(log2(absmax / {max}))",
+}
+SEARCHES = {  # of ScaleSearch, in words; mse has no absmax
+    "absmax": "the largest magnitude of a block",
+    "percentile": "percentile {percentile} of a block's magnitudes",
+    "shrink": "the largest magnitude times 1 - k / 100, k < 80, of the smallest sum |error|**2.4",
+}
+BLOCKS = {"channel": "all weights along the axis", "tensor": "all weights"}
+TENSOR_SCALE = "one float32 number T multiplies all scales; absmax is divided by it first"
+DOUBLE = "scales less their mean are E4M3FN codes, with a float32 scale to each 256"
+ZERO_POINT = "each block has a code that means 0; absmax is then its largest minus its smallest"
+RECIPE_PARTS = {  # as messages name them
+    "fmt": "FORMAT",
+    "block": "BLOCK",
+    "scale": "SCALE",
+    "scale_rounding": "ROUNDING",
+    "options": "OPTIONS",
+    "recipe": "NAME",
+}
+
+
+def add_list_options(_: argparse.ArgumentParser) -> None:
+    """`list` has no options."""
+
+
+def run_list(_: argparse.Namespace) -> None:
+    """Print the named formats and the published recipes."""
+    from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES
+
+    rows = [
+        (
+            name,
+            type(fmt).__name__,
+            str(fmt.bits),
+            f"{fmt.max:.6g}",
+            f"{fmt.smallest:.6g}",
+            fmt.describe().get("specials", "none"),
+            _aliases(name),
+        )
+        for name, fmt in CATALOGUE.items()
+    ]
+    columns = ("format", "kind", "bits", "max", "smallest", "specials", "also called")
+    Table("", columns, ("format", "kind", "specials", "also called"), rows).show()
+    print("\nAny other eXmY is a format too, for example e3m3, ue5m3 or e4m3b11fnuz.\n")
+    rows = [
+        (
+            name,
+            f"{recipe.bits_per_weight:.4g}",
+            recipe.fmt.name,
+            *_block_and_scale(recipe),
+            RECIPE_SOURCES[name],
+        )
+        for name, recipe in RECIPES.items()
+    ]
+    columns = ("recipe", "bits/weight", "format", "block", "scale", "options", "source")
+    Table("", columns, ("recipe", "format", "block", "scale", "options", "source"), rows).show()
+    print(
+        "\nAny FORMAT/BLOCK/SCALE is a recipe too, for example e2m2/128/float16. bits/weight counts"
+        "\nthe scales of blocks; those of channels and tensors are few."
+    )
+
+
+def _block_and_scale(recipe: Recipe) -> tuple[str, str, str]:
+    block, scale, *options = recipe.scaling.split("/")
+    return block, scale, options[0] if options else ""
+
+
+def _aliases(name: str) -> str:
+    return ", ".join(alias for alias, target in ALIASES.items() if target == name)
+
+
+def add_show_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `show` to its parser."""
+    parser.add_argument("name", metavar="NAME", help="e2m2, nf4, nvfp4, nf4/64/float32")
+    parser.add_argument(
+        "--all", action="store_true", help=f"the table even above {SHOWN_CODES} codes"
+    )
+
+
+def run_show(options: argparse.Namespace) -> None:
+    """Print the facts of a format or a recipe, its number line and its values."""
+    shown = _named(options.name)
+    if isinstance(shown, NumberFormat):
+        print(f"{type(shown).__name__} {shown}")
+        facts = shown.describe()
+        if _aliases(shown.name):
+            facts["also called"] = _aliases(shown.name)
+        _print_facts(facts)
+        _print_values(shown, every=options.all)
+    else:
+        print(f"Recipe {shown}")
+        _print_facts(_recipe_facts(shown))
+        print(f"\nValues of {shown.fmt.name}, each multiplied by its block's scale:")
+        _print_values(shown.fmt, every=options.all)
+
+
+def _named(name: str) -> NumberFormat | Recipe:
+    """Return the format or else the recipe of a name; an unknown name leads to both kinds."""
+    try:
+        return parse(name, "NAME")
+    except ValueError as error:
+        if "known format name" not in str(error):
+            raise
+    from minifloat.quantization.recipes import RECIPES, Recipe
+
+    if "/" in name or name.strip().lower() in RECIPES:
+        try:
+            return Recipe.parse(name)
+        except ValueError as error:
+            raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
+    recipes = difflib.get_close_matches(name.lower(), RECIPES, n=2, cutoff=0.6)
+    near = [*near_names(name), *sorted(recipes)]
+    if near:
+        remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
+    else:
+        remedy = "`minifloat list` shows the named ones, and any eXmY is a format (e3m1, ue5m3)"
+    raise ValueError(f"NAME must be a known format or recipe, got {name!r}; {remedy}")
+
+
+def _recipe_facts(recipe: Recipe) -> dict[str, str]:
+    """Return the parts of a recipe in words."""
+    from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES
+
+    names = [name for name, known in RECIPES.items() if known == recipe]
+    largest = recipe.fmt.max_abs
+    exponent = math.frexp(largest)[1] - 1
+    rule = RULES[recipe.scale_rounding].format(max=f"{largest:g}", emax=exponent)
+    absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile)
+    block = recipe.block
+    facts = {
+        "also called": ", ".join(names),
+        "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
+        "block": "{} rows of {} weights".format(*block)
+        if isinstance(block, tuple)
+        else BLOCKS.get(str(block), f"{block} weights along the axis"),
+        "scale": f"{recipe.scale}, {recipe.scale.bits} bits",
+        "scale rule": rule if absmax else "of all scales, the one of least squared error",
+        "absmax": absmax,
+        "tensor scale": TENSOR_SCALE if recipe.tensor_scale else "",
+        "double": DOUBLE if recipe.double else "",
+        "zero point": ZERO_POINT if recipe.zero_point else "",
+        "bits per weight": f"{recipe.bits_per_weight:.6g} in a large tensor, with block scales",
+        "source": "; ".join(dict.fromkeys(RECIPE_SOURCES[name] for name in names)),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _print_facts(facts: Mapping[str, str]) -> None:
+    for key, fact in facts.items():
+        print(f"  {key:<{max(map(len, facts))}}  {fact}")
+
+
+def _print_values(fmt: NumberFormat, *, every: bool) -> None:
+    if fmt.code_count > SHOWN_CODES and not every:
+        print(f"\n{fmt.code_count} codes; --all prints the number line and every code")
+        return
+    table = fmt.table()
+    width = min(shutil.get_terminal_size().columns, 120)
+    print(f"\n{number_line([row.value for row in table], width, can_print('─┼█'))}\n\n{table}")

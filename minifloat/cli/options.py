@@ -1,0 +1,109 @@
+"""How the command reads options, and how it speaks of them in messages."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+# The library's names of arguments, as its messages have them, and the command line's names.
+TYPED_AS = {
+    "axis": "--axis",
+    "block": "--block",
+    "code": "CODE",
+    "fmt": "FORMAT",
+    "layout": "--layout",
+    "min_size": "--min-size",
+    "nan": "--nan",
+    "overflow": "--overflow",
+    "rounding": "--rounding",
+    "scale": "--scale",
+    "scale_rounding": "the rounding in --scale",
+    "seed": "--seed",
+    "source": "FILE",
+    "target": "--target",
+    "x": "VALUE",
+}
+REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
+    r"mask it, or pass": "use",
+    r"scale x, or pass": "use",
+    r"to use seed or random": "with --seed",
+    r" \(or random=words\)": "",
+    r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
+    r"; name a layout": "; use --layout",
+    r"(, the first)? at index \(\d+,\)": "",
+    r", or use RECIPES\[.*\]\.replace": "",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are ValueErrors of the library's form."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise argparse's message in the library's form."""
+        message = re.sub(
+            r"^argument (\S+): invalid choice: (\S+) \(choose from (.*)\)$",
+            lambda match: f"{match[1]} must be {_either(match[3])}, got {match[2]}",
+            message,
+        )
+        message = re.sub(r"^argument (\S+): ", r"\1 ", message)
+        message = message.replace(" not allowed with argument ", " must stand without ")
+        raise ValueError(f"{message} (see `{self.prog} --help`)")
+
+
+def _either(choices: str) -> str:
+    words = choices.replace("'", "").split(", ")
+    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+
+
+def in_terms_of_options(message: str, names: Mapping[str, str] | None = None) -> str:
+    """Return a message of the library in the words of the command line.
+
+    ``names`` says how the user gave each argument; default `TYPED_AS`.
+
+    >>> in_terms_of_options('seed must be given for rounding="stochastic" (or random=words)')
+    '--seed must be given for --rounding stochastic'
+    """
+    names = TYPED_AS if names is None else names
+    for words, instead in REMEDIES.items():
+        message = re.sub(words, instead, message)
+    known = "|".join(names)
+    message = re.sub(rf"^({known}) must\b", lambda match: f"{names[match[1]]} must", message)
+    return re.sub(
+        rf"""\b({known})=["']?(\w+)["']?""",
+        lambda match: f"{names[match[1]]} {match[2]}",
+        message,
+    )
+
+
+def integer(low: int | None = None) -> Callable[[str], int]:
+    """Return a reader of integers, of at least ``low`` unless that is None."""
+    rule = "an integer" if low is None else f"an integer of at least {low}"
+
+    def read(text: str) -> int:
+        with contextlib.suppress(ValueError):
+            if low is None or int(text) >= low:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
+
+    return read
+
+
+def names(text: str) -> list[str]:
+    """Read names separated by commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def spaced(arguments: Sequence[str]) -> list[str]:
+    """Put a space before negative numbers: argparse takes -inf and -1e-3 for options."""
+    return [f" {word}" if _is_negative_number(word) else word for word in arguments]
+
+
+def _is_negative_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return word.startswith("-")

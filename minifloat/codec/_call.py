@@ -1,0 +1,199 @@
+"""One call of `encode` or `round_to`: its random words, where it may write, its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from minifloat import _arrays
+from minifloat._kernels import codec as kernels
+from minifloat._kernels.scalar import WINDOW
+from minifloat.codec.plans import STOCHASTIC_KINDS, Counts, EncodePlan, RoundPlan, TablePlan
+from minifloat.formats.rounding import Overflow, Rounding
+
+Array = NDArray[Any]
+
+# A new array; the caller's; the caller's, over numbers that are still to be read.
+Target = Literal["fresh", "given", "aliased"]
+
+MAX_RANDOM_BITS = WINDOW - 2  # a threshold may need half a step, and the sticky bit
+NO_WORDS = np.empty(0, np.uint32)
+
+
+@dataclass(frozen=True)
+class StochasticMode:
+    """How a call draws its thresholds: a record for the kernels, and the caller's random words."""
+
+    record: Array
+    random_words: Array | None
+
+
+def stochastic_mode(
+    rounding: Rounding,
+    seed: int | None,
+    random: ArrayLike | None,
+    random_bits: int,
+    shape: tuple[int, ...],
+) -> StochasticMode | None:
+    """Return the random part of a call's arguments, checked; None in a deterministic mode."""
+    if not isinstance(random_bits, int) or not 1 <= random_bits <= MAX_RANDOM_BITS:
+        raise ValueError(f"random_bits must be in 1..{MAX_RANDOM_BITS}, got {random_bits!r}")
+    if not rounding.is_stochastic:
+        if seed is not None or random is not None:
+            raise ValueError(f"rounding must be stochastic to use seed or random, got {rounding}")
+        return None
+    if random is not None and seed is not None:
+        raise ValueError("seed and random must not both be given; choose one")
+    if random is None and seed is None:
+        raise ValueError(f"seed must be given for rounding={rounding.value!r} (or random=words)")
+    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 1 << 64):
+        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {seed!r}")
+    record = np.array([(STOCHASTIC_KINDS[rounding], random_bits, seed or 0)], kernels.MODE)
+    return StochasticMode(
+        record, None if random is None else _random_words(random, random_bits, shape)
+    )
+
+
+def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -> Array:
+    words = np.asarray(random)
+    if not _arrays.is_integer(words.dtype):
+        raise TypeError(f"random must be unsigned integers, got {words.dtype.name}")
+    if words.size and (int(words.min()) < 0 or int(words.max()) >> random_bits):
+        raise ValueError(
+            f"random must be in 0..2**{random_bits} - 1 (random_bits={random_bits}), got "
+            f"{words.min()} .. {words.max()}; shift the words right or pass more random_bits"
+        )
+    try:
+        return np.broadcast_to(words, shape)
+    except ValueError:
+        raise ValueError(f"random must have the shape of x, {shape}, got {words.shape}") from None
+
+
+@dataclass
+class Call:
+    """What is rounded, and how."""
+
+    values: Array
+    plan: EncodePlan
+    mode: StochasticMode | None
+    threads: int
+
+    def encode(self, codes: Array, *, fresh: bool) -> None:
+        """Write the codes, or raise an error and leave ``codes`` as it was."""
+        self._prepare(codes, self._target(codes, fresh, in_place=False))
+        counts = self._apply(self.plan.encode, self.plan.encode_stochastic, codes)
+        raise_for(counts, self.values, self.plan)
+
+    def round_to(self, plan: RoundPlan, target: Array, *, fresh: bool) -> None:
+        """Write the rounded values, or raise an error and leave ``target`` as it was."""
+        self._prepare(target, self._target(target, fresh, in_place=True))
+        counts = self._apply(plan.round_to, plan.round_stochastic, target)
+        raise_for(counts, self.values, self.plan)
+
+    def _target(self, out: Array, fresh: bool, *, in_place: bool) -> Target:
+        """Return what kind of array ``out`` is; ``in_place``: each element may go over its own."""
+        if fresh:
+            return "fresh"
+        overlap = _arrays.overlapping(self.values, out, in_place=in_place)
+        return "aliased" if overlap else "given"
+
+    def _prepare(self, out: Array, target: Target) -> None:
+        """See to it that nothing is written to a caller's array before all is known to be right."""
+        if target == "fresh":
+            return
+        if self.plan.overflow is Overflow.RAISE:
+            raise_for(self._count(), self.values, self.plan)
+        elif self.plan.nan_is_error:
+            nans = _arrays.apply_in_chunks(
+                lambda _, values: self.plan.count_nans(values),
+                [(self.values, self._source_dtype())],
+                None,
+                threads=self.threads,
+            )
+            raise_for(nans, self.values, self.plan)
+        if target == "aliased":
+            self.values = self.values.copy()
+        words = None if self.mode is None else self.mode.random_words
+        if self.mode is not None and words is not None and np.may_share_memory(words, out):
+            self.mode = StochasticMode(self.mode.record, words.copy())
+
+    def _count(self) -> Counts:
+        """Return how many NaNs and overflows there are, without writing any codes."""
+        dtype = self.plan.code_dtype
+
+        def scratch(size: int) -> Array:
+            return np.empty(min(size, kernels.CHECK_EVERY), dtype)
+
+        def encode(values: Array) -> Counts:
+            return self.plan.encode(values, scratch(values.size))
+
+        def encode_stochastic(values: Array, words: Array, start: int, mode: Array) -> Counts:
+            return self.plan.encode_stochastic(values, words, start, scratch(values.size), mode)
+
+        return self._apply(encode, encode_stochastic, None)
+
+    def _apply(
+        self,
+        deterministic: Callable[..., Counts],
+        stochastic: Callable[..., Counts],
+        target: Array | None,
+    ) -> Counts:
+        """Call ``deterministic(values[, target])`` or its stochastic sister on chunks."""
+        arrays: list[tuple[Array, DTypeLike]] = [(self.values, self._source_dtype())]
+        mode = self.mode
+        if mode is not None and mode.random_words is not None:
+            arrays.append((mode.random_words, np.uint32))
+        places = 0 if target is None else 1
+
+        def work(start: int, values: Array, *rest: Array) -> Counts:
+            out = rest[len(rest) - places :]
+            if mode is None:
+                return deterministic(values, *out)
+            words = NO_WORDS if mode.random_words is None else rest[0]
+            return stochastic(values, words, start, *out, mode.record)
+
+        return _arrays.apply_in_chunks(
+            work,
+            arrays,
+            target,
+            chunked=isinstance(self.plan, TablePlan),
+            ordered=mode is not None,
+            threads=self.threads,
+        )
+
+    def _source_dtype(self) -> np.dtype[Any]:
+        """Return the dtype in which the kernel reads the values."""
+        name = self.plan.source_name
+        if _arrays.dtype_name(self.values.dtype) == name:  # bfloat16 has no dtype in NumPy
+            return self.values.dtype.newbyteorder("=")
+        return np.dtype(name)
+
+
+def raise_for(counts: Counts, values: Array, plan: EncodePlan) -> None:
+    """Raise if there are NaNs or overflows that the plan's policies do not allow."""
+    nans, overflows = counts
+    fmt = plan.fmt
+    if nans and plan.nan_is_error:
+        index = _arrays.first_index(values, np.isnan)
+        raise ValueError(
+            f"x must hold no NaN for {fmt}, which has none, got {nans} NaN, the first at index "
+            f'{index}; mask it, or pass nan="zero" or nan="max"'
+        )
+    if overflows and plan.overflow is Overflow.RAISE:
+        low, high = fmt.min, fmt.max
+
+        def outside(x: Array) -> Array:
+            exact = x.astype(np.float64)
+            return np.asarray((exact < low) | (exact > high))
+
+        index = _arrays.first_index(values, outside)
+        example = "" if index is None else f", for example {values[index]!s} at index {index}"
+        raise ValueError(
+            f"x must round to {fmt}'s range {low:g} .. {high:g} with "
+            f'overflow="raise", got {overflows} beyond it{example}; scale x, or pass '
+            f'overflow="saturate"'
+        )

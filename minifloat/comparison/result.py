@@ -1,0 +1,136 @@
+"""`Comparison`, the result of `minifloat.compare`: printed as tables, written as JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from minifloat._tables import BEST, Table, printable
+from minifloat.comparison.records import Skipped, TensorErrors
+from minifloat.comparison.tables import (
+    FIGURES_EXPLAINED,
+    details,
+    left_out,
+    overview,
+    scaling_in_words,
+    short_names,
+    totals,
+)
+from minifloat.quantization.recipes import Recipe
+
+LISTED = 10  # tensors in a printed comparison
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """The result of `compare`; prints as tables, in a notebook too.
+
+    Attributes
+    ----------
+    source : str
+        Where the weights come from, in words.
+    recipes : tuple of Recipe
+    axis : int
+        The axis along which blocks run.
+    tensors : tuple of TensorErrors
+        In file order.
+    total : TensorErrors
+        Errors summed over all parameters of all tensors.
+    skipped : tuple of Skipped
+        Tensors that are not floats, or smaller than ``min_size``.
+    """
+
+    source: str
+    recipes: tuple[Recipe, ...]
+    axis: int
+    tensors: tuple[TensorErrors, ...]
+    total: TensorErrors
+    skipped: tuple[Skipped, ...]
+
+    def __repr__(self) -> str:
+        parts = self.report(self.tensors[:LISTED])
+        return "\n\n".join(part if isinstance(part, str) else part.text() for part in parts)
+
+    def _repr_html_(self) -> str:
+        parts = self.report(self.tensors[:LISTED])
+        return "".join(
+            f"<p>{escape(part)}</p>" if isinstance(part, str) else part.html() for part in parts
+        )
+
+    def report(
+        self, listed: Sequence[TensorErrors], *, every_figure: bool = False
+    ) -> list[str | Table]:
+        """Return the comparison as lines of text and tables, in the order of printing.
+
+        Parameters
+        ----------
+        listed : sequence of TensorErrors
+            The tensors that get a line of their own.
+        every_figure : bool
+            All figures of the listed tensors, instead of the relative rms error alone.
+        """
+        labels = short_names(self.recipes)
+        several = len({tensor.file for tensor in self.tensors}) > 1
+        named = [
+            (printable(f"{tensor.file}: {tensor.name}" if several else tensor.name), tensor)
+            for tensor in listed
+        ]
+        more = len(self.tensors) - len(listed)
+        scaling = scaling_in_words(self.recipes, self.axis)
+        parts: list[str | Table] = [f"{printable(self.source)}\n{scaling}; {BEST} marks the best"]
+        if every_figure:
+            parts.append(details(named, labels, more))
+        elif len(self.tensors) > 1:
+            parts.append(overview(named, labels, more))
+        parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
+        return [*parts, *left_out(self.skipped)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one flat dict for each tensor and recipe, as `pandas.DataFrame` takes them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import minifloat as mf
+        >>> row, = mf.compare({"w": np.ones((2, 32), np.float32)}, ["int4"]).rows()
+        >>> row["tensor"], row["parameters"], row["recipe"]
+        ('w', 64, 'int4/128/float16')
+        """
+        return [row for tensor in self.tensors for row in tensor.rows()]
+
+    def to_json(self) -> str:
+        """Return everything as JSON; figures that are infinite are null."""
+        content = {
+            "source": self.source,
+            "recipes": [str(recipe) for recipe in self.recipes],
+            "axis": self.axis,
+            "tensors": [_finite(row) for row in self.rows()],
+            "total": [_finite(row) for row in self.total.rows()],
+            "skipped": [vars(skipped) for skipped in self.skipped],
+        }
+        return json.dumps(content, indent=1, allow_nan=False)
+
+    def to_csv(self) -> str:
+        """Return one line for each tensor and recipe, the totals last with ``level`` total."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["level", *self.total.rows()[0]])
+        for level, rows in (("tensor", self.rows()), ("total", self.total.rows())):
+            for row in rows:
+                shape = "x".join(map(str, row["shape"]))
+                writer.writerow([level, *{**_finite(row), "shape": shape}.values()])
+        return stream.getvalue()
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with None for figures that are infinite."""
+    return {
+        name: None if isinstance(figure, float) and math.isinf(figure) else figure
+        for name, figure in row.items()
+    }

@@ -1,0 +1,112 @@
+"""The tables of a comparison: its tensors, its total, and which tensors were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minifloat._tables import BEST, Table, printable
+from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
+from minifloat.quantization.recipes import RECIPES, Recipe
+
+FIGURES = ("bits/weight", "relative rms", "SQNR dB", "max error", "max/absmax")
+FIGURES_EXPLAINED = """\
+bits/weight counts the scales; relative rms is sqrt(sum (w - w')^2 / sum w^2), where w' are the
+weights after quantizing; SQNR is -20 log10 of it; max error is the largest |w - w'|, max/absmax
+the same over its tensor's largest |w|; best in counts the tensors of lowest relative rms."""
+SKIPPED_NAMES = 3  # named for each reason
+
+Named = Sequence[tuple[str, TensorErrors]]  # tensors with the names to print
+
+
+def short_names(recipes: Sequence[Recipe]) -> list[str]:
+    """Return the formats' names if all recipes scale alike, else names of `RECIPES`, or texts."""
+    if len({recipe.scaling for recipe in recipes}) == 1:
+        return [recipe.fmt.name for recipe in recipes]
+    names = {recipe: name for name, recipe in reversed(RECIPES.items())}
+    return [names.get(recipe, str(recipe)) for recipe in recipes]
+
+
+def scaling_in_words(recipes: Sequence[Recipe], axis: int) -> str:
+    """Return how the recipes scale, if all do alike, and the axis along which blocks run."""
+    scalings = {recipe.scaling for recipe in recipes}
+    blocks = {recipe.block for recipe in recipes}
+    along = "" if blocks == {"tensor"} else f" along axis {axis}"
+    if len(scalings) > 1:
+        return f"recipes are FORMAT/BLOCK/SCALE, or a published one's name; blocks{along}"
+    return f"{in_words(recipes[0], along)}"
+
+
+def in_words(recipe: Recipe, along: str = "") -> str:
+    """Return a recipe's blocks, scales and options in words."""
+    named = {"channel": "one scale to a channel", "tensor": "one scale to a tensor"}
+    if isinstance(recipe.block, tuple):
+        blocks = "tiles of {}x{}".format(*recipe.block)
+        along = " of the last two axes" if along else ""
+    else:
+        blocks = named.get(str(recipe.block), f"blocks of {recipe.block}")
+    words = [f"{blocks}{along}", f"{recipe.scale} scales"]
+    if recipe.scale_rounding is not recipe.scale.default_rounding:
+        words[-1] += f" rounded by {recipe.scale_rounding}"
+    words += recipe.scaling.split("/")[2:]
+    return ", ".join(words)
+
+
+def overview(named: Named, labels: Sequence[str], more: int) -> Table:
+    """Return a line for each tensor, with the relative rms error of each recipe."""
+    rows = [
+        (name, str(tensor.parameters), *(_percent(error, tensor, 2) for error in tensor.errors))
+        for name, tensor in named
+    ]
+    columns = ("tensor", "parameters", *labels)
+    return Table("Relative rms error", columns, ("tensor",), rows, _and_more(more))
+
+
+def details(named: Named, labels: Sequence[str], more: int) -> Table:
+    """Return a line for each tensor and recipe, with all figures."""
+    rows = [
+        (name, shape, str(tensor.parameters), label, *_figures(error, tensor))
+        for name, tensor in named
+        for shape in ["x".join(map(str, tensor.shape)) or "()"]
+        for label, error in zip(labels, tensor.errors, strict=True)
+    ]
+    columns = ("tensor", "shape", "parameters", "recipe", *FIGURES)
+    return Table("Every tensor", columns, ("tensor", "recipe"), rows, _and_more(more))
+
+
+def totals(total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequence[str]) -> Table:
+    """Return a line for each recipe, with all figures and the tensors in which it is best."""
+    rows = []
+    for label, error in zip(labels, total.errors, strict=True):
+        wins = sum(error.recipe in tensor.best for tensor in tensors)
+        rows.append((label, *_figures(error, total), str(wins)))
+    title = f"Total: tensors {len(tensors)}, parameters {total.parameters}"
+    return Table(title, ("recipe", *FIGURES, "best in"), ("recipe",), rows)
+
+
+def left_out(skipped: Sequence[Skipped]) -> list[str]:
+    """Return a line for each reason for which tensors were skipped, with a few of their names."""
+    lines = []
+    for reason in dict.fromkeys(tensor.reason for tensor in skipped):
+        names = [printable(tensor.name) for tensor in skipped if tensor.reason == reason]
+        more = f" and {len(names) - SKIPPED_NAMES} more" if len(names) > SKIPPED_NAMES else ""
+        lines.append(f"Skipped, {reason}: {', '.join(names[:SKIPPED_NAMES])}{more}")
+    return lines
+
+
+def _and_more(count: int) -> tuple[str, ...]:
+    return (f"... and {count} more",) if count else ()
+
+
+def _figures(error: RecipeError, tensor: TensorErrors) -> tuple[str, ...]:
+    return (
+        f"{error.bits_per_weight:.3f}",
+        _percent(error, tensor, 3),
+        f"{error.sqnr_db:.2f}",
+        f"{error.max_abs_error:.4g}",
+        f"{error.max_abs_error_relative:.4f}",
+    )
+
+
+def _percent(error: RecipeError, tensor: TensorErrors, digits: int) -> str:
+    mark = BEST if error.recipe in tensor.best else ""
+    return f"{mark}{100 * error.relative_rms:.{digits}f}%"

@@ -1,0 +1,88 @@
+"""The command `python -m analysis.models`: its table, its JSON, its errors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import minifloat as mf
+from analysis.models import command
+from analysis.models.evaluation import Estimate
+from analysis.models.packages import PackageFile
+from tests.analysis.models.test_evaluation import result
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models, of which one misses its package."""
+
+    def evaluate(
+        recipes: list[mf.Recipe], *, progress: Callable[[int, int], object] | None
+    ) -> object:
+        return [result("fp32", (1.0, 2.0)), *(result(str(r), (1.5, 2.25)) for r in recipes)]
+
+    absent = PackageFile("absent-model", "1.0", "absent_model", "w.bin", "")
+    found = {
+        "analysis.models.smollm2": SimpleNamespace(MODEL="m", FILES=(), evaluate=evaluate),
+        "analysis.models.minilm": SimpleNamespace(MODEL="n", FILES=(absent,), evaluate=evaluate),
+    }
+    monkeypatch.setattr(command, "MODULES", ("smollm2", "minilm"))
+    monkeypatch.setattr(command, "import_module", found.__getitem__)
+
+
+@pytest.mark.usefixtures("modules")
+def test_the_command_prints_a_table_and_goes_on_without_a_model(capsys: Capture) -> None:
+    assert command.main(["--recipes", "e2m2, int5"]) == 1
+    out, err = capsys.readouterr()
+    assert "pip install --no-deps absent-model==1.0" in err
+    assert out.splitlines()[0] == "m (text), d: nats"
+    row = next(line for line in out.splitlines() if line.startswith("e2m2"))
+    assert row.split()[:7] == ["e2m2/128/float16", "5.125", "1.0", "10.0", "1.875", "+0.38", "±"]
+
+
+@pytest.mark.usefixtures("modules")
+def test_json_has_every_figure(capsys: Capture, tmp_path: Path) -> None:
+    assert command.main(["--only", "smollm2", "--recipes", "e2m2,int5", "--json", "-"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    recipes = [record["recipe"] for record in written["results"]]
+    assert recipes == ["fp32", "e2m2/128/float16", "int5/128/float16"]
+    e2m2 = written["results"][1]
+    assert e2m2["items"] == [1.5, 2.25]
+    assert e2m2["over_fp32"] == {"mean": 0.375, "standard_error": 0.125}
+    assert e2m2["over_int5"] == {"mean": 0.0, "standard_error": 0.0}
+    assert command.main(["--json", str(tmp_path / "nowhere" / "all.json")]) == 2
+    assert "--json must be a file in a folder that exists" in capsys.readouterr().err
+    path = tmp_path / "all.json"
+    assert command.main(["--only", "smollm2", "--recipes", "e2m2,int5", "--json", str(path)]) == 0
+    assert json.loads(path.read_text()) == written
+    assert "e2m2" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("modules")
+def test_a_wrong_recipe_is_one_line(capsys: Capture) -> None:
+    for recipes in ("e2m2,e99m1", "e2m2,", "e2m2,uint4", "fp32", "e2m2/0"):
+        assert command.main(["--recipes", recipes]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.01234, 0.0056), "+0.0123 ± 0.0056"),
+        (Estimate(-12.34, 3.21), "-12.3 ± 3.2"),
+        (Estimate(1234.0, 123.0), "+1234 ± 123"),
+        (Estimate(0.0, 0.0), ""),
+        (None, ""),
+    ],
+)
+def test_estimates_show_two_digits_of_their_error(estimate: Estimate | None, text: str) -> None:
+    assert command.show(estimate) == text
