@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import minifloat as mf
 from minifloat._kernels import products as kernels
-from minifloat.products import direct
+from minifloat.products import direct, tiles, vecmat
 from minifloat.products.decoders import rule_of
 from minifloat.products.direct import FEW
 from minifloat.products.tiles import TILE
@@ -523,12 +523,12 @@ def test_products_from_the_left(
             q = quantize(normals(rows, length), fmt, axis=axis, block=block, **options)
             for batch in ((), (1,), (5,), (2, 3), (0,)):
                 x = normals(*batch, rows, seed=1)
-                whole = products.vecmat(x, q)
+                whole = vecmat(x, q)
                 assert left_excess(whole, x, q) <= 1
                 np.testing.assert_array_equal(x @ q, whole)
                 with monkeypatch.context() as patch:
-                    patch.setattr(products, "TILE", 8 * length)
-                    assert left_excess(products.vecmat(x, q), x, q) <= 1
+                    patch.setattr(tiles, "TILE", 8 * length)
+                    assert left_excess(vecmat(x, q), x, q) <= 1
 
 
 def test_infinities_and_nan_from_the_left() -> None:
@@ -538,7 +538,7 @@ def test_infinities_and_nan_from_the_left() -> None:
         x[1, 5] = bad
         with np.errstate(invalid="ignore"):
             exact = x.astype(np.float64) @ q.dequantize().astype(np.float64)
-        y = products.vecmat(x, q)
+        y = vecmat(x, q)
         np.testing.assert_array_equal(np.isnan(y), np.isnan(exact))
         np.testing.assert_array_equal(y[np.isinf(exact)], exact[np.isinf(exact)])
         assert left_excess(y[:1], x[:1], q) <= 1
@@ -547,9 +547,9 @@ def test_infinities_and_nan_from_the_left() -> None:
 def test_no_more_than_a_tile_of_floats_for_products_from_the_left() -> None:
     q = quantize(normals(1 << 10, TILE >> 6), "e2m2")
     x = normals(1 << 10, seed=1)
-    products.vecmat(x, q)
+    vecmat(x, q)
     tracemalloc.start()
-    products.vecmat(x, q)
+    vecmat(x, q)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak <= 4 * TILE * 7
@@ -558,7 +558,7 @@ def test_no_more_than_a_tile_of_floats_for_products_from_the_left() -> None:
 def test_empty_products_from_the_left() -> None:
     for rows, length in ((0, 5), (5, 0), (0, 0)):
         q = quantize(normals(rows, length), "e2m2")
-        assert products.vecmat(np.ones((3, rows)), q).tolist() == np.zeros((3, length)).tolist()
+        assert vecmat(np.ones((3, rows)), q).tolist() == np.zeros((3, length)).tolist()
 
 
 def test_other_inputs_are_rounded_to_float32() -> None:
@@ -587,11 +587,11 @@ def test_what_is_refused() -> None:
     with pytest.raises(ValueError, match=r"x must have shape \(6,\) or \(6, n\)"):
         q @ normals(6, 2, 2)
     with pytest.raises(ValueError, match="x must have 4 elements along the last axis"):
-        products.vecmat(x, q)
+        vecmat(x, q)
     with pytest.raises(ValueError, match="x must have 4 elements along the last axis"):
-        products.vecmat(1.0, q)
+        vecmat(1.0, q)
     with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):
-        products.vecmat(x, q.dequantize())  # type: ignore[arg-type]
+        vecmat(x, q.dequantize())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"bias must have shape \(4,\), got \(6,\)"):
         mf.linear(x, q, x)
     with pytest.raises(TypeError, match=r"bias must be float16.*got complex64"):
