@@ -196,6 +196,15 @@ def test_scales_beyond_their_format_are_refused() -> None:
             ValueError, match=r"scale must hold .*, at index \(2, 1\) of the scales; use a wider"
         ):
             mf.quantize([[1, 1], [1, 1], [1, 1e7]], "e2m1", block=1, **options)
+    w = np.ones((3, 4, 6))
+    w[2, 3, 4] = 1e7
+    for axis, block, index in (
+        (0, 1, r"\(2, 3, 4\)"), (1, 2, r"\(2, 1, 4\)"), (2, 4, r"\(2, 3, 1\)"),
+        (1, "channel", r"\(2, 0, 4\)"), (2, "tensor", r"\(\)"), (2, (3, 2), r"\(2, 1, 2\)"),
+    ):  # fmt: skip
+        message = f"scale must hold every block's scale, got 1.66667e\\+06 .* index {index} of the"
+        with pytest.raises(ValueError, match=message):
+            mf.quantize(w, "e2m1", axis=axis, block=block, scale="e4m3fn")
     for rounding in ("floor", "nearest", "even", "down"):
         q = mf.quantize([np.finfo(np.float32).max], "e2m1", scale="e8m0", scale_rounding=rounding)
         assert np.isfinite(q.scales).all()
