@@ -144,7 +144,7 @@ def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
 @pytest.mark.parametrize("length", [1, 7, 16, 33, 90])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
-    """Of 33 rows some begin at each bit of a byte that rows of such a length do."""
+    """33 rows are enough for each bit of a byte at which rows of a length can begin."""
     fmt = mf.parse(f"int{bits}full")
     rows, size = 33, 5
     rng = np.random.default_rng(bits)
@@ -320,9 +320,9 @@ def test_each_row_is_in_one_part(
 ) -> None:
     parts: list[slice] = []
 
-    def each(work: Callable[[Any], Any], given: list[Any], threads: int) -> list[Any]:
-        parts.extend(part for part in given if isinstance(part, slice))
-        return [work(part) for part in given]
+    def each(work: Callable[[Any], Any], tasks: list[Any], threads: int) -> list[Any]:
+        parts.extend(part for part in tasks if isinstance(part, slice))
+        return [work(part) for part in tasks]
 
     monkeypatch.setattr(direct, "each", each)
     monkeypatch.setattr(direct, "HEAD_START", head_start)
@@ -336,11 +336,11 @@ def test_each_row_is_in_one_part(
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     q, x = quantize(normals(64, 256), "e2m2"), normals(256)
-    wanted = mf.linear(x, q, threads=2)
+    expected = mf.linear(x, q, threads=2)
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        right = np.array_equal(mf.linear(x, q, threads=2), wanted)
+        right = np.array_equal(mf.linear(x, q, threads=2), expected)
         own = any(thread.name.startswith("minifloat") for thread in threading.enumerate())
         os._exit(0 if right and own else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -451,8 +451,8 @@ def test_every_code_of_every_small_format(bits: int) -> None:
             ones = np.ones((codes.size, 1), np.float32)
             recipe = mf.Recipe(fmt, block="channel", scale="float32")
             q = mf.Quantized(packed, ones, recipe, (codes.size, 16), 1)
-            wanted = np.tile(np.float32(values[codes]), (16, 1))
-            np.testing.assert_array_equal(mf.linear(x, q), wanted, fmt.name)
+            expected = np.tile(np.float32(values[codes]), (16, 1))
+            np.testing.assert_array_equal(mf.linear(x, q), expected, fmt.name)
             checked += 1
     assert checked > 20
 
@@ -573,7 +573,7 @@ def test_other_inputs_are_rounded_to_float32() -> None:
     np.testing.assert_array_equal(mf.linear(x[:, ::-1], q), mf.linear(x[:, ::-1].copy(), q))
 
 
-def test_what_is_refused() -> None:
+def test_bad_arguments() -> None:
     q = quantize(normals(4, 6), "e2m2")
     x = normals(6)
     with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):

@@ -1,4 +1,4 @@
-"""`quantize`: scales, blocks, the one rounding, and what it refuses."""
+"""`quantize`: scales, blocks, the one rounding, and its errors."""
 
 from __future__ import annotations
 
