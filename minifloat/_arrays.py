@@ -52,7 +52,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         return a.astype(np.float64), "float64"
     raise TypeError(
         f"{argument} must be float16, bfloat16, float32, float64 or integers, got "
-        f"{name}{_dtype_remedy(a.dtype)}"
+        f"{name}{_dtype_remedy(argument, a.dtype)}"
     )
 
 
@@ -229,16 +229,17 @@ def _check_integers(argument: str, a: Array) -> None:
     )
 
 
-def _dtype_remedy(dtype: np.dtype[Any]) -> str:
+def _dtype_remedy(argument: str, dtype: np.dtype[Any]) -> str:
     if dtype.kind == "c":
-        return "; encode x.real and x.imag"
+        return f"; encode {argument}.real and {argument}.imag"
     if dtype.char == "g":  # longdouble: a cast would round a second time
         return "; round it to float64 yourself if that is meant"
     if dtype.kind == "b":
-        return "; use x.astype(numpy.uint8)"
+        return f"; use {argument}.astype(numpy.uint8)"
     if dtype.kind == "O":
-        return ", that is, Python objects (or integers beyond 64 bits); use numpy.asarray(x, float)"
-    return "; use x.astype(numpy.float32)"
+        remedy = f"use numpy.asarray({argument}, float)"
+        return f", that is, Python objects (or integers beyond 64 bits); {remedy}"
+    return f"; use {argument}.astype(numpy.float32)"
 
 
 def code_dtype(bits: int) -> type[np.uint8 | np.uint16 | np.uint32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from minifloat.formats import NumberFormat
 
 
-@runtime_checkable
 class PackedMatrix(Protocol):
     """What products ask of weights; `minifloat.Quantized` has it."""
 

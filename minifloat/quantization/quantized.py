@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -179,7 +180,7 @@ class Quantized:
         """Format of the codes."""
         return self.recipe.fmt
 
-    @property
+    @cached_property
     def blocks(self) -> Blocks:
         """Which weights share a scale."""
         return Blocks.of(self.recipe.block, self.shape, self.axis)

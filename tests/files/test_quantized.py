@@ -259,7 +259,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
         assert (tmp_path / f"w{suffix}").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_what_cannot_be_saved(tmp_path: Path) -> None:
+def test_bad_arguments_of_save(tmp_path: Path) -> None:
     q = quantized()
     with pytest.raises(
         TypeError, match=r"quantized must be a Quantized, got ndarray; minifloat\.q"

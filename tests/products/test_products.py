@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import minifloat as mf
 from minifloat._kernels import products as kernels
-from minifloat.products import direct
+from minifloat.products import direct, tiles, vecmat
 from minifloat.products.decoders import rule_of
 from minifloat.products.direct import FEW
 from minifloat.products.tiles import TILE
@@ -144,7 +144,7 @@ def test_scales_and_numbers_that_are_tiny_and_huge_by_turns(axis: int) -> None:
 @pytest.mark.parametrize("length", [1, 7, 16, 33, 90])
 @pytest.mark.parametrize("axis", [0, 1])
 def test_codes_that_begin_at_any_bit(bits: int, length: int, axis: int) -> None:
-    """Of 33 rows some begin at each bit of a byte that rows of such a length do."""
+    """33 rows are enough for each bit of a byte at which rows of a length can begin."""
     fmt = mf.parse(f"int{bits}full")
     rows, size = 33, 5
     rng = np.random.default_rng(bits)
@@ -320,9 +320,9 @@ def test_each_row_is_in_one_part(
 ) -> None:
     parts: list[slice] = []
 
-    def each(work: Callable[[Any], Any], given: list[Any], threads: int) -> list[Any]:
-        parts.extend(part for part in given if isinstance(part, slice))
-        return [work(part) for part in given]
+    def each(work: Callable[[Any], Any], tasks: list[Any], threads: int) -> list[Any]:
+        parts.extend(part for part in tasks if isinstance(part, slice))
+        return [work(part) for part in tasks]
 
     monkeypatch.setattr(direct, "each", each)
     monkeypatch.setattr(direct, "HEAD_START", head_start)
@@ -336,11 +336,11 @@ def test_each_row_is_in_one_part(
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     q, x = quantize(normals(64, 256), "e2m2"), normals(256)
-    wanted = mf.linear(x, q, threads=2)
+    expected = mf.linear(x, q, threads=2)
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        right = np.array_equal(mf.linear(x, q, threads=2), wanted)
+        right = np.array_equal(mf.linear(x, q, threads=2), expected)
         own = any(thread.name.startswith("minifloat") for thread in threading.enumerate())
         os._exit(0 if right and own else 1)
     assert os.waitpid(child, 0)[1] == 0
@@ -451,8 +451,8 @@ def test_every_code_of_every_small_format(bits: int) -> None:
             ones = np.ones((codes.size, 1), np.float32)
             recipe = mf.Recipe(fmt, block="channel", scale="float32")
             q = mf.Quantized(packed, ones, recipe, (codes.size, 16), 1)
-            wanted = np.tile(np.float32(values[codes]), (16, 1))
-            np.testing.assert_array_equal(mf.linear(x, q), wanted, fmt.name)
+            expected = np.tile(np.float32(values[codes]), (16, 1))
+            np.testing.assert_array_equal(mf.linear(x, q), expected, fmt.name)
             checked += 1
     assert checked > 20
 
@@ -499,6 +499,68 @@ def test_no_more_than_a_tile_of_floats_in_memory(
     assert peak <= own + 4 * TILE * tiles
 
 
+def left_excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized) -> float:
+    """Return the largest error of ``x @ q`` in units of the bound for sums of so many products."""
+    w, x = q.dequantize().astype(np.float64), x.astype(np.float64)
+    n = q.shape[0] + 2
+    bound = n * 2.0**-24 / (1 - n * 2.0**-24) * (np.abs(x) @ np.abs(w)) + n * 2.0**-148
+    assert y.dtype == np.float32
+    assert y.shape == (*x.shape[:-1], q.shape[1])
+    return float((np.abs(y - x @ w) / bound).max(initial=0.0))
+
+
+@pytest.mark.parametrize(("axis", "block"), [
+    (-1, 16), (0, 3), (-1, "channel"), (0, "channel"), (-1, "tensor"), (-1, (3, 16)),
+])  # fmt: skip
+@pytest.mark.parametrize("options", [
+    {}, {"scale": "ue4m3", "tensor_scale": True}, {"scale": "float32", "double": True},
+], ids=str)  # fmt: skip
+def test_products_from_the_left(
+    axis: int, block: Any, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fmt in ("e2m2", "nf4", "uint4", "e5m10ieee"):
+        for rows, length in ((37, 130), (1, 5), (16, 64)):
+            q = quantize(normals(rows, length), fmt, axis=axis, block=block, **options)
+            for batch in ((), (1,), (5,), (2, 3), (0,)):
+                x = normals(*batch, rows, seed=1)
+                whole = vecmat(x, q)
+                assert left_excess(whole, x, q) <= 1
+                np.testing.assert_array_equal(x @ q, whole)
+                with monkeypatch.context() as patch:
+                    patch.setattr(tiles, "TILE", 8 * length)
+                    assert left_excess(vecmat(x, q), x, q) <= 1
+
+
+def test_infinities_and_nan_from_the_left() -> None:
+    q = quantize(normals(24, 32), "e2m2")
+    for bad in (np.inf, -np.inf, np.nan):
+        x = normals(2, 24, seed=1)
+        x[1, 5] = bad
+        with np.errstate(invalid="ignore"):
+            exact = x.astype(np.float64) @ q.dequantize().astype(np.float64)
+        y = vecmat(x, q)
+        np.testing.assert_array_equal(np.isnan(y), np.isnan(exact))
+        np.testing.assert_array_equal(y[np.isinf(exact)], exact[np.isinf(exact)])
+        assert left_excess(y[:1], x[:1], q) <= 1
+
+
+def test_no_more_than_a_tile_of_floats_for_products_from_the_left() -> None:
+    q = quantize(normals(1 << 10, TILE >> 6), "e2m2")
+    x = normals(1 << 10, seed=1)
+    vecmat(x, q)
+    tracemalloc.start()
+    vecmat(x, q)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 4 * TILE * 7
+
+
+def test_empty_products_from_the_left() -> None:
+    for rows, length in ((0, 5), (5, 0), (0, 0)):
+        q = quantize(normals(rows, length), "e2m2")
+        assert vecmat(np.ones((3, rows)), q).tolist() == np.zeros((3, length)).tolist()
+
+
 def test_other_inputs_are_rounded_to_float32() -> None:
     q = quantize(normals(8, 24), "e2m2")
     x = normals(2, 24, seed=1)
@@ -511,7 +573,7 @@ def test_other_inputs_are_rounded_to_float32() -> None:
     np.testing.assert_array_equal(mf.linear(x[:, ::-1], q), mf.linear(x[:, ::-1].copy(), q))
 
 
-def test_what_is_refused() -> None:
+def test_bad_arguments() -> None:
     q = quantize(normals(4, 6), "e2m2")
     x = normals(6)
     with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):
@@ -524,6 +586,12 @@ def test_what_is_refused() -> None:
         mf.linear(1.0, q)
     with pytest.raises(ValueError, match=r"x must have shape \(6,\) or \(6, n\)"):
         q @ normals(6, 2, 2)
+    with pytest.raises(ValueError, match="x must have 4 elements along the last axis"):
+        vecmat(x, q)
+    with pytest.raises(ValueError, match="x must have 4 elements along the last axis"):
+        vecmat(1.0, q)
+    with pytest.raises(TypeError, match="q must be Quantized, got ndarray"):
+        vecmat(x, q.dequantize())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"bias must have shape \(4,\), got \(6,\)"):
         mf.linear(x, q, x)
     with pytest.raises(TypeError, match=r"bias must be float16.*got complex64"):

@@ -31,19 +31,19 @@ def scaled_down(
 @given(VECTORS, st.integers(1, 10))
 @example(np.float32([[-1.5, 0.5]]), 2)
 def test_vectors_are_divided_by_a_power_of_two(x: np.ndarray, block: int) -> None:
-    found = scaled_down(x, block)
+    scaled = scaled_down(x, block)
     if not np.isfinite(x).all():
-        assert found is None
+        assert scaled is None
         return
-    assert found is not None
-    out, powers = found
+    assert scaled is not None
+    out, powers = scaled
     exponents = np.frexp(np.abs(x).max(axis=1))[1]
     np.testing.assert_array_equal(powers, np.ldexp(1.0, exponents))
     with np.errstate(under="ignore"):
-        wanted = np.ldexp(x, -exponents[:, None])
+        expected = np.ldexp(x, -exponents[:, None])
     for n in range(len(x)):
         for b in range(out.shape[1]):
-            numbers = wanted[n, b * block : (b + 1) * block]
+            numbers = expected[n, b * block : (b + 1) * block]
             held, padding = np.split(out[n, b], [len(numbers)])
             np.testing.assert_array_equal(held.view(np.uint32), numbers.view(np.uint32))
             assert (padding == UNTOUCHED).all()
@@ -64,8 +64,8 @@ def test_vectors_are_multiplied_by_scales(
     exponents = np.frexp(np.abs(products).max(axis=1))[1]
     np.testing.assert_array_equal(powers, np.ldexp(1.0, exponents))
     with np.errstate(under="ignore"):
-        wanted = np.ldexp(products, -exponents[:, None]).astype(np.float32)
-    np.testing.assert_array_equal(out[:, 0, :length], wanted)
+        expected = np.ldexp(products, -exponents[:, None]).astype(np.float32)
+    np.testing.assert_array_equal(out[:, 0, :length], expected)
 
 
 def test_the_power_is_right_for_every_exponent() -> None:
@@ -81,6 +81,6 @@ def test_the_power_is_right_for_every_exponent() -> None:
 def test_products_are_multiplied_by_the_powers(y: np.ndarray, exponents: np.ndarray) -> None:
     y, exponents = y.copy(), exponents[: len(y)]
     with np.errstate(over="ignore", under="ignore"):
-        wanted = np.ldexp(y, exponents[:, None])
-    assert scale_up(y, np.ldexp(1.0, exponents)) == np.isfinite(wanted).all()
-    np.testing.assert_array_equal(y, wanted)
+        expected = np.ldexp(y, exponents[:, None])
+    assert scale_up(y, np.ldexp(1.0, exponents)) == np.isfinite(expected).all()
+    np.testing.assert_array_equal(y, expected)

@@ -123,7 +123,7 @@ def test_sizes_count_both_levels() -> None:
     assert q.nbytes == 40 * 1024 // 2 + bits // 8
 
 
-def test_what_double_scales_must_be() -> None:
+def test_double_scales_are_checked() -> None:
     codes = mf.quantize(weights(300), "e4m3fn/256/float32")
     for message, wrong in (
         ("quantized must be 1-d and e4m3fn/256/float32", mf.quantize(weights(300), "e4m3fn")),

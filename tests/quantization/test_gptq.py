@@ -286,7 +286,7 @@ def test_zero_points() -> None:
 def test_tiles(options: dict[str, Any]) -> None:
     """A tile's scale and zero point are those of its weights when the columns before are rounded.
 
-    What weights had become is worked out from what came back.
+    The updated weights are computed from the dequantized ones.
     """
     w, hessian = weights((7, 40)), correlated(40)
     q = mf.gptq(w, "e2m2", hessian, block=(3, 16), **options)
@@ -410,7 +410,7 @@ def test_hessians_are_checked(hessian: Any, message: str) -> None:
         mf.gptq(np.ones((3, 2)), "e2m2", hessian, damp=0)
 
 
-def test_what_gptq_refuses() -> None:
+def test_bad_arguments() -> None:
     eye = np.eye(4)
     for w, block in ((np.ones(4), 128), (np.ones((4, 4)), "tensor"), (np.ones((2, 4, 4)), 128),
                      (np.ones((2, 4, 4)), (2, 2)), (np.float64(1), 128)):  # fmt: skip

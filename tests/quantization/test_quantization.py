@@ -1,4 +1,4 @@
-"""`quantize`: scales, blocks, the one rounding, and what it refuses."""
+"""`quantize`: scales, blocks, the one rounding, and its errors."""
 
 from __future__ import annotations
 
@@ -164,8 +164,16 @@ def test_bad_arguments() -> None:
         mf.quantize([1e300], "e2m2", scale="float32")
     with pytest.raises(ValueError, match="fmt must have negative values"):
         mf.quantize(w, "ue4m3")
-    with pytest.raises(TypeError, match="must be float16"):
-        mf.quantize(w * 1j, "e2m2")
+    for bad, message in (
+        (w * 1j, r"w must be float16, .*, got complex64; encode w.real and w.imag"),
+        (w > 0, r"w must be float16, .*, got bool; use w.astype\(numpy.uint8\)"),
+        (["1"], r"w must be float16, .*, got str32; use w.astype\(numpy.float32\)"),
+        (None, r"w must be float16, .*, got object, .*; use numpy.asarray\(w, float\)"),
+        ([[1.0], [1.0, 2.0]], "w must be an array or nested lists of one shape"),
+    ):
+        for verb in (mf.quantize, lambda w, _: mf.search_format(w, 4)):
+            with pytest.raises((TypeError, ValueError), match="^" + message):
+                verb(bad, "e2m2")
 
 
 def test_a_scale_beyond_float64_is_an_error_like_others() -> None:

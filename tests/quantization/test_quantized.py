@@ -1,4 +1,4 @@
-"""`Quantized`: what it holds, picking rows, and how NumPy meets it."""
+"""`Quantized`: its parts, picking rows, and how NumPy meets it."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_equality() -> None:
 
 
 def random_rows(count: int) -> list[Any]:
-    """Return what may pick rows: ints, slices, and lists and arrays of int or bool."""
+    """Return indices of rows: ints, slices, and lists and arrays of int or bool."""
     rng = np.random.default_rng(count)
     return [
         0, -1, count - 1, np.int64(0), slice(None), slice(1, None), slice(2), slice(1, 3),
@@ -297,7 +297,7 @@ def test_numpy_sees_the_weights(recipe: mf.Recipe) -> None:
     assert mf.quantize(q, recipe) == mf.quantize(back, recipe)
 
 
-def test_what_numpy_must_not_do() -> None:
+def test_numpy_may_not_write() -> None:
     with pytest.raises(ValueError, match="copy must not be False: dequantizing makes a new array"):
         np.asarray(E2M2, copy=False)
     for write in (

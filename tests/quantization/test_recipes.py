@@ -1,4 +1,4 @@
-"""Recipes: their text form, what they refuse, and the published ones."""
+"""Recipes: their text form, their errors, and the published ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BITS = {
     "qlora": 4.125 + 32 / (64 * 256), "fpe2m2": 5.0, "fp6_llm": 6.0,
     "deepseek_fp8": 8 + 32 / 128**2,
 }  # fmt: skip
-OF_512_BY_1024 = {  # bits of what a large tensor has few of
+OF_512_BY_1024 = {  # bits of tensor scales and scales of channels
     "nvfp4": 32 / 2**19, "nvint4": 32 / 2**19, "qlora": 32 / 2**19, "fpe2m2": 16 / 1024,
     "fp6_llm": 16 / 1024,
 }  # fmt: skip
@@ -309,7 +309,7 @@ def test_fields_that_do_not_go_together(
         mf.quantize([1.0], "e2m2", **fields)
 
 
-def test_what_is_no_recipe() -> None:
+def test_other_values_are_no_recipes() -> None:
     for wrong in (5, None, np.float32(3), b"e2m2", ["e2m2"]):
         with pytest.raises(TypeError, match=r"^recipe must be a Recipe, a format or text, got "):
             mf.Recipe.parse(wrong)  # type: ignore[arg-type]

@@ -92,7 +92,7 @@ def test_least_squares_are_the_least(data: st.DataObject, block: list[float], na
 
 
 def shifted(bits: int, zero: int) -> mf.Codebook:
-    """Return what the codes of an unsigned integer mean with a zero point."""
+    """Return the values of an unsigned integer's codes with a zero point."""
     return mf.Codebook([code - zero for code in range(1 << bits)])
 
 

@@ -1,4 +1,4 @@
-"""Scales: every rounding against its formula in fractions, two levels, and what peers get wrong."""
+"""Scales: every rounding against its formula in fractions, two levels, mistakes of other tools."""
 
 from __future__ import annotations
 
@@ -153,18 +153,18 @@ EIGHT_BITS = ("e8m0", "e4m3fn", "ue5m3", "e5m2", "e4m3fnuz", "binary8p3se", "ue4
 )
 def test_scales_of_every_format(absmax: float, scale: str, fmt: str) -> None:
     """The nearest value of the format by the exact oracle, the smallest for less; else refused."""
-    wanted = Fraction(absmax) / Fraction(min(mf.parse(fmt).max, -mf.parse(fmt).min))
+    exact = Fraction(absmax) / Fraction(min(mf.parse(fmt).max, -mf.parse(fmt).min))
     if scale == "float32":
-        expected = float(np.float32(float(wanted))) or TINY
+        expected = float(np.float32(float(exact))) or TINY
         limit = math.inf
     else:
         scale_format = mf.parse(scale)
         assert isinstance(scale_format, mf.Format)
-        code = exact_encode(wanted, scale_format, overflow="saturate")
+        code = exact_encode(exact, scale_format, overflow="saturate")
         expected = scale_format.value(code) or scale_format.smallest
         step = math.ldexp(1, math.frexp(scale_format.max)[1] - 1 - scale_format.mantissa_bits)
         limit = scale_format.max + step / 2  # from where on the nearest value is beyond
-    if wanted >= limit:
+    if exact >= limit:
         with pytest.raises(ValueError, match="scale must hold every block's scale"):
             mf.quantize([absmax], fmt, scale=scale, scale_rounding="nearest_even")
         return
@@ -196,6 +196,15 @@ def test_scales_beyond_their_format_are_refused() -> None:
             ValueError, match=r"scale must hold .*, at index \(2, 1\) of the scales; use a wider"
         ):
             mf.quantize([[1, 1], [1, 1], [1, 1e7]], "e2m1", block=1, **options)
+    w = np.ones((3, 4, 6))
+    w[2, 3, 4] = 1e7
+    for axis, block, index in (
+        (0, 1, r"\(2, 3, 4\)"), (1, 2, r"\(2, 1, 4\)"), (2, 4, r"\(2, 3, 1\)"),
+        (1, "channel", r"\(2, 0, 4\)"), (2, "tensor", r"\(\)"), (2, (3, 2), r"\(2, 1, 2\)"),
+    ):  # fmt: skip
+        message = f"scale must hold every block's scale, got 1.66667e\\+06 .* index {index} of the"
+        with pytest.raises(ValueError, match=message):
+            mf.quantize(w, "e2m1", axis=axis, block=block, scale="e4m3fn")
     for rounding in ("floor", "nearest", "even", "down"):
         q = mf.quantize([np.finfo(np.float32).max], "e2m1", scale="e8m0", scale_rounding=rounding)
         assert np.isfinite(q.scales).all()
@@ -207,8 +216,8 @@ def nvfp4(w: np.ndarray, largest: float, element: Any) -> np.ndarray:
     out = np.zeros_like(w)
     for row, start in np.ndindex(w.shape[0], -(-w.shape[1] // 16)):
         block = w[row, 16 * start : 16 * start + 16].astype(np.float64)
-        wanted = np.float32(np.abs(block).max() / (largest * np.float64(tensor)))
-        scale = float(wanted.astype(ml_dtypes.float8_e4m3fn)) or 2.0**-9
+        quotient = np.float32(np.abs(block).max() / (largest * np.float64(tensor)))
+        scale = float(quotient.astype(ml_dtypes.float8_e4m3fn)) or 2.0**-9
         factor = scale * np.float64(tensor)
         if element is None:
             values = np.clip(np.rint(block / factor), -largest, largest)
@@ -283,16 +292,16 @@ def test_under_a_tensor_scale_every_scale_has_a_place(
 def test_zeroquant_fps_m1_and_m2(maxima: list[float]) -> None:
     """M1: 2**ceil(log2 S). M2: S_max / 2**ceil(log2(S_max / S)); S = absmax / 6 for E2M1."""
     w = np.float32(maxima)[:, None] * np.float32([1, -0.4])
-    wanted = [Fraction(float(x)) / 6 for x in w[:, 0]]
+    exact = [Fraction(float(x)) / 6 for x in w[:, 0]]
     m1 = mf.quantize(w, "e2m1", scale="float32", scale_rounding="up").scales
-    for s, scale in zip(wanted, m1.ravel(), strict=True):
+    for s, scale in zip(exact, m1.ravel(), strict=True):
         power = Fraction(2) ** (floor_log2(s) + (s != Fraction(2) ** floor_log2(s)))
         assert Fraction(float(scale)) == power
     q = mf.quantize(w, "e2m1", scale="e8m0", scale_rounding="down", tensor_scale=True)
-    for s, scale in zip(wanted, q.scales.ravel(), strict=True):
-        ratio = max(wanted) / s
+    for s, scale in zip(exact, q.scales.ravel(), strict=True):
+        ratio = max(exact) / s
         exponent = floor_log2(ratio) + (ratio != Fraction(2) ** floor_log2(ratio))
-        near = Fraction(q.tensor_scale) / max(wanted)
+        near = Fraction(q.tensor_scale) / max(exact)
         assert 1 - Fraction(2) ** -23 < near <= 1
         if ratio * near > Fraction(2) ** (exponent - 1) or exponent == 0:
             assert Fraction(float(scale)) == Fraction(2) ** -exponent
@@ -384,8 +393,8 @@ def test_facts_of_scale_formats() -> None:
         values = values[np.isfinite(values) & (values > 0)]
         assert (scale.values.smallest, scale.values.largest) == (values.min(), values.max())
         powers = [x for x in values if math.frexp(x)[0] == 0.5]
-        found = scale.powers_of_two
-        assert (found.smallest, found.largest) == (min(powers), max(powers))
+        powers_of_two = scale.powers_of_two
+        assert (powers_of_two.smallest, powers_of_two.largest) == (min(powers), max(powers))
         only_powers = len(powers) == len(values)
         assert scale.default_rounding == ("floor" if only_powers else "nearest_even")
     for bad in ("int8", "nf4"):

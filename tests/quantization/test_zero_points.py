@@ -83,7 +83,7 @@ def test_mistakes_are_found(mistake) -> None:
 
 
 def rounded(block: np.ndarray, scale: float, zero: float, largest: float) -> np.ndarray:
-    """Return what weights become at a scale (times the tensor scale) and a zero point."""
+    """Return the values of weights at a scale (times the tensor scale) and a zero point."""
     return (np.clip(np.rint(block / scale) + zero, 0, largest) - zero) * scale
 
 
@@ -98,8 +98,8 @@ def test_with_a_tensor_scale(fmt: str, scale: str) -> None:
     if scale == "ue4m3":
         assert q.tensor_scale == np.float32((high - low).max() / largest / 448)
         assert q.scales.max() == 448
-    wanted = (high - low) / (largest * q.tensor_scale)
-    expected = wanted.astype(np.float32) if scale == "float32" else mf.round_to(wanted, scale)
+    exact = (high - low) / (largest * q.tensor_scale)
+    expected = exact.astype(np.float32) if scale == "float32" else mf.round_to(exact, scale)
     np.testing.assert_array_equal(q.scales, expected.astype(np.float32))
     factors = q.scales.astype(np.float64) * q.tensor_scale
     zeros = np.clip(np.rint(-low / factors), 0, largest)
