@@ -75,7 +75,7 @@ def _move(
 
 
 @jit
-def _cost(places: Array, offsets: Array, targets: Array, width: int, used: Array,
+def layout_cost(places: Array, offsets: Array, targets: Array, width: int, used: Array,
           pieces: Array) -> int:  # fmt: skip
     """Compute the cost of all items from scratch."""
     used[:] = 0
@@ -101,7 +101,7 @@ def anneal(
     """
     bits = targets.size
     total = pieces.size * bits
-    cost = _cost(places, offsets, targets, width, used, pieces)
+    cost = layout_cost(places, offsets, targets, width, used, pieces)
     lowest = cost
     best[:] = places
     for trial in range(trials):

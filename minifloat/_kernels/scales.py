@@ -256,7 +256,7 @@ def _collect(
 
 
 @jit
-def _sort(count: int, scratch: Scratch) -> None:
+def sort_steps(count: int, scratch: Scratch) -> None:
     """Sort the steps by their keys, which are positive.
 
     Into as many buckets as there are steps, by the words of the keys, which are in the order of
@@ -334,7 +334,7 @@ def _best_scale(
             high = max(high, low * (1 + 1e-15))
             count, product, square = _collect(values, importance, low, high, levels, scratch)
         if count > 0:
-            _sort(count, scratch)
+            sort_steps(count, scratch)
         for step in range(-1, count):
             if step >= 0:
                 place = scratch.sorted_places[step]

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
-from minifloat.formats import Format, Integer, NumberFormat
+from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import choose
@@ -155,7 +155,7 @@ class Recipe:
             self._check_zero_point()
 
     def _check_zero_point(self) -> None:
-        if not (isinstance(self.fmt, Integer) and not self.fmt.signed):
+        if not (self.fmt.is_integer and self.fmt.min >= 0):
             raise ValueError(
                 f"fmt must be an unsigned integer such as uint4 for zero_point, got {self.fmt.name}"
             )

@@ -19,9 +19,11 @@ True
 """
 
 from minifloat.registers._build import look_up, to_half
-from minifloat.registers._costs import CostRow, costs
+from minifloat.registers._costs import CostRow, costs, table_formats
 from minifloat.registers._dependencies import dependencies
 from minifloat.registers._program import (
+    AND_OR,
+    AND_XOR,
     KINDS,
     Builder,
     Cost,
@@ -32,13 +34,15 @@ from minifloat.registers._program import (
     Register,
     to_assembly,
 )
-from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep
+from minifloat.registers._proof import Difference, Leak, Proof, Special, prove, sweep, trial_words
 from minifloat.registers._run import run
 from minifloat.registers._search import Search, search
 from minifloat.registers._target import half_words
 from minifloat.registers._text import to_c, to_cuda
 
 __all__ = [
+    "AND_OR",
+    "AND_XOR",
     "KINDS",
     "Builder",
     "Cost",
@@ -61,8 +65,10 @@ __all__ = [
     "run",
     "search",
     "sweep",
+    "table_formats",
     "to_assembly",
     "to_c",
     "to_cuda",
     "to_half",
+    "trial_words",
 ]

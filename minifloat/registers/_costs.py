@@ -33,7 +33,18 @@ class CostRow(NamedTuple):
 
 
 def table_formats() -> list[NumberFormat]:
-    """Return the formats compared by default: ExMy of 4 to 8 bits, OFP8, INT4..INT8, NF4, NF5."""
+    """Return the formats compared by default: ExMy of 4 to 8 bits, OFP8, INT4..INT8, NF4, NF5.
+
+    Returns
+    -------
+    list of NumberFormat
+
+    Examples
+    --------
+    >>> from minifloat import registers
+    >>> len(registers.table_formats())
+    31
+    """
     floats = [
         Format(exponent_bits, bits - 1 - exponent_bits)
         for bits in range(4, 9)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from minifloat._kernels import registers as kernels
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF_BITS, WORD_BITS, Layout
 from minifloat.registers._dependencies import dependencies
@@ -23,7 +24,7 @@ Array = NDArray[Any]
 
 MAX_SHOWN = 4  # mistakes of each kind that are printed
 SWEEP_CHUNK = 1 << 16
-SWEEP_VALUES = 1 << WORD_BITS
+ALL_VALUES = 1 << WORD_BITS
 
 
 class Leak(NamedTuple):
@@ -181,11 +182,12 @@ def sweep(
     fmt: NumberFormat | str,
     word: int = 0,
     *,
+    values: int = ALL_VALUES,
     progress: Callable[[int, int], object] | None = None,
 ) -> int:
-    """Run a program on all 2**32 values of one word, the others zero, and compare every output.
+    """Run a program on all values of one word, the others zero, and compare every output.
 
-    This confirms the argument of `prove` by trial; it takes minutes.
+    This confirms the argument of `prove` by trial; all 2**32 values take minutes.
 
     Parameters
     ----------
@@ -194,6 +196,8 @@ def sweep(
         The format of the codes.
     word : int
         Index of the input word.
+    values : int
+        Try the values from 0 to this one.
     progress : callable, optional
         Called with the number of values done and their total number.
 
@@ -205,14 +209,15 @@ def sweep(
     Raises
     ------
     ValueError
-        If its codes have another width than the layout's.
+        If its codes have another width than the layout's, or ``values`` is out of range.
 
     Examples
     --------
     >>> from minifloat import registers
-    >>> registers.sweep(registers.to_half("e2m1", "4"), "e2m1")  # doctest: +SKIP
+    >>> registers.sweep(registers.to_half("e2m1", "4"), "e2m1", values=1 << 16)
     0
     """
+    check_int("values", values, 1, ALL_VALUES)
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
     runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64)
@@ -220,14 +225,15 @@ def sweep(
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
     pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
     wrong = 0
-    for start in range(0, SWEEP_VALUES, SWEEP_CHUNK):
-        words[:, word] = np.arange(start, start + SWEEP_CHUNK, dtype=np.uint32)
-        run(program, words, out=pairs)
+    for start in range(0, values, SWEEP_CHUNK):
+        size = min(SWEEP_CHUNK, values - start)
+        words[:size, word] = np.arange(start, start + size, dtype=np.uint32)
+        run(program, words[:size], out=pairs[:size])
         wrong += kernels.count_wrong(
-            words, pairs, runs.T.copy(), codes, meaning.words, meaning.numbers
+            words[:size], pairs[:size], runs.T.copy(), codes, meaning.words, meaning.numbers
         )
         if progress is not None:
-            progress(start + SWEEP_CHUNK, SWEEP_VALUES)
+            progress(start + size, values)
     return wrong
 
 
@@ -258,7 +264,25 @@ def _kind(fmt: NumberFormat, code: int) -> str:
 
 
 def trial_words(layout: Layout) -> Array:
-    """Return words with each code at each position, among zeros, ones and random bits."""
+    """Return words with each code at each position, among zeros, ones and random bits.
+
+    Parameters
+    ----------
+    layout : Layout
+
+    Returns
+    -------
+    ndarray of uint32, (count, 3, 2**bits, words)
+        For each position of a code, each kind of other bits, and each code: the words.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat import registers
+    >>> words = registers.trial_words(mf.parse_layout("1+4", 5))
+    >>> words.shape, bool((mf.unpack_words(words[3, 0, 19], "1+4", 32, bits=5)[3] == 19).all())
+    ((32, 3, 32, 5), True)
+    """
     codes = np.arange(1 << layout.bits)
     random = np.random.default_rng(0).integers(
         0, 1 << WORD_BITS, (codes.size, layout.words), np.uint32

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 import minifloat
+from minifloat import registers
 from minifloat.cli import main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
@@ -527,8 +529,6 @@ def test_registers_searches_unless_told_a_layout(capsys: Capture) -> None:
 
 
 def test_registers_emits_text_alone(capsys: Capture) -> None:
-    from minifloat import registers
-
     program = registers.to_half("int4", "4", "bfloat16")
     where = ("registers", "int4", "--layout", "4", "--target", "bfloat16", "--emit")
     for kind in ("c", "cuda"):
@@ -541,9 +541,8 @@ def test_registers_emits_text_alone(capsys: Capture) -> None:
 
 
 def test_registers_table(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    costs = import_module("minifloat.registers._costs")
-    formats = [minifloat.parse(name) for name in ("e2m1", "e5m0", "int4", "nf4")]
-    monkeypatch.setattr(costs, "table_formats", lambda: formats)
+    few = partial(registers.costs, ["e2m1", "e5m0", "int4", "nf4"])
+    monkeypatch.setattr(registers, "costs", few)
     lines = run(capsys, "registers").splitlines()
     assert [line.split()[0] for line in lines[2:]] == ["e2m1", "e5m0", "int4", "nf4"]
     assert lines[1].split()[-4:] == ["per", "weight", "with", "2**k"]
@@ -553,7 +552,7 @@ def test_registers_table(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_table_has_every_exmy_of_4_to_8_bits() -> None:
-    names = [fmt.name for fmt in import_module("minifloat.registers._costs").table_formats()]
+    names = [fmt.name for fmt in registers.table_formats()]
     assert len(names) == 22 + 2 + 5 + 2 == len(set(names))
     assert {"e2m2", "e1m6", "e5m2none", "e5m0", "e4m3fn", "int8", "nf5"} <= set(names)
 

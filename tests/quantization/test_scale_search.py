@@ -446,6 +446,6 @@ def test_steps_are_sorted(count: int) -> None:
         scratch = kernels.Scratch(
             keys, places, np.empty(count), np.empty(count, np.int64), np.empty(count, np.int64)
         )
-        kernels._sort(count, scratch)
+        kernels.sort_steps(count, scratch)
         np.testing.assert_array_equal(scratch.sorted_keys, np.sort(keys))
         np.testing.assert_array_equal(keys[scratch.sorted_places], scratch.sorted_keys)

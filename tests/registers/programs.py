@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minifloat.packing.layouts import Layout
-from minifloat.registers import Program, Register
-from minifloat.registers._proof import trial_words
+from minifloat.registers import Program, Register, trial_words
 
 
 def program_of(instructions, *, words=3, target="float16", table=()):

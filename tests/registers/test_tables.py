@@ -9,8 +9,7 @@ import pytest
 from analysis.gpu.conversion_costs import conversion_costs
 from analysis.gpu.cuda_toolkit import REMEDY, find_toolkit
 from docs.generators.registers import table
-from minifloat.registers import prove
-from minifloat.registers._costs import table_formats
+from minifloat.registers import prove, table_formats
 
 PAGE = (Path(__file__).parents[2] / "docs" / "registers.md").read_text(encoding="utf-8")
 
