@@ -1,8 +1,8 @@
 """Loops of `minifloat.products`: packed codes to float32 lanes, and their products with ``x``.
 
 Contract of every kernel: contiguous arrays and plain integers in, results into an array passed in;
-no exceptions. `LANES` bytes from each step of a block on can be read. In ``x`` each block has room
-for whole steps, and zeros after its last number: there a step's lanes hold the next block's codes.
+no exceptions. `LANES` bytes from each step of a block on can be read. In ``x`` each block is padded
+with zeros to whole steps: there a step's lanes hold the next block's codes.
 If ``loose`` is None each block begins at a whole byte, and positions among the codes are in bytes,
 which is faster; else they are in bits.
 
@@ -10,7 +10,7 @@ A step is `LANES` codes. Their bytes are loaded at once, and each lane of 16 bit
 in which its code lies, shifted so that the code is at the top; here codes of 5 bits, E2M2:
 
     bytes             ...ddddd cccccbbb bbaaaaa.     (a code may lie across two)
-    `_windows`        seemm... ........              what is below belongs to the neighbours
+    `_windows`        seemm... ........              the bits below belong to the neighbours
     `_halves`         s000eemm 00000000              shifted right, sign kept, and masked
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
@@ -18,11 +18,10 @@ float32. Where the word's lower byte is 0, some CPUs do the shift and the mask i
 product of bit matrices. Integers are masked and converted. Other codes are looked up: in registers,
 where the table fits and the CPU can, or in memory.
 
-Numba's loops would leave the lanes to LLVM to find, and it does not find them in bits that are
-packed this closely. So a vector is a type here, and each operation one of LLVM's on all lanes. The
-shuffle's pattern must be a constant: the codes' width is the length of a tuple, and so in its type.
-There is no branch among the steps: beside one Numba counts references to the arrays, which takes
-longer than a block.
+LLVM does not vectorize plain loops over bits that are packed this closely. So a vector is a type
+here, and each operation is one of LLVM's on all lanes. The shuffle's pattern must be a constant: the
+width of the codes is the length of a tuple, and so part of its type. There is no branch among the
+steps: next to a branch Numba counts references to the arrays, which takes longer than a block.
 """
 
 import math
@@ -44,7 +43,7 @@ Array = NDArray[Any]
 
 LANES = 16
 TABLE_BITS = 5  # two registers
-AHEAD = 2048  # bytes between what is read and what is asked for
+AHEAD = 2048  # bytes from the read position to the prefetched one
 
 
 class Halves(NamedTuple):
@@ -55,7 +54,7 @@ class Halves(NamedTuple):
 
 
 class HalvesOrNaN(NamedTuple):
-    """The same, but codes of which the bits in ``looked_at`` are ``nan`` are NaN."""
+    """The same, but a code is NaN if its bits in ``looked_at`` equal ``nan``."""
 
     shift: int
     mask: int

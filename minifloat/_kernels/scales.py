@@ -37,11 +37,11 @@ class ScaleValues(NamedTuple):
 
 
 class AbsmaxToScale(NamedTuple):
-    """What the scale of a greatest magnitude is: that over ``reference``, rounded."""
+    """How absmax becomes a scale: absmax over ``reference``, rounded."""
 
     kind: int
     reference: float
-    carry: float  # kind POWERS: the least significand in 1..2 that goes to the next power of two
+    carry: float  # kind POWERS: the smallest significand in 1..2 that rounds to the next power
 
 
 @jit
@@ -57,8 +57,8 @@ def _nearest(x: float, grid: ScaleValues) -> float:
     rounded = np.rint(steps)
     if grid.mantissa_bits == 0 and steps == 1.5:  # the code is the exponent
         rounded = 1.0 + float((exponent - grid.emin + grid.has_zero) & 1)
-    found = max(rounded * quantum, grid.smallest)
-    return found if found <= grid.largest else math.inf
+    scale = max(rounded * quantum, grid.smallest)
+    return scale if scale <= grid.largest else math.inf
 
 
 @jit
@@ -138,7 +138,7 @@ def scales(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Ar
 
 
 class Levels(NamedTuple):
-    """The values of a format by the magnitude of w / scale, for weights >= 0 and then for others.
+    """The values of a format by the magnitude of w / scale: for weights >= 0, then for others.
 
     Magnitudes up to ``points[j]`` have value ``values[j]``, those beyond the next one; the last
     point of each side is inf. The values of the second side are negated.
@@ -183,14 +183,17 @@ def _least_scale(values: Array, importance: Array, error: float, levels: Levels)
         weight = importance[i] if importance.size > 0 else 1.0
         last = levels.second - 1 if values[i] >= 0 else levels.values.size - 1
         if weight > 0 and levels.values[last] > 0:
-            room = abs(np.float64(values[i])) - math.sqrt(error / weight)
-            least = max(least, room / levels.values[last])
+            unclipped = abs(np.float64(values[i])) - math.sqrt(error / weight)
+            least = max(least, unclipped / levels.values[last])
     return least * (1 - 1e-9)
 
 
 @jit
 def _least_error(values: Array, importance: Array, scale: float, levels: Levels) -> float:
-    """Return what all scales from this one up cost at least: for weights at their first level."""
+    """Return a lower bound of the error of all scales from this one up.
+
+    Only weights that stay at their first level count; their error grows with the scale.
+    """
     total = 0.0
     for i in range(values.size):
         first = 0 if values[i] >= 0 else levels.second
@@ -203,10 +206,10 @@ def _least_error(values: Array, importance: Array, scale: float, levels: Levels)
 
 
 @jit
-def _greatest_scale(
+def _largest_scale(
     values: Array, importance: Array, scale: float, error: float, levels: Levels
 ) -> float:
-    """Return a scale beyond which all cost more than ``error``, or inf."""
+    """Return a scale above which every scale has more than ``error``, or inf."""
     limit = error * (1 + 1e-9)
     for _ in range(200):
         scale *= 2
@@ -232,11 +235,11 @@ class Scratch(NamedTuple):
 def _collect(
     values: Array, importance: Array, low: float, high: float, levels: Levels, scratch: Scratch
 ) -> tuple[int, float, float]:  # fmt: skip
-    """List the steps at inverse scales in ``low .. high``; sum up what is reached at ``low``.
+    """List the steps at inverse scales in ``low .. high``; return their number and two sums.
 
     A weight steps from a level to the next where the inverse scale is the level's point over its
-    magnitude. Returned are how many steps there are (those that do not fit are not listed) and
-    the sums of w * value and value**2 before the first.
+    magnitude. Steps that do not fit into the scratch are counted and not listed. The sums are those
+    of w * value and value**2 at ``low``, before the first step.
     """
     count, product, square = 0, 0.0, 0.0
     for i in range(values.size):
@@ -259,19 +262,19 @@ def _collect(
 def sort_steps(count: int, scratch: Scratch) -> None:
     """Sort the steps by their keys, which are positive.
 
-    Into as many buckets as there are steps, by the words of the keys, which are in the order of
-    the keys and nearly even on a logarithmic scale; and then each into its place among those next
-    to it. Where some bucket is too full for that, by `numpy.argsort`.
+    A bucket sort with as many buckets as steps: the words of the keys have the order of the keys
+    and are spread nearly evenly on a logarithmic scale. An insertion sort then orders neighbours.
+    If a bucket is too full for that, `numpy.argsort` sorts instead.
     """
     words = scratch.keys.view(np.int64)
-    least, greatest = words[0], words[0]
+    lowest, highest = words[0], words[0]
     for k in range(count):
-        least, greatest = min(least, words[k]), max(greatest, words[k])
-    factor = (count - 1) / float(greatest - least + 1)
+        lowest, highest = min(lowest, words[k]), max(highest, words[k])
+    factor = (count - 1) / float(highest - lowest + 1)
     ends = scratch.ends[:count]
     ends[:] = 0
     for k in range(count):
-        ends[int((words[k] - least) * factor)] += 1
+        ends[int((words[k] - lowest) * factor)] += 1
     total, fullest = 0, 0
     for b in range(count):
         fullest = max(fullest, ends[b])
@@ -284,7 +287,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
             scratch.sorted_places[k] = scratch.places[order[k]]
         return
     for k in range(count):
-        b = int((words[k] - least) * factor)
+        b = int((words[k] - lowest) * factor)
         ends[b] -= 1
         scratch.sorted_keys[ends[b]] = scratch.keys[k]
         scratch.sorted_places[ends[b]] = scratch.places[k]
@@ -302,16 +305,16 @@ def _best_scale(
     values: Array, importance: Array, scale: float, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch,
 ) -> float:  # fmt: skip
-    """Return the scale of the grid, times ``tensor``, of least squared error.
+    """Return the scale of the grid that gives the least squared error; ``tensor`` multiplies it.
 
     For codes that do not change the error is the parabola
 
         sum w**2 - 2 s * product + s**2 * square        product = sum w v, square = sum v**2
 
-    with its least value at s = product / square; of the grid's scales the nearest to that is best.
-    The codes of the best scale are nearest for it, so the least error of all is the least over all
-    assignments of nearest codes. The sweep visits each of them, from great scales to small ones,
-    between two scales beyond which the error is greater than at the given one.
+    with its minimum at s = product / square; the scale of the grid nearest to that is best. The
+    codes of the best scale are nearest for it, so the least error of all is the least over all
+    assignments of nearest codes. The sweep visits each assignment, from large scales to small ones,
+    between two scales beyond which the error is larger than at the given one.
     """
     error = _error(values, importance, scale * tensor, levels, 2.0)
     if error == 0:
@@ -321,8 +324,8 @@ def _best_scale(
         weight = importance[i] if importance.size > 0 else 1.0
         w = np.float64(values[i])
         total += weight * (w * w)
-    best, found = total - error, scale
-    low = 1 / _greatest_scale(values, importance, scale * tensor, error, levels)
+    best, best_scale = total - error, scale
+    low = 1 / _largest_scale(values, importance, scale * tensor, error, levels)
     least = _least_scale(values, importance, error, levels)
     end = 1 / least if least > 0 else math.inf
     while low < end:
@@ -344,19 +347,20 @@ def _best_scale(
                 product += weight * abs(np.float64(values[i])) * (after - before)
                 square += weight * (after * after - before * before)
             if square > 0 and product * product > best * square:
-                some = min(_nearest(product / square / tensor, grid), grid.largest)
-                s = some * tensor
+                candidate = min(_nearest(product / square / tensor, grid), grid.largest)
+                s = candidate * tensor
                 gain = s * (2 * product - s * square)
                 if gain > best:
-                    best, found = gain, some
+                    best, best_scale = gain, candidate
         low = high
-    return found if _error(values, importance, found * tensor, levels, 2.0) < error else scale
+    best_error = _error(values, importance, best_scale * tensor, levels, 2.0)
+    return best_scale if best_error < error else scale
 
 
 @kernel(cost=5)
 def least_squares(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
-    grid: ScaleValues, scratch: Scratch, found: Array,
+    grid: ScaleValues, scratch: Scratch, scales: Array,
 ) -> None:  # fmt: skip
     """Replace each positive scale by the one of least squared error.
 
@@ -367,9 +371,9 @@ def least_squares(
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
             stop = min(start + size, row + length)
-            if found[block] > 0 and np.any(values[start:stop] != 0):
-                found[block] = _best_scale(
-                    values[start:stop], importance[start:stop], found[block], tensor, levels,
+            if scales[block] > 0 and np.any(values[start:stop] != 0):
+                scales[block] = _best_scale(
+                    values[start:stop], importance[start:stop], scales[block], tensor, levels,
                     grid, scratch,
                 )  # fmt: skip
             block += 1
@@ -380,7 +384,7 @@ def squared_errors(
     values: Array, importance: Array, length: int, size: int, tensor: float, levels: Levels,
     scales: Array, errors: Array,
 ) -> None:  # fmt: skip
-    """Write the squared error of each block; that of a scale of 0 is what rounding to 0 costs."""
+    """Write the squared error of each block; a scale of 0 counts as 1."""
     block = 0
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
@@ -397,7 +401,10 @@ def shrink(
     values: Array, length: int, size: int, tensor: float, grid: ScaleValues, rule: AbsmaxToScale,
     steps: int, gap: float, power: float, maxima: Array, scales: Array, levels: Levels,
 ) -> None:  # fmt: skip
-    """Replace each scale by the best for ``absmax * (1 - k * gap)``, the first of equals."""
+    """Replace each scale by the best of those for ``absmax * (1 - k * gap)``, k < ``steps``.
+
+    Of equal errors the first wins; the error is the sum of ``|w - w'|**power``.
+    """
     nothing = np.empty(0, np.float64)
     block = 0
     for row in range(0, values.size, length):
@@ -419,7 +426,7 @@ def shrink_range(
     steps: int, gap: float, power: float, maxima: Array, scales: Array, low: Array, top: int,
     zeros: Array,
 ) -> None:  # fmt: skip
-    """As `shrink`, of ranges with zero points: ``low`` shrinks as the range ``maxima`` does."""
+    """Do as `shrink`, for zero points: ``low`` and the length of the range, ``maxima``, shrink."""
     block = 0
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):

@@ -67,7 +67,7 @@ def linear(
 
     with u = 2**-24 and n = in + 8 (the rounding of a weight, of its scale and of the result are
     among the 8): Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5). The last term is
-    that of products which underflow; top is the greatest magnitude of ``x`` times (1 + that of the
+    of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
     scales times that of the format).
 
     Codes that a format does not use, which `quantize` does not write, are not looked for. A weight
