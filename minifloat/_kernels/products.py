@@ -19,9 +19,9 @@ product of bit matrices. Integers are masked and converted. Other codes are look
 where the table fits and the CPU can, or in memory.
 
 LLVM does not vectorize plain loops over bits that are packed this closely. So a vector is a type
-here, and each operation is one of LLVM's on all lanes. The shuffle's pattern must be a constant: the
-width of the codes is the length of a tuple, and so part of its type. There is no branch among the
-steps: next to a branch Numba counts references to the arrays, which takes longer than a block.
+here, and each operation is one of LLVM's on all lanes. The shuffle's pattern must be a constant:
+the width of the codes is the length of a tuple, and so part of its type. There is no branch among
+the steps: next to a branch Numba counts references to the arrays, which takes longer than a block.
 """
 
 import math
@@ -98,7 +98,7 @@ class InMemory(NamedTuple):
 
 Rule = Any  # how codes become values: one of these
 
-# what the code is compiled for, and so may use
+# features of the CPU that the code is compiled for
 _ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]  # made of the environment
 _FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
 HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
@@ -153,7 +153,7 @@ def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, index: Any, kind: Any) -> Any:
-    """Return the address of an array's element as that of something of a kind."""
+    """Return the address of an array's element, as a pointer to ``kind``."""
     address = builder.gep(_data(context, builder, array_type, array), [index])
     return builder.bitcast(address, kind.as_pointer())
 
@@ -163,8 +163,8 @@ def _below(
 ) -> Iterator[Any]:
     """Yield the address of ``array[row, column]``, the first of ``args``, and of those below it."""
     array, row, column = args[:3]
-    found = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
-    length = builder.extract_value(found.shape, 1)
+    struct = cgutils.create_struct_proxy(array_type)(context, builder, value=array)
+    length = builder.extract_value(struct.shape, 1)
     index = builder.add(builder.mul(row, length), column)
     for _ in range(count):
         yield _at(context, builder, array_type, array, index, kind)
@@ -200,11 +200,11 @@ def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, lo
         for _ in range(kind.count):
             byte = index if tight else builder.ashr(index, index.type(3))
             where = _at(context, builder, signature.args[0], array, byte, loaded)
-            found = builder.load(where, align=1)
+            lanes = builder.load(where, align=1)
             if not tight:
-                found = _shifted(builder, found, builder.and_(index, index.type(7)))
-            found = builder.shuffle_vector(found, found, shuffle)
-            vectors.append(builder.shl(builder.bitcast(found, _vector(_I16)), up))
+                lanes = _shifted(builder, lanes, builder.and_(index, index.type(7)))
+            lanes = builder.shuffle_vector(lanes, lanes, shuffle)
+            vectors.append(builder.shl(builder.bitcast(lanes, _vector(_I16)), up))
             index = builder.add(index, apart)
         return _together(builder, vectors)
 
@@ -243,9 +243,9 @@ def _halves(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
 def _halves_or_nan(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
     _, _, looked_at, nan = _numbers(builder, rule)
     values = _halves(context, builder, rule_type, codes, rule)
-    found = builder.icmp_unsigned("==", builder.and_(codes, looked_at), nan)
+    is_nan = builder.icmp_unsigned("==", builder.and_(codes, looked_at), nan)
     nans = ir.Constant(_vector(_FLOAT), [float("nan")] * LANES)
-    return builder.select(found, nans, values)
+    return builder.select(is_nan, nans, values)
 
 
 def _matrix(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
@@ -258,9 +258,9 @@ def _matrix(context: Any, builder: Any, _: Any, codes: Any, rule: Any) -> Any:
         ir.FunctionType(kind, [kind, kind, _I8]),
         f"llvm.x86.vgf2p8affineqb.{8 * size}",
     )
-    found = builder.call(times, [builder.bitcast(codes, kind), bits, ir.Constant(_I8, 0)])
+    product = builder.call(times, [builder.bitcast(codes, kind), bits, ir.Constant(_I8, 0)])
     kept = builder.bitcast(builder.trunc(kept, _I32), ir.VectorType(ir.IntType(1), size))
-    words = builder.select(kept, found, ir.Constant(kind, [0] * size))
+    words = builder.select(kept, product, ir.Constant(kind, [0] * size))
     return _floats_of_halves(builder, builder.bitcast(words, _vector(_I16)))
 
 
@@ -294,12 +294,12 @@ def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
     (array,) = cgutils.unpack_tuple(builder, rule)
     table = _data(context, builder, rule_type[0], array)
     codes = builder.zext(builder.lshr(codes, _constant(_I16, [8] * LANES)), _vector(_I32))
-    found = ir.Constant(_vector(_FLOAT), ir.Undefined)
+    values = ir.Constant(_vector(_FLOAT), ir.Undefined)
     for j in range(LANES):
         lane = ir.Constant(_I32, j)
         value = builder.load(builder.gep(table, [builder.extract_element(codes, lane)]))
-        found = builder.insert_element(found, value, lane)
-    return found
+        values = builder.insert_element(values, value, lane)
+    return values
 
 
 _CONVERSIONS: dict[Any, Callable[..., Any]] = {
@@ -355,8 +355,8 @@ def _load(_: Any, x: Any, n: Any, at: Any, several: Any) -> Any:
     kind = _floats(len(several))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        some = _below(context, builder, signature.args[0], args, kind.count, _vector(_FLOAT))
-        return _together(builder, [builder.load(where, align=4) for where in some])
+        rows = _below(context, builder, signature.args[0], args, kind.count, _vector(_FLOAT))
+        return _together(builder, [builder.load(where, align=4) for where in rows])
 
     return kind(x, types.intp, types.intp, several), build
 
@@ -521,9 +521,9 @@ def multiply(
     """Write the products of packed weights' rows ``first .. stop - 1`` with ``x[n]`` to ``y[n]``.
 
     ``packed`` begins with bit ``base`` of the codes. ``scales[row, b] * factor`` is a block's
-    scale, and ``zeros[row, b] * unit``, if there are zeros, what is taken from its values. As many
-    vectors as the tuple ``several`` is long meet as many rows as ``rows`` is, at once; the number
-    of vectors is a multiple of that, and there are at least so many rows.
+    scale; if there are zero points, ``zeros[row, b] * unit`` is subtracted from its values. The
+    lengths of the tuples ``several`` and ``rows`` say how many vectors and rows are multiplied at
+    once; the number of vectors is a multiple of the first, and there are at least so many rows.
     """
     last = scales.shape[1] - 1
     steps, last_steps = -(-block // LANES), -(-(length - last * block) // LANES)
@@ -576,12 +576,12 @@ def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
 
 @kernel
 def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
-    """Divide each vector by the least power of two above its magnitudes, unless one is not finite.
+    """Divide each vector by the smallest power of two above its magnitudes; stop at infinity or NaN.
 
     ``x`` is float32 of shape (count, length), ``powers`` float64 of shape (count,), and ``out``
-    float32 of shape (count, blocks, steps): what is beyond a block's numbers is left as it is. If
-    there are ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``.
-    Return whether all is finite; if not, what is written is of no use.
+    float32 of shape (count, blocks, steps); its padding behind the numbers of a block is left as it
+    is. If there are ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``.
+    Return whether all is finite; if not, ``out`` is of no use.
     """
     count, length = x.shape
     for n in range(count):
