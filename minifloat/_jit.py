@@ -127,7 +127,7 @@ class _Compiler:
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
         return self.njit is not None
 
-    def compiled(self, plain: Any) -> Callable[..., Any]:
+    def compiled(self, plain: Any) -> Any:
         """Return Numba's function for a plain one, and put it in its module."""
         with self.lock:
             was_cached = self.is_cached
