@@ -95,7 +95,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.options: dict[Callable[..., Any], dict[str, Any]] = {}
-        self.dispatchers: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.dispatchers: dict[Callable[..., Any], Any] = {}
         self.modules: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
         self.interpreted = 0.0
@@ -127,7 +127,7 @@ class _Compiler:
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
         return self.njit is not None
 
-    def compiled(self, plain: Any) -> Callable[..., Any]:
+    def compiled(self, plain: Any) -> Any:
         """Return Numba's function for a plain one, and put it in its module."""
         with self.lock:
             was_cached = self.is_cached
@@ -151,15 +151,18 @@ class _Compiler:
                     own[name] = names[name]
         return names
 
-    def dispatcher(self, plain: FunctionType) -> Callable[..., Any]:
+    def dispatcher(self, plain: FunctionType) -> Any:
         """Make Numba's function for a plain one, which is compiled when it is called."""
         names = self.globals_of(plain)
         if plain not in self.dispatchers:
             code, name = plain.__code__, plain.__name__
             copy = FunctionType(code, names, name, plain.__defaults__, plain.__closure__)
             update_wrapper(copy, plain)
-            copy.__qualname__ += f".{digest_of(Path(code.co_filename).parent)}"
+            digest = digest_of(Path(code.co_filename).parent)
+            copy.__qualname__ += f".{digest}"
             self.dispatchers[plain] = self.made(copy, self.options[plain])
+            if self.is_cached:
+                remove_others(self.dispatchers[plain].stats.cache_path, digest)
         return self.dispatchers[plain]
 
     def made(self, function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
@@ -187,6 +190,15 @@ def digest_of(folder: Path) -> str:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def remove_others(folder: str, digest: str) -> None:
+    """Remove what Numba has cached of other states of the kernel files."""
+    for path in Path(folder).glob("*.nb[ic]"):
+        if f".{digest}-" not in path.name:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 _compiler = _Compiler()

@@ -297,6 +297,7 @@ def step(x):
     assert result(200, 1000, "Pair") == 1210
     assert result(200, 3000, "Pair") == 3210
     assert result(200, 3000, "Renamed") == 3210
+    assert len(list((tmp_path / "cache").rglob("two.walk*.nbi"))) == 1  # the others are removed
 
 
 def test_kernels_are_called_by_their_modules_name() -> None:
