@@ -576,12 +576,12 @@ def _number(x: Array, n: int, i: int, scales: Any, factor: float) -> Any:
 
 @kernel
 def scale_down(x: Array, scales: Any, factor: float, block: int, out: Array, powers: Array) -> bool:
-    """Divide each vector by the smallest power of two above its magnitudes; stop at infinity or NaN.
+    """Divide each vector by the smallest power of two above its magnitudes, if all are finite.
 
     ``x`` is float32 of shape (count, length), ``powers`` float64 of shape (count,), and ``out``
-    float32 of shape (count, blocks, steps); its padding behind the numbers of a block is left as it
-    is. If there are ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``.
-    Return whether all is finite; if not, ``out`` is of no use.
+    float32 of shape (count, blocks, steps); its padding behind the numbers of a block stays as it
+    is. With ``scales``, float32 of shape (length,), the vectors are ``x * scales * factor``. Return
+    whether all is finite; if not, ``out`` is of no use.
     """
     count, length = x.shape
     for n in range(count):
