@@ -54,6 +54,17 @@ class ScaleRounding(StrEnum):
     DOWN = "down"
 
 
+FORMULAS = {  # in words, with the format's own numbers; `minifloat show` prints them
+    ScaleRounding.NEAREST_EVEN: "the value nearest to absmax / {max}, a tie to the even code",
+    ScaleRounding.FLOOR: "2**(floor(log2 absmax) - {emax}); larger elements saturate",
+    ScaleRounding.CEIL: "2**(ceil(log2 absmax) - {emax})",
+    ScaleRounding.NEAREST: "2**(n - {emax}), where 2**n is the power of two nearest to absmax",
+    ScaleRounding.EVEN: (
+        "2**(floor(log2 r) - {emax}), where r is absmax rounded to the format's precision"
+    ),
+    ScaleRounding.UP: ("the smallest power of two s with absmax / s <= {max}; nothing saturates"),
+    ScaleRounding.DOWN: "2**floor(log2(absmax / {max}))",
+}
 NEVER = 2.0  # above every significand
 CARRIES = {  # see `AbsmaxToScale`
     ScaleRounding.FLOOR: NEVER,
@@ -191,7 +202,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
     reference = tensor * (largest if rounding in (ScaleRounding.UP, ScaleRounding.DOWN) else power)
     if rounding in (ScaleRounding.UP, ScaleRounding.CEIL):
         return AbsmaxToScale(NEXT_POWERS, reference, 0.0)
-    if rounding in CARRIES:
+    if rounding is not ScaleRounding.EVEN:
         return AbsmaxToScale(POWERS, reference, CARRIES[rounding])
     if fmt.precision is None:
         raise ValueError(

@@ -467,6 +467,13 @@ def test_show_says_how_a_recipe_scales(capsys: Capture, name: str, words: str) -
     assert words in run(capsys, "show", name)
 
 
+@pytest.mark.parametrize("rounding", minifloat.ScaleRounding)
+def test_show_knows_every_rounding_of_scales(capsys: Capture, rounding: str) -> None:
+    out = run(capsys, "show", f"e2m1/32/e8m0:{rounding}")
+    assert "scale rule" in out
+    assert "{" not in out
+
+
 @pytest.mark.parametrize("name", minifloat.RECIPES)
 def test_show_knows_every_published_recipe(capsys: Capture, name: str) -> None:
     out = run(capsys, "show", name)
