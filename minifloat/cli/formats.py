@@ -128,7 +128,7 @@ def _named(name: str) -> NumberFormat | Recipe:
         except ValueError as error:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
     recipes = difflib.get_close_matches(name.lower(), RECIPES, n=2, cutoff=0.6)
-    near = [*near_names(name), *sorted(recipes)]
+    near = list(dict.fromkeys([*near_names(name), *sorted(recipes)]))  # nf4 is both
     if near:
         remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     else:
