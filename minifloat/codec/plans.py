@@ -66,7 +66,7 @@ class EncodePlan:
 
     @cached_property
     def source(self) -> Array:
-        """What the kernels must know of the source alone."""
+        """The record that describes the source alone."""
         return records.source_record(self.source_name)
 
     def count_nans(self, values: Array) -> Counts:

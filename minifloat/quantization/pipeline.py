@@ -3,7 +3,7 @@
 1. `Blocks` says which weights share a scale; the weights are seen as rows.
 2. A tensor scale, if the recipe has one, is found from all blocks.
 3. `block_scales` finds the scales of blocks, and their zero points.
-4. Scales are quantized themselves, if the recipe is double.
+4. If the recipe is double, the scales are quantized themselves.
 5. A weight's code is ``encode(w / scale)``. The quotient is taken in float64, where it is on the
    right side of every decision point of a format of up to 11 bits of precision, for float32 weights
    and scales: a quotient that is not on a decision point differs from it by more than float64's
@@ -49,7 +49,7 @@ SMALLEST_FLOAT32 = 2.0**-149
 
 @dataclass(frozen=True)
 class Task:
-    """Weights and what is to be done with them."""
+    """Weights, their recipe and their blocks."""
 
     recipe: Recipe
     weights: Array
@@ -88,7 +88,8 @@ def quantized(
         Whether the weights are computed with in float64.
     importance : ndarray of the weights' shape, optional
     feedback : ndarray, optional
-        What GPTQ's errors are multiplied by, for columns after them.
+        The G of `minifloat.quantization.feedback`, for GPTQ; without it weights are rounded to
+        nearest.
     threads : int
     """
     blocks = Blocks.of(recipe.block, weights.shape, axis)
@@ -311,7 +312,7 @@ def _encode_by_gptq(
     units = [groups] if blocks.height == 1 else _single_groups(blocks)[groups]
     as_given = replace(task, recipe=task.recipe.replace(search=ScaleSearch.ABSMAX), importance=None)
     for unit in units:
-        _group_scales(as_given, unit)  # refuses what the weights themselves have
+        _group_scales(as_given, unit)  # raises the errors of the weights as given
     weights = task.rows(rows).astype(np.float64)
     gptq_rows = GptqRows(weights, feedback, task.recipe.fmt, codes)
     importance = task.importance_of(rows)

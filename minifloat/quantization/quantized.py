@@ -36,7 +36,7 @@ class DoubleScales:
     Raises
     ------
     ValueError
-        If the differences are not such, or the mean is not a finite float32 number.
+        If ``quantized`` has another recipe or is not 1-d, or the mean is no finite float32 number.
     """
 
     quantized: Quantized
@@ -114,8 +114,7 @@ class Quantized:
     Raises
     ------
     ValueError
-        If the arrays have not the sizes or dtypes that the recipe and the shape ask for, or hold
-        what they must not.
+        If the size, the dtype or a number of an array contradicts the recipe or the shape.
     """
 
     packed: NDArray[np.uint8]

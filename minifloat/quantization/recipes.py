@@ -140,7 +140,7 @@ class Recipe:
     def _check(self) -> None:
         for name in ("tensor_scale", "double", "zero_point"):
             check_bool(name, getattr(self, name))
-        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # refuses what has no such rounding
+        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
             raise ValueError(
                 f'percentile must come with search="percentile", got search="{self.search}"'

@@ -82,8 +82,8 @@ class ScaleSearch(StrEnum):
                  arithmetic. If absmax's scale is as good, it is taken.
     PERCENTILE   the scale of a percentile of its magnitudes, interpolated linearly as by
                  `numpy.percentile`; of its absmax if the percentile is 0
-    SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the least
-                 sum of |error|**2.4: GPTQ's search, which FPE2M2's code has too
+    SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the
+                 smallest sum of |error|**2.4: GPTQ's search, which FPE2M2's code uses too
     """
 
     ABSMAX = "absmax"
@@ -213,7 +213,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
 
 @lru_cache(maxsize=64)
 def levels(fmt: NumberFormat) -> Levels:
-    """Return the values of a format by the magnitude of the number rounded, on each side of zero.
+    """Return the values to which magnitudes round, and the points between, on each side of zero.
 
     Parameters
     ----------
@@ -238,6 +238,6 @@ def levels(fmt: NumberFormat) -> Levels:
 
 
 def _side(values: list[float], points: list[float]) -> tuple[list[float], list[float]]:
-    """Return the values to which magnitudes round, from the smallest on, and the points between."""
+    """Return one side of `levels`, from the smallest magnitude on."""
     first = sum(point < 0 for point in points)
     return values[first:], [*points[first:], math.inf]
