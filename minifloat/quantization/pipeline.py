@@ -33,7 +33,7 @@ from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
 from minifloat.quantization.feedback import GptqRows
 from minifloat.quantization.quantized import DoubleScales, Quantized
-from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scale_search import (
     NotFiniteError,
     ScaleRangeError,
@@ -195,9 +195,10 @@ def _group_scales(
     task: Task, groups: slice, *, saturate: bool = False
 ) -> tuple[Array, Array | None]:
     """Return a row of scales, and of zero points, for each of some groups of rows."""
+    tall = task.blocks.height > 1
     parts, zero_parts = [], []
     for place, weights, importance in _block_rows(task, groups):
-        width = task.blocks.width if task.blocks.height == 1 else weights.shape[1]
+        width = weights.shape[1] if tall else task.blocks.width
         try:
             scales, zeros = block_scales(
                 task.recipe, weights, width, task.tensor_scale or 1.0, importance,
@@ -205,10 +206,9 @@ def _group_scales(
             )  # fmt: skip
         except ScaleRangeError as error:
             group, block = error.row, error.block
-            if task.blocks.height > 1:
+            if tall:
                 group, block = 0, place + error.row
             raise ScaleRangeError(groups.start + group, block, error.wanted) from None
-        tall = task.blocks.height > 1
         parts.append(scales.T if tall else scales)
         if zeros is not None:
             zero_parts.append(zeros.T if tall else zeros)
@@ -338,8 +338,7 @@ def _encode_by_gptq(
 def _double_scales(scales: Array) -> DoubleScales:
     """Quantize scales, so that no positive one becomes 0 and none negative."""
     mean = float(np.float32(scales.mean(dtype=np.float64))) if scales.size else 0.0
-    recipe = Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32")
-    double = DoubleScales(quantized(scales - np.float32(mean), recipe, 0), mean)
+    double = DoubleScales(quantized(scales - np.float32(mean), DOUBLE_RECIPE, 0), mean)
     while True:
         values = double.values()
         low = (values < 0) | ((values == 0) & (scales > 0))
