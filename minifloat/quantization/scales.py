@@ -62,7 +62,9 @@ FORMULAS = {  # in words, with the format's own numbers; `minifloat show` prints
     ScaleRounding.EVEN: (
         "2**(floor(log2 r) - {emax}), where r is absmax rounded to the format's precision"
     ),
-    ScaleRounding.UP: ("the smallest power of two s with absmax / s <= {max}; nothing saturates"),
+    ScaleRounding.UP: (
+        "the smallest power of two s with absmax / s <= {max}; absmax does not saturate"
+    ),
     ScaleRounding.DOWN: "2**floor(log2(absmax / {max}))",
 }
 NEVER = 2.0  # above every significand

@@ -456,7 +456,11 @@ def test_show_a_recipe(capsys: Capture) -> None:
     ("name", "words"),
     [
         ("mxfp4", "2**(floor(log2 absmax) - 2); larger elements saturate"),
-        ("e2m1/32/e8m0:up", "the smallest power of two s with absmax / s <= 6; nothing saturates"),
+        (
+            "e2m1/32/e8m0:up",
+            "the smallest power of two s with absmax / s <= 6; absmax does not saturate",
+        ),
+        ("e2m1/32/e8m0:up/shrink", "absmax / s <= 6; absmax does not saturate"),
         ("deepseek_fp8", "128 rows of 128 weights"),
         ("e2m2/channel/float16/mse", "of all scales, the one of least squared error"),
         ("e2m2/64/float16/percentile99.5", "percentile 99.5 of a block's magnitudes"),
