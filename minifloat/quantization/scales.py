@@ -37,8 +37,8 @@ class ScaleRounding(StrEnum):
     EVEN           2**(floor(log2 r) - emax), r being absmax rounded to the nearest even of the
                    format's precision: torchao and Quark
     UP             the smallest power of two s with absmax / s <= max:
-                   2**ceil(log2(absmax / max)), so nothing saturates; ZeroQuant-FP's M1 (arXiv
-                   2307.09782), torchao's RCEIL
+                   2**ceil(log2(absmax / max)), so absmax does not saturate; ZeroQuant-FP's M1
+                   (arXiv 2307.09782), torchao's RCEIL
     DOWN           2**floor(log2(absmax / max)); with a tensor scale it is ZeroQuant-FP's M2
 
     Exponents are read from the bits of absmax, so one just below a power of two has the lower
