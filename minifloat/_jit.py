@@ -104,7 +104,7 @@ class _Compiler:
         self.njit: Callable[..., Any] | None = None
 
     def pays(self, elements: float) -> bool:
-        """Count what a call is to interpret; return whether to load Numba instead."""
+        """Count the elements of a call; return whether to load Numba rather than interpret them."""
         self.interpreted += elements
         return self.is_tried or elements > SMALL or self.interpreted > PATIENCE
 

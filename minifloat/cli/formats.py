@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
 
 SHOWN_CODES = 256  # `show` prints the table of a larger format only with --all
-RULES = {  # of ScaleRounding, in words
-    "nearest_even": "the value nearest to absmax / {max}, a tie to the even code",
-    "floor": "2**(floor(log2 absmax) - {emax}); larger elements saturate",
-    "ceil": "2**(ceil(log2 absmax) - {emax})",
-    "nearest": "2**(n - {emax}), where 2**n is the power of two nearest to absmax",
-    "even": "2**(floor(log2 r) - {emax}), where r is absmax rounded to the format's precision",
-    "up": "the smallest power of two s with absmax / s <= {max}; nothing saturates",
-    "down": "2**floor(log2(absmax / {max}))",
-}
 SEARCHES = {  # of ScaleSearch, in words; mse has no absmax
     "absmax": "the largest magnitude of a block",
     "percentile": "percentile {percentile} of a block's magnitudes",
@@ -137,7 +128,7 @@ def _named(name: str) -> NumberFormat | Recipe:
         except ValueError as error:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
     recipes = difflib.get_close_matches(name.lower(), RECIPES, n=2, cutoff=0.6)
-    near = [*near_names(name), *sorted(recipes)]
+    near = list(dict.fromkeys([*near_names(name), *sorted(recipes)]))  # nf4 is both
     if near:
         remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     else:
@@ -148,11 +139,12 @@ def _named(name: str) -> NumberFormat | Recipe:
 def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     """Return the parts of a recipe in words."""
     from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES
+    from minifloat.quantization.scales import FORMULAS
 
     names = [name for name, known in RECIPES.items() if known == recipe]
     largest = recipe.fmt.max_abs
     exponent = math.frexp(largest)[1] - 1
-    rule = RULES[recipe.scale_rounding].format(max=f"{largest:g}", emax=exponent)
+    rule = FORMULAS[recipe.scale_rounding].format(max=f"{largest:g}", emax=exponent)
     absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile)
     block = recipe.block
     facts = {

@@ -3,21 +3,21 @@
 How a float becomes a code. The same numbers stand in the kernels (`minifloat._kernels.scalar`,
 `minifloat._kernels.codec`) and in the oracle (`minifloat.testing`), which shares no code with them.
 
-1. NaN and infinities are no numbers to round: they get a special code. NaN stays NaN; in a format
+1. Give NaN and infinities, which are not rounded, a special code. NaN stays NaN; in a format
    without NaN the argument ``nan`` decides. For infinities ``overflow`` decides.
-2. The number is split into its sign and its magnitude.
-3. The two neighbours of the magnitude among the format's values are found: the one toward zero,
-   by cutting the significand where the format's last bit is, and the one with the next code.
-   Beyond the largest value the grid goes on; a codebook ends.
-4. The fraction of the gap is taken that the magnitude has covered, counted from the neighbour
-   toward zero. It is 0 for a value of the format, which therefore never moves.
-5. Where the fraction reaches the mode's threshold, the number goes away from zero, else toward
-   zero. The threshold depends on whether the code toward zero is odd, and on the sign; a
+2. Split the number into its sign and its magnitude.
+3. Find the two neighbours of the magnitude among the format's values: the one toward zero, by
+   cutting the significand where the format's last bit is, and the one with the next code. Beyond
+   the largest value the grid goes on; a codebook ends.
+4. Compute the fraction of the gap that lies between the neighbour toward zero and the magnitude.
+   It is 0 for a value of the format, which therefore never moves.
+5. If the fraction reaches the mode's threshold, round away from zero, else toward zero. The
+   threshold depends on whether the code toward zero is odd, and on the sign; a
    stochastic mode draws it (`minifloat.formats.rounding`).
 6. Beyond the ends of the format ``overflow`` decides. The low end of an unsigned format is zero, so
    negative values that do not round to zero are beyond it. The low end of a format without zero
    (E8M0) is its smallest value, and zero is beyond it.
-7. The code gets its sign. -0 keeps its sign where the format has -0 and is 0 elsewhere.
+7. Add the sign to the code. -0 keeps its sign where the format has -0 and is 0 elsewhere.
 
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
 numbers at which step 5 passes to the next value. `records` turns a format and the policies into
@@ -48,7 +48,7 @@ RANDOM_BITS = 24  # by default
 
 
 class EncodeOptions(TypedDict, total=False):
-    """What `encode` takes beside its first arguments and ``out``."""
+    """The options of `encode`, except ``out``."""
 
     rounding: Rounding | str
     overflow: Overflow | str
@@ -60,7 +60,7 @@ class EncodeOptions(TypedDict, total=False):
 
 
 class RoundOptions(EncodeOptions, total=False):
-    """What `round_to` takes beside its first arguments and ``out``."""
+    """The options of `round_to`, except ``out``."""
 
     dtype: DTypeLike | None
 

@@ -75,7 +75,7 @@ def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -
 
 @dataclass
 class Call:
-    """What is rounded, and how."""
+    """The numbers that a call rounds, and the plan, mode and threads that it uses."""
 
     values: Array
     plan: EncodePlan
@@ -95,14 +95,14 @@ class Call:
         raise_for(counts, self.values, self.plan)
 
     def _target(self, out: Array, fresh: bool, *, in_place: bool) -> Target:
-        """Return what kind of array ``out`` is; ``in_place``: each element may go over its own."""
+        """Return what kind of array ``out`` is; ``in_place``: an element may overwrite itself."""
         if fresh:
             return "fresh"
         overlap = _arrays.overlapping(self.values, out, in_place=in_place)
         return "aliased" if overlap else "given"
 
     def _prepare(self, out: Array, target: Target) -> None:
-        """See to it that nothing is written to a caller's array before all is known to be right."""
+        """Before writing to a caller's array raise all errors, and copy the inputs it overlaps."""
         if target == "fresh":
             return
         if self.plan.overflow is Overflow.RAISE:

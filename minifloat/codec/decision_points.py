@@ -1,8 +1,8 @@
 """Exact decision points of any format: the numbers at which rounding passes to the next value.
 
 In a deterministic mode encoding is a step function of the value. Between two neighbouring values of
-a format it has one step, at the decision point; which of the two a number on the point itself goes
-to depends on the mode. `decision_points` finds them in rational arithmetic, for ExMy formats,
+a format it has one step, at the decision point; the mode decides to which of the two a number on
+the point itself goes. `decision_points` finds them in rational arithmetic, for ExMy formats,
 integers and codebooks alike.
 
 `beginnings` turns them into float64 for the formats that the arithmetic kernels do not do: a
@@ -43,7 +43,7 @@ class Value(NamedTuple):
 
 
 class Side(Enum):
-    """Where a number goes that lies on a decision point."""
+    """The direction in which a number on a decision point goes."""
 
     LOWER = "to the lower value"
     UPPER = "to the higher value"

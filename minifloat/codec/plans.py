@@ -66,7 +66,7 @@ class EncodePlan:
 
     @cached_property
     def source(self) -> Array:
-        """What the kernels must know of the source alone."""
+        """The record that describes the source alone."""
         return records.source_record(self.source_name)
 
     def count_nans(self, values: Array) -> Counts:
@@ -239,9 +239,9 @@ class Memo(Generic[Plan]):
     def __init__(self) -> None:
         self.plans: dict[tuple[object, ...], tuple[Plan, int, object]] = {}
 
-    def find(self, x: object, fmt: object, *options: object) -> Plan | None:
+    def find(self, x: Array, fmt: object, *options: object) -> Plan | None:
         """Return the plan for a contiguous array like one before, if it can be done at one go."""
-        if type(x) is not np.ndarray or not x.flags.c_contiguous:
+        if not x.flags.c_contiguous:
             return None
         try:
             entry = self.plans.get((fmt if type(fmt) is str else id(fmt), x.dtype, *options))

@@ -33,7 +33,7 @@ def scaling_in_words(recipes: Sequence[Recipe], axis: int) -> str:
     along = "" if blocks == {"tensor"} else f" along axis {axis}"
     if len(scalings) > 1:
         return f"recipes are FORMAT/BLOCK/SCALE, or a published one's name; blocks{along}"
-    return f"{in_words(recipes[0], along)}"
+    return in_words(recipes[0], along)
 
 
 def in_words(recipe: Recipe, along: str = "") -> str:

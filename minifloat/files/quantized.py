@@ -25,7 +25,7 @@ from minifloat.formats.names import parse
 from minifloat.packing import pack, unpack
 from minifloat.quantization.blocks import Blocks
 from minifloat.quantization.quantized import DoubleScales, Quantized
-from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scales import ScaleFormat
 
 Array = NDArray[Any]
@@ -224,7 +224,7 @@ def _double(
     codes = Quantized(
         packed=arrays["scales"],
         scales=arrays["scales_of_scales"],
-        recipe=Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32"),
+        recipe=DOUBLE_RECIPE,
         shape=(math.prod(shape),),
         axis=0,
     )

@@ -3,7 +3,7 @@
 1. `Blocks` says which weights share a scale; the weights are seen as rows.
 2. A tensor scale, if the recipe has one, is found from all blocks.
 3. `block_scales` finds the scales of blocks, and their zero points.
-4. Scales are quantized themselves, if the recipe is double.
+4. If the recipe is double, the scales are quantized themselves.
 5. A weight's code is ``encode(w / scale)``. The quotient is taken in float64, where it is on the
    right side of every decision point of a format of up to 11 bits of precision, for float32 weights
    and scales: a quotient that is not on a decision point differs from it by more than float64's
@@ -33,7 +33,7 @@ from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
 from minifloat.quantization.feedback import GptqRows
 from minifloat.quantization.quantized import DoubleScales, Quantized
-from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scale_search import (
     NotFiniteError,
     ScaleRangeError,
@@ -49,7 +49,7 @@ SMALLEST_FLOAT32 = 2.0**-149
 
 @dataclass(frozen=True)
 class Task:
-    """Weights and what is to be done with them."""
+    """Weights, their recipe and their blocks."""
 
     recipe: Recipe
     weights: Array
@@ -88,7 +88,8 @@ def quantized(
         Whether the weights are computed with in float64.
     importance : ndarray of the weights' shape, optional
     feedback : ndarray, optional
-        What GPTQ's errors are multiplied by, for columns after them.
+        The G of `minifloat.quantization.feedback`, for GPTQ; without it weights are rounded to
+        nearest.
     threads : int
     """
     blocks = Blocks.of(recipe.block, weights.shape, axis)
@@ -194,9 +195,10 @@ def _group_scales(
     task: Task, groups: slice, *, saturate: bool = False
 ) -> tuple[Array, Array | None]:
     """Return a row of scales, and of zero points, for each of some groups of rows."""
+    tall = task.blocks.height > 1
     parts, zero_parts = [], []
     for place, weights, importance in _block_rows(task, groups):
-        width = task.blocks.width if task.blocks.height == 1 else weights.shape[1]
+        width = weights.shape[1] if tall else task.blocks.width
         try:
             scales, zeros = block_scales(
                 task.recipe, weights, width, task.tensor_scale or 1.0, importance,
@@ -204,10 +206,9 @@ def _group_scales(
             )  # fmt: skip
         except ScaleRangeError as error:
             group, block = error.row, error.block
-            if task.blocks.height > 1:
+            if tall:
                 group, block = 0, place + error.row
             raise ScaleRangeError(groups.start + group, block, error.wanted) from None
-        tall = task.blocks.height > 1
         parts.append(scales.T if tall else scales)
         if zeros is not None:
             zero_parts.append(zeros.T if tall else zeros)
@@ -311,7 +312,7 @@ def _encode_by_gptq(
     units = [groups] if blocks.height == 1 else _single_groups(blocks)[groups]
     as_given = replace(task, recipe=task.recipe.replace(search=ScaleSearch.ABSMAX), importance=None)
     for unit in units:
-        _group_scales(as_given, unit)  # refuses what the weights themselves have
+        _group_scales(as_given, unit)  # raises the errors of the weights as given
     weights = task.rows(rows).astype(np.float64)
     gptq_rows = GptqRows(weights, feedback, task.recipe.fmt, codes)
     importance = task.importance_of(rows)
@@ -337,8 +338,7 @@ def _encode_by_gptq(
 def _double_scales(scales: Array) -> DoubleScales:
     """Quantize scales, so that no positive one becomes 0 and none negative."""
     mean = float(np.float32(scales.mean(dtype=np.float64))) if scales.size else 0.0
-    recipe = Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32")
-    double = DoubleScales(quantized(scales - np.float32(mean), recipe, 0), mean)
+    double = DoubleScales(quantized(scales - np.float32(mean), DOUBLE_RECIPE, 0), mean)
     while True:
         values = double.values()
         low = (values < 0) | ((values == 0) & (scales > 0))

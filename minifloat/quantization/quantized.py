@@ -18,7 +18,7 @@ from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
 from minifloat.quantization.blocks import Blocks, spread
-from minifloat.quantization.recipes import DOUBLE_BLOCK, DOUBLE_FORMAT, Recipe
+from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scales import FLOAT32
 
 
@@ -36,16 +36,16 @@ class DoubleScales:
     Raises
     ------
     ValueError
-        If the differences are not such, or the mean is not a finite float32 number.
+        If ``quantized`` has another recipe or is not 1-d, or the mean is no finite float32 number.
     """
 
     quantized: Quantized
     mean: float
 
     def __post_init__(self) -> None:
-        codes, wanted = self.quantized, Recipe(DOUBLE_FORMAT, block=DOUBLE_BLOCK, scale="float32")
-        if codes.recipe != wanted or codes.axis != 0 or len(codes.shape) != 1:
-            raise ValueError(f"quantized must be 1-d and {wanted}, got {codes!r}")
+        codes = self.quantized
+        if codes.recipe != DOUBLE_RECIPE or codes.axis != 0 or len(codes.shape) != 1:
+            raise ValueError(f"quantized must be 1-d and {DOUBLE_RECIPE}, got {codes!r}")
         if not _is_float32(self.mean):
             raise ValueError(f"mean must be a finite float32 number, got {self.mean!r}")
 
@@ -114,8 +114,7 @@ class Quantized:
     Raises
     ------
     ValueError
-        If the arrays have not the sizes or dtypes that the recipe and the shape ask for, or hold
-        what they must not.
+        If the size, the dtype or a number of an array contradicts the recipe or the shape.
     """
 
     packed: NDArray[np.uint8]

@@ -38,7 +38,6 @@ from minifloat.quantization.scales import (
 Block = int | tuple[int, int] | Literal["channel", "tensor"]
 
 WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
-DOUBLE_FORMAT, DOUBLE_BLOCK = "e4m3fn", 256  # of the scales of scales
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
@@ -140,7 +139,7 @@ class Recipe:
     def _check(self) -> None:
         for name in ("tensor_scale", "double", "zero_point"):
             check_bool(name, getattr(self, name))
-        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # refuses what has no such rounding
+        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
             raise ValueError(
                 f'percentile must come with search="percentile", got search="{self.search}"'
@@ -273,7 +272,7 @@ class Recipe:
         if isinstance(self.block, str):
             return float(self.fmt.bits)
         size = self.block if isinstance(self.block, int) else self.block[0] * self.block[1]
-        scale = parse(DOUBLE_FORMAT).bits + 32 / DOUBLE_BLOCK if self.double else self.scale.bits
+        scale = DOUBLE_RECIPE.bits_per_weight if self.double else self.scale.bits
         return self.fmt.bits + (scale + self.zero_point * self.fmt.bits) / size
 
     @property
@@ -391,6 +390,7 @@ def _options(text: str) -> dict[str, Any]:
     return changes
 
 
+DOUBLE_RECIPE = Recipe("e4m3fn", block=256, scale="float32")  # of scales less their mean
 _PUBLISHED: dict[str, tuple[str, str]] = {
     "mxfp8e4m3": ("e4m3fn/32/e8m0", "OCP Microscaling 1.0"),
     "mxfp8e5m2": ("e5m2/32/e8m0", "OCP Microscaling 1.0"),

@@ -94,7 +94,10 @@ def block_scales(
 
     Raises
     ------
-    NotFiniteError, ScaleRangeError, ValueError
+    ScaleRangeError
+        If a scale is beyond its format, unless ``saturate``.
+    NotFiniteError, ValueError
+        As `block_absmax`.
     """
     absmax = block_absmax(recipe, rows, width)
     rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)

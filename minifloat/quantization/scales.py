@@ -37,8 +37,8 @@ class ScaleRounding(StrEnum):
     EVEN           2**(floor(log2 r) - emax), r being absmax rounded to the nearest even of the
                    format's precision: torchao and Quark
     UP             the smallest power of two s with absmax / s <= max:
-                   2**ceil(log2(absmax / max)), so nothing saturates; ZeroQuant-FP's M1 (arXiv
-                   2307.09782), torchao's RCEIL
+                   2**ceil(log2(absmax / max)), so absmax does not saturate; ZeroQuant-FP's M1
+                   (arXiv 2307.09782), torchao's RCEIL
     DOWN           2**floor(log2(absmax / max)); with a tensor scale it is ZeroQuant-FP's M2
 
     Exponents are read from the bits of absmax, so one just below a power of two has the lower
@@ -54,6 +54,19 @@ class ScaleRounding(StrEnum):
     DOWN = "down"
 
 
+FORMULAS = {  # in words, with the format's own numbers; `minifloat show` prints them
+    ScaleRounding.NEAREST_EVEN: "the value nearest to absmax / {max}, a tie to the even code",
+    ScaleRounding.FLOOR: "2**(floor(log2 absmax) - {emax}); larger elements saturate",
+    ScaleRounding.CEIL: "2**(ceil(log2 absmax) - {emax})",
+    ScaleRounding.NEAREST: "2**(n - {emax}), where 2**n is the power of two nearest to absmax",
+    ScaleRounding.EVEN: (
+        "2**(floor(log2 r) - {emax}), where r is absmax rounded to the format's precision"
+    ),
+    ScaleRounding.UP: (
+        "the smallest power of two s with absmax / s <= {max}; absmax does not saturate"
+    ),
+    ScaleRounding.DOWN: "2**floor(log2(absmax / {max}))",
+}
 NEVER = 2.0  # above every significand
 CARRIES = {  # see `AbsmaxToScale`
     ScaleRounding.FLOOR: NEVER,
@@ -71,8 +84,8 @@ class ScaleSearch(StrEnum):
                  arithmetic. If absmax's scale is as good, it is taken.
     PERCENTILE   the scale of a percentile of its magnitudes, interpolated linearly as by
                  `numpy.percentile`; of its absmax if the percentile is 0
-    SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the least
-                 sum of |error|**2.4: GPTQ's search, which FPE2M2's code has too
+    SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the
+                 smallest sum of |error|**2.4: GPTQ's search, which FPE2M2's code uses too
     """
 
     ABSMAX = "absmax"
@@ -191,7 +204,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
     reference = tensor * (largest if rounding in (ScaleRounding.UP, ScaleRounding.DOWN) else power)
     if rounding in (ScaleRounding.UP, ScaleRounding.CEIL):
         return AbsmaxToScale(NEXT_POWERS, reference, 0.0)
-    if rounding in CARRIES:
+    if rounding is not ScaleRounding.EVEN:
         return AbsmaxToScale(POWERS, reference, CARRIES[rounding])
     if fmt.precision is None:
         raise ValueError(
@@ -202,7 +215,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
 
 @lru_cache(maxsize=64)
 def levels(fmt: NumberFormat) -> Levels:
-    """Return the values of a format by the magnitude of the number rounded, on each side of zero.
+    """Return the values to which magnitudes round, and the points between, on each side of zero.
 
     Parameters
     ----------
@@ -227,6 +240,6 @@ def levels(fmt: NumberFormat) -> Levels:
 
 
 def _side(values: list[float], points: list[float]) -> tuple[list[float], list[float]]:
-    """Return the values to which magnitudes round, from the smallest on, and the points between."""
+    """Return one side of `levels`, from the smallest magnitude on."""
     first = sum(point < 0 for point in points)
     return values[first:], [*points[first:], math.inf]

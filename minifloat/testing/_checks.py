@@ -142,8 +142,9 @@ def check_encoder(
     compared = 0
     for rounding in map(Rounding, roundings):
         bits = int(rng.choice([1, 2, 5, 8, 23, 24, 28]))
-        random = None
+        random, drawn = None, ""
         if rounding.is_stochastic:
+            drawn = f" random_bits={bits}"
             random = rng.integers(0, 1 << bits, numbers.shape, np.uint32)
         inside = exact_encode_array(numbers, fmt, rounding, random=random, random_bits=bits)
         for overflow in map(Overflow, overflows):
@@ -156,7 +157,7 @@ def check_encoder(
                     None if random is None else random[place],
                     want[place],
                     fails[place],
-                    f"{rounding} {overflow} random_bits={bits} {source.dtype}",
+                    f"{rounding} {overflow}{drawn} {source.dtype}",
                 )
     return compared
 

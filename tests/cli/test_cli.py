@@ -288,6 +288,7 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["show"], "required: NAME (see `minifloat show --help`)"),
         (["show", "e9q"], "NAME must be a known format or recipe, got 'e9q'"),
         (["show", "fp4"], "got 'fp4'; did you mean e2m1 or mxfp4 or nvfp4?"),
+        (["show", "nf44"], "got 'nf44'; did you mean nf4 or sf4 or nf5 or nvfp4?"),
         (["show", "e0m2"], "exponent_bits must be in 1..16, got 0"),
         (["show", "e2m2/0"], "BLOCK must be a positive int"),
         (
@@ -455,7 +456,11 @@ def test_show_a_recipe(capsys: Capture) -> None:
     ("name", "words"),
     [
         ("mxfp4", "2**(floor(log2 absmax) - 2); larger elements saturate"),
-        ("e2m1/32/e8m0:up", "the smallest power of two s with absmax / s <= 6; nothing saturates"),
+        (
+            "e2m1/32/e8m0:up",
+            "the smallest power of two s with absmax / s <= 6; absmax does not saturate",
+        ),
+        ("e2m1/32/e8m0:up/shrink", "absmax / s <= 6; absmax does not saturate"),
         ("deepseek_fp8", "128 rows of 128 weights"),
         ("e2m2/channel/float16/mse", "of all scales, the one of least squared error"),
         ("e2m2/64/float16/percentile99.5", "percentile 99.5 of a block's magnitudes"),
@@ -465,6 +470,13 @@ def test_show_a_recipe(capsys: Capture) -> None:
 )
 def test_show_says_how_a_recipe_scales(capsys: Capture, name: str, words: str) -> None:
     assert words in run(capsys, "show", name)
+
+
+@pytest.mark.parametrize("rounding", minifloat.ScaleRounding)
+def test_show_knows_every_rounding_of_scales(capsys: Capture, rounding: str) -> None:
+    out = run(capsys, "show", f"e2m1/32/e8m0:{rounding}")
+    assert "scale rule" in out
+    assert "{" not in out
 
 
 @pytest.mark.parametrize("name", minifloat.RECIPES)

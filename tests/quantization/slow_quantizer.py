@@ -87,6 +87,7 @@ def power_scale(recipe: mf.Recipe, absmax: float, tensor: float) -> float:
     elif rounding == "nearest":
         k = low + (significand >= Fraction(3, 2)) - emax
     else:
+        assert rounding == "even"
         precision = recipe.fmt.precision
         k = low + (significand >= 2 - Fraction(1, 2**precision)) - emax
     _, smallest, most = scale_values(recipe)

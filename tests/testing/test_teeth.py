@@ -140,6 +140,16 @@ def test_check_encoder_finds(mistake, fmt):
         check_encoder(MISTAKES[mistake], fmt, **QUICK)
 
 
+@pytest.mark.parametrize(
+    ("mode", "drawn"), [("nearest_away", ""), ("stochastic", r" random_bits=\d+")]
+)
+def test_the_message_names_random_bits_where_they_are_used(mode, drawn):
+    with pytest.raises(AssertionError, match=f"^e2m2 {mode} saturate{drawn} float32: "):
+        check_encoder(
+            with_bias(1), "e2m2", dtypes=["float32"], roundings=[mode], overflows=["saturate"]
+        )
+
+
 @pytest.mark.parametrize("mode", [mode for mode in Rounding if not mode.is_stochastic])
 def test_every_two_modes_are_distinguished(mode):
     for other in Rounding:
