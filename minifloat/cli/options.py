@@ -33,7 +33,7 @@ REMEDIES = {  # regular expressions for advice that only Python can follow, and 
     r" \(or random=words\)": "",
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
-    r"(, the first)? at index \(\d+,\)": "",
+    r"^(x must .*?)(, the first)? at index \(\d+,\)": r"\1",  # VALUEs have no shape
     r", or use RECIPES\[.*\]\.replace": "",
 }
 

@@ -59,7 +59,7 @@ def stochastic_mode(
 
 
 def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -> Array:
-    words = np.asarray(random)
+    words = _arrays.as_array("random", random)
     if not _arrays.is_integer(words.dtype):
         raise TypeError(f"random must be unsigned integers, got {words.dtype.name}")
     if words.size and (int(words.min()) < 0 or int(words.max()) >> random_bits):

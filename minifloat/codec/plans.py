@@ -258,11 +258,22 @@ class Memo(Generic[Plan]):
             self.plans[key] = plan, limit, fmt
 
 
-@lru_cache(maxsize=1024)
 def encode_plan(
     fmt: NumberFormat, source_name: str, rounding: Rounding, overflow: Overflow, nan: NaNPolicy
 ) -> EncodePlan:
     """Return how numbers that ``source_name`` holds are encoded to ``fmt``."""
+    return _encode_plan(fmt, fmt.name, source_name, rounding, overflow, nan)
+
+
+@lru_cache(maxsize=1024)
+def _encode_plan(
+    fmt: NumberFormat,
+    _name: str,  # equal codebooks may have two names, and errors name the caller's
+    source_name: str,
+    rounding: Rounding,
+    overflow: Overflow,
+    nan: NaNPolicy,
+) -> EncodePlan:
     special = special_codes(fmt, rounding, overflow, nan)
     name = records.wide_enough(fmt.binary_grid, source_name)
     if name is None:
@@ -272,9 +283,13 @@ def encode_plan(
     return ArithmeticPlan(fmt, rounding, overflow, nan, name, record)
 
 
-@lru_cache(maxsize=256)
 def decode_plan(fmt: NumberFormat, dtype: np.dtype[Any]) -> DecodePlan:
     """Return how codes become values of ``dtype``, or raise if one would not be exact."""
+    return _decode_plan(fmt, fmt.name, dtype)
+
+
+@lru_cache(maxsize=256)
+def _decode_plan(fmt: NumberFormat, _name: str, dtype: np.dtype[Any]) -> DecodePlan:
     table = records.value_table(fmt, dtype)
     record = records.decode_record(fmt, dtype)
     return DecodePlan(fmt, dtype, record, table.view(VALUE_WORDS[dtype]))

@@ -221,7 +221,7 @@ def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
         wider = "float32 or float64" if dtype == np.float16 else "float64"
         raise ValueError(
             f"dtype must hold every value of {fmt} exactly, got {dtype}, which does not hold "
-            f"{exact[code]!r} (code {code}); use {wider}"
+            f"{float(exact[code])!r} (code {code}); use {wider}"
         )
     table.flags.writeable = False
     return table

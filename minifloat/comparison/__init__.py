@@ -21,6 +21,7 @@ from minifloat.comparison.records import RecipeError, Skipped, TensorErrors, rat
 from minifloat.comparison.result import Comparison
 from minifloat.files import TensorInfo, WeightFile, open_weights
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.quantization import quantize
 from minifloat.quantization.recipes import Recipe
 
@@ -77,8 +78,8 @@ def compare(
     Raises
     ------
     ValueError
-        If a recipe is unknown or given twice, nothing is left to compare, or a tensor holds inf or
-        NaN (the message names it and where).
+        If a recipe is unknown or given twice, two recipes have the same text, nothing is left to
+        compare, or a tensor holds inf or NaN (the message names it and where).
     WeightsError
         If a file cannot be read (a ValueError too).
     TypeError
@@ -93,6 +94,7 @@ def compare(
     ('int8/128/float16',)
     """
     chosen = _recipes(recipes)
+    check_int("axis", axis)
     description, files = _opened(source, seed)
     tasks = [
         _Task(label, info, file.loader(info.name)) for label, file in files for info in file.tensors
@@ -133,10 +135,17 @@ class _Task:
 
 def _recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
     several = [recipes] if isinstance(recipes, str | NumberFormat | Recipe) else recipes
+    if not isinstance(several, Iterable):
+        raise TypeError(f"recipes must be a recipe or several, got {recipes!r}")
     chosen = tuple(Recipe.parse(recipe) for recipe in several)
+    texts = [str(recipe) for recipe in chosen]
     if not chosen or len(set(chosen)) < len(chosen):
-        texts = ", ".join(map(str, chosen)) or "()"
-        raise ValueError(f"recipes must be one or more, each once, got {texts}")
+        raise ValueError(f"recipes must be one or more, each once, got {', '.join(texts) or '()'}")
+    if len(set(texts)) < len(texts):  # results are found by the text
+        raise ValueError(
+            f"recipes must have a text of their own each, got {', '.join(texts)}; give codebooks "
+            "different names"
+        )
     return chosen
 
 

@@ -235,6 +235,8 @@ def search_format(
     'e3m0'
     """
     check_int("bits", bits, 3, 8)
+    if "fmt" in options:
+        raise TypeError(f"options must not have fmt, which is searched, got {options['fmt']!r}")
     weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)
     every = [
         quantize(weights, recipe, fmt=Format(exponent_bits, bits - 1 - exponent_bits), **options)
@@ -276,6 +278,8 @@ def _importance(importance: ArrayLike | None, recipe: Recipe, weights: Array) ->
         raise ValueError(
             f"importance must be finite and at least 0, got {factors[wrong].flat[0]:g}"
         )
+    # a common power of two changes nothing but that no error overflows or vanishes
+    factors = np.ldexp(factors, -np.frexp(factors.max(initial=0))[1])
     try:
         return np.broadcast_to(factors, weights.shape)
     except ValueError:

@@ -457,6 +457,10 @@ class Quantized:
 
     __hash__ = None  # type: ignore[assignment]  # as of arrays
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by the fields: arrays that come back would be writeable otherwise."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
     def __repr__(self) -> str:
         blocks = "" if self.axis is None else f", axis {self.axis}"
         return (

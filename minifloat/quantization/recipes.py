@@ -41,7 +41,7 @@ WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
-_TILE = re.compile(r"(\d+)x(\d+)")
+_TILE = re.compile(r"([0-9]+)x([0-9]+)")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -356,7 +356,7 @@ def _scale(
                 raise ValueError(
                     f"scale_rounding must not be given twice, got {rounding!s} and {after}"
                 )
-            rounding = after
+            rounding = after.strip()
     scale_format = ScaleFormat.parse(scale)
     if rounding is None:
         return scale_format, scale_format.default_rounding

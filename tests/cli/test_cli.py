@@ -366,6 +366,12 @@ def test_a_tensor_that_is_not_finite_is_named(capsys: Capture, tmp_path: Path) -
     err = run(capsys, "compare", tmp_path / "m.npz", code=2)
     assert "m.npz: tensor 'bad': " in err
     assert "(1, 0)" in err
+    np.savez(tmp_path / "m.npz", bad=np.array([1, np.inf]))
+    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
+    assert "tensor 'bad': w must be finite, got inf at index (1,); replace it" in err
+    np.savez(tmp_path / "m.npz", bad=np.array([1e9]))
+    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
+    assert "for float16, at index (0,) of the scales; use a wider scale" in err
 
 
 def test_a_file_without_float_tensors(capsys: Capture, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_decode_refuses_a_dtype_that_is_not_exact() -> None:
     for fmt, dtype in (("bfloat16", np.float16), ("e8m0", np.float16), ("nf4", np.float16)):
         with pytest.raises(ValueError, match=f"dtype must hold every value of {fmt} exactly"):
             mf.decode([1], fmt, dtype=dtype)
-    with pytest.raises(ValueError, match="float64"):
+    with pytest.raises(ValueError, match=r"does not hold 0\.1 \(code 0\); use float64"):
         mf.decode([1], mf.Codebook([0.1, 0.2], "tenths"))
     with pytest.raises(ValueError, match="dtype must hold every value of bfloat16"):
         mf.round_to(np.float16([1]), "bfloat16")
@@ -218,6 +218,8 @@ ERRORS: list[tuple[type[Exception], str, Callable[[], object]]] = [
      lambda: mf.encode(1.0, "e2m2", rounding="stochastic", seed=1, random_bits=29)),
     (ValueError, r"random must be in 0..2\*\*3 - 1",
      lambda: mf.encode(1.0, "e2m2", rounding="stochastic", random=8, random_bits=3)),
+    (ValueError, "random must be an array or nested lists of one shape",
+     lambda: mf.encode(1.0, "e2m2", rounding="stochastic", random=[[1], [2, 3]])),
     (TypeError, "random must be unsigned integers",
      lambda: mf.encode(1.0, "e2m2", rounding="stochastic", random=0.5)),
     (ValueError, "random must have the shape of x",
@@ -268,6 +270,18 @@ def test_equal_formats_and_arrays_of_other_dtypes_find_their_own_plans() -> None
         np.testing.assert_array_equal(mf.encode(same, "e2m2"), [[4, 8], [10, 12]])
         np.testing.assert_array_equal(mf.encode(same.T, "e2m2"), [[4, 10], [8, 12]])
         assert type(mf.encode(same, "e2m2")) is np.ndarray
+
+
+def test_errors_name_the_codebook_of_the_call_and_no_equal_one() -> None:
+    for name in ("first", "second"):
+        fmt = mf.Codebook([-1.0, 0.0, 3.0], name)
+        for _ in range(2):
+            with pytest.raises(ValueError, match=f"x must hold no NaN for {name}"):
+                mf.encode(np.array([np.nan]), fmt)
+            with pytest.raises(ValueError, match=f"x must round to {name}'s range"):
+                mf.round_to(np.array([9.0]), fmt, overflow="raise")
+            with pytest.raises(ValueError, match=f"codes must be in .* for {name}"):
+                mf.decode(np.array([3], np.uint8), fmt)
 
 
 @pytest.mark.skipif(np.longdouble(1).itemsize == 8, reason="longdouble is float64 here")

@@ -184,6 +184,14 @@ def test_bad_arguments(model: Path) -> None:
         compare(model, [])
     with pytest.raises(ValueError, match="fmt must be a known format name"):
         compare(model, ["e9q"])
+    with pytest.raises(
+        ValueError, match=r"recipes must have a text of their own.*codebook/128/flo"
+    ):
+        compare(model, [Codebook([-1.0, 0.0, 1.0]), Codebook([-1.0, 0.0, 0.5, 1.0])])
+    with pytest.raises(TypeError, match="recipes must be a recipe or several, got 5"):
+        compare(model, 5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="axis must be an int, got 'rows'"):
+        compare(model, axis="rows")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"source must be a path.*got int"):
         compare(3)  # type: ignore[arg-type]
     with pytest.raises(

@@ -177,6 +177,8 @@ def test_importance_weighs_the_squared_errors(
                                           max_size=12))).reshape(3, 4)  # fmt: skip
     q = mf.quantize(w, recipe, importance=factors)
     check(w, q, -1, factors)
+    for unit in (2.0**1021, 2.0**-1071):  # whose squares, and sums, are beyond float64
+        assert mf.quantize(w, recipe, importance=factors * unit) == q
 
 
 def larger_scales(w: np.ndarray, q: mf.Quantized) -> mf.Quantized:

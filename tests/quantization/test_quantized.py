@@ -122,7 +122,9 @@ def test_an_axis_may_be_counted_from_the_end() -> None:
 
 
 def test_arrays_are_read_only() -> None:
-    for q in (UINT4, QLORA, TILES):
+    given = (UINT4, QLORA, TILES)
+    come_back = [pickle.loads(pickle.dumps(q)) for q in given]
+    for q in (*given, *come_back, *map(copy.deepcopy, given)):
         for array in (q.packed, q.scales, q.zero_points, q[1:].packed, q[1:].scales):
             if array is not None:
                 with pytest.raises(ValueError, match="read-only"):

@@ -294,6 +294,8 @@ def test_search_format() -> None:
     for bits in (2, 9):
         with pytest.raises(ValueError, match=r"bits must be in 3\.\.8"):
             mf.search_format(gauss, bits)
+    with pytest.raises(TypeError, match="options must not have fmt, which is searched, got 'int4'"):
+        mf.search_format(gauss, 4, fmt="int4")
 
 
 def shrunk_scale(block: np.ndarray, fmt: str, steps: int = 80, power: float = 2.4) -> np.float32:
