@@ -396,6 +396,12 @@ def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
     return True
 
 
+@kernel
+def decode_checked(codes: Array, values: Array, plan: Array, table: Array) -> None:
+    """Write the words of the codes' values; every code is known to have one."""
+    _decode_block(codes, values, plan, table)
+
+
 @jit
 def _round_values(words: Array, values: Array, plan: Array) -> tuple[Lane, Lane]:
     """Round float32 to float32 as `_round_nearest_even` does, without going through codes.

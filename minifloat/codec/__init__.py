@@ -243,13 +243,14 @@ def decode(
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, plan.dtype)
     is_own_dtype = a.dtype == plan.code_dtype
-    if out is not None or not is_own_dtype:  # else they are checked as they are decoded
+    checked = out is not None or not is_own_dtype  # else they are checked as they are decoded
+    if checked:
         _arrays.check_codes(a, plan.fmt, threads)
     if out is not None and _arrays.overlapping(a, out, in_place=True):
         a = a.copy()
 
     def decode_chunk(_: int, chunk: Array, target: Array) -> tuple[int, int]:
-        return int(not plan.decode(chunk, target)), 0
+        return int(not plan.decode(chunk, target, checked=checked)), 0
 
     arrays = [(a, plan.code_dtype)]
     if _arrays.apply_in_chunks(decode_chunk, arrays, values, threads=threads) != (0, 0):

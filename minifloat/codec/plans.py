@@ -163,9 +163,16 @@ class DecodePlan:
         """The dtype of the values' words."""
         return VALUE_WORDS[self.dtype]
 
-    def decode(self, codes: Array, values: Array) -> bool:
-        """Decode contiguous codes of the format's dtype; return False if one has no value."""
-        return kernels.decode(codes, values.view(self.word_dtype), self.record, self.table)
+    def decode(self, codes: Array, values: Array, *, checked: bool = False) -> bool:
+        """Decode contiguous codes of the format's dtype; return False if one has no value.
+
+        ``checked`` says that all have one.
+        """
+        words = values.view(self.word_dtype)
+        if not checked:
+            return kernels.decode(codes, words, self.record, self.table)
+        kernels.decode_checked(codes, words, self.record, self.table)
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +197,7 @@ class RoundPlan:
         if self.record is None or self.record_in_place is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode(values, codes)
-            self.decode.decode(codes, target)
+            self.decode.decode(codes, target, checked=True)
             return counts
         codes = np.empty(min(values.size, kernels.CHECK_EVERY), self.encode.code_dtype)
         apart = fresh or not np.may_share_memory(values, target)
@@ -209,7 +216,7 @@ class RoundPlan:
         if self.record is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode_stochastic(values, random_words, start, codes, mode)
-            self.decode.decode(codes, target)
+            self.decode.decode(codes, target, checked=True)
             return counts
         return kernels.round_stochastic(
             values.view(self.encode.word_dtype),
