@@ -214,8 +214,8 @@ def option_cases(fmt: str) -> Iterator[Case]:
     for rounding in Rounding:
         target = 0.25 if rounding.is_stochastic else 0.4
         if rounding is not Rounding.NEAREST_EVEN:
-            options = {"seed": 1} if rounding.is_stochastic else {}
-            prepare = encode(fmt, rounding=rounding, **options)
+            seed = 1 if rounding.is_stochastic else None
+            prepare = encode(fmt, rounding=rounding, seed=seed)
             yield over_copy(f"encode {rounding}", fmt, target, prepare)
     yield over_copy("encode stochastic, random given", fmt, None, encode_own_words(fmt))
     for overflow in Overflow:
@@ -282,12 +282,13 @@ def peer_cases() -> Iterator[Case]:
 
 def thread_cases(fmt: str) -> Iterator[Case]:
     """Two threads against one; the plain encode and decode are bound by memory."""
-    for task, target, make in (
+    cases: tuple[tuple[str, float | None, Callable[[int], Callable[[Inputs], Thunk]]], ...] = (
         ("encode", None, lambda n: encode(fmt, threads=n)),
         ("encode to_odd", 1.6, lambda n: encode(fmt, rounding="to_odd", threads=n)),
         ("encode stochastic", 1.6, lambda n: encode(fmt, rounding="stochastic", seed=1, threads=n)),
         ("decode float32", None, lambda n: decode(fmt, np.float32, threads=n)),
-    ):
+    )
+    for task, target, make in cases:
         yield Case(f"{task}, 2 threads / 1", fmt, target, make(2), make(1))
 
 
