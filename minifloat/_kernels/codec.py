@@ -43,6 +43,7 @@ Lane = Any  # an integer of the lanes' type
 Single = Any  # a float32
 
 CHECK_EVERY = 2048  # elements between two checks for infinities, NaNs and overflows
+CACHE_LINE = 64  # bytes
 
 FIELDS = (
     # the source's words: the sign is bit `source_sign_shift`; words above +inf's are NaNs
@@ -107,6 +108,20 @@ def _round_one(
 
 
 @jit
+def _fetch(words: Array, T: Any, sign_shift: Lane) -> Lane:
+    """Read one word of each cache line; return the largest magnitude of these words.
+
+    The loops below compute so much for each word that their reads wait for memory one after the
+    other. Here many reads are under way at once, and then the block is in the cache.
+    """
+    mask = T(~shl(T(1), sign_shift))
+    largest = T(0)
+    for i in range(0, words.size, CACHE_LINE // words.itemsize):
+        largest = max(largest, T(T(words[i]) & mask))
+    return largest
+
+
+@jit
 def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[Lane, Lane]:
     """Encode numbers in any mode; return the largest magnitude and the largest excess."""
     p = plan[0]
@@ -117,7 +132,7 @@ def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[La
     limit, negative_extra = p["limit"], p["negative_extra"]
     first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
     even, odd, minus = p["even"], p["odd"], p["minus"]
-    largest, excess = T(0), T(-1)
+    largest, excess = _fetch(words, T, sign_shift), T(-1)
     for i in range(words.size):
         magnitude, negative, code = _round_one(
             words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
