@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool
-from minifloat.formats.names import parse
+from minifloat.formats.names import near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
     ScaleFormat,
@@ -122,7 +122,7 @@ class Recipe:
         if search is ScaleSearch.PERCENTILE and percentile is None:
             percentile = PERCENTILE
         fields = {
-            "fmt": parse(fmt),
+            "fmt": _format(fmt) if isinstance(fmt, str) else parse(fmt),
             "block": _block(block),
             "scale": scale_format,
             "scale_rounding": rounding,
@@ -311,9 +311,11 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        near = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
-        if not near or "known format name" not in str(error):
+        recipes = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
+        if not recipes or "known format name" not in str(error):
             raise
+        names = dict.fromkeys([*recipes, *near_names(name)])
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
             f"{' or '.join(near)}? (`minifloat list` shows all)"
