@@ -30,7 +30,7 @@ class TensorInfo:
     dtype : str
         As the file calls it: ``BF16``, ``float32``, ``Q4_1``.
     skipped : str
-        Why the tensor is not among the float tensors; empty for those that are.
+        Why the tensor is not among the float tensors; empty for a float tensor.
     """
 
     name: str
