@@ -250,6 +250,8 @@ class Recipe:
         >>> mf.RECIPES["nvfp4"].replace(fmt="int4", search="mse")
         <Recipe int4/16/e4m3fn/mse+tensor-scale: 4.5 bits per weight>
         """
+        if not changes:
+            return self
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         unknown = [name for name in changes if name not in fields]
         if unknown:
