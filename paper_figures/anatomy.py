@@ -96,8 +96,8 @@ def _number_line(axes: Axes, y: float, values: Rows, colour: str) -> None:
             else:
                 axes.text(row["position"], y + 0.2, number, ha="center")
     axes.text(
-        1.01, y, f"{len(values[0]['fields'])}, {values[0]['sqnr_db']:.1f} dB", transform=axes.get_yaxis_transform(),
-        va="center",
+        1.01, y, f"{len(values[0]['fields'])}, {values[0]['sqnr_db']:.1f} dB",
+        transform=axes.get_yaxis_transform(), va="center",
     )  # fmt: skip
 
 
