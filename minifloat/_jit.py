@@ -51,6 +51,19 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return function
 
 
+def instruction(define: Callable[[], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a function that kernels call and that is one instruction where it is compiled.
+
+    ``define`` is called once Numba is loaded and returns that instruction, an intrinsic.
+    """
+
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        _compiler.instructions[plain] = cache(define)
+        return plain
+
+    return decorate
+
+
 @overload
 def kernel(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
@@ -95,6 +108,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.options: dict[Callable[..., Any], dict[str, Any]] = {}
+        self.instructions: dict[Callable[..., Any], Callable[[], Any]] = {}
         self.dispatchers: dict[Callable[..., Any], Any] = {}
         self.modules: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
@@ -149,6 +163,8 @@ class _Compiler:
                 names[name] = self.dispatcher(function)
                 if function is not value:
                     own[name] = names[name]
+            elif isinstance(function, FunctionType) and function in self.instructions:
+                names[name] = self.instructions[function]()
         return names
 
     def dispatcher(self, plain: FunctionType) -> Any:
