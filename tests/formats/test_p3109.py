@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,3 +67,37 @@ def test_all_values_follow_the_reports_formula() -> None:
     for f in report.formats(range(10, 16)):
         if in_float64(f):
             check_codes(f, range(2**f.K))
+
+
+def published_rows() -> list[tuple[str, int, float]]:
+    lines = Path(__file__).with_name("p3109_tables.txt").read_text(encoding="ascii").splitlines()
+    rows = []
+    for name, first, *values in (line.split() for line in lines if not line.startswith("#")):
+        start = int(first, 16)
+        rows += [(name, start + i, float.fromhex(value)) for i, value in enumerate(values)]
+    return rows
+
+
+def test_values_are_those_of_the_published_tables() -> None:
+    rows = published_rows()
+    assert len({name for name, _, _ in rows}) == 31
+    for name, code, value in rows:
+        assert_same(parse(name).value(code), value, (name, code))
+
+
+def test_values_of_wide_formats_are_those_of_gfloat() -> None:
+    formats = pytest.importorskip("gfloat.formats")
+    gfloat = pytest.importorskip("gfloat")
+    rng = np.random.default_rng(3109)
+    for f in report.formats(range(9, 16)):
+        if in_float64(f):
+            info = formats.format_info_p3109(
+                f.K,
+                f.P,
+                gfloat.Signedness.Signed if f.signed else gfloat.Signedness.Unsigned,
+                gfloat.Domain.Extended if f.extended else gfloat.Domain.Finite,
+            )
+            codes = some_codes(f, rng)
+            want = gfloat.decode_ndarray(info, np.array(codes))
+            fmt = ours(f)
+            np.testing.assert_array_equal([fmt.value(code) for code in codes], want, f.name)
