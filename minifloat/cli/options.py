@@ -84,7 +84,7 @@ def integer(low: int | None = None) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         with contextlib.suppress(ValueError):
-            if low is None or int(text) >= low:
+            if text.isascii() and (low is None or int(text) >= low):
                 return int(text)
         raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
 
