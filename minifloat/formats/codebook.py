@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from minifloat.formats import grammar
 from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code
@@ -95,15 +96,20 @@ class Codebook(NumberFormat):
         """None: a table of values has no significand."""
         return None
 
-    @property
+    @cached_property
     def max_code(self) -> int:
         """Code of `max`."""
-        return self.codebook.index(self.max)
+        return max(range(self.code_count), key=self._order)
 
-    @property
+    @cached_property
     def min_code(self) -> int:
         """Code of `min`."""
-        return self.codebook.index(self.min)
+        return min(range(self.code_count), key=self._order)
+
+    def _order(self, code: int) -> tuple[float, float]:
+        """Return what codes are sorted by: their values, -0 before 0."""
+        value = self.codebook[code]
+        return value, math.copysign(1.0, value)
 
     @property
     def zero_code(self) -> int | None:
@@ -113,13 +119,13 @@ class Codebook(NumberFormat):
 
     @property
     def max(self) -> float:
-        """Largest value."""
-        return max(self.codebook)
+        """Largest value; 0, not -0, if it is zero and there are both."""
+        return self.codebook[self.max_code]
 
     @property
     def min(self) -> float:
-        """Lowest value."""
-        return min(self.codebook)
+        """Lowest value; -0, not 0, if it is zero and there are both."""
+        return self.codebook[self.min_code]
 
     @property
     def smallest(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -147,3 +148,10 @@ def test_html_shows_a_name_as_text() -> None:
 def test_values_are_real_numbers(values: object, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         Codebook(values)
+
+
+def test_minus_zero_is_below_zero_at_both_ends() -> None:
+    above = [Codebook([0.0, -0.0, 1.0]), Codebook([1.0, -0.0, 0.0])]
+    assert [(book.min_code, math.copysign(1, book.min)) for book in above] == [(1, -1), (1, -1)]
+    below = [Codebook([0.0, -0.0, -1.0]), Codebook([-1.0, -0.0, 0.0])]
+    assert [(book.max_code, math.copysign(1, book.max)) for book in below] == [(0, 1), (2, 1)]
