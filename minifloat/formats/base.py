@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 MAX_CODE_BITS = 16  # only TF32 is wider
+MAX_NAME = 64  # characters
 
 
 class BinaryGrid(NamedTuple):
@@ -318,6 +319,16 @@ def check_bool(name: str, value: object) -> None:
     """Raise unless ``value`` is a bool."""
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be a bool, got {value!r}")
+
+
+def check_name(name: object) -> str:
+    """Return a name that somebody chose, or raise unless it is short and can be printed."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {name!r}")
+    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+        shown = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
+        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {shown}")
+    return name
 
 
 def check_code(code: SupportsIndex, fmt: NumberFormat) -> int:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minifloat.formats import grammar
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code
+from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code, check_name
 from minifloat.formats.published import PUBLISHED
-
-MAX_NAME = 64  # characters
 
 
 @dataclass(frozen=True, repr=False, init=False, eq=False)
@@ -168,16 +166,15 @@ def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
     for code, value in enumerate(values):
         if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
             raise TypeError(f"codebook must hold real numbers, got {value!r} at code {code}")
-    return tuple(float(value) for value in values)
+    try:
+        return tuple(float(value) for value in values)
+    except OverflowError:
+        raise ValueError("codebook must be finite as float64, got a greater number") from None
 
 
 def _check_name(name: str, values: tuple[float, ...]) -> None:
     """Raise unless a codebook of these values may have this name."""
-    if not isinstance(name, str):
-        raise TypeError(f"name must be a str, got {name!r}")
-    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
-        shown = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
-        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {shown}")
+    check_name(name)
     word = grammar.word_of(name.partition("(")[0])
     published = PUBLISHED.get(word)
     if grammar.is_rule(word) or (published is not None and _keys(published) != _keys(values)):

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from minifloat.formats.base import MAX_CODE_BITS, check_int
+from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name
 
 WORD_BITS, HALF_BITS = 32, 16
 PLANE_WIDTHS = (1, 2, 4, 8, 16)
@@ -52,7 +52,7 @@ class Layout:
         ``places[i][b]`` is ``32 * word + position`` of bit ``b`` of code ``i``. Words, codes and
         bits are counted from 0, bits from the least significant one.
     name : str
-        For printing; comparisons ignore it.
+        For printing, 1 to 64 printable characters; comparisons ignore it.
 
     Raises
     ------
@@ -75,6 +75,7 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
+        check_name(self.name)
         put = object.__setattr__  # the class is frozen
         put(self, "bits", check_int("bits", self.bits, 1, MAX_CODE_BITS))
         put(self, "words", check_int("words", self.words, 1, 1 << 16))
