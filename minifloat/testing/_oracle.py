@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing._meaning import (
@@ -92,8 +93,9 @@ def exact_encode(
     if rounding.is_stochastic:
         if random is None:
             raise ValueError(f"random must be given for {rounding}, got None")
-        if not 1 <= random_bits <= 28 or not 0 <= random < 2**random_bits:
-            raise ValueError(f"random must be in 0..2**random_bits - 1, got {random}")
+        random_bits = check_int("random_bits", random_bits, 1, 28)
+        if not 0 <= (random := check_int("random", random)) < 2**random_bits:
+            raise ValueError(f"random must be in 0..2**{random_bits} - 1, got {random}")
     return encode_number(_number(x), parse(fmt), rounding, overflow, nan, random or 0, random_bits)
 
 
