@@ -9,14 +9,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+from minifloat.formats.base import check_int
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def check_threads(threads: int) -> None:
-    """Raise unless ``threads`` is a positive integer."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads must be a positive integer, got {threads!r}")
+def check_threads(threads: int) -> int:
+    """Return ``threads`` as an int, or raise unless it is a positive integer."""
+    number = check_int("threads", threads)
+    if number < 1:
+        raise ValueError(f"threads must be a positive integer, got {number}")
+    return number
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:

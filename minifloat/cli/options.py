@@ -27,7 +27,7 @@ TYPED_AS = {
     "x": "VALUE",
 }
 REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
-    r"mask it, or pass": "use",
+    r"replace it, or pass": "use",
     r"scale x, or pass": "use",
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",
@@ -84,7 +84,7 @@ def integer(low: int | None = None) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         with contextlib.suppress(ValueError):
-            if low is None or int(text) >= low:
+            if text.isascii() and (low is None or int(text) >= low):
                 return int(text)
         raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
 

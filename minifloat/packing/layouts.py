@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from minifloat.formats.base import MAX_CODE_BITS, check_int
+from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name
 
 WORD_BITS, HALF_BITS = 32, 16
 PLANE_WIDTHS = (1, 2, 4, 8, 16)
@@ -52,7 +52,7 @@ class Layout:
         ``places[i][b]`` is ``32 * word + position`` of bit ``b`` of code ``i``. Words, codes and
         bits are counted from 0, bits from the least significant one.
     name : str
-        For printing; comparisons ignore it.
+        For printing, 1 to 64 printable characters; comparisons ignore it.
 
     Raises
     ------
@@ -75,9 +75,12 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
-        check_int("bits", self.bits, 1, MAX_CODE_BITS)
-        check_int("words", self.words, 1, 1 << 16)
-        object.__setattr__(self, "places", tuple(tuple(map(int, row)) for row in self.places))
+        check_name(self.name)
+        put = object.__setattr__  # the class is frozen
+        put(self, "bits", check_int("bits", self.bits, 1, MAX_CODE_BITS))
+        put(self, "words", check_int("words", self.words, 1, 1 << 16))
+        rows = tuple(tuple(check_int("places", place) for place in row) for row in self.places)
+        put(self, "places", rows)
         if not self.places:
             raise ValueError("places must have at least one code, got none")
         used: set[int] = set()
@@ -219,7 +222,7 @@ def dense(bits: int) -> Layout:
     >>> dense(5)
     <Layout dense: bits 5, codes 32, words 5>
     """
-    check_int("bits", bits, 1, MAX_CODE_BITS)
+    bits = check_int("bits", bits, 1, MAX_CODE_BITS)
     count = WORD_BITS // math.gcd(WORD_BITS, bits)
     rows = [[code * bits + bit for bit in range(bits)] for code in range(count)]
     return Layout(bits, count * bits // WORD_BITS, rows, "dense")
@@ -310,7 +313,7 @@ kernel published with the paper swaps the halves of word 4, but not those of wor
 each code of a pair gets its neighbour's sign. This layout swaps neither.)
 """
 
-_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)")
+_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)", re.ASCII)
 _NAMED = {layout.name: layout for layout in (FPE2M2_CHECKPOINT, FPE2M2_KERNEL)}
 
 
@@ -349,7 +352,8 @@ def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
     """
     if not isinstance(name, str | Layout):
         raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
-    layout = name if isinstance(name, Layout) else _named(name.strip().lower(), bits)
+    bits = None if bits is None else check_int("bits", bits)
+    layout = name if isinstance(name, Layout) else _named(name.strip(" ").lower(), bits)
     if bits is not None and layout.bits != bits:
         raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
     return layout
@@ -367,7 +371,7 @@ def _named(word: str, bits: int | None) -> Layout:
         return Layout(4, 1, dense(4).places, word)
     if word in _NAMED:
         return _NAMED[word]
-    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word):
+    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word, re.ASCII):
         widths = [int(width) for width in word.split("+")]
         lows = [sum(widths[i + 1 :]) for i in range(len(widths))]
         parts = [Plane(low, width, pairs=True) for low, width in zip(lows, widths, strict=True)]

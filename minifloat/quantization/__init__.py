@@ -100,7 +100,7 @@ def quantize(
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
     axis_or_none = _check_axis(weights, recipe, axis)
-    check_threads(threads)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -187,7 +187,7 @@ def gptq(
             "recipe must have a format with negative values, or zero points, for gptq, got "
             f"{recipe}: an updated weight may be below 0"
         )
-    check_threads(threads)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -234,7 +234,7 @@ def search_format(
     >>> mf.search_format([1.0, 2.0, 4.0, -8.0], 4, scale="float32").fmt.name
     'e3m0'
     """
-    check_int("bits", bits, 3, 8)
+    bits = check_int("bits", bits, 3, 8)
     if "fmt" in options:
         raise TypeError(f"options must not have fmt, which is searched, got {options['fmt']!r}")
     weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)
@@ -251,8 +251,9 @@ def _squared_error(weights: Array, q: Quantized) -> float:
 
 def _check_axis(weights: Array, recipe: Recipe, axis: int) -> int | None:
     """Return the axis, not negative, or None for one scale."""
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise TypeError(f'axis must be an int, got {axis!r}; use block="tensor" for one scale')
+    if axis is None:
+        raise TypeError('axis must be an int, got None; use block="tensor" for one scale')
+    axis = check_int("axis", axis)
     if weights.ndim == 0:
         return None
     if not -weights.ndim <= axis < weights.ndim:

@@ -123,7 +123,7 @@ def _inverse(upper: Array) -> NDArray[np.float64]:
 
 def check_damp(damp: float) -> None:
     """Raise unless ``damp`` is a finite number of at least 0."""
-    if not (isinstance(damp, Real) and 0 <= damp < math.inf):
+    if isinstance(damp, bool) or not (isinstance(damp, Real) and 0 <= damp < math.inf):
         raise ValueError(f"damp must be a finite number of at least 0, got {damp!r}")
 
 

@@ -15,6 +15,7 @@ from minifloat import products
 from minifloat._arrays import code_dtype, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
 from minifloat.quantization.blocks import Blocks, spread
@@ -168,7 +169,7 @@ class Quantized:
             if axis is not None:
                 raise ValueError(f"axis must be None for one scale, got {axis!r}")
             return None
-        if not isinstance(axis, int) or not -last - 1 <= axis <= last:
+        if axis is None or not -last - 1 <= (axis := check_int("axis", axis)) <= last:
             raise ValueError(f"axis must be an axis of shape {self.shape}, got {axis!r}")
         if isinstance(self.recipe.block, tuple) and axis % (last + 1) != last:
             raise ValueError(f"axis must be {last}, the last one, for tiles, got {axis}")

