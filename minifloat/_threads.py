@@ -1,4 +1,12 @@
-"""Threads for verbs with a ``threads=`` argument."""
+"""Threads for verbs with a ``threads=`` argument.
+
+Where no thread can be had the caller's own does all the work: when the interpreter ends (in
+`atexit`, or in a thread that outlives the main one), and when the system allows no more threads.
+
+A process may fork at any time but one: while another thread compiles, that is, is in the first
+call of a verb. Numba's lock is then held in the child for ever, and the child's first call waits
+for it. So call each verb once before forking, or start processes by "spawn" or "forkserver".
+"""
 
 from __future__ import annotations
 
@@ -9,14 +17,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+from minifloat.formats.base import check_int
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
 def check_threads(threads: int) -> None:
     """Raise unless ``threads`` is a positive integer."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads must be a positive integer, got {threads!r}")
+    if check_int("threads", threads) < 1:
+        raise ValueError(f"threads must be a positive integer, got {threads}")
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
@@ -44,11 +54,20 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
                 errors[k] = error
                 todo.clear()
 
+    def help_with_parts(helper: Future[None]) -> None:
+        if helper.set_running_or_notify_cancel():
+            work_on_parts()
+            helper.set_result(None)
+
     pool = _pool(threads - 1, os.getpid())
     helpers: list[Future[None]] = []
     try:
         for _ in range(min(threads, len(parts)) - 1):
-            helpers.append(pool.submit(work_on_parts))  # noqa: PERF401 (an interrupt keeps those submitted)
+            helpers.append(Future())  # known before it begins: an interrupt may come at any time
+            try:
+                pool.submit(help_with_parts, helpers[-1])
+            except RuntimeError:  # no thread to be had
+                break
         work_on_parts()
         _finish(helpers)
     except BaseException:  # an interrupt must not leave threads writing

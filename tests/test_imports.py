@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": set(),
     "_jit": set(),
     "_kernels": {"_jit"},
-    "_threads": set(),
+    "_threads": {"formats"},
     "_tables": set(),
     "testing": {"formats"},  # the oracle shares no code with what it checks
     "_arrays": ARRAYS,

@@ -69,7 +69,7 @@ def pack(
     >>> mf.pack([1, 2, 3], 4), mf.pack([1, 2, 3], 4, bit_order="big")
     (array([33,  3], dtype=uint8), array([18, 48], dtype=uint8))
     """
-    big = _is_big(bits, bit_order)
+    bits, big = _checked_bits(bits), _is_big(bit_order)
     a = _packable(codes, bits)
     n = a.shape[-1]
     shape = (*a.shape[:-1], byte_count(n, bits))
@@ -133,11 +133,9 @@ def unpack(
     >>> mf.unpack(packed, 5, 2, start=3)
     array([7, 9], dtype=uint8)
     """
-    big = _is_big(bits, bit_order)
-    first = 0 if start is None else start
-    _check_count("count", count)
-    _check_count("start", first)
-    a = _bytes(packed, bits, count, start, big)
+    bits, big = _checked_bits(bits), _is_big(bit_order)
+    count, first = check_int("count", count, 0), check_int("start", 0 if start is None else start, 0)
+    a = _bytes(packed, bits, count, None if start is None else first, big)
     row_bytes = a.shape[-1]
     shape, dtype = (*a.shape[:-1], count), code_dtype(bits)
     codes = np.empty(shape, dtype) if out is None else _arrays.check_output(out, shape, dtype)
@@ -234,7 +232,7 @@ def unpack_words(
     array([17,  2, 31], dtype=uint8)
     """
     layout = parse_layout(layout, bits)
-    _check_count("count", count)
+    count = check_int("count", count, 0)
     a = np.asarray(words)
     if a.dtype.kind not in "iu" or a.dtype.itemsize != 4:
         raise TypeError(f"words must be uint32 or int32, got {a.dtype}")
@@ -273,17 +271,14 @@ def _bit_runs(layout: Layout) -> kernels.BitRuns:
     return kernels.BitRuns(*map(np.ascontiguousarray, columns))
 
 
-def _is_big(bits: int, bit_order: str) -> bool:
-    check_int("bits", bits, 1, MAX_PACKED_BITS)
-    if bit_order not in ("little", "big"):
+def _checked_bits(bits: int) -> int:
+    return check_int("bits", bits, 1, MAX_PACKED_BITS)
+
+
+def _is_big(bit_order: str) -> bool:
+    if not isinstance(bit_order, str) or bit_order not in ("little", "big"):
         raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
     return bit_order == "big"
-
-
-def _check_count(name: str, value: int) -> None:
-    check_int(name, value)
-    if value < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}")
 
 
 def _packable(codes: ArrayLike, bits: int) -> Array:

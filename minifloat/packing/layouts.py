@@ -60,7 +60,7 @@ class Layout:
         If a code does not have ``bits`` places, or a place is used twice or is outside the
         words.
     TypeError
-        If ``bits`` or ``words`` is not an integer.
+        If ``bits``, ``words`` or a place is not an integer.
 
     Examples
     --------
@@ -75,9 +75,14 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
-        check_int("bits", self.bits, 1, MAX_CODE_BITS)
-        check_int("words", self.words, 1, 1 << 16)
-        object.__setattr__(self, "places", tuple(tuple(map(int, row)) for row in self.places))
+        bits = check_int("bits", self.bits, 1, MAX_CODE_BITS)
+        words = check_int("words", self.words, 1, 1 << 16)
+        if not isinstance(self.name, str):
+            raise TypeError(f"name must be a str, got {self.name!r}")
+        for field_name, value in (
+            ("bits", bits), ("words", words), ("places", _table(self.places)),
+        ):  # fmt: skip
+            object.__setattr__(self, field_name, value)
         if not self.places:
             raise ValueError("places must have at least one code, got none")
         used: set[int] = set()
@@ -195,6 +200,14 @@ class Layout:
         )
 
 
+def _table(places: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    try:
+        rows = [list(row) for row in places]
+    except TypeError:
+        raise TypeError(f"places must be a row of places for each code, got {places!r}") from None
+    return tuple(tuple(check_int("a place", place) for place in row) for row in rows)
+
+
 def dense(bits: int) -> Layout:
     """Return the layout that stores one code after another from bit 0 on, across words.
 
@@ -219,7 +232,7 @@ def dense(bits: int) -> Layout:
     >>> dense(5)
     <Layout dense: bits 5, codes 32, words 5>
     """
-    check_int("bits", bits, 1, MAX_CODE_BITS)
+    bits = check_int("bits", bits, 1, MAX_CODE_BITS)
     count = WORD_BITS // math.gcd(WORD_BITS, bits)
     rows = [[code * bits + bit for bit in range(bits)] for code in range(count)]
     return Layout(bits, count * bits // WORD_BITS, rows, "dense")

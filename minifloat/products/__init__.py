@@ -186,7 +186,7 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
     if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
         return x
     a = _arrays.source_array(x, name)[0]
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return a.astype(np.float32, copy=False)
 
 

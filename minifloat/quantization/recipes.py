@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
+import numpy as np
+
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool
 from minifloat.formats.names import near_names, parse
@@ -313,15 +315,31 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        recipes = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
-        if not recipes or "known format name" not in str(error):
+        if not _near_recipes(name) or "known format name" not in str(error):
             raise
-        names = dict.fromkeys([*recipes, *near_names(name)])
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0)
+        near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
             f"{' or '.join(near)}? (`minifloat list` shows all)"
         ) from None
+
+
+def near_recipes_and_formats(name: str) -> list[str]:
+    """Return the known names that an unknown one may mean, the nearest first.
+
+    Examples
+    --------
+    >>> from minifloat.quantization.recipes import near_recipes_and_formats
+    >>> near_recipes_and_formats("mxpf4")
+    ['mxfp4', 'nvfp4']
+    """
+    word = name.strip().lower()
+    names = dict.fromkeys([*_near_recipes(word), *near_names(word)])
+    return difflib.get_close_matches(word, names, n=3, cutoff=0)
+
+
+def _near_recipes(word: str) -> list[str]:
+    return difflib.get_close_matches(word, RECIPES, n=2, cutoff=0.7)
 
 
 def _block(block: object) -> Block:
@@ -335,18 +353,25 @@ def _block(block: object) -> Block:
         elif text.isascii() and text.isdecimal():
             block = int(text)
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
-    if len(sizes) != 2 or not all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes):
+    if len(sizes) != 2 or not all(_is_int(size) and 1 <= size <= MAX_SIZE for size in sizes):
+        too_large = any(_is_int(size) and size > MAX_SIZE for size in sizes)
         raise ValueError(
-            f"block must be a positive int, two of them (or RxC), channel or tensor, got {block!r}"
+            "block must be a positive int, two of them (or RxC), channel or tensor, got "
+            f"{block!r}{'; use at most 2**62, or channel' if too_large else ''}"
         )
-    return sizes if sizes[0] > 1 else int(sizes[1])
+    rows, columns = map(int, sizes)
+    return (rows, columns) if rows > 1 else columns
+
+
+def _is_int(size: object) -> bool:
+    return isinstance(size, int | np.integer) and not isinstance(size, bool)
 
 
 def _percentile(percentile: float) -> float:
     if not isinstance(percentile, Real) or isinstance(percentile, bool):
         raise TypeError(f"percentile must be a number in 0..100, got {percentile!r}")
     if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be in 0..100, got {percentile:g}")
+        raise ValueError(f"percentile must be in 0..100, got {percentile}")
     return float(percentile)
 
 

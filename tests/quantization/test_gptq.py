@@ -392,8 +392,8 @@ REFUSED: list[tuple[Any, str]] = [
     (np.ones(2), r"hessian must have a row .* got \(2,\)"),
     (1.0, r"hessian must have a row .* got \(\)"),
     ([[1.0, 0.0], [1.0]], "hessian must be an array"),
-    (np.eye(2) * 1j, "hessian must be float or integers, got complex128"),
-    (NOT_NUMBERS, "hessian must be float or integers, got str"),
+    (np.eye(2) * 1j, "hessian must be float16, .* or integers, got complex128"),
+    (NOT_NUMBERS, "hessian must be float16, .* or integers, got str"),
     (np.diag([1.0, math.nan]), "hessian must be finite"),
     (np.diag([1.0, math.inf]), "hessian must be finite"),
     (np.array([[1.0, 0.5], [0.4, 1.0]]), "hessian must be symmetric, got elements that differ by"),
@@ -421,8 +421,8 @@ def test_bad_arguments() -> None:
     for fmt in ("uint4", "ue4m3"):
         with pytest.raises(ValueError, match="recipe must have a format with negative values, or"):
             mf.gptq(np.ones((4, 4)), fmt, eye)
-    for damp in (-0.1, math.nan, math.inf, "0.01", None, [0.1]):
-        with pytest.raises(ValueError, match="damp must be a finite number of at least 0"):
+    for damp in (-0.1, math.nan, math.inf, 10**400, -(10**400), True, "0.01", None, [0.1]):
+        with pytest.raises((TypeError, ValueError), match="damp must be a finite number of at l"):
             mf.gptq(np.ones((4, 4)), "e2m2", eye, damp=damp)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"w must be finite, got nan at index \(1, 2\)"):
         mf.gptq(np.where(np.arange(16).reshape(4, 4) == 6, math.nan, 1), "e2m2", eye)
