@@ -23,10 +23,12 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def check_threads(threads: int) -> None:
-    """Raise unless ``threads`` is a positive integer."""
-    if check_int("threads", threads) < 1:
-        raise ValueError(f"threads must be a positive integer, got {threads}")
+def check_threads(threads: int) -> int:
+    """Return ``threads`` as an int, or raise unless it is a positive integer."""
+    number = check_int("threads", threads)
+    if number < 1:
+        raise ValueError(f"threads must be a positive integer, got {number}")
+    return number
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:

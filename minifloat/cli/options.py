@@ -27,7 +27,7 @@ TYPED_AS = {
     "x": "VALUE",
 }
 REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
-    r"mask it, or pass": "use",
+    r"replace it, or pass": "use",
     r"scale x, or pass": "use",
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",

@@ -58,7 +58,8 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     metadata. It has version (3), format (its name), bits, scaling (the recipe's text behind the
     format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
     none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
-    scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file` read the files as they are.
+    scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file`
+    read the files as they are.
 
     Parameters
     ----------

@@ -6,7 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from minifloat.formats import grammar
 from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code
+from minifloat.formats.published import PUBLISHED
+
+MAX_NAME = 64  # characters
 
 
 @dataclass(frozen=True, repr=False, init=False, eq=False)
@@ -18,12 +22,16 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        For printing; comparisons ignore it: codebooks with equal values are equal.
+        For printing: 1 to 64 printable characters, and not a name that means another format.
+        Comparisons ignore it: codebooks with equal values are equal.
 
     Raises
     ------
     ValueError
-        If there are too few or too many values, or a value is not finite or occurs twice.
+        If there are too few or too many values, a value is not finite or occurs twice, or the name
+        is not allowed.
+    TypeError
+        If a value is not a real number, or the name is not a str.
 
     Examples
     --------
@@ -36,13 +44,12 @@ class Codebook(NumberFormat):
     name: str = "codebook"  # a default, since the base class has a property of this name
 
     def __init__(self, codebook: Sequence[float], name: str = "codebook") -> None:
-        values = tuple(float(value) for value in codebook)
+        values = _numbers(codebook)
         if not 2 <= len(values) <= 1 << MAX_CODE_BITS:
             raise ValueError(
                 f"codebook must have 2 to {1 << MAX_CODE_BITS} values, got {len(values)}"
             )
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a str, got {name!r}")
+        _check_name(name, values)
         signed_values: set[tuple[float, float]] = set()
         for code, value in enumerate(values):
             key = (value, math.copysign(1.0, value))
@@ -142,3 +149,36 @@ class Codebook(NumberFormat):
         """Return the facts that `repr` and the HTML table show, by their names."""
         facts = super().describe()
         return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}
+
+
+def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
+    """Return the values of a codebook as floats."""
+    if type(codebook).__name__ == "MaskedArray":  # NumPy's, which is not imported here
+        raise TypeError("codebook must have no mask, got a masked array; use codebook.compressed()")
+    try:
+        values = list(codebook)
+    except TypeError:
+        raise TypeError(f"codebook must be a sequence of numbers, got {codebook!r}") from None
+    for code, value in enumerate(values):
+        if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
+            raise TypeError(f"codebook must hold real numbers, got {value!r} at code {code}")
+    return tuple(float(value) for value in values)
+
+
+def _check_name(name: str, values: tuple[float, ...]) -> None:
+    """Raise unless a codebook of these values may have this name."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {name!r}")
+    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+        shown = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
+        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {shown}")
+    word = grammar.word_of(name.partition("(")[0])
+    published = PUBLISHED.get(word)
+    if grammar.is_rule(word) or (published is not None and _keys(published) != _keys(values)):
+        raise ValueError(
+            f"name must not be the name of a format with other values, got {name!r}; choose another"
+        )
+
+
+def _keys(values: tuple[float, ...]) -> list[str]:
+    return [value.hex() for value in values]  # distinguishes 0 from -0

@@ -75,14 +75,12 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
-        bits = check_int("bits", self.bits, 1, MAX_CODE_BITS)
-        words = check_int("words", self.words, 1, 1 << 16)
         if not isinstance(self.name, str):
             raise TypeError(f"name must be a str, got {self.name!r}")
-        for field_name, value in (
-            ("bits", bits), ("words", words), ("places", _table(self.places)),
-        ):  # fmt: skip
-            object.__setattr__(self, field_name, value)
+        put = object.__setattr__  # the class is frozen
+        put(self, "bits", check_int("bits", self.bits, 1, MAX_CODE_BITS))
+        put(self, "words", check_int("words", self.words, 1, 1 << 16))
+        put(self, "places", _table(self.places))
         if not self.places:
             raise ValueError("places must have at least one code, got none")
         used: set[int] = set()
@@ -205,7 +203,7 @@ def _table(places: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
         rows = [list(row) for row in places]
     except TypeError:
         raise TypeError(f"places must be a row of places for each code, got {places!r}") from None
-    return tuple(tuple(check_int("a place", place) for place in row) for row in rows)
+    return tuple(tuple(check_int("places", place) for place in row) for row in rows)
 
 
 def dense(bits: int) -> Layout:
@@ -323,7 +321,7 @@ kernel published with the paper swaps the halves of word 4, but not those of wor
 each code of a pair gets its neighbour's sign. This layout swaps neither.)
 """
 
-_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)")
+_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)", re.ASCII)
 _NAMED = {layout.name: layout for layout in (FPE2M2_CHECKPOINT, FPE2M2_KERNEL)}
 
 
@@ -362,7 +360,8 @@ def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
     """
     if not isinstance(name, str | Layout):
         raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
-    layout = name if isinstance(name, Layout) else _named(name.strip().lower(), bits)
+    bits = None if bits is None else check_int("bits", bits)
+    layout = name if isinstance(name, Layout) else _named(name.strip(" ").lower(), bits)
     if bits is not None and layout.bits != bits:
         raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
     return layout
@@ -380,7 +379,7 @@ def _named(word: str, bits: int | None) -> Layout:
         return Layout(4, 1, dense(4).places, word)
     if word in _NAMED:
         return _NAMED[word]
-    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word):
+    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word, re.ASCII):
         widths = [int(width) for width in word.split("+")]
         lows = [sum(widths[i + 1 :]) for i in range(len(widths))]
         parts = [Plane(low, width, pairs=True) for low, width in zip(lows, widths, strict=True)]

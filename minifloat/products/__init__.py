@@ -82,7 +82,7 @@ def linear(
     array([ 6., 31.], dtype=float32)
     """
     _check_weights(q)
-    check_threads(threads)
+    threads = check_threads(threads)
     a = _float32("x", x)
     if a.ndim == 0 or a.shape[-1] != q.shape[1]:
         raise ValueError(

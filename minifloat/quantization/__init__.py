@@ -101,7 +101,7 @@ def quantize(
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
     axis_or_none = _axis(weights, recipe, axis)
-    check_threads(threads)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -188,7 +188,7 @@ def gptq(
             "recipe must have a format with negative values, or zero points, for gptq, got "
             f"{recipe}: an updated weight may be below 0"
         )
-    check_threads(threads)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -235,7 +235,7 @@ def search_format(
     >>> mf.search_format([1.0, 2.0, 4.0, -8.0], 4, scale="float32").fmt.name
     'e3m0'
     """
-    check_int("bits", bits, 3, 8)
+    bits = check_int("bits", bits, 3, 8)
     if "fmt" in options:
         raise TypeError(f"options must not have fmt, which is searched, got {options['fmt']!r}")
     weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)

@@ -1,4 +1,4 @@
-"""What the parts of a `Quantized` must be, so that all that is made can be used, saved and loaded."""
+"""What the parts of a `Quantized` must be: what is made can be used, saved and loaded."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def checked_axis(axis: object, shape: tuple[int, ...], block: Block) -> int:
     if not -count <= number < count:
         raise ValueError(f"axis must be in {-count}..{count - 1} for shape {shape}, got {number}")
     if isinstance(block, tuple) and number % count != count - 1:
-        raise ValueError(
-            f"axis must be -1 for tiles, which lie in the last two axes, got {number}"
-        )
+        raise ValueError(f"axis must be -1 for tiles, which lie in the last two axes, got {number}")
     return number % count
 
 

@@ -24,10 +24,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Literal
 
-import numpy as np
-
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import check_bool
+from minifloat.formats.base import check_bool, check_int
 from minifloat.formats.names import near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
@@ -44,6 +42,7 @@ PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
 _TILE = re.compile(r"([0-9]+)x([0-9]+)")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -204,11 +203,11 @@ class Recipe:
             return cls(recipe)
         if not isinstance(recipe, str):
             raise TypeError(f"recipe must be a Recipe, a format or text, got {recipe!r}")
-        text = recipe.strip().lower()
+        text = recipe.strip(" ").lower()
         if text in RECIPES:
             return RECIPES[text]
         name, slash, scaling = text.partition("/")
-        return cls.scaled(_format(name.strip()), scaling) if slash else cls(_format(name))
+        return cls.scaled(_format(name.strip(" ")), scaling) if slash else cls(_format(name))
 
     @classmethod
     def scaled(cls, fmt: NumberFormat | str, scaling: str) -> Recipe:
@@ -220,7 +219,7 @@ class Recipe:
         >>> mf.Recipe.scaled(mf.Codebook([-1, 0, 2, 3]), "64/float32")
         <Recipe codebook/64/float32: 2.5 bits per weight>
         """
-        parts = [part.strip() for part in scaling.split("/")]
+        parts = [part.strip(" ") for part in scaling.split("/")]
         if len(parts) > 3:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
         fields: dict[str, Any] = dict(zip(("block", "scale"), parts, strict=False))
@@ -344,7 +343,7 @@ def _near_recipes(word: str) -> list[str]:
 
 def _block(block: object) -> Block:
     if isinstance(block, str):
-        text = block.strip().lower()
+        text = block.strip(" ").lower()
         for word in WHOLE:
             if text == word:
                 return word
@@ -353,18 +352,15 @@ def _block(block: object) -> Block:
         elif text.isascii() and text.isdecimal():
             block = int(text)
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
-    if len(sizes) != 2 or not all(_is_int(size) and 1 <= size <= MAX_SIZE for size in sizes):
-        too_large = any(_is_int(size) and size > MAX_SIZE for size in sizes)
+    try:
+        rows, columns = (check_int("block", size, 1, MAX_SIZE) for size in sizes)
+    except (TypeError, ValueError):
+        large = any(isinstance(size, int) and size > MAX_SIZE for size in sizes)
         raise ValueError(
             "block must be a positive int, two of them (or RxC), channel or tensor, got "
-            f"{block!r}{'; use at most 2**62, or channel' if too_large else ''}"
-        )
-    rows, columns = map(int, sizes)
+            f"{block!r}{'; use at most 2**62, or channel' if large else ''}"
+        ) from None
     return (rows, columns) if rows > 1 else columns
-
-
-def _is_int(size: object) -> bool:
-    return isinstance(size, int | np.integer) and not isinstance(size, bool)
 
 
 def _percentile(percentile: float) -> float:
@@ -385,7 +381,7 @@ def _scale(
                 raise ValueError(
                     f"scale_rounding must not be given twice, got {rounding!s} and {after}"
                 )
-            rounding = after.strip()
+            rounding = after.strip(" ")
     scale_format = ScaleFormat.parse(scale)
     if rounding is None:
         return scale_format, scale_format.default_rounding
@@ -396,14 +392,15 @@ def _options(text: str) -> dict[str, Any]:
     """Return the fields that the last part of a recipe's text means."""
     changes: dict[str, Any] = {}
     for option in text.split("+"):
-        word = option.strip()
+        word = option.strip(" ")
         if word.startswith("percentile"):
             new: dict[str, Any] = {"search": "percentile"}
             if word != "percentile":
-                try:
-                    new["percentile"] = float(word.removeprefix("percentile"))
-                except ValueError:
+                number = word.removeprefix("percentile")
+                if not _NUMBER.fullmatch(number):
                     new = {}
+                else:
+                    new["percentile"] = float(number)
         elif word in list(ScaleSearch):
             new = {"search": word}
         elif word in ("tensor-scale", "double", "zero-point"):

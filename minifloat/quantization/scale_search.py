@@ -198,7 +198,7 @@ def _least_squares(
 
 def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:
     magnitudes = np.abs(rows.astype(np.float64))
-    return _of_blocks(magnitudes, width, [percentile])[0].reshape(-1)
+    return np.asarray(_of_blocks(magnitudes, width, [percentile])[0].reshape(-1))
 
 
 def _of_blocks(weights: Array, width: int, percentiles: list[float]) -> Array:

@@ -171,7 +171,8 @@ class ScaleFormat:
             steps = np.ldexp(numbers, grid.mantissa_bits - exponents)
             inside = (grid.smallest <= numbers) & (numbers <= grid.largest)
             zero = (numbers == 0) & ~np.signbit(numbers) & bool(grid.has_zero)
-            return (inside & (steps == np.rint(steps))) | zero | (np.isnan(numbers) & self.has_nan)
+            nan = np.isnan(numbers) & self.has_nan
+            return np.asarray((inside & (steps == np.rint(steps))) | zero | nan)
 
     @property
     def powers_of_two(self) -> ScaleValues:

@@ -217,9 +217,10 @@ def sweep(
     >>> registers.sweep(registers.to_half("e2m1", "4"), "e2m1", values=1 << 16)
     0
     """
-    check_int("values", values, 1, ALL_VALUES)
+    values = check_int("values", values, 1, ALL_VALUES)
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
+    word = check_int("word", word, 0, layout.words - 1)
     runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64)
     codes = np.empty(layout.count, np.int64)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)

@@ -13,6 +13,7 @@ import numpy as np
 
 from minifloat._kernels import annealing as kernels
 from minifloat.formats import Format, NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import (
     HALF_BITS,
@@ -116,6 +117,8 @@ def search(
     (10, 8)
     """
     fmt = parse(fmt)
+    restarts, trials = check_int("restarts", restarts, 0), check_int("trials", trials, 0)
+    seed = check_int("seed", seed, 0)
     if fmt.bits > 8:
         raise ValueError(f"fmt must have at most 8 bits to be searched, got {fmt}; name a layout")
     kinds = list(_program_kinds(fmt, target, fold_scale))

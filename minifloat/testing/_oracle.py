@@ -298,7 +298,7 @@ def _overflowed(
         if infinite and infinity is not None:
             return infinity
         raise ValueError(f"x must be in the range of {fmt}, got a number outside it")
-    if not infinite and _stops_at_extreme(fmt, rounding, low):
+    if not infinite and _stops_at_extreme(extreme, rounding, overflow, low):
         return extreme
     if infinity is not None:
         return infinity
@@ -306,10 +306,10 @@ def _overflowed(
     return extreme if not_a_number is None else not_a_number
 
 
-def _stops_at_extreme(fmt: NumberFormat, rounding: Rounding, low: bool) -> bool:
+def _stops_at_extreme(extreme: int, rounding: Rounding, overflow: Overflow, low: bool) -> bool:
     """Return whether a mode rounds overflow to the extreme value (IEEE 754-2019, 7.4)."""
-    if rounding is Rounding.TO_ODD:
-        return isinstance(fmt, Format) and (len(magnitudes_of(fmt)) - 2) % 2 == 1
+    if rounding is Rounding.TO_ODD:  # P3109 goes beyond even if the extreme value is odd (4.7.5)
+        return overflow is Overflow.IEEE and extreme % 2 == 1
     return (
         rounding is Rounding.TOWARD_ZERO
         or (rounding is Rounding.UPWARD and low)

@@ -57,7 +57,7 @@ class StepTable:
         order = FloatOrder(self.dtype)
         keys = order.keys(x.ravel())
         if np.any((keys < order.first) | (keys > order.last)):
-            raise ValueError("x must not hold NaN; mask it first")
+            raise ValueError("x must not hold NaN; take it out first")
         at = np.searchsorted(self.keys, keys, side="right") - 1
         return self.codes[at].reshape(x.shape)
 

@@ -17,14 +17,18 @@ LARGEST = float(np.finfo(np.float32).max)
 RECIPES = [
     "e2m2", "e2m2/3/float32", "e2m1/3x2/e8m0", "e2m1/2/e8m0:ceil", "e2m1/2/e8m0:nearest",
     "e4m3fn/2/e8m0:even", "e5m2/channel/float32", "int4/4/e8m0:up", "int4full/tensor/bfloat16",
-    "nf4/2/float32/double", "nf4/3/float32/mse", "e2m1/2/e4m3fn/tensor-scale", "nvfp4", "e3m2/4/e8m0",
+    "nf4/2/float32/double", "nf4/3/float32/mse", "e2m1/2/e4m3fn/tensor-scale", "nvfp4",
+    "e3m2/4/e8m0",
     "int5/2/float32/shrink", "int5/5/float32/percentile80", "uint4/2/float32/zero-point",
     "uint3/2/e8m0/zero-point+mse", "uint4/2/bfloat16/zero-point+percentile75",
     "uint4/4/float32/double+zero-point", "e2m2/2/e8m0:down/mse+tensor-scale", "e5m10/4/float32/mse",
     "e8m3/4/float32", "bipolar_int3/2/bfloat16/shrink", "e2m2/2/tf32", "mxint8", "e6m1/2/e8m0",
     "e2m2/2/e8m0:nearest/mse+tensor-scale", "e4m3fn/2/float32/shrink", "e8m0/2/float32",
 ]  # fmt: skip
-REFUSALS = "w must become numbers within|scale must hold|tensor_scale must be|fmt must have negat"
+REFUSALS = (
+    "w must become numbers within float32", "scale must hold every", "tensor_scale must be a float",
+    "fmt must have negative values", "hessian must be far enough from singular",
+)  # fmt: skip
 
 
 @st.composite
@@ -56,8 +60,9 @@ def test_finite_weights_stay_finite_or_are_refused(
     try:
         q = mf.quantize(w, recipe)
     except ValueError as error:
-        assert any(words in str(error) for words in REFUSALS.split("|")), error  # noqa: PT017
-        return
+        if str(error).startswith(REFUSALS):
+            return
+        raise
     back = q.dequantize()
     assert np.isfinite(back).all()
     assert np.isfinite(q.scales).all()
@@ -76,9 +81,9 @@ def test_gptq_keeps_finite_weights_finite(w: np.ndarray, recipe: str) -> None:
     try:
         q = mf.gptq(w, recipe, x.T @ x)
     except ValueError as error:
-        words = (*REFUSALS.split("|"), "hessian must be far enough")
-        assert any(each in str(error) for each in words), error  # noqa: PT017
-        return
+        if str(error).startswith(REFUSALS):
+            return
+        raise
     assert np.isfinite(q.dequantize()).all()
 
 
@@ -90,8 +95,9 @@ def test_a_weight_that_is_rounded_beyond_float32_is_named(recipe: str, search: s
     try:
         q = mf.quantize(w, recipe, search=search)
     except ValueError as error:
-        assert "got one that is rounded beyond, -3.4028234663852886e+38 at index (1, 1)" in str(error)  # noqa: PT017
-        return
+        if "rounded beyond, -3.4028234663852886e+38 at index (1, 1); scale" in str(error):
+            return
+        raise
     assert np.isfinite(q.dequantize()).all()
 
 

@@ -211,7 +211,7 @@ def test_scales_beyond_their_format_are_refused() -> None:
     for rounding in ("floor", "down"):
         assert np.isfinite(mf.quantize(largest, f"e2m1/4/e8m0:{rounding}").dequantize()).all()
     for rounding in ("nearest", "even"):  # 2**128 has the scale 2**126
-        with pytest.raises(ValueError, match="w must become numbers within float32's 3.4e"):
+        with pytest.raises(ValueError, match=r"w must become numbers within float32's 3\.4e"):
             mf.quantize(largest, f"e2m1/4/e8m0:{rounding}")
 
 
