@@ -13,11 +13,15 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from minifloat.formats.base import check_int
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -61,15 +65,13 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
             work_on_parts()
             helper.set_result(None)
 
-    pool = _pool(threads - 1, os.getpid())
     helpers: list[Future[None]] = []
     try:
-        for _ in range(min(threads, len(parts)) - 1):
-            helpers.append(Future())  # known before it begins: an interrupt may come at any time
-            try:
+        with suppress(RuntimeError):  # no thread to be had
+            pool = _pool(threads - 1, os.getpid())
+            for _ in range(min(threads, len(parts)) - 1):
+                helpers.append(Future())  # before it begins: an interrupt may come at any time
                 pool.submit(help_with_parts, helpers[-1])
-            except RuntimeError:  # no thread to be had
-                break
         work_on_parts()
         _finish(helpers)
     except BaseException:  # an interrupt must not leave threads writing
@@ -94,4 +96,6 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
     A forked process does not have its parent's threads and makes its own.
     """
+    from concurrent.futures import ThreadPoolExecutor  # cannot be imported when Python ends
+
     return ThreadPoolExecutor(threads, thread_name_prefix=f"minifloat-{process}")
