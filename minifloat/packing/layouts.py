@@ -277,7 +277,7 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
         raise ValueError(f"planes must hold each of the bits 0..{bits - 1} once, got {held}")
     for part in parts:
         if part.width not in PLANE_WIDTHS:
-            raise ValueError(f"a plane's width must be 1, 2, 4, 8 or 16, got {part.width}")
+            raise ValueError(f"planes must be 1, 2, 4, 8 or 16 bits wide, got {part.width}")
     count = WORD_BITS // min(part.width for part in parts)
     rows = [[0] * bits for _ in range(count)]
     first_word = 0

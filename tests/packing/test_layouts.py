@@ -230,9 +230,9 @@ def test_bad_layouts() -> None:
         ("layout must be for codes of 6 bits", "1+4", 6),
         ("layout must be for codes of 5 bits", "nvfp4", 5),
         ("layout must be dense, nvfp4, fpe2m2_checkpoint, fpe2m2_kernel or widths", "sparse", 5),
-        ("a plane's width must be 1, 2, 4, 8 or 16, got 3", "3+2", 5),
+        ("planes must be 1, 2, 4, 8 or 16 bits wide, got 3", "3+2", 5),
         ("layout must be", "", 5),
-        ("a plane's width must be 1, 2, 4, 8 or 16, got 0", "0+4", 4),
+        ("planes must be 1, 2, 4, 8 or 16 bits wide, got 0", "0+4", 4),
         ("bits must be in 1..16", "dense", 17),
     ):
         with pytest.raises(ValueError, match=message):
