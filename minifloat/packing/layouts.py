@@ -305,7 +305,8 @@ FPE2M2_CHECKPOINT = planes(
     word 4       31 30 29 ... 2 1 0                          the signs of all 32
 
 In a checkpoint ``qweight[in/8, out]`` holds the first four words of a group, one in each row, and
-``sign_map[in/32, out]`` the fifth. Checkpoints store an exact zero with sign 1, the code of -0.
+``sign_map[in/32, out]`` the fifth. The authors write an exact zero with sign 1, the code of -0; a
+layout knows nothing of values, so to write their bits replace code 0 by 16 first.
 """
 
 FPE2M2_KERNEL = planes(

@@ -127,7 +127,7 @@ def gptq(
     Columns are rounded one after another, and the columns to come make up for the errors so far
     (`minifloat.quantization.feedback`). A block's scale and zero point are found, by the recipe,
     when the columns before it are rounded, from what its weights have become. The weights of an
-    input that is always 0 are rounded to nearest.
+    input that is always 0 are rounded to nearest (the paper's code sets them to 0).
 
     Parameters
     ----------

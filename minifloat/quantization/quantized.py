@@ -372,8 +372,9 @@ class Quantized:
             raise ValueError(f"w must have shape {self.shape}, got {given.shape}")
         with np.errstate(all="ignore"):
             weights = given.astype(np.float64)
+            difference = weights - self.dequantize()
             signal, up = _sum_of_squares(weights)
-            noise, down = _sum_of_squares(weights - self.dequantize())
+            noise, down = _sum_of_squares(difference)
         if noise == 0:
             return math.inf if signal else math.nan
         if signal == 0:
@@ -513,6 +514,7 @@ class Quantized:
 
 
 def _sum_of_squares(x: Array) -> tuple[float, int]:
-    """Return the sum of ``(x / 2**k)**2`` and k, which is such that nothing overflows."""
-    k = int(np.frexp(np.abs(x).max(initial=0))[1])
-    return float(np.square(np.ldexp(x, -k)).sum()), k
+    """Return the sum of ``(x / 2**k)**2`` and k, so that nothing overflows; overwrite ``x``."""
+    k = int(np.frexp(max(x.max(initial=0), -x.min(initial=0)))[1])
+    np.ldexp(x, -k, out=x)
+    return float(np.square(x, out=x).sum()), k

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,27 @@ def test_a_scale_may_be_nan(tmp_path: Path, scale: str, suffix: str) -> None:
         back = mf.load(tmp_path / f"w{suffix}")
         assert back == made
         assert np.isnan(back.dequantize()).tolist() == [[False] * 8, [True] * 4 + [False] * 4]
+
+
+def test_a_file_of_another_program(tmp_path: Path) -> None:
+    """Byte by byte, from the docstring of `save` and the format of safetensors; scales 1 and NaN."""
+    pytest.importorskip("safetensors")
+    described = (
+        '{"version": 3, "format": "e2m1", "bits": 4, "scaling": "2/e8m0", "shape": [1, 4], '
+        '"axis": 1, "tensor_scale": null, "scale_mean": null, "layout": "dense", '
+        '"bit_order": "little"}'
+    )
+    header = json.dumps({
+        "__metadata__": {"minifloat": described},
+        "codes": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]},
+        "scales": {"dtype": "U8", "shape": [2], "data_offsets": [2, 4]},
+    }).encode()  # fmt: skip
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes([0x7E, 0x21, 0x7F, 0xFF]))
+    q = mf.load(path)
+    assert str(q.dequantize()) == "[[-4.  6. nan nan]]"
+    mf.save(q, tmp_path / "again.npz")
+    assert mf.load(tmp_path / "again.npz") == q
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
