@@ -70,8 +70,8 @@ def linear(
     of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
     scales times that of the format).
 
-    Codes that a format does not use, which `quantize` does not write, are not looked for. A weight
-    beyond float32, which `dequantize` makes infinite, may count as the number that it is.
+    A weight beyond float32, which `dequantize` makes infinite, may count as the number that it is;
+    `quantize` makes none.
 
     Examples
     --------

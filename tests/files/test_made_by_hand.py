@@ -54,7 +54,7 @@ def test_a_scale_may_be_nan(tmp_path: Path, scale: str, suffix: str) -> None:
 
 
 def test_a_file_of_another_program(tmp_path: Path) -> None:
-    """Byte by byte, from the docstring of `save` and the format of safetensors; scales 1 and NaN."""
+    """Byte by byte, from the docstring of `save` and the format of safetensors."""
     pytest.importorskip("safetensors")
     described = (
         '{"version": 3, "format": "e2m1", "bits": 4, "scaling": "2/e8m0", "shape": [1, 4], '

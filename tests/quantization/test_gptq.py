@@ -492,12 +492,12 @@ def test_a_hessian_and_importance_may_have_any_dtype_that_weights_may(dtype: Any
 ])  # fmt: skip
 def test_other_arrays_are_refused_by_their_own_names(bad: Any) -> None:
     w = weights((4, 4))
-    with pytest.raises(TypeError, match="^hessian must be "):
+    with pytest.raises(TypeError, match=r"^hessian must be "):
         mf.gptq(w, "int4", bad)
-    with pytest.raises(TypeError, match="^w must be "):
+    with pytest.raises(TypeError, match=r"^w must be "):
         mf.gptq(bad, "int4", np.eye(4))
     if bad is not None:
-        with pytest.raises(TypeError, match="^importance must be "):
+        with pytest.raises(TypeError, match=r"^importance must be "):
             mf.quantize(w, "int4", search="mse", importance=bad)
 
 
