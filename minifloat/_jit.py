@@ -38,6 +38,11 @@ NO_CACHE = (
     "them again; set NUMBA_CACHE_DIR to a directory that can be written"
 )
 
+NO_ROOM = (
+    "Numba cannot write minifloat's compiled functions to its cache ({error}), so each process "
+    "compiles them again; make room there, or set NUMBA_CACHE_DIR to another directory"
+)
+
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call."""
@@ -191,9 +196,36 @@ class _Compiler:
             except RuntimeError:  # no locator available
                 self.is_cached = False
             else:
+                self.guard(dispatcher._cache)  # type: ignore[attr-defined]
                 return dispatcher
         uncached: Callable[..., Any] = self.njit(**options)(function)
         return uncached
+
+    def guard(self, files: Any) -> None:
+        """Have Numba compile what it cannot read from its cache, and go on if it cannot write it.
+
+        A file is cut short by a power cut or a full disk; it is replaced by a whole one.
+        """
+        load, save = files.load_overload, files.save_overload
+
+        def load_or_forget(*args: Any) -> Any:
+            try:
+                return load(*args)
+            except Exception:  # pickle raises many types on a damaged file
+                with contextlib.suppress(OSError):
+                    files.flush()
+                return None
+
+        def try_to_save(*args: Any) -> None:
+            try:
+                save(*args)
+            except Exception as error:
+                files.disable()
+                if self.is_cached:
+                    self.is_cached = False
+                    warnings.warn(NO_ROOM.format(error=error), RuntimeWarning, stacklevel=2)
+
+        files.load_overload, files.save_overload = load_or_forget, try_to_save
 
 
 @cache
