@@ -70,7 +70,7 @@ def costs(
     target : str
         "float16" or "bfloat16".
     progress : callable, optional
-        Called with the number of formats done and their total number.
+        Called with the number of formats done, from 0 on, and their total number.
 
     Returns
     -------
@@ -90,6 +90,8 @@ def costs(
     """
     parsed = [parse(fmt) for fmt in (table_formats() if formats is None else formats)]
     rows = []
+    if progress is not None:
+        progress(0, len(parsed))
     for done, fmt in enumerate(parsed):
         result = search(fmt, target, fold_scale=True)
         whole = _whole(fmt, result.program, target)

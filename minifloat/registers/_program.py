@@ -13,6 +13,8 @@ from minifloat.packing.layouts import WORD_BITS, Layout
 Target = Literal["float16", "bfloat16"]
 Name = Callable[["Operand"], str]
 
+TABLE_COLUMNS = 8
+
 AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
 
 
@@ -251,8 +253,8 @@ def to_assembly(program: Program) -> str:
     Returns
     -------
     str
-        ``w0``, ``w1`` ... are input words, ``r0``, ``r1`` ... results; the last line lists the
-        results that are pairs of halves.
+        ``w0``, ``w1`` ... are input words, ``r0``, ``r1`` ... results; the line ``out =`` lists the
+        results that are pairs of halves. The words of a table for LDS follow.
 
     Examples
     --------
@@ -279,7 +281,13 @@ def to_assembly(program: Program) -> str:
         if op is Op.LOP3:
             line = f"{f'{line}, {table:#04x}':<50} # {truth(table).format(a='a', b='b', c='c')}"
         lines.append(line)
-    return "\n".join([*lines, f"out = {', '.join(name(output) for output in program.outputs)}"])
+    lines.append(f"out = {', '.join(name(output) for output in program.outputs)}")
+    if program.table:
+        lines.append(f"table of {len(program.table)} words, from byte 0 on:")
+    for start in range(0, len(program.table), TABLE_COLUMNS):
+        row = program.table[start : start + TABLE_COLUMNS]
+        lines.append(f"  {' '.join(f'0x{word:08x}' for word in row)}")
+    return "\n".join(lines)
 
 
 def operand_names(program: Program) -> Name:

@@ -96,7 +96,7 @@ def search(
         Annealing starts ``restarts`` times, from different random layouts, and tries ``trials``
         changes each time.
     progress : callable, optional
-        Called with the number of starts done and their total number.
+        Called with the number of starts done, from 0 on, and their total number.
 
     Returns
     -------
@@ -119,6 +119,8 @@ def search(
     if fmt.bits > 8:
         raise ValueError(f"fmt must have at most 8 bits to be searched, got {fmt}; name a layout")
     kinds = list(_program_kinds(fmt, target, fold_scale))
+    if progress is not None:
+        progress(0, len(kinds) * restarts)
     tried = [
         (kind.label + layout.name, kind.make(layout))
         for kind in kinds
