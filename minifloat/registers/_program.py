@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from minifloat.formats.base import check_int
 from minifloat.packing.layouts import WORD_BITS, Layout
 
 Target = Literal["float16", "bfloat16"]
@@ -152,8 +153,10 @@ class Program:
     def __post_init__(self) -> None:
         if self.target not in ("float16", "bfloat16"):
             raise ValueError(f"target must be float16 or bfloat16, got {self.target!r}")
-        if not self.name.isidentifier():
+        if not (self.name.isidentifier() and self.name.isascii()):
             raise ValueError(f"name must be an identifier, for C, got {self.name!r}")
+        for word in self.table:
+            check_int("table", word, 0, (1 << WORD_BITS) - 1)
         if 2 * len(self.outputs) != self.layout.count:
             raise ValueError(
                 f"outputs must be one register for each pair of {self.layout.count} codes, got "
@@ -199,13 +202,22 @@ class Program:
         return Cost(self.layout.count, **counts)
 
     def __repr__(self) -> str:
+        words = f"{self.layout.words} word{'s' * (self.layout.words > 1)}"
         return (
-            f"<Program {self.name}: {self.layout.count} codes in {self.layout.words} words, "
+            f"<Program {self.name}: {self.layout.count} codes in {words}, "
             f"{self.cost.total} instructions, {self.cost.per_weight:.2f} per weight>"
         )
 
     def __str__(self) -> str:
         return to_assembly(self)
+
+
+def check_program(program: object) -> None:
+    """Raise unless ``program`` is a `Program`."""
+    if not isinstance(program, Program):
+        raise TypeError(
+            f"program must be a Program, got {program!r}; make one with registers.to_half"
+        )
 
 
 class Builder:
@@ -267,6 +279,7 @@ def to_assembly(program: Program) -> str:
       r3  = HADD2  r2, 0xe400e400
     out = r1, r3
     """
+    check_program(program)
     name = operand_names(program)
     cost = program.cost
     words = f"{program.layout.words} word{'s' * (program.layout.words > 1)}"

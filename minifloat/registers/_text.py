@@ -13,6 +13,7 @@ from minifloat.registers._program import (
     Program,
     Register,
     Target,
+    check_program,
     operand_names,
     truth,
 )
@@ -51,6 +52,7 @@ def to_c(program: Program) -> str:
     }
     <BLANKLINE>
     """
+    check_program(program)
     ops = {instruction.op for instruction in program.instructions}
     parts = ["#include <stdint.h>\n"]
     if any(op.kind == "half" for op in ops):
@@ -88,6 +90,7 @@ def to_cuda(program: Program) -> str:
     >>> print(text[text.index("__device__"):text.index("{")])
     __device__ __forceinline__ void uint8_to_float16(const uint32_t *w, uint32_t *out)
     """
+    check_program(program)
     lines, about, table = ["#include <cstdint>", ""], [], ""
     if program.table:
         array, table = f"{program.name}_table", "const uint32_t *table, "

@@ -59,6 +59,9 @@ def under_test(function: object, name: str, options: Sequence[str]) -> UnderTest
     return UnderTest(function, takes_format, frozenset(takes), f"{called}{signature}")
 
 
-def listed(values: Iterable[Any]) -> list[Any]:
-    """Return several values as a list; a string is one value."""
-    return [values] if isinstance(values, str) else list(values)
+def listed(name: str, values: Iterable[Any] | str) -> list[Any]:
+    """Return several values as a list; a string is one value, and none is an error."""
+    found = [values] if isinstance(values, str) else list(values)
+    if not found:
+        raise ValueError(f"{name} must hold at least one, got none")
+    return found

@@ -156,11 +156,13 @@ def check_encoder(
     574
     """
     fmt = parse(fmt)
-    modes = [choose(Rounding, "roundings", mode) for mode in listed(roundings)]
-    policies = [choose(Overflow, "overflows", policy) for policy in listed(overflows)]
+    modes = [choose(Rounding, "roundings", mode) for mode in listed("roundings", roundings)]
+    policies = [choose(Overflow, "overflows", policy) for policy in listed("overflows", overflows)]
     check_int("stride", stride, 1, MAX_STRIDE)
     tested = _encoder(encode, modes, policies)
-    sources = [_numbers_only(decision_points(fmt, dtype))[::stride] for dtype in listed(dtypes)]
+    sources = [
+        _numbers_only(decision_points(fmt, dtype))[::stride] for dtype in listed("dtypes", dtypes)
+    ]
     words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
     all_words = np.unique(np.concatenate(words))
     numbers = all_words.view(np.float64)

@@ -71,7 +71,7 @@ def check_decoder(
     >>> check_decoder(lambda codes: codes / np.float32(2), "ue1m2", dtypes=["float32"])
     8
     """
-    fmt, kinds = parse(fmt), [np.dtype(dtype) for dtype in listed(dtypes)]
+    fmt, kinds = parse(fmt), [np.dtype(dtype) for dtype in listed("dtypes", dtypes)]
     tested = under_test(decode, "decode", ("dtype",))
     if "dtype" not in tested.takes and len(kinds) > 1:
         raise TypeError(
@@ -93,7 +93,7 @@ def check_decoder(
             _compare(got, want, codes, fmt)
             compared += len(codes)
     if not compared:
-        names = ", ".join(dtype.name for dtype in kinds) or "none"
+        names = ", ".join(dtype.name for dtype in kinds)
         raise ValueError(f"dtypes must have one with every value of {fmt}, got {names}")
     return compared
 

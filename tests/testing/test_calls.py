@@ -102,6 +102,9 @@ def test_a_string_is_one_value():
         (plain, {"roundings": ["nearest"]}, ValueError, "roundings must be one of .* did you mean"),
         (plain, {"overflows": "stop"}, ValueError, "overflows must be one of saturate, "),
         (plain, {"stride": 0}, ValueError, "stride must be in 1"),
+        (plain, {"roundings": []}, ValueError, "roundings must hold at least one, got none"),
+        (plain, {"overflows": []}, ValueError, "overflows must hold at least one, got none"),
+        (plain, {"dtypes": []}, ValueError, "dtypes must hold at least one, got none"),
     ],
 )
 def test_an_error_says_what_the_encoder_lacks(encode, options, error, message):
