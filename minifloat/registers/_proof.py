@@ -225,7 +225,7 @@ def sweep(
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
     runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64).reshape(-1, 5)
-    codes = np.empty(layout.count, np.int64)
+    codes = np.empty(kernels.TILE_GROUPS, np.uint32)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
     pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
     wrong = 0
