@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -236,6 +237,31 @@ def test_decision_points_include_ties_neighbours_and_extremes():
     assert np.signbit(points[points == 0]).tolist() == [True, False]
     for special in (math.inf, -math.inf, np.finfo(np.float32).max, 2.0**-149, 2.0**127):
         assert special in points
+
+
+@pytest.mark.parametrize("values", [[-3.0, 1.0, 2.0], [-1.0, 6.0], [-7.0, -4.0, 9.0, 10.5]])
+def test_decision_points_of_codebooks_without_zero(values):
+    """Zero is no neighbour there: the middle of the values on both sides of it is a tie."""
+    points = decision_points(Codebook(values), np.float16)
+    for low, high in pairwise(values):
+        tie = np.float16((low + high) / 2)
+        for point in (tie, np.nextafter(tie, np.float16(99)), np.nextafter(tie, np.float16(-99))):
+            assert point in points
+
+
+@pytest.mark.parametrize("rounding", ["nearest_even", "nearest_odd", "toward_zero", "to_odd"])
+def test_every_change_of_the_code_is_at_a_decision_point(rounding):
+    """Found by trying all float16, in codebooks, random formats and integers."""
+    rng = np.random.default_rng(44)
+    odd = [Codebook(list(dict.fromkeys(rng.standard_normal(n).tolist()))) for n in (2, 3, 5, 9)]
+    words = np.arange(0x7C01, dtype=np.uint16)
+    ascending = np.concatenate([(words | np.uint16(0x8000))[::-1], words]).view(np.float16)
+    for fmt in (*odd, Codebook([-3.0, 1.0, 2.5]), *random_formats(rng, 6, max_bits=7), "int3"):
+        table = exact_steps(fmt, np.float16, rounding)
+        changes = np.flatnonzero(np.diff(table(ascending).astype(np.int64)))
+        points = set(decision_points(fmt, np.float16)[:-1].view(np.uint16).tolist())
+        needed = {*ascending[changes].view(np.uint16), *ascending[changes + 1].view(np.uint16)}
+        assert {int(word) for word in needed} <= points, fmt
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.uint64])
