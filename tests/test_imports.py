@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"_tables", "formats", "quantization", "files"},
     "cli": {
         "__init__", "_tables", "formats", "codec", "quantization", "registers", "comparison",
+        "testing",
     },
     "__main__": {"cli"},
     "__init__": {

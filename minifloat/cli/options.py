@@ -31,6 +31,7 @@ REMEDIES = {  # regular expressions for advice that only Python can follow, and 
     r"scale x, or pass": "use",
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",
+    r"use fold_scale=True": "use --fold-scale",
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
     r"^(x must .*?)(, the first)? at index \(\d+,\)": r"\1",  # VALUEs have no shape

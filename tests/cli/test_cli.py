@@ -229,7 +229,10 @@ def test_default_recipes_are_those_of_the_function() -> None:
     ("argv", "message"),
     [
         ([], "arguments are required: COMMAND"),
-        (["frobnicate"], "COMMAND must be compare, list, show, encode, decode or registers, got"),
+        (
+            ["frobnicate"],
+            "COMMAND must be compare, list, show, encode, decode, registers or vectors, got",
+        ),
         (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),
         (["compare", "model.bin"], "model.bin: cannot be read (No such file"),
