@@ -29,7 +29,8 @@ def json_object(text: str) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
+    entry = dict(pairs)
+    if len(entry) < len(pairs):
         raise ValueError("a JSON object with a name twice")
-    return value
+    "".join(entry).encode()  # half of a surrogate pair is no text
+    return entry

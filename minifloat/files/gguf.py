@@ -91,7 +91,7 @@ class _Listed:
 def open_gguf(file: SourceFile) -> WeightFile:
     """List the tensors of a .gguf file."""
     header = _Header(file)
-    listed = sorted(header.tensors(), key=lambda tensor: tensor.offset)
+    listed = sorted(header.tensors(), key=lambda tensor: (tensor.offset, math.prod(tensor.shape)))
     return WeightFile(file.path, list(_placed(file, listed, header.data_start)))
 
 
@@ -194,15 +194,18 @@ def _placed(
 ) -> Iterator[tuple[TensorInfo, Load]]:
     """Yield the tensors, in the order of their data, which lie in the file and do not overlap."""
     end = 0
-    for name, shape, number, offset in ((t.name, t.shape, t.kind, t.offset) for t in listed):
-        kind = PLAIN.get(number) or _block_kind(file, number)
-        rows, odd = divmod(shape[-1] if shape else 1, kind.block)
-        size = math.prod(shape[:-1]) * rows * kind.size
-        if odd or offset < end or start + offset + size > file.size:
-            raise ValueError(f"{quoted(name)} overlaps another tensor or leaves the file")
-        end = offset + size
-        load = partial(_read, file, number, start + offset, size, shape)
-        yield TensorInfo(name, shape, kind.name, kind.skipped), load
+    for tensor in listed:
+        kind = PLAIN.get(tensor.kind) or _block_kind(file, tensor.kind)
+        blocks, odd = divmod(tensor.shape[-1] if tensor.shape else 1, kind.block)
+        if odd:
+            raise ValueError(f"{quoted(tensor.name)} has rows of no whole blocks of {kind.block}")
+        size = math.prod(tensor.shape[:-1]) * blocks * kind.size
+        place = start + tensor.offset
+        if tensor.offset < end or place + size > file.size:
+            raise ValueError(f"{quoted(tensor.name)} overlaps another tensor or leaves the file")
+        end = tensor.offset + size
+        load = partial(_read, file, tensor.kind, place, size, tensor.shape)
+        yield TensorInfo(tensor.name, tensor.shape, kind.name, kind.skipped), load
 
 
 def _block_kind(file: SourceFile, number: int) -> Kind:

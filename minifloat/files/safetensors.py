@@ -76,7 +76,9 @@ def read_header(file: SourceFile) -> tuple[list[Entry], dict[str, str]]:
     if not text.startswith("{"):
         raise ValueError("its header is no JSON object")
     header = json_object(text)
-    metadata = header.pop("__metadata__", None) or {}
+    metadata = header.pop("__metadata__", None)
+    if metadata is None:
+        metadata = {}
     if not isinstance(metadata, dict) or not all(type(text) is str for text in metadata.values()):
         raise ValueError("its metadata must be texts")
     start = 8 + length

@@ -88,6 +88,8 @@ SAFETENSORS = {
     ),
     "metadata no texts": safetensors_bytes({"__metadata__": {"a": 1}}),
     "metadata a list": safetensors_bytes({"__metadata__": ["a"]}),
+    "metadata an empty list": safetensors_bytes({"__metadata__": []}),
+    "half of a surrogate pair": safetensors_bytes({"\ud800": tensor("I8", [1], 0, 1)}, bytes(1)),
     "offsets of bools": safetensors_bytes({"w": tensor("I8", [1], False, True)}, bytes(1)),
     "three offsets": safetensors_bytes(
         {"w": {"dtype": "I8", "shape": [1], "data_offsets": [0, 1, 1]}}, bytes(1)
@@ -437,3 +439,44 @@ def test_mutated_files(tmp_path_factory: pytest.TempPathFactory, name: str) -> N
                 assert "; " in str(error)  # noqa: PT017  # success is fine too
 
     check()
+
+
+def test_safetensors_is_as_strict_as_the_package(tmp_path: Path) -> None:
+    """The package refuses all that is refused here but a name twice, and dtypes that are new."""
+    header = {
+        "__metadata__": {"a": "b"},
+        "w": tensor("F32", [2, 1], 0, 8),
+        "x": tensor("F8_E4M3", [], 8, 9),
+        "y": tensor("F4", [0, 3], 9, 9),
+    }
+    good = json.dumps(header)
+    tokens = st.sampled_from(["", *'0123456789"{}[],: -', "1e1", "null", "NaN", "\\u0041", "F16"])
+    edits = st.tuples(st.integers(0, len(good) - 1), st.integers(0, 3), tokens)
+    path = tmp_path / "model.safetensors"
+    verdicts = set()
+
+    @settings(max_examples=400)
+    @given(st.lists(edits, max_size=3))
+    def check(edits: list[tuple[int, int, str]]) -> None:
+        text = good
+        for place, length, token in edits:
+            text = text[:place] + token + text[place + length :]
+        path.write_bytes(safetensors_bytes(text.encode(), bytes(9)))
+        try:
+            with safetensors_numpy.safe_open(path, "numpy") as file:
+                expected = set(file.keys())
+        except Exception:
+            expected = None
+        try:
+            weights = open_weights(path)
+        except WeightsError as error:
+            assert expected is None or "name twice" in str(error)  # noqa: PT017
+            verdicts.add("refused")
+        else:
+            infos = [*weights.tensors, *weights.skipped]
+            new = any("unknown type" in info.skipped for info in infos)
+            assert new or expected == {info.name for info in infos}
+            verdicts.add("read")
+
+    check()
+    assert verdicts == {"read", "refused"}
