@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from minifloat.files._safe import WeightsError
 
 BUFFER = 1 << 16  # bytes
+MAX_KEPT = 64  # files
 OPEN = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe would block
 _SEEKING = threading.Lock()
 
@@ -28,15 +29,11 @@ class SourceFile:
 
     It stays open: another file that takes its name changes nothing. After a write into the file
     itself, or a cut, the next read raises. The file is read, never mapped into memory, since to
-    touch a mapped file that was cut short kills the process. Pickled, it is the path and the facts
-    by which another process knows the file again.
+    touch a mapped file that was cut short kills the process.
 
-    Parameters
-    ----------
-    path : Path
-    keep_open : bool
-        If not, each read opens the file anew and compares the facts: a model has more files than
-        a process may hold open.
+    A process may not hold many files open. Beyond `MAX_KEPT` of them, each read opens the file anew
+    and compares facts by which it is known again; another file is an error then. Pickled, a
+    `SourceFile` is its path and these facts.
 
     Attributes
     ----------
@@ -53,10 +50,9 @@ class SourceFile:
         If it cannot be opened.
     """
 
-    def __init__(self, path: Path, *, keep_open: bool = True) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self._place = path.absolute()
-        self._keep_open = keep_open
         self._facts: tuple[int, ...] = ()
         self._kept: int | None = None
         with self._handle() as handle:
@@ -109,7 +105,8 @@ class SourceFile:
             yield self._kept
             return
         handle = os.open(self._place, OPEN)
-        if self._keep_open:
+        if len(_KEPT) < MAX_KEPT:
+            _KEPT.add(self)
             self._kept = handle
             weakref.finalize(self, os.close, handle)
             yield handle
@@ -123,6 +120,9 @@ class SourceFile:
         return WeightsError(
             f"{self.path}: was written to or replaced after it was opened; open it again"
         )
+
+
+_KEPT: weakref.WeakSet[SourceFile] = weakref.WeakSet()  # those that stay open
 
 
 class _Stream(io.RawIOBase):

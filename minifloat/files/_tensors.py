@@ -103,8 +103,8 @@ class WeightFile:
         ValueError
             If there is no float tensor of that name.
         WeightsError
-            If its data are damaged, or the file was written to after it was opened. A file that
-            was replaced by another is still read as it was.
+            If its data are damaged, or the file was written to after it was opened. While at most
+            64 files are open, one that was replaced by another is still read as it was.
         """
         return self.loader(name)()
 
@@ -200,9 +200,10 @@ def arrays_in_memory(arrays: Mapping[str, Any]) -> WeightFile:
     """Return a `WeightFile` over the arrays of a mapping."""
     tensors = []
     for name, value in arrays.items():
+        key = printable(repr(name))
         if isinstance(value, np.ma.MaskedArray):
             raise TypeError(
-                f"source[{name!r}] must be an array without a mask, got a masked array; "
+                f"source[{key}] must be an array without a mask, got a masked array; "
                 "fill it by its method filled, or take its data"
             )
         try:
@@ -210,7 +211,7 @@ def arrays_in_memory(arrays: Mapping[str, Any]) -> WeightFile:
         except Exception as error:  # other libraries' tensors raise many types
             reason = printable(str(error))
             raise TypeError(
-                f"source[{name!r}] must be an array, got {type(value).__name__} ({reason}); "
+                f"source[{key}] must be an array, got {type(value).__name__} ({reason}); "
                 "a tensor t of PyTorch becomes one by t.detach().float().cpu().numpy()"
             ) from error
         info = TensorInfo(str(name), array.shape, str(array.dtype), why_skipped(array.dtype))

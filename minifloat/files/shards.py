@@ -45,5 +45,5 @@ def open_shards(path: Path, shards: Sequence[Path]) -> WeightFile:
         if shard.suffix.lower() != ".safetensors":
             raise WeightsError(f"{path}: names {shard.name!r}; shards must be .safetensors files")
         with untrusted(shard):
-            tensors += open_safetensors(SourceFile(shard, keep_open=False)).entries()
+            tensors += open_safetensors(SourceFile(shard)).entries()
     return WeightFile(path, tensors)

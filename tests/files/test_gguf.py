@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import struct
 import sys
-import time
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -170,7 +170,7 @@ LARGE = {
     "300 000 empty strings": gguf_blob(gguf_array(8, 300_000) + bytes(8 * 300_000), 1),
     "100 000 empty arrays": gguf_blob(gguf_array(9, MANY) + bytes(12 * MANY), 1),
     "arrays of strings": gguf_blob(
-        gguf_array(9, MANY) + (struct.pack("<IQ", 8, 2) + gguf_text(b"a") * 2) * MANY, 1
+        gguf_array(9, 10_000) + (struct.pack("<IQ", 8, 2) + gguf_text(b"a") * 2) * 10_000, 1
     ),
     "one long string": gguf_blob(
         gguf_text(b"k") + struct.pack("<I", 8) + gguf_text(bytes(10**7)), 1
@@ -181,7 +181,7 @@ LARGE = {
 
 @pytest.mark.parametrize("case", LARGE)
 def test_metadata_are_stepped_over(tmp_path: Path, case: str) -> None:
-    """The package makes NumPy objects of each element: 700 bytes and 10 us for a byte."""
+    """The package makes NumPy objects of each element: some 700 bytes for a byte."""
     path = tmp_path / "m.gguf"
     path.write_bytes(LARGE[case])
     tracemalloc.start()
@@ -192,12 +192,17 @@ def test_metadata_are_stepped_over(tmp_path: Path, case: str) -> None:
         tracemalloc.stop()
 
 
-def test_100_000_tensors_open_in_seconds(tmp_path: Path) -> None:
+def test_a_tensor_in_the_list_costs_little(tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    listed = [gguf_tensor(b"%06d" % index, [8], 0, 32 * index) for index in range(MANY)]
-    blob = gguf_blob(b"".join(listed), tensors=MANY)
-    path.write_bytes(blob + bytes(-len(blob) % 32 + 32 * MANY))
-    started = time.process_time()
-    weights = open_weights(path)
-    assert time.process_time() - started < 10
-    assert len(weights.names()) == MANY
+    count = 10_000
+    listed = [gguf_tensor(b"%06d" % index, [8], 0, 32 * index) for index in range(count)]
+    blob = gguf_blob(b"".join(listed), tensors=count)
+    path.write_bytes(blob + bytes(-len(blob) % 32 + 32 * count))
+    tracemalloc.start()
+    try:
+        weights = open_weights(path)
+        assert tracemalloc.get_traced_memory()[1] < 1000 * count
+    finally:
+        tracemalloc.stop()
+    assert len(weights.names()) == count
+    assert len(pickle.dumps(weights.loader("000000"))) < 1000

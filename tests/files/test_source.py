@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import minifloat as mf
-from minifloat.files import WeightFile, WeightsError, open_weights
+from minifloat.files import WeightFile, WeightsError, _source, open_weights
 from minifloat.files._source import SourceFile
 
 Array = NDArray[Any]
@@ -130,29 +130,50 @@ def test_saved_weights_are_loaded_while_they_are_replaced(tmp_path: Path, suffix
             assert mf.load(path) in both
 
 
-def test_a_shard_that_was_replaced_is_not_mixed_in(tmp_path: Path) -> None:
-    """Shards are not held open: a model may have more of them than a process may open."""
+def test_a_replaced_shard_is_read_as_it_was_opened_or_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond some files none stays open: a process may not open as many as a model may have."""
     index = tmp_path / "model.safetensors.index.json"
+    shard = tmp_path / "shard.safetensors"
     write_index(index, model(1))
+    kept = open_weights(index)
+    monkeypatch.setattr(_source, "MAX_KEPT", 0)
     weights = open_weights(index)
     assert values(weights) == {1}
-    shard = tmp_path / "shard.safetensors"
     safetensors_numpy.save_file(model(2), tmp_path / "new.safetensors")
     (tmp_path / "new.safetensors").replace(shard)
+    assert values(kept) == {1}
     with pytest.raises(WeightsError, match=f"^{shard}: {CHANGED}"):
         weights.load("w0")
     assert values(open_weights(index)) == {2}
 
 
-def test_a_model_may_have_more_shards_than_a_process_may_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_that_does_not_stay_open_is_known_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(_source, "MAX_KEPT", 0)
+    path = tmp_path / name
+    WRITERS[name](path, model(1))
+    weights = open_weights(path)
+    assert values(weights) == {1}
+    replace(path, 2)
+    with pytest.raises(WeightsError, match=f"^{path}: {CHANGED}"):
+        weights.load(weights.names()[0])
+
+
+def test_a_process_may_read_more_files_than_it_may_open(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
-    for index in range(80):
+    for index in range(200):
         safetensors_numpy.save_file({f"w{index}": np.ones(3)}, tmp_path / f"{index}.safetensors")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     in_use = max(int(file.name) for file in Path("/dev/fd").iterdir())
-    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 40, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 100, limits[1]))
     try:
         assert values(open_weights(tmp_path)) == {1}
+        several = [open_weights(path) for path in tmp_path.iterdir()]
+        assert all(values(weights) == {1} for weights in several)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -237,8 +258,7 @@ def test_files_are_closed_with_their_weights(tmp_path: Path, name: str) -> None:
     weights = open_weights(path)
     travelled = pickle.loads(pickle.dumps(weights.loader(weights.names()[0])))
     travelled()
-    held = any(str(tmp_path) in file for file in open_files())
-    assert held == ("index" not in name)
+    assert any(str(tmp_path) in file for file in open_files())
     del weights, travelled
     gc.collect()
     assert not any(str(tmp_path) in file for file in open_files())
