@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_kernels": {"_jit"},
     "_threads": {"formats"},
     "_tables": set(),
+    "_text": set(),
     "testing": {"formats"},  # the oracle shares no code with what it checks
     "_arrays": ARRAYS,
     "codec": ARRAYS,
@@ -29,11 +30,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registers": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
-    "files": ARRAYS | {"codec", "packing", "quantization"},
-    "comparison": {"_tables", "formats", "quantization", "files"},
+    "files": ARRAYS | {"_text", "codec", "packing", "quantization"},
+    "comparison": {"_tables", "_text", "formats", "quantization", "files"},
     "cli": {
-        "__init__", "_tables", "formats", "codec", "quantization", "registers", "comparison",
-        "testing",
+        "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
+        "comparison", "testing",
     },
     "__main__": {"cli"},
     "__init__": {

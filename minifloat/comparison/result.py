@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from minifloat._tables import BEST, Table, printable
+from minifloat._tables import BEST, Table
+from minifloat._text import printable
 from minifloat.comparison.records import Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.codec import decode, encode
-from minifloat.files._safe import WeightsError, check_file, missing_package, replacing, untrusted
+from minifloat.files._json import json_object
+from minifloat.files._safe import WeightsError, missing_package, replacing, untrusted
+from minifloat.files._source import SourceFile
 from minifloat.files.npz import npz_arrays
+from minifloat.files.safetensors import read_header, read_tensor
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
@@ -66,7 +69,9 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     quantized : Quantized
     path : path
         Ends in .npz or .safetensors. A file that is there is replaced at the end, by one that was
-        written beside it.
+        written beside it and has its permissions; of a symbolic link the target. If the process is
+        killed, that file stays: ``.weights.npz.<hex digits>.new`` beside ``weights.npz``, which
+        may be removed.
 
     Raises
     ------
@@ -75,7 +80,7 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     ValueError
         If ``path`` ends otherwise or its writer is not installed.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, such as a read-only one; it names ``path``.
 
     Examples
     --------
@@ -141,12 +146,8 @@ def load(path: str | os.PathLike[str]) -> Quantized:
     path = Path(path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     with untrusted(path):
-        check_file(path)
-        arrays, text = read(path)
-        described = json.loads(text)
-        if not isinstance(described, dict):
-            raise ValueError("its description must be a JSON object")
-        return _quantized(path, arrays, described)
+        arrays, text = read(SourceFile(path))
+        return _quantized(path, arrays, json_object(text))
 
 
 def _suffix(path: Path) -> str:
@@ -295,16 +296,15 @@ def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
         np.savez(file, **members)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, Array], str]:
-    stored = npz_arrays(path)
+def _read_npz(file: SourceFile) -> tuple[dict[str, Array], str]:
+    stored = npz_arrays(file)
     names = [info.name for info, _ in stored]
     if MARK not in names:
         raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
     names.remove(MARK)
     _check_names(names)
-    size = path.stat().st_size
-    if any(info.parameters * np.dtype(info.dtype).itemsize > size for info, _ in stored):
-        raise WeightsError(f"{path}: is compressed; write it with minifloat.save")
+    if any(info.parameters * np.dtype(info.dtype).itemsize > file.size for info, _ in stored):
+        raise WeightsError(f"{file.path}: is compressed; write it with minifloat.save")
     arrays = {info.name: load() for info, load in stored}
     return arrays, str(arrays.pop(MARK))
 
@@ -318,14 +318,9 @@ def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
         file.write(to_bytes(arrays, metadata={MARK: text}))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Array], str]:
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise missing_package(path, "safetensors", "cli") from None
-    with safe_open(path, framework="numpy") as file:
-        metadata, names = file.metadata() or {}, list(file.keys())
-        if MARK not in metadata:
-            raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
-        _check_names(names)
-        return {name: file.get_tensor(name) for name in names}, metadata[MARK]
+def _read_safetensors(file: SourceFile) -> tuple[dict[str, Array], str]:
+    entries, metadata = read_header(file)
+    if MARK not in metadata:
+        raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
+    _check_names([entry.name for entry in entries])
+    return {entry.name: read_tensor(file, entry) for entry in entries}, metadata[MARK]

