@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from minifloat._tables import BEST, Table, has_rich, printable
+from minifloat._tables import BEST, Table, has_rich, printable, shortened, terminal_width
 
-__all__ = ["BEST", "Table", "can_print", "number_line", "printable", "progress_bar"]
+__all__ = [
+    "BEST",
+    "Table",
+    "can_print",
+    "number_line",
+    "print_json",
+    "print_text",
+    "printable",
+    "progress_bar",
+    "shortened",
+]
 
 
 @contextlib.contextmanager
@@ -31,6 +44,30 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
             )
         finally:
             print("\r    \r", end="", file=sys.stderr)
+
+
+def print_text(text: str) -> None:
+    """Print lines of text, broken between words where the terminal is too narrow."""
+    width = terminal_width()
+    for line in text.splitlines():
+        if width is None or len(line) <= width or not line.strip():
+            print(line)
+            continue
+        indent = line[: len(line) - len(line.lstrip())]
+        print(
+            textwrap.fill(
+                line.strip(),
+                max(width, 20),
+                initial_indent=indent,
+                subsequent_indent=f"{indent}  " if indent else "",
+                break_on_hyphens=False,
+            )
+        )
+
+
+def print_json(content: Any) -> None:
+    """Print a value as JSON; numbers that are not finite must be strings."""
+    print(json.dumps(content, indent=1, allow_nan=False))
 
 
 def can_print(text: str) -> bool:

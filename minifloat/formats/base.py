@@ -272,12 +272,44 @@ class NumberFormat:
         return f"<table><caption>{type(self).__name__} {self.name}</caption>{rows}</table>"
 
 
-def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
-    """Raise unless ``value`` is an int, and in ``low..high`` if both are given."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
+    """Return an integer as an int, or raise: it may be NumPy's, and must not be a bool.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it, for messages.
+    value : object
+    low, high : int, optional
+        The least and the greatest that it may be; ``high`` needs ``low``.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not an integer.
+    ValueError
+        If it is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_int("threads", np.int64(2), 1)
+    2
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what has no index is refused
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {value!r}")
-    if low is not None and high is not None and not low <= value <= high:
-        raise ValueError(f"{name} must be in {low}..{high}, got {value}")
+    if low is not None and (number < low or (high is not None and number > high)):
+        rule = f"at least {low}" if high is None else f"in {low}..{high}"
+        raise ValueError(f"{name} must be {rule}, got {number}")
+    return number
 
 
 def check_bool(name: str, value: object) -> None:

