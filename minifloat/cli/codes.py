@@ -16,6 +16,7 @@ from minifloat.formats.base import shortest
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
 STDIN = "-"
+BEYOND_FLOAT64 = 2**1024
 SHOWN_TEXT = 40  # characters of a VALUE in the table
 ENCODE_EXAMPLES = """\
 examples:
@@ -62,27 +63,28 @@ def run_encode(options: argparse.Namespace) -> None:
         nan=options.nan,
         seed=options.seed,
     )
-    every = list(zip(texts, numbers, codes, strict=True))
+    every = [
+        (text, code, _error(text, number, fmt, code))
+        for text, number, code in zip(texts, numbers, codes, strict=True)
+    ]
     if options.json:
         print_json(
             [
-                {
-                    "value": text,
-                    **_facts(fmt, code, "decoded"),
-                    "error": _error(text, number, fmt, code),
-                }
-                for text, number, code in every
+                {"value": text, **_facts(fmt, code, "decoded"), "error": _for_json(error)}
+                for text, code, error in every
             ]
         )
         return
-    rows = []
-    for text, number, code in every:
-        decoded = shortest(fmt.value(code))
-        error = _error(text, number, fmt, code)
-        shown = shortened(text, SHOWN_TEXT)
-        rows.append(
-            (shown, *_code(fmt, code), decoded, fmt.kind(code), shortened(error, SHOWN_TEXT))
+    rows = [
+        (
+            shortened(text, SHOWN_TEXT),
+            *_code(fmt, code),
+            shortest(fmt.value(code)),
+            fmt.kind(code),
+            shortened(rounded(error, 4) if isinstance(error, Fraction) else error, SHOWN_TEXT),
         )
+        for text, code, error in every
+    ]
     columns = ("value", "code", "hex", "bits", "decoded", "kind", "error")
     Table("", columns, ("bits", "kind"), rows).show()
 
@@ -150,11 +152,18 @@ def _number(text: str) -> Number:
     return number
 
 
-def _error(text: str, number: Number, fmt: NumberFormat, code: int) -> str:
-    """Return the decoded value less the number that was typed."""
+def _error(text: str, number: Number, fmt: NumberFormat, code: int) -> Fraction | str:
+    """Return the decoded value less the number that was typed; text where no fraction holds it."""
     decoded, value = fmt.value(code), number.value
     if not (math.isfinite(decoded) and isinstance(value, Fraction)):
         return "0" if decoded == value else f"{decoded - float(value):g}"
-    if not number.is_exact and abs(value) > 1:
+    if not number.is_exact and decoded == 0 or abs(value) > BEYOND_FLOAT64:
         return text.lstrip("+-") if value < 0 else f"-{text.lstrip('+')}"
-    return rounded(Fraction(decoded) - value, 4)
+    return Fraction(decoded) - value
+
+
+def _for_json(error: Fraction | str) -> float | str:
+    """Return an error as a number where it is a float64 number."""
+    if isinstance(error, Fraction):
+        return float(error)
+    return 0.0 if error == "0" else error

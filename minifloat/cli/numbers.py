@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -91,8 +90,9 @@ def _positional(digits: str, after_point: int, power: str, base: int) -> Number:
         step, places = 10, exponent + places
         magnitude = places + len(kept)
     if abs(magnitude) > LARGEST_POWER * (4 if base == 16 else 1):
-        return Number(Fraction(10) ** math.copysign(LARGEST_POWER, magnitude).__trunc__(), False)
-    return Number(int(kept, base) * Fraction(step) ** places, not rest)
+        limit = LARGEST_POWER if magnitude > 0 else -LARGEST_POWER
+        return Number(Fraction(10) ** limit, is_exact=False)
+    return Number(int(kept, base) * Fraction(step) ** places, not rest.strip("0"))
 
 
 def _bounded(power: str) -> int:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from minifloat.cli.numbers import INTEGER_DIGITS, read_integer, read_number
+from minifloat.cli.terminal import folded
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 
@@ -49,6 +51,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*arguments, **options)
+
+    def format_help(self) -> str:
+        """Return the help, no line of it wider than the terminal."""
+        return folded(super().format_help(), shutil.get_terminal_size().columns)
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message in the library's form."""

@@ -49,20 +49,34 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
 def print_text(text: str) -> None:
     """Print lines of text, broken between words where the terminal is too narrow."""
     width = terminal_width()
-    for line in text.splitlines():
-        if width is None or len(line) <= width or not line.strip():
-            print(line)
-            continue
+    print(text if width is None else folded(text, width))
+
+
+def folded(text: str, width: int) -> str:
+    """Return lines of text, those that are longer than ``width`` broken between words.
+
+    Examples
+    --------
+    >>> print(folded("  the first of two lines", 20))
+      the first of two
+        lines
+    """
+    lines = []
+    for line in text.split("\n"):
         indent = line[: len(line) - len(line.lstrip())]
-        print(
-            textwrap.fill(
+        lines += (
+            textwrap.wrap(
                 line.strip(),
                 max(width, 20),
                 initial_indent=indent,
                 subsequent_indent=f"{indent}  " if indent else "",
                 break_on_hyphens=False,
+                break_long_words=False,
             )
+            if len(line) > width
+            else [line]
         )
+    return "\n".join(lines)
 
 
 def print_json(content: Any) -> None:

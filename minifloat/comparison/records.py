@@ -58,7 +58,7 @@ class RecipeError:
         """Signal to quantization noise, ``-20 log10(relative_rms)`` dB; inf without error."""
         if self.relative_rms == 0:
             return math.inf
-        return -20 * math.log10(self.relative_rms)
+        return 0.0 - 20 * math.log10(self.relative_rms)  # 0 dB without a sign
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ def _check_matches(argument: str, pattern: str, names: Sequence[str]) -> None:
     if any(_matches(name, [pattern]) for name in names):
         return
     few = list(dict.fromkeys(names[:SEARCHED]))
-    near = difflib.get_close_matches(pattern, few, NEAR, cutoff=0.4) or few[:NEAR]
+    near = difflib.get_close_matches(pattern, few, NEAR, cutoff=0.4)
     remedy = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if few and not near:
+        remedy = f"; the first names are {', '.join(map(repr, few[:NEAR]))}"
     raise ValueError(f"{argument} must match the name of a tensor, got {pattern!r}{remedy}")

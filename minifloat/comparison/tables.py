@@ -11,10 +11,12 @@ from minifloat.quantization.recipes import RECIPES, Recipe
 
 FIGURES = ("bits/weight", "relative rms", "SQNR dB", "max error", "max/absmax")
 FIGURES_EXPLAINED = """\
-bits/weight counts the scales; relative rms is sqrt(sum (w - w')^2 / sum w^2), where w' are the
-weights after quantizing; SQNR is -20 log10 of it; max error is the largest |w - w'|, max/absmax
-the same over its tensor's largest |w|; best in counts the tensors where it has the lowest relative
-rms of the formats of as many bits (ties and all-zero tensors count for none)."""
+bits/weight   scales included
+relative rms  sqrt(sum (w - w')^2 / sum w^2), where w' are the weights after quantizing
+SQNR dB       -20 log10 of the relative rms
+max error     the largest |w - w'|
+max/absmax    the largest |w - w'| over the largest |w| of its tensor
+best in       tensors of lowest relative rms among formats of as many bits; ties count for none"""
 SKIPPED_NAMES = 3  # named for each reason
 SKIPPED_REASONS = 12
 

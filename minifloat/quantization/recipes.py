@@ -41,7 +41,9 @@ WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
-_TILE = re.compile(r"([0-9]+)x([0-9]+)")
+_TILE = re.compile(r"([0-9]{1,30})x([0-9]{1,30})")
+_COUNT = re.compile(r"[0-9]{1,30}")
+_NUMBER = re.compile(r"[0-9.]+(e[+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -332,7 +334,7 @@ def _block(block: object) -> Block:
                 return word
         if match := _TILE.fullmatch(text):
             block = (int(match[1]), int(match[2]))
-        elif text.isascii() and text.isdecimal():
+        elif _COUNT.fullmatch(text):
             block = int(text)
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
     if len(sizes) != 2 or not all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes):
@@ -367,6 +369,13 @@ def _scale(
     return scale_format, choose(ScaleRounding, "scale_rounding", rounding)
 
 
+def _number(text: str) -> float:
+    """Read a decimal number of ASCII digits."""
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"text must be a decimal number, got {text!r}")
+    return float(text)
+
+
 def _options(text: str) -> dict[str, Any]:
     """Return the fields that the last part of a recipe's text means."""
     changes: dict[str, Any] = {}
@@ -376,7 +385,7 @@ def _options(text: str) -> dict[str, Any]:
             new: dict[str, Any] = {"search": "percentile"}
             if word != "percentile":
                 try:
-                    new["percentile"] = float(word.removeprefix("percentile"))
+                    new["percentile"] = _number(word.removeprefix("percentile"))
                 except ValueError:
                     new = {}
         elif word in list(ScaleSearch):

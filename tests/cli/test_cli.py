@@ -74,7 +74,7 @@ def test_compare_prints_tensors_and_total(capsys: Capture, model: Path) -> None:
     assert lines[4].split() == ["tensor", "parameters", "e2m2", "int5"]
     assert [line.split()[0] for line in lines[5:8]] == ["b[red]", "a", "bias"]
     assert "max error  max/absmax  best in" in out
-    assert "SQNR is -20 log10 of it; max error is the largest |w - w'|" in out
+    assert "SQNR dB       -20 log10 of the relative rms" in out
     total = next(line for line in lines if line.startswith("e2m2 "))
     assert total.split()[1] == "5.130"  # the short last blocks of `a` cost more
     assert lines[-2:] == [
@@ -528,6 +528,58 @@ def test_encode(capsys: Capture) -> None:
     assert cells[5] == ["-0", "16", "0x10", "1", "00", "00", "-0", "zero", "0"]
 
 
+def test_encode_rounds_what_was_typed_once(capsys: Capture) -> None:
+    tie = "1.125"
+    above, below = f"{tie}{'0' * 30}1", f"1.124{'9' * 30}"  # float64 has 1.125 for all three
+    arguments = ("encode", "e2m2", below, tie, above, "-1/3", "0x1.8p0", "1e-5000", "1e999999999")
+    rows = [line.split() for line in run(capsys, *arguments).splitlines()[1:]]
+    assert [row[1] for row in rows] == ["4", "4", "5", "17", "6", "0", "15"]
+    assert [row[-1] for row in rows[3:]] == ["0.08333", "0", "-1e-5000", "-1e999999999"]
+    up = run(capsys, "encode", "e2m2", "1e-5000", "--rounding", "upward").splitlines()[1].split()
+    assert up[1] == "1"
+
+
+def test_options_may_stand_between_values(capsys: Capture) -> None:
+    for words in (
+        ("1.1", "--nan", "zero", "-5", "-1/3", "nan"),
+        ("--nan", "zero", "1.1", "-5", "-1/3", "nan"),
+        ("--nan", "zero", "--", "1.1", "-5", "-1/3", "nan"),
+    ):
+        rows = run(capsys, "encode", "e2m2", *words).splitlines()[1:]
+        assert [row.split()[1] for row in rows] == ["4", "29", "17", "0"]
+
+
+def test_encode_and_decode_read_stdin_and_print_json(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1.1 -0.3\n nan\tinf"))
+    rows = json.loads(run(capsys, "encode", "e4m3fn", "-", "--json", "--overflow", "ieee"))
+    assert [row["value"] for row in rows] == ["1.1", "-0.3", "nan", "inf"]
+    assert rows[0] == {
+        "value": "1.1", "code": 57, "hex": "0x39", "bits": "0 0111 001", "decoded": 1.125,
+        "kind": "normal", "error": 0.025,
+    }  # fmt: skip
+    assert [row["decoded"] for row in rows[2:]] == ["nan", "nan"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" ".join(str(row["code"]) for row in rows)))
+    decoded = json.loads(run(capsys, "decode", "e4m3fn", "-", "--json"))
+    assert [row["value"] for row in decoded] == [row["decoded"] for row in rows]
+    for empty in (io.StringIO(""), None):
+        monkeypatch.setattr(sys, "stdin", empty)
+        err = run(capsys, "encode", "e2m2", "-", code=2)
+        assert "VALUE must be given at least once, got nothing on stdin" in err
+
+
+def test_list_and_show_print_json(capsys: Capture) -> None:
+    content = json.loads(run(capsys, "list", "--json"))
+    assert [row["format"] for row in content["formats"]] == list(CATALOGUE)
+    assert [row["recipe"] for row in content["recipes"]] == list(minifloat.RECIPES)
+    fmt = json.loads(run(capsys, "show", "e4m3fn", "--json"))
+    assert (fmt["name"], len(fmt["values"])) == ("e4m3fn", 256)
+    assert fmt["values"][-1] == {"code": 255, "bits": "1 1111 111", "value": "nan", "kind": "nan"}
+    assert json.loads(run(capsys, "show", "float16", "--json"))["values"] is None
+    assert json.loads(run(capsys, "show", "mxfp4", "--json"))["name"] == "e2m1/32/e8m0"
+
+
 def test_encode_options(capsys: Capture) -> None:
     def codes(*argv: str) -> list[int]:
         return [int(line.split()[1]) for line in run(capsys, "encode", *argv).splitlines()[1:]]
@@ -672,6 +724,43 @@ def test_table_with_and_without_rich(capsys: Capture, monkeypatch: pytest.Monkey
     assert capsys.readouterr().out == table.text() + "\n"
 
 
+@pytest.mark.parametrize("width", [60, 79])
+def test_nothing_is_wider_than_the_terminal(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, model: Path, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.chdir(model.parent)
+    arrays = {"model.layers.11.self_attn.q_proj.weight": np.ones((2, 64)), "x" * 300: np.ones(3)}
+    np.savez("long.npz", **arrays, nan=np.array([np.nan]))
+    commands = [
+        ["compare", "long.npz"], ["compare", "long.npz", "--details"], ["list"], ["show", "nvfp4"],
+        ["compare", "long.npz", "--recipes", "mxfp4,e4m3fn/128x128/float32,e2m1/32/e8m0:ceil"],
+        ["show", "e4m3fn"], ["show", "e5m6", "--all"], ["encode", "float16", "0.1", "9" * 99],
+        *([command, "--help"] for command in ("compare", "encode", "decode", "show", "list")),
+    ]  # fmt: skip
+    for command in commands:
+        lines = run(capsys, *command).splitlines()
+        assert max(map(len, lines)) <= width, (command, max(lines, key=len))
+    table = run(capsys, "compare", "long.npz")
+    assert "model.l" in table
+    assert sum(line.startswith("recipe ") for line in table.splitlines()) == (
+        2 if width < 72 else 1
+    )
+
+
+def test_a_pipe_has_no_width(capsys: Capture, monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    recipes = ",".join(f"e2m1/{block}/e8m0:ceil" for block in range(8, 17))
+    lines = run(capsys, "compare", model, "--recipes", recipes).splitlines()
+    assert max(map(len, lines)) > 150
+
+
+def test_the_number_line_labels_zero() -> None:
+    for width in (60, 80, 120):
+        values = [row.value for row in CATALOGUE["e4m3fn"].table()]
+        assert "0" in number_line(values, width).split("\n")[1].split()
+
+
 # the process
 
 
@@ -696,10 +785,28 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirection")
-def test_a_closed_stdout_is_no_error() -> None:
-    command = f"'{sys.executable}' -m minifloat decode e2m1 7 >&-"
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("list >&-", {0}),
+        ("show e2m2 2>&-", {0}),
+        ("decode e2m1 7 >&- 2>&-", {0}),
+        ("encode e2m2 one 2>&-", {2}),
+        ("encode e2m2 one >&- 2>&-", {2}),
+        ("encode e2m2 - <&-", {2}),
+        ("show e9q 2>&1 | true", {0}),
+        ("list > /dev/full", {2}),
+        ("encode e2m2 one 2> /dev/full", {2}),
+        ("--help >&-", {0}),
+    ],
+)
+def test_closed_and_full_streams_are_no_reason_for_a_traceback(words: str, codes: set[int]) -> None:
+    command = f"'{sys.executable}' -m minifloat {words}"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode in codes
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    assert "error" not in result.stdout
 
 
 def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
