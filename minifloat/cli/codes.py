@@ -157,7 +157,7 @@ def _error(text: str, number: Number, fmt: NumberFormat, code: int) -> Fraction 
     decoded, value = fmt.value(code), number.value
     if not (math.isfinite(decoded) and isinstance(value, Fraction)):
         return "0" if decoded == value else f"{decoded - float(value):g}"
-    if not number.is_exact and decoded == 0 or abs(value) > BEYOND_FLOAT64:
+    if abs(value) > BEYOND_FLOAT64 or (decoded == 0 and not number.is_exact):
         return text.lstrip("+-") if value < 0 else f"-{text.lstrip('+')}"
     return Fraction(decoded) - value
 

@@ -97,9 +97,8 @@ def _positional(digits: str, after_point: int, power: str, base: int) -> Number:
 
 def _bounded(power: str) -> int:
     """Return an exponent, or one beyond all that matter."""
-    if len(power.lstrip("+-0")) > 15:
-        return -(10**15) if power.startswith("-") else 10**15
-    return int(power)
+    size = int(power.lstrip("+-").lstrip("0")[:15] or "0")
+    return -size if power.startswith("-") else size
 
 
 def read_integer(text: str) -> int | None:

@@ -27,6 +27,7 @@ from minifloat.cli.numbers import DIGITS, Number, read_integer, read_number, rou
         ("0xff", Fraction(255)),
         ("007.50", Fraction(15, 2)),
         ("1.00000000000000000000000000000001", 1 + Fraction(1, 10**32)),
+        ("5e-" + "0" * 5000 + "1", Fraction(1, 2)),
         ("1" + "0" * 3000, Fraction(10) ** 3000),
     ],
 )

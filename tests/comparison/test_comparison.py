@@ -131,6 +131,159 @@ def test_axis_of_small_tensors_is_the_last() -> None:
     assert result.tensors[1].errors == along.tensors[0].errors
 
 
+def test_an_axis_that_no_tensor_has_is_an_error() -> None:
+    arrays = {"w": normal((6, 10)), "b": normal((10,))}
+    for axis in (2, -3, 5, 10**30):
+        with pytest.raises(ValueError, match=rf"axis must be in -2\.\.1, .* got {axis}"):
+            compare(arrays, ["int4/3"], axis=axis)
+    assert "axis 0, float16" in str(compare(arrays, ["int4/3"], axis=0))
+    assert "axis -2 (in tensors without it, the last)" in str(compare(arrays, ["int4"], axis=-2))
+    with pytest.raises(ValueError, match="axis must be -1 for tiles"):
+        compare(arrays, ["int4/3", "int4/2x2"], axis=0)
+    assert compare(arrays["b"], ["int4/2x2"], axis=0).total.parameters == 10
+
+
+def test_patterns_choose_tensors(model: Path) -> None:
+    def names(**options: Any) -> list[str]:
+        return [tensor.name for tensor in compare(model, TWO, **options).tensors]
+
+    assert names(include="b*") == ["bias", "big"]
+    assert names(include=["w", "h"]) == ["w", "h"]
+    assert names(exclude=("b*", "none")) == ["w", "one", "h"]
+    assert names(include="b*", exclude="*s") == ["big"]
+    result = compare(model, TWO, include=["w", "b*"], exclude="bias", min_size=9000)
+    assert {skipped.name: skipped.reason for skipped in result.skipped} == {
+        "step": "not a float tensor",
+        "one": "not included by name",
+        "none": "not included by name",
+        "h": "not included by name",
+        "bias": "excluded by name",
+        "w": "fewer than 9000 elements",
+    }
+    assert [t.name for t in compare({"a[0]": normal((3,))}, TWO, include="a[0]").tensors] == [
+        "a[0]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"include": "biass"},
+            r"include must match the name of a tensor, got 'biass'; did you mean",
+        ),
+        ({"exclude": ["w", "zzz"]}, r"exclude must .* got 'zzz'; the first names are 'w', 'bias'"),
+        (
+            {"include": "step"},
+            r"source must hold a float tensor .*'step' of int64: not a float tens",
+        ),
+        ({"exclude": "*"}, r"can quantize, got .*'w' of float32: excluded by name"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_is_an_error(
+    model: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        compare(model, TWO, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"axis": True}, "axis must be an int, got True"),
+        ({"min_size": "5"}, "min_size must be an int, got '5'"),
+        ({"min_size": True}, "min_size must be an int, got True"),
+        ({"seed": 1.5}, "seed must be an int, got 1.5"),
+        ({"progress": 5}, "progress must be a function or None, got 5"),
+        ({"executor": 5}, "executor must be a concurrent.futures.Executor or None, got 5"),
+        ({"include": 5}, "include must be a str or a sequence of str, got 5"),
+        ({"exclude": [b"w"]}, r"exclude must be a str or a sequence of str, got \[b'w'\]"),
+    ],
+)
+def test_arguments_of_another_type_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        compare(normal((2, 3)), TWO, **options)
+
+
+def test_negative_numbers_are_refused_and_those_of_numpy_taken() -> None:
+    for name in ("min_size", "seed"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+            compare(normal((2, 3)), TWO, **{name: -1})
+    result = compare(normal((2, 3)), TWO, axis=np.int8(-1), min_size=np.uint8(6))
+    assert type(result.axis) is int
+
+
+def errors(**of_recipes: tuple[int, float]) -> TensorErrors:
+    """Return the errors of recipes with these widths and relative errors."""
+    records = [
+        RecipeError(name, bits, 1, bits, Fraction(error) ** 2, Fraction(1), error, error)
+        for name, (bits, error) in of_recipes.items()
+    ]
+    return TensorErrors("", "w", "float32", (1,), tuple(records))
+
+
+def test_formats_compete_at_equal_bits() -> None:
+    tensor = errors(a=(5, 0.5), b=(4, 0.75), c=(5, 0.25), d=(4, 1.0), alone=(8, 0.125))
+    assert tensor.best == ("b", "c")
+    assert errors(a=(4, 0.5), b=(4, 0.5), c=(4, 0.75)).best == (), "a tie"
+    assert errors(a=(4, 0.5)).best == ()
+    total = str(compare({"w": normal((8, 64)), "zero": np.zeros(9)}, ["e2m2", "int5", "int8"]))
+    wins = [line.split()[-1] for line in total.splitlines() if line.endswith((" 0", " 1", " -"))]
+    assert sorted(wins) == ["-", "0", "1"], "zeros count for none"
+
+
+@pytest.mark.parametrize("exponent", [-1074, -1040, -600, -80, 0, 80])
+def test_sums_of_squares_neither_overflow_nor_vanish(exponent: int) -> None:
+    """Against exact fractions, from subnormal float64 numbers on."""
+    weights = np.array([1.0, -3.0, 0.0, 5.0]) * 2.0**exponent
+    with np.errstate(all="raise"):
+        tensor = compare({"w": weights}, "e2m2/4/float32").tensors[0]
+    exact = [Fraction(float(w)) for w in weights]
+    rounded = map(float, quantize(weights, "e2m2/4/float32").dequantize())
+    squares = sum((w - Fraction(r)) ** 2 for w, r in zip(exact, rounded, strict=True))
+    error = tensor.errors[0]
+    assert error.squared_weight == sum(w**2 for w in exact) > 0
+    assert error.squared_error == pytest.approx(squares, rel=1e-15)
+    relative = (squares / error.squared_weight).limit_denominator(10**15)
+    assert error.relative_rms == pytest.approx(math.sqrt(relative), rel=1e-12)
+
+
+def test_a_total_is_right_over_tensors_of_extreme_sizes() -> None:
+    arrays = {"large": np.array([1e30, 3e30]), "small": np.array([1e-200, -1e-180])}
+    result = compare(arrays, ["int4/2/float32"])
+    large, small = (tensor.errors[0] for tensor in result.tensors)
+    total = result.total.errors[0]
+    assert total.squared_weight == large.squared_weight + small.squared_weight
+    assert small.squared_weight > 0
+    assert total.relative_rms == pytest.approx(large.relative_rms)
+    huge = {"w": np.array([1e300, -2e300])}
+    with pytest.raises(ValueError, match="scale must hold every block's scale"):
+        compare(huge, ["int4/2/float32"])
+
+
+def test_csv_has_no_formulas_and_no_control_characters() -> None:
+    names = [
+        "=HYPERLINK(1)",
+        "+1",
+        "-1",
+        "@x",
+        "\t=1",
+        "\r",
+        "\x1b[2J",
+        "a\nb",
+        "\u202ecba",
+        "plain",
+    ]
+    result = compare({name: normal((3,)) for name in names}, ["int4"])
+    cells = [row["tensor"] for row in csv.DictReader(io.StringIO(result.to_csv()))][:-1]
+    assert cells == [
+        "'=HYPERLINK(1)", "'+1", "'-1", "'@x", "'\\t=1", "'\\r", "\\x1b[2J", "a\\nb", "\\u202ecba",
+        "plain",
+    ]  # fmt: skip
+    assert all(text.isprintable() for text in result.to_csv().splitlines())
+    assert [tensor.name for tensor in result.tensors] == names
+
+
 def test_min_size_leaves_out_and_says_so(model: Path) -> None:
     result = compare(model, TWO, min_size=1000)
     assert [tensor.name for tensor in result.tensors] == ["w", "big"]
@@ -284,7 +437,7 @@ def test_a_comparison_prints_as_tables(model: Path) -> None:
     assert lines[4].split() == ["tensor", "parameters", "e2m2", "int4"]
     assert [line.split()[0] for line in lines[5:11]] == ["w", "bias", "one", "none", "big", "h"]
     assert "Total: tensors 6, parameters 338328" in lines
-    assert "SQNR is -20 log10 of it" in str(lines)
+    assert "SQNR dB       -20 log10 of the relative rms" in lines
     assert lines[-1] == "  step: not a float tensor"
 
 
