@@ -105,7 +105,7 @@ def compare(
     >>> result.total.best  # of the two with 4 bits
     ('int4/128/float16',)
     """
-    chosen = _recipes(recipes)
+    chosen = distinct_recipes(recipes)
     axis = check_int("axis", axis)
     min_size, seed = check_int("min_size", min_size, 0), check_int("seed", seed, 0)
     if progress is not None and not callable(progress):
@@ -131,7 +131,8 @@ def compare(
     return Comparison(description, chosen, axis, tuple(tensors), total, tuple(skipped))
 
 
-def _recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
+def distinct_recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
+    """Return one recipe or several as recipes, or raise if two are equal or have one text."""
     several = [recipes] if isinstance(recipes, str | NumberFormat | Recipe) else recipes
     if not isinstance(several, Iterable):
         raise TypeError(f"recipes must be a recipe or several, got {recipes!r}")

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -20,7 +21,7 @@ import pytest
 
 import minifloat
 from minifloat import registers
-from minifloat.cli import main
+from minifloat.cli import _parsers, main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
@@ -771,6 +772,28 @@ def test_version_and_help() -> None:
         assert main([*command, "--help"]) == 0
 
 
+def written_commands() -> list[list[str]]:
+    """Return the arguments of every command line on the pages and in the notebooks."""
+    root = Path(__file__).parents[2]
+    texts = [path.read_text() for path in (root / "README.md", *sorted(root.glob("docs/*.md")))]
+    for path in sorted(root.glob("notebooks/*.ipynb")):
+        texts += ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
+    lines = [line for text in texts for line in re.findall(r"^[ &]*minifloat (.*)$", text, re.M)]
+    return [shlex.split(line.partition(" #")[0]) for line in lines]
+
+
+@pytest.mark.parametrize("arguments", written_commands(), ids=" ".join)
+def test_every_command_on_the_pages_can_be_typed(arguments: list[str]) -> None:
+    _, commands = _parsers()
+    words = [word for word in arguments if word != "--help"]
+    assert commands[words[0]].parse_intermixed_args(words[1:]).run
+
+
+def test_there_are_commands_on_the_pages() -> None:
+    assert ["compare", "model.safetensors", "--sort", "error", "--top", "5"] in written_commands()
+    assert len(written_commands()) > 10
+
+
 def test_exit_code_of_an_error() -> None:
     result = spawn("show", "e9q")
     assert (result.returncode, result.stdout) == (2, "")
@@ -829,7 +852,7 @@ def test_running_out_of_memory_is_code_2(
 
 def test_show_is_light() -> None:
     program = (
-        "import sys; from minifloat.cli import main; main(['show', 'e2m2']); "
+        "import sys; from minifloat.cli import _parsers, main; main(['show', 'e2m2']); "
         "print([m for m in ('numpy', 'numba', 'rich') if m in sys.modules])"
     )
     result = subprocess.run(
