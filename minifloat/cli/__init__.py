@@ -8,6 +8,7 @@ they need when they run, so that `show` of a format needs the standard library o
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import io
 import os
@@ -97,7 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     parser, commands = _parsers()
     try:
-        if arguments and arguments[0] in commands:  # here, so that options may stand anywhere
+        if arguments and arguments[0] in commands and "--" not in arguments:
+            # so that options may stand between VALUEs, which subparsers do not do
             options = commands[arguments[0]].parse_intermixed_args(arguments[1:])
         else:
             options = parser.parse_args(arguments)
@@ -112,6 +114,7 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+            atexit.register(stream.close)
             setattr(sys, name, stream)
 
 

@@ -550,6 +550,14 @@ def test_options_may_stand_between_values(capsys: Capture) -> None:
         assert [row.split()[1] for row in rows] == ["4", "29", "17", "0"]
 
 
+def test_a_file_may_begin_with_a_dash(
+    capsys: Capture, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    model.rename("-5.npz")
+    assert run(capsys, "compare", "--formats", "int4", "--", "-5.npz").startswith("-5.npz\n")
+
+
 def test_encode_and_decode_read_stdin_and_print_json(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -824,7 +832,7 @@ def test_a_closed_pipe_is_no_error() -> None:
     ],
 )
 def test_closed_and_full_streams_are_no_reason_for_a_traceback(words: str, codes: set[int]) -> None:
-    command = f"'{sys.executable}' -m minifloat {words}"
+    command = f"'{sys.executable}' -W error -X dev -m minifloat {words}"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert result.returncode in codes
     assert "Traceback" not in result.stderr
