@@ -125,6 +125,6 @@ def rounded(value: Fraction, digits: int) -> str:
     """
     context = Context(prec=digits)
     quotient = context.divide(Decimal(value.numerator), Decimal(value.denominator))
-    if quotient and -5 < quotient.adjusted() < 16:
+    if -300 < quotient.adjusted() < 300:
         return f"{float(quotient):.{digits}g}"
-    return f"{quotient.normalize(context):g}" if quotient else "0"
+    return f"{quotient.normalize(context):e}"

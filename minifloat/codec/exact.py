@@ -6,12 +6,13 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 
 from minifloat._kernels import codec as kernels
 from minifloat._kernels.scalar import WINDOW
-from minifloat.codec import RANDOM_BITS, encode
+from minifloat.codec import RANDOM_BITS, EncodeOptions, encode
 from minifloat.codec._call import NO_WORDS, stochastic_mode
 from minifloat.codec.decision_points import LARGEST, Side, Value, away, between, line
 from minifloat.codec.special_codes import SpecialCodes, special_codes
@@ -59,18 +60,20 @@ def encode_exactly(
     """
     mode = choose(Rounding, "rounding", rounding)
     overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
+    policies: EncodeOptions = {"rounding": mode, "overflow": overflow, "nan": nan, "seed": seed}
     special = special_codes(fmt, mode, overflow, nan)
     thresholds = _thresholds(mode, seed, len(numbers))
-    values = line(fmt, special)
     codes = []
     for number, threshold in zip(numbers, thresholds, strict=True):
+        code = None
         if isinstance(number, float) and (number == 0 or not math.isfinite(number)):
-            special_code = encode(number, fmt, rounding=mode, overflow=overflow, nan=nan, seed=seed)
-            codes.append(int(special_code))
-            continue
-        exact = Fraction(number)
-        code = _code(exact, fmt, values, special, mode, threshold)
+            code = int(encode(number, fmt, **policies))  # nothing is rounded, so nothing is drawn
+        elif not mode.is_stochastic and overflow is not Overflow.RAISE:
+            code = _common_code(Fraction(number), fmt, policies)
+        if code is None:
+            code = _code(Fraction(number), fmt, _line(fmt, special), special, mode, threshold)
         if code < 0:
+            exact = Fraction(number)
             example = f"{float(exact)}" if abs(exact) <= LARGEST else "a number beyond float64"
             raise ValueError(
                 f"x must round to {fmt}'s range {fmt.min:g} .. {fmt.max:g} with "
@@ -78,6 +81,27 @@ def encode_exactly(
             )
         codes.append(code)
     return codes
+
+
+@lru_cache(maxsize=16)
+def _line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
+    return line(fmt, special)
+
+
+def _common_code(x: Fraction, fmt: NumberFormat, policies: EncodeOptions) -> int | None:
+    """Return the code of the float64 numbers on both sides of ``x``, if they have the same one.
+
+    Rounding is monotone, so ``x`` then has it too. This is a shortcut: most numbers are not near a
+    decision point, and the list of all values of a wide format takes a second.
+    """
+    if abs(x) > LARGEST:
+        return None
+    nearest = float(x)
+    if Fraction(nearest) == x:
+        return int(encode(nearest, fmt, **policies))
+    other = math.nextafter(nearest, math.inf if nearest < x else -math.inf)
+    codes = encode([nearest, other], fmt, **policies).tolist()
+    return int(codes[0]) if codes[0] == codes[1] else None
 
 
 def _thresholds(mode: Rounding, seed: int | None, count: int) -> list[int]:

@@ -120,4 +120,5 @@ def test_integers(text: str, value: int | None) -> None:
 def test_a_fraction_in_decimal() -> None:
     assert rounded(Fraction(1, 3) * 10**400, 4) == "3.333e+399"
     assert rounded(-Fraction(1, 3) / 10**400, 4) == "-3.333e-401"
+    assert rounded(Fraction(-1, 40_000), 4) == "-2.5e-05"
     assert [rounded(Fraction(n, 8), 4) for n in (1, -80, 0)] == ["0.125", "-10", "0"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -25,11 +24,6 @@ NEAR = Fraction(1, 10**30)  # from a decision point: float64 sees the point itse
 DETERMINISTIC = [mode for mode in Rounding if not mode.is_stochastic]
 
 
-@pytest.fixture(autouse=True)
-def _one_line_for_each_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exact, "line", lru_cache(exact.line))
-
-
 def numbers(fmt: NumberFormat) -> list[Fraction]:
     """Return numbers on, beside and between decision points, and beyond both ends."""
     values = sorted({Fraction(v) for v in fmt.values().tolist() if math.isfinite(v)})
@@ -45,8 +39,13 @@ def numbers(fmt: NumberFormat) -> list[Fraction]:
     return found
 
 
+@pytest.mark.parametrize("shortcut", [True, False])
 @pytest.mark.parametrize("name", FORMATS)
-def test_fractions_get_the_codes_of_the_oracle(name: str) -> None:
+def test_fractions_get_the_codes_of_the_oracle(
+    name: str, shortcut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not shortcut:
+        monkeypatch.setattr(exact, "_common_code", lambda *_: None)
     fmt = mf.parse(name)
     for mode in DETERMINISTIC:
         for overflow in (Overflow.SATURATE, Overflow.IEEE, Overflow.RAISE):
@@ -76,6 +75,11 @@ def test_a_stochastic_mode_rounds_up_as_often_as_the_fraction_says() -> None:
     codes = encode_exactly(third, mf.parse("e2m2"), rounding="stochastic", seed=1)
     assert set(codes) == {4, 5}
     assert abs(codes.count(5) - 1000) < 100
+
+
+def test_a_wide_format_takes_no_list_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "line", None)
+    assert encode_exactly([Fraction(1, 10), Fraction(1, 2)], mf.parse("tf32")) == [126566, 0x1F800]
 
 
 def test_special_numbers_follow_the_policies() -> None:
