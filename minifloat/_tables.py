@@ -50,7 +50,7 @@ class Table(NamedTuple):
             parts = []
             for cell, name in zip(cells, self.columns, strict=True):
                 style = ' style="text-align: left"' if name in self.left else ""
-                content = f"<b>{escape(cell)}</b>" if BEST in cell else escape(cell)
+                content = f"<b>{escape(cell)}</b>" if cell.startswith(BEST) else escape(cell)
                 parts.append(f"<{tag}{style}>{content}</{tag}>")
             return f"<tr>{''.join(parts)}</tr>"
 
@@ -145,7 +145,9 @@ class Table(NamedTuple):
             table.add_column(Text(name), justify=justify, no_wrap=True)
         for row in self.rows:
             # Text, because the names of tensors may look like rich's markup
-            table.add_row(*(Text(cell, "bold green" if BEST in cell else "") for cell in row))
+            table.add_row(
+                *(Text(cell, "bold green" if cell.startswith(BEST) else "") for cell in row)
+            )
         console = Console()
         console.print(table)
         for note in self.notes:

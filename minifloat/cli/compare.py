@@ -155,7 +155,7 @@ def _recipe(text: str) -> Recipe:
         if got:  # the message is about the whole text, which need not be said twice
             raise ValueError(f"--recipes must hold recipes{got}{remedy}") from None
         reason = in_terms_of_options(message, PARTS)
-        raise ValueError(f"--recipes must hold recipes, got {text!r}: {reason}") from None
+        raise ValueError(f"in --recipes {text}: {reason}") from None
 
 
 def _shorthand(formats: list[str], block: str | None, scale: str | None) -> list[Recipe]:

@@ -70,8 +70,8 @@ def compare(
     axis : int
         The axis along which blocks run; at least one tensor must have it.
     include, exclude : str, or sequence of str, optional
-        Names of tensors, or shell patterns for them (``"*.mlp.*"``, `fnmatch`): those to compare
-        (default: all), and those of them to leave out. All others are listed as skipped.
+        Names of tensors, or shell patterns for them (``"*.mlp.*"``): those to compare (default:
+        all), and those of them to leave out. The tensors left out are listed as skipped.
     min_size : int
         Tensors with fewer elements are left out and listed as skipped.
     executor : concurrent.futures.Executor, optional

@@ -257,7 +257,7 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["compare", "--recipes", "nvfp"], "got 'nvfp'; did you mean nvfp4"),
         (
             ["compare", "--recipes", "e2m2/0"],
-            "--recipes must hold recipes, got 'e2m2/0': BLOCK mus",
+            "in --recipes e2m2/0: BLOCK must be a positive int",
         ),
         (["compare", "--recipes", "e2m2/8/int8"], "SCALE must be float32 or a Format"),
         (["compare", "--recipes", "e2m2/8/e8m0:x"], "ROUNDING must be one of nearest_even, floor,"),
@@ -274,6 +274,36 @@ def test_default_recipes_are_those_of_the_function() -> None:
             ["compare", "--block", "0"],
             "--block must be a positive int, two of them (or RxC), chann",
         ),
+        (["compare", "--block", "9" * 4400], "--block must be a positive int"),
+        (["compare", "--block", "9" * 23], "--block must be a positive int"),
+        (["compare", "--block", "\u0663"], "--block must be a positive int"),
+        (["compare", "--recipes", "e2m2/8/float32/percentile\u0663"], "OPTIONS must be mse,"),
+        (["compare", "--recipes", "e2m2/8/float32/percentile1_0"], "OPTIONS must be mse,"),
+        (
+            ["compare", "--axis", "5"],
+            "--axis must be in -2..1, where some tensor has an axis, got 5",
+        ),
+        (["compare", "--axis", "1_0"], "--axis must be an integer, got '1_0'"),
+        (["compare", "--seed", "9" * 4400], "--seed must have at most 4000 digits"),
+        (
+            ["compare", "--include", "foo"],
+            "--include must match the name of a tensor, got 'foo'; the ",
+        ),
+        (
+            ["compare", "--formats", "mxfp4"],
+            "which is a recipe (e2m1/32/e8m0); name its format e2m1 or",
+        ),
+        (["decode", "nvfp4", "1"], "FORMAT must be a format, got 'nvfp4', which is a recipe"),
+        (
+            ["decode", "e2m2", "9" * 4400],
+            "CODE must be an integer such as 7, 0x1f or 0b101, got '99",
+        ),
+        (["decode", "e2m2", "1_0"], "CODE must be an integer such as 7, 0x1f or 0b101, got '1_0'"),
+        (
+            ["encode", "e2m2", "1_000"],
+            "VALUE must be a number such as 1.1, -0.3, 1/3 or nan, got '1_",
+        ),
+        (["encode", "e2m2", "\u0663"], "VALUE must be a number such as 1.1"),
         (["compare", "--block", "-1"], "--block must be a positive int"),
         (["compare", "--block", "row"], "channel or tensor, got 'row'"),
         (["compare", "--block", ""], "channel or tensor, got ''"),
@@ -348,6 +378,7 @@ def test_errors_are_one_line_and_code_2(
     monkeypatch.setattr(compare_module, "GAUSSIAN_SHAPE", (4, 64))
     err = run(capsys, *argv, code=2)
     assert message in err
+    assert err.count(", got '") <= 1, "said twice"
     for name in ("fmt must", "block must", "scale must", "recipe must", "x must", "code must"):
         assert f" {name}" not in err, "Python's name of an argument"
 
