@@ -41,9 +41,8 @@ WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
-_TILE = re.compile(r"([0-9]{1,30})x([0-9]{1,30})")
-_COUNT = re.compile(r"[0-9]{1,30}")
-_NUMBER = re.compile(r"[0-9.]+(e[+-]?[0-9]+)?")
+_TILE = re.compile(r"([0-9]+)x([0-9]+)")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -332,10 +331,10 @@ def _block(block: object) -> Block:
         for word in WHOLE:
             if text == word:
                 return word
-        if match := _TILE.fullmatch(text):
+        if match := _TILE.fullmatch(text[:60]):  # more digits are too many, and int refuses 4301
             block = (int(match[1]), int(match[2]))
-        elif _COUNT.fullmatch(text):
-            block = int(text)
+        elif text.isascii() and text.isdecimal():
+            block = int(text[:60])
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
     if len(sizes) != 2 or not all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes):
         raise ValueError(
@@ -369,25 +368,19 @@ def _scale(
     return scale_format, choose(ScaleRounding, "scale_rounding", rounding)
 
 
-def _number(text: str) -> float:
-    """Read a decimal number of ASCII digits."""
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"text must be a decimal number, got {text!r}")
-    return float(text)
-
-
 def _options(text: str) -> dict[str, Any]:
     """Return the fields that the last part of a recipe's text means."""
     changes: dict[str, Any] = {}
     for option in text.split("+"):
-        word = option.strip()
+        word = option.strip(" ")
         if word.startswith("percentile"):
             new: dict[str, Any] = {"search": "percentile"}
             if word != "percentile":
-                try:
-                    new["percentile"] = _number(word.removeprefix("percentile"))
-                except ValueError:
+                number = word.removeprefix("percentile")
+                if not _NUMBER.fullmatch(number):
                     new = {}
+                else:
+                    new["percentile"] = float(number)
         elif word in list(ScaleSearch):
             new = {"search": word}
         elif word in ("tensor-scale", "double", "zero-point"):
