@@ -347,10 +347,10 @@ def _block(block: object) -> Block:
         for word in WHOLE:
             if text == word:
                 return word
-        if match := _TILE.fullmatch(text):
+        if match := _TILE.fullmatch(text[:60]):  # more digits are too many, and int refuses 4301
             block = (int(match[1]), int(match[2]))
         elif text.isascii() and text.isdecimal():
-            block = int(text)
+            block = int(text[:60])
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
     try:
         rows, columns = (check_int("block", size, 1, MAX_SIZE) for size in sizes)
