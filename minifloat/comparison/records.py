@@ -74,6 +74,8 @@ class TensorErrors:
     shape : tuple of int
     errors : tuple of RecipeError
         In the order of the recipes.
+    note : str
+        What a reader must know of the values, see `minifloat.files.TensorInfo`; empty for most.
     """
 
     file: str
@@ -81,6 +83,7 @@ class TensorErrors:
     dtype: str
     shape: tuple[int, ...]
     errors: tuple[RecipeError, ...]
+    note: str = ""
 
     @property
     def parameters(self) -> int:

@@ -19,6 +19,7 @@ from minifloat.comparison.tables import (
     details,
     left_out,
     mark_in_words,
+    noted,
     overview,
     scaling_in_words,
     short_names,
@@ -102,6 +103,8 @@ class Comparison:
         elif len(self.tensors) > 1:
             parts.append(overview(named, labels, more))
         parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
+        if notes := noted(self.tensors):
+            parts.append(notes)
         if self.skipped:
             parts.append(left_out(self.skipped, len(self.tensors) + len(self.skipped)))
         return parts
@@ -127,6 +130,11 @@ class Comparison:
             "axis": self.axis,
             "tensors": [_finite(row) for row in self.rows()],
             "total": [_finite(row) for row in self.total.rows()],
+            "notes": [
+                {"file": tensor.file, "name": tensor.name, "note": tensor.note}
+                for tensor in self.tensors
+                if tensor.note
+            ],
             "skipped": [vars(skipped) for skipped in self.skipped],
         }
         return json.dumps(content, indent=1, allow_nan=False)

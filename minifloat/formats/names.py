@@ -95,6 +95,11 @@ def _exmy(match: re.Match[str]) -> Format:
     )
 
 
+def is_width(word: str) -> bool:
+    """Return whether a word such as fp8 tells a width and no format."""
+    return _WIDTH.fullmatch(word) is not None
+
+
 def near_names(name: str) -> list[str]:
     """Return the known names that an unknown one may mean, the nearest first.
 

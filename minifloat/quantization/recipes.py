@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool, check_int
-from minifloat.formats.names import near_names, parse
+from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
     ScaleFormat,
@@ -326,14 +326,19 @@ def _format(name: str) -> NumberFormat:
 def near_recipes_and_formats(name: str) -> list[str]:
     """Return the known names that an unknown one may mean, the nearest first.
 
+    A name that tells a width alone has that width's formats first.
+
     Examples
     --------
     >>> from minifloat.quantization.recipes import near_recipes_and_formats
-    >>> near_recipes_and_formats("mxpf4")
-    ['mxfp4', 'nvfp4']
+    >>> near_recipes_and_formats("mxpf4"), near_recipes_and_formats("fp4")
+    (['mxfp4', 'nvfp4'], ['e2m1', 'nvfp4', 'mxfp4'])
     """
     word = name.strip().lower()
-    names = dict.fromkeys([*_near_recipes(word), *near_names(word)])
+    formats, recipes = near_names(word), _near_recipes(word)
+    if is_width(word):
+        return [*formats, *recipes][:3]
+    names = dict.fromkeys([*recipes, *formats])
     return difflib.get_close_matches(word, names, n=3, cutoff=0)
 
 

@@ -333,7 +333,7 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["compare", "--json", "--csv"], "--csv must stand without --json"),
         (["show"], "required: NAME (see `minifloat show --help`)"),
         (["show", "e9q"], "NAME must be a known format or recipe, got 'e9q'"),
-        (["show", "fp4"], "got 'fp4'; did you mean e2m1 or mxfp4 or nvfp4?"),
+        (["show", "fp4"], "got 'fp4'; did you mean e2m1 or nvfp4 or mxfp4?"),
         (["show", "nf44"], "got 'nf44'; did you mean nf4 or sf4 or nf5 or nvfp4?"),
         (["show", "e0m2"], "exponent_bits must be in 1..16, got 0"),
         (["show", "e2m2/0"], "BLOCK must be a positive int"),
