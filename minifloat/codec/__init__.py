@@ -22,7 +22,8 @@ How a float becomes a code. The same numbers stand in the kernels (`minifloat._k
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
 numbers at which step 5 passes to the next value. `records` turns a format and the policies into
 one record for the kernels, and `plans` keeps it with the kernel that reads it. `_call` has the rest
-of a call: random words, arrays that overlap, errors.
+of a call: random words, arrays that overlap, errors. `exact` encodes numbers
+that no float holds, one by one.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def _bit_runs(layout: Layout) -> kernels.BitRuns:
 
 
 def _is_big(bit_order: str) -> bool:
-    if bit_order not in ("little", "big"):
+    if not isinstance(bit_order, str) or bit_order not in ("little", "big"):
         raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
     return bit_order == "big"
 

@@ -60,7 +60,7 @@ class Layout:
         If a code does not have ``bits`` places, or a place is used twice or is outside the
         words.
     TypeError
-        If ``bits`` or ``words`` is not an integer.
+        If ``bits``, ``words`` or a place is not an integer.
 
     Examples
     --------
@@ -79,8 +79,7 @@ class Layout:
         put = object.__setattr__  # the class is frozen
         put(self, "bits", check_int("bits", self.bits, 1, MAX_CODE_BITS))
         put(self, "words", check_int("words", self.words, 1, 1 << 16))
-        rows = tuple(tuple(check_int("places", place) for place in row) for row in self.places)
-        put(self, "places", rows)
+        put(self, "places", _table(self.places))
         if not self.places:
             raise ValueError("places must have at least one code, got none")
         used: set[int] = set()
@@ -198,6 +197,14 @@ class Layout:
         )
 
 
+def _table(places: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    try:
+        rows = [list(row) for row in places]
+    except TypeError:
+        raise TypeError(f"places must be a row of places for each code, got {places!r}") from None
+    return tuple(tuple(check_int("places", place) for place in row) for row in rows)
+
+
 def dense(bits: int) -> Layout:
     """Return the layout that stores one code after another from bit 0 on, across words.
 
@@ -269,7 +276,7 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
         raise ValueError(f"planes must hold each of the bits 0..{bits - 1} once, got {held}")
     for part in parts:
         if part.width not in PLANE_WIDTHS:
-            raise ValueError(f"a plane's width must be 1, 2, 4, 8 or 16, got {part.width}")
+            raise ValueError(f"planes must be 1, 2, 4, 8 or 16 bits wide, got {part.width}")
     count = WORD_BITS // min(part.width for part in parts)
     rows = [[0] * bits for _ in range(count)]
     first_word = 0
@@ -297,7 +304,8 @@ FPE2M2_CHECKPOINT = planes(
     word 4       31 30 29 ... 2 1 0                          the signs of all 32
 
 In a checkpoint ``qweight[in/8, out]`` holds the first four words of a group, one in each row, and
-``sign_map[in/32, out]`` the fifth. Checkpoints store an exact zero with sign 1, the code of -0.
+``sign_map[in/32, out]`` the fifth. The authors write an exact zero with sign 1, the code of -0; a
+layout knows nothing of values, so to write their bits replace code 0 by 16 first.
 """
 
 FPE2M2_KERNEL = planes(

@@ -314,15 +314,31 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        recipes = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
-        if not recipes or "known format name" not in str(error):
+        if not _near_recipes(name) or "known format name" not in str(error):
             raise
-        names = dict.fromkeys([*recipes, *near_names(name)])
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0)
+        near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
             f"{' or '.join(near)}? (`minifloat list` shows all)"
         ) from None
+
+
+def near_recipes_and_formats(name: str) -> list[str]:
+    """Return the known names that an unknown one may mean, the nearest first.
+
+    Examples
+    --------
+    >>> from minifloat.quantization.recipes import near_recipes_and_formats
+    >>> near_recipes_and_formats("mxpf4")
+    ['mxfp4', 'nvfp4']
+    """
+    word = name.strip().lower()
+    names = dict.fromkeys([*_near_recipes(word), *near_names(word)])
+    return difflib.get_close_matches(word, names, n=3, cutoff=0)
+
+
+def _near_recipes(word: str) -> list[str]:
+    return difflib.get_close_matches(word, RECIPES, n=2, cutoff=0.7)
 
 
 def _block(block: object) -> Block:
@@ -331,27 +347,27 @@ def _block(block: object) -> Block:
         for word in WHOLE:
             if text == word:
                 return word
-        if match := _TILE.fullmatch(text):
+        if match := _TILE.fullmatch(text[:60]):  # more digits are too many, and int refuses 4301
             block = (int(match[1]), int(match[2]))
         elif text.isascii() and text.isdecimal():
-            block = int(text)
+            block = int(text[:60])
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
     try:
-        sizes = tuple(check_int("block", size, 1, MAX_SIZE) for size in sizes)
+        rows, columns = (check_int("block", size, 1, MAX_SIZE) for size in sizes)
     except (TypeError, ValueError):
-        sizes = ()
-    if len(sizes) != 2:
+        large = any(isinstance(size, int) and size > MAX_SIZE for size in sizes)
         raise ValueError(
-            f"block must be a positive int, two of them (or RxC), channel or tensor, got {block!r}"
-        )
-    return sizes if sizes[0] > 1 else int(sizes[1])
+            "block must be a positive int, two of them (or RxC), channel or tensor, got "
+            f"{block!r}{'; use at most 2**62, or channel' if large else ''}"
+        ) from None
+    return (rows, columns) if rows > 1 else columns
 
 
 def _percentile(percentile: float) -> float:
     if not isinstance(percentile, Real) or isinstance(percentile, bool):
         raise TypeError(f"percentile must be a number in 0..100, got {percentile!r}")
     if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be in 0..100, got {percentile:g}")
+        raise ValueError(f"percentile must be in 0..100, got {percentile}")
     return float(percentile)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 from minifloat.testing._meaning import (
     ends,
     exact_decode,
@@ -89,7 +89,11 @@ def exact_encode(
     >>> exact_encode(0.9375, "e2m2"), exact_encode(464, "e4m3fn"), exact_encode(-0.0, "e4m3fn")
     (4, 126, 128)
     """
-    rounding, overflow, nan = Rounding(rounding), Overflow(overflow), NaNPolicy(nan)
+    rounding, overflow = (
+        choose(Rounding, "rounding", rounding),
+        choose(Overflow, "overflow", overflow),
+    )
+    nan = choose(NaNPolicy, "nan", nan)
     if rounding.is_stochastic:
         if random is None:
             raise ValueError(f"random must be given for {rounding}, got None")
@@ -355,11 +359,11 @@ def exact_encode_array(
     >>> exact_encode_array([0.25, 5.0, -9.0], "e2m1").tolist()
     [0, 6, 15]
     """
-    fmt, rounding = parse(fmt), Rounding(rounding)
+    fmt, rounding = parse(fmt), choose(Rounding, "rounding", rounding)
     array = np.asarray(x)
     dtype = code_dtype(fmt)
     if not rounding.is_stochastic:
-        overflow, nan = Overflow(overflow), NaNPolicy(nan)
+        overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
         codes = [encode_number(v, fmt, rounding, overflow, nan, 0, 1) for v in _numbers(array)]
         return np.array(codes, dtype).reshape(array.shape)
     words = np.asarray(random)

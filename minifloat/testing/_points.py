@@ -87,8 +87,14 @@ def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
 
 @lru_cache(maxsize=16)
 def middles(fmt: NumberFormat) -> tuple[Fraction, ...]:
-    """Return the midpoints between consecutive landmarks."""
-    return tuple((a + b) / 2 for a, b in pairwise(landmarks(fmt)))
+    """Return the midpoints between consecutive landmarks.
+
+    Zero is a landmark even of a codebook without it, but no neighbour of its values.
+    """
+    points = landmarks(fmt)
+    if isinstance(fmt, Codebook) and 0.0 not in fmt.codebook:
+        points = tuple(point for point in points if point)
+    return tuple((a + b) / 2 for a, b in pairwise(points))
 
 
 def _exponents(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> list[int]:
