@@ -35,9 +35,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "__init__", "_tables", "formats", "codec", "quantization", "registers", "comparison",
     },
     "__main__": {"cli"},
+    "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "products", "files", "comparison",
-        "registers", "testing",
+        "registers", "testing", "typing",
     },
 }  # fmt: skip
 

@@ -6,13 +6,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from minifloat._tables import BEST, Table, printable
-from minifloat.comparison.records import Skipped, TensorErrors
+from minifloat.comparison.records import Row, Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,
     details,
@@ -91,7 +90,7 @@ class Comparison:
         parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
         return [*parts, *left_out(self.skipped)]
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return one flat dict for each tensor and recipe, as `pandas.DataFrame` takes them.
 
         Examples
@@ -128,7 +127,7 @@ class Comparison:
         return stream.getvalue()
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row with None for figures that are infinite."""
     return {
         name: None if isinstance(figure, float) and math.isinf(figure) else figure

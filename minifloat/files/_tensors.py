@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat.files._safe import WeightsError, untrusted
 
@@ -155,7 +155,7 @@ def mapped(path: Path, dtype: DTypeLike, offset: int, shape: tuple[int, ...]) ->
     return np.asarray(np.memmap(path, dtype, "r", offset, shape))
 
 
-def arrays_in_memory(arrays: Mapping[str, Any]) -> WeightFile:
+def arrays_in_memory(arrays: Mapping[str, ArrayLike]) -> WeightFile:
     """Return a `WeightFile` over the arrays of a mapping."""
     tensors = []
     for name, value in arrays.items():

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from minifloat.files._safe import WeightsError, check_file, untrusted
 from minifloat.files._tensors import TensorInfo, WeightFile, arrays_in_memory
@@ -31,7 +32,7 @@ OPENERS = {
 }
 
 
-def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
+def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> WeightFile:
     """List the tensors of a file, or of arrays in memory, without loading them.
 
     Parameters

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from minifloat.formats.base import (
     MAX_CODE_BITS,
@@ -38,6 +38,9 @@ class Specials(StrEnum):
     FN = "fn"
     FNUZ = "fnuz"
     P3109 = "p3109"
+
+
+SpecialsLike: TypeAlias = Specials | Literal["none", "ieee", "fn", "fnuz", "p3109"]
 
 
 class FloatInfo(NamedTuple):
@@ -118,7 +121,7 @@ class Format(NumberFormat):
         bias: int | None = None,
         signed: bool = True,
         subnormals: bool = True,
-        specials: Specials | str = Specials.NONE,
+        specials: SpecialsLike = Specials.NONE,
     ) -> None:
         check_int("exponent_bits", exponent_bits, 1, MAX_CODE_BITS)
         check_int("mantissa_bits", mantissa_bits, 0, MAX_CODE_BITS - 1)
@@ -331,7 +334,7 @@ class Format(NumberFormat):
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.parse("float16").finfo.smallest_subnormal == 2.0**-24
+        >>> mf.Format(5, 10, specials="ieee").finfo.smallest_subnormal == 2.0**-24
         True
         """
         digits = int(self.mantissa_bits * math.log10(2))
@@ -435,7 +438,7 @@ class Format(NumberFormat):
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.parse("e2m2").grid_value(16)  # the largest is 15, with the value 7
+        >>> mf.Format(2, 2).grid_value(16)  # the largest is 15, with the value 7
         Fraction(8, 1)
         """
         significand, exponent = self._significand(magnitude)

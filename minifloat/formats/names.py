@@ -46,6 +46,7 @@ def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     Returns
     -------
     Format, Integer or Codebook
+        A type checker knows which one after ``assert isinstance(fmt, Format)``.
 
     Raises
     ------

@@ -13,7 +13,7 @@ this is the rule of IEEE 754; without mantissa bits it is the rule of IEEE P3109
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 
 class Rounding(StrEnum):
@@ -87,6 +87,19 @@ class NaNPolicy(StrEnum):
     RAISE = "raise"
     ZERO = "zero"
     MAX = "max"
+
+
+# What arguments take: members, or their strings, which a type checker then knows.
+RoundingLike: TypeAlias = (
+    Rounding
+    | Literal[
+        "nearest_even", "nearest_away", "nearest_zero", "nearest_odd", "toward_zero",
+        "away_from_zero", "upward", "downward", "to_odd", "stochastic", "stochastic_a",
+        "stochastic_b", "stochastic_c", "stochastic_equal",
+    ]
+)  # fmt: skip
+OverflowLike: TypeAlias = Overflow | Literal["saturate", "saturate_finite", "ieee", "raise"]
+NaNPolicyLike: TypeAlias = NaNPolicy | Literal["raise", "zero", "max"]
 
 
 class Threshold(IntEnum):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import code_dtype, source_array
+from minifloat._arrays import Codes, code_dtype, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
@@ -20,6 +21,10 @@ from minifloat.packing.layouts import Layout, parse_layout
 from minifloat.quantization.blocks import Blocks, spread
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scales import FLOAT32
+
+Rows: TypeAlias = (
+    SupportsIndex | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ class Quantized:
     shape: tuple[int, ...]
     axis: int | None
     tensor_scale: float | None = None
-    zero_points: NDArray[Any] | None = None
+    zero_points: Codes | None = None
     double: DoubleScales | None = None
 
     def __post_init__(self) -> None:
@@ -190,7 +195,7 @@ class Quantized:
         return math.prod(self.shape)
 
     @property
-    def codes(self) -> NDArray[Any]:
+    def codes(self) -> Codes:
         """The codes in the shape of the weights, uint8 to 8 bits; a new array at each call."""
         return unpack(self.packed, self.fmt.bits, self.size).reshape(self.shape)
 
@@ -267,7 +272,7 @@ class Quantized:
         """
         return self._of_rows(self.scales, rows)
 
-    def row_zero_points(self, rows: slice | None = None) -> NDArray[Any] | None:
+    def row_zero_points(self, rows: slice | None = None) -> Codes | None:
         """Return the zero points as `row_scales` returns the scales, or None."""
         return None if self.zero_points is None else self._of_rows(self.zero_points, rows)
 
@@ -351,7 +356,7 @@ class Quantized:
             return math.inf if signal else math.nan
         return 10 * math.log10(signal / noise) if signal else -math.inf
 
-    def __getitem__(self, rows: Any) -> Quantized:
+    def __getitem__(self, rows: Rows) -> Quantized:
         """Return some weights along the first axis, packed.
 
         Where blocks run along the first axis, or are tiles, each row keeps a scale of its own for

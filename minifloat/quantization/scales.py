@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -54,6 +55,11 @@ class ScaleRounding(StrEnum):
     DOWN = "down"
 
 
+ScaleRoundingLike: TypeAlias = (
+    ScaleRounding | Literal["nearest_even", "floor", "ceil", "nearest", "even", "up", "down"]
+)
+
+
 FORMULAS = {  # in words, with the format's own numbers; `minifloat show` prints them
     ScaleRounding.NEAREST_EVEN: "the value nearest to absmax / {max}, a tie to the even code",
     ScaleRounding.FLOOR: "2**(floor(log2 absmax) - {emax}); larger elements saturate",
@@ -92,6 +98,9 @@ class ScaleSearch(StrEnum):
     MSE = "mse"
     PERCENTILE = "percentile"
     SHRINK = "shrink"
+
+
+ScaleSearchLike: TypeAlias = ScaleSearch | Literal["absmax", "mse", "percentile", "shrink"]
 
 
 @dataclass(frozen=True, repr=False)

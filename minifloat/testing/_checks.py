@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+)
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
@@ -90,8 +96,8 @@ def check_encoder(
     fmt: NumberFormat | str,
     *,
     dtypes: Sequence[DTypeLike] = ("float16", "float32", "float64", "int64"),
-    roundings: Iterable[Rounding | str] = Rounding,
-    overflows: Iterable[Overflow | str] = Overflow,
+    roundings: Iterable[RoundingLike] = Rounding,
+    overflows: Iterable[OverflowLike] = Overflow,
     stride: int = 1,
 ) -> int:
     """Compare an encoder with the oracle at all decision points of a format.
