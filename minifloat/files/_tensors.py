@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -16,7 +16,10 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from minifloat.files._safe import WeightsError, untrusted
 
 Array = NDArray[Any]
-Load = Callable[[], Array]  # loads one tensor; can be pickled, since it holds a path and offsets
+Floats: TypeAlias = NDArray[np.floating[Any]]
+Load: TypeAlias = Callable[
+    [], Floats
+]  # loads one tensor; can be pickled, since it holds a path and offsets
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class WeightFile:
         """Return the names of the float tensors, in file order."""
         return tuple(info.name for info in self.tensors)
 
-    def load(self, name: str) -> Array:
+    def load(self, name: str) -> Floats:
         """Return one tensor; bfloat16, float8 and GGUF's own types are widened to float32.
 
         Parameters
@@ -138,7 +141,7 @@ def native(array: Array) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def widened(array: Array) -> Array:
+def widened(array: Array) -> Floats:
     """Return a float array in this machine's byte order, the small floats of ml_dtypes as float32.
 
     Both are exact. An array that needs neither is returned as it is.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -22,6 +22,7 @@ from minifloat.quantization.blocks import Blocks, spread
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scales import FLOAT32
 
+T = TypeVar("T", bound=np.generic)
 Rows: TypeAlias = (
     SupportsIndex | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
 )
@@ -427,6 +428,10 @@ class Quantized:
         codes = self.codes.reshape(self.shape[0], length)[rows]
         return pack(codes.reshape(-1), bits)
 
+    @overload
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[np.float32]: ...
+    @overload
+    def __array__(self, dtype: np.dtype[T], copy: bool | None = None) -> NDArray[T]: ...
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the dequantized weights; see `dequantize`."""
         if copy is False:

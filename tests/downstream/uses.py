@@ -142,6 +142,8 @@ def use_quantization() -> None:
     q = mf.quantize(X, "nvfp4")
     assert_type(q, mf.Quantized)
     assert_type(q.dequantize(), NDArray[np.float32])
+    assert_type(np.asarray(q), NDArray[np.float32])
+    assert_type(np.asarray(q, np.float64), NDArray[np.float64])
     assert_type(q.codes, Codes)
     assert_type(q.scales, NDArray[np.float32])
     assert_type(q.packed, NDArray[np.uint8])
@@ -178,6 +180,7 @@ def use_files_and_comparison() -> None:
         np.save(f"{folder}/x.npy", X)
         weights = open_weights(Path(folder) / "x.npy")
         assert_type(weights, WeightFile)
+        assert_type(weights.load(weights.names()[0]), NDArray[np.floating[Any]])
         mf.compare(f"{folder}/x.npy", "e2m2")
         mf.compare([f"{folder}/x.npy", Path(folder) / "x.npy"], ["e2m2", mf.Integer(4)], axis=0)
     with ThreadPoolExecutor(1) as executor:
