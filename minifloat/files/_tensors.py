@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from minifloat.files._safe import WeightsError, untrusted
 
 Array = NDArray[Any]
-Floats: TypeAlias = NDArray[np.floating[Any]]
-Load: TypeAlias = Callable[
-    [], Floats
-]  # loads one tensor; can be pickled, since it holds a path and offsets
+Load = Callable[[], Array]  # loads one tensor; can be pickled, since it holds a path and offsets
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class WeightFile:
         """Return the names of the float tensors, in file order."""
         return tuple(info.name for info in self.tensors)
 
-    def load(self, name: str) -> Floats:
+    def load(self, name: str) -> NDArray[np.floating[Any]]:
         """Return one tensor; bfloat16, float8 and GGUF's own types are widened to float32.
 
         Parameters
@@ -141,7 +138,7 @@ def native(array: Array) -> Array:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def widened(array: Array) -> Floats:
+def widened(array: Array) -> Array:
     """Return a float array in this machine's byte order, the small floats of ml_dtypes as float32.
 
     Both are exact. An array that needs neither is returned as it is.
@@ -158,7 +155,7 @@ def mapped(path: Path, dtype: DTypeLike, offset: int, shape: tuple[int, ...]) ->
     return np.asarray(np.memmap(path, dtype, "r", offset, shape))
 
 
-def arrays_in_memory(arrays: Mapping[str, ArrayLike]) -> WeightFile:
+def arrays_in_memory(arrays: Mapping[str, Any]) -> WeightFile:
     """Return a `WeightFile` over the arrays of a mapping."""
     tensors = []
     for name, value in arrays.items():

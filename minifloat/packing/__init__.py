@@ -303,7 +303,7 @@ def _bit_runs(layout: Layout) -> kernels.BitRuns:
     return kernels.BitRuns(*map(np.ascontiguousarray, columns))
 
 
-def _is_big(bits: int, bit_order: BitOrder) -> bool:
+def _is_big(bits: int, bit_order: str) -> bool:
     check_int("bits", bits, 1, MAX_PACKED_BITS)
     if bit_order not in ("little", "big"):
         raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
