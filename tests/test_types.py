@@ -30,6 +30,7 @@ import pytest
 import minifloat as mf
 import minifloat.typing as mft
 from minifloat import registers, testing
+from minifloat.formats import literals
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "tests" / "downstream"
@@ -188,6 +189,21 @@ def test_the_project_uses_every_public_name() -> None:
     names = [f"{short}.{name}" for short, package in packages.items() for name in package.__all__]
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)] == []
     assert [name for name in mft.__all__ if not re.search(rf"\b{name}\b", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (literals.FormatName, mf.Format),
+        (literals.IntegerName, mf.Integer),
+        (literals.CodebookName, mf.Codebook),
+    ],
+)
+def test_each_name_of_the_catalogue_is_known_to_type_checkers(
+    names: Any, kind: type[mf.NumberFormat]
+) -> None:
+    known = [name for name in [*mf.CATALOGUE, *mf.ALIASES] if isinstance(mf.parse(name), kind)]
+    assert sorted(get_args(names)) == sorted(known)
 
 
 def strings_of(kind: Any) -> Iterator[str]:

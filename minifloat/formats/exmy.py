@@ -334,7 +334,7 @@ class Format(NumberFormat):
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.Format(5, 10, specials="ieee").finfo.smallest_subnormal == 2.0**-24
+        >>> mf.parse("float16").finfo.smallest_subnormal == 2.0**-24
         True
         """
         digits = int(self.mantissa_bits * math.log10(2))
@@ -438,7 +438,7 @@ class Format(NumberFormat):
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.Format(2, 2).grid_value(16)  # the largest is 15, with the value 7
+        >>> mf.parse("e2m2").grid_value(16)  # the largest is 15, with the value 7
         Fraction(8, 1)
         """
         significand, exponent = self._significand(magnitude)

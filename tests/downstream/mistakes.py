@@ -60,6 +60,8 @@ def unknown_names() -> None:
     mf.search_format(X, 4, fmt="e2m2")  # mistake
     mf.RECIPES["mxfp4"].replace(rounding="up")  # mistake
     print(mf.parse("e2m2").biass)  # mistake
+    print(mf.parse("e3m2b5").min_normal)  # mistake
+    print(mf.parse("int4").specials)  # mistake
     print(Q.code)  # mistake
     print(mf.compare(X, "e2m2").rows()[0]["tensr"])  # mistake
     print(mf.Rounding.NEAREST)  # mistake
@@ -107,7 +109,7 @@ def results_taken_for_others() -> None:
     double: NDArray[np.float64] = mf.round_to(X, "e2m2")  # mistake
     scalar: np.float32 = mf.round_to(X, "e2m2")  # mistake
     array: NDArray[np.float32] = mf.decode(3, "e2m2")  # mistake
-    bias: int = mf.parse("int4").bias  # mistake
+    bias: int = mf.parse("e3m2b5").bias  # mistake
     zeros: NDArray[np.uint8] = Q.zero_points  # mistake
     weights: NDArray[np.float32] = Q  # mistake
     print(text, codes, signed, half, integers, double, scalar, array, bias, zeros, weights)

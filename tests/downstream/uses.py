@@ -97,7 +97,13 @@ def use_round_to() -> None:
 
 
 def use_formats() -> None:
-    fmt = mf.parse("e2m2")
+    assert_type(mf.parse("e2m2").bias, int)
+    assert_type(mf.parse("float8_e4m3fn").specials, mf.Specials)
+    assert_type(mf.parse("float16").finfo.eps, float)
+    assert_type(mf.parse("int4").symmetric, bool)
+    assert_type(mf.parse("nf4").codebook, tuple[float, ...])
+    assert_type(mf.parse(mf.Codebook([-1.0, 0.0, 1.0], "mine")), mf.Codebook)
+    fmt = mf.parse("e3m2b5")
     assert_type(fmt, mf.NumberFormat)
     assert_type(fmt.bias, int | None)
     assert_type(fmt.exponent_bits, int | None)
@@ -115,7 +121,6 @@ def use_formats() -> None:
     assert_type(fmt.values(), NDArray[np.float64])
     assert_type(fmt.table()[5].kind, str)
     assert_type(fmt.exact_value(5), Fraction)
-    assert_type(mf.parse(mf.Codebook([-1.0, 0.0, 1.0], "mine")), mf.NumberFormat)
     assert_type(mf.ALIASES["fpe2m2"], str)
     mf.Format(4, 3, specials="fn")
     mf.Format(4, 3, specials=mf.Specials.FNUZ)
