@@ -95,8 +95,3 @@ def has_rich() -> bool:
     from importlib.util import find_spec
 
     return find_spec("rich") is not None
-
-
-def printable(text: str) -> str:
-    """Return the text with control characters escaped, for names out of untrusted files."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -20,8 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": set(),
     "_jit": set(),
     "_kernels": {"_jit"},
-    "_threads": set(),
+    "_threads": {"formats"},
     "_tables": set(),
+    "_text": set(),
     "testing": {"formats"},  # the oracle shares no code with what it checks
     "_arrays": ARRAYS,
     "codec": ARRAYS,
@@ -29,10 +30,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registers": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
-    "files": ARRAYS | {"codec", "packing", "quantization"},
-    "comparison": {"_tables", "formats", "quantization", "files"},
+    "files": ARRAYS | {"_text", "codec", "packing", "quantization"},
+    "comparison": {"_tables", "_text", "formats", "quantization", "files"},
     "cli": {
-        "__init__", "_tables", "formats", "codec", "quantization", "registers", "comparison",
+        "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
+        "comparison", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -1,4 +1,4 @@
-"""The `minifloat` command: compare, list, show, encode, decode, registers.
+"""The `minifloat` command: compare, list, show, encode, decode, registers, vectors.
 
 Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
 line with a remedy), 130 after Ctrl-C. Commands import what they need when they run, so
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import codes, compare, formats, registers
+from minifloat.cli import codes, compare, formats, registers, vectors
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable
 
@@ -41,6 +41,12 @@ COMMANDS = (  # name, its options, the function that runs it, its description
         registers.add_options,
         registers.run,
         "Show how a GPU turns codes into float16 pairs.",
+    ),
+    (
+        "vectors",
+        vectors.add_options,
+        vectors.run,
+        "Print inputs with the right outputs, for a test bench.",
     ),
 )
 

@@ -60,7 +60,7 @@ def run_decode(options: argparse.Namespace) -> None:
     rows = []
     for text in options.codes:
         try:
-            code = int(text, 0)
+            code = int(text if text.isascii() else "", 0)  # no digits of other scripts
         except ValueError:
             raise ValueError(
                 f"CODE must be an integer such as 7, 0x1f or 0b101, got {text!r}"
@@ -76,6 +76,6 @@ def _code(fmt: NumberFormat, code: int) -> tuple[str, str, str]:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text if text.isascii() else "")
     except ValueError:
         raise ValueError(f"VALUE must be a number such as 1.1, -0.3 or nan, got {text!r}") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import shutil
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, can_print, number_line
 from minifloat.formats import NumberFormat
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
-from minifloat.formats.names import near_names, parse
+from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -120,15 +119,14 @@ def _named(name: str) -> NumberFormat | Recipe:
     except ValueError as error:
         if "known format name" not in str(error):
             raise
-    from minifloat.quantization.recipes import RECIPES, Recipe
+    from minifloat.quantization.recipes import RECIPES, Recipe, near_recipes_and_formats
 
     if "/" in name or name.strip().lower() in RECIPES:
         try:
             return Recipe.parse(name)
         except ValueError as error:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
-    recipes = difflib.get_close_matches(name.lower(), RECIPES, n=2, cutoff=0.6)
-    near = list(dict.fromkeys([*near_names(name), *sorted(recipes)]))  # nf4 is both
+    near = near_recipes_and_formats(name)
     if near:
         remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     else:

@@ -27,10 +27,11 @@ TYPED_AS = {
     "x": "VALUE",
 }
 REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
-    r"mask it, or pass": "use",
+    r"replace it, or pass": "use",
     r"scale x, or pass": "use",
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",
+    r"use fold_scale=True": "use --fold-scale",
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
     r"^(x must .*?)(, the first)? at index \(\d+,\)": r"\1",  # VALUEs have no shape
@@ -84,7 +85,7 @@ def integer(low: int | None = None) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         with contextlib.suppress(ValueError):
-            if low is None or int(text) >= low:
+            if text.isascii() and (low is None or int(text) >= low):
                 return int(text)
         raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
 

@@ -7,7 +7,8 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from minifloat._tables import BEST, Table, has_rich, printable
+from minifloat._tables import BEST, Table, has_rich
+from minifloat._text import printable
 
 __all__ = ["BEST", "Table", "can_print", "number_line", "printable", "progress_bar"]
 

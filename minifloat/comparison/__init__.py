@@ -95,7 +95,8 @@ def compare(
     ('int8/128/float16',)
     """
     chosen = _recipes(recipes)
-    check_int("axis", axis)
+    axis, min_size = check_int("axis", axis), check_int("min_size", min_size)
+    seed = check_int("seed", seed, 0)
     description, files = _opened(source, seed)
     tasks = [
         _Task(label, info, file.loader(info.name)) for label, file in files for info in file.tensors

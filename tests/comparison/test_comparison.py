@@ -303,14 +303,16 @@ def test_rows_are_flat_and_feed_a_data_frame(model: Path) -> None:
 
 
 def test_no_file_stays_open(tmp_path: Path) -> None:
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
+    process = Path("/proc/self")
+    if not process.exists():
         pytest.skip("needs /proc")
     np.save(tmp_path / "held.npy", normal((40, 200)))
     with ThreadPoolExecutor(2) as executor:
         compare(tmp_path / "held.npy", TWO, executor=executor)
     gc.collect()
-    assert "held.npy" not in maps.read_text()
+    assert "held.npy" not in (process / "maps").read_text()
+    links = [link for link in (process / "fd").iterdir() if link.is_symlink()]
+    assert not any(link.readlink().name == "held.npy" for link in links)
 
 
 def test_progress_counts_parameters(model: Path) -> None:

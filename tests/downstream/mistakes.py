@@ -47,6 +47,10 @@ def misspelt_options(mode: str) -> None:
     testing.exact_steps("e2m2", rounding="rne")  # mistake
     testing.check_encoder(mf.encode, "e2m2", roundings=["rne"])  # mistake
     testing.values("e2m2", width=8)  # mistake
+    testing.vectors("e2m2", "decodr")  # mistake
+    testing.vectors("e2m2", source="fp32").text()  # mistake
+    testing.vectors("e2m2").text("json")  # mistake
+    testing.write_vectors("e2m2", "v.mem", format="vhdl")  # mistake
 
 
 def unknown_names() -> None:

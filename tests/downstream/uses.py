@@ -51,7 +51,7 @@ def use_encode() -> None:
     out: NDArray[np.uint8] = np.empty(X.shape, np.uint8)
     assert_type(mf.encode(X, "e2m2", out=out), NDArray[np.uint8])
     assert_type(mf.encode(0.5, "e2m2", out=out[0, 0, ...]), NDArray[np.uint8])
-    mf.encode(X, "e4m3fn", rounding="upward", overflow="ieee", nan="zero")
+    mf.encode(X, "e4m3fn", rounding="upward", overflow="sat_none", nan="zero")
     mf.encode(X, "e2m2", rounding=mf.Rounding.TO_ODD, overflow=mf.Overflow.SATURATE_FINITE)
     mf.encode(X, "e2m2", rounding="stochastic_b", seed=3, random_bits=8, nan=mf.NaNPolicy.MAX)
     mf.encode(X, "e2m2", rounding="stochastic_a", random=np.zeros(4, np.uint8), seed=None)
@@ -249,6 +249,14 @@ def use_testing() -> None:
     encoder: testing.Encoder = mf.encode
     testing.check_encoder(encoder, "e2m1", roundings=[mf.Rounding.TO_ODD], overflows=["ieee"])
     testing.assert_same_codes([4], [4], [1.0], "e2m2", about="mine")
+    decoder: testing.Decoder = mf.decode
+    assert_type(testing.check_decoder(decoder, "e2m1", dtypes=[np.float32]), int)
+    vectors = testing.vectors("e2m1", "decoder", source="float16")
+    assert_type(vectors, testing.Vectors)
+    assert_type(vectors.ports, tuple[testing.Port, ...])
+    assert_type(vectors.text("csv"), str)
+    with tempfile.TemporaryDirectory() as folder:
+        assert_type(testing.write_vectors("e2m1", f"{folder}/v.mem", format="mem"), int)
     testing.codes("e2m1")
     testing.formats(max_bits=8)
     testing.near_ties("e2m1", width=32)
