@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 from minifloat.formats import NumberFormat
 from minifloat.quantization.recipes import Recipe
@@ -59,6 +59,24 @@ class RecipeError:
         if self.relative_rms == 0:
             return math.inf
         return 0.0 - 20 * math.log10(self.relative_rms)  # 0 dB without a sign
+
+
+class Row(TypedDict):
+    """The facts of one tensor and the error of one recipe on it, by name."""
+
+    file: str
+    tensor: str
+    dtype: str
+    shape: tuple[int, ...]
+    parameters: int
+    recipe: str
+    element_bits: int
+    bits_per_weight: float
+    relative_rms: float
+    sqnr_db: float
+    max_abs_error: float
+    max_abs_error_relative: float
+    best: bool
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,7 @@ class TensorErrors:
             raise ValueError(f"recipe must be one of {', '.join(recipes)}, got {text}")
         return self.errors[recipes.index(text)]
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return one flat dict for each recipe."""
         return [
             {

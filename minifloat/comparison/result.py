@@ -6,14 +6,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from minifloat._tables import Table
 from minifloat._text import printable, shortened
-from minifloat.comparison.records import Skipped, TensorErrors
+from minifloat.comparison.records import Row, Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,
     details,
@@ -109,7 +108,7 @@ class Comparison:
             parts.append(left_out(self.skipped, len(self.tensors) + len(self.skipped)))
         return parts
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return one flat dict for each tensor and recipe, as `pandas.DataFrame` takes them.
 
         Examples
@@ -165,7 +164,7 @@ def _harmless(cell: object) -> object:
     return f"'{text}" if cell.startswith(FORMULAS) else text
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row with None for figures that are infinite."""
     return {
         name: None if isinstance(figure, float) and math.isinf(figure) else figure
