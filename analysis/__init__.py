@@ -5,6 +5,7 @@
 >>> f"{scale:.4f} {mse:.6f}"
 '0.4828 0.003256'
 
+It comes with a checkout, where ``pip install -e .`` makes it importable, and not with a wheel.
 Distributions have variance 1. A name is loaded on its first use, since SciPy takes a second to
 import.
 """

@@ -64,7 +64,7 @@ def draw(rows: Rows) -> Figure:
     lines.set(ylim=(bottom, top), yticks=[])
     lines.set_xlabel("weight / standard deviation (each format at its scale of least error)")
     lines.spines["left"].set_visible(False)
-    lines.text(1.01, 0.62, "SQNR", transform=lines.get_yaxis_transform(), va="center")
+    lines.text(1.01, 0.62, "bits, SQNR", transform=lines.get_yaxis_transform(), va="center")
     codes.set(xlim=(-4.2, 8), ylim=(bottom, top))
     codes.axis("off")
     return figure
@@ -96,8 +96,8 @@ def _number_line(axes: Axes, y: float, values: Rows, colour: str) -> None:
             else:
                 axes.text(row["position"], y + 0.2, number, ha="center")
     axes.text(
-        1.01, y, f"{values[0]['sqnr_db']:.1f} dB", transform=axes.get_yaxis_transform(),
-        va="center",
+        1.01, y, f"{len(values[0]['fields'])}, {values[0]['sqnr_db']:.1f} dB",
+        transform=axes.get_yaxis_transform(), va="center",
     )  # fmt: skip
 
 

@@ -81,5 +81,7 @@ def draw(rows: Rows) -> Figure:
     axes.set_xscale("log", base=2)
     axes.set_xticks(sizes, [f"{size}" for size in sizes], rotation=45)
     axes.minorticks_off()
-    axes.set(xlabel="block size (weights to a scale)", ylabel="SQNR of Gaussian weights (dB)")
+    axes.set(
+        xlabel="block size (weights to an exact scale)", ylabel="SQNR of Gaussian weights (dB)"
+    )
     return figure

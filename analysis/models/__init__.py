@@ -18,6 +18,8 @@ The usual recipes are alike: blocks of 128 weights of a row, each with a float16
 is mostly used in blocks of 64; here bits per weight differ only by the bits of the codes.
 Embeddings are quantized like other matrices. Parameters that are no matrix of a product (norms,
 biases, convolutions of one channel) stay float32. Weights are rounded to nearest; SmolLM2's also by
-GPTQ, in results of their own. ``Result.packed`` says whether products read packed weights, or
+GPTQ, in results of their own. Standard errors are over items of one quantized model, so they do not
+cover that its rounding errors are one draw: other groupings of the channels into blocks give other
+losses (docs/models.md). ``Result.packed`` says whether products read packed weights, or
 float32 weights that were rounded before.
 """

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -25,8 +25,7 @@ from minifloat.cli.terminal import Table, progress_bar
 from minifloat.quantization.recipes import Recipe
 
 MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity")
-RIVAL = "int5/128/float16"  # the common format of five bits
-COMPARED = {"fp32": REFERENCE, "int5": RIVAL}  # name in the table, and label
+COMPARED = ("fp32", "int")  # what a result is compared with; "int" is that of `_integer`
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -139,9 +138,28 @@ def _groups(results: Sequence[Result]) -> list[list[Result]]:
     return [list(group) for _, group in groupby(ordered, items)]
 
 
-def _over(result: Result, group: Sequence[Result], label: str) -> Estimate | None:
-    """Return by how much a result is worse than the one of a label, if there is one."""
-    return next((difference(result, other) for other in group if other.label == label), None)
+def _integer(result: Result) -> str:
+    """Return the label of the symmetric integer of the same width, blocks, scales and method.
+
+    Formats of different widths are not compared. It is "" for fp32, a codebook without a name, and
+    widths that integers do not have.
+    """
+    try:
+        recipe = Recipe.parse(result.recipe)
+        rival = recipe.replace(fmt=f"int{recipe.fmt.bits}", zero_point=False)
+    except ValueError:
+        return ""
+    return replace(result, recipe=str(rival)).label
+
+
+def _over(result: Result, group: Sequence[Result]) -> dict[str, Estimate | None]:
+    """Return by how much a result is worse than each of `COMPARED`; None if there is none."""
+    by_label = {other.label: other for other in group}
+    references = (by_label.get(label) for label in (REFERENCE, _integer(result)))
+    return {
+        name: difference(result, reference) if reference else None
+        for name, reference in zip(COMPARED, references, strict=True)
+    }
 
 
 def records(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -164,8 +182,7 @@ def records(results: Sequence[Result]) -> list[dict[str, Any]]:
     for group in _groups(results):
         for result in group:
             record = asdict(result) | {"value": result.value}
-            for name, label in COMPARED.items():
-                over = _over(result, group, label)
+            for name, over in _over(result, group).items():
                 record[f"over_{name}"] = asdict(over) if over else None
             all_records.append(record)
     return all_records
@@ -202,7 +219,7 @@ def tables(results: Sequence[Result]) -> list[Table]:
                 f"{result.nbytes / 1e6:.1f}",
                 "" if result.peak_nbytes is None else f"{result.peak_nbytes / 1e6:.1f}",
                 f"{result.value:.4g}",
-                *(show(_over(result, group, label)) for label in COMPARED.values()),
+                *map(show, _over(result, group).values()),
                 f"{result.speed:.4g} {result.speed_unit}",
                 "packed" if result.packed else "float32",
                 result.note,

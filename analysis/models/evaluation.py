@@ -98,7 +98,8 @@ def difference(result: Result, reference: Result) -> Estimate:
     Returns
     -------
     Estimate
-        Mean and standard error of the paired differences. Pairing cancels how hard an item is.
+        Mean and standard error of the paired differences. Pairing cancels how hard an item is. The
+        error covers the choice of items, not that of the rounding errors.
 
     Raises
     ------

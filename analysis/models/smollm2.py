@@ -1,8 +1,10 @@
 """SmolLM2-135M-Instruct: perplexity and greedy text from packed weights.
 
 The package ships it in 4 bits (Q4_1, the embeddings Q8_0). The dequantized weights are the
-reference, called fp32. The quantization error of formats with symmetric blocks of 128 is within a
-percent the same on them as on the original weights.
+reference, called fp32. The rms error of formats with symmetric blocks of 128 is within a percent
+the same on them as on the original weights. That need not hold for losses of the model: a block of
+128 is four whole blocks of the file. GPTQ is calibrated on other chunks of the texts on which it is
+measured.
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ depend on its scale, of its channels, each divided by its rms value:
     Student t             student              channel_student
     the weights           empirical            channel_empirical
 
+All four are in-sample: they are fitted to the weights that are measured, or are these weights, so
+they explain an error more than they predict it. The law "normal" of `analysis.absmax_mse` is not.
+
 Beside each measurement stands the error of the same weights shuffled within their channels, which
 have the same laws. The two differ by order: neighbours that are large together. A prediction and
 the shuffled weights differ by the law: channels that differ in shape, too, or that are so short

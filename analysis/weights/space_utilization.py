@@ -1,8 +1,9 @@
-"""QSUR: the share of a block format's range that the weights of a block fill.
+"""The share of a block format's range that the weights of a block fill: a measure of our own.
 
-OSTQuant (2025) defines the quantization space utilization rate: the volume of the ellipsoid that
-holds the data, over the volume of the hyper-cube that a shared scale spans around it. The vectors
-are groups that share a scale: the blocks of a tensor, or tokens of activations.
+The idea is the quantization space utilization rate (QSUR) of OSTQuant (2025): the volume of the
+ellipsoid that holds the data, over the volume of the hyper-cube that a shared scale spans around
+it. The cube here is not OSTQuant's (see `qsur`), so the figures are not those of the paper. The
+vectors are groups that share a scale: the blocks of a tensor, or tokens of activations.
 """
 
 from __future__ import annotations
@@ -72,9 +73,11 @@ def qsur(vectors: ArrayLike) -> Utilization:
         QSUR = pi^(d/2) / Gamma(d/2 + 1) sqrt(det S) / (2 sqrt(max_i S_ii))^d.
 
     As det S <= prod S_ii <= (max S_ii)^d it is largest, a ball in its cube, if S is a multiple of
-    the identity. The best rotation makes all S_ii alike. OSTQuant measures the cube by the ends of
-    the ellipsoid's principal axes, max_j sqrt(lambda_j) |Q_ij|, which lie inside this cube; if
-    eigenvalues coincide they depend on the choice of axes.
+    the identity. The best rotation makes all S_ii alike.
+
+    OSTQuant's formula, as far as it is known here, takes the cube from the ends of the ellipsoid's
+    principal axes, max_ij sqrt(lambda_j) |Q_ij|. That cube is smaller, and its ratio may exceed
+    that of a ball. If eigenvalues coincide it depends on the choice of axes.
 
     Examples
     --------

@@ -79,8 +79,9 @@ class TensorStatistics:
         Kullback-Leibler divergence from the Gaussian of the same mean and variance, bits; NaN for
         equal weights. See `gaussian_divergence`.
     space_utilization : float
-        QSUR of the blocks over the largest possible, per dimension, in [0, 1]; see `qsur`. 0 if
-        there are fewer whole blocks than elements in a block.
+        The share of their quantization space that the blocks fill, per dimension, in [0, 1]; see
+        `qsur`, which is not OSTQuant's measure. 0 if there are fewer whole blocks than elements in
+        a block.
     """
 
     size: int

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from paper_figures import style
 from paper_figures.rows import Rows
 from tests.paper_figures.figures import (
     assert_legible,
     assert_seen,
     changed,
+    module_of,
 )
 
 
@@ -47,6 +49,16 @@ def test_the_check_has_teeth(
     column: str, change: Callable[[Any], Any], computed: dict[str, Rows]
 ) -> None:
     assert_seen(check, changed(computed["pareto"], column, change))
+
+
+def test_the_title_of_a_panel_has_the_block_sizes_of_its_scale(computed: dict[str, Rows]) -> None:
+    with style.house_style():
+        panels = module_of("pareto").draw(computed["pareto"]).axes
+    for axes, scale in zip(panels, ("float16", "e4m3fn", "e8m0:nearest"), strict=True):
+        sizes = {row["block_size"] for row in computed["pareto"] if row["scale"] == scale}
+        title = f"scales in {scale}\nblocks of {max(sizes)} to {min(sizes)}"
+        assert axes.get_title(loc="left") == title
+    assert "to 32" in panels[0].get_title(loc="left")
 
 
 def test_all_texts_are_legible(computed: dict[str, Rows]) -> None:

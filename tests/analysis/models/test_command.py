@@ -11,6 +11,7 @@ import pytest
 
 import minifloat as mf
 from analysis.models import command
+from analysis.models.command import records
 from analysis.models.evaluation import Estimate
 from analysis.models.packages import PackageFile
 from tests.analysis.models.test_evaluation import result
@@ -55,13 +56,34 @@ def test_json_has_every_figure(capsys: Capture, tmp_path: Path) -> None:
     e2m2 = written["results"][1]
     assert e2m2["items"] == [1.5, 2.25]
     assert e2m2["over_fp32"] == {"mean": 0.375, "standard_error": 0.125}
-    assert e2m2["over_int5"] == {"mean": 0.0, "standard_error": 0.0}
+    assert e2m2["over_int"] == {"mean": 0.0, "standard_error": 0.0}
     assert command.main(["--json", str(tmp_path / "nowhere" / "all.json")]) == 2
     assert "--json must be a file in a folder that exists" in capsys.readouterr().err
     path = tmp_path / "all.json"
     assert command.main(["--only", "smollm2", "--recipes", "e2m2,int5", "--json", str(path)]) == 0
     assert json.loads(path.read_text()) == written
     assert "e2m2" in capsys.readouterr().out
+
+
+def test_a_format_is_compared_with_the_integer_of_its_width_blocks_scales_and_method() -> None:
+    items = {
+        ("fp32", ""): 1.0,
+        ("e2m2/128/float16", ""): 2.0,
+        ("int5/128/float16", ""): 3.0,
+        ("nf4/128/float16", ""): 5.0,
+        ("int4/128/float16", ""): 7.0,
+        ("int4/128/float16", "GPTQ"): 6.0,
+        ("e2m1/128/float16", "GPTQ"): 5.0,
+        ("e2m1/32/e8m0", ""): 4.0,
+        ("uint5/128/float16/zero-point", ""): 2.5,
+        ("codebook/128/float16", ""): 8.0,
+    }
+    results = [
+        result(recipe, (value, value + 1), method=method)
+        for (recipe, method), value in items.items()
+    ]
+    over = [record["over_int"] and record["over_int"]["mean"] for record in records(results)]
+    assert over == [None, -1.0, 0.0, -2.0, 0.0, 0.0, -1.0, None, -0.5, None]
 
 
 @pytest.mark.usefixtures("modules")
