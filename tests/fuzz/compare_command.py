@@ -18,7 +18,13 @@ KINDS = {  # of files: how they are mutated
     ".npy": npz_file.mutate_npy,
     ".gguf": gguf_file.mutate,
 }
-WAYS = ([], ["--json"], ["--csv"], ["--details"], ["--sort", "error", "--top", "2"])
+WAYS: tuple[list[str], ...] = (
+    [],
+    ["--json"],
+    ["--csv"],
+    ["--details"],
+    ["--sort", "error", "--top", "2"],
+)
 STEMS = ("model", "\x1b[31m", "=1+1", "[red]é\u202e", "a\nb", "-x", "\udcff")
 RECIPES = ("e2m2/8", "nf4/4/float32,mxfp4", "int4/tensor/float16/mse")
 

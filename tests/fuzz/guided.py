@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import pkgutil
 import sys
 import time
@@ -18,7 +19,7 @@ MAX_LENGTH = 1 << 14  # bytes of an input
 
 def instrumented() -> None:
     """Import all of minifloat with coverage, and of the analyses the distributions."""
-    import atheris
+    import atheris  # type: ignore[import-untyped, unused-ignore]
 
     with atheris.instrument_imports(include=["minifloat", "analysis"], exclude=[KERNELS]):
         import analysis.errors.distributions  # noqa: F401
@@ -35,10 +36,10 @@ def fuzz(name: str, seconds: int, corpus: Path | None, found: Path) -> None:
     The exit code is 1 if there are any. A fault is told by the place that raises it: another input
     that finds it again is not written.
     """
-    import atheris
+    import atheris  # type: ignore[import-untyped, unused-ignore]
 
     instrumented()
-    from tests.fuzz import faults
+    from tests.fuzz import faults, workplace
     from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
@@ -50,8 +51,8 @@ def fuzz(name: str, seconds: int, corpus: Path | None, found: Path) -> None:
         nonlocal count
         if time.monotonic() > end:
             print(f"{name}: {count} inputs, {len(places)} faults", flush=True)
-            sys.stdout.flush()
-            raise SystemExit(1 if places else 0)
+            workplace.remove()
+            os._exit(1 if places else 0)  # libFuzzer takes any other exit for a crash
         count += 1
         try:
             faults.run(target.run, data)

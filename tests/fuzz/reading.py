@@ -1,4 +1,4 @@
-"""Read a model file, whatever is in it: a list of tensors and their numbers, or a `WeightsError`."""
+"""Read a model file, whatever is in it: tensors and their numbers, or a `WeightsError`."""
 
 from __future__ import annotations
 

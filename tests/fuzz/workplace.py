@@ -41,6 +41,11 @@ def folder() -> Path:
     return Path(_root().name) / "model"
 
 
+def remove() -> None:
+    """Remove the folder and the secret."""
+    _root().cleanup()
+
+
 def written(name: str, content: bytes) -> Path:
     """Write a file into the folder, with the secret's path for the placeholder; return its path."""
     path = folder() / name
