@@ -24,6 +24,7 @@ OTHERS = [
 FORMATS = ("e2m2", "e4m3fn", "nf4", "int5", "e8m0", "e5m10ieee", "uint4", "bipolar_int2")
 RECIPES = ("e2m2/4/float32", "nvfp4", "nf4/tensor", "uint4/3/float16/zero-point", "int4/2x3/e8m0")
 LENGTHS = (3, 0, 1, 2, 5, 70)  # the last one is worth compiling for
+MANY = 40  # dimensions; some of NumPy's functions stop at 32, its arrays at 64
 Array = np.ndarray[Any, Any]
 
 
@@ -48,6 +49,8 @@ def arrays(choices: Choices, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     shape = [choices.one_of(LENGTHS) for _ in range(choices.below(4))]
     if sum(length == LENGTHS[-1] for length in shape) > 1:
         shape = shape[:1]
+    if choices.below(12) == 1:
+        shape = [1] * MANY + shape
     steps = [choices.one_of((1, 2, -1, -3)) for _ in shape]
     constant = [choices.below(8) == 0 for _ in shape]  # strides of 0
     shift, flipped = choices.below(2), choices.below(2)

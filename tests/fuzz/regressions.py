@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import struct
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-import minifloat as mf
+from tests.fuzz import quantized_file, safetensors_file
 from tests.fuzz.gguf_file import ARRAY, STRING, UINT8, array, blob, entry, tensors
 from tests.fuzz.index_file import index
-from tests.fuzz.npz_file import STORED, archive, npy
-from tests.fuzz.workplace import folder
+from tests.fuzz.npz_file import STORED, archive, members_of, npy, npy_of
 
 TABLE, JSON, CSV = 0, 1, 2  # ways in which `compare_command` prints
 SAFETENSORS, NPZ, NPY, GGUF = range(4)  # its kinds of file
@@ -41,6 +40,11 @@ def gguf_nan() -> bytes:
     return content[:-64] + struct.pack("<H", 0x7E00) + content[-62:]
 
 
+def python_2() -> bytes:
+    """A header that Python 2 wrote gave a warning."""
+    return npy_of(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1L,)}", b"abcd")
+
+
 def compared(kind: int, stem: int, way: int, content: bytes) -> bytes:
     """Return an input of `compare_command`."""
     return bytes([kind, stem, way]) + content
@@ -54,6 +58,11 @@ def large_float64() -> bytes:
 def signalling_nan() -> bytes:
     """A signalling NaN gave a warning beside the error."""
     return compared(NPY, PLAIN, TABLE, npy(np.array([0x7FA00000, 0], np.uint32).view(np.float32)))
+
+
+def nan_in_many_dimensions() -> bytes:
+    """The search for the first NaN stopped at 32 dimensions, with a traceback."""
+    return compared(NPY, PLAIN, TABLE, npy(np.full((1,) * 40, np.nan, np.float32)))
 
 
 def escape_in_csv() -> bytes:
@@ -71,13 +80,23 @@ def formula_in_csv() -> bytes:
     return compared(NPZ, PLAIN, CSV, archive([("=1+1.npy", STORED, npy(np.ones(4)))]))
 
 
-def codebook_name(name: str, suffix: str) -> bytes:
-    """Return weights whose codebook has that name; `repr` printed it as it is."""
-    q = mf.quantize(np.ones(8, np.float32), "nf4/4/float32")
-    fmt = mf.Codebook(q.fmt.values().tolist(), name)
-    path: Path = folder() / f"named.{suffix}"
-    mf.save(replace(q, recipe=q.recipe.replace(fmt=fmt)), path)
-    return path.read_bytes()
+def codebook_name(suffix: str) -> bytes:
+    """Return weights whose codebook has an odd name; `repr` printed it as it is."""
+    seed = quantized_file.saved(suffix)["nf4/4/float16"]
+    text = json.dumps({"format": "nf4"})[1:-1]
+    odd = json.dumps({"format": "\x1b[31mRED\n"})[1:-1]
+    if suffix == "safetensors":
+        header = json.loads(seed[8 : 8 + int.from_bytes(seed[:8], "little")])
+        metadata = header["__metadata__"]
+        metadata["minifloat"] = metadata["minifloat"].replace(text, odd)
+        return safetensors_file.blob(header, seed[8 + int.from_bytes(seed[:8], "little") :])
+    members = []
+    for name, compression, content in members_of(seed):
+        if name == "minifloat.npy":
+            described = str(np.load(io.BytesIO(content))).replace(text, odd)
+            content = npy(np.array(described))
+        members.append((name, compression, content))
+    return archive(members)
 
 
 def lines(text: str) -> Callable[[], bytes]:
@@ -92,16 +111,20 @@ REGRESSIONS: dict[str, dict[str, Callable[[], bytes]]] = {
         "many tensors": gguf_tensors,
         "NaN scales": gguf_nan,
     },
+    "npy": {
+        "Python 2": python_2,
+    },
     "index": {  # a message with half a surrogate pair cannot be printed
         "a surrogate": lambda: index({"w": "\udc80.safetensors"}),
     },
-    "load_npz": {"a codebook's name": lambda: codebook_name("\x1b[31mRED\n", "npz")},
+    "load_npz": {"a codebook's name": lambda: codebook_name("npz")},
     "load_safetensors": {
-        "a codebook's name": lambda: codebook_name("\x1b[31mRED\n", "safetensors"),
+        "a codebook's name": lambda: codebook_name("safetensors"),
     },
     "compare_command": {
         "large float64": large_float64,
         "signalling NaN": signalling_nan,
+        "NaN in many dimensions": nan_in_many_dimensions,
         "ESC in CSV": escape_in_csv,
         "ESC in a path": escape_in_a_path,
         "formula in CSV": formula_in_csv,
@@ -115,6 +138,7 @@ REGRESSIONS: dict[str, dict[str, Callable[[], bytes]]] = {
     "texts": {  # foreign digits were read, and a sign for kelvin as a k
         "digits of a format": "e\N{ARABIC-INDIC DIGIT TWO}m2".encode,
         "digits of an integer": "int\N{ARABIC-INDIC DIGIT FOUR}".encode,
+        "a recipe's letter": "e2m2/8/float16/shrin\N{KELVIN SIGN}".encode,
         "a layout's letter": "fpe2m2_\N{KELVIN SIGN}ernel".encode,
     },
 }  # fmt: skip

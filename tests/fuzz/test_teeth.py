@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,7 +24,6 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.workplace import SECRET, folder
 
 Plant = Callable[[pytest.MonkeyPatch], None]
-weights_module = import_module("minifloat.files.weights")
 shards_module = import_module("minifloat.files.shards")
 
 
@@ -38,15 +39,15 @@ def _run(target: str, mutations: int) -> None:
     loop.run_some(TARGETS[target], mutations)
 
 
-def reader(suffix: str, first: Callable[[Path], object]) -> Plant:
-    """Plant something that the reader of a kind of file does first."""
-    real = weights_module.OPENERS[suffix]
+def reader(first: Callable[[Path], object]) -> Plant:
+    """Plant something that `open_weights` does first."""
 
-    def opener(path: Path) -> Any:
-        first(path)
-        return real(path)
+    def opener(path: Path) -> WeightFile:
+        with suppress(ValueError, EOFError, pickle.UnpicklingError):
+            first(path)
+        return open_weights(path)
 
-    return lambda patch: patch.setitem(weights_module.OPENERS, suffix, opener)
+    return lambda patch: patch.setattr(reading, "open_weights", opener)
 
 
 def raising(error: Exception) -> Callable[..., Any]:
@@ -65,6 +66,16 @@ def busy(seconds: float) -> None:
         pass
 
 
+class RawError(WeightsError):
+    """An error whose message is as a file has it."""
+
+    def __str__(self) -> str:
+        return "\x1b[31m; download it again"
+
+    def __init__(self) -> None:
+        super().__init__("x")
+
+
 READERS: dict[str, tuple[str, str, Plant]] = {
     "an exception that is not documented": (
         "npy", "KeyError",
@@ -72,17 +83,17 @@ READERS: dict[str, tuple[str, str, Plant]] = {
     ),
     "a control character in a message": (
         "npy", "printable",
-        lambda patch: patch.setattr(reading, "open_weights", raising(WeightsError("\x1b[31m"))),
+        lambda patch: patch.setattr(reading, "open_weights", raising(RawError())),
     ),
-    "a warning": ("npy", "RuntimeWarning", reader(".npy", lambda _: warnings.warn(
+    "a warning": ("npy", "RuntimeWarning", reader(lambda _: warnings.warn(
         "overflow", RuntimeWarning, stacklevel=1))),
-    "memory": ("npy", "bytes of memory", reader(".npy", lambda _: np.ones(1 << 23))),
+    "memory": ("npy", "bytes of memory", reader(lambda _: np.ones(1 << 23))),
     "a secret that is opened": (
         "safetensors", "outside the folder",
-        reader(".safetensors", lambda _: (folder().parent / f"{SECRET}.safetensors").read_bytes()),
+        reader(lambda _: (folder().parent / f"{SECRET}.safetensors").read_bytes()),
     ),
     "a pickle that is loaded": (
-        "npy", "code out of a file", reader(".npy", lambda path: np.load(path, allow_pickle=True)),
+        "npy", "code out of a file", reader(lambda path: np.load(path, allow_pickle=True)),
     ),
     "shards that lie anywhere": (
         "index", "secret was read",
@@ -104,7 +115,7 @@ def test_faults_of_readers_are_found(fault: str, monkeypatch: pytest.MonkeyPatch
 
 def test_a_slow_reader_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "SECONDS", 0.2)
-    reader(".npy", lambda _: busy(0.3))(monkeypatch)
+    reader(lambda _: busy(0.3))(monkeypatch)
     found("npy", "s of CPU")
 
 
@@ -156,7 +167,8 @@ def printing(text: str, code: int, to: str = "stdout") -> Callable[..., int]:
 MAINS = {
     "stdout must be printable": printing("\x1b[31m", 0),
     "exit code": printing("minifloat: error: x", 1, "stderr"),
-    "stderr must be empty": printing("oh", 0, "stderr"),
+    "stderr must be printable": printing("\x9b1m", 0, "stderr"),
+    "an error, and code 0": printing("minifloat: error: x", 0, "stderr"),
     "stderr must be one printable line": printing("minifloat: error: x\ny", 2, "stderr"),
     "an error must be called so": printing("Traceback", 2, "stderr"),
     "a traceback, OverflowError": raising(OverflowError("too large")),

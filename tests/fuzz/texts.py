@@ -36,7 +36,7 @@ WORDS = [
 
 def run(data: bytes) -> None:
     """Read a text as each of them: a value whose own text means the same, or a ValueError."""
-    text = data.decode("utf-8", "surrogatepass" if b"\xed" in data[:64] else "replace")
+    text = data.decode("utf-8", "surrogateescape")
     read_format(text)
     read_recipe(text)
     for bits in (None, 5):
