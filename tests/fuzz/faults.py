@@ -19,7 +19,10 @@ class Fault(AssertionError):
 
 @contextmanager
 def only(*documented: type[Exception]) -> Iterator[None]:
-    """Let pass the errors that are documented, if their messages are one printable line."""
+    """Let pass the errors that are documented, if their messages are one printable line.
+
+    Any other one is a fault.
+    """
     try:
         yield
     except documented as error:
@@ -48,7 +51,7 @@ def run(target: Callable[[bytes], None], data: bytes) -> None:
     compiled. For the same reason only a second slow run is a fault.
     """
     try:
-        with _no_warning():
+        with _no_warning(), only():
             if _seconds(target, data) > SECONDS:
                 seconds = _seconds(target, data)
                 check(seconds <= SECONDS, f"{seconds:.1f} s of CPU")

@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-KERNELS = "minifloat._kernels"  # are compiled, so they cannot be instrumented
 MAX_LENGTH = 1 << 14  # bytes of an input
 
 
@@ -21,13 +20,17 @@ def instrumented() -> None:
     """Import all of minifloat with coverage, and of the analyses the distributions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
-    with atheris.instrument_imports(include=["minifloat", "analysis"], exclude=[KERNELS]):
+    _import_below("minifloat._kernels")  # before: Numba compiles no instrumented function
+    with atheris.instrument_imports(include=["minifloat", "analysis"]):
+        _import_below("minifloat")
         import analysis.errors.distributions  # noqa: F401
-        import minifloat
 
-        for module in pkgutil.walk_packages(minifloat.__path__, "minifloat."):
-            if not module.name.startswith((KERNELS, "minifloat.__main__", "minifloat.testing")):
-                importlib.import_module(module.name)
+
+def _import_below(name: str) -> None:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if not module.name.startswith(("minifloat.__main__", "minifloat.testing")):
+            importlib.import_module(module.name)
 
 
 def fuzz(name: str, seconds: int, corpus: Path | None, found: Path) -> None:
