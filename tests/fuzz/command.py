@@ -5,20 +5,28 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import chdir, redirect_stderr, redirect_stdout
+from unittest.mock import patch
 
 from minifloat.cli import main
 from tests.fuzz.faults import Fault, check, check_line
 from tests.fuzz.workplace import folder
 
+STDIN = "1.5\n-0.3 nan\n\x1b[31m\n"  # for commands that read it
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for one
 
 
 def run_command(arguments: Sequence[str]) -> str:
     """Return what the command prints to stdout; empty after an error."""
     out, err = io.StringIO(), io.StringIO()
-    with chdir(folder()), redirect_stdout(out), redirect_stderr(err):
+    with (
+        chdir(folder()),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "stdin", io.StringIO(STDIN)),
+    ):
         try:
             code = main(arguments)
         except BaseException as error:

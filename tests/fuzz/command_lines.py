@@ -101,6 +101,8 @@ def seeds() -> dict[str, bytes]:
         "encode e4m3fn nan 500 --overflow ieee --rounding stochastic --seed 5",
         "encode int4 nan --nan zero",
         "decode e2m1 0b0111 0x1 3",
+        "encode e2m2 1/3 0x1.8p-3 --rounding to_odd",
+        "encode e2m2 -",
         "registers e2m2 --layout 1+4 --emit c",
         "registers e2m1 --layout 4 --target bfloat16 --fold-scale",
         "--version",
