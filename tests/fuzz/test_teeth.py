@@ -120,18 +120,18 @@ def test_a_slow_reader_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fault_that_no_seed_reaches_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = open_weights
+    real = mf.parse
 
-    def opener(path: Path) -> Any:
-        weights = real(path)
-        if any(info.dtype == "U8" for info in weights.skipped):
-            raise KeyError("U8")
-        return weights
+    def parse(name: str) -> mf.NumberFormat:
+        fmt = real(name)
+        if fmt.bits == 7:
+            raise KeyError(7)
+        return fmt
 
-    monkeypatch.setattr(reading, "open_weights", opener)
-    for data in TARGETS["safetensors"].seeds().values():
-        faults.run(TARGETS["safetensors"].run, data)
-    found("safetensors", "KeyError", mutations=2000)
+    monkeypatch.setattr(mf, "parse", parse)
+    for data in TARGETS["texts"].seeds().values():
+        faults.run(TARGETS["texts"].run, data)
+    found("texts", "KeyError", mutations=2000)
 
 
 @pytest.mark.parametrize("target", ["load_npz", "load_safetensors"])
