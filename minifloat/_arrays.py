@@ -23,7 +23,20 @@ MAX_EXACT_INTEGER = 2**53
 
 
 def as_array(name: str, x: ArrayLike) -> Array:
-    """Return ``x`` as an array, or raise an error that calls it by its name."""
+    """Return ``x`` as an array, or raise an error that calls it by its name.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is a masked array, or a list of them: `numpy.asarray` would use what lies under the
+        mask.
+    """
+    parts = x if isinstance(x, list | tuple) else (x,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(
+            f"{name} must be an array without a mask, got a masked array; use {name}.filled(0), or "
+            "another number for what is masked"
+        )
     try:
         return np.asarray(x)
     except (ValueError, TypeError, OverflowError) as error:
@@ -68,9 +81,7 @@ def code_array(codes: ArrayLike) -> Array:
     if a.size == 0 and isinstance(codes, list | tuple):
         return a.astype(np.uint8)
     if not is_integer(a.dtype):
-        raise TypeError(
-            f"codes must be integers, got {a.dtype.name}; minifloat.encode makes codes of values"
-        )
+        raise TypeError(f"codes must be integers, got {a.dtype.name}; {_code_remedy(a.dtype)}")
     return a
 
 
@@ -108,8 +119,8 @@ def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     TypeError, ValueError
         As `output_array`.
     """
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, got {type(out).__name__}")
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise TypeError(f"out must be a NumPy array, without a mask, got {type(out).__name__}")
     if out.dtype != np.dtype(dtype):
         raise TypeError(f"out must have dtype {np.dtype(dtype)}, got {out.dtype}")
     if out.shape != shape:
@@ -239,7 +250,15 @@ def _dtype_remedy(argument: str, dtype: np.dtype[Any]) -> str:
     if dtype.kind == "O":
         remedy = f"use numpy.asarray({argument}, float)"
         return f", that is, Python objects (or integers beyond 64 bits); {remedy}"
+    if dtype.kind in "mM" or (dtype.kind == "V" and dtype.isbuiltin != 2):  # times, records
+        return ""
     return f"; use {argument}.astype(numpy.float32)"
+
+
+def _code_remedy(dtype: np.dtype[Any]) -> str:
+    if dtype.isbuiltin == 2:  # a type of another package, such as ml_dtypes' float8 and int4
+        return f"use codes.view(numpy.uint{8 * dtype.itemsize}), the codes of such an array"
+    return "minifloat.encode makes codes of values"
 
 
 def code_dtype(bits: int) -> type[np.uint8 | np.uint16 | np.uint32]:

@@ -38,6 +38,11 @@ NO_CACHE = (
     "them again; set NUMBA_CACHE_DIR to a directory that can be written"
 )
 
+NO_ROOM = (
+    "Numba cannot write minifloat's compiled functions to its cache ({error}), so each process "
+    "compiles them again; make room there, or set NUMBA_CACHE_DIR to another directory"
+)
+
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call."""
@@ -49,6 +54,19 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call and that LLVM must inline."""
     _compiler.options[function] = {"forceinline": True}
     return function
+
+
+def instruction(define: Callable[[], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Register a function that kernels call and that is one instruction where it is compiled.
+
+    ``define`` is called once Numba is loaded and returns that instruction, an intrinsic.
+    """
+
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        _compiler.instructions[plain] = cache(define)
+        return plain
+
+    return decorate
 
 
 @overload
@@ -95,6 +113,7 @@ class _Compiler:
 
     def __init__(self) -> None:
         self.options: dict[Callable[..., Any], dict[str, Any]] = {}
+        self.instructions: dict[Callable[..., Any], Callable[[], Any]] = {}
         self.dispatchers: dict[Callable[..., Any], Any] = {}
         self.modules: dict[int, dict[str, Any]] = {}
         self.lock = threading.RLock()
@@ -149,6 +168,8 @@ class _Compiler:
                 names[name] = self.dispatcher(function)
                 if function is not value:
                     own[name] = names[name]
+            elif isinstance(function, FunctionType) and function in self.instructions:
+                names[name] = self.instructions[function]()
         return names
 
     def dispatcher(self, plain: FunctionType) -> Any:
@@ -175,9 +196,36 @@ class _Compiler:
             except RuntimeError:  # no locator available
                 self.is_cached = False
             else:
+                self.guard(dispatcher._cache)  # type: ignore[attr-defined]
                 return dispatcher
         uncached: Callable[..., Any] = self.njit(**options)(function)
         return uncached
+
+    def guard(self, files: Any) -> None:
+        """Have Numba compile what it cannot read from its cache, and go on if it cannot write it.
+
+        A file is cut short by a power cut or a full disk; it is replaced by a whole one.
+        """
+        load, save = files.load_overload, files.save_overload
+
+        def load_or_forget(*args: Any) -> Any:
+            try:
+                return load(*args)
+            except Exception:  # pickle raises many types on a damaged file
+                with contextlib.suppress(OSError):
+                    files.flush()
+                return None
+
+        def try_to_save(*args: Any) -> None:
+            try:
+                save(*args)
+            except Exception as error:
+                files.disable()
+                if self.is_cached:
+                    self.is_cached = False
+                    warnings.warn(NO_ROOM.format(error=error), RuntimeWarning, stacklevel=2)
+
+        files.load_overload, files.save_overload = load_or_forget, try_to_save
 
 
 @cache

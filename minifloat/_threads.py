@@ -1,22 +1,38 @@
-"""Threads for verbs with a ``threads=`` argument."""
+"""Threads for verbs with a ``threads=`` argument.
+
+Where no thread can be had the caller's own does all the work: when the interpreter ends (in
+`atexit`, or in a thread that outlives the main one), and when the system allows no more threads.
+
+A process may fork at any time but one: while another thread compiles, that is, is in the first
+call of a verb. Numba's lock is then held in the child for ever, and the child's first call waits
+for it. So call each verb once before forking, or start processes by "spawn" or "forkserver".
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from functools import lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from minifloat.formats.base import check_int
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def check_threads(threads: int) -> None:
-    """Raise unless ``threads`` is a positive integer."""
-    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
-        raise ValueError(f"threads must be a positive integer, got {threads!r}")
+def check_threads(threads: int) -> int:
+    """Return ``threads`` as an int, or raise unless it is a positive integer."""
+    number = check_int("threads", threads)
+    if number < 1:
+        raise ValueError(f"threads must be a positive integer, got {number}")
+    return number
 
 
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
@@ -44,11 +60,18 @@ def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) ->
                 errors[k] = error
                 todo.clear()
 
-    pool = _pool(threads - 1, os.getpid())
+    def help_with_parts(helper: Future[None]) -> None:
+        if helper.set_running_or_notify_cancel():
+            work_on_parts()
+            helper.set_result(None)
+
     helpers: list[Future[None]] = []
     try:
-        for _ in range(min(threads, len(parts)) - 1):
-            helpers.append(pool.submit(work_on_parts))  # noqa: PERF401 (an interrupt keeps those submitted)
+        with suppress(RuntimeError):  # no thread to be had
+            pool = _pool(threads - 1, os.getpid())
+            for _ in range(min(threads, len(parts)) - 1):
+                helpers.append(Future())  # before it begins: an interrupt may come at any time
+                pool.submit(help_with_parts, helpers[-1])
         work_on_parts()
         _finish(helpers)
     except BaseException:  # an interrupt must not leave threads writing
@@ -73,4 +96,6 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
 
     A forked process does not have its parent's threads and makes its own.
     """
+    from concurrent.futures import ThreadPoolExecutor  # cannot be imported when Python ends
+
     return ThreadPoolExecutor(threads, thread_name_prefix=f"minifloat-{process}")

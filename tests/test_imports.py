@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+import minifloat
+
 PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The folders and modules of this package that each may import, at any depth of its code.
@@ -20,8 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": set(),
     "_jit": set(),
     "_kernels": {"_jit"},
-    "_threads": set(),
-    "_tables": set(),
+    "_threads": {"formats"},
+    "_tables": {"_text"},
+    "_text": set(),
     "testing": {"formats"},  # the oracle shares no code with what it checks
     "_arrays": ARRAYS,
     "codec": ARRAYS,
@@ -29,10 +32,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registers": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
-    "files": ARRAYS | {"codec", "packing", "quantization"},
-    "comparison": {"_tables", "formats", "quantization", "files"},
+    "files": ARRAYS | {"_text", "codec", "packing", "quantization"},
+    "comparison": {"_tables", "_text", "formats", "quantization", "files"},
     "cli": {
-        "__init__", "_tables", "formats", "codec", "quantization", "registers", "comparison",
+        "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
+        "comparison", "testing",
     },
     "__main__": {"cli"},
     "__init__": {
@@ -176,3 +180,9 @@ for module in pkgutil.iter_modules(kernels.__path__, "minifloat._kernels."):
 print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvmlite")])
 """
     assert run(program).strip() == "[]"
+
+
+def test_dir_shows_the_public_names_alone() -> None:
+    program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
+    names = [name for name in eval(run(program)) if not name.startswith("__")]
+    assert names == sorted([*minifloat.__all__, "registers", "testing"])

@@ -259,6 +259,45 @@ def test_a_cache_directory_of_the_users_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("packing.pack.*.nbi"))
 
 
+@pytest.mark.parametrize("kept", [0, 10, 0.5], ids=["nothing", "a few bytes", "half"])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_a_file_of_the_cache_that_was_cut_short_is_written_anew(
+    tmp_path: Path, kind: str, kept: float
+) -> None:
+    """As after a power cut."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    program = "import minifloat as mf; print(mf.pack([1] * 99, 5).sum())"
+    wanted = run(program, env=environment).stdout
+    (path,) = tmp_path.rglob(f"packing.pack.*.{kind}")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else int(kept)])
+    for _ in range(2):
+        ran = run(program, env=environment)
+        assert (ran.stdout, ran.stderr) == (wanted, "")
+    (path,) = tmp_path.rglob(f"packing.pack.*.{kind}")
+    assert path.stat().st_size == len(whole)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_one_warning_where_the_disk_is_full(tmp_path: Path) -> None:
+    """All writes fail, to a directory that can be written."""
+    program = f"""
+import builtins, os
+opened = builtins.open
+
+def open_full(path, mode="r", *args, **kwargs):
+    full = str(path).startswith({str(tmp_path)!r}) and "w" in mode
+    return opened("/dev/full" if full else path, mode, *args, **kwargs)
+
+builtins.open = open_full
+{COMPILES}
+"""
+    ran = run(program, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)})
+    assert ran.stderr.count("Warning") == 1, ran.stderr
+    assert "No space left on device" in ran.stderr
+    assert "set NUMBA_CACHE_DIR to another directory" in ran.stderr
+
+
 def test_a_change_in_any_kernel_file_compiles_anew(tmp_path: Path) -> None:
     """Also of a function, a constant or a class that another file imports, which Numba misses."""
     environment = installed(tmp_path) | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

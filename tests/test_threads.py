@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
+import subprocess
+import sys
 import threading
 import time
+from typing import Any
 
+import numpy as np
 import pytest
 
-from minifloat._threads import each
+import minifloat as mf
+from minifloat._threads import check_threads, each
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -87,3 +93,82 @@ def test_the_caller_works_too_and_threads_are_kept() -> None:
     assert threading.current_thread().name in first
     assert len(first) == 2
     assert set(each(name, range(4), 2)) == first
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    header = "import numpy as np, minifloat as mf\nx = np.ones((500, 400), np.float32)\n"
+    command = [sys.executable, "-W", "error", "-c", header + program]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.mark.parametrize("before", ["", "mf.encode(x, 'e2m2', threads=2)\n"])
+def test_threads_may_be_asked_for_when_the_interpreter_ends(before: str) -> None:
+    """In `atexit`, and in a thread that outlives the main one, there are no further threads."""
+    program = (
+        before
+        + """
+import atexit, threading, time
+
+def work(where):
+    codes = mf.encode(x, "e2m2", threads=2)
+    q = mf.quantize(x, "e2m2", threads=3)
+    assert (codes == mf.encode(x, "e2m2")).all() and q == mf.quantize(x, "e2m2")
+    print(where, flush=True)
+
+def outlive():
+    threading.main_thread().join()
+    work("thread")
+
+atexit.register(work, "atexit")
+threading.Thread(target=outlive).start()
+"""
+    )
+    ran = run(program)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert sorted(ran.stdout.split()) == ["atexit", "thread"]
+
+
+def test_the_caller_does_all_where_the_system_has_no_more_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert each(str, range(9), 7) == [str(k) for k in range(9)]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_forked_processes_have_threads_of_their_own() -> None:
+    program = """
+import multiprocessing, warnings
+warnings.simplefilter("ignore")
+wanted = mf.encode(x, "e2m2", threads=2)
+
+def work(_):
+    return (mf.encode(x, "e2m2", threads=2) == wanted).all()
+
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    print(all(pool.map(work, range(8))))
+"""
+    ran = run(program)
+    assert ran.stdout == "True\n", ran.stderr
+
+
+@pytest.mark.parametrize("threads", [0, -1, -(2**70), np.int64(0)])
+def test_fewer_threads_than_one_are_refused(threads: Any) -> None:
+    with pytest.raises(ValueError, match=f"threads must be a positive integer, got {threads}$"):
+        check_threads(threads)
+
+
+@pytest.mark.parametrize("threads", [True, 1.0, "2", None, np.True_, [2]])
+def test_threads_that_are_no_integers_are_refused(threads: Any) -> None:
+    with pytest.raises(TypeError, match="threads must be an int, got"):
+        mf.quantize([1.0], "e2m2", threads=threads)
+
+
+@pytest.mark.parametrize("threads", [np.int64(2), np.uint8(3), 2**63, 2**70])
+def test_any_number_of_threads_is_a_number(threads: Any) -> None:
+    x = np.linspace(-8, 8, 1 << 18, dtype=np.float32)
+    np.testing.assert_array_equal(mf.encode(x, "e2m2", threads=threads), mf.encode(x, "e2m2"))

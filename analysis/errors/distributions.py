@@ -437,7 +437,7 @@ _NAMED: dict[str, Callable[[], Distribution]] = {
     "logistic": Logistic,
     "uniform": Uniform,
 }
-_STUDENT = re.compile(r"student_t\(\s*([0-9.e+]+)\s*\)")
+_STUDENT = re.compile(r"student_t\( *([0-9.e+]+) *\)")
 
 
 def parse_distribution(name: Distribution | str) -> Distribution:
@@ -474,7 +474,7 @@ def parse_distribution(name: Distribution | str) -> Distribution:
         )
     if not isinstance(name, str):
         raise TypeError(f"distribution must be a Distribution or the name of one, got {name!r}")
-    word = name.strip().lower()
+    word = name.strip(" ").lower()
     if word in _NAMED:
         return _NAMED[word]()
     if match := _STUDENT.fullmatch(word):

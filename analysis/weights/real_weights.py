@@ -35,8 +35,10 @@ from analysis.errors.empirical import Empirical, absmax_mse_of_weights
 from analysis.errors.laws import Law
 from analysis.errors.scale_rules import tensor_scale_of
 from analysis.weights.tensor_statistics import TensorStatistics, fit_student_nu, tensor_statistics
-from minifloat.comparison import DEFAULT_RECIPES, compare
+from minifloat.comparison import DEFAULT_RECIPES, distinct_recipes
+from minifloat.comparison.measuring import measure
 from minifloat.comparison.records import RecipeError, Skipped, ratio
+from minifloat.comparison.selection import Task, nothing_left
 from minifloat.files.weights import open_weights
 from minifloat.formats import NumberFormat
 from minifloat.quantization.recipes import Recipe
@@ -214,8 +216,8 @@ def real_weights(
     Raises
     ------
     ValueError
-        If a recipe is unknown, given twice, or not covered, no tensor is left, or one holds inf or
-        NaN.
+        If a recipe is unknown, given twice, or not covered, or no tensor is left. A tensor that a
+        recipe cannot quantize, as one with inf or NaN, is skipped.
     WeightsError
         If a file cannot be read (a ValueError too).
 
@@ -231,7 +233,7 @@ def real_weights(
     channel_student 5.36% 5.36%
     channel_empirical 5.36% 5.36%
     """
-    chosen = [Recipe.parse(recipe) for recipe in recipes]
+    chosen = distinct_recipes(recipes)
     for recipe in chosen:
         _mse(recipe, Normal(), 1, [(1.0, 1.0)])  # refuses what it does not cover
     file = open_weights(source)
@@ -249,21 +251,35 @@ def real_weights(
     everything, done = sum(info.parameters for info in tensors), 0
     reports = []
     for info in tensors:
-        weights = file.load(info.name)
-        if weights.dtype.kind != "f":  # bfloat16
-            weights = weights.astype(np.float32)
-        mixed = np.random.default_rng(SEED).permuted(np.atleast_1d(weights), axis=-1)
-        measured, shuffled = (
-            compare({info.name: array}, chosen).tensors[0].errors for array in (weights, mixed)
-        )
-        if weights.any():
-            reports.append(_report(info.name, info.dtype, weights, chosen, measured, shuffled))
+        report = _tensor_report(Task("", info, file.loader(info.name)), chosen)
+        if isinstance(report, Skipped):
+            skipped.append(report)
         else:
-            skipped.append(Skipped("", info.name, info.dtype, "all zero"))
+            reports.append(report)
         done += info.parameters
         if progress is not None:
             progress(done, everything)
+    if not reports:
+        raise ValueError(nothing_left(file.source, skipped))
     return ModelReport(tuple(reports), tuple(skipped))
+
+
+def _tensor_report(task: Task, recipes: Sequence[Recipe]) -> TensorReport | Skipped:
+    """Return the report on one tensor, or why there is none."""
+    info = task.info
+    measured = measure(task, recipes, -1)
+    if isinstance(measured, Skipped):
+        return measured
+    weights = task.load()
+    if not weights.any():
+        return task.skipped("all zero")
+    if weights.dtype.kind != "f":  # bfloat16
+        weights = weights.astype(np.float32)
+    mixed = np.random.default_rng(SEED).permuted(np.atleast_1d(weights), axis=-1)
+    shuffled = measure(Task("", info, lambda: mixed), recipes, -1)
+    if isinstance(shuffled, Skipped):  # a scale that only the new blocks need
+        return shuffled
+    return _report(info.name, info.dtype, weights, recipes, measured.errors, shuffled.errors)
 
 
 def _report(

@@ -17,8 +17,10 @@ LAYOUTS = {
     ("2+4", 6): "The two high bits in a plane of their own.",
     ("1+2+4", 7): "Three planes.",
     ("fpe2m2_checkpoint", 5): "FPE2M2's checkpoints. Words 0 to 3 of a group, one in each row, are "
-    "`qweight[in/8, out]`, and word 4 is `sign_map[in/32, out]`. Checkpoints store an exact zero "
-    "with sign 1, which is the code of -0.",
+    "`qweight[in/8, out]`, and word 4 is `sign_map[in/32, out]`. The authors write an exact zero "
+    "with sign 1, the code of -0. `pack_words` writes each code as it is; "
+    '`pack_words(np.where(codes == 0, 16, codes), "fpe2m2_checkpoint")` writes the bits of their '
+    "files.",
     ("fpe2m2_kernel", 5): "FPE2M2's kernels. Word 4 shifted left by i has the signs of codes 2i "
     "and 2i + 1 at bits 15 and 31, the sign bits of a pair of float16. The prototype kernel "
     "published with the paper swaps the halves of word 4 (code 0 at bit 31, code 1 at bit 15), but "

@@ -30,6 +30,31 @@ FRACTIONS = {
 }
 
 
+BOOK = mf.Codebook([0, 1, 3, 2, -4, -1, -3, -2])  # 1 and 2 have odd codes, -1 and -2 too
+P3109 = ("binary8p3se", "binary8p3sf", "binary8p3ue", "binary8p3uf")
+PARITY = """\
+Even and odd are the codes. Of two neighbours one is even and one odd, except in a codebook:
+where both are even, or both odd, the one nearer to zero counts as even and the other as odd. So
+it is in `Codebook([0, 1, 3, 2, -4, -1, -3, -2])` between 1 (code 1) and 2 (code 3), and between
+-1 (code 5) and -2 (code 7):"""
+P3109_TEXT = """\
+The [Interim Report](https://github.com/P3109/Public) of the IEEE working group P3109, version
+4.0.3 of 1 September 2026, defines nine rounding modes (4.7.4): NearestTiesToEven is
+`nearest_even`, NearestTiesToAway `nearest_away`, TowardZero `toward_zero`, TowardPositive
+`upward`, TowardNegative `downward`, ToOdd `to_odd`, and StochasticA, B and C are `stochastic_a`
+(or `stochastic`), `stochastic_b` and `stochastic_c`. Its three saturation modes (4.7.5) are
+these policies:"""
+SAT_NONE_TEXT = """\
+Under SatNone overflow and infinities become NaN in a finite format, and so do negative values in
+an unsigned one; only modes that round toward zero there give the largest or lowest value. `ieee`
+differs in `to_odd`, which stops at a largest value that has an odd code, as round-to-odd does in
+IEEE 754's formats. In P3109 the finite signed and the extended unsigned formats have such a
+largest value:"""
+OVF_INF_TEXT = """\
+Reports up to 3.2 have OvfInf in place of SatNone: the same in extended signed formats, and
+SatFinite in finite ones."""
+
+
 def show(x: float) -> str:
     """Return a value with six digits."""
     return "NaN" if np.isnan(x) else f"{x:.6g}"
@@ -55,10 +80,49 @@ def rounding_table() -> str:
     return table(["mode", *map(show, values)], rows)
 
 
-def rounded(x: float, fmt: str, overflow: str, nan: str) -> str:
+def parity_table() -> str:
+    """Show the modes that ask for parity, between two neighbours with odd codes."""
+    modes = [mf.Rounding(mode) for mode in ("nearest_even", "nearest_odd", "to_odd")]
+    values = [sign * x for sign in (1, -1) for x in (1.25, 1.5, 1.75)]
+    rows = (
+        [f"`{mode}`", *(show(mf.round_to(x, BOOK, rounding=mode)) for x in values)]
+        for mode in modes
+    )
+    return table(["mode", *map(show, values)], rows)
+
+
+def to_odd_table() -> str:
+    """Show to_odd at the ends of the four kinds of P3109 formats, under the two policies."""
+    inputs = {name: x for name, x in INPUTS.items() if name != "NaN"}
+    rows = (
+        [
+            f"`{fmt}`",
+            f"`{policy}`",
+            *(rounded(x, fmt, policy, "raise", "to_odd") for x in inputs.values()),
+        ]
+        for fmt in P3109
+        for policy in ("ieee", "sat_none")
+    )
+    return table(["format", "`overflow=`", *inputs], rows)
+
+
+def p3109_table() -> str:
+    """Say which of our policies is which of P3109's, for each kind of format."""
+    kinds = ["extended, signed", "finite, signed", "extended, unsigned", "finite, unsigned"]
+    either = "`saturate`, `saturate_finite`"
+    but_to_odd = "`sat_none`; `ieee` but for `to_odd`"
+    rows = [
+        ["SatFinite", "`saturate`", either, "`saturate`", either],
+        ["SatPropagate", "`saturate_finite`", either, "`saturate_finite`", either],
+        ["SatNone", "`sat_none`, `ieee`", but_to_odd, but_to_odd, "`sat_none`, `ieee`"],
+    ]
+    return table(["P3109", *kinds], rows)
+
+
+def rounded(x: float, fmt: str, overflow: str, nan: str, rounding: str = "nearest_even") -> str:
     """Return the rounded value, or the word error."""
     try:
-        return show(mf.round_to(x, fmt, overflow=overflow, nan=nan))
+        return show(mf.round_to(x, fmt, overflow=overflow, nan=nan, rounding=rounding))
     except ValueError:
         return "error"
 
@@ -93,9 +157,19 @@ def page() -> str:
         rounding_table(),
         "The stochastic modes (`stochastic`, `stochastic_b`, `stochastic_c`, `stochastic_equal`) "
         "take either neighbour; `minifloat.Rounding` states the probabilities.",
+        PARITY,
+        parity_table(),
     ]
     for policy in mf.Overflow:
         parts += [f"## `overflow={policy.value!r}`", overflow_table(policy)]
+    parts += [
+        "## IEEE P3109",
+        P3109_TEXT,
+        p3109_table(),
+        SAT_NONE_TEXT,
+        to_odd_table(),
+        OVF_INF_TEXT,
+    ]
     parts += ["## `nan=`", "A format that has NaN keeps it under every policy.", nan_table()]
     return "\n\n".join(parts) + "\n"
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
+from minifloat._kernels.prefetch import prefetch
 from minifloat._kernels.scalar import (
     WINDOW,
     fpu_code,
@@ -108,17 +109,14 @@ def _round_one(
 
 
 @jit
-def _fetch(words: Array, T: Any, sign_shift: Lane) -> Lane:
-    """Read one word of each cache line; return the largest magnitude of these words.
+def _prefetch_block(words: Array, start: int) -> None:
+    """Ask for the block of words from ``start`` on.
 
-    The loops below compute so much for each word that their reads wait for memory one after the
-    other. Here many reads are under way at once, and then the block is in the cache.
+    The loops below compute so much for each word that their reads would wait for memory.
     """
-    mask = T(~shl(T(1), sign_shift))
-    largest = T(0)
-    for i in range(0, words.size, CACHE_LINE // words.itemsize):
-        largest = max(largest, T(T(words[i]) & mask))
-    return largest
+    stop = min(start + CHECK_EVERY, words.size)
+    for i in range(start, stop, CACHE_LINE // words.itemsize):
+        prefetch(words, i)
 
 
 @jit
@@ -132,7 +130,7 @@ def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[La
     limit, negative_extra = p["limit"], p["negative_extra"]
     first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
     even, odd, minus = p["even"], p["odd"], p["minus"]
-    largest, excess = _fetch(words, T, sign_shift), T(-1)
+    largest, excess = T(0), T(-1)
     for i in range(words.size):
         magnitude, negative, code = _round_one(
             words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
@@ -227,6 +225,7 @@ def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
         high = min(low + CHECK_EVERY, words.size)
         place = low if codes.size == words.size else 0
         block, out = words[low:high], codes[place : place + high - low]
+        _prefetch_block(words, high)
         if plan[0]["cap"] > 0:
             largest, excess = _round_nearest_even(block, out, plan)
         else:
@@ -320,6 +319,7 @@ def encode_stochastic(
         block, out = words[low:high], codes[place : place + high - low]
         thresholds = places[: high - low]
         fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
+        _prefetch_block(words, high)
         largest, excess = _round(block, thresholds, out, plan)
         if _has_specials(largest, excess, plan):
             more_nans, more_overflows = _fix_specials(block, thresholds, out, plan)

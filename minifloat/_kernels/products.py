@@ -38,6 +38,7 @@ from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
+from minifloat._kernels.prefetch import prefetch
 
 Array = NDArray[Any]
 
@@ -209,20 +210,6 @@ def _windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, lo
         return _together(builder, vectors)
 
     return kind(packed, types.intp, types.intp, rows, width, loose), build
-
-
-@operation
-def _prefetch(_: Any, packed: Any, at: Any) -> Any:
-    """Ask for the bytes from ``at`` on, which need not exist, to be fetched into the cache."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        where = _at(context, builder, signature.args[0], args[0], args[1], _I8)
-        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
-        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(fetch, [where, *(ir.Constant(_I32, flag) for flag in (0, 3, 1))])
-        return context.get_dummy_value()
-
-    return types.none(packed, types.intp), build
 
 
 def _floats_of_halves(builder: Any, words: Any) -> Any:
@@ -504,7 +491,7 @@ def _plus_block(
     for _ in range(steps):
         for k in range(len(rows)):
             ahead = at + k * apart
-            _prefetch(packed, (ahead if loose is None else ahead >> 3) + AHEAD)
+            prefetch(packed, (ahead if loose is None else ahead >> 3) + AHEAD)
         values = _decoded(packed, at, apart, rows, width, loose, rule, zeros, row, b, unit)
         part = _plus_products(part, values, _load(x, n, i, several))
         at += LANES * len(width) // _unit(loose)

@@ -249,6 +249,23 @@ def execute(
     return outside
 
 
+@jit
+def _add_bits(words: Array, width: int, low: int, at: int, codes: Array) -> None:
+    mask = np.uint32((1 << width) - 1)
+    for i in range(codes.size):
+        bits = np.uint32(np.right_shift(words[i], np.uint32(at)) & mask)
+        codes[i] |= np.left_shift(bits, np.uint32(low))
+
+
+@jit
+def _count_wrong_halves(pairs: Array, shift: int, codes: Array, want: Array, numbers: Array) -> int:
+    wrong = np.int64(0)
+    for i in range(codes.size):
+        half = np.uint32(np.right_shift(pairs[i], np.uint32(shift)) & np.uint32(0xFFFF))
+        wrong += (half != want[codes[i]]) & numbers[codes[i]]
+    return int(wrong)
+
+
 @kernel
 def count_wrong(
     words: Array, pairs: Array, runs: Array, codes: Array, want: Array, numbers: Array
@@ -256,18 +273,19 @@ def count_wrong(
     """Count the halves in ``pairs`` that differ from the decoded values of the codes in ``words``.
 
     ``runs`` has a column for each `BitRun` of the layout in the words that are not zero; ``codes``
-    is scratch for the codes of one group. The half of a code is ``want[code]``; codes that are not
+    is scratch for the codes of a tile. The half of a code is ``want[code]``; codes that are not
     ``numbers[code]`` are not compared.
     """
     wrong = 0
-    for group in range(words.shape[0]):
-        codes[:] = 0
-        for r in range(runs.shape[1]):
-            mask = np.left_shift(np.int64(1), runs[2, r]) - np.int64(1)
-            bits = np.right_shift(np.int64(words[group, runs[3, r]]), runs[4, r]) & mask
-            codes[runs[0, r]] |= np.left_shift(bits, runs[1, r])
-        for position in range(codes.size):
-            shift = np.int64(16 * (position & 1))
-            half = np.right_shift(np.int64(pairs[group, position >> 1]), shift) & np.int64(0xFFFF)
-            wrong += (half != want[codes[position]]) & numbers[codes[position]]
+    for start in range(0, words.shape[0], TILE_GROUPS):
+        size = min(TILE_GROUPS, words.shape[0] - start)
+        for position in range(2 * pairs.shape[1]):
+            tile = codes[:size]
+            tile[:] = 0
+            for r in range(runs.shape[1]):
+                if runs[0, r] == position:
+                    row = words[start : start + size, runs[3, r]]
+                    _add_bits(row, runs[2, r], runs[1, r], runs[4, r], tile)
+            halves = pairs[start : start + size, position >> 1]
+            wrong += _count_wrong_halves(halves, 16 * (position & 1), tile, want, numbers)
     return wrong

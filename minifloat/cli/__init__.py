@@ -1,13 +1,14 @@
-"""The `minifloat` command: compare, list, show, encode, decode, registers.
+"""The `minifloat` command: compare, list, show, encode, decode, registers, vectors.
 
 Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
-line with a remedy), 130 after Ctrl-C. Commands import what they need when they run, so
-that `show` of a format needs the standard library only.
+line with a remedy), 130 after Ctrl-C, 141 when the reader of stdout has gone. Commands import what
+they need when they run, so that `show` of a format needs the standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import io
 import os
@@ -16,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import codes, compare, formats, registers
+from minifloat.cli import codes, compare, formats, registers, vectors
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
-from minifloat.cli.terminal import printable
+from minifloat.cli.terminal import printable, shortened
 
 COMMANDS = (  # name, its options, the function that runs it, its description
     ("compare", compare.add_options, compare.run, "Quantize a model's weights; print the errors."),
@@ -42,7 +43,23 @@ COMMANDS = (  # name, its options, the function that runs it, its description
         registers.run,
         "Show how a GPU turns codes into float16 pairs.",
     ),
+    (
+        "vectors",
+        vectors.add_options,
+        vectors.run,
+        "Print inputs with the right outputs, for a test bench.",
+    ),
 )
+
+LONGEST_MESSAGE = 2000  # characters; an argument may have a hundred thousand
+EXAMPLES = """\
+examples:
+  minifloat compare model.safetensors
+  minifloat show e2m2
+  minifloat encode e2m2 1.1 -0.3
+
+`minifloat COMMAND --help` says more of a command.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,32 +82,63 @@ def main(argv: Sequence[str] | None = None) -> int:
        7  0x7  0 11 1      6  normal
     0
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    if sys.stdout is None:  # closed by the shell: `minifloat list >&-`
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+    arguments = spaced(sys.argv[1:] if argv is None else argv)
+    _open_closed_streams()
     if argv is None and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names in scripts it cannot print
     try:
-        options = _parser().parse_args(spaced(arguments))
-        options.run(options)
+        code = _run(arguments)
         sys.stdout.flush()
-    except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 0
     except KeyboardInterrupt:
-        return 130
+        code = 130
     except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # a closed or replaced stdout has no number
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        code = 141
     except MemoryError:
-        return _fail("the largest tensor must fit into memory; use a larger machine")
+        code = _fail("the largest tensor must fit into memory; use a larger machine")
     except (ValueError, OSError) as error:
-        return _fail(in_terms_of_options(str(error)))
+        code = _fail(in_terms_of_options(str(error)))
+    _flush_or_discard()
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser, commands = _parsers()
+    try:
+        if arguments and arguments[0] in commands and "--" not in arguments:
+            # so that options may stand between VALUEs, which subparsers do not do
+            options = commands[arguments[0]].parse_intermixed_args(arguments[1:])
+        else:
+            options = parser.parse_args(arguments)
+    except SystemExit as stop:  # after --help and --version
+        return stop.code if isinstance(stop.code, int) else 0
+    options.run(options)
     return 0
 
 
+def _open_closed_streams() -> None:
+    """Discard what is written to a stream that the shell has closed: `minifloat list >&-`."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open to the end)
+            atexit.register(stream.close)
+            setattr(sys, name, stream)
+
+
+def _flush_or_discard() -> None:
+    """Write what is left in the streams; if that fails, Python must not try again at its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):  # a replaced stream has no number
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def _fail(message: str) -> int:
-    print(f"minifloat: error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    """Print the message of an error in one line, unless stderr does not take it."""
+    line = shortened(printable(" ".join(message.split())), LONGEST_MESSAGE)
+    with contextlib.suppress(OSError, ValueError):
+        print(f"minifloat: error: {line}", file=sys.stderr)
     return 2
 
 
@@ -102,12 +150,16 @@ class _Version(argparse.Action):
         raise SystemExit(0)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="minifloat", description="The workbench for tiny number formats.")
+def _parsers() -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the whole command line, and that of each command."""
+    parser = Parser(
+        prog="minifloat", description="The workbench for tiny number formats.", epilog=EXAMPLES
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    places = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = {}
     for name, add_options, run, text in COMMANDS:
-        command = commands.add_parser(name, help=text, description=text)
-        add_options(command)
-        command.set_defaults(run=run)
-    return parser
+        commands[name] = places.add_parser(name, help=text, description=text)
+        add_options(commands[name])
+        commands[name].set_defaults(run=run)
+    return parser, commands

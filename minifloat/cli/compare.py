@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from minifloat.cli.options import in_terms_of_options, integer, names
-from minifloat.cli.terminal import progress_bar
+from minifloat.cli.options import format_named, in_terms_of_options, integer, names
+from minifloat.cli.terminal import print_text, progress_bar
 from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
@@ -31,25 +32,50 @@ EXAMPLES = """\
 examples:
   minifloat compare model.safetensors
   minifloat compare model.safetensors --recipes mxfp4,nvfp4,e2m2/128/float16
-  minifloat compare model.safetensors --formats e2m2,int5 --block 64 --scale e8m0:ceil --top 10
+  minifloat compare model.safetensors --formats e2m2,int5 --block 64 --top 10
+  minifloat compare model.safetensors --exclude '*.bias,*mask*' --csv
 
 A recipe is FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]] or a name that `minifloat list` shows.
+
+columns, where w are the weights and w' the weights after quantizing:
+  bits/weight   stored bits per weight, scales included
+  relative rms  sqrt(sum (w - w')^2 / sum w^2); lower is better
+  SQNR dB       -20 log10 of the relative rms; higher is better
+  max error     the largest |w - w'|
+  max/absmax    the largest |w - w'| over the largest |w| of its tensor
+  best in       tensors in which it has the lowest relative rms of all formats with as many bits;
+                * marks the best. Ties and all-zero tensors count for none
+
+A tensor that some recipe cannot quantize (inf, NaN, a scale beyond SCALE), or that is damaged, is
+skipped for all recipes and named below the tables (with --csv, on stderr).
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare` to its parser."""
     parser.epilog = EXAMPLES
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("files", nargs="*", metavar="FILE", help=".safetensors, .npz, .npy, .gguf (default: noise)")
     add("--recipes", type=names, metavar="R,...", help="recipes: mxfp4, e2m2/128/float16, ...")
     add("--formats", type=names, metavar="F,...", help=f"or formats alone (default {FORMATS})")
     add("--block", help="weights to a scale: a number, RxC, channel or tensor (128)")
     add("--scale", help="format of the scales: float16, e8m0, e8m0:ceil, ... (float16)")
-    add("--axis", type=integer(), default=-1, help="axis along which blocks run (-1)")
+    add(
+        "--axis",
+        type=integer(),
+        default=-1,
+        help="axis along which blocks run (-1); in tensors without it, the last",
+    )
     add("--sort", metavar="KEY", help="name, size, error or a recipe (default: file order)")
     add("--top", type=integer(1), metavar="N", help="list N tensors only; the total stays")
+    for name, what in (("include", "compare only tensors"), ("exclude", "leave out tensors")):
+        add(
+            f"--{name}",
+            type=names,
+            action="append",
+            metavar="P,...",
+            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
+        )
     add("--min-size", type=integer(0), default=0, metavar="N", help="leave out smaller tensors")
     add("--workers", type=integer(1), default=1, metavar="N", help="tensors at a time (1)")
     add("--details", action="store_true", help="list every figure of every tensor")
@@ -62,6 +88,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Compare and print."""
     from minifloat.comparison import compare
+    from minifloat.comparison.tables import left_out
 
     recipes = _recipes(options)
     key = _sort_key(options.sort, recipes)
@@ -70,6 +97,8 @@ def run(options: argparse.Namespace) -> None:
             options.files or None,
             recipes,
             axis=options.axis,
+            include=_flat(options.include),
+            exclude=_flat(options.exclude),
             min_size=options.min_size,
             executor=executor,
             progress=progress,
@@ -81,14 +110,22 @@ def run(options: argparse.Namespace) -> None:
         print(dataclasses.replace(result, tensors=listed).to_json())
     elif options.csv:
         print(dataclasses.replace(result, tensors=listed).to_csv(), end="")
+        if result.skipped:
+            count = len(result.tensors) + len(result.skipped)
+            print(left_out(result.skipped, count), file=sys.stderr)
     else:
         for number, part in enumerate(result.report(listed, every_figure=options.details)):
             if number:
                 print()
             if isinstance(part, str):
-                print(part)
+                print_text(part)
             else:
                 part.show()
+
+
+def _flat(lists: list[list[str]] | None) -> list[str] | None:
+    """Return the patterns of an option that may be repeated."""
+    return None if lists is None else [pattern for patterns in lists for pattern in patterns]
 
 
 def _recipes(options: argparse.Namespace) -> list[Recipe]:
@@ -113,8 +150,12 @@ def _recipe(text: str) -> Recipe:
     try:
         return Recipe.parse(text)
     except ValueError as error:
-        reason = in_terms_of_options(str(error), PARTS)
-        raise ValueError(f"--recipes must hold recipes, got {text!r}: {reason}") from None
+        message = str(error)
+        _, got, remedy = message.partition(f", got {text!r}")
+        if got:  # the message is about the whole text, which need not be said twice
+            raise ValueError(f"--recipes must hold recipes{got}{remedy}") from None
+        reason = in_terms_of_options(message, PARTS)
+        raise ValueError(f"in --recipes {text}: {reason}") from None
 
 
 def _shorthand(formats: list[str], block: str | None, scale: str | None) -> list[Recipe]:
@@ -122,7 +163,9 @@ def _shorthand(formats: list[str], block: str | None, scale: str | None) -> list
 
     block, scale = BLOCK if block is None else block, SCALE if scale is None else scale
     try:
-        recipes = [Recipe(parse(name, "--formats"), block=block, scale=scale) for name in formats]
+        recipes = [
+            Recipe(format_named(name, "--formats"), block=block, scale=scale) for name in formats
+        ]
     except ValueError as error:
         raise ValueError(in_terms_of_options(str(error), {"fmt": "--formats"})) from None
     return _each_once("--formats", recipes)

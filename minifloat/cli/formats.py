@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import math
 import shutil
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from minifloat.cli.options import in_terms_of_options
-from minifloat.cli.terminal import Table, can_print, number_line
+from minifloat.cli.terminal import Table, can_print, number_line, print_json, print_text
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
-from minifloat.formats.names import near_names, parse
+from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -38,79 +37,122 @@ RECIPE_PARTS = {  # as messages name them
 }
 
 
-def add_list_options(_: argparse.ArgumentParser) -> None:
-    """`list` has no options."""
+LIST_EXAMPLES = """\
+examples:
+  minifloat list
+  minifloat list --json
+
+bits/weight counts the scales of blocks; smallest is the smallest value above zero.
+"""
+SHOW_EXAMPLES = """\
+examples:
+  minifloat show e2m2
+  minifloat show nvfp4
+  minifloat show nf4/64/float32
+  minifloat show e5m6 --all --json
+
+Without --all, the values of a format of more than {codes} codes are left out.
+"""
 
 
-def run_list(_: argparse.Namespace) -> None:
+def add_list_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `list` to its parser."""
+    parser.epilog = LIST_EXAMPLES
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run_list(options: argparse.Namespace) -> None:
     """Print the named formats and the published recipes."""
     from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES
 
-    rows = [
-        (
-            name,
-            type(fmt).__name__,
-            str(fmt.bits),
-            f"{fmt.max:.6g}",
-            f"{fmt.smallest:.6g}",
-            fmt.describe().get("specials", "none"),
-            _aliases(name),
-        )
+    formats = [
+        {
+            "format": name,
+            "kind": type(fmt).__name__,
+            "bits": fmt.bits,
+            "max": fmt.max,
+            "smallest": fmt.smallest,
+            "specials": fmt.describe().get("specials", "none"),
+            "also called": _aliases(name),
+        }
         for name, fmt in CATALOGUE.items()
     ]
-    columns = ("format", "kind", "bits", "max", "smallest", "specials", "also called")
-    Table("", columns, ("format", "kind", "specials", "also called"), rows).show()
-    print("\nAny other eXmY is a format too, for example e3m3, ue5m3 or e4m3b11fnuz.\n")
-    rows = [
-        (
-            name,
-            f"{recipe.bits_per_weight:.4g}",
-            recipe.fmt.name,
-            *_block_and_scale(recipe),
-            RECIPE_SOURCES[name],
-        )
+    recipes = [
+        {
+            "recipe": name,
+            "bits/weight": recipe.bits_per_weight,
+            "format": recipe.fmt.name,
+            **_block_and_scale(recipe),
+            "source": RECIPE_SOURCES[name],
+        }
         for name, recipe in RECIPES.items()
     ]
-    columns = ("recipe", "bits/weight", "format", "block", "scale", "options", "source")
-    Table("", columns, ("recipe", "format", "block", "scale", "options", "source"), rows).show()
-    print(
+    if options.json:
+        print_json({"formats": formats, "recipes": recipes})
+        return
+    _table(formats, ("format", "kind", "specials", "also called"), 6).show()
+    print_text("\nAny other eXmY is a format too, for example e3m3, ue5m3 or e4m3b11fnuz.\n")
+    _table(recipes, ("recipe", "format", "block", "scale", "options", "source"), 4).show()
+    print_text(
         "\nAny FORMAT/BLOCK/SCALE is a recipe too, for example e2m2/128/float16. bits/weight counts"
         "\nthe scales of blocks; those of channels and tensors are few."
     )
 
 
-def _block_and_scale(recipe: Recipe) -> tuple[str, str, str]:
+def _table(rows: list[dict[str, Any]], left: tuple[str, ...], digits: int) -> Table:
+    """Return rows as a table, with so many digits of numbers and lists joined by commas."""
+
+    def cell(fact: Any) -> str:
+        if isinstance(fact, list):
+            return ", ".join(fact)
+        return f"{fact:.{digits}g}" if isinstance(fact, float) else str(fact)
+
+    cells = [tuple(map(cell, row.values())) for row in rows]
+    return Table("", tuple(rows[0]), left, cells)
+
+
+def _block_and_scale(recipe: Recipe) -> dict[str, str]:
     block, scale, *options = recipe.scaling.split("/")
-    return block, scale, options[0] if options else ""
+    return {"block": block, "scale": scale, "options": options[0] if options else ""}
 
 
-def _aliases(name: str) -> str:
-    return ", ".join(alias for alias, target in ALIASES.items() if target == name)
+def _aliases(name: str) -> list[str]:
+    return [alias for alias, target in ALIASES.items() if target == name]
 
 
 def add_show_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `show` to its parser."""
-    parser.add_argument("name", metavar="NAME", help="e2m2, nf4, nvfp4, nf4/64/float32")
-    parser.add_argument(
-        "--all", action="store_true", help=f"the table even above {SHOWN_CODES} codes"
-    )
+    parser.epilog = SHOW_EXAMPLES.format(codes=SHOWN_CODES)
+    add = parser.add_argument
+    add("name", metavar="NAME", help="a format or a recipe: e2m2, nf4, nvfp4, nf4/64/float32")
+    add("--all", action="store_true", help=f"the table even above {SHOWN_CODES} codes")
+    add("--json", action="store_true", help="print JSON instead of text")
 
 
 def run_show(options: argparse.Namespace) -> None:
     """Print the facts of a format or a recipe, its number line and its values."""
     shown = _named(options.name)
     if isinstance(shown, NumberFormat):
-        print(f"{type(shown).__name__} {shown}")
+        fmt, title, values = shown, f"{type(shown).__name__} {shown}", ""
         facts = shown.describe()
         if _aliases(shown.name):
-            facts["also called"] = _aliases(shown.name)
-        _print_facts(facts)
-        _print_values(shown, every=options.all)
+            facts["also called"] = ", ".join(_aliases(shown.name))
     else:
-        print(f"Recipe {shown}")
-        _print_facts(_recipe_facts(shown))
-        print(f"\nValues of {shown.fmt.name}, each multiplied by its block's scale:")
-        _print_values(shown.fmt, every=options.all)
+        fmt, title, facts = shown.fmt, f"Recipe {shown}", _recipe_facts(shown)
+        values = f"\nValues of {fmt.name}, each multiplied by its block's scale:"
+    listed = fmt.code_count <= SHOWN_CODES or options.all
+    if options.json:
+        print_json({"name": f"{shown}", **facts, "values": _values(fmt) if listed else None})
+        return
+    print_text(title)
+    width = max(map(len, facts))
+    print_text("\n".join(f"  {key:<{width}}  {fact}" for key, fact in facts.items()))
+    if values:
+        print_text(values)
+    if listed:
+        _print_values(fmt)
+    else:
+        print_text(f"\n{fmt.code_count} codes; --all prints the number line and every code")
 
 
 def _named(name: str) -> NumberFormat | Recipe:
@@ -120,15 +162,14 @@ def _named(name: str) -> NumberFormat | Recipe:
     except ValueError as error:
         if "known format name" not in str(error):
             raise
-    from minifloat.quantization.recipes import RECIPES, Recipe
+    from minifloat.quantization.recipes import RECIPES, Recipe, near_recipes_and_formats
 
     if "/" in name or name.strip().lower() in RECIPES:
         try:
             return Recipe.parse(name)
         except ValueError as error:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
-    recipes = difflib.get_close_matches(name.lower(), RECIPES, n=2, cutoff=0.6)
-    near = list(dict.fromkeys([*near_names(name), *sorted(recipes)]))  # nf4 is both
+    near = near_recipes_and_formats(name)
     if near:
         remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     else:
@@ -165,15 +206,23 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     return {name: fact for name, fact in facts.items() if fact}
 
 
-def _print_facts(facts: Mapping[str, str]) -> None:
-    for key, fact in facts.items():
-        print(f"  {key:<{max(map(len, facts))}}  {fact}")
+def _values(fmt: NumberFormat) -> list[dict[str, Any]]:
+    """Return every code with its facts, for JSON."""
+    return [
+        {
+            "code": row.code,
+            "bits": row.bits,
+            "value": row.value if math.isfinite(row.value) else str(row.value),
+            "kind": row.kind,
+        }
+        for row in fmt.table()
+    ]
 
 
-def _print_values(fmt: NumberFormat, *, every: bool) -> None:
-    if fmt.code_count > SHOWN_CODES and not every:
-        print(f"\n{fmt.code_count} codes; --all prints the number line and every code")
-        return
-    table = fmt.table()
+def _print_values(fmt: NumberFormat) -> None:
+    codes = fmt.table()
+    rows = [(str(row.code), row.bits, shortest(row.value), row.kind) for row in codes]
+    table = Table("", ("code", "bits", "value", "kind"), ("bits", "kind"), rows)
     width = min(shutil.get_terminal_size().columns, 120)
-    print(f"\n{number_line([row.value for row in table], width, can_print('─┼█'))}\n\n{table}")
+    print(f"\n{number_line([row.value for row in codes], width, can_print('─┼█'))}\n")
+    table.show_plainly()

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import re
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from minifloat.cli.numbers import INTEGER_DIGITS, read_integer, read_number
+from minifloat.cli.terminal import folded
+from minifloat.formats import NumberFormat
+from minifloat.formats.names import parse
 
 # The library's names of arguments, as its messages have them, and the command line's names.
 TYPED_AS = {
     "axis": "--axis",
     "block": "--block",
     "code": "CODE",
+    "exclude": "--exclude",
     "fmt": "FORMAT",
+    "include": "--include",
     "layout": "--layout",
     "min_size": "--min-size",
     "nan": "--nan",
@@ -27,19 +34,28 @@ TYPED_AS = {
     "x": "VALUE",
 }
 REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
-    r"mask it, or pass": "use",
+    r"replace it, or pass": "use",
     r"scale x, or pass": "use",
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",
+    r"use fold_scale=True": "use --fold-scale",
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
-    r"^(x must .*?)(, the first)? at index \(\d+,\)": r"\1",  # VALUEs have no shape
+    r"^(x must .*?)(, the first)? at index \([\d, ]*\)": r"\1",  # VALUEs have no shape
     r", or use RECIPES\[.*\]\.replace": "",
 }
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are ValueErrors of the library's form."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*arguments, **options)
+
+    def format_help(self) -> str:
+        """Return the help, no line of it wider than the terminal."""
+        return folded(super().format_help(), shutil.get_terminal_size().columns)
 
     def error(self, message: str) -> NoReturn:
         """Raise argparse's message in the library's form."""
@@ -83,10 +99,12 @@ def integer(low: int | None = None) -> Callable[[str], int]:
     rule = "an integer" if low is None else f"an integer of at least {low}"
 
     def read(text: str) -> int:
-        with contextlib.suppress(ValueError):
-            if low is None or int(text) >= low:
-                return int(text)
-        raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
+        number = read_integer(text)
+        if len(text) > INTEGER_DIGITS:
+            raise argparse.ArgumentTypeError(f"must have at most {INTEGER_DIGITS} digits")
+        if number is None or (low is not None and number < low):
+            raise argparse.ArgumentTypeError(f"must be {rule}, got {text.strip()!r}")
+        return number
 
     return read
 
@@ -96,14 +114,35 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def format_named(name: str, argument: str) -> NumberFormat:
+    """Return the format of a name; an error knows the recipes, and their formats.
+
+    Parameters
+    ----------
+    name : str
+    argument : str
+        What the command line calls it, for messages.
+    """
+    try:
+        return parse(name, argument)
+    except ValueError:
+        from minifloat.quantization.recipes import RECIPES
+
+        recipe = RECIPES.get(name.strip().lower())
+        if recipe is None:
+            raise
+    instead = " or use --recipes" if argument == "--formats" else ""
+    raise ValueError(
+        f"{argument} must be a format, got {name!r}, which is a recipe ({recipe}); name its format "
+        f"{recipe.fmt.name}{instead}"
+    )
+
+
 def spaced(arguments: Sequence[str]) -> list[str]:
     """Put a space before negative numbers: argparse takes -inf and -1e-3 for options."""
-    return [f" {word}" if _is_negative_number(word) else word for word in arguments]
-
-
-def _is_negative_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return word.startswith("-")
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    numbers = [word.startswith("-") and read_number(word) is not None for word in arguments]
+    return [
+        f" {word}" if index < end and number else word
+        for index, (word, number) in enumerate(zip(arguments, numbers, strict=True))
+    ]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from typing import TYPE_CHECKING
 
 from minifloat.cli.terminal import Table, progress_bar
+from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
+
+if TYPE_CHECKING:
+    from minifloat.registers import Program
 
 BEST_LAYOUT = "best"
 
@@ -49,13 +55,35 @@ def run(options: argparse.Namespace) -> None:
         print(emit[options.emit](program))
     else:
         layout = program.layout
-        print(f"{summary}{layout!r}, spelled {layout.spelling}\n{layout.picture()}\n\n{program}")
+        print(f"{summary}{layout!r}, spelled {layout.spelling}\n{layout.picture()}\n")
+        print("\n".join([*_costs_of(fmt, program, options.fold_scale), "", str(program)]))
     if options.prove:
         proof = registers.prove(program, fmt)
         mark = {"c": "// ", "cuda": "// ", "asm": "# "}.get(options.emit, "")
         print("\n".join(mark + line for line in str(proof).splitlines()))
         if not proof:
             raise ValueError(f"the program must give the values of {fmt.name}, and does not")
+
+
+def _costs_of(fmt: NumberFormat, program: Program, fold_scale: bool) -> list[str]:
+    """Say what finished values cost, and values whose power of two is left to the scale."""
+    from minifloat import registers
+
+    programs = [program]
+    if not program.table:
+        with contextlib.suppress(ValueError):  # the target does not have all values
+            programs.append(
+                registers.to_half(fmt, program.layout, program.target, fold_scale=not fold_scale)
+            )
+    lines = {}
+    for each in sorted(programs, key=lambda each: each.scale_exponent != 0):
+        cost, power = each.cost, each.scale_exponent
+        lines[power] = (
+            f"{cost.per_weight:.2f} instructions per weight ({cost.total} for {cost.weights}) give "
+        ) + (
+            f"values times 2**{power}, left to the scale (--fold-scale)" if power else "the values"
+        )
+    return list(lines.values())
 
 
 def _costs(options: argparse.Namespace) -> None:

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from minifloat._tables import BEST, Table, has_rich, printable
+from minifloat._tables import BEST, Table, has_rich, terminal_width
+from minifloat._text import printable, shortened
 
-__all__ = ["BEST", "Table", "can_print", "number_line", "printable", "progress_bar"]
+__all__ = [
+    "BEST",
+    "Table",
+    "can_print",
+    "number_line",
+    "print_json",
+    "print_text",
+    "printable",
+    "progress_bar",
+    "shortened",
+]
 
 
 @contextlib.contextmanager
@@ -31,6 +45,44 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
             )
         finally:
             print("\r    \r", end="", file=sys.stderr)
+
+
+def print_text(text: str) -> None:
+    """Print lines of text, broken between words where the terminal is too narrow."""
+    width = terminal_width()
+    print(text if width is None else folded(text, width))
+
+
+def folded(text: str, width: int) -> str:
+    """Return lines of text, those that are longer than ``width`` broken between words.
+
+    Examples
+    --------
+    >>> print(folded("  the first of two lines", 20))
+      the first of two
+        lines
+    """
+    lines = []
+    for line in text.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += (
+            textwrap.wrap(
+                line.strip(),
+                max(width, 20),
+                initial_indent=indent,
+                subsequent_indent=f"{indent}  " if indent else "",
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+            if len(line) > width
+            else [line]
+        )
+    return "\n".join(lines)
+
+
+def print_json(content: Any) -> None:
+    """Print a value as JSON; numbers that are not finite must be strings."""
+    print(json.dumps(content, indent=1, allow_nan=False))
 
 
 def can_print(text: str) -> bool:

@@ -22,7 +22,8 @@ How a float becomes a code. The same numbers stand in the kernels (`minifloat._k
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
 numbers at which step 5 passes to the next value. `records` turns a format and the policies into
 one record for the kernels, and `plans` keeps it with the kernel that reads it. `_call` has the rest
-of a call: random words, arrays that overlap, errors.
+of a call: random words, arrays that overlap, errors. `exact` encodes numbers
+that no float holds, one by one.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def encode(
     rounding : Rounding or str
         One of `minifloat.Rounding`.
     overflow : Overflow or str
-        saturate, saturate_finite, ieee or raise (`minifloat.Overflow`).
+        saturate, saturate_finite, ieee, sat_none or raise (`minifloat.Overflow`).
     nan : NaNPolicy or str
         The code of NaN in a format without NaN: raise, zero or max (`minifloat.NaNPolicy`).
     seed : int, optional
@@ -151,8 +152,8 @@ def encode(
     >>> mf.encode(464.0, "e4m3fn"), mf.encode(465.0, "e4m3fn", overflow="ieee")
     (np.uint8(126), np.uint8(127))
     """
-    check_threads(threads)
-    usual = seed is random is out is None and threads == 1 and random_bits == RANDOM_BITS
+    threads = check_threads(threads)
+    usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:
         plan = _encode_plans.find(x, fmt, rounding, overflow, nan)
         if plan is not None:
@@ -231,7 +232,7 @@ def decode(
     >>> mf.decode([1, 23, 15], "e2m2")
     array([ 0.25, -1.75,  7.  ], dtype=float32)
     """
-    check_threads(threads)
+    threads = check_threads(threads)
     if out is None and threads == 1 and type(codes) is np.ndarray:
         plan = _decode_plans.find(codes, fmt, dtype)
         if plan is not None:
@@ -315,8 +316,8 @@ def round_to(
     >>> mf.round_to([0.3, -1.7, 100.0], "e2m2")
     array([ 0.25, -1.75,  7.  ])
     """
-    check_threads(threads)
-    usual = seed is random is out is None and threads == 1 and random_bits == RANDOM_BITS
+    threads = check_threads(threads)
+    usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:
         plan = _round_plans.find(x, fmt, rounding, overflow, nan, dtype)
         if plan is not None:

@@ -13,6 +13,7 @@ from minifloat import _arrays
 from minifloat._kernels import codec as kernels
 from minifloat._kernels.scalar import WINDOW
 from minifloat.codec.plans import STOCHASTIC_KINDS, Counts, EncodePlan, RoundPlan, TablePlan
+from minifloat.formats.base import check_int
 from minifloat.formats.rounding import Overflow, Rounding
 
 Array = NDArray[Any]
@@ -40,8 +41,7 @@ def stochastic_mode(
     shape: tuple[int, ...],
 ) -> StochasticMode | None:
     """Return the random part of a call's arguments, checked; None in a deterministic mode."""
-    if not isinstance(random_bits, int) or not 1 <= random_bits <= MAX_RANDOM_BITS:
-        raise ValueError(f"random_bits must be in 1..{MAX_RANDOM_BITS}, got {random_bits!r}")
+    random_bits = check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
     if not rounding.is_stochastic:
         if seed is not None or random is not None:
             raise ValueError(f"rounding must be stochastic to use seed or random, got {rounding}")
@@ -50,8 +50,8 @@ def stochastic_mode(
         raise ValueError("seed and random must not both be given; choose one")
     if random is None and seed is None:
         raise ValueError(f"seed must be given for rounding={rounding.value!r} (or random=words)")
-    if seed is not None and not (isinstance(seed, int | np.integer) and 0 <= seed < 1 << 64):
-        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {seed!r}")
+    if seed is not None and not 0 <= (seed := check_int("seed", seed)) < 1 << 64:
+        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {seed}")
     record = np.array([(STOCHASTIC_KINDS[rounding], random_bits, seed or 0)], kernels.MODE)
     return StochasticMode(
         record, None if random is None else _random_words(random, random_bits, shape)
@@ -181,7 +181,7 @@ def raise_for(counts: Counts, values: Array, plan: EncodePlan) -> None:
         index = _arrays.first_index(values, np.isnan)
         raise ValueError(
             f"x must hold no NaN for {fmt}, which has none, got {nans} NaN, the first at index "
-            f'{index}; mask it, or pass nan="zero" or nan="max"'
+            f'{index}; replace it, or pass nan="zero" or nan="max"'
         )
     if overflows and plan.overflow is Overflow.RAISE:
         low, high = fmt.min, fmt.max

@@ -130,7 +130,7 @@ def decision_points(
         # in an ExMy format without zero, numbers between -s and s keep their sign
         DecisionPoint(Fraction(0), Side.OWN_SIGN)
         if not fmt.is_table and low.exact < 0 < high.exact
-        else _between(low, high, rounding)
+        else between(low, high, rounding)
         for low, high in itertools.pairwise(values)
     ]
 
@@ -166,7 +166,7 @@ def key_of(value: Value) -> int:
 
 
 def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
-    """Return a format's values in order, with the next grid point beyond each end of an ExMy.
+    """Return a format's values in order, with the next grid point beyond each end of a grid.
 
     The points beyond the ends have the codes of overflows, ``~code`` included.
     """
@@ -182,7 +182,8 @@ def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
         middle = len(values) // 2
         zeros = [value._replace(exact=Fraction(0)) for value in values[middle - 1 : middle + 1]]
         values[middle:middle] = zeros
-    below = [Value(-following, True, not values[0].odd, special.over_below)]
+    before = Fraction(fmt.min) - (following - Fraction(fmt.max))  # two's complement: not -following
+    below = [Value(before, True, not values[0].odd, special.over_below)]
     return [*below, *values, above]
 
 
@@ -207,7 +208,7 @@ def beginnings(
         first = float_key(SMALLEST)
     starts.append((first, values[0].code))
     starts += [
-        (_first_key(_between(low, high, mode)), high.code)
+        (_first_key(between(low, high, mode)), high.code)
         for low, high in itertools.pairwise(values)
     ]
     if fmt.is_table:
@@ -226,7 +227,7 @@ def away(low: Value, high: Value) -> int:
     return 1 if abs(low.exact) <= abs(high.exact) else -1
 
 
-def _between(low: Value, high: Value, mode: Rounding) -> DecisionPoint:
+def between(low: Value, high: Value, mode: Rounding) -> DecisionPoint:
     """Return the decision point between two neighbours."""
     direction = away(low, high)
     if low.exact == high.exact or (direction == 0 and mode in BY_MAGNITUDE):

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, overflows_to_infinity
 
+BEYOND = (Overflow.IEEE, Overflow.SAT_NONE)  # policies that leave the range of finite values
+
 
 class SpecialCodes(NamedTuple):
     """A code for each case; ``~code`` (negative) where it counts as an overflow error."""
@@ -58,7 +60,7 @@ def _at_infinity(fmt: NumberFormat, overflow: Overflow, infinity: int | None, en
         return infinity
     if overflow is Overflow.RAISE:
         return ~end
-    if overflow is Overflow.IEEE and fmt.nan_code is not None:
+    if overflow in BEYOND and fmt.nan_code is not None:
         return fmt.nan_code
     return end
 
@@ -75,9 +77,9 @@ def _beyond(
     """Return the code of a finite value that rounds beyond one end of the format."""
     if overflow is Overflow.RAISE:
         return ~end
-    max_odd = bool(fmt.max_code & 1)
-    if overflow is not Overflow.IEEE or not overflows_to_infinity(
-        rounding, max_odd=max_odd, negative=negative
+    end_odd = overflow is Overflow.IEEE and bool(end & 1)  # else TO_ODD never stops at the end
+    if overflow not in BEYOND or not overflows_to_infinity(
+        rounding, end_odd=end_odd, negative=negative
     ):
         return end
     if infinity is not None:

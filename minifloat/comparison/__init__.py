@@ -11,23 +11,25 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.comparison.records import RecipeError, Skipped, TensorErrors, ratio
+from minifloat.comparison.measuring import measure
+from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.comparison.result import Comparison
-from minifloat.files import TensorInfo, WeightFile, open_weights
+from minifloat.comparison.selection import Task, nothing_left, select
+from minifloat.files import WeightFile, open_weights
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int
-from minifloat.quantization import quantize
 from minifloat.quantization.recipes import Recipe
 
 DEFAULT_RECIPES = ("e2m2", "int5", "nf4/128/float16", "e2m1", "int4")
 GAUSSIAN_SHAPE = (4096, 4096)  # of the weights that are compared without a source
-CHUNK = 1 << 18  # elements of the float64 temporaries
 ARRAYS_IN_FLIGHT = 8  # arrays handed to an executor and not yet measured
 
 Array = NDArray[Any]
@@ -40,12 +42,18 @@ def compare(
     recipes: SomeRecipe | Sequence[SomeRecipe] = DEFAULT_RECIPES,
     *,
     axis: int = -1,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] | None = None,
     min_size: int = 0,
     executor: Executor | None = None,
     progress: Callable[[int, int], object] | None = None,
     seed: int = 0,
 ) -> Comparison:
     """Quantize every float tensor by every recipe and return the errors.
+
+    A tensor that some recipe cannot quantize (it holds inf or NaN, or needs a scale beyond the
+    recipe's scale format) or that cannot be read is skipped, with the reason, and the others are
+    compared. It is skipped for all recipes, so that their totals are over the same weights.
 
     A tensor with fewer dimensions than ``axis`` asks for is quantized along its last one, a 0-d
     tensor as one element. An empty tensor has no error. Memory beyond the source's own is a few
@@ -60,14 +68,18 @@ def compare(
         Each a `Recipe`, its text or name (``"nvfp4"``), or a format, which has blocks of 128 and
         float16 scales.
     axis : int
-        The axis along which blocks run.
+        The axis along which blocks run; at least one tensor must have it.
+    include, exclude : str, or sequence of str, optional
+        Names of tensors, or shell patterns for them (``"*.mlp.*"``): those to compare (default:
+        all), and those of them to leave out. The tensors left out are listed as skipped.
     min_size : int
         Tensors with fewer elements are left out and listed as skipped.
     executor : concurrent.futures.Executor, optional
         Threads, processes or a Dask client's ``get_executor()``: each tensor is one task. The
         result is the same. Tasks on files carry the path, so workers must see the same files.
     progress : callable, optional
-        Called after each tensor with the parameters done and all parameters.
+        Called with the parameters done and all parameters, both ints: after each recipe of each
+        tensor, or with an executor after each tensor.
     seed : int
         Seed of the Gaussian matrix.
 
@@ -78,8 +90,8 @@ def compare(
     Raises
     ------
     ValueError
-        If a recipe is unknown or given twice, two recipes have the same text, nothing is left to
-        compare, or a tensor holds inf or NaN (the message names it and where).
+        If a recipe is unknown or given twice, two recipes have the same text, no tensor has the
+        axis, a pattern matches nothing, or no tensor is left (the message says why).
     WeightsError
         If a file cannot be read (a ValueError too).
     TypeError
@@ -90,50 +102,37 @@ def compare(
     >>> import numpy as np
     >>> weights = {"w": np.linspace(-1, 1, 256, dtype=np.float32)}
     >>> result = compare(weights, ["int4", "int8", "nvfp4"])
-    >>> result.total.best
-    ('int8/128/float16',)
+    >>> result.total.best  # of the two with 4 bits
+    ('int4/128/float16',)
     """
-    chosen = _recipes(recipes)
-    check_int("axis", axis)
+    chosen = distinct_recipes(recipes)
+    axis = check_int("axis", axis)
+    min_size, seed = check_int("min_size", min_size, 0), check_int("seed", seed, 0)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress must be a function or None, got {progress!r}")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor or None, got {executor!r}")
+    wanted = None if include is None else _patterns("include", include)
+    unwanted = [] if exclude is None else _patterns("exclude", exclude)
     description, files = _opened(source, seed)
-    tasks = [
-        _Task(label, info, file.loader(info.name)) for label, file in files for info in file.tensors
-    ]
-    skipped = [
-        Skipped(label, info.name, info.dtype, info.skipped)
-        for label, file in files
-        for info in file.skipped
-    ]
-    small = [task for task in tasks if task.info.parameters < min_size]
-    tasks = [task for task in tasks if task.info.parameters >= min_size]
-    skipped += [
-        Skipped(task.file, task.info.name, task.info.dtype, f"fewer than {min_size} elements")
-        for task in small
-    ]
-    if not tasks:
-        raise ValueError(_nothing_left(description, min_size, small, skipped))
+    tasks, skipped = select(description, files, wanted, unwanted, min_size)
+    _check_axis(axis, chosen, tasks)
     in_flight = len(tasks) if any(label for label, _ in files) else ARRAYS_IN_FLIGHT
-    done, everything = 0, sum(task.info.parameters for task in tasks)
+    report = _Progress(progress, sum(task.info.parameters for task in tasks), len(chosen))
     tensors = []
-    for tensor in _measured(tasks, chosen, axis, executor, in_flight):
-        tensors.append(tensor)
-        done += tensor.parameters
-        if progress is not None:
-            progress(done, everything)
+    for result in _measured(tasks, chosen, axis, executor, in_flight, report):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            tensors.append(result)
+    if not tensors:
+        raise ValueError(nothing_left(description, skipped))
     total = TensorErrors("", "total", "", (), _summed(tensors))
     return Comparison(description, chosen, axis, tuple(tensors), total, tuple(skipped))
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One tensor to measure."""
-
-    file: str
-    info: TensorInfo
-    load: Callable[[], Array]
-
-
-def _recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
+def distinct_recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe, ...]:
+    """Return one recipe or several as recipes, or raise if two are equal or have one text."""
     several = [recipes] if isinstance(recipes, str | NumberFormat | Recipe) else recipes
     if not isinstance(several, Iterable):
         raise TypeError(f"recipes must be a recipe or several, got {recipes!r}")
@@ -171,80 +170,86 @@ def _opened(source: Any, seed: int) -> tuple[str, list[tuple[str, WeightFile]]]:
     )
 
 
-def _nothing_left(
-    source: str, min_size: int, small: Sequence[_Task], skipped: Sequence[Skipped]
-) -> str:
-    """Return the message that no tensor can be compared, with the reason and a remedy."""
-    if small:
-        largest = max(task.info.parameters for task in small)
-        return (
-            f"min_size must be at most {largest}, the elements of the largest float tensor of "
-            f"{source}, got {min_size}"
+def _patterns(name: str, patterns: Any) -> list[str]:
+    several = [patterns] if isinstance(patterns, str) else patterns
+    if isinstance(several, Iterable):
+        several = list(several)
+        if all(isinstance(pattern, str) for pattern in several):
+            return several
+    raise TypeError(f"{name} must be a str or a sequence of str, got {patterns!r}")
+
+
+def _check_axis(axis: int, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> None:
+    ranks = {max(len(task.info.shape), 1) for task in tasks}
+    having = [rank for rank in ranks if -rank <= axis < rank]
+    if not having:
+        most = max(ranks)
+        raise ValueError(
+            f"axis must be in {-most}..{most - 1}, where some tensor has an axis, got {axis}"
         )
-    reasons = [f"{tensor.name!r} of {tensor.dtype} is {tensor.reason}" for tensor in skipped[:3]]
-    why = f" ({'; '.join(reasons)})" if reasons else ""
-    return f"source must hold a float tensor, got {source}{why}; name another file"
+    if any(axis % rank != rank - 1 for rank in having):
+        for recipe in recipes:
+            if isinstance(recipe.block, tuple):
+                raise ValueError(
+                    "axis must be -1 for tiles, which lie in the last two axes, got "
+                    f"{axis} with {recipe}"
+                )
+
+
+@dataclass
+class _Progress:
+    """Tells the caller's function how many parameters have been quantized by all recipes."""
+
+    function: Callable[[int, int], object] | None
+    everything: int
+    recipes: int
+    done: int = 0
+
+    def within(self, task: Task, recipes_done: int) -> None:
+        """Report that so many recipes of a tensor are done."""
+        if self.function is not None and recipes_done < self.recipes:
+            part = task.info.parameters * recipes_done // self.recipes
+            self.function(self.done + part, self.everything)
+
+    def after(self, task: Task) -> None:
+        """Report that a tensor is done."""
+        self.done += task.info.parameters
+        if self.function is not None:
+            self.function(self.done, self.everything)
 
 
 def _measured(
-    tasks: Sequence[_Task],
+    tasks: Sequence[Task],
     recipes: tuple[Recipe, ...],
     axis: int,
     executor: Executor | None,
     in_flight: int,
-) -> Iterator[TensorErrors]:
+    progress: _Progress,
+) -> Iterator[TensorErrors | Skipped]:
     """Yield the results in the order of the tasks, of which at most ``in_flight`` are under way."""
     if executor is None:
-        yield from (_measure(task, recipes, axis) for task in tasks)
+        for task in tasks:
+            yield measure(task, recipes, axis, partial(progress.within, task))
+            progress.after(task)
         return
-    pending: deque[Future[TensorErrors]] = deque()
+    pending: deque[tuple[Task, Future[TensorErrors | Skipped]]] = deque()
+
+    def first() -> TensorErrors | Skipped:
+        task, future = pending.popleft()
+        result = future.result()
+        progress.after(task)
+        return result
+
     try:
         for task in tasks:
             if len(pending) == in_flight:
-                yield pending.popleft().result()
-            pending.append(executor.submit(_measure, task, recipes, axis))
+                yield first()
+            pending.append((task, executor.submit(measure, task, recipes, axis)))
         while pending:
-            yield pending.popleft().result()
+            yield first()
     finally:
-        for future in pending:
+        for _, future in pending:
             future.cancel()
-
-
-def _measure(task: _Task, recipes: tuple[Recipe, ...], axis: int) -> TensorErrors:
-    """Return the error of every recipe on one tensor."""
-    weights = np.ascontiguousarray(task.load())  # makes a 0-d tensor one element
-    flat = weights.reshape(-1)
-    absmax, squared = _max_and_squares(flat)
-    if not -weights.ndim <= axis < weights.ndim:
-        axis = -1
-    errors = []
-    for recipe in recipes:
-        if weights.size == 0:
-            errors.append(RecipeError(str(recipe), 0, float(recipe.fmt.bits), 0.0, 0.0, 0.0, 0.0))
-            continue
-        try:
-            quantized = quantize(weights, recipe, axis=axis)
-        except ValueError as error:
-            where = f"{task.file}: tensor" if task.file else "tensor"
-            raise ValueError(f"{where} {task.info.name!r}: {error}") from error
-        largest, squared_error = _max_and_squares(flat, quantized.dequantize().reshape(-1))
-        bits = float(quantized.bits_per_weight)
-        figures = (squared_error, squared, largest, ratio(largest, absmax))
-        errors.append(RecipeError(str(recipe), weights.size, bits, *figures))
-    info = task.info
-    return TensorErrors(task.file, info.name, info.dtype, info.shape, tuple(errors))
-
-
-def _max_and_squares(values: Array, minus: Array | None = None) -> tuple[float, float]:
-    """Return the largest magnitude and the sum of squares of ``values - minus``, in float64."""
-    largest, sums = 0.0, []
-    for start in range(0, values.size, CHUNK):
-        chunk = values[start : start + CHUNK].astype(np.float64)
-        if minus is not None:
-            chunk -= minus[start : start + CHUNK]
-        largest = max(largest, float(chunk.max()), -float(chunk.min()))
-        sums.append(float(np.square(chunk, out=chunk).sum()))
-    return largest, math.fsum(sums)
 
 
 def _summed(tensors: Iterable[TensorErrors]) -> tuple[RecipeError, ...]:
@@ -256,10 +261,11 @@ def _summed(tensors: Iterable[TensorErrors]) -> tuple[RecipeError, ...]:
         total.append(
             RecipeError(
                 errors[0].recipe,
+                errors[0].element_bits,
                 parameters,
                 bits / parameters if parameters else errors[0].bits_per_weight,
-                math.fsum(error.squared_error for error in errors),
-                math.fsum(error.squared_weight for error in errors),
+                sum((error.squared_error for error in errors), Fraction(0)),
+                sum((error.squared_weight for error in errors), Fraction(0)),
                 max(error.max_abs_error for error in errors),
                 max(error.max_abs_error_relative for error in errors),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from minifloat.formats import NumberFormat
@@ -20,11 +21,14 @@ class RecipeError:
     ----------
     recipe : str
         The recipe's text.
+    element_bits : int
+        Bits of a code, without scales.
     parameters : int
     bits_per_weight : float
         Scales counted.
-    squared_error, squared_weight : float
-        ``sum (w - w')**2`` and ``sum w**2``, in the weights' unit squared.
+    squared_error, squared_weight : Fraction
+        ``sum (w - w')**2`` and ``sum w**2``, in the weights' unit squared. Fractions, since squares
+        of float64 weights may be beyond float64.
     max_abs_error : float
         Largest ``|w - w'|``, in the weights' unit.
     max_abs_error_relative : float
@@ -32,24 +36,29 @@ class RecipeError:
     """
 
     recipe: str
+    element_bits: int
     parameters: int
     bits_per_weight: float
-    squared_error: float
-    squared_weight: float
+    squared_error: Fraction
+    squared_weight: Fraction
     max_abs_error: float
     max_abs_error_relative: float
 
     @property
     def relative_rms(self) -> float:
         """``sqrt(sum (w - w')**2 / sum w**2)``, without unit; 0 where there is no error."""
-        return math.sqrt(ratio(self.squared_error, self.squared_weight))
+        if self.squared_error == 0:
+            return 0.0
+        if self.squared_weight == 0:
+            return math.inf
+        return _square_root(self.squared_error / self.squared_weight)
 
     @property
     def sqnr_db(self) -> float:
         """Signal to quantization noise, ``-20 log10(relative_rms)`` dB; inf without error."""
         if self.relative_rms == 0:
             return math.inf
-        return -20 * math.log10(self.relative_rms)
+        return 0.0 - 20 * math.log10(self.relative_rms)  # 0 dB without a sign
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,19 @@ class TensorErrors:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The recipes of lowest relative rms error; more than one when they tie."""
-        lowest = min(error.relative_rms for error in self.errors)
-        return tuple(error.recipe for error in self.errors if error.relative_rms == lowest)
+        """The recipe of lowest relative rms error of each width, in the order of the recipes.
+
+        Only recipes of equal `RecipeError.element_bits` compete. A width has no best recipe where
+        only one has it or the lowest error is a tie, and none where all weights are zero.
+        """
+        best = []
+        for bits in {error.element_bits for error in self.errors}:
+            rivals = [error for error in self.errors if error.element_bits == bits]
+            lowest = min(error.relative_rms for error in rivals)
+            winners = [error.recipe for error in rivals if error.relative_rms == lowest]
+            if len(rivals) > 1 and len(winners) == 1 and rivals[0].squared_weight > 0:
+                best += winners
+        return tuple(error.recipe for error in self.errors if error.recipe in best)
 
     def error(self, recipe: Recipe | NumberFormat | str) -> RecipeError:
         """Return the error of one of the recipes, given in any form that `compare` takes.
@@ -108,6 +127,7 @@ class TensorErrors:
                 "shape": self.shape,
                 "parameters": self.parameters,
                 "recipe": error.recipe,
+                "element_bits": error.element_bits,
                 "bits_per_weight": error.bits_per_weight,
                 "relative_rms": error.relative_rms,
                 "sqnr_db": error.sqnr_db,
@@ -121,7 +141,7 @@ class TensorErrors:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A tensor that was not compared, and why."""
+    """A tensor that no recipe was measured on, and why."""
 
     file: str
     name: str
@@ -134,3 +154,9 @@ def ratio(part: float, whole: float) -> float:
     if part == 0:
         return 0.0
     return part / whole if whole else math.inf
+
+
+def _square_root(x: Fraction) -> float:
+    """Return the square root of a positive fraction, which may be beyond float64."""
+    half = (x.numerator.bit_length() - x.denominator.bit_length()) // 2
+    return math.ldexp(math.sqrt(x / Fraction(4) ** half), half)

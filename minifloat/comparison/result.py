@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from minifloat._tables import BEST, Table, printable
+from minifloat._tables import Table
+from minifloat._text import printable, shortened
 from minifloat.comparison.records import Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,
     details,
     left_out,
+    mark_in_words,
     overview,
     scaling_in_words,
     short_names,
@@ -25,6 +27,8 @@ from minifloat.comparison.tables import (
 from minifloat.quantization.recipes import Recipe
 
 LISTED = 10  # tensors in a printed comparison
+# what begins a formula for some spreadsheet, in full width too (OWASP, "CSV Injection")
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, repr=False)
@@ -43,7 +47,8 @@ class Comparison:
     total : TensorErrors
         Errors summed over all parameters of all tensors.
     skipped : tuple of Skipped
-        Tensors that are not floats, or smaller than ``min_size``.
+        The tensors that were left out, each with the reason: not floats, not asked for, not
+        finite, not readable ...
     """
 
     source: str
@@ -60,7 +65,10 @@ class Comparison:
     def _repr_html_(self) -> str:
         parts = self.report(self.tensors[:LISTED])
         return "".join(
-            f"<p>{escape(part)}</p>" if isinstance(part, str) else part.html() for part in parts
+            f"<p>{'<br>'.join(map(escape, part.splitlines()))}</p>"
+            if isinstance(part, str)
+            else part.html()
+            for part in parts
         )
 
     def report(
@@ -78,18 +86,25 @@ class Comparison:
         labels = short_names(self.recipes)
         several = len({tensor.file for tensor in self.tensors}) > 1
         named = [
-            (printable(f"{tensor.file}: {tensor.name}" if several else tensor.name), tensor)
+            (
+                shortened(printable(f"{tensor.file}: {tensor.name}" if several else tensor.name)),
+                tensor,
+            )
             for tensor in listed
         ]
         more = len(self.tensors) - len(listed)
-        scaling = scaling_in_words(self.recipes, self.axis)
-        parts: list[str | Table] = [f"{printable(self.source)}\n{scaling}; {BEST} marks the best"]
+        scaling = scaling_in_words(self.recipes, self.axis, self.tensors)
+        parts: list[str | Table] = [
+            f"{printable(self.source)}\n{scaling}{mark_in_words(self.recipes)}"
+        ]
         if every_figure:
             parts.append(details(named, labels, more))
         elif len(self.tensors) > 1:
             parts.append(overview(named, labels, more))
         parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
-        return [*parts, *left_out(self.skipped)]
+        if self.skipped:
+            parts.append(left_out(self.skipped, len(self.tensors) + len(self.skipped)))
+        return parts
 
     def rows(self) -> list[dict[str, Any]]:
         """Return one flat dict for each tensor and recipe, as `pandas.DataFrame` takes them.
@@ -117,15 +132,29 @@ class Comparison:
         return json.dumps(content, indent=1, allow_nan=False)
 
     def to_csv(self) -> str:
-        """Return one line for each tensor and recipe, the totals last with ``level`` total."""
+        """Return one line for each tensor and recipe, the totals last with ``level`` total.
+
+        Names come from files that may be hostile: control characters are escaped, and text that a
+        spreadsheet would take for a formula (it begins with =, +, - or @) gets a quote before it,
+        as OWASP advises against CSV injection.
+        """
         stream = io.StringIO()
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["level", *self.total.rows()[0]])
         for level, rows in (("tensor", self.rows()), ("total", self.total.rows())):
             for row in rows:
                 shape = "x".join(map(str, row["shape"]))
-                writer.writerow([level, *{**_finite(row), "shape": shape}.values()])
+                cells = {**_finite(row), "shape": shape}.values()
+                writer.writerow([level, *map(_harmless, cells)])
         return stream.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """Return a cell that neither steers a terminal nor is a formula of a spreadsheet."""
+    if not isinstance(cell, str):
+        return cell
+    text = printable(cell)
+    return f"'{text}" if cell.startswith(FORMULAS) else text
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

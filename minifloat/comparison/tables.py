@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from minifloat._tables import BEST, Table, printable
+from minifloat._tables import BEST, Table
+from minifloat._text import printable, shortened
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.quantization.recipes import RECIPES, Recipe
 
 FIGURES = ("bits/weight", "relative rms", "SQNR dB", "max error", "max/absmax")
 FIGURES_EXPLAINED = """\
-bits/weight counts the scales; relative rms is sqrt(sum (w - w')^2 / sum w^2), where w' are the
-weights after quantizing; SQNR is -20 log10 of it; max error is the largest |w - w'|, max/absmax
-the same over its tensor's largest |w|; best in counts the tensors of lowest relative rms."""
+bits/weight   scales included
+relative rms  sqrt(sum (w - w')^2 / sum w^2), where w' are the weights after quantizing
+SQNR dB       -20 log10 of the relative rms
+max error     the largest |w - w'|
+max/absmax    the largest |w - w'| over the largest |w| of its tensor
+best in       tensors of lowest relative rms among formats of as many bits; ties count for none"""
 SKIPPED_NAMES = 3  # named for each reason
+SKIPPED_REASONS = 12
 
 Named = Sequence[tuple[str, TensorErrors]]  # tensors with the names to print
 
@@ -26,14 +32,26 @@ def short_names(recipes: Sequence[Recipe]) -> list[str]:
     return [names.get(recipe, str(recipe)) for recipe in recipes]
 
 
-def scaling_in_words(recipes: Sequence[Recipe], axis: int) -> str:
+def scaling_in_words(
+    recipes: Sequence[Recipe], axis: int, tensors: Sequence[TensorErrors] = ()
+) -> str:
     """Return how the recipes scale, if all do alike, and the axis along which blocks run."""
     scalings = {recipe.scaling for recipe in recipes}
     blocks = {recipe.block for recipe in recipes}
     along = "" if blocks == {"tensor"} else f" along axis {axis}"
+    if along and any(not -rank <= axis < rank for rank in {len(t.shape) or 1 for t in tensors}):
+        along += " (in tensors without it, the last)"
     if len(scalings) > 1:
         return f"recipes are FORMAT/BLOCK/SCALE, or a published one's name; blocks{along}"
     return in_words(recipes[0], along)
+
+
+def mark_in_words(recipes: Sequence[Recipe]) -> str:
+    """Return what `BEST` marks: nothing where no two recipes have as many bits."""
+    widths = [recipe.fmt.bits for recipe in recipes]
+    if len(set(widths)) == len(widths):
+        return ""
+    return f"; {BEST} marks the best" + (" of its width" if len(set(widths)) > 1 else "")
 
 
 def in_words(recipe: Recipe, along: str = "") -> str:
@@ -64,33 +82,45 @@ def overview(named: Named, labels: Sequence[str], more: int) -> Table:
 def details(named: Named, labels: Sequence[str], more: int) -> Table:
     """Return a line for each tensor and recipe, with all figures."""
     rows = [
-        (name, shape, str(tensor.parameters), label, *_figures(error, tensor))
+        (name, label, shape, str(tensor.parameters), *_figures(error, tensor))
         for name, tensor in named
         for shape in ["x".join(map(str, tensor.shape)) or "()"]
         for label, error in zip(labels, tensor.errors, strict=True)
     ]
-    columns = ("tensor", "shape", "parameters", "recipe", *FIGURES)
-    return Table("Every tensor", columns, ("tensor", "recipe"), rows, _and_more(more))
+    columns = ("tensor", "recipe", "shape", "parameters", *FIGURES)
+    return Table("Every tensor", columns, ("tensor", "recipe"), rows, _and_more(more), keys=2)
 
 
 def totals(total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequence[str]) -> Table:
     """Return a line for each recipe, with all figures and the tensors in which it is best."""
-    rows = []
-    for label, error in zip(labels, total.errors, strict=True):
-        wins = sum(error.recipe in tensor.best for tensor in tensors)
-        rows.append((label, *_figures(error, total), str(wins)))
+    wins = Counter(recipe for tensor in tensors for recipe in tensor.best)
+    widths = Counter(error.element_bits for error in total.errors)
+    rows = [
+        (
+            label,
+            *_figures(error, total),
+            str(wins[error.recipe]) if widths[error.element_bits] > 1 else "-",
+        )
+        for label, error in zip(labels, total.errors, strict=True)
+    ]
     title = f"Total: tensors {len(tensors)}, parameters {total.parameters}"
     return Table(title, ("recipe", *FIGURES, "best in"), ("recipe",), rows)
 
 
-def left_out(skipped: Sequence[Skipped]) -> list[str]:
-    """Return a line for each reason for which tensors were skipped, with a few of their names."""
-    lines = []
-    for reason in dict.fromkeys(tensor.reason for tensor in skipped):
-        names = [printable(tensor.name) for tensor in skipped if tensor.reason == reason]
+def left_out(skipped: Sequence[Skipped], count: int) -> str:
+    """Return how many of ``count`` tensors were skipped, and a line for each reason."""
+    several = len({tensor.file for tensor in skipped}) > 1
+    by_reason: dict[str, list[str]] = {}
+    for tensor in skipped:
+        name = f"{tensor.file}: {tensor.name}" if several else tensor.name
+        by_reason.setdefault(tensor.reason, []).append(shortened(printable(name)))
+    lines = [f"Skipped {len(skipped)} of {count} tensors, for all recipes alike:"]
+    for reason, names in list(by_reason.items())[:SKIPPED_REASONS]:
         more = f" and {len(names) - SKIPPED_NAMES} more" if len(names) > SKIPPED_NAMES else ""
-        lines.append(f"Skipped, {reason}: {', '.join(names[:SKIPPED_NAMES])}{more}")
-    return lines
+        lines.append(f"  {', '.join(names[:SKIPPED_NAMES])}{more}: {printable(reason)}")
+    if len(by_reason) > SKIPPED_REASONS:
+        lines.append(f"  ... and {len(by_reason) - SKIPPED_REASONS} more reasons")
+    return "\n".join(lines)
 
 
 def _and_more(count: int) -> tuple[str, ...]:

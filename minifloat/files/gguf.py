@@ -1,73 +1,254 @@
-"""The files of llama.cpp: .gguf."""
+"""The files of llama.cpp: .gguf.
+
+Layout, all numbers little-endian: "GGUF", version (uint32), number of tensors and of metadata
+entries (uint64), the entries, the tensors' list, padding, the tensors' data. An entry is a key, a
+type and a value; of these only `general.alignment` matters here, so the others are stepped over,
+and memory does not grow with them. The package gguf widens the block types.
+
+Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
 
 from __future__ import annotations
 
+import io
 import math
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
-from minifloat.files._safe import WeightsError, missing_package
-from minifloat.files._tensors import Array, TensorInfo, WeightFile, mapped
+from minifloat.files._safe import WeightsError, missing_package, quoted
+from minifloat.files._source import SourceFile
+from minifloat.files._tensors import (
+    MAX_DIMENSIONS,
+    Array,
+    Load,
+    TensorInfo,
+    WeightFile,
+    bfloat16,
+    check_shape,
+    native,
+)
 
-FLOATS = {"F16", "F32", "F64"}
-INTEGERS = {"I8", "I16", "I32", "I64"}
+BUFFER = 1 << 16  # bytes
+VERSIONS = (2, 3)
+STRING, ARRAY, UINT32 = 8, 9, 4  # types of metadata
+SIZES = {
+    0: 1,
+    1: 1,
+    2: 2,
+    3: 2,
+    4: 4,
+    5: 4,
+    6: 4,
+    7: 1,
+    10: 8,
+    11: 8,
+    12: 8,
+}  # bytes, of the others
+MAX_NESTING = 8  # arrays of arrays
+MAX_TEXT = 1 << 16  # bytes of a key or of a tensor's name; longer ones are not allowed
+ALIGNMENT_KEY = b"general.alignment"
+DEFAULT_ALIGNMENT = 32
 
 
-def open_gguf(path: Path) -> WeightFile:
+class Kind(NamedTuple):
+    """A type of tensor: ``block`` elements take ``size`` bytes; an unknown type has no size."""
+
+    name: str
+    block: int
+    size: int
+    skipped: str = ""
+
+
+INTEGER = "not a float tensor"
+PLAIN = {
+    0: Kind("F32", 1, 4),
+    1: Kind("F16", 1, 2),
+    24: Kind("I8", 1, 1, INTEGER),
+    25: Kind("I16", 1, 2, INTEGER),
+    26: Kind("I32", 1, 4, INTEGER),
+    27: Kind("I64", 1, 8, INTEGER),
+    28: Kind("F64", 1, 8),
+    30: Kind("BF16", 1, 2),
+}
+NUMPY = {"F32": "<f4", "F16": "<f2", "F64": "<f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A tensor as the file lists it; ``offset`` counts from the start of the data."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    offset: int
+
+
+def open_gguf(file: SourceFile) -> WeightFile:
     """List the tensors of a .gguf file."""
+    header = _Header(file)
+    listed = sorted(header.tensors(), key=lambda tensor: (tensor.offset, math.prod(tensor.shape)))
+    return WeightFile(file.path, list(_placed(file, listed, header.data_start)))
+
+
+class _Header:
+    """A cursor that runs through the header once and keeps nothing but the tensors' list."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file = file
+        self._stream = io.BufferedReader(file.stream(), BUFFER)
+        self._alignment: int | None = None
+
+    def tensors(self) -> Iterator[_Listed]:
+        """Yield the list; after the last one `data_start` is known."""
+        if self._bytes(4) != b"GGUF":
+            raise ValueError("it does not begin with GGUF")
+        version = self._int(4)
+        if version and version & 0xFFFF == 0:
+            raise WeightsError(
+                f"{self._file.path}: is of the other byte order; use gguf-convert-endian"
+            )
+        if version not in VERSIONS:
+            raise WeightsError(
+                f"{self._file.path}: has GGUF version {version}, and versions 2 and 3 are read; "
+                "convert the model again with a newer llama.cpp"
+            )
+        tensors, entries = self._int(8), self._int(8)
+        for _ in range(entries):
+            self._skip_entry()
+        for _ in range(tensors):
+            yield self._tensor()
+
+    @property
+    def data_start(self) -> int:
+        """Where the data begin: at the next multiple of the alignment."""
+        alignment = self._alignment or DEFAULT_ALIGNMENT
+        return -(-self._stream.tell() // alignment) * alignment
+
+    def _bytes(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        if len(data) < size:
+            raise ValueError("its header ends beyond the end of the file")
+        return data
+
+    def _int(self, size: int) -> int:
+        return int.from_bytes(self._bytes(size), "little")
+
+    def _text(self) -> bytes:
+        length = self._int(8)
+        if length >= MAX_TEXT:
+            raise ValueError(f"a name of {length} bytes")
+        return self._bytes(length)
+
+    def _skip(self, size: int) -> None:
+        if size <= 512:  # mostly within the stream's buffer
+            self._bytes(size)
+        elif self._stream.tell() + size > self._file.size:
+            raise ValueError("its metadata end beyond the end of the file")
+        else:
+            self._stream.seek(size, 1)
+
+    def _skip_entry(self) -> None:
+        key, kind = self._text(), self._int(4)
+        if key != ALIGNMENT_KEY:
+            self._skip_value(kind, MAX_NESTING)
+            return
+        if kind != UINT32 or self._alignment is not None:
+            raise ValueError("general.alignment must be one uint32")
+        self._alignment = self._int(4)
+        if self._alignment.bit_count() != 1:
+            raise ValueError("general.alignment must be a power of two")
+
+    def _skip_value(self, kind: int, nesting: int) -> None:
+        if kind == STRING:
+            self._skip(self._int(8))
+        elif kind == ARRAY and nesting:
+            element, count = self._int(4), self._int(8)
+            if element in SIZES:
+                self._skip(count * SIZES[element])
+            else:
+                for _ in range(count):
+                    self._skip_value(element, nesting - 1)
+        elif kind in SIZES:
+            self._skip(SIZES[kind])
+        else:
+            raise ValueError(f"metadata of the unknown type {kind}, or nested too deeply")
+
+    def _tensor(self) -> _Listed:
+        name = self._text().decode()
+        dimensions = self._int(4)
+        if dimensions > MAX_DIMENSIONS:
+            raise ValueError(f"{quoted(name)} has {dimensions} dimensions")
+        lengths = struct.unpack(f"<{dimensions}Q", self._bytes(8 * dimensions))
+        check_shape(name, lengths)
+        kind, offset = struct.unpack("<IQ", self._bytes(12))
+        return _Listed(name, lengths[::-1], kind, offset)
+
+
+def _placed(
+    file: SourceFile, listed: list[_Listed], start: int
+) -> Iterator[tuple[TensorInfo, Load]]:
+    """Yield the tensors, in the order of their data, which lie in the file and do not overlap."""
+    end = 0
+    for tensor in listed:
+        kind = PLAIN.get(tensor.kind) or _block_kind(file, tensor.kind)
+        blocks, odd = divmod(tensor.shape[-1] if tensor.shape else 1, kind.block)
+        if odd:
+            raise ValueError(f"{quoted(tensor.name)} has rows of no whole blocks of {kind.block}")
+        size = math.prod(tensor.shape[:-1]) * blocks * kind.size
+        place = start + tensor.offset
+        if tensor.offset < end or place + size > file.size:
+            raise ValueError(f"{quoted(tensor.name)} overlaps another tensor or leaves the file")
+        end = tensor.offset + size
+        load = partial(_read, file, tensor.kind, place, size, tensor.shape)
+        yield TensorInfo(tensor.name, tensor.shape, kind.name, kind.skipped), load
+
+
+def _block_kind(file: SourceFile, number: int) -> Kind:
+    """Return the facts of a block type from the package gguf."""
     try:
-        from gguf import GGUFReader
+        import gguf  # noqa: F401
     except ImportError:
-        raise missing_package(path, "gguf", "gguf") from None
-
-    class CheckedReader(GGUFReader):  # type: ignore[misc, unused-ignore]  # untyped package
-        def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
-            # the library slices, and past the end that gives fewer elements, or an endless loop
-            if offset + int(count) * np.dtype(dtype).itemsize > self.data.size:
-                raise ValueError("an offset or length beyond the end of the file")
-            return super()._get(offset, dtype, count, override_order)
-
-    reader = CheckedReader(path)
-    if reader.byte_order != "I":
-        raise WeightsError(f"{path}: is of the other byte order; use gguf-convert-endian")
-    tensors, end = [], reader.data_offset
-    for tensor in sorted(reader.tensors, key=lambda tensor: tensor.data_offset):
-        shape = tuple(int(n) for n in reversed(tensor.shape))
-        if tensor.data_offset < end or math.prod(shape) != tensor.n_elements:
-            raise ValueError(f"{tensor.name!r} overlaps another tensor or has an absurd shape")
-        end = tensor.data_offset + tensor.n_bytes
-        kind = tensor.tensor_type.name
-        info = TensorInfo(tensor.name, shape, kind, _why_skipped(kind))
-        stored = (tensor.data.dtype, tensor.data_offset, tensor.data.shape)
-        tensors.append((info, partial(_read, path.absolute(), kind, *stored)))
-    return WeightFile(path, tensors)
+        raise missing_package(file.path, "gguf", "gguf") from None
+    return _gguf_kind(number)
 
 
 @cache
-def _why_skipped(kind: str) -> str:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, dequantize
+def _gguf_kind(number: int) -> Kind:
+    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-    if kind in INTEGERS:
-        return "not a float tensor"
-    if kind not in FLOATS:
-        number = GGMLQuantizationType[kind]
-        block = np.zeros((1, GGML_QUANT_SIZES[number][1]), np.uint8)
-        try:
-            dequantize(block, number)
-        except NotImplementedError:
-            return f"of type {kind}, which the package gguf does not decode"
-    return ""
+    try:
+        kind = GGMLQuantizationType(number)
+        block, size = GGML_QUANT_SIZES[kind]
+    except (ValueError, KeyError):
+        reason = f"of the type {number}, which the package gguf does not know"
+        return Kind(f"type {number}", 1, 0, reason)
+    try:
+        _dequantized(np.zeros((1, size), np.uint8), number)
+    except NotImplementedError:
+        reason = f"of type {kind.name}, which the package gguf does not decode"
+        return Kind(kind.name, block, size, reason)
+    return Kind(kind.name, block, size)
 
 
-def _read(
-    path: Path, kind: str, dtype: np.dtype[Any], offset: int, shape: tuple[int, ...]
-) -> Array:
-    data = mapped(path, dtype, offset, shape)
-    if kind in FLOATS:
-        return data
+def _dequantized(data: Array, number: int) -> Array:
     from gguf import GGMLQuantizationType, dequantize
 
-    return np.asarray(dequantize(data, GGMLQuantizationType[kind]))
+    with np.errstate(all="ignore"):  # scales may be NaN
+        return np.asarray(dequantize(data, GGMLQuantizationType(number)))
+
+
+def _read(file: SourceFile, number: int, offset: int, size: int, shape: tuple[int, ...]) -> Array:
+    raw = file.read(offset, size)
+    if number not in PLAIN:
+        if size == 0:
+            return np.empty(shape, np.float32)
+        rows = math.prod(shape[:-1])
+        return _dequantized(raw.reshape(rows, -1), number).reshape(shape)
+    kind = PLAIN[number].name
+    values = bfloat16(raw) if kind == "BF16" else native(raw.view(NUMPY[kind]))
+    return values.reshape(shape)

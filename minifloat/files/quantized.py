@@ -15,15 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._arrays import check_codes
 from minifloat.codec import decode, encode
-from minifloat.files._safe import WeightsError, check_file, missing_package, replacing, untrusted
+from minifloat.files._json import json_object
+from minifloat.files._safe import WeightsError, missing_package, replacing, untrusted
+from minifloat.files._source import SourceFile
 from minifloat.files.npz import npz_arrays
+from minifloat.files.safetensors import read_header, read_tensor
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing import pack, unpack
 from minifloat.quantization.blocks import Blocks
+from minifloat.quantization.checks import checked_shape
 from minifloat.quantization.quantized import DoubleScales, Quantized
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 from minifloat.quantization.scales import ScaleFormat
@@ -32,7 +35,6 @@ Array = NDArray[Any]
 
 VERSION = 3
 MARK = "minifloat"  # the name of the description
-MAX_DIMENSIONS = 64  # NumPy's own limit
 PLACES = {"layout": "dense", "bit_order": "little"}
 FIELDS = {"version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean"}
 FIELDS |= PLACES.keys()
@@ -59,24 +61,26 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     metadata. It has version (3), format (its name), bits, scaling (the recipe's text behind the
     format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
     none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
-    scale. `numpy.load` and `safetensors.numpy.load_file` read the files as they are.
+    scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file`
+    read the files as they are.
 
     Parameters
     ----------
     quantized : Quantized
     path : path
         Ends in .npz or .safetensors. A file that is there is replaced at the end, by one that was
-        written beside it.
+        written beside it and has its permissions; of a symbolic link the target. If the process is
+        killed, that file stays: ``.weights.npz.<hex digits>.new`` beside ``weights.npz``, which
+        may be removed.
 
     Raises
     ------
     TypeError
         If ``quantized`` is something else.
     ValueError
-        If ``path`` ends otherwise, its writer is not installed, or a scale is not a value of its
-        format.
+        If ``path`` ends otherwise or its writer is not installed.
     OSError
-        If the file cannot be written.
+        If the file cannot be written, such as a read-only one; it names ``path``.
 
     Examples
     --------
@@ -142,12 +146,8 @@ def load(path: str | os.PathLike[str]) -> Quantized:
     path = Path(path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     with untrusted(path):
-        check_file(path)
-        arrays, text = read(path)
-        described = json.loads(text)
-        if not isinstance(described, dict):
-            raise ValueError("its description must be a JSON object")
-        return _quantized(path, arrays, described)
+        arrays, text = read(SourceFile(path))
+        return _quantized(path, arrays, json_object(text))
 
 
 def _suffix(path: Path) -> str:
@@ -199,7 +199,7 @@ def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) 
         zero_points = _unpack("zero_points", zero_points, fmt.bits, scale_shape)
     quantized = Quantized(
         packed=arrays["codes"],
-        scales=_checked(scales),
+        scales=scales,
         recipe=recipe,
         shape=shape,
         axis=axis,
@@ -209,7 +209,6 @@ def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) 
     )
     if described != _description(quantized):
         raise ValueError("its description contradicts itself")
-    check_codes(quantized.codes, fmt)
     return quantized
 
 
@@ -243,29 +242,21 @@ def _format(name: str, codebook: Array | None) -> NumberFormat:
 
 
 def _shape(lengths: list[int]) -> tuple[int, ...]:
-    if not isinstance(lengths, list) or len(lengths) > MAX_DIMENSIONS:
-        raise ValueError(f"shape must be a list of at most {MAX_DIMENSIONS} lengths")
-    for length in lengths:
-        check_int("a length of shape", length, 0, 1 << 62)
-    return tuple(lengths)
+    if not isinstance(lengths, list):
+        raise ValueError(f"shape must be a list of lengths, got {lengths!r:.40}")
+    return checked_shape(lengths)
 
 
 def _stored_scales(quantized: Quantized) -> Array:
     """Return the scales in the width of their format, or as its packed codes."""
     scales, scale = quantized.scales, quantized.recipe.scale
-    if scale.name == "bfloat16":  # the upper half of float32
-        stored: Array = np.asarray(scales.view(np.uint32) >> 16).astype(np.uint16)
-    elif scale.name in STORED_AS_WORDS:
-        with np.errstate(over="ignore"):
-            stored = scales.astype(scale.name)
-    else:
-        codes = np.asarray(encode(scales, scale.name, nan="max"))
-        stored = pack(codes.reshape(-1), scale.bits)
-    rounded = _checked(_read_scales(stored, scale, scales.shape))
-    if not np.array_equal(rounded, scales):
-        first = scales[rounded != scales].flat[0]
-        raise ValueError(f"scales must be values of {scale}, got {first}; round them to it first")
-    return stored
+    if scale.name == "bfloat16":  # the upper half of float32; some NaN have nothing there
+        words = scales.view(np.uint32) >> 16
+        return np.where(np.isnan(scales), 0x7FC0, words).astype(np.uint16)
+    if scale.name in STORED_AS_WORDS:
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            return np.asarray(scales.astype(scale.name))
+    return pack(np.asarray(encode(scales, scale.name)).reshape(-1), scale.bits)
 
 
 def _read_scales(stored: Array, scale: ScaleFormat, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -282,13 +273,6 @@ def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Arra
     if packed.ndim != 1:
         raise ValueError(f"{name} must be packed in one dimension, got shape {packed.shape}")
     return unpack(packed, bits, math.prod(shape)).reshape(shape)
-
-
-def _checked(scales: NDArray[np.float32]) -> NDArray[np.float32]:
-    bad = ~(np.isfinite(scales) & (scales >= 0))
-    if bad.any():
-        raise ValueError(f"scales must be finite and not negative, got {scales[bad].flat[0]}")
-    return scales
 
 
 def _float32(stored: Array) -> NDArray[np.float32]:
@@ -312,16 +296,15 @@ def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
         np.savez(file, **members)
 
 
-def _read_npz(path: Path) -> tuple[dict[str, Array], str]:
-    stored = npz_arrays(path)
+def _read_npz(file: SourceFile) -> tuple[dict[str, Array], str]:
+    stored = npz_arrays(file)
     names = [info.name for info, _ in stored]
     if MARK not in names:
         raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
     names.remove(MARK)
     _check_names(names)
-    size = path.stat().st_size
-    if any(info.parameters * np.dtype(info.dtype).itemsize > size for info, _ in stored):
-        raise WeightsError(f"{path}: is compressed; write it with minifloat.save")
+    if any(info.parameters * np.dtype(info.dtype).itemsize > file.size for info, _ in stored):
+        raise WeightsError(f"{file.path}: is compressed; write it with minifloat.save")
     arrays = {info.name: load() for info, load in stored}
     return arrays, str(arrays.pop(MARK))
 
@@ -335,14 +318,9 @@ def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
         file.write(to_bytes(arrays, metadata={MARK: text}))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Array], str]:
-    try:
-        from safetensors import safe_open
-    except ImportError:
-        raise missing_package(path, "safetensors", "cli") from None
-    with safe_open(path, framework="numpy") as file:
-        metadata, names = file.metadata() or {}, list(file.keys())
-        if MARK not in metadata:
-            raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
-        _check_names(names)
-        return {name: file.get_tensor(name) for name in names}, metadata[MARK]
+def _read_safetensors(file: SourceFile) -> tuple[dict[str, Array], str]:
+    entries, metadata = read_header(file)
+    if MARK not in metadata:
+        raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
+    _check_names([entry.name for entry in entries])
+    return {entry.name: read_tensor(file, entry) for entry in entries}, metadata[MARK]

@@ -1,9 +1,10 @@
 """Read the float tensors of a model file, one at a time.
 
 `open_weights` reads .safetensors (sharded too), .npz, .npy and .gguf. Opening reads the list of
-tensors and checks it against the file's size; loading a tensor touches only that tensor, so memory
-is bounded by the largest one. Files are taken as untrusted: nothing in them is ever executed, and
-everything that is wrong with one is a `WeightsError`.
+tensors and checks it against the file's size; loading a tensor reads only that tensor, so memory
+is bounded by the largest one. A file stays open, so a file that takes its name later is not mixed
+with it. Files are taken as untrusted: nothing in them is ever executed, and everything that is
+wrong with one is a `WeightsError`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from minifloat.files._safe import WeightsError, check_file, untrusted
+from minifloat.files._safe import WeightsError, untrusted
+from minifloat.files._source import SourceFile
 from minifloat.files._tensors import TensorInfo, WeightFile, arrays_in_memory
+from minifloat.files.directory import PICKLES, model_files
 from minifloat.files.gguf import open_gguf
 from minifloat.files.npz import open_npy, open_npz
 from minifloat.files.safetensors import open_safetensors
-from minifloat.files.shards import open_directory, open_index
+from minifloat.files.shards import open_index, open_shards
 
 __all__ = ["TensorInfo", "WeightFile", "WeightsError", "open_weights"]
 
@@ -30,6 +33,11 @@ OPENERS = {
     ".index.json": open_index,
 }
 
+PICKLE_REMEDY = (
+    "a pickle can run code and is never read: in PyTorch, read it by "
+    "torch.load(path, weights_only=True) and write it by safetensors.torch.save_file"
+)
+
 
 def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
     """List the tensors of a file, or of arrays in memory, without loading them.
@@ -38,7 +46,9 @@ def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
     ----------
     source : path, or mapping of names to arrays
         A .safetensors, .npz, .npy or .gguf file, the .index.json of a sharded model, or a
-        directory that holds .safetensors files. A mapping's values are taken by `numpy.asarray`.
+        directory. Of a directory these are read: the model of its one .safetensors.index.json,
+        else the .safetensors files named model*, else all .safetensors files, else its only .gguf,
+        .npz or .npy file. A mapping's values are taken by `numpy.asarray`.
 
     Returns
     -------
@@ -50,7 +60,7 @@ def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
         If the file is missing, damaged, hostile or of another kind, or its reader is not
         installed.
     TypeError
-        If a mapping's value cannot be made an array; the message names it.
+        If a mapping's value cannot be made an array, or has a mask; the message names it.
 
     Examples
     --------
@@ -60,7 +70,7 @@ def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
     >>> np.savez(folder.name + "/model.npz", weight=np.ones((2, 3), np.float32), step=7)
     >>> weights = open_weights(folder.name + "/model.npz")
     >>> weights.tensors
-    (TensorInfo(name='weight', shape=(2, 3), dtype='float32', skipped=''),)
+    (TensorInfo(name='weight', shape=(2, 3), dtype='float32', skipped='', note=''),)
     >>> weights.skipped[0].skipped
     'not a float tensor'
     >>> weights.load("weight").sum()
@@ -72,11 +82,13 @@ def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
     path = Path(source)
     with untrusted(path):
         if path.is_dir():
-            return open_directory(path)
-        check_file(path)
+            files = model_files(path)
+            return open_weights(files[0]) if len(files) == 1 else open_shards(path, files)
+        file = SourceFile(path)
         for suffix, opener in OPENERS.items():
             if path.name.lower().endswith(suffix):
-                return opener(path)
-        raise WeightsError(
-            f"{path}: must end in one of {', '.join(OPENERS)}; convert it to one of them"
+                return opener(file)
+        remedy = (
+            PICKLE_REMEDY if path.name.lower().endswith(PICKLES) else "convert it to one of them"
         )
+        raise WeightsError(f"{path}: must end in one of {', '.join(OPENERS)}; {remedy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import operator
 from fractions import Fraction
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 
 MAX_CODE_BITS = 16  # only TF32 is wider
+MAX_NAME = 64  # characters
 
 
 class BinaryGrid(NamedTuple):
@@ -269,15 +271,48 @@ class NumberFormat:
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.describe().items())
-        return f"<table><caption>{type(self).__name__} {self.name}</caption>{rows}</table>"
+        name = html.escape(self.name)  # a codebook has the name that its maker chose
+        return f"<table><caption>{type(self).__name__} {name}</caption>{rows}</table>"
 
 
-def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> None:
-    """Raise unless ``value`` is an int, and in ``low..high`` if both are given."""
-    if not isinstance(value, int) or isinstance(value, bool):
+def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
+    """Return an integer as an int, or raise: it may be NumPy's, and must not be a bool.
+
+    Parameters
+    ----------
+    name : str
+        What the caller calls it, for messages.
+    value : object
+    low, high : int, optional
+        The least and the greatest that it may be; ``high`` needs ``low``.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If ``value`` is not an integer.
+    ValueError
+        If it is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_int("threads", np.int64(2), 1)
+    2
+    """
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # what has no index is refused
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {value!r}")
-    if low is not None and high is not None and not low <= value <= high:
-        raise ValueError(f"{name} must be in {low}..{high}, got {value}")
+    if low is not None and (number < low or (high is not None and number > high)):
+        rule = f"at least {low}" if high is None else f"in {low}..{high}"
+        raise ValueError(f"{name} must be {rule}, got {number}")
+    return number
 
 
 def check_bool(name: str, value: object) -> None:
@@ -286,9 +321,19 @@ def check_bool(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a bool, got {value!r}")
 
 
+def check_name(name: object) -> str:
+    """Return a name that somebody chose, or raise unless it is short and can be printed."""
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a str, got {name!r}")
+    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+        shown = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
+        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {shown}")
+    return name
+
+
 def check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
     """Return ``code`` as an int, or raise if the format has no such code."""
-    number = operator.index(code)  # a NumPy integer could overflow below
+    number = check_int("code", code)  # a NumPy integer could overflow below
     if not 0 <= number < fmt.code_count:
         raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
     return number

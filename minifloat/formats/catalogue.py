@@ -6,13 +6,11 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable
-
-from minifloat.formats.base import NumberFormat
+from minifloat.formats.base import NumberFormat, check_bool, check_int
 from minifloat.formats.codebook import Codebook
 from minifloat.formats.exmy import OTHER_NAMES, SHORT_NAMES, Format, Specials
 from minifloat.formats.integer import Integer
+from minifloat.formats.published import PUBLISHED
 
 
 def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format:
@@ -38,7 +36,8 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
 
     References
     ----------
-    IEEE P3109 draft 3.2: bias floor(2**(K-P-1)) if signed, 2**(K-P) if unsigned; one NaN.
+    IEEE P3109, Interim Report 4.0.3 (1 September 2026), 3.1 and 4.7.2: bias floor(2**(K-P-1)) if
+    signed, 2**(K-P) if unsigned; one NaN. The report ends at K = 15; 16 goes by the same rule.
 
     Examples
     --------
@@ -46,6 +45,9 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
     >>> p3109(8, 4, signed=True, extended=True).max
     224.0
     """
+    width, precision = check_int("width", width), check_int("precision", precision)
+    check_bool("signed", signed)
+    check_bool("extended", extended)
     if not 3 <= width <= 16:
         raise ValueError(f"K must be in 3..16 in binary{{K}}p{{P}}, got {width}")
     exponent_bits = width - precision + (not signed)
@@ -86,49 +88,15 @@ def bipolar_int(bits: int) -> Codebook:
     >>> list(bipolar_int(2))
     [-3.0, -1.0, 1.0, 3.0]
     """
-    if not 1 <= bits <= 8:
-        raise ValueError(f"bits must be in 1..8 for bipolar_int, got {bits}")
-    top = 2**bits - 1
-    return Codebook([2.0 * code - top for code in range(2**bits)], f"bipolar_int{bits}")
+    bits = check_int("bits", bits, 1, 8)
+    return _published(f"bipolar_int{bits}")
 
 
-def _float32(values: Iterable[float]) -> list[float]:
-    """Round published decimals to float32, as their implementations do."""
-    return [float(struct.unpack("<f", struct.pack("<f", value))[0]) for value in values]
+def _published(name: str) -> Codebook:
+    return Codebook(PUBLISHED[name], name)
 
 
 # fmt: off
-NF4_VALUES = (
-    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
-    -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
-    0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
-    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
-)
-AF4_VALUES = (
-    -1.0, -0.69441008, -0.51243739, -0.3736951, -0.25607552, -0.14982478, -0.04934812, 0.0,
-    0.04273164, 0.12934483, 0.21961274, 0.31675666, 0.42563882, 0.55496234, 0.72424863, 1.0,
-)
-AF4_32_VALUES = (
-    -1.0, -0.72380075, -0.54068711, -0.3963985, -0.2723577, -0.15956821, -0.05258802, 0.0,
-    0.04554747, 0.13780891, 0.23375854, 0.33656744, 0.4508456, 0.58437857, 0.75299116, 1.0,
-)
-SF4_VALUES = (
-    -1.0, -0.627781, -0.454736, -0.334331, -0.237434, -0.152899, -0.074982, 0.0,
-    0.065513, 0.132965, 0.204661, 0.283835, 0.375805, 0.491076, 0.656781, 1.0,
-)
-NF5_VALUES = (
-    -1.0, -0.8258410692214966, -0.7102505564689636, -0.6202539205551147,
-    -0.5447700619697571, -0.4786291718482971, -0.4189668893814087, -0.36401233077049255,
-    -0.3125815987586975, -0.26383399963378906, -0.21714182198047638, -0.17201533913612366,
-    -0.12805640697479248, -0.08492807298898697, -0.04233347252011299, 0.0,
-    0.039682723581790924, 0.07958032935857773, 0.11991596966981888, 0.16093017160892487,
-    0.20289181172847748, 0.24611228704452515, 0.2909652590751648, 0.33791518211364746,
-    0.3875614404678345, 0.44070979952812195, 0.4984961152076721, 0.5626169443130493,
-    0.6358054280281067, 0.7229567170143127, 0.8344157934188843, 1.0,
-)
-BNB_FP4_TWELFTHS = (0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3)
-MXINT8_CODES = (*range(128), *range(-128, 0))
-
 CATALOGUE: dict[str, NumberFormat] = {
     "float16": SHORT_NAMES["float16"],  # IEEE 754-2019, 3.6, binary16
     "bfloat16": SHORT_NAMES["bfloat16"],  # Intel, BFLOAT16 Hardware Numerics Definition, 2018
@@ -138,7 +106,7 @@ CATALOGUE: dict[str, NumberFormat] = {
     "e3m2": Format(3, 2),  # OCP MX 1.0, FP6
     "e2m3": Format(2, 3),  # OCP MX 1.0, FP6
     "e2m1": Format(2, 1),  # OCP MX 1.0, FP4
-    "mxint8": Codebook([code / 64 for code in MXINT8_CODES], "mxint8"),  # OCP MX 1.0, INT8
+    "mxint8": _published("mxint8"),  # OCP MX 1.0, INT8
     "e8m0": SHORT_NAMES["e8m0"],  # OCP MX 1.0, scale
     "ue4m3": SHORT_NAMES["ue4m3"],  # NVFP4 block scale: E4M3 less its sign
     "ue5m3": SHORT_NAMES["ue5m3"],  # arXiv 2509.17791, block scale
@@ -152,10 +120,10 @@ CATALOGUE: dict[str, NumberFormat] = {
     "e3m1": Format(3, 1),  # FP6-LLM and torchao, FP5
     "e1m3": Format(1, 3),  # FPE2M2's comparison; int5 times 1/4
     "e3m0": Format(3, 0),  # torchao, FP4
-    "binary8p3se": p3109(8, 3, signed=True, extended=True),  # IEEE P3109 draft 3.2
-    "binary8p4se": p3109(8, 4, signed=True, extended=True),  # IEEE P3109 draft 3.2
-    "binary6p3se": p3109(6, 3, signed=True, extended=True),  # IEEE P3109 draft 3.2
-    "binary4p2se": p3109(4, 2, signed=True, extended=True),  # IEEE P3109 draft 3.2
+    "binary8p3se": p3109(8, 3, signed=True, extended=True),  # IEEE P3109, report 4.0.3
+    "binary8p4se": p3109(8, 4, signed=True, extended=True),  # IEEE P3109, report 4.0.3
+    "binary6p3se": p3109(6, 3, signed=True, extended=True),  # IEEE P3109, report 4.0.3
+    "binary4p2se": p3109(4, 2, signed=True, extended=True),  # IEEE P3109, report 4.0.3
     "int2": Integer(2),  # symmetric: without the most negative number
     "int3": Integer(3),  # symmetric
     "int4": Integer(4),  # symmetric
@@ -167,12 +135,12 @@ CATALOGUE: dict[str, NumberFormat] = {
     "int8full": Integer(8, symmetric=False),  # two's complement, all codes
     "uint4": Integer(4, signed=False),
     "uint8": Integer(8, signed=False),
-    "nf4": Codebook(_float32(NF4_VALUES), "nf4"),  # QLoRA, arXiv 2305.14314, appendix E
-    "nf5": Codebook(_float32(NF5_VALUES), "nf5"),  # FPE2M2's code, nf4.py: NF4's recipe, 5 bits
-    "af4": Codebook(_float32(AF4_VALUES), "af4"),  # arXiv 2306.06965, for blocks of 64
-    "af4_32": Codebook(_float32(AF4_32_VALUES), "af4_32"),  # arXiv 2306.06965, for blocks of 32
-    "sf4": Codebook(_float32(SF4_VALUES), "sf4"),  # arXiv 2405.03103, Student-t with 5 degrees
-    "bnb_fp4": Codebook(_float32(v / 12 for v in BNB_FP4_TWELFTHS), "bnb_fp4"),  # bitsandbytes
+    "nf4": _published("nf4"),  # QLoRA, arXiv 2305.14314, appendix E
+    "nf5": _published("nf5"),  # FPE2M2's code, nf4.py: NF4's recipe, 5 bits
+    "af4": _published("af4"),  # arXiv 2306.06965, for blocks of 64
+    "af4_32": _published("af4_32"),  # arXiv 2306.06965, for blocks of 32
+    "sf4": _published("sf4"),  # arXiv 2405.03103, Student-t with 5 degrees
+    "bnb_fp4": _published("bnb_fp4"),  # bitsandbytes
     "bipolar_int1": bipolar_int(1),  # APT-LLM's bipolar-INT
     "bipolar_int2": bipolar_int(2),  # APT-LLM's bipolar-INT
     "bipolar_int3": bipolar_int(3),  # APT-LLM's bipolar-INT

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code
+from minifloat.formats import grammar
+from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code, check_name
+from minifloat.formats.published import PUBLISHED
 
 
 @dataclass(frozen=True, repr=False, init=False, eq=False)
@@ -18,12 +21,16 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        For printing; comparisons ignore it: codebooks with equal values are equal.
+        For printing: 1 to 64 printable characters, and not a name that means another format.
+        Comparisons ignore it: codebooks with equal values are equal.
 
     Raises
     ------
     ValueError
-        If there are too few or too many values, or a value is not finite or occurs twice.
+        If there are too few or too many values, a value is not finite or occurs twice, or the name
+        is not allowed.
+    TypeError
+        If a value is not a real number, or the name is not a str.
 
     Examples
     --------
@@ -36,13 +43,12 @@ class Codebook(NumberFormat):
     name: str = "codebook"  # a default, since the base class has a property of this name
 
     def __init__(self, codebook: Sequence[float], name: str = "codebook") -> None:
-        values = tuple(float(value) for value in codebook)
+        values = _numbers(codebook)
         if not 2 <= len(values) <= 1 << MAX_CODE_BITS:
             raise ValueError(
                 f"codebook must have 2 to {1 << MAX_CODE_BITS} values, got {len(values)}"
             )
-        if not isinstance(name, str):
-            raise TypeError(f"name must be a str, got {name!r}")
+        _check_name(name, values)
         signed_values: set[tuple[float, float]] = set()
         for code, value in enumerate(values):
             key = (value, math.copysign(1.0, value))
@@ -88,15 +94,20 @@ class Codebook(NumberFormat):
         """None: a table of values has no significand."""
         return None
 
-    @property
+    @cached_property
     def max_code(self) -> int:
         """Code of `max`."""
-        return self.codebook.index(self.max)
+        return max(range(self.code_count), key=self._order)
 
-    @property
+    @cached_property
     def min_code(self) -> int:
         """Code of `min`."""
-        return self.codebook.index(self.min)
+        return min(range(self.code_count), key=self._order)
+
+    def _order(self, code: int) -> tuple[float, float]:
+        """Return what codes are sorted by: their values, -0 before 0."""
+        value = self.codebook[code]
+        return value, math.copysign(1.0, value)
 
     @property
     def zero_code(self) -> int | None:
@@ -106,13 +117,13 @@ class Codebook(NumberFormat):
 
     @property
     def max(self) -> float:
-        """Largest value."""
-        return max(self.codebook)
+        """Largest value; 0, not -0, if it is zero and there are both."""
+        return self.codebook[self.max_code]
 
     @property
     def min(self) -> float:
-        """Lowest value."""
-        return min(self.codebook)
+        """Lowest value; -0, not 0, if it is zero and there are both."""
+        return self.codebook[self.min_code]
 
     @property
     def smallest(self) -> float:
@@ -142,3 +153,35 @@ class Codebook(NumberFormat):
         """Return the facts that `repr` and the HTML table show, by their names."""
         facts = super().describe()
         return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}
+
+
+def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
+    """Return the values of a codebook as floats."""
+    if type(codebook).__name__ == "MaskedArray":  # NumPy's, which is not imported here
+        raise TypeError("codebook must have no mask, got a masked array; use codebook.compressed()")
+    try:
+        values = list(codebook)
+    except TypeError:
+        raise TypeError(f"codebook must be a sequence of numbers, got {codebook!r}") from None
+    for code, value in enumerate(values):
+        if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
+            raise TypeError(f"codebook must hold real numbers, got {value!r} at code {code}")
+    try:
+        return tuple(float(value) for value in values)
+    except OverflowError:
+        raise ValueError("codebook must be finite as float64, got a greater number") from None
+
+
+def _check_name(name: str, values: tuple[float, ...]) -> None:
+    """Raise unless a codebook of these values may have this name."""
+    check_name(name)
+    word = grammar.word_of(name.partition("(")[0])
+    published = PUBLISHED.get(word)
+    if grammar.is_rule(word) or (published is not None and _keys(published) != _keys(values)):
+        raise ValueError(
+            f"name must not be the name of a format with other values, got {name!r}; choose another"
+        )
+
+
+def _keys(values: tuple[float, ...]) -> list[str]:
+    return [value.hex() for value in values]  # distinguishes 0 from -0

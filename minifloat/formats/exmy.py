@@ -92,7 +92,8 @@ class Format(NumberFormat):
 
     References
     ----------
-    IEEE 754-2019, section 3.4; OCP OFP8 1.0; OCP Microscaling Formats 1.0; IEEE P3109 draft 3.2.
+    IEEE 754-2019, section 3.4; OCP OFP8 1.0; OCP Microscaling Formats 1.0; IEEE P3109, Interim
+    Report 4.0.3.
 
     Examples
     --------
@@ -120,13 +121,13 @@ class Format(NumberFormat):
         subnormals: bool = True,
         specials: Specials | str = Specials.NONE,
     ) -> None:
-        check_int("exponent_bits", exponent_bits, 1, MAX_CODE_BITS)
-        check_int("mantissa_bits", mantissa_bits, 0, MAX_CODE_BITS - 1)
+        exponent_bits = check_int("exponent_bits", exponent_bits, 1, MAX_CODE_BITS)
+        mantissa_bits = check_int("mantissa_bits", mantissa_bits, 0, MAX_CODE_BITS - 1)
         check_bool("signed", signed)
         check_bool("subnormals", subnormals)
         if bias is None:
             bias = 2 ** (exponent_bits - 1) - 1
-        check_int("bias", bias)
+        bias = check_int("bias", bias)
         try:
             specials = Specials(specials)
         except ValueError:
@@ -234,8 +235,8 @@ class Format(NumberFormat):
         """Smallest positive normal value; NaN in the rare format without normal values."""
         if not self.subnormals:
             return self.smallest
-        first = math.ldexp(1.0, self.emin)
-        return first if first <= self.max else math.nan
+        only_subnormals = self.max_magnitude < 1 << self.mantissa_bits
+        return math.nan if only_subnormals else math.ldexp(1.0, self.emin)
 
     @property
     def eps(self) -> float:

@@ -51,7 +51,8 @@ class Integer(NumberFormat):
     def __post_init__(self) -> None:
         check_bool("signed", self.signed)
         check_bool("symmetric", self.symmetric)
-        check_int("bits", self.bits, 2 if self.signed else 1, MAX_CODE_BITS)
+        bits = check_int("bits", self.bits, 2 if self.signed else 1, MAX_CODE_BITS)
+        object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "symmetric", self.symmetric and self.signed)
 
     @property

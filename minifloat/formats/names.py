@@ -16,18 +16,12 @@ from __future__ import annotations
 import difflib
 import re
 
+from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
 
-_EXMY = re.compile(
-    r"(?P<u>u?)e(?P<e>\d{1,2})m(?P<m>\d{1,2})(?:b(?P<b>-?\d{1,5}))?"
-    r"(?P<s>none|ieee|fnuz|fn|p3109)?(?P<n>_nosub)?"
-)
-_P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])")
-_INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?")
-_BIPOLAR = re.compile(r"bipolar_int(\d{1,2})")
 _WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
 OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
 
@@ -38,8 +32,8 @@ def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     Parameters
     ----------
     name : str or format
-        See the module's grammar. Case does not matter, and text in parentheses at the end is
-        skipped, so that ``parse(str(fmt)) == fmt``.
+        See the module's grammar. Case and spaces around it do not matter, and text in parentheses
+        at the end is skipped, so that ``parse(str(fmt)) == fmt``.
     argument : str
         The caller's name for ``name``, for messages.
 
@@ -67,22 +61,22 @@ smallest 7.629394531e-06, specials p3109>
         return name
     if not isinstance(name, str):
         raise TypeError(f"{argument} must be a format or the name of one, got {name!r}")
-    word = name.partition("(")[0].strip().lower()
+    word = grammar.word_of(name)
     word = ALIASES.get(word, word)
     if word in CATALOGUE:
         return CATALOGUE[word]
-    if match := _EXMY.fullmatch(word):
+    if match := grammar.EXMY.fullmatch(word):
         return _exmy(match)
-    if match := _P3109.fullmatch(word):
+    if match := grammar.P3109.fullmatch(word):
         width, precision, sign, domain = match.groups()
         return p3109(int(width), int(precision), signed=sign == "s", extended=domain == "e")
-    if match := _INTEGER.fullmatch(word):
+    if match := grammar.INTEGER.fullmatch(word):
         unsigned, bits, full = match.groups()
         if not (unsigned and full):
             return Integer(int(bits), signed=not unsigned, symmetric=not full)
-    if match := _BIPOLAR.fullmatch(word):
+    if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
-    raise ValueError(f"{argument} must be a known format name, got {name!r}{_suggestion(word)}")
+    raise ValueError(f"{argument} must be a known format name, got {name!r}{_suggestion(name)}")
 
 
 def _exmy(match: re.Match[str]) -> Format:
@@ -116,7 +110,7 @@ def near_names(name: str) -> list[str]:
     return difflib.get_close_matches(word, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
 
 
-def _suggestion(word: str) -> str:
-    if near := near_names(word):
+def _suggestion(name: str) -> str:
+    if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

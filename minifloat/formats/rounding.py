@@ -6,8 +6,14 @@ threshold. A mode is nothing but its threshold: `away_threshold` gives it for th
 modes, and a stochastic mode draws it at random. A value that the format has is at fraction 0 and
 never changes.
 
-"Even" and "odd" refer to the code of the neighbour nearer to zero. With at least one mantissa bit
-this is the rule of IEEE 754; without mantissa bits it is the rule of IEEE P3109 (its CodeIsEven).
+"Even" and "odd" are the codes of the two neighbours. In an ExMy format or an integer one of them is
+even and the other odd. With at least one mantissa bit this is the rule of IEEE 754; without
+mantissa bits it is the rule of IEEE P3109 (its CodeIsEven). In a codebook both may be even, or both
+odd: then the neighbour nearer to zero counts as the even one, and the other as the odd one.
+
+P3109 is here and elsewhere the Interim Report on Arithmetic Formats for Machine Learning of the
+IEEE working group P3109, version 4.0.3 of 1 September 2026 (https://github.com/P3109/Public);
+section 4.7.4 defines its rounding modes and 4.7.5 its saturation modes.
 """
 
 from __future__ import annotations
@@ -70,14 +76,21 @@ class Overflow(StrEnum):
     SATURATE          the largest or lowest value, also for infinity (P3109 SatFinite)
     SATURATE_FINITE   the same, but infinity stays infinity if the format has one
                       (P3109 SatPropagate)
-    IEEE              infinity, or the largest value if the mode rounds toward zero there; NaN
-                      if the format has no infinity; the largest value if it has neither
+    IEEE              infinity, or the largest or lowest value if the mode rounds to it rather than
+                      beyond it; NaN if the format has no such infinity; the largest or lowest
+                      value if it has neither
+    SAT_NONE          the same, but `Rounding.TO_ODD` always rounds beyond (P3109 SatNone)
     RAISE             an error
+
+    Under IEEE the modes that round to the end are those that round toward zero there, and TO_ODD
+    if the value at this end has an odd code. This is so in the formats of IEEE 754, so SAT_NONE
+    differs from IEEE in TO_ODD alone, where the largest value has an odd code.
     """
 
     SATURATE = "saturate"
     SATURATE_FINITE = "saturate_finite"
     IEEE = "ieee"
+    SAT_NONE = "sat_none"
     RAISE = "raise"
 
 
@@ -147,17 +160,17 @@ def away_threshold(rounding: Rounding, *, odd: bool, negative: bool) -> Threshol
     raise ValueError(f"rounding must be a deterministic mode, got {rounding}")
 
 
-def overflows_to_infinity(rounding: Rounding, *, max_odd: bool, negative: bool) -> bool:
-    """Return whether a finite value beyond the largest one becomes infinity under ``ieee``.
+def overflows_to_infinity(rounding: Rounding, *, end_odd: bool, negative: bool) -> bool:
+    """Return whether a finite value beyond one end of a format becomes infinity under ``ieee``.
 
-    Modes that never round away from zero there give the largest value (IEEE 754-2019, 7.4);
-    `Rounding.TO_ODD` gives it if its code is odd (``max_odd``; P3109, Saturate).
+    Modes that never round away from zero there give the value at the end (IEEE 754-2019, 7.4);
+    `Rounding.TO_ODD` gives it if its code is odd.
 
     Parameters
     ----------
     rounding : Rounding
-    max_odd : bool
-        Whether the largest value has an odd code.
+    end_odd : bool
+        Whether the value at this end, the largest or the lowest one, has an odd code.
     negative : bool
         Whether the value is negative.
 
@@ -168,12 +181,12 @@ def overflows_to_infinity(rounding: Rounding, *, max_odd: bool, negative: bool) 
     Examples
     --------
     >>> from minifloat.formats.rounding import Rounding, overflows_to_infinity
-    >>> overflows_to_infinity(Rounding.UPWARD, max_odd=True, negative=True)
+    >>> overflows_to_infinity(Rounding.UPWARD, end_odd=True, negative=True)
     False
     """
     if rounding.is_stochastic:
         return True
-    return away_threshold(rounding, odd=max_odd, negative=negative) is not Threshold.NEVER
+    return away_threshold(rounding, odd=end_odd, negative=negative) is not Threshold.NEVER
 
 
 Choice = TypeVar("Choice", bound=StrEnum)

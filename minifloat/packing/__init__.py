@@ -69,7 +69,7 @@ def pack(
     >>> mf.pack([1, 2, 3], 4), mf.pack([1, 2, 3], 4, bit_order="big")
     (array([33,  3], dtype=uint8), array([18, 48], dtype=uint8))
     """
-    big = _is_big(bits, bit_order)
+    bits, big = check_int("bits", bits, 1, MAX_PACKED_BITS), _is_big(bit_order)
     a = _packable(codes, bits)
     n = a.shape[-1]
     shape = (*a.shape[:-1], byte_count(n, bits))
@@ -133,10 +133,10 @@ def unpack(
     >>> mf.unpack(packed, 5, 2, start=3)
     array([7, 9], dtype=uint8)
     """
-    big = _is_big(bits, bit_order)
-    first = 0 if start is None else start
-    _check_count("count", count)
-    _check_count("start", first)
+    bits, big = check_int("bits", bits, 1, MAX_PACKED_BITS), _is_big(bit_order)
+    count = check_int("count", count, 0)
+    start = None if start is None else check_int("start", start, 0)
+    first = start or 0
     a = _bytes(packed, bits, count, start, big)
     row_bytes = a.shape[-1]
     shape, dtype = (*a.shape[:-1], count), code_dtype(bits)
@@ -234,8 +234,8 @@ def unpack_words(
     array([17,  2, 31], dtype=uint8)
     """
     layout = parse_layout(layout, bits)
-    _check_count("count", count)
-    a = np.asarray(words)
+    count = check_int("count", count, 0)
+    a = _arrays.as_array("words", words)
     if a.dtype.kind not in "iu" or a.dtype.itemsize != 4:
         raise TypeError(f"words must be uint32 or int32, got {a.dtype}")
     needed = _word_count(count, layout)
@@ -273,17 +273,10 @@ def _bit_runs(layout: Layout) -> kernels.BitRuns:
     return kernels.BitRuns(*map(np.ascontiguousarray, columns))
 
 
-def _is_big(bits: int, bit_order: str) -> bool:
-    check_int("bits", bits, 1, MAX_PACKED_BITS)
-    if bit_order not in ("little", "big"):
+def _is_big(bit_order: str) -> bool:
+    if not isinstance(bit_order, str) or bit_order not in ("little", "big"):
         raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
     return bit_order == "big"
-
-
-def _check_count(name: str, value: int) -> None:
-    check_int(name, value)
-    if value < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}")
 
 
 def _packable(codes: ArrayLike, bits: int) -> Array:
@@ -297,7 +290,7 @@ def _packable(codes: ArrayLike, bits: int) -> Array:
 
 def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -> Array:
     """Check packed bytes; return them as a contiguous array."""
-    a = np.asarray(packed)
+    a = _arrays.as_array("packed", packed)
     if a.dtype != np.uint8:
         raise TypeError(
             f"packed must be a uint8 array, got {a.dtype}; numpy.frombuffer(..., numpy.uint8) "

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from minifloat.formats.base import MAX_CODE_BITS, check_int
+from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name
 
 WORD_BITS, HALF_BITS = 32, 16
 PLANE_WIDTHS = (1, 2, 4, 8, 16)
@@ -52,7 +52,7 @@ class Layout:
         ``places[i][b]`` is ``32 * word + position`` of bit ``b`` of code ``i``. Words, codes and
         bits are counted from 0, bits from the least significant one.
     name : str
-        For printing; comparisons ignore it.
+        For printing, 1 to 64 printable characters; comparisons ignore it.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class Layout:
         If a code does not have ``bits`` places, or a place is used twice or is outside the
         words.
     TypeError
-        If ``bits`` or ``words`` is not an integer.
+        If ``bits``, ``words`` or a place is not an integer.
 
     Examples
     --------
@@ -75,9 +75,11 @@ class Layout:
     name: str = field(default="layout", compare=False)
 
     def __post_init__(self) -> None:
-        check_int("bits", self.bits, 1, MAX_CODE_BITS)
-        check_int("words", self.words, 1, 1 << 16)
-        object.__setattr__(self, "places", tuple(tuple(map(int, row)) for row in self.places))
+        check_name(self.name)
+        put = object.__setattr__  # the class is frozen
+        put(self, "bits", check_int("bits", self.bits, 1, MAX_CODE_BITS))
+        put(self, "words", check_int("words", self.words, 1, 1 << 16))
+        put(self, "places", _table(self.places))
         if not self.places:
             raise ValueError("places must have at least one code, got none")
         used: set[int] = set()
@@ -195,6 +197,14 @@ class Layout:
         )
 
 
+def _table(places: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    try:
+        rows = [list(row) for row in places]
+    except TypeError:
+        raise TypeError(f"places must be a row of places for each code, got {places!r}") from None
+    return tuple(tuple(check_int("places", place) for place in row) for row in rows)
+
+
 def dense(bits: int) -> Layout:
     """Return the layout that stores one code after another from bit 0 on, across words.
 
@@ -219,7 +229,7 @@ def dense(bits: int) -> Layout:
     >>> dense(5)
     <Layout dense: bits 5, codes 32, words 5>
     """
-    check_int("bits", bits, 1, MAX_CODE_BITS)
+    bits = check_int("bits", bits, 1, MAX_CODE_BITS)
     count = WORD_BITS // math.gcd(WORD_BITS, bits)
     rows = [[code * bits + bit for bit in range(bits)] for code in range(count)]
     return Layout(bits, count * bits // WORD_BITS, rows, "dense")
@@ -266,7 +276,7 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
         raise ValueError(f"planes must hold each of the bits 0..{bits - 1} once, got {held}")
     for part in parts:
         if part.width not in PLANE_WIDTHS:
-            raise ValueError(f"a plane's width must be 1, 2, 4, 8 or 16, got {part.width}")
+            raise ValueError(f"planes must be 1, 2, 4, 8 or 16 bits wide, got {part.width}")
     count = WORD_BITS // min(part.width for part in parts)
     rows = [[0] * bits for _ in range(count)]
     first_word = 0
@@ -294,7 +304,8 @@ FPE2M2_CHECKPOINT = planes(
     word 4       31 30 29 ... 2 1 0                          the signs of all 32
 
 In a checkpoint ``qweight[in/8, out]`` holds the first four words of a group, one in each row, and
-``sign_map[in/32, out]`` the fifth. Checkpoints store an exact zero with sign 1, the code of -0.
+``sign_map[in/32, out]`` the fifth. The authors write an exact zero with sign 1, the code of -0; a
+layout knows nothing of values, so to write their bits replace code 0 by 16 first.
 """
 
 FPE2M2_KERNEL = planes(
@@ -310,7 +321,7 @@ kernel published with the paper swaps the halves of word 4, but not those of wor
 each code of a pair gets its neighbour's sign. This layout swaps neither.)
 """
 
-_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)")
+_SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)", re.ASCII)
 _NAMED = {layout.name: layout for layout in (FPE2M2_CHECKPOINT, FPE2M2_KERNEL)}
 
 
@@ -349,7 +360,8 @@ def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
     """
     if not isinstance(name, str | Layout):
         raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
-    layout = name if isinstance(name, Layout) else _named(name.strip().lower(), bits)
+    bits = None if bits is None else check_int("bits", bits)
+    layout = name if isinstance(name, Layout) else _named(name.strip(" ").lower(), bits)
     if bits is not None and layout.bits != bits:
         raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
     return layout
@@ -367,7 +379,7 @@ def _named(word: str, bits: int | None) -> Layout:
         return Layout(4, 1, dense(4).places, word)
     if word in _NAMED:
         return _NAMED[word]
-    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word):
+    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word, re.ASCII):
         widths = [int(width) for width in word.split("+")]
         lows = [sum(widths[i + 1 :]) for i in range(len(widths))]
         parts = [Plane(low, width, pairs=True) for low, width in zip(lows, widths, strict=True)]

@@ -70,8 +70,8 @@ def linear(
     of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
     scales times that of the format).
 
-    Codes that a format does not use, which `quantize` does not write, are not looked for. A weight
-    beyond float32, which `dequantize` makes infinite, may count as the number that it is.
+    A weight beyond float32, which `dequantize` makes infinite, may count as the number that it is;
+    `quantize` makes none.
 
     Examples
     --------
@@ -82,7 +82,7 @@ def linear(
     array([ 6., 31.], dtype=float32)
     """
     _check_weights(q)
-    check_threads(threads)
+    threads = check_threads(threads)
     a = _float32("x", x)
     if a.ndim == 0 or a.shape[-1] != q.shape[1]:
         raise ValueError(
@@ -186,7 +186,7 @@ def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
     if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
         return x
     a = _arrays.source_array(x, name)[0]
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return a.astype(np.float32, copy=False)
 
 

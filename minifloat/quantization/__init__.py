@@ -24,6 +24,7 @@ from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.blocks import Array
+from minifloat.quantization.checks import checked_axis
 from minifloat.quantization.pipeline import quantized
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -55,7 +56,7 @@ def quantize(
         scales.
     axis : int
         The axis that blocks run along. Tiles lie in the last two axes; then it is -1.
-    importance : array_like of float, optional
+    importance : array_like of float, integers or bool, optional
         A factor for each squared error, at least 0, of a shape that broadcasts to that of ``w``;
         for recipes with the search "mse".
     threads : int
@@ -99,8 +100,8 @@ def quantize(
     """
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
-    axis_or_none = _check_axis(weights, recipe, axis)
-    check_threads(threads)
+    axis_or_none = _axis(weights, recipe, axis)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -126,7 +127,7 @@ def gptq(
     Columns are rounded one after another, and the columns to come make up for the errors so far
     (`minifloat.quantization.feedback`). A block's scale and zero point are found, by the recipe,
     when the columns before it are rounded, from what its weights have become. The weights of an
-    input that is always 0 are rounded to nearest.
+    input that is always 0 are rounded to nearest (the paper's code sets them to 0).
 
     Parameters
     ----------
@@ -134,7 +135,7 @@ def gptq(
         As for `quantize`; blocks run along the inputs.
     recipe : Recipe, format or str
         As for `quantize`; not double.
-    hessian : array_like of float, (inputs, inputs)
+    hessian : array_like of float or integers, (inputs, inputs)
         X^T X of the layer's calibration inputs X, a row for each sample (any factor will do).
     damp : float
         This times the mean of the Hessian's diagonal is added to its diagonal.
@@ -172,7 +173,7 @@ def gptq(
     """
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
-    feedback.check_damp(damp)
+    damp = feedback.checked_damp(damp)
     if weights.ndim != 2 or recipe.block == "tensor":
         raise ValueError(
             "w must be of shape (outputs, inputs), in blocks along the inputs, for a hessian, got "
@@ -187,7 +188,7 @@ def gptq(
             "recipe must have a format with negative values, or zero points, for gptq, got "
             f"{recipe}: an updated weight may be below 0"
         )
-    check_threads(threads)
+    threads = check_threads(threads)
     return quantized(
         weights,
         recipe,
@@ -234,7 +235,7 @@ def search_format(
     >>> mf.search_format([1.0, 2.0, 4.0, -8.0], 4, scale="float32").fmt.name
     'e3m0'
     """
-    check_int("bits", bits, 3, 8)
+    bits = check_int("bits", bits, 3, 8)
     if "fmt" in options:
         raise TypeError(f"options must not have fmt, which is searched, got {options['fmt']!r}")
     weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)
@@ -246,21 +247,21 @@ def search_format(
 
 
 def _squared_error(weights: Array, q: Quantized) -> float:
-    return float(np.square(weights.astype(np.float64) - q.dequantize()).sum())
+    """Return the sum of squares, over a power of two that depends on the weights alone."""
+    w = weights.astype(np.float64)
+    k = int(np.frexp(np.abs(w).max(initial=0))[1])
+    return float(np.square(np.ldexp(w - q.dequantize(), -k)).sum())
 
 
-def _check_axis(weights: Array, recipe: Recipe, axis: int) -> int | None:
+def _axis(weights: Array, recipe: Recipe, axis: int) -> int | None:
     """Return the axis, not negative, or None for one scale."""
-    if not isinstance(axis, int) or isinstance(axis, bool):
-        raise TypeError(f'axis must be an int, got {axis!r}; use block="tensor" for one scale')
+    if axis is None:
+        raise TypeError('axis must be an int, got None; use block="tensor" for one scale')
     if weights.ndim == 0:
+        check_int("axis", axis)
         return None
-    if not -weights.ndim <= axis < weights.ndim:
-        raise ValueError(f"axis must be an axis of w, of shape {weights.shape}, got {axis}")
-    axis %= weights.ndim
-    if isinstance(recipe.block, tuple) and axis != weights.ndim - 1:
-        raise ValueError(f"axis must be -1 for tiles, which lie in the last two axes, got {axis}")
-    return None if recipe.block == "tensor" else axis
+    number = checked_axis(axis, weights.shape, recipe.block)
+    return None if recipe.block == "tensor" else number
 
 
 def _importance(importance: ArrayLike | None, recipe: Recipe, weights: Array) -> Array | None:
@@ -270,9 +271,11 @@ def _importance(importance: ArrayLike | None, recipe: Recipe, weights: Array) ->
     if recipe.search is not ScaleSearch.MSE:
         raise ValueError(f'importance must come with search="mse", got "{recipe.search}"')
     factors = _arrays.as_array("importance", importance)
-    if factors.dtype.kind not in "fiub" and factors.dtype.name != "bfloat16":
-        raise TypeError(f"importance must be float, integers or bool, got {factors.dtype.name}")
-    factors = factors.astype(np.float64)
+    if factors.dtype == bool:
+        factors = factors.astype(np.uint8)
+    factors = _arrays.source_array(factors, "importance")[0]
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        factors = factors.astype(np.float64)
     wrong = ~(np.isfinite(factors) & (factors >= 0))
     if wrong.any():
         raise ValueError(

@@ -12,6 +12,7 @@ row (fewer at its end), or of ``height`` neighbouring rows. The rows that share 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -125,6 +126,17 @@ class Blocks:
         first = matrix * rows
         start = first + k * self.height
         return slice(start, min(start + self.height, first + rows))
+
+    def parts(self, size: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Yield rows, columns and blocks of parts of some ``size`` weights, or of whole blocks."""
+        step = size if self.per_row == 1 else max(1, size // self.width) * self.width
+        columns = max(1, min(step, self.length))
+        rows = max(1, size // columns)
+        for first in range(0, self.row_count, rows):
+            for start in range(0, self.length, columns):
+                stop = min(start + columns, self.length)
+                held = slice(start // self.width, -(-stop // self.width))
+                yield slice(first, first + rows), slice(start, stop), held
 
     def group_of(self, rows: slice) -> Any:
         """Return an index that picks the group of each of these rows."""

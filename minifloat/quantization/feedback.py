@@ -68,18 +68,17 @@ def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64
     array([[ 1. , -0.5],
            [ 0. ,  1. ]])
     """
-    given = _arrays.as_array("hessian", hessian)
-    if given.dtype.kind not in "fiu":
-        raise TypeError(f"hessian must be float or integers, got {given.dtype.name}")
+    given = _arrays.source_array(hessian, "hessian")[0]
     if given.shape != (inputs, inputs):
         raise ValueError(
             f"hessian must have a row and a column for each input of w, ({inputs}, {inputs}), got "
             f"{given.shape}"
         )
-    damped = given.astype(np.float64)
-    largest = float(np.abs(damped).max(initial=0))
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        damped = given.astype(np.float64)
+        largest = float(np.abs(damped).max(initial=0))
     if not math.isfinite(largest):
-        wrong = given[~np.isfinite(given)].flat[0]
+        wrong = damped[~np.isfinite(damped)].flat[0]
         raise ValueError(f"hessian must be finite, got {wrong}; leave such samples out")
     if largest == 0:
         return np.eye(inputs)
@@ -121,10 +120,17 @@ def _inverse(upper: Array) -> NDArray[np.float64]:
     return inverse
 
 
-def check_damp(damp: float) -> None:
-    """Raise unless ``damp`` is a finite number of at least 0."""
-    if not (isinstance(damp, Real) and 0 <= damp < math.inf):
-        raise ValueError(f"damp must be a finite number of at least 0, got {damp!r}")
+def checked_damp(damp: float) -> float:
+    """Return ``damp`` as a float, or raise unless it is a finite number of at least 0."""
+    if not isinstance(damp, Real) or isinstance(damp, bool):
+        raise TypeError(f"damp must be a finite number of at least 0, got {damp!r}")
+    try:
+        number = float(damp)
+    except OverflowError:  # of an int beyond float64
+        number = math.inf
+    if not 0 <= number < math.inf:
+        raise ValueError(f"damp must be a finite number of at least 0, got {number}")
+    return number
 
 
 @lru_cache(maxsize=64)

@@ -41,7 +41,7 @@ from minifloat.quantization.scale_search import (
     block_scales,
     divisors,
 )
-from minifloat.quantization.scales import ScaleRounding, ScaleSearch, absmax_to_scale
+from minifloat.quantization.scales import FLOAT32, ScaleRounding, ScaleSearch, absmax_to_scale
 
 CHUNK = 1 << 20  # weights that are quantized at a time
 SMALLEST_FLOAT32 = 2.0**-149
@@ -60,7 +60,8 @@ class Task:
 
     def rows(self, rows: slice) -> Array:
         """Return some rows of the weights, contiguous."""
-        return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], self.dtype)
+        with np.errstate(invalid="ignore"):  # of a signalling NaN
+            return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], self.dtype)
 
     def importance_of(self, rows: slice) -> Array | None:
         """Return the importance of some rows."""
@@ -96,9 +97,9 @@ def quantized(
     dtype = np.dtype(np.float64 if wide else np.float32)
     task = Task(recipe, weights, blocks, dtype, importance)
     try:
-        return _quantized(task, feedback, threads)
+        result = _quantized(task, feedback, threads)
     except NotFiniteError:
-        index = first_index(weights, lambda w: ~np.isfinite(w))
+        index = first_index(weights, _not_finite)
         raise ValueError(
             f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
         ) from None
@@ -108,6 +109,26 @@ def quantized(
             f"scale must hold every block's scale, got {error.wanted:g} for {recipe.scale}, at "
             f"index {index} of the scales; use a wider scale or smaller weights"
         ) from None
+    _check_float32(result, weights)
+    return result
+
+
+def _not_finite(weights: Array) -> Array:
+    with np.errstate(invalid="ignore"):  # ml_dtypes' isfinite warns of a signalling NaN
+        return np.asarray(~np.isfinite(weights))
+
+
+def _check_float32(result: Quantized, weights: Array) -> None:
+    """Raise if a weight became one beyond float32, which can be where it is rounded up."""
+    largest = max(abs(result.fmt.max), abs(result.fmt.min)) * (result.tensor_scale or 1.0)
+    if float(result.scales.max(initial=0)) * largest <= FLOAT32.values.largest:
+        return
+    index = first_index(result.dequantize(), _not_finite)
+    if index is not None:
+        raise ValueError(
+            "w must become numbers within float32's 3.4e+38, got one that is rounded beyond, "
+            f"{weights[index]} at index {index}; scale w down"
+        )
 
 
 def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
@@ -154,7 +175,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
             values = double.values().reshape(blocks.scale_shape)
             scales[...] = blocks.scale_rows(values)
         each(put, chunks, threads)
-    return Quantized(
+    return Quantized.of_checked(
         packed=_in_order_of_weights(packed, blocks, recipe.fmt.bits),
         scales=blocks.restore_scales(scales),
         recipe=recipe,
@@ -338,7 +359,10 @@ def _encode_by_gptq(
 def _double_scales(scales: Array) -> DoubleScales:
     """Quantize scales, so that no positive one becomes 0 and none negative."""
     mean = float(np.float32(scales.mean(dtype=np.float64))) if scales.size else 0.0
-    double = DoubleScales(quantized(scales - np.float32(mean), DOUBLE_RECIPE, 0), mean)
+    differences = scales - np.float32(mean)
+    blocks = Blocks.of(DOUBLE_RECIPE.block, differences.shape, 0)
+    task = Task(DOUBLE_RECIPE, differences, blocks, differences.dtype, None)
+    double = DoubleScales(_quantized(task, None, 1), mean)
     while True:
         values = double.values()
         low = (values < 0) | ((values == 0) & (scales > 0))

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import code_dtype, source_array
+from minifloat._arrays import source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
-from minifloat.quantization.blocks import Blocks, spread
+from minifloat.quantization import checks
+from minifloat.quantization.blocks import Array, Blocks, spread
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
-from minifloat.quantization.scales import FLOAT32
+
+PART = 1 << 18  # weights that are dequantized at a time
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class DoubleScales:
     ------
     ValueError
         If ``quantized`` has another recipe or is not 1-d, or the mean is no finite float32 number.
+    TypeError
+        If ``quantized`` is something else.
     """
 
     quantized: Quantized
@@ -44,10 +48,13 @@ class DoubleScales:
 
     def __post_init__(self) -> None:
         codes = self.quantized
+        if not isinstance(codes, Quantized):
+            raise TypeError(f"quantized must be Quantized, got {type(codes).__name__}")
         if codes.recipe != DOUBLE_RECIPE or codes.axis != 0 or len(codes.shape) != 1:
             raise ValueError(f"quantized must be 1-d and {DOUBLE_RECIPE}, got {codes!r}")
-        if not _is_float32(self.mean):
+        if not checks.is_float32(self.mean):
             raise ValueError(f"mean must be a finite float32 number, got {self.mean!r}")
+        object.__setattr__(self, "mean", float(self.mean))
 
     def values(self) -> NDArray[np.float32]:
         """Return the scales: difference plus mean, both float32, rounded to float32.
@@ -69,7 +76,8 @@ class DoubleScales:
         >>> DoubleScales(q, 2.0).values()
         array([2.5, 1. ], dtype=float32)
         """
-        return self.quantized.dequantize() + np.float32(self.mean)
+        with np.errstate(over="ignore"):
+            return self.quantized.dequantize() + np.float32(self.mean)
 
     @property
     def bits(self) -> int:
@@ -95,15 +103,17 @@ class Quantized:
     packed : ndarray of uint8
         The codes in C order, as `minifloat.pack` has them (little-endian).
     scales : ndarray of float32
-        Values of ``recipe.scale``; the shape of the weights with a scale in place of the weights of
-        a block, or 0-d for one scale. 0 for a block of zeros, or the smallest value of a format
-        without zero.
+        Values of ``recipe.scale``, not negative nor infinite; the shape of the weights with a scale
+        in place of the weights of a block, or 0-d for one scale. 0 for a block of zeros, or the
+        smallest value of a format without zero. NaN, if the format has it, makes all weights of
+        the block NaN (OCP Microscaling 1.0); `quantize` does not write it.
     recipe : Recipe
         How the weights became codes.
     shape : tuple of int
         Shape of the weights.
     axis : int or None
-        The axis that blocks run along; None: one scale for the tensor.
+        The axis that blocks run along, which may be given from the end; None: one scale for the
+        tensor.
     tensor_scale : float, optional
         A float32 number by which all scales are multiplied.
     zero_points : ndarray of unsigned integers, optional
@@ -114,7 +124,10 @@ class Quantized:
     Raises
     ------
     ValueError
-        If the size, the dtype or a number of an array contradicts the recipe or the shape.
+        If the size, the dtype or a number of an array contradicts the recipe or the shape. What is
+        accepted can be saved, and loaded again.
+    TypeError
+        If a part is no array, recipe, shape or axis.
     """
 
     packed: NDArray[np.uint8]
@@ -127,52 +140,56 @@ class Quantized:
     double: DoubleScales | None = None
 
     def __post_init__(self) -> None:
-        fmt, recipe = self.fmt, self.recipe
-        object.__setattr__(self, "axis", self._checked_axis())
-        count = byte_count(self.size, fmt.bits)
-        if self.packed.dtype != np.uint8 or self.packed.shape != (count,):
-            raise ValueError(
-                f"packed must be {count} bytes for {self.size} codes of {fmt}, got "
-                f"{self.packed.dtype} of shape {self.packed.shape}"
-            )
-        wanted = self.blocks.scale_shape
-        if self.scales.dtype != np.float32 or self.scales.shape != wanted:
-            raise ValueError(
-                f"scales must be float32 of shape {wanted}, got {self.scales.dtype} of shape "
-                f"{self.scales.shape}"
-            )
-        for name, part, asked in (
-            ("tensor_scale", self.tensor_scale, recipe.tensor_scale),
-            ("zero_points", self.zero_points, recipe.zero_point),
-            ("double", self.double, recipe.double),
+        recipe = self.recipe
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, got {recipe!r}; use Recipe.parse")
+        self._set("shape", checks.checked_shape(self.shape))
+        self._set("axis", self._checked_axis())
+        for name, asked in (
+            ("tensor_scale", recipe.tensor_scale),
+            ("zero_points", recipe.zero_point),
+            ("double", recipe.double),
         ):
-            if (part is not None) != asked:
-                given = "none" if part is None else "some"
+            if (getattr(self, name) is not None) != asked:
+                given = "none" if asked else "some"
                 raise ValueError(f"{name} must be as the recipe {recipe} says, got {given}")
+        shape = self.blocks.scale_shape
+        self._set("packed", checks.checked_codes(self.packed, self.size, self.fmt))
+        self._set("scales", checks.checked_scales(self.scales, shape, recipe.scale))
         if self.tensor_scale is not None:
-            _check_tensor_scale(self.tensor_scale)
+            self._set("tensor_scale", checks.checked_tensor_scale(self.tensor_scale))
         if self.zero_points is not None:
-            _check_zero_points(self.zero_points, wanted, fmt)
-        if self.double is not None and not np.array_equal(
-            self.double.values().reshape(wanted), self.scales
-        ):
-            raise ValueError("scales must be double.values(), got others")
-        for name in ("packed", "scales", "zero_points"):
-            if (array := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _read_only(array))
+            self._set("zero_points", checks.checked_zero_points(self.zero_points, shape, self.fmt))
+        if self.double is not None:
+            self._check_double(self.double)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     def _checked_axis(self) -> int | None:
         """Return the axis, not negative; None for one scale and for weights without axes."""
-        axis, last = self.axis, len(self.shape) - 1
-        if self.recipe.block == "tensor" or not self.shape:
-            if axis is not None:
-                raise ValueError(f"axis must be None for one scale, got {axis!r}")
-            return None
-        if not isinstance(axis, int) or not -last - 1 <= axis <= last:
-            raise ValueError(f"axis must be an axis of shape {self.shape}, got {axis!r}")
-        if isinstance(self.recipe.block, tuple) and axis % (last + 1) != last:
-            raise ValueError(f"axis must be {last}, the last one, for tiles, got {axis}")
-        return axis % (last + 1)
+        if self.recipe.block != "tensor" and self.shape:
+            return checks.checked_axis(self.axis, self.shape, self.recipe.block)
+        if self.axis is not None:
+            raise ValueError(f"axis must be None for one scale, got {self.axis!r}")
+        return None
+
+    def _check_double(self, double: DoubleScales) -> None:
+        if not isinstance(double, DoubleScales):
+            raise TypeError(f"double must be DoubleScales, got {type(double).__name__}")
+        if double.quantized.size != self.scales.size or not np.array_equal(
+            double.values().reshape(self.scales.shape), self.scales, equal_nan=True
+        ):
+            raise ValueError("scales must be double.values(), got others")
+
+    @classmethod
+    def of_checked(cls, **parts: Any) -> Quantized:
+        """Return weights of parts that need no check: just computed, or those of another."""
+        q = object.__new__(cls)
+        for field in fields(cls):
+            part = parts.get(field.name)
+            q._set(field.name, checks.read_only(part) if isinstance(part, np.ndarray) else part)
+        return q
 
     @property
     def fmt(self) -> NumberFormat:
@@ -288,10 +305,10 @@ class Quantized:
         -------
         ndarray of float32, in the shape of the weights
 
-        Raises
-        ------
-        ValueError
-            If a code is not one of the format's.
+        Notes
+        -----
+        Beside the result, the codes take memory (a byte each, up to 8 bits) and a part of some MiB;
+        along another axis than the last one, the result is there twice for a moment.
 
         Examples
         --------
@@ -300,20 +317,28 @@ class Quantized:
         array([ 1.        , -0.33333334,  0.33333334], dtype=float32)
         """
         blocks = self.blocks
-        with np.errstate(over="ignore", under="ignore"):
-            try:
-                values = decode(self.codes, self.fmt)
-            except ValueError:  # values that only float64 holds
-                values = decode(self.codes, self.fmt, dtype=np.float64)
-            rows = blocks.rows(np.asarray(values))
-            scales: NDArray[Any] = self.row_scales()
-            zeros = self.row_zero_points()
-            if zeros is not None:
-                rows = rows - spread(zeros, blocks.width, blocks.length).astype(rows.dtype)
-            if self.tensor_scale is not None:
-                scales = scales.astype(np.float64) * self.tensor_scale
-            weights = rows * spread(scales, blocks.width, blocks.length)
-            return blocks.restore(weights.astype(np.float32, copy=False))
+        codes, scales, zeros = blocks.rows(self.codes), self.row_scales(), self.row_zero_points()
+        weights = np.empty(codes.shape, np.float32)
+        for rows, columns, held in blocks.parts(PART):
+            part = None if zeros is None else zeros[rows, held]
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                weights[rows, columns] = self._weights(
+                    codes[rows, columns], scales[rows, held], part
+                )
+        return blocks.restore(weights)
+
+    def _weights(self, codes: Array, scales: Array, zeros: Array | None) -> Array:
+        """Return the weights of some rows, of whole blocks."""
+        width, length = self.blocks.width, codes.shape[1]
+        try:
+            values = np.asarray(decode(codes, self.fmt))
+        except ValueError:  # values that only float64 holds
+            values = np.asarray(decode(codes, self.fmt, dtype=np.float64))
+        if zeros is not None:
+            values = values - spread(zeros, width, length).astype(values.dtype)
+        if self.tensor_scale is not None:
+            scales = scales.astype(np.float64) * self.tensor_scale
+        return values * spread(scales, width, length)
 
     def sqnr(self, w: ArrayLike) -> float:
         """Return the signal to quantization noise ratio, ``10 log10(sum w**2 / sum (w - w')**2)``.
@@ -342,14 +367,19 @@ class Quantized:
         >>> round(mf.quantize(w, "e2m1").sqnr(w), 2)
         23.52
         """
-        weights = source_array(w, "w")[0].astype(np.float64)
-        if weights.shape != self.shape:
-            raise ValueError(f"w must have shape {self.shape}, got {weights.shape}")
-        signal = float(np.square(weights).sum())
-        noise = float(np.square(weights - self.dequantize()).sum())
+        given = source_array(w, "w")[0]
+        if given.shape != self.shape:
+            raise ValueError(f"w must have shape {self.shape}, got {given.shape}")
+        with np.errstate(all="ignore"):
+            weights = given.astype(np.float64)
+            difference = weights - self.dequantize()
+            signal, up = _sum_of_squares(weights)
+            noise, down = _sum_of_squares(difference)
         if noise == 0:
             return math.inf if signal else math.nan
-        return 10 * math.log10(signal / noise) if signal else -math.inf
+        if signal == 0:
+            return -math.inf
+        return 10 * (math.log10(signal / noise) + 2 * (up - down) * math.log10(2))
 
     def __getitem__(self, rows: Any) -> Quantized:
         """Return some weights along the first axis, packed.
@@ -402,7 +432,7 @@ class Quantized:
             axis = max(self.axis - 1, 0) if shape else None
             scales = scales[0]
             zeros = None if zeros is None else zeros[0]
-        return Quantized(
+        return Quantized.of_checked(
             packed=self._packed_rows(flat),
             scales=np.asarray(scales),
             recipe=recipe,
@@ -483,29 +513,8 @@ class Quantized:
         return f"<table><caption>{caption}</caption>{rows}</table>"
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = np.asarray(array).view()  # of 0-d results NumPy makes scalars
-    view.flags.writeable = False
-    return view
-
-
-def _is_float32(number: object) -> bool:
-    if not isinstance(number, float) or not abs(number) <= FLOAT32.values.largest:
-        return False
-    return float(np.float32(number)) == number
-
-
-def _check_tensor_scale(scale: float) -> None:
-    if not (_is_float32(scale) and scale > 0):
-        raise ValueError(f"tensor_scale must be a float32 number above 0, got {scale!r}")
-
-
-def _check_zero_points(zeros: NDArray[Any], shape: tuple[int, ...], fmt: NumberFormat) -> None:
-    dtype = code_dtype(fmt.bits)
-    if zeros.dtype != dtype or zeros.shape != shape:
-        raise ValueError(
-            f"zero_points must be {np.dtype(dtype)} of shape {shape}, got {zeros.dtype} of shape "
-            f"{zeros.shape}"
-        )
-    if zeros.size and int(zeros.max()) >= fmt.code_count:
-        raise ValueError(f"zero_points must be below {fmt.code_count} for {fmt}, got {zeros.max()}")
+def _sum_of_squares(x: Array) -> tuple[float, int]:
+    """Return the sum of ``(x / 2**k)**2`` and k, so that nothing overflows; overwrite ``x``."""
+    k = int(np.frexp(max(x.max(initial=0), -x.min(initial=0)))[1])
+    np.ldexp(x, -k, out=x)
+    return float(np.square(x, out=x).sum()), k

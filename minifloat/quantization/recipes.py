@@ -25,7 +25,7 @@ from numbers import Real
 from typing import Any, Literal
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import check_bool
+from minifloat.formats.base import check_bool, check_int
 from minifloat.formats.names import near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
@@ -42,6 +42,7 @@ PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
 _TILE = re.compile(r"([0-9]+)x([0-9]+)")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -202,11 +203,11 @@ class Recipe:
             return cls(recipe)
         if not isinstance(recipe, str):
             raise TypeError(f"recipe must be a Recipe, a format or text, got {recipe!r}")
-        text = recipe.strip().lower()
+        text = recipe.strip(" ").lower()
         if text in RECIPES:
             return RECIPES[text]
         name, slash, scaling = text.partition("/")
-        return cls.scaled(_format(name.strip()), scaling) if slash else cls(_format(name))
+        return cls.scaled(_format(name.strip(" ")), scaling) if slash else cls(_format(name))
 
     @classmethod
     def scaled(cls, fmt: NumberFormat | str, scaling: str) -> Recipe:
@@ -218,7 +219,7 @@ class Recipe:
         >>> mf.Recipe.scaled(mf.Codebook([-1, 0, 2, 3]), "64/float32")
         <Recipe codebook/64/float32: 2.5 bits per weight>
         """
-        parts = [part.strip() for part in scaling.split("/")]
+        parts = [part.strip(" ") for part in scaling.split("/")]
         if len(parts) > 3:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
         fields: dict[str, Any] = dict(zip(("block", "scale"), parts, strict=False))
@@ -313,40 +314,60 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        recipes = difflib.get_close_matches(name, RECIPES, n=2, cutoff=0.7)
-        if not recipes or "known format name" not in str(error):
+        if not _near_recipes(name) or "known format name" not in str(error):
             raise
-        names = dict.fromkeys([*recipes, *near_names(name)])
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0)
+        near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
             f"{' or '.join(near)}? (`minifloat list` shows all)"
         ) from None
 
 
+def near_recipes_and_formats(name: str) -> list[str]:
+    """Return the known names that an unknown one may mean, the nearest first.
+
+    Examples
+    --------
+    >>> from minifloat.quantization.recipes import near_recipes_and_formats
+    >>> near_recipes_and_formats("mxpf4")
+    ['mxfp4', 'nvfp4']
+    """
+    word = name.strip().lower()
+    names = dict.fromkeys([*_near_recipes(word), *near_names(word)])
+    return difflib.get_close_matches(word, names, n=3, cutoff=0)
+
+
+def _near_recipes(word: str) -> list[str]:
+    return difflib.get_close_matches(word, RECIPES, n=2, cutoff=0.7)
+
+
 def _block(block: object) -> Block:
     if isinstance(block, str):
-        text = block.strip().lower()
+        text = block.strip(" ").lower()
         for word in WHOLE:
             if text == word:
                 return word
-        if match := _TILE.fullmatch(text):
+        if match := _TILE.fullmatch(text[:60]):  # more digits are too many, and int refuses 4301
             block = (int(match[1]), int(match[2]))
         elif text.isascii() and text.isdecimal():
-            block = int(text)
+            block = int(text[:60])
     sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
-    if len(sizes) != 2 or not all(type(size) is int and 1 <= size <= MAX_SIZE for size in sizes):
+    try:
+        rows, columns = (check_int("block", size, 1, MAX_SIZE) for size in sizes)
+    except (TypeError, ValueError):
+        large = any(isinstance(size, int) and size > MAX_SIZE for size in sizes)
         raise ValueError(
-            f"block must be a positive int, two of them (or RxC), channel or tensor, got {block!r}"
-        )
-    return sizes if sizes[0] > 1 else int(sizes[1])
+            "block must be a positive int, two of them (or RxC), channel or tensor, got "
+            f"{block!r}{'; use at most 2**62, or channel' if large else ''}"
+        ) from None
+    return (rows, columns) if rows > 1 else columns
 
 
 def _percentile(percentile: float) -> float:
     if not isinstance(percentile, Real) or isinstance(percentile, bool):
         raise TypeError(f"percentile must be a number in 0..100, got {percentile!r}")
     if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be in 0..100, got {percentile:g}")
+        raise ValueError(f"percentile must be in 0..100, got {percentile}")
     return float(percentile)
 
 
@@ -360,7 +381,7 @@ def _scale(
                 raise ValueError(
                     f"scale_rounding must not be given twice, got {rounding!s} and {after}"
                 )
-            rounding = after.strip()
+            rounding = after.strip(" ")
     scale_format = ScaleFormat.parse(scale)
     if rounding is None:
         return scale_format, scale_format.default_rounding
@@ -371,14 +392,15 @@ def _options(text: str) -> dict[str, Any]:
     """Return the fields that the last part of a recipe's text means."""
     changes: dict[str, Any] = {}
     for option in text.split("+"):
-        word = option.strip()
+        word = option.strip(" ")
         if word.startswith("percentile"):
             new: dict[str, Any] = {"search": "percentile"}
             if word != "percentile":
-                try:
-                    new["percentile"] = float(word.removeprefix("percentile"))
-                except ValueError:
+                number = word.removeprefix("percentile")
+                if not _NUMBER.fullmatch(number):
                     new = {}
+                else:
+                    new["percentile"] = float(number)
         elif word in list(ScaleSearch):
             new = {"search": word}
         elif word in ("tensor-scale", "double", "zero-point"):

@@ -198,11 +198,18 @@ def _least_squares(
 
 def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:
     magnitudes = np.abs(rows.astype(np.float64))
-    parts = [
-        np.percentile(magnitudes[:, start : start + width], percentile, axis=1)
-        for start in range(0, rows.shape[1], width)
-    ]
-    return np.stack(parts, axis=1).reshape(-1) if parts else np.zeros(len(rows))
+    return np.asarray(_of_blocks(magnitudes, width, [percentile])[0].reshape(-1))
+
+
+def _of_blocks(weights: Array, width: int, percentiles: list[float]) -> Array:
+    """Return percentiles of each block: for each, a row for each row of weights."""
+    count, length = weights.shape
+    whole = length // width * width
+    blocks = weights[:, :whole].reshape(count, -1, min(width, max(length, 1)))
+    found = [np.percentile(blocks, percentiles, axis=2)] if whole else []
+    if whole < length:  # the last block of a row is shorter
+        found.append(np.percentile(weights[:, np.newaxis, whole:], percentiles, axis=2))
+    return np.concatenate(found, axis=2) if found else np.zeros((len(percentiles), count, 1))
 
 
 def _range(rows: Array, width: int, percentile: float | None = None) -> tuple[Array, Array]:
@@ -211,14 +218,10 @@ def _range(rows: Array, width: int, percentile: float | None = None) -> tuple[Ar
         zeros = np.zeros((len(rows), -(-rows.shape[1] // width) if rows.shape[1] else 1))
         return zeros, zeros
     weights = rows.astype(np.float64)
-    starts = np.arange(0, rows.shape[1], width)
     if percentile is None:
+        starts = np.arange(0, rows.shape[1], width)
         low = np.minimum.reduceat(weights, starts, axis=1)
         high = np.maximum.reduceat(weights, starts, axis=1)
     else:
-        ends = [
-            np.percentile(weights[:, start : start + width], [100 - percentile, percentile], axis=1)
-            for start in starts
-        ]
-        low, high = np.stack(ends, axis=2)
+        low, high = _of_blocks(weights, width, [100 - percentile, percentile])
     return np.minimum(low, 0), np.maximum(high, 0)

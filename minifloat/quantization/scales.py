@@ -11,8 +11,10 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifloat._kernels.scales import (
     NEXT_POWERS,
@@ -105,11 +107,14 @@ class ScaleFormat:
     bits : int
     values : ScaleValues
         Its positive values, as the kernels read them.
+    has_nan : bool
+        Whether some code is a NaN.
     """
 
     name: str
     bits: int
     values: ScaleValues
+    has_nan: bool
 
     @classmethod
     def parse(cls, scale: ScaleFormat | Format | str) -> ScaleFormat:
@@ -138,7 +143,36 @@ class ScaleFormat:
         if fmt.max > FLOAT32.values.largest or fmt.emin - fmt.mantissa_bits < -149:
             raise ValueError(f"scale must be a format whose values float32 holds, got {fmt}")
         values = ScaleValues(fmt.mantissa_bits, fmt.emin, int(fmt.has_zero), fmt.smallest, fmt.max)
-        return cls(fmt.name, fmt.bits, values)
+        return cls(fmt.name, fmt.bits, values, fmt.has_nan)
+
+    def holds(self, scales: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which numbers are values that a scale may have.
+
+        Parameters
+        ----------
+        scales : ndarray of float32 or float64
+
+        Returns
+        -------
+        ndarray of bool
+            False for negative numbers, -0 and infinities; for NaN, whether the format has it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from minifloat.quantization.scales import ScaleFormat
+        >>> ScaleFormat.parse("e8m0").holds(np.float32([2, 3, -2, 0, np.nan]))
+        array([ True, False, False, False,  True])
+        """
+        grid = self.values
+        with np.errstate(all="ignore"):
+            numbers = np.asarray(scales, np.float64)
+            exponents = np.maximum(np.frexp(numbers)[1] - 1, grid.emin)
+            steps = np.ldexp(numbers, grid.mantissa_bits - exponents)
+            inside = (grid.smallest <= numbers) & (numbers <= grid.largest)
+            zero = (numbers == 0) & ~np.signbit(numbers) & bool(grid.has_zero)
+            nan = np.isnan(numbers) & self.has_nan
+            return np.asarray((inside & (steps == np.rint(steps))) | zero | nan)
 
     @property
     def powers_of_two(self) -> ScaleValues:
@@ -169,7 +203,7 @@ class ScaleFormat:
 
 
 FLOAT32 = ScaleFormat(
-    "float32", 32, ScaleValues(23, -126, 1, 2.0**-149, float(np.finfo(np.float32).max))
+    "float32", 32, ScaleValues(23, -126, 1, 2.0**-149, float(np.finfo(np.float32).max)), True
 )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from minifloat.formats import Format, NumberFormat
+from minifloat.formats.base import check_bool
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF_BITS, Layout, parse_layout
 from minifloat.registers._floats import from_float
 from minifloat.registers._gather import Gather, moves_to
 from minifloat.registers._integers import from_integer, linear_of
 from minifloat.registers._program import Op, Program, Register, Target
-from minifloat.registers._target import half_format, half_words, not_held
+from minifloat.registers._target import MAX_TABLE_BITS, half_format, half_words, not_held
 
 LOW_HALVES = 0x5410  # selector of PRMT: the low halves of a and b
 PAIR_TABLE_BITS = 6  # for wider codes a table of pairs takes more than 16 KiB
@@ -73,6 +74,7 @@ def to_half(
     -14 1.875
     """
     fmt = parse(fmt)
+    check_bool("fold_scale", fold_scale)
     gather = _gather(fmt, layout)
     half = half_format(target)
     if isinstance(fmt, Format):
@@ -128,14 +130,16 @@ def look_up(
     gather = _gather(fmt, layout)
     if pairs is None:
         pairs = fmt.bits <= PAIR_TABLE_BITS
+    check_bool("pairs", pairs)
     if pairs and fmt.bits > PAIR_TABLE_BITS:
         raise ValueError(
             f"fmt must have at most {PAIR_TABLE_BITS} bits for a table of pairs, got {fmt}; use "
             "pairs=False"
         )
-    if fmt.bits > 8:
+    if fmt.bits > MAX_TABLE_BITS:
         raise ValueError(
-            f"fmt must have at most 8 bits for a table, got {fmt}; name a narrower format"
+            f"fmt must have at most {MAX_TABLE_BITS} bits for a table, got {fmt}; name a narrower "
+            "format"
         )
     values = np.zeros(1 << fmt.bits)  # 0 for codes without a value
     values[: fmt.code_count] = fmt.values()

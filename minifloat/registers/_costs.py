@@ -55,7 +55,7 @@ def table_formats() -> list[NumberFormat]:
 
 
 def costs(
-    formats: Iterable[NumberFormat | str] | None = None,
+    formats: Iterable[NumberFormat | str] | NumberFormat | str | None = None,
     target: Target = "float16",
     *,
     progress: Callable[[int, int], object] | None = None,
@@ -64,13 +64,13 @@ def costs(
 
     Parameters
     ----------
-    formats : iterable of formats or str, optional
+    formats : formats or names, or one, optional
         Default: every signed ExMy of 4 to 8 bits without specials and with at most 5 exponent bits,
         E4M3FN, E5M2, INT4 to INT8, NF4 and NF5.
     target : str
         "float16" or "bfloat16".
     progress : callable, optional
-        Called with the number of formats done and their total number.
+        Called with the number of formats done, from 0 on, and their total number.
 
     Returns
     -------
@@ -88,8 +88,12 @@ def costs(
     >>> row.cost.per_weight, row.folded.layout.name
     (0.5, 'dense')
     """
+    if isinstance(formats, str | NumberFormat):
+        formats = [formats]
     parsed = [parse(fmt) for fmt in (table_formats() if formats is None else formats)]
     rows = []
+    if progress is not None:
+        progress(0, len(parsed))
     for done, fmt in enumerate(parsed):
         result = search(fmt, target, fold_scale=True)
         whole = _whole(fmt, result.program, target)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minifloat.packing.layouts import HALF_BITS, WORD_BITS
-from minifloat.registers._program import Instruction, Op, Operand, Program, Register
+from minifloat.registers._program import Instruction, Op, Operand, Program, Register, check_program
 
 BYTE = 8
 TRUTH_TABLES = {  # of two operands, in the notation of LOP3
@@ -59,6 +59,7 @@ def dependencies(program: Program) -> list[list[int]]:
     [-1, -1, -1, -1, -1, -1, -1, -1, 8, 9, 10, 11, 12, 13, 14, 15, \
 -1, -1, -1, -1, -1, -1, -1, -1, 24, 25, 26, 27, 28, 29, 30, 31]
     """
+    check_program(program)
     registers: list[Bits] = [
         [Bit(1 << WORD_BITS * word + bit) for bit in range(WORD_BITS)]
         for word in range(program.layout.words)

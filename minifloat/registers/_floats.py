@@ -13,7 +13,7 @@ from minifloat.formats import Format, Specials
 from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._gather import Gather, in_halves
 from minifloat.registers._program import AND_OR, Builder, Op, Register
-from minifloat.registers._target import BOTH, both_halves, not_held
+from minifloat.registers._target import BOTH, MAX_TABLE_BITS, both_halves, half_format, not_held
 
 IF_THEN_ELSE = 0xCA  # truth table of (a & b) | (~a & c)
 HALF_SIGNS = 0xBB99  # selector of PRMT: the top bit of each half, in all bits of the half
@@ -24,9 +24,8 @@ def from_float(
     fmt: Format, half: Format, gather: Gather, fold_scale: bool
 ) -> tuple[list[Register], int]:
     """Emit the instructions; return the pairs, and the exponent of the factor that they contain."""
-    # the half reads the format's top binade as infinity and NaN, so it must be halved first
-    whole_range = fmt.exponent_bits == half.exponent_bits and fmt.specials is not Specials.IEEE
-    _check_fields(fmt, half, whole_range)
+    _check_fields(fmt, half)
+    whole_range = _has_whole_range(fmt, half)
     missing = [] if fold_scale else not_held(fmt, half)
     if missing:
         raise ValueError(
@@ -50,20 +49,38 @@ def float_bits(fmt: Format, half: Format) -> list[int]:
     return [*magnitude, HALF_BITS - 1] if fmt.signed else list(magnitude)
 
 
-def _check_fields(fmt: Format, half: Format, whole_range: bool) -> None:
+def _has_whole_range(fmt: Format, half: Format) -> bool:
+    """Return whether the half reads the format's top binade as infinity and NaN.
+
+    Its numbers must then be halved first.
+    """
+    return fmt.exponent_bits == half.exponent_bits and fmt.specials is not Specials.IEEE
+
+
+def _max_mantissa_bits(fmt: Format, half: Format) -> int:
+    return half.mantissa_bits - _has_whole_range(fmt, half)  # halving a subnormal needs a bit more
+
+
+def _check_fields(fmt: Format, half: Format) -> None:
     if not fmt.subnormals:
-        raise ValueError(
-            f"fmt must have subnormals, as the target does, got {fmt}; use registers.look_up"
-        )
+        table = "; use registers.look_up" if fmt.bits <= MAX_TABLE_BITS else ""
+        raise ValueError(f"fmt must have subnormals, as the target does, got {fmt}{table}")
+    others = [
+        f"; use target={other}"
+        for other in map(half_format, ("float16", "bfloat16"))
+        if fmt.exponent_bits <= other.exponent_bits
+        and fmt.mantissa_bits <= _max_mantissa_bits(fmt, other)
+    ]
+    remedy = "".join(others[:1])
     if fmt.exponent_bits > half.exponent_bits:
         raise ValueError(
             f"fmt must have at most {half.exponent_bits} exponent bits for {half.name}, got "
-            f"{fmt}{'; use target=bfloat16' if fmt.exponent_bits <= 8 else ''}"
+            f"{fmt}{remedy}"
         )
-    max_bits = half.mantissa_bits - whole_range  # halving a subnormal needs one more bit
+    max_bits = _max_mantissa_bits(fmt, half)
     if fmt.mantissa_bits > max_bits:
         raise ValueError(
-            f"fmt must have at most {max_bits} mantissa bits for {half.name}, got {fmt}"
+            f"fmt must have at most {max_bits} mantissa bits for {half.name}, got {fmt}{remedy}"
         )
 
 

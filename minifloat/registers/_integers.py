@@ -16,7 +16,7 @@ from minifloat.formats import Format, NumberFormat
 from minifloat.registers._floats import times_power
 from minifloat.registers._gather import Gather, Move, in_halves
 from minifloat.registers._program import Op, Register
-from minifloat.registers._target import BOTH, both_halves, holds
+from minifloat.registers._target import BOTH, MAX_TABLE_BITS, both_halves, half_format, holds
 
 
 class Linear(NamedTuple):
@@ -50,12 +50,20 @@ def linear_of(fmt: NumberFormat) -> Linear | None:
 
 def from_integer(fmt: NumberFormat, linear: Linear, half: Format, gather: Gather) -> list[Register]:
     """Emit the instructions; return the pairs."""
-    # one more bit is possible if the exponent field of 2**m ends in 0
-    max_bits = half.mantissa_bits + ((half.bias + half.mantissa_bits) % 2 == 0)
+    max_bits = _max_bits(half)
     if fmt.bits > max_bits:
-        raise ValueError(f"fmt must have at most {max_bits} bits for {half.name}, got {fmt}")
+        wider = half_format("float16")  # float16 has more mantissa bits than bfloat16
+        remedy = "; use target=float16" if fmt.bits <= _max_bits(wider) else ""
+        raise ValueError(
+            f"fmt must have at most {max_bits} bits for {half.name}, got {fmt}{remedy}"
+        )
     convert = _by_two_sums if fmt.bits > half.mantissa_bits else _by_one_sum
     return convert(gather, linear, fmt.bits, half)
+
+
+def _max_bits(half: Format) -> int:
+    # one more bit is possible if the exponent field of 2**m ends in 0
+    return half.mantissa_bits + ((half.bias + half.mantissa_bits) % 2 == 0)
 
 
 def _by_one_sum(gather: Gather, linear: Linear, bits: int, half: Format) -> list[Register]:
@@ -70,7 +78,7 @@ def _by_one_sum(gather: Gather, linear: Linear, bits: int, half: Format) -> list
         if holds(addend(p), half) and holds(linear.step / 2.0**p, half)
     ]
     if not possible:
-        raise _no_addend(linear, half)
+        raise _no_addend(linear, bits, half)
     pairs = [
         {p: in_halves(gather.layout, even, range(p, p + bits)) for p in possible}
         for even in range(0, gather.layout.count, 2)
@@ -126,7 +134,7 @@ def _by_two_sums(gather: Gather, linear: Linear, bits: int, half: Format) -> lis
     low_flip, top_flip = linear.flip & (1 << top) - 1, linear.flip >> top << half.mantissa_bits
     addend = linear.low / linear.step - 2 * magic
     if not (holds(addend, half) and holds(addend + magic, half)):
-        raise _no_addend(linear, half)
+        raise _no_addend(linear, bits, half)
     outputs = []
     for even in range(0, gather.layout.count, 2):
         x = gather(  # magic plus the low bits
@@ -143,8 +151,9 @@ def _by_two_sums(gather: Gather, linear: Linear, bits: int, half: Format) -> lis
     return outputs
 
 
-def _no_addend(linear: Linear, half: Format) -> ValueError:
+def _no_addend(linear: Linear, bits: int, half: Format) -> ValueError:
+    table = "; use registers.look_up" if bits <= MAX_TABLE_BITS else ""
     return ValueError(
         f"target must have the number to add for values from {linear.low:g} on in steps of "
-        f"{linear.step:g}, got {half.name}; use registers.look_up"
+        f"{linear.step:g}, got {half.name}{table}"
     )

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
+from minifloat.formats.base import check_int
 from minifloat.packing.layouts import WORD_BITS, Layout
 
 Target = Literal["float16", "bfloat16"]
 Name = Callable[["Operand"], str]
+
+TABLE_COLUMNS = 8
 
 AND_OR, AND_XOR = 0xEA, 0x6A  # truth tables of (a & b) | c and (a & b) ^ c
 
@@ -150,8 +153,10 @@ class Program:
     def __post_init__(self) -> None:
         if self.target not in ("float16", "bfloat16"):
             raise ValueError(f"target must be float16 or bfloat16, got {self.target!r}")
-        if not self.name.isidentifier():
+        if not (self.name.isidentifier() and self.name.isascii()):
             raise ValueError(f"name must be an identifier, for C, got {self.name!r}")
+        for word in self.table:
+            check_int("table", word, 0, (1 << WORD_BITS) - 1)
         if 2 * len(self.outputs) != self.layout.count:
             raise ValueError(
                 f"outputs must be one register for each pair of {self.layout.count} codes, got "
@@ -197,13 +202,22 @@ class Program:
         return Cost(self.layout.count, **counts)
 
     def __repr__(self) -> str:
+        words = f"{self.layout.words} word{'s' * (self.layout.words > 1)}"
         return (
-            f"<Program {self.name}: {self.layout.count} codes in {self.layout.words} words, "
+            f"<Program {self.name}: {self.layout.count} codes in {words}, "
             f"{self.cost.total} instructions, {self.cost.per_weight:.2f} per weight>"
         )
 
     def __str__(self) -> str:
         return to_assembly(self)
+
+
+def check_program(program: object) -> None:
+    """Raise unless ``program`` is a `Program`."""
+    if not isinstance(program, Program):
+        raise TypeError(
+            f"program must be a Program, got {program!r}; make one with registers.to_half"
+        )
 
 
 class Builder:
@@ -251,8 +265,8 @@ def to_assembly(program: Program) -> str:
     Returns
     -------
     str
-        ``w0``, ``w1`` ... are input words, ``r0``, ``r1`` ... results; the last line lists the
-        results that are pairs of halves.
+        ``w0``, ``w1`` ... are input words, ``r0``, ``r1`` ... results; the line ``out =`` lists the
+        results that are pairs of halves. The words of a table for LDS follow.
 
     Examples
     --------
@@ -265,6 +279,7 @@ def to_assembly(program: Program) -> str:
       r3  = HADD2  r2, 0xe400e400
     out = r1, r3
     """
+    check_program(program)
     name = operand_names(program)
     cost = program.cost
     words = f"{program.layout.words} word{'s' * (program.layout.words > 1)}"
@@ -279,7 +294,13 @@ def to_assembly(program: Program) -> str:
         if op is Op.LOP3:
             line = f"{f'{line}, {table:#04x}':<50} # {truth(table).format(a='a', b='b', c='c')}"
         lines.append(line)
-    return "\n".join([*lines, f"out = {', '.join(name(output) for output in program.outputs)}"])
+    lines.append(f"out = {', '.join(name(output) for output in program.outputs)}")
+    if program.table:
+        lines.append(f"table of {len(program.table)} words, from byte 0 on:")
+    for start in range(0, len(program.table), TABLE_COLUMNS):
+        row = program.table[start : start + TABLE_COLUMNS]
+        lines.append(f"  {' '.join(f'0x{word:08x}' for word in row)}")
+    return "\n".join(lines)
 
 
 def operand_names(program: Program) -> Name:

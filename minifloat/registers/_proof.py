@@ -16,7 +16,7 @@ from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF_BITS, WORD_BITS, Layout
 from minifloat.registers._dependencies import dependencies
-from minifloat.registers._program import Program
+from minifloat.registers._program import Program, check_program
 from minifloat.registers._run import run
 from minifloat.registers._target import half_words
 
@@ -154,6 +154,7 @@ def prove(program: Program, fmt: NumberFormat | str, *, flush_subnormals: bool =
       0x7f (nan) reads as 480.0
       0xff (nan) reads as -480.0
     """
+    check_program(program)
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
     outputs = _halves(run(program, trial_words(layout), flush_subnormals=flush_subnormals))
@@ -209,7 +210,8 @@ def sweep(
     Raises
     ------
     ValueError
-        If its codes have another width than the layout's, or ``values`` is out of range.
+        If its codes have another width than the layout's, or ``word`` or ``values`` is out of
+        range.
 
     Examples
     --------
@@ -217,11 +219,13 @@ def sweep(
     >>> registers.sweep(registers.to_half("e2m1", "4"), "e2m1", values=1 << 16)
     0
     """
-    check_int("values", values, 1, ALL_VALUES)
+    check_program(program)
+    values = check_int("values", values, 1, ALL_VALUES)
+    word = check_int("word", word, 0, program.layout.words - 1)
     fmt = parse(fmt)
     layout, meaning = program.layout, _meaning(program, fmt)
-    runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64)
-    codes = np.empty(layout.count, np.int64)
+    runs = np.array([run for run in layout.bit_runs() if run.word == word], np.int64).reshape(-1, 5)
+    codes = np.empty(kernels.TILE_GROUPS, np.uint32)
     words = np.zeros((SWEEP_CHUNK, layout.words), np.uint32)
     pairs = np.empty((SWEEP_CHUNK, layout.count // 2), np.uint32)
     wrong = 0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import registers as kernels
-from minifloat.registers._program import Op, Program, Register
+from minifloat.registers._program import Op, Program, Register, check_program
 
 Array = NDArray[Any]
 
@@ -61,6 +61,7 @@ def run(
     >>> registers.run(program, np.array([0x76543210], np.uint32)).view(np.float16)
     array([0. , 2. , 0.5, 3. , 1. , 4. , 1.5, 6. ], dtype=float16)
     """
+    check_program(program)
     if not isinstance(words, np.ndarray) or words.dtype != np.uint32:
         kind = words.dtype.name if isinstance(words, np.ndarray) else type(words).__name__
         raise TypeError(f"words must be a NumPy array of uint32, got {kind}; use pack_words")

@@ -13,6 +13,7 @@ import numpy as np
 
 from minifloat._kernels import annealing as kernels
 from minifloat.formats import Format, NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import (
     HALF_BITS,
@@ -28,6 +29,7 @@ from minifloat.registers._integers import linear_of
 from minifloat.registers._program import Program, Target
 from minifloat.registers._target import half_format
 
+MAX_TRIALS = 2**62
 MAX_PLANES = 3
 BYTE = 8
 FIRST_STATE = 0x9E3779B97F4A7C15  # of the random numbers; the state is nonzero for any seed
@@ -96,7 +98,7 @@ def search(
         Annealing starts ``restarts`` times, from different random layouts, and tries ``trials``
         changes each time.
     progress : callable, optional
-        Called with the number of starts done and their total number.
+        Called with the number of starts done, from 0 on, and their total number.
 
     Returns
     -------
@@ -106,7 +108,7 @@ def search(
     Raises
     ------
     ValueError
-        As in `to_half`, or if ``fmt`` has more than 8 bits.
+        As in `to_half`, or if ``fmt`` has more than 8 bits, or a number is out of range.
 
     Examples
     --------
@@ -116,9 +118,14 @@ def search(
     (10, 8)
     """
     fmt = parse(fmt)
+    restarts = check_int("restarts", restarts, 1, MAX_TRIALS)
+    trials = check_int("trials", trials, 1, MAX_TRIALS)
+    seed = check_int("seed", seed, 0, MAX_TRIALS)
     if fmt.bits > 8:
         raise ValueError(f"fmt must have at most 8 bits to be searched, got {fmt}; name a layout")
     kinds = list(_program_kinds(fmt, target, fold_scale))
+    if progress is not None:
+        progress(0, len(kinds) * restarts)
     tried = [
         (kind.label + layout.name, kind.make(layout))
         for kind in kinds

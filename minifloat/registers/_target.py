@@ -13,6 +13,7 @@ from minifloat.formats.exmy import SHORT_NAMES
 from minifloat.packing.layouts import HALF_BITS
 from minifloat.registers._program import Target
 
+MAX_TABLE_BITS = 8  # of a code that `look_up` looks up
 BOTH = 1 << HALF_BITS | 1  # a half times BOTH is a word with the half twice
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from minifloat.registers._emulation import PRMT_IN_C, halves_in_c
 from minifloat.registers._program import (
     Instruction,
     Name,
@@ -12,11 +13,14 @@ from minifloat.registers._program import (
     Program,
     Register,
     Target,
+    check_program,
     operand_names,
     truth,
 )
 
 Statement = Callable[[str, Instruction, Name, Target], str]
+
+TABLE_COLUMNS = 6
 
 
 def to_c(program: Program) -> str:
@@ -29,8 +33,10 @@ def to_c(program: Program) -> str:
     Returns
     -------
     str
-        ``void NAME(const uint32_t *w, uint32_t *out)``, or with the table before ``out``; C99. It
-        gives the same bits as `run` (not under ``-ffast-math``).
+        ``static inline void NAME(const uint32_t *w, uint32_t *out)`` and all that it needs, the
+        table included; C99. It gives the same bits as `run` under every option of a compiler,
+        because it works on integers only. It emulates arithmetic on halves: right for a check, too
+        slow for a kernel.
 
     Examples
     --------
@@ -46,13 +52,19 @@ def to_c(program: Program) -> str:
     }
     <BLANKLINE>
     """
+    check_program(program)
     ops = {instruction.op for instruction in program.instructions}
-    parts = ["#include <stdint.h>"]
+    parts = ["#include <stdint.h>\n"]
     if any(op.kind == "half" for op in ops):
-        parts.append(_c_halves(program.target))
+        parts.append(halves_in_c(program.target))
     if Op.PRMT in ops:
-        parts.append(C_PRMT)
-    return "\n".join([*parts, _function(program, "static inline void", _c_statement)])
+        parts.append(PRMT_IN_C)
+    about = [f"from a table of {len(program.table)} words."] if program.table else []
+    arguments = "(const uint32_t *w, uint32_t *out)"
+    lines = [*_comment(program, about), f"static inline void {program.name}{arguments}", "{"]
+    if program.table:
+        lines += (f"    {line}" for line in _array("static const uint32_t table", program.table))
+    return "\n".join([*parts, *lines, *_body(program, _c_statement), "}", ""])
 
 
 def to_cuda(program: Program) -> str:
@@ -65,9 +77,11 @@ def to_cuda(program: Program) -> str:
     Returns
     -------
     str
-        ``__device__ __forceinline__ void NAME(const uint32_t *w, uint32_t *out)``, or with the
-        table before ``out``; put the table into shared memory. ``out[k]`` is the word of a
-        ``half2`` or ``__nv_bfloat162``: codes 2k and 2k + 1. For compute capability 8.0 and above.
+        ``__device__ __forceinline__ void NAME(const uint32_t *w, uint32_t *out)``. With a table,
+        the array ``NAME_table`` and ``void NAME(const uint32_t *w, const uint32_t *table,
+        uint32_t *out)``: pass the array or, which is faster, a copy of it in shared memory.
+        ``out[k]`` is the word of a ``half2`` or ``__nv_bfloat162``: codes 2k and 2k + 1. For
+        compute capability 8.0 and above.
 
     Examples
     --------
@@ -76,8 +90,15 @@ def to_cuda(program: Program) -> str:
     >>> print(text[text.index("__device__"):text.index("{")])
     __device__ __forceinline__ void uint8_to_float16(const uint32_t *w, uint32_t *out)
     """
-    body = _function(program, "__device__ __forceinline__ void", _cuda_statement)
-    return f"#include <cstdint>\n\n{body}"
+    check_program(program)
+    lines, about, table = ["#include <cstdint>", ""], [], ""
+    if program.table:
+        array, table = f"{program.name}_table", "const uint32_t *table, "
+        lines += [*_array(f"__device__ const uint32_t {array}", program.table), ""]
+        about = [f"from table: {array} or, which is faster, a copy of it in shared memory."]
+    opening = f"__device__ __forceinline__ void {program.name}"
+    lines += [*_comment(program, about), f"{opening}(const uint32_t *w, {table}uint32_t *out)", "{"]
+    return "\n".join([*lines, *_body(program, _cuda_statement), "}", ""])
 
 
 def _names_in_c(program: Program) -> Name:
@@ -91,28 +112,34 @@ def _names_in_c(program: Program) -> Name:
     return name
 
 
-def _function(program: Program, opening: str, statement: Statement) -> str:
+def _body(program: Program, statement: Statement) -> Iterator[str]:
     name = _names_in_c(program)
-    table = "const uint32_t *table, " if program.table else ""
-    lines = [f"// {line}".rstrip() for line in _about(program)]
-    lines += [f"{opening} {program.name}(const uint32_t *w, {table}uint32_t *out)", "{"]
     for register, instruction in program.numbered():
-        lines.append(f"    {statement(name(register), instruction, name, program.target)};")
-    lines += [f"    out[{k}] = {name(output)};" for k, output in enumerate(program.outputs)]
-    return "\n".join([*lines, "}", ""])
+        yield f"    {statement(name(register), instruction, name, program.target)};"
+    for k, output in enumerate(program.outputs):
+        yield f"    out[{k}] = {name(output)};"
 
 
-def _about(program: Program) -> Iterator[str]:
+def _array(declaration: str, words: Sequence[int]) -> Iterator[str]:
+    yield f"{declaration}[{len(words)}] = {{"
+    for start in range(0, len(words), TABLE_COLUMNS):
+        row = words[start : start + TABLE_COLUMNS]
+        yield f"    {', '.join(f'{word:#010x}u' for word in row)},"
+    yield "};"
+
+
+def _comment(program: Program, table: Sequence[str]) -> list[str]:
     layout, cost = program.layout, program.cost
-    yield f"{program.name}: {layout.count} codes, {cost.total} instructions. Made by minifloat."
-    yield f"out[k] holds codes 2k (low half) and 2k + 1 (high half) as {program.target}"
+    lines = [
+        f"{program.name}: {layout.count} codes, {cost.total} instructions. Made by minifloat.",
+        f"out[k] holds codes 2k (low half) and 2k + 1 (high half) as {program.target}",
+    ]
     if program.scale_exponent:
-        yield f"times 2**{program.scale_exponent}: multiply the scale by 2**"
-        yield f"{-program.scale_exponent}."
-    if program.table:
-        yield f"from table, the {len(program.table)} words of minifloat's program.table."
-    yield f"Layout {layout.spelling}; 7.3 is bit 3 of code 7:"
-    yield from layout.picture().splitlines()
+        lines.append(f"times 2**{program.scale_exponent}: multiply the scale by 2**")
+        lines.append(f"{-program.scale_exponent}.")
+    lines += [*table, f"Layout {layout.spelling}; 7.3 is bit 3 of code 7:"]
+    lines += layout.picture().splitlines()
+    return [f"// {line}".rstrip() for line in lines]
 
 
 OPERATORS = {Op.AND: "&", Op.OR: "|", Op.XOR: "^", Op.SHL: "<<", Op.SHR: ">>"}
@@ -170,76 +197,3 @@ def _as_fma(instruction: Instruction, target: Target) -> tuple[Operand, Operand,
     if instruction.op is Op.HSUB2:
         return b, one | minus, a
     return a, b, instruction.operands[2]
-
-
-def _c_halves(target: Target) -> str:
-    m, bias = (10, 15) if target == "float16" else (7, 127)
-    return f"""#include <math.h>
-#include <string.h>
-
-#ifndef MINIFLOAT_{target.upper()}
-#define MINIFLOAT_{target.upper()}
-static double {target}_value(uint32_t h)
-{{
-    int field = (h & 0x7fff) >> {m}, mantissa = h & {(1 << m) - 1};
-    double value = field == {2 * bias + 1} ? (mantissa ? NAN : INFINITY)
-                 : field ? ldexp({1 << m} + mantissa, field - {bias + m})
-                 : ldexp(mantissa, {1 - bias - m});
-    return h & 0x8000 ? -value : value;
-}}
-
-static uint32_t {target}_word(double value)
-{{
-    uint32_t sign = signbit(value) ? 0x8000 : 0;
-    int exponent;
-    if (isnan(value)) return 0x7fff;
-    if (isinf(value)) return sign | {(2 * bias + 1) << m:#x};
-    if (value == 0) return sign;
-    frexp(value, &exponent);
-    exponent = exponent - 1 < {1 - bias} ? {1 - bias} : exponent - 1;
-    if (exponent > {bias}) return sign | {(2 * bias + 1) << m:#x};
-    return sign | (((uint32_t)(exponent + {bias - 1}) << {m})
-                   + (uint32_t)nearbyint(ldexp(fabs(value), {m} - exponent)));
-}}
-
-/* The product is exact. The sum is rounded to odd, so that rounding it again gives one rounding. */
-static double {target}_fma(double x, double y, double z)
-{{
-    double product = x * y, sum = product + z, behind = sum - product;
-    double lost = (product - (sum - behind)) + (z - behind);
-    uint64_t bits;
-    memcpy(&bits, &sum, sizeof bits);
-    if (isfinite(sum) && lost != 0 && (bits & 1) == 0)
-        sum = nextafter(sum, lost > 0 ? INFINITY : -INFINITY);
-    return sum;
-}}
-
-static uint32_t fma2_{target}(uint32_t a, uint32_t b, uint32_t c)
-{{
-    uint32_t out = 0;
-    for (int s = 0; s < 32; s += 16)
-        out |= {target}_word({target}_fma({target}_value(a >> s & 0xffff),
-                                          {target}_value(b >> s & 0xffff),
-                                          {target}_value(c >> s & 0xffff))) << s;
-    return out;
-}}
-#endif
-"""
-
-
-C_PRMT = """
-#ifndef MINIFLOAT_PRMT
-#define MINIFLOAT_PRMT
-static uint32_t prmt(uint32_t a, uint32_t b, uint32_t selector)
-{
-    uint64_t bytes = (uint64_t)b << 32 | a;
-    uint32_t out = 0;
-    for (int k = 0; k < 4; k++) {
-        uint32_t nibble = selector >> 4 * k & 15, byte = bytes >> 8 * (nibble & 7) & 0xff;
-        if (nibble & 8) byte = byte & 0x80 ? 0xff : 0;
-        out |= byte << 8 * k;
-    }
-    return out;
-}
-#endif
-"""

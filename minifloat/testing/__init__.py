@@ -8,7 +8,8 @@ and derives everything else itself. It is slow, and simple enough to be checked 
 exact_decode, exact_encode, exact_encode_array   the value of a code; the code of a number; a loop
 decision_points                                  the inputs at which rounding can go wrong
 exact_steps, StepTable                           the oracle as a table, for sweeps over all inputs
-check_encoder, assert_same_codes                 compare an encoder, or codes, with the oracle
+check_encoder, check_decoder, assert_same_codes  compare functions, or codes, with the oracle
+vectors, write_vectors                           inputs and right outputs, for a test bench
 random_formats                                   formats from a seeded generator
 formats, codes, values, near_ties                hypothesis strategies (need `hypothesis`)
 
@@ -28,16 +29,23 @@ formats, codes, values, near_ties                hypothesis strategies (need `hy
 """
 
 from minifloat.testing._checks import Encoder, assert_same_codes, check_encoder
+from minifloat.testing._decoders import Decoder, check_decoder
 from minifloat.testing._meaning import exact_decode
 from minifloat.testing._oracle import code_dtype, exact_encode, exact_encode_array
 from minifloat.testing._points import decision_points
 from minifloat.testing._steps import StepTable, exact_steps
 from minifloat.testing._strategies import codes, formats, near_ties, random_formats, values
+from minifloat.testing._units import vectors, write_vectors
+from minifloat.testing._vectors import Port, Vectors
 
 __all__ = [
+    "Decoder",
     "Encoder",
+    "Port",
     "StepTable",
+    "Vectors",
     "assert_same_codes",
+    "check_decoder",
     "check_encoder",
     "code_dtype",
     "codes",
@@ -50,4 +58,6 @@ __all__ = [
     "near_ties",
     "random_formats",
     "values",
+    "vectors",
+    "write_vectors",
 ]

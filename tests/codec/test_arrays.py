@@ -179,7 +179,12 @@ ERRORS: list[tuple[type[Exception], str, Callable[[], object]]] = [
     (ValueError, "got -1 at index", lambda: mf.decode([-1], "e2m2")),
     (ValueError, "got 18446744073709551615", lambda: mf.decode(np.uint64([2**64 - 1]), "e4m3fn")),
     (ValueError, "not the unused 8 for int4, got 8", lambda: mf.decode(np.uint8([8]), "int4")),
-    (TypeError, "codes must be integers, got float64", lambda: mf.decode([1.0], "e2m2")),
+    (TypeError, "codes must be integers, got float64; minifloat.encode",
+     lambda: mf.decode([1.0], "e2m2")),
+    (TypeError, r"codes must be integers, got float8_e5m2; use codes.view\(numpy.uint8\)",
+     lambda: mf.decode(np.zeros(1, ml_dtypes.float8_e5m2), "e5m2")),
+    (TypeError, "x must be .* got datetime64.s.$",
+     lambda: mf.encode(np.datetime64("2026-06-01", "s"), "e2m2")),
     (TypeError, "x must be float16, .* got complex128; encode x.real",
      lambda: mf.encode([1j], "e2m2")),
     (TypeError, "x must be .* got object", lambda: mf.encode([None], "e2m2")),
@@ -247,10 +252,12 @@ def test_a_second_call_is_checked_like_the_first() -> None:
             mf.round_to(x, "e2m2")
         with pytest.raises(ValueError, match="not the unused 8"):
             mf.decode(codes, "int4")
-        with pytest.raises(ValueError, match="threads must be"):
+        with pytest.raises(TypeError, match="threads must be an int, got True"):
             mf.encode(x, "e4m3fn", threads=True)
         with pytest.raises(ValueError, match="random_bits must be"):
             mf.encode(x, "e4m3fn", random_bits=99)
+        with pytest.raises(TypeError, match=r"random_bits must be an int, got 24\.0"):
+            mf.encode(x, "e4m3fn", random_bits=24.0)
         with pytest.raises(ValueError, match="seed must be given"):
             mf.encode(x, "e4m3fn", rounding="stochastic")
         with pytest.raises(ValueError, match="rounding must be one of"):
@@ -266,7 +273,7 @@ def test_equal_formats_and_arrays_of_other_dtypes_find_their_own_plans() -> None
                 assert mf.round_to(x, fmt).tolist() == [1, 2, 3]
                 assert mf.round_to(x, fmt, dtype=np.float64).dtype == np.float64
     x = np.float32([[1, 2], [3, 4]])
-    for same in (x, np.asfortranarray(x), np.ma.masked_array(x, mask=False)):
+    for same in (x, np.asfortranarray(x), x.view(np.recarray)):
         np.testing.assert_array_equal(mf.encode(same, "e2m2"), [[4, 8], [10, 12]])
         np.testing.assert_array_equal(mf.encode(same.T, "e2m2"), [[4, 10], [8, 12]])
         assert type(mf.encode(same, "e2m2")) is np.ndarray
@@ -282,6 +289,111 @@ def test_errors_name_the_codebook_of_the_call_and_no_equal_one() -> None:
                 mf.round_to(np.array([9.0]), fmt, overflow="raise")
             with pytest.raises(ValueError, match=f"codes must be in .* for {name}"):
                 mf.decode(np.array([3], np.uint8), fmt)
+
+
+MASKED = np.ma.masked_invalid(np.float32([1, np.nan]))
+WEIGHTS = mf.quantize(np.ones((2, 2)), "e2m2/2/float32")
+TAKERS: dict[str, Callable[[Any], object]] = {
+    "x": lambda a: mf.encode(a, "e2m2", nan="max"),
+    "x ": lambda a: mf.round_to(a, "e2m2", nan="max"),
+    "x  ": lambda a: mf.encode([a, a], "e2m2", nan="max"),
+    "x   ": lambda a: mf.linear(a, WEIGHTS),
+    "x    ": lambda a: WEIGHTS @ a,
+    "random": lambda a: mf.encode(
+        [1.0, 2.0], "e2m2", rounding="stochastic", random=a.astype(np.uint32)
+    ),
+    "codes": lambda a: mf.decode(a.astype(np.uint8), "e2m2"),
+    "codes ": lambda a: mf.pack(a.astype(np.uint8), 4),
+    "codes  ": lambda a: mf.pack_words(a.astype(np.uint8), "4"),
+    "packed": lambda a: mf.unpack(a.astype(np.uint8), 4, 4),
+    "words": lambda a: mf.unpack_words(a.astype(np.uint32), "4", 16),
+    "w": lambda a: mf.quantize(a, "e2m2"),
+    "w ": lambda a: mf.gptq(a.reshape(1, 2), "e2m2", np.eye(2)),
+    "w  ": lambda a: mf.search_format(a, 4),
+    "hessian": lambda a: mf.gptq(np.ones((1, 2)), "e2m2", a * np.eye(2)),
+    "importance": lambda a: mf.quantize(np.ones(2), "e2m2", search="mse", importance=a),
+    "bias": lambda a: mf.linear(np.ones(2, np.float32), WEIGHTS, bias=a),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+@pytest.mark.filterwarnings("ignore:.*invalid value:RuntimeWarning")
+def test_a_masked_array_is_refused_and_the_remedy_works(name: str) -> None:
+    call, argument = TAKERS[name], name.strip()
+    message = rf"{argument} must be an array without a mask, .*; use {argument}.filled\(0\)"
+    with pytest.raises(TypeError, match=message):
+        call(MASKED)
+    call(MASKED.filled(0))
+
+
+def test_out_has_no_mask() -> None:
+    with pytest.raises(TypeError, match="out must be a NumPy array, without a mask"):
+        mf.encode([1.0], "e2m2", out=np.ma.zeros(1, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "name", ["int4", "uint4", "float4_e2m1fn", "float6_e3m2fn", "float8_e4m3fn", "float8_e8m0fnu"]
+)
+def test_the_remedies_for_small_types_of_ml_dtypes_work(name: str) -> None:
+    a = np.array([1, 2, 4]).astype(getattr(ml_dtypes, name))
+    fmt = {"int4": "int4", "uint4": "uint4"}.get(name, name)
+    for argument, call in {"x": mf.encode, "w": mf.quantize}.items():
+        message = rf"^{argument} must be .*, got {name}; use {argument}.astype\(numpy.float32\)$"
+        with pytest.raises(TypeError, match=message):
+            call(a, "e2m2")
+        call(a.astype(np.float32), "e2m2")
+    for decode in (lambda codes: mf.decode(codes, fmt), lambda codes: mf.pack(codes, 8)):
+        with pytest.raises(TypeError, match=r"got .*; use codes.view\(numpy.uint8\)"):
+            decode(a)
+        decode(a.view(np.uint8))
+    assert mf.decode(a.view(np.uint8), fmt).tolist() == [1, 2, 4]
+
+
+INTEGERS: dict[str, Callable[[Any], object]] = {
+    "threads": lambda n: mf.encode([1.0], "e2m2", threads=n),
+    "threads ": lambda n: mf.decode([1], "e2m2", threads=n),
+    "threads  ": lambda n: mf.round_to([1.0], "e2m2", threads=n),
+    "threads   ": lambda n: mf.quantize([1.0], "e2m2", threads=n),
+    "threads    ": lambda n: mf.linear(np.ones(2), WEIGHTS, threads=n),
+    "random_bits": lambda n: mf.encode([1.0], "e2m2", random_bits=n),
+    "seed": lambda n: mf.encode([1.0], "e2m2", rounding="stochastic", seed=n),
+    "seed ": lambda n: mf.compare(np.ones((2, 2)), ["e2m2"], seed=n),
+    "min_size": lambda n: mf.compare(np.ones((2, 2)), ["e2m2"], min_size=n),
+    "axis": lambda n: mf.quantize(np.ones((2, 2)), "e2m2", axis=n),
+    "axis ": lambda n: mf.compare(np.ones((2, 2)), ["e2m2"], axis=n),
+    "block": lambda n: mf.quantize([1.0], "e2m2", block=n),
+    "block ": lambda n: mf.quantize(np.ones((2, 2)), "e2m2", block=(n, n)),
+    "bits": lambda n: mf.pack([1], n),
+    "bits ": lambda n: mf.unpack(np.zeros(1, np.uint8), n, 8, start=0),
+    "count": lambda n: mf.unpack(np.zeros(1, np.uint8), 8, n),
+    "count ": lambda n: mf.unpack_words(np.zeros(1, np.uint32), "4", n),
+    "start": lambda n: mf.unpack(np.zeros(2, np.uint8), 8, 1, start=n),
+    "exponent_bits": lambda n: mf.Format(n, 2),
+    "mantissa_bits": lambda n: mf.Format(2, n),
+    "bias": lambda n: mf.Format(2, 2, bias=n),
+    "bits  ": lambda n: mf.Integer(n, signed=False),
+    "code": lambda n: mf.parse("e2m2").value(n),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_numpy_integers_are_integers_and_bools_are_not(name: str) -> None:
+    call = INTEGERS[name]
+    for one in (1, np.int8(1), np.uint8(1), np.int64(1), np.uint64(1)):
+        call(one)
+    error = ValueError if name.strip() == "block" else TypeError
+    for wrong in (True, np.True_, 1.5, "one"):
+        with pytest.raises(error, match=f"^{name.strip()} must be"):
+            call(wrong)
+
+
+def test_small_numpy_integers_do_not_overflow() -> None:
+    codes = np.arange(16, dtype=np.uint8)
+    packed = mf.pack(np.tile(codes, 20), np.uint8(4))
+    assert mf.unpack(packed, np.int8(4), np.int16(320)).tolist() == codes.tolist() * 20
+    assert mf.Format(np.int8(4), np.uint8(3), bias=np.int8(100)) == mf.Format(4, 3, bias=100)
+    assert mf.Integer(np.uint8(8)).max == 127
+    assert type(mf.Format(np.int8(4), np.uint8(3)).exponent_bits) is int
 
 
 @pytest.mark.skipif(np.longdouble(1).itemsize == 8, reason="longdouble is float64 here")

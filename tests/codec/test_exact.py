@@ -33,6 +33,8 @@ BOOKS = [
     Codebook([-1.0, -2.0, -4.5, -4.75, -8.0], "negative"),
     Codebook([5.0, -0.0, 1.0, 3.0, -2.0, 0.0], "unsorted_two_zeros"),
     Codebook([-0.0, 1e-300, 1e300], "far_apart"),
+    Codebook([0.5, 0.0, -0.0], "ends_at_zeros"),
+    Codebook([0.0, -0.0], "zeros"),
     Codebook([1.0, 1.0 + 2**-52, 1.0 + 2**-51, -1.0 - 2**-52], "close"),
 ]
 ENDS = [  # the ends of float64

@@ -224,3 +224,14 @@ def test_ties_are_not_all_even_in_one_binade():
     x = np.array([1.125, 1.375, 1.625, 1.875])
     assert mf.round_to(x, "e2m2").tolist() == [1.0, 1.5, 1.5, 2.0]
     assert mf.round_to(x, "e2m2", rounding="nearest_away").tolist() == [1.25, 1.5, 1.75, 2.0]
+
+
+def test_neighbours_with_codes_of_one_parity():
+    """Then the neighbour nearer to zero counts as the even one, the other as the odd one."""
+    for values in ([0, 1, 3, 2, -4, -1, -3, -2], [1, 0, 2, 3, -1, -4, -2, -3]):  # odd, then even
+        book = mf.Codebook(values)
+        for x, near, far in ((1.5, 1, 2), (-1.5, -1, -2)):
+            assert round_one(x, book) == near
+            assert round_one(x, book, rounding="nearest_odd") == far
+        for x, far in ((1.25, 2), (1.75, 2), (-1.25, -2), (-1.75, -2)):
+            assert round_one(x, book, rounding="to_odd") == far

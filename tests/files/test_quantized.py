@@ -155,7 +155,7 @@ def test_any_format(
         max_size=20,
         unique_by=float.hex,
     ),
-    name=st.text(),
+    name=st.text(min_size=1, max_size=64).filter(str.isprintable),
     suffix=st.sampled_from(SUFFIXES),
 )
 def test_any_codebook(
@@ -168,8 +168,8 @@ def test_any_codebook(
     round_trip(q, tmp_path_factory.mktemp("any") / f"w{suffix}")
 
 
-def test_the_name_of_a_codebook_is_any_text(tmp_path: Path) -> None:
-    for name in ("", "mein Büchlein \N{SNOWMAN}", "a\0b\n", "\ud800", "nf4", "x" * 10_000):
+def test_the_name_of_a_codebook_is_any_printable_text(tmp_path: Path) -> None:
+    for name in ("mein Büchlein \N{SNOWMAN}", "<b>", "nf4 of mine", "x" * 64):
         for suffix in SUFFIXES:
             round_trip(quantized(mf.Codebook([-1, -0.0, 0.0, 0.1], name)), tmp_path / f"w{suffix}")
 
@@ -268,14 +268,6 @@ def test_bad_arguments_of_save(tmp_path: Path) -> None:
     for name in ("w.bin", "w", "npz"):
         with pytest.raises(ValueError, match=r"must end in \.npz or \.safetensors; rename it"):
             mf.save(q, tmp_path / name)
-    for scale in (1 + 2**-20, 1e9, np.nan, np.inf, -1.0):
-        for scale_format in ("float16", "bfloat16"):
-            bad = dataclasses.replace(
-                q, scales=np.full_like(q.scales, scale), recipe=q.recipe.replace(scale=scale_format)
-            )
-            if scale != 1e9 or scale_format == "float16":
-                with pytest.raises(ValueError, match="scales must be"):
-                    mf.save(bad, tmp_path / "w.npz")
     with pytest.raises(FileNotFoundError):
         mf.save(q, tmp_path / "nowhere" / "w.npz")
     assert list(tmp_path.iterdir()) == []
@@ -286,9 +278,9 @@ def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     mf.save(quantized(), path)
     for module in ("safetensors", "safetensors.numpy"):
         monkeypatch.setitem(sys.modules, module, None)
-    for use in (lambda: mf.save(quantized(), path), lambda: mf.load(path)):
-        with pytest.raises(ValueError, match=r'needs the package safetensors; .*minifloat\[cli\]"'):
-            use()
+    with pytest.raises(ValueError, match=r'needs the package safetensors; .*minifloat\[cli\]"'):
+        mf.save(quantized(), path)
+    assert_same(mf.load(path), quantized())  # only the writer is of the package
     round_trip(quantized(), tmp_path / "w.npz")
 
 
@@ -336,12 +328,12 @@ FACTS: dict[str, tuple[Facts, str]] = {
     "bits of another": ({"bits": 6}, "contradicts itself"),
     "codebook without values": ({"format": "nf4", "bits": 4}, "values of the codebook nf4 must be"),
     "shape too large": ({"shape": [3, 2**40]}, "packed must be"),
-    "shape absurd": ({"shape": [2**62] * 64}, "packed must be"),
+    "shape absurd": ({"shape": [2**59] * 64}, r"shape must be of at most 2\*\*59 weights"),
     "shape beyond": ({"shape": [2**63, 0]}, r"a length of shape must be in"),
     "shape negative": ({"shape": [-3, -20]}, "a length of shape must be in"),
     "shape of floats": ({"shape": [3.0, 20]}, "a length of shape must be an int"),
     "shape of bools": ({"shape": [True, 20]}, "a length of shape must be an int"),
-    "shape too long": ({"shape": [1] * 65}, "shape must be a list of at most 64 lengths"),
+    "shape too long": ({"shape": [1] * 65}, "shape must have at most 64 lengths, got 65"),
     "shape no list": ({"shape": 60}, "shape must be a list"),
     "shape of as many": ({"shape": [60]}, "axis must be in 0..0"),
     "shape turned": ({"shape": [20, 3]}, "scales must be float32 of shape"),
@@ -349,9 +341,9 @@ FACTS: dict[str, tuple[Facts, str]] = {
     "axis negative": ({"axis": -1}, "axis must be in"),
     "axis a float": ({"axis": 1.0}, "axis must be an int"),
     "axis a bool": ({"axis": True}, "axis must be an int"),
-    "axis null": ({"axis": None}, r"axis must be an axis of shape \(3, 20\), got None"),
+    "axis null": ({"axis": None}, "axis must be an int, got None"),
     "axis of one scale": ({"scaling": "tensor/float16"}, "axis must be None for one scale, got 1"),
-    "axis of tiles": ({"scaling": "2x8/float16", "axis": 0}, "axis must be 1, the last one, for"),
+    "axis of tiles": ({"scaling": "2x8/float16", "axis": 0}, "axis must be -1 for tiles, w"),
     "block 0": ({"scaling": "0/float16"}, "block must be a positive int"),
     "block channel": ({"scaling": "channel/float16"}, "scales must be float32 of shape"),
     "block other": ({"scaling": "16/float16"}, "scales must be float32 of shape"),
@@ -432,7 +424,7 @@ MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
     "tensor scale text": ("two levels", {"tensor_scale": "1"}, "tensor_scale must be"),
     "mean absent": ("double", {"scale_mean": None}, "scale_mean must be there with"),
     "mean alone": ("two levels", {"scale_mean": 1.0}, "scale_mean must be there with"),
-    "mean low": ("double", {"scale_mean": -100.0}, "scales must be finite and not negative"),
+    "mean low": ("double", {"scale_mean": -100.0}, "scales must be values of float32, neither n"),
     "mean infinite": ("double", {"scale_mean": float("inf")}, "mean must be a finite float32"),
     "mean text": ("double", {"scale_mean": "1"}, "mean must be a finite float32"),
     "double in float16": ("double", {"scaling": "8/float16/double"}, 'scale must be "float32"'),
@@ -451,7 +443,7 @@ MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
     ),
     "another percentile": ("percentile", {"scaling": "8/float16/percentile50"}, None),
     "percentile long": ("percentile", {"scaling": "8/float16/percentile97.50"}, "contradicts"),
-    "percentile nan": ("percentile", {"scaling": "8/float16/percentilenan"}, "percentile must be"),
+    "percentile nan": ("percentile", {"scaling": "8/float16/percentilenan"}, "options must be"),
 }  # fmt: skip
 
 
@@ -493,11 +485,8 @@ MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
     "zero points of others": (
         "e8m0", lambda a: {**a, "zero_points": a["scales"]}, "packed must have|zero_points must be"
     ),
-    "scales e8m0 nan": (
-        "e8m0", lambda a: {**a, "scales": a["scales"] | 255}, "scales must be finite"
-    ),
     "scales negative": (
-        "two levels", lambda a: {**a, "scales": a["scales"] | 128}, "scales must be finite"
+        "two levels", lambda a: {**a, "scales": a["scales"] | 128}, "scales must be values of e4m3"
     ),
     "scales short": ("e8m0", lambda a: {**a, "scales": a["scales"][1:]}, "packed must have"),
     "scales words": (
@@ -515,13 +504,10 @@ MORE_ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
         lambda a: {**a, "scales_of_scales": a["scales_of_scales"].astype(float)},
         "scales must be float32",
     ),
-    "scales of scales nan": (
+    "scales of scales infinite": (
         "double",
-        lambda a: {**a, "scales_of_scales": a["scales_of_scales"] * np.float32(np.nan)},
-        "scales must be finite",
-    ),
-    "double nan": (
-        "double", lambda a: {**a, "scales": a["scales"] | 127}, "scales must be finite"
+        lambda a: {**a, "scales_of_scales": a["scales_of_scales"] * np.float32(np.inf)},
+        "scales must be values of float32",
     ),
 }  # fmt: skip
 
@@ -593,9 +579,11 @@ ARRAYS: dict[str, tuple[str, Callable[[Arrays], Arrays], str]] = {
         "scales must be float16, the words of float16, got float64",
     ),
     "scales turned": ("e2m2", lambda a: {**a, "scales": a["scales"].ravel()}, "scales must be f"),
-    "scales negative": ("e2m2", lambda a: {**a, "scales": -a["scales"]}, "finite and not negative"),
-    "scales nan": ("e2m2", lambda a: {**a, "scales": a["scales"] * np.float16(np.nan)}, "finite"),
-    "scales infinite": ("e2m2", lambda a: {**a, "scales": a["scales"] / np.float16(0)}, "finite"),
+    "scales negative": ("e2m2", lambda a: {**a, "scales": -a["scales"]}, "values of float16, n"),
+    "scales of -0": ("e2m2", lambda a: {**a, "scales": a["scales"] * -0.0}, "values of float16, n"),
+    "scales infinite": (
+        "e2m2", lambda a: {**a, "scales": a["scales"] / np.float16(0)}, "neither negative nor inf"
+    ),
     "codebook short": ("three", lambda a: {**a, "codebook": a["codebook"][1:]}, "packed must be"),
     "codebook of nothing above 0": (
         "three", lambda a: {**a, "codebook": a["codebook"][:2]}, "fmt must have a value above zero"
@@ -686,7 +674,6 @@ def test_truncated_files(tmp_path: Path, suffix: str) -> None:
     mf.load(path)
 
 
-@pytest.mark.filterwarnings("ignore")  # of the readers, about odd files
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "name", ["int4", "nf4", "double", "double, zero points", "two levels", "percentile"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -152,11 +151,15 @@ def test_npy(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
     assert_same(weights.load("w"), array.astype(array.dtype.newbyteorder("=")))
 
 
-def test_npy_in_fortran_order_is_mapped(tmp_path: Path) -> None:
-    np.save(tmp_path / "w.npy", np.asfortranarray(random((30, 50))))
-    got = open_weights(tmp_path / "w.npy").load("w")
-    assert isinstance(got, np.memmap)
-    assert_same(np.asarray(got), random((30, 50)))
+@pytest.mark.parametrize("dtype", ["<f4", ">f8"])
+@pytest.mark.parametrize("shape", [(30, 50), (2, 3, 4), (0, 3)])
+def test_fortran_order(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    array = np.asfortranarray(random(shape, dtype))
+    np.save(tmp_path / "w.npy", array)
+    np.savez(tmp_path / "m.npz", w=array)
+    for name in ("w.npy", "m.npz"):
+        got = open_weights(tmp_path / name).load("w")
+        assert_same(got, random(shape, dtype).astype(array.dtype.newbyteorder("=")))
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
@@ -189,56 +192,6 @@ def test_npz_loads_one_tensor_at_a_time(tmp_path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 6 << 20
     finally:
         tracemalloc.stop()
-
-
-def test_gguf(tmp_path: Path) -> None:
-    gguf = pytest.importorskip("gguf")
-    path = tmp_path / "model.gguf"
-    writer = gguf.GGUFWriter(path, "test")
-    writer.add_array("tokenizer.ggml.tokens", ["a", "b", "ü"])
-    kinds = gguf.GGMLQuantizationType
-    array = random((4, 64))
-    writer.add_tensor("f32", array)
-    writer.add_tensor("f16", array.astype(np.float16))
-    writer.add_tensor("f64", array.astype(np.float64))
-    writer.add_tensor("ids", np.arange(8, dtype=np.int32))
-    packed = {
-        kind.name: gguf.quantize(array, kind) for kind in (kinds.Q8_0, kinds.Q4_1, kinds.BF16)
-    }
-    for name, data in packed.items():
-        writer.add_tensor(name, data, raw_dtype=kinds[name])
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-    weights = open_weights(path)
-    assert weights.names() == ("f32", "f16", "f64", "Q8_0", "Q4_1", "BF16")
-    assert [info.name for info in weights.skipped] == ["ids"]
-    assert {info.shape for info in weights.tensors} == {(4, 64)}
-    assert_same(weights.load("f32"), array)
-    assert_same(weights.load("f16"), array.astype(np.float16))
-    assert_same(weights.load("f64"), array.astype(np.float64))
-    for name, data in packed.items():
-        assert_same(weights.load(name), gguf.dequantize(data, kinds[name]))
-
-
-def test_gguf_types_that_cannot_be_decoded_hide_no_other_tensor(tmp_path: Path) -> None:
-    gguf = pytest.importorskip("gguf")
-    path = tmp_path / "model.gguf"
-    kind = gguf.GGMLQuantizationType.Q8_1
-    size = gguf.GGML_QUANT_SIZES[kind][1]
-    writer = gguf.GGUFWriter(path, "test")
-    writer.add_tensor("w", random((4, 64)))
-    writer.add_tensor("q", np.zeros((4, size), np.uint8), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    weights = open_weights(path)
-    assert_same(weights.load("w"), random((4, 64)))
-    [skipped] = weights.skipped
-    assert (skipped.name, "does not decode" in skipped.skipped) == ("q", True)
 
 
 @pytest.mark.parametrize("dtype", ["float16", ">f4", "float64", "bfloat16", *FLOAT8.values()])
@@ -304,20 +257,110 @@ def test_loaders_travel_without_the_rest_of_the_file(
         pickle.loads(loaders["m.safetensors"])()
 
 
-@pytest.mark.parametrize(
-    ("package", "extra", "suffix"),
-    [("safetensors", "cli", "safetensors"), ("gguf", "gguf", "gguf")],
-)
-def test_a_missing_reader_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, extra: str, suffix: str
-) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    path = tmp_path / f"model.{suffix}"
-    path.write_bytes(b"x")
-    with pytest.raises(WeightsError, match=rf'pip install "minifloat\[{extra}\]"'):
-        open_weights(path)
-
-
 def test_tensor_info_counts_parameters() -> None:
     assert TensorInfo("w", (), "F32").parameters == 1
     assert TensorInfo("w", (3, 0), "F32").parameters == 0
+
+
+def test_a_masked_array_in_a_mapping_is_refused() -> None:
+    """NumPy would hand over what lies under the mask."""
+    for masked in (np.ma.masked_greater([1.0, 9999.0], 100), np.ma.array([1.0])):
+        with pytest.raises(
+            TypeError, match=r"source\['m'\] must be an array without a mask.*filled"
+        ):
+            open_weights({"a": np.ones(3), "m": masked})
+
+
+@pytest.mark.skipif(np.dtype(np.longdouble).itemsize == 8, reason="longdouble is float64 here")
+def test_arrays_without_a_float_type_are_listed_with_the_reason() -> None:
+    arrays = {
+        "w": np.ones(3),
+        "long": np.ones(3, np.longdouble),
+        "bool": np.ones(3, bool),
+        "complex": np.ones(3, complex),
+        "raw": np.ones(3, ml_dtypes.bfloat16).view("V2"),
+        "int4": np.ones(3, ml_dtypes.int4),
+        "text": np.array(["a"]),
+        "objects": np.array([None]),
+        "pairs": np.zeros(3, [("a", "f4"), ("b", "f4")]),
+    }
+    weights = open_weights(arrays)
+    assert weights.names() == ("w",)
+    reasons = {info.name: info.skipped for info in weights.skipped}
+    assert reasons.pop("long") == "wider than float64"
+    assert reasons.pop("raw").startswith("raw bytes without a type")
+    assert set(reasons.values()) == {"not a float tensor"}
+    assert len(reasons) == 6
+
+
+SMALL_FLOATS = [name for name in dir(ml_dtypes) if name.startswith(("float", "bfloat"))]
+
+
+@pytest.mark.parametrize("name", SMALL_FLOATS)
+def test_every_small_float_of_ml_dtypes_is_a_float_tensor(name: str) -> None:
+    dtype = np.dtype(getattr(ml_dtypes, name))
+    codes = np.arange(1 << min(ml_dtypes.finfo(dtype).bits, 16))
+    array = codes.astype(np.uint16 if dtype.itemsize == 2 else np.uint8).view(dtype)
+    assert_same(open_weights({"w": array}).load("w"), array.astype(np.float32))
+
+
+def test_a_safetensors_dtype_that_nobody_knows_hides_no_other_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    data = random((3,)).tobytes()
+    write_safetensors(path, {"new": ("F128", [1], bytes(16)), "w": ("F32", [3], data)})
+    weights = open_weights(path)
+    assert_same(weights.load("w"), random((3,)))
+    [new] = weights.skipped
+    assert (new.dtype, new.skipped) == ("F128", "of the unknown type 'F128'")
+
+
+def test_more_dimensions_than_numpy_has_hide_no_other_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    data = random((3,)).tobytes()
+    write_safetensors(path, {"v": ("F32", [1] * 65, bytes(4)), "w": ("F32", [3], data)})
+    weights = open_weights(path)
+    assert weights.names() == ("w",)
+    assert weights.skipped[0].skipped == "of more than 64 dimensions"
+
+
+SCALED = [  # FP8 weights of public checkpoints, with their scales
+    ("layers.0.q_proj.weight", "layers.0.q_proj.weight_scale"),  # compressed-tensors, ModelOpt
+    ("layers.0.q_proj.weight", "layers.0.q_proj.weight_scale_inv"),  # DeepSeek
+    ("layers.0.q_proj.weight", "layers.0.q_proj.input_scale"),
+    ("double_blocks.0.img_mlp.weight", "double_blocks.0.img_mlp.scale_weight"),  # ComfyUI
+    ("layers.0.weight._data", "layers.0.weight._scale"),  # quanto
+    ("layers.0.weight", "layers.0.weight.scale"),
+    ("w", "w_scale"),
+    ("w", "w.scale_inv"),
+]
+
+
+@pytest.mark.parametrize(("weight", "scale"), SCALED)
+def test_fp8_tensors_with_scales_beside_them_say_so(
+    tmp_path: Path, weight: str, scale: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    codes = ("F8_E4M3", [4], bytes(range(4)))
+    wide = ("F32", [1], random((1,)).tobytes())
+    tensors = {weight: codes, scale: wide, "other.weight": codes, "wide": ("F32", [1], bytes(4))}
+    write_safetensors(path, tensors)
+    small = np.arange(4, dtype=np.uint8).view(ml_dtypes.float8_e4m3fn)
+    arrays = {weight: small, scale: np.ones(1), "other.weight": small, "wide": np.ones(1)}
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    write_safetensors(shards / "a.safetensors", {weight: codes, "other.weight": codes})
+    write_safetensors(shards / "b.safetensors", {scale: wide, "wide": wide})
+    for source in (arrays, path, shards):
+        notes = {info.name: info.note for info in open_weights(source).tensors}
+        assert (
+            notes.pop(weight) == "codes compared as values: the scales beside them are not applied"
+        )
+        assert not any(notes.values())
+
+
+def test_scales_beside_wide_tensors_are_nothing_to_note() -> None:
+    arrays = {"norm.weight": np.ones(3, ml_dtypes.bfloat16), "norm.scale": np.ones(3)}
+    assert not any(info.note for info in open_weights(arrays).tensors)
+    e8m0 = np.ones(3, ml_dtypes.float8_e8m0fnu)
+    weights = open_weights({"w_scale": e8m0, "x.weight": e8m0, "x.weight_scale": np.ones(1)})
+    assert not any(info.note for info in weights.tensors)

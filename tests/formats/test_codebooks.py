@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from minifloat.formats import Codebook
+from minifloat.formats.catalogue import ALIASES, CATALOGUE
 from minifloat.formats.names import parse
 
 
@@ -101,3 +103,55 @@ def test_mxint8_is_int8_in_64ths() -> None:
     assert (f.max, f.min, f.smallest) == (1.984375, -2.0, 0.015625)
     codes = np.arange(256, dtype=np.uint8)
     np.testing.assert_array_equal(f.values(), codes.view(np.int8).astype(np.float64) / 64)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "x" * 65, "\x1b[31mRED", "a\n", "a\0b", "\ud800", "right\u202eleft", "tab\t"]
+)
+def test_a_name_is_short_and_printable(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^name must be 1 to 64 printable characters, got "):
+        Codebook([0, 1], name)
+
+
+@pytest.mark.parametrize(
+    "name", [*CATALOGUE, *ALIASES, "e3m7b-5fn", "binary9p2ue", "int11", "E2M2"]
+)
+def test_a_name_is_not_that_of_a_format_with_other_values(name: str) -> None:
+    for spelling in (name, name.upper(), f" {name} ", f"{name} (bits 1)", f"{name}("):
+        with pytest.raises(ValueError, match="name must not be the name of a format with other"):
+            Codebook([0.25, 1.25, 2.25], spelling)
+
+
+def test_a_codebook_may_be_made_again_under_its_published_name() -> None:
+    for fmt in CATALOGUE.values():
+        if isinstance(fmt, Codebook):
+            assert Codebook(fmt.codebook, fmt.name) == fmt
+    zeros = [value + 0.0 for value in parse("bnb_fp4").values()]  # -0 becomes 0: other values
+    with pytest.raises(ValueError, match="name must not be the name"):
+        Codebook(zeros, "bnb_fp4")
+
+
+def test_html_shows_a_name_as_text() -> None:
+    assert "<caption>Codebook &lt;b&gt;&amp;</caption>" in Codebook([0, 1], "<b>&")._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["1", "2"], "codebook must hold real numbers, got '1' at code 0"),
+        ([0.0, None], "codebook must hold real numbers, got None at code 1"),
+        ([0.0, [1.0]], "codebook must hold real numbers"),
+        (3.0, "codebook must be a sequence of numbers, got 3.0"),
+        (np.ma.masked_invalid([1.0, np.nan]), r"got a masked array; use codebook.compressed\(\)"),
+    ],
+)
+def test_values_are_real_numbers(values: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Codebook(values)
+
+
+def test_minus_zero_is_below_zero_at_both_ends() -> None:
+    above = [Codebook([0.0, -0.0, 1.0]), Codebook([1.0, -0.0, 0.0])]
+    assert [(book.min_code, math.copysign(1, book.min)) for book in above] == [(1, -1), (1, -1)]
+    below = [Codebook([0.0, -0.0, -1.0]), Codebook([-1.0, -0.0, 0.0])]
+    assert [(book.max_code, math.copysign(1, book.max)) for book in below] == [(0, 1), (2, 1)]

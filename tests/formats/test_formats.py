@@ -436,6 +436,7 @@ def test_specials_are_accepted_by_name() -> None:
         (lambda: Integer(4, symmetric="no"), TypeError, "symmetric must be a bool, got 'no'"),
         (lambda: Codebook([1.0]), ValueError, "codebook must have 2 to 65536 values, got 1"),
         (lambda: Codebook([0, NAN]), ValueError, "codebook must be finite, got nan at code 1"),
+        (lambda: Codebook([0, 10**400]), ValueError, "codebook must be finite as float64"),
         (lambda: Codebook([0, INF]), ValueError, "codebook must be finite, got inf at code 1"),
         (lambda: Codebook([1, 2, 1]), ValueError, "no value twice, got 1.0 at code 2"),
         (lambda: Codebook([0, 1], name=4), TypeError, "name must be a str, got 4"),

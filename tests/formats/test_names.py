@@ -151,6 +151,17 @@ def test_a_codebook_prints_its_own_name() -> None:
         ("binary16p1se", "every value must be a float64 value"),
         ("bipolar_int9", r"bits must be in 1\.\.8"),
         ("ue4m3fnuz", "use specials='fn'"),
+        ("e2m2\n", r"fmt must be a known format name, got 'e2m2\\n'; did you mean e2m2"),
+        ("\te2m2", "fmt must be a known format name"),
+        ("e2m2\0", "fmt must be a known format name"),
+        ("e\u0662m2", "fmt must be a known format name, got 'e\u0662m2'"),
+        ("int\u0664", "fmt must be a known format name"),
+        ("binary\uff18p3se", "fmt must be a known format name"),
+        ("bipolar_int\u0662", "fmt must be a known format name"),
+        ("\u212ealf", "fmt must be a known format name"),
+        ("e2m2 (bits 5", "fmt must be a known format name"),
+        ("e2m2 (bits 5) more", "fmt must be a known format name"),
+        ("e2m2 (\x1b)", "fmt must be a known format name"),
     ],
 )
 def test_unknown_names(name: str, message: str) -> None:

@@ -31,8 +31,8 @@ ROUNDED = {
     "to_odd": [-3, -3, -3, -1, -1, -1, 1, 1, 1, 3, 3, 3],
 }
 
-# Whether a positive and a negative value beyond the largest one becomes infinity (IEEE 754-2019,
-# 7.4), if the largest value has an even code and if it has an odd code
+# Whether a positive and a negative value beyond an end of the format becomes infinity (IEEE
+# 754-2019, 7.4), if the value at this end has an even code and if it has an odd code
 OVERFLOWS = {
     "nearest_even": ((True, True), (True, True)),
     "nearest_away": ((True, True), (True, True)),
@@ -77,15 +77,15 @@ def test_away_threshold(mode: Rounding) -> None:
 
 @pytest.mark.parametrize("mode", DETERMINISTIC)
 def test_overflows_to_infinity(mode: Rounding) -> None:
-    for max_odd in (False, True):
+    for end_odd in (False, True):
         for negative in (False, True):
-            expected = OVERFLOWS[mode][max_odd][negative]
-            assert overflows_to_infinity(mode, max_odd=max_odd, negative=negative) == expected
+            expected = OVERFLOWS[mode][end_odd][negative]
+            assert overflows_to_infinity(mode, end_odd=end_odd, negative=negative) == expected
 
 
 @pytest.mark.parametrize("mode", STOCHASTIC)
 def test_stochastic_modes(mode: Rounding) -> None:
-    assert overflows_to_infinity(mode, max_odd=True, negative=False)
+    assert overflows_to_infinity(mode, end_odd=True, negative=False)
     with pytest.raises(ValueError, match=f"rounding must be a deterministic mode, got {mode}"):
         away_threshold(mode, odd=False, negative=False)
 
@@ -109,7 +109,7 @@ def test_stochastic_a_is_another_name_of_stochastic() -> None:
         (Rounding, "Upwards", "got 'Upwards'; did you mean upward"),
         (Rounding, "zzz", "rounding must be one of nearest_even, .*, got 'zzz'$"),
         (Rounding, None, "rounding must be one of .*, got None"),
-        (Overflow, "clamp", "must be one of saturate, saturate_finite, ieee, raise, got 'clamp'"),
+        (Overflow, "clamp", "one of saturate, saturate_finite, ieee, sat_none, raise, got 'clamp'"),
         (Overflow, "saturated", "did you mean saturate"),
         (NaNPolicy, 0, "must be one of raise, zero, max, got 0"),
     ],

@@ -230,9 +230,9 @@ def test_bad_layouts() -> None:
         ("layout must be for codes of 6 bits", "1+4", 6),
         ("layout must be for codes of 5 bits", "nvfp4", 5),
         ("layout must be dense, nvfp4, fpe2m2_checkpoint, fpe2m2_kernel or widths", "sparse", 5),
-        ("a plane's width must be 1, 2, 4, 8 or 16, got 3", "3+2", 5),
+        ("planes must be 1, 2, 4, 8 or 16 bits wide, got 3", "3+2", 5),
         ("layout must be", "", 5),
-        ("a plane's width must be 1, 2, 4, 8 or 16, got 0", "0+4", 4),
+        ("planes must be 1, 2, 4, 8 or 16 bits wide, got 0", "0+4", 4),
         ("bits must be in 1..16", "dense", 17),
     ):
         with pytest.raises(ValueError, match=message):
@@ -241,3 +241,25 @@ def test_bad_layouts() -> None:
         planes(4, [Plane(0, 2, True), Plane(1, 2, True)], "overlapping")
     with pytest.raises(TypeError, match="layout must be a Layout or the name of one, got 5"):
         mf.parse_layout(5, 5)
+
+
+def test_a_checkpoint_of_fpe2m2_has_the_bits_of_its_authors() -> None:
+    """By their encoder's steps on weights (in, out): double, look up, pack; sign: not positive."""
+    w = np.random.default_rng(2).standard_normal((64, 3)).astype(np.float32)
+    w[::7] *= 0.01  # codes of zero, of both signs
+    q = mf.quantize(w.T, "fpe2m2")
+    values = (mf.decode(q.codes, "fpe2m2")).T
+    assert np.count_nonzero(values == 0) > 9
+    doubled = [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28]
+    magnitudes = np.searchsorted(doubled, np.abs(2 * values)).astype(np.uint32)
+    qweight = np.zeros((8, 3), np.uint32)
+    sign_map = np.zeros((2, 3), np.uint32)
+    for j in range(64):
+        qweight[j // 8] |= magnitudes[j] << np.uint32(4 * (j % 8))
+        sign_map[j // 32] |= (values[j] <= 0).astype(np.uint32) << np.uint32(j % 32)
+    words = mf.pack_words(np.where(q.codes == 0, 16, q.codes), "fpe2m2_checkpoint")
+    words = words.reshape(3, 2, 5)
+    np.testing.assert_array_equal(words[:, :, :4].reshape(3, 8).T, qweight)
+    np.testing.assert_array_equal(words[:, :, 4].T, sign_map)
+    codes = mf.unpack_words(words.reshape(3, 10), "fpe2m2_checkpoint", 64)
+    np.testing.assert_array_equal(mf.decode(codes, "fpe2m2"), values.T)

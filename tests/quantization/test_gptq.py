@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -392,8 +393,8 @@ REFUSED: list[tuple[Any, str]] = [
     (np.ones(2), r"hessian must have a row .* got \(2,\)"),
     (1.0, r"hessian must have a row .* got \(\)"),
     ([[1.0, 0.0], [1.0]], "hessian must be an array"),
-    (np.eye(2) * 1j, "hessian must be float or integers, got complex128"),
-    (NOT_NUMBERS, "hessian must be float or integers, got str"),
+    (np.eye(2) * 1j, "hessian must be float16, .* or integers, got complex128"),
+    (NOT_NUMBERS, "hessian must be float16, .* or integers, got str"),
     (np.diag([1.0, math.nan]), "hessian must be finite"),
     (np.diag([1.0, math.inf]), "hessian must be finite"),
     (np.array([[1.0, 0.5], [0.4, 1.0]]), "hessian must be symmetric, got elements that differ by"),
@@ -421,8 +422,8 @@ def test_bad_arguments() -> None:
     for fmt in ("uint4", "ue4m3"):
         with pytest.raises(ValueError, match="recipe must have a format with negative values, or"):
             mf.gptq(np.ones((4, 4)), fmt, eye)
-    for damp in (-0.1, math.nan, math.inf, "0.01", None, [0.1]):
-        with pytest.raises(ValueError, match="damp must be a finite number of at least 0"):
+    for damp in (-0.1, math.nan, math.inf, 10**400, -(10**400), True, "0.01", None, [0.1]):
+        with pytest.raises((TypeError, ValueError), match="damp must be a finite number of at l"):
             mf.gptq(np.ones((4, 4)), "e2m2", eye, damp=damp)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"w must be finite, got nan at index \(1, 2\)"):
         mf.gptq(np.where(np.arange(16).reshape(4, 4) == 6, math.nan, 1), "e2m2", eye)
@@ -468,3 +469,40 @@ def test_steps_are_where_rounding_steps(fmt: str) -> None:
         key = int(steps["key"][i])
         assert exact_encode(float_of(key), number_format) == steps["code"][i]
         assert exact_encode(float_of(key - 1), number_format) == steps["code"][i - 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.int64, np.uint8])
+def test_a_hessian_and_importance_may_have_any_dtype_that_weights_may(dtype: Any) -> None:
+    """And the result is that of their values in float64."""
+    x = np.random.default_rng(1).integers(0, 4, (9, 6))
+    w, hessian = weights((3, 6)), (x.T @ x).astype(dtype)
+    importance = np.random.default_rng(2).integers(0, 9, (3, 6)).astype(dtype)
+    options: dict[str, Any] = {"block": 3, "search": "mse"}
+    q = mf.gptq(w, "int4", hessian, importance=importance, **options)
+    exact = mf.gptq(
+        w, "int4", hessian.astype(float), importance=importance.astype(float), **options
+    )
+    assert q == exact
+    assert q == mf.gptq(w, "int4", hessian.tolist(), importance=importance.tolist(), **options)
+
+
+@pytest.mark.parametrize("bad", [
+    np.eye(4) * 1j, np.eye(4, dtype=np.longdouble), np.full((4, 4), "1"), np.eye(4, dtype=object),
+    np.ma.masked_array(np.eye(4)), np.eye(4, dtype="M8[s]"), None,
+])  # fmt: skip
+def test_other_arrays_are_refused_by_their_own_names(bad: Any) -> None:
+    w = weights((4, 4))
+    with pytest.raises(TypeError, match=r"^hessian must be "):
+        mf.gptq(w, "int4", bad)
+    with pytest.raises(TypeError, match=r"^w must be "):
+        mf.gptq(bad, "int4", np.eye(4))
+    if bad is not None:
+        with pytest.raises(TypeError, match=r"^importance must be "):
+            mf.quantize(w, "int4", search="mse", importance=bad)
+
+
+def test_fpe2m2_has_one_scale_for_each_output() -> None:
+    """As in the authors' calibrated path, whose 128 is GPTQ's panel."""
+    w = weights((5, 300))
+    q = mf.gptq(w, "fpe2m2", correlated(300))
+    assert (q.scales.shape, q.recipe.scale.name, q.fmt.max) == ((5, 1), "bfloat16", 14.0)

@@ -142,8 +142,8 @@ def test_non_finite_weights_are_found(bad: float, axis: int) -> None:
 def test_bad_arguments() -> None:
     w = weights((4, 8))
     for message, arguments in {
-        r"axis must be an axis of w, of shape \(4, 8\), got 2": {"axis": 2},
-        r"axis must be an axis of w, of shape \(4, 8\), got -3": {"axis": -3},
+        r"axis must be in -2\.\.1 for shape \(4, 8\), got 2": {"axis": 2},
+        r"axis must be in -2\.\.1 for shape \(4, 8\), got -3": {"axis": -3},
         'axis must be an int, got None; use block="tensor" for one scale': {"axis": None},
         "axis must be an int, got True": {"axis": True},
         "axis must be -1 for tiles, which lie in the last two axes, got 0":

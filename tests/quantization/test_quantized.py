@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
+from minifloat.quantization.quantized import DoubleScales
 
 FORMATS = ("e2m2", "e2m2b0", "int5", "nf4", "e2m1", "int4full", "e4m3fn", "bipolar_int3")
 RECIPES = [
@@ -71,6 +72,9 @@ NVFP4 = mf.quantize(weights((4, 256)), "nvfp4")
 TENSOR = mf.quantize(weights((4, 256)), "e2m2/tensor")
 TILES = mf.quantize(weights((4, 256)), "e2m2/2x64")
 
+INT5 = mf.quantize(weights((1, 128)), "int5")
+NF3 = mf.quantize([0.0, 1.0], mf.Codebook([-1, -0.5, 0, 0.25, 0.5, 1], "nf3"))
+
 
 def zeros(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
     return np.zeros(shape, dtype)
@@ -85,11 +89,10 @@ BAD_FIELDS: list[tuple[mf.Quantized, dict[str, Any], str]] = [
      r"scales must be float32 of shape \(4, 4\), got float32 .* \(4, 2\)"),
     (E2M2, {"scales": np.zeros((4, 2))}, r"scales must be float32 of shape \(4, 2\), got float64"),
     (E2M2, {"axis": 0}, r"scales must be float32 of shape \(1, 256\), got"),
-    (E2M2, {"axis": 2}, r"axis must be an axis of shape \(4, 256\), got 2"),
-    (E2M2, {"axis": None}, r"axis must be an axis of shape \(4, 256\), got None"),
-    (E2M2, {"axis": 1.0}, r"axis must be an axis of shape \(4, 256\), got 1.0"),
+    *((E2M2, {"axis": bad}, rf"axis must be in -2\.\.1 for shape \(4, 256\), got {bad}")
+      for bad in (2, -3, 2**63, -2**64, np.int64(2))),
     (TENSOR, {"axis": 1}, "axis must be None for one scale, got 1"),
-    (TILES, {"axis": 0}, "axis must be 1, the last one, for tiles, got 0"),
+    (TILES, {"axis": 0}, "axis must be -1 for tiles, which lie in the last two axes, got 0"),
     (E2M2, {"tensor_scale": 1.0}, "tensor_scale must be as the recipe e2m2/128/float16 says, got "),
     (E2M2, {"zero_points": zeros(4, 2)}, "zero_points must be as the recipe .* says, got some"),
     (E2M2, {"double": QLORA.double}, "double must be as the recipe .* says, got some"),
@@ -102,15 +105,54 @@ BAD_FIELDS: list[tuple[mf.Quantized, dict[str, Any], str]] = [
     (UINT4, {"zero_points": zeros(4, 2)}, r"zero_points must be uint8 of shape \(4, 4\), got"),
     (UINT4, {"zero_points": zeros(4, 4) + 16}, "zero_points must be below 16 for uint4.*, got 16"),
     (QLORA, {"scales": QLORA.scales + 1}, r"scales must be double.values\(\), got others"),
+    (QLORA, {"double": DoubleScales(mf.quantize(np.ones(9), "e4m3fn/256/float32"), 0.0)},
+     r"scales must be double.values\(\), got others"),
+    *((mf.quantize(np.ones((2, 8)), f"e2m1/4/{scale}"), {"scales": np.full((2, 2), bad, "f4")},
+       f"scales must be values of {scale}, neither negative nor infinite, got {bad}; round them")
+      for scale, bad in (
+          ("float16", 1e9), ("float16", np.float32(1e-9)), ("float16", 2.0**-25), ("e8m0", 0.0),
+          ("e8m0", 3.0), ("e4m3fn", 480.0), ("e4m3fn", 2.0**-10), ("bfloat16", np.float32(1.001)),
+          ("e4m2", np.nan), ("float32", -0.0), ("float32", -1.0), ("float32", np.inf),
+          ("float16", -np.inf),
+      )),
+    (INT5, {"packed": mf.pack(np.full(128, 16), 5)}, "codes must be in 0..31 and not the unused"),
+    (NF3, {"packed": mf.pack([0, 7], 3)}, r"codes must be in 0..5 for .*, got 7 at index \(1,\)"),
+    (NF3, {"packed": np.array([64], np.uint8)}, "packed must have 0 in the 2 bits after the"),
+    *((E2M2, {"shape": bad}, message) for bad, message in (
+        ((4, -256), r"a length of shape must be in 0..576460752303423488, got -256"),
+        ((4, 2**63), "a length of shape must be in"), ((1,) * 65, "shape must have at most 64"),
+        ((2**40, 2**40), r"shape must be of at most 2\*\*59 weights, got"),
+        ((2**40, 2**40, 0), r"shape must be of at most 2\*\*59 weights, got"),
+    )),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("q", "fields", "message"), BAD_FIELDS, ids=str)
+@pytest.mark.parametrize(("q", "fields", "message"), BAD_FIELDS, ids=range(len(BAD_FIELDS)))
 def test_fields_that_do_not_fit_together(
     q: mf.Quantized, fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(q, **fields)
+
+
+@pytest.mark.parametrize(("field", "bad"), [
+    ("packed", [1, 2]), ("packed", None), ("packed", b"12"), ("packed", np.ma.masked_array([1])),
+    ("scales", 1.0), ("scales", [[1.0]]), ("scales", np.ma.masked_array(E2M2.scales)),
+    ("scales", E2M2), ("recipe", "e2m2"), ("recipe", None), ("shape", 4), ("shape", None),
+    ("shape", "44"), ("shape", (4.0, 256)), ("shape", (True, 256)), ("shape", ("4", 256)),
+    ("axis", None), ("axis", 1.0), ("axis", True), ("axis", "1"), ("axis", [1]),
+])  # fmt: skip
+def test_parts_of_other_types(field: str, bad: Any) -> None:
+    with pytest.raises(TypeError, match=rf"^(a length of )?{field} must be an? .*, got "):
+        dataclasses.replace(E2M2, **{field: bad})
+
+
+@pytest.mark.parametrize("bad", [E2M2, 1.0, None])
+def test_double_scales_of_other_types(bad: Any) -> None:
+    with pytest.raises(TypeError, match="quantized must be Quantized, got"):
+        DoubleScales(1.0 if bad is E2M2 else bad, 0.0)
+    with pytest.raises((TypeError, ValueError), match=r"double must be (Dou|as the re)"):
+        dataclasses.replace(QLORA, double=bad)
 
 
 def test_an_axis_may_be_counted_from_the_end() -> None:
@@ -146,7 +188,7 @@ def test_equality() -> None:
         assert q != mf.quantize(weights((7, 9)), recipe, search="shrink")
         packed, scales = q.packed.copy(), q.scales.copy()
         packed[-2] ^= 1
-        scales[...] *= 2
+        scales[...] = np.where(scales == 1, 2, 1)
         assert q != dataclasses.replace(q, packed=packed)
         if q.double is None:
             assert q != dataclasses.replace(q, scales=scales)

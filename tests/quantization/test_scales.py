@@ -207,9 +207,12 @@ def test_scales_beyond_their_format_are_refused() -> None:
         message = f"scale must hold every block's scale, got 1.66667e\\+06 .* index {index} of the"
         with pytest.raises(ValueError, match=message):
             mf.quantize(w, "e2m1", axis=axis, block=block, scale="e4m3fn")
-    for rounding in ("floor", "nearest", "even", "down"):
-        q = mf.quantize([np.finfo(np.float32).max], "e2m1", scale="e8m0", scale_rounding=rounding)
-        assert np.isfinite(q.scales).all()
+    largest = [np.finfo(np.float32).max]
+    for rounding in ("floor", "down"):
+        assert np.isfinite(mf.quantize(largest, f"e2m1/4/e8m0:{rounding}").dequantize()).all()
+    for rounding in ("nearest", "even"):  # 2**128 has the scale 2**126
+        with pytest.raises(ValueError, match=r"w must become numbers within float32's 3\.4e"):
+            mf.quantize(largest, f"e2m1/4/e8m0:{rounding}")
 
 
 def nvfp4(w: np.ndarray, largest: float, element: Any) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -407,6 +408,11 @@ def test_the_sweep_finds_a_mistake():
         ("e2m2", {"target": "float32"}, "target must be float16 or bfloat16, got 'float32'"),
         ("e6m1", {}, "at most 5 exponent bits for float16, got e6m1; use target=bfloat16"),
         ("e2m2_nosub", {}, "fmt must have subnormals, .* use registers.look_up"),
+        ("e3m8_nosub", {}, "fmt must have subnormals, .* got e3m8_nosub$"),  # too wide for a table
+        ("e6m9", {}, "at most 5 exponent bits for float16, got e6m9$"),  # nor does bfloat16
+        ("e3m8", {"target": "bfloat16"}, "at most 7 mantissa bits .* use target=float16"),
+        ("int9", {"target": "bfloat16"}, "at most 8 bits for bfloat16, got int9; use target=float"),
+        ("int11", {"target": "bfloat16"}, "at most 8 bits for bfloat16, got int11$"),
         ("e5m10none", {}, "fmt must have at most 9 mantissa bits for float16"),
         ("e1m11", {}, "fmt must have at most 10 mantissa bits for float16"),
         ("e4m3b-2", {}, "target must have every value .* use fold_scale=True"),
@@ -415,6 +421,73 @@ def test_the_sweep_finds_a_mistake():
 def test_formats_without_a_program(fmt, options, message):
     with pytest.raises(ValueError, match=message):
         to_half(fmt, **{"layout": "dense", **options})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_remedies_work(target):
+    """Follow each remedy that a message names, until there is a program or no remedy."""
+    remedied = 0
+    for fmt in mf.testing.random_formats(np.random.default_rng(8), 150, max_bits=13):
+        options = {"target": target}
+        for _ in range(3):
+            try:
+                program = to_half(fmt, "dense", **options)
+            except ValueError as error:
+                message = str(error)
+            else:
+                assert prove(program, fmt)
+                break
+            if "look_up" in message:
+                assert registers.look_up(fmt, "dense", target).table
+                remedied += 1
+                break
+            remedy = re.search(r"; use (\w+)=(\w+)", message)
+            if remedy is None:
+                break
+            remedied += 1
+            options[remedy[1]] = True if remedy[2] == "True" else remedy[2]
+        else:
+            raise AssertionError(f"{fmt}: three remedies did not help: {message}")
+    assert remedied > 20
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda p: registers.to_c("e2m1"),
+            TypeError,
+            "program must be a Program, got 'e2m1'; make",
+        ),
+        (lambda p: registers.to_cuda(None), TypeError, "program must be a Program, got None"),
+        (lambda p: registers.to_assembly(1), TypeError, "program must be a Program, got 1"),
+        (lambda p: registers.dependencies("p"), TypeError, "program must be a Program, got 'p'"),
+        (lambda p: registers.run("p", np.zeros(1, np.uint32)), TypeError, "must be a Program"),
+        (lambda p: prove("e2m1", "e2m1"), TypeError, "program must be a Program, got 'e2m1'"),
+        (lambda p: registers.sweep("p", "e2m1"), TypeError, "program must be a Program"),
+        (lambda p: registers.sweep(p, "e2m1", 1), ValueError, r"word must be in 0\.\.0, got 1"),
+        (lambda p: registers.sweep(p, "e2m1", -1), ValueError, r"word must be in 0\.\.0, got -1"),
+        (lambda p: registers.sweep(p, "e2m1", values=0), ValueError, "values must be in 1"),
+        (lambda p: to_half("e2m1", "4", fold_scale="no"), TypeError, "fold_scale must be a bool"),
+        (lambda p: registers.look_up("e2m1", "4", pairs="no"), TypeError, "pairs must be a bool"),
+        (lambda p: registers.search("e2m1", trials=0), ValueError, r"trials must be in 1\.\."),
+        (lambda p: registers.search("e2m1", trials=1e3), TypeError, "trials must be an int"),
+        (lambda p: registers.search("e2m1", restarts=0), ValueError, r"restarts must be in 1\.\."),
+        (lambda p: registers.search("e2m1", seed=-1), ValueError, r"seed must be in 0\.\."),
+        (lambda p: registers.search("e2m1", seed=None), TypeError, "seed must be an int"),
+        (lambda p: dataclasses.replace(p, table=(1 << 32,)), ValueError, "table must be in 0"),
+        (lambda p: dataclasses.replace(p, name="né"), ValueError, "name must be an identifier"),
+    ],
+)
+def test_wrong_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call(to_half("e2m1", "4"))
+
+
+def test_a_word_without_codes_is_swept():
+    layout = Layout(4, 2, [range(4), range(4, 8)])
+    program = to_half("e2m1", layout)
+    assert registers.sweep(program, "e2m1", 1, values=1 << 17) == 0
 
 
 def test_tables_have_limits():

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import minifloat as mf
 from minifloat import registers
 from minifloat.packing.layouts import Layout
 from minifloat.registers import Instruction, Op, Program, Register
 from tests.registers import slow_machine as slow_registers
-from tests.registers.programs import program_of
+from tests.registers.programs import critical_words, program_of
 from tests.registers.slow_machine import slow_run
 
 TWO_CODES = Layout(16, 1, [range(16), range(16, 32)])
@@ -46,19 +45,6 @@ def programs(draw):
 def test_against_the_slow_machine(program, words, flush):
     got = registers.run(program, np.array(words, np.uint32), flush_subnormals=flush)
     assert got.tolist() == slow_run(program, words, flush=flush)
-
-
-def critical_words(target):
-    """Return words of halves where rounding can go wrong, and random words."""
-    rng = np.random.default_rng(16)
-    fmt = mf.parse(target)
-    m = fmt.mantissa_bits
-    edges = {0, 1, 2, 3, (1 << m) - 1, 1 << m, (1 << m) + 1, fmt.max_magnitude, fmt.inf_magnitude}
-    edges |= {fmt.inf_magnitude + 1, 0x7FFF, fmt.bias << m, (fmt.bias << m) + 1, 0x4000, 0x7BFF}
-    edges |= {(e << m) + low for e in range(0, 1 << fmt.exponent_bits, 3) for low in (0, 1, 5)}
-    words = sorted(edges)[:: 1 if target == "float16" else 3]
-    words += rng.integers(0, 0x8000, 20).tolist()
-    return [word | sign for word in words for sign in (0, 0x8000)]
 
 
 @pytest.mark.parametrize("flush", [False, True])

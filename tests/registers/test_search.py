@@ -61,7 +61,10 @@ def test_the_same_seed_finds_the_same():
 def test_progress_and_errors():
     calls = []
     search("nf4", restarts=2, trials=100, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    calls.clear()
+    registers.costs(["e5m2"], progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(0, 1), (1, 1)]
     with pytest.raises(ValueError, match="fmt must have at most 8 bits to be searched, got e4m4"):
         search("e4m4")
     with pytest.raises(ValueError, match="fmt must have subnormals"):

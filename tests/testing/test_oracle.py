@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -238,6 +239,31 @@ def test_decision_points_include_ties_neighbours_and_extremes():
         assert special in points
 
 
+@pytest.mark.parametrize("values", [[-3.0, 1.0, 2.0], [-1.0, 6.0], [-7.0, -4.0, 9.0, 10.5]])
+def test_decision_points_of_codebooks_without_zero(values):
+    """Zero is no neighbour there: the middle of the values on both sides of it is a tie."""
+    points = decision_points(Codebook(values), np.float16)
+    for low, high in pairwise(values):
+        tie = np.float16((low + high) / 2)
+        for point in (tie, np.nextafter(tie, np.float16(99)), np.nextafter(tie, np.float16(-99))):
+            assert point in points
+
+
+@pytest.mark.parametrize("rounding", ["nearest_even", "nearest_odd", "toward_zero", "to_odd"])
+def test_every_change_of_the_code_is_at_a_decision_point(rounding):
+    """Found by trying all float16, in codebooks, random formats and integers."""
+    rng = np.random.default_rng(44)
+    odd = [Codebook(list(dict.fromkeys(rng.standard_normal(n).tolist()))) for n in (2, 3, 5, 9)]
+    words = np.arange(0x7C01, dtype=np.uint16)
+    ascending = np.concatenate([(words | np.uint16(0x8000))[::-1], words]).view(np.float16)
+    for fmt in (*odd, Codebook([-3.0, 1.0, 2.5]), *random_formats(rng, 6, max_bits=7), "int3"):
+        table = exact_steps(fmt, np.float16, rounding)
+        changes = np.flatnonzero(np.diff(table(ascending).astype(np.int64)))
+        points = set(decision_points(fmt, np.float16)[:-1].view(np.uint16).tolist())
+        needed = {*ascending[changes].view(np.uint16), *ascending[changes + 1].view(np.uint16)}
+        assert {int(word) for word in needed} <= points, fmt
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint16, np.int64, np.uint64])
 def test_decision_points_of_integers(dtype):
     points = decision_points("int4", dtype)
@@ -284,25 +310,41 @@ def test_random_formats_cover_the_space():
     assert not any(isinstance(fmt, Integer) for fmt in drawn)
 
 
-def test_the_oracle_needs_no_hypothesis():
+def test_only_the_strategies_need_hypothesis():
     code = """
 import sys
 sys.modules["hypothesis"] = None  # as if it were not installed
-from minifloat.testing import exact_encode, formats
-assert exact_encode(5.0, "e2m1") == 6
-try:
-    formats()
-except ImportError:
-    print("refused")
+from functools import partial
+import numpy as np
+import minifloat as mf
+from minifloat import testing
+assert testing.exact_encode(5.0, "e2m1") == 6
+assert testing.check_encoder(mf.encode, "e2m1", dtypes=["float32"], roundings=["to_odd"])
+assert testing.check_decoder(mf.decode, "e2m1")
+assert len(testing.random_formats(np.random.default_rng(1), 3)) == 3
+others = [partial(strategy, "e2m1") for strategy in
+          (testing.codes, testing.values, testing.near_ties)]
+for strategy in [testing.formats, *others]:
+    try:
+        strategy()
+    except ImportError as error:
+        print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "refused\n"
+    hint = 'need the package hypothesis; pip install "minifloat[testing]"'
+    assert done.stdout == 4 * f"the strategies of minifloat.testing {hint}\n"
 
 
 def test_differences_are_printed():
-    with pytest.raises(
-        AssertionError, match=r"x\[1\] = .*2.5.* got code 0x5 \(3.0\), expected 0x4"
-    ):
-        assert_same_codes(np.uint8([4, 5]), np.uint8([4, 4]), np.array([2.0, 2.5]), "e2m1")
+    words = {"float16": "0x4100", "float32": "0x40200000", "float64": "0x4004000000000000"}
+    for dtype, bits in words.items():
+        x = np.array([2.0, 2.5], dtype)
+        message = (
+            rf"x\[1\] = .*2.5.* \(0x1.4.*p\+1, bits {bits}\): got code 0x5 \(3.0\), expected 0x4"
+        )
+        with pytest.raises(AssertionError, match=message):
+            assert_same_codes(np.uint8([4, 5]), np.uint8([4, 4]), x, "e2m1")
+    with pytest.raises(AssertionError, match=r"x\[0\] = .*3.* \(int\): got code"):
+        assert_same_codes(np.uint8([4]), np.uint8([5]), np.array([3]), "e2m1")
     with pytest.raises(AssertionError, match="codes must be uint8"):
         assert_same_codes(np.uint16([4]), np.uint8([4]), np.array([2.0]), "e2m1")

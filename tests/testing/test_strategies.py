@@ -191,6 +191,12 @@ def test_near_ties_are_near_midpoints(x):
     assert np.min(np.abs(grid - x)) <= 2**-20 * max(abs(x), 2**-120)
 
 
+@EXAMPLES
+@given(near_ties(Codebook([-3.0, 1.0]), width=32))
+def test_near_ties_of_a_codebook_without_zero(x):
+    assert min(abs(abs(x) - tie) for tie in (1.0, 2.5, 4.5)) < 1e-5  # 2.5 and 4.5 lie beyond
+
+
 def test_other_widths_are_refused():
     with pytest.raises(ValueError, match="width must be 16, 32 or 64"):
         values("e2m2", width=80)

@@ -187,10 +187,19 @@ def test_bfloat16_arrays_are_widened() -> None:
     assert narrow == replace(wide, dtype="bfloat16")
 
 
+def test_a_tensor_that_cannot_be_quantized_is_skipped() -> None:
+    weights = rng(31).standard_normal((64, 128))
+    arrays = {"mask": np.full((64, 128), -1e9), "w": weights, "nan": np.full((64, 128), np.nan)}
+    report = real_weights(arrays, FORMATS)
+    assert [tensor.name for tensor in report.tensors] == ["w"]
+    assert [skipped.name for skipped in report.skipped] == ["mask", "nan"]
+    assert report.tensors == real_weights({"w": weights}, FORMATS).tensors
+
+
 def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="source must hold a float tensor of at least 4096"):
         real_weights({"w": np.ones(5)})
-    with pytest.raises(ValueError, match="tensor 'w'"):
+    with pytest.raises(ValueError, match="'w' of float64: w must be finite, got nan at index"):
         real_weights({"w": np.full((64, 128), np.nan)})
     with pytest.raises(ValueError, match="recipes must be one or more"):
         real_weights({"w": np.ones((64, 128))}, [])

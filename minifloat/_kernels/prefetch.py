@@ -1,0 +1,38 @@
+"""A hint to the CPU: what a loop reads soon."""
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from minifloat._jit import instruction
+
+Array = NDArray[Any]
+
+
+def _define() -> Any:
+    from llvmlite import ir
+    from numba import types
+    from numba.core import cgutils
+    from numba.extending import intrinsic
+
+    read, keep, data = 0, 3, 1  # arguments of LLVM's instruction
+
+    def define(_: Any, array: Any, index: Any) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place = context.make_array(signature.args[0])(context, builder, args[0]).data
+            element = builder.gep(place, [args[1]])
+            address = builder.bitcast(element, ir.IntType(8).as_pointer())
+            number = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+            fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(fetch, [address, number(read), number(keep), number(data)])
+            return context.get_dummy_value()
+
+        return types.none(array, types.intp), build
+
+    return intrinsic(define)
+
+
+@instruction(_define)
+def prefetch(array: Array, index: int) -> None:
+    """Ask for ``array[index]``, which need not exist, to be fetched into the cache."""

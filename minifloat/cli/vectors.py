@@ -1,0 +1,72 @@
+"""`minifloat vectors`: inputs of a unit with the right outputs, for a test bench."""
+
+from __future__ import annotations
+
+import argparse
+
+from minifloat.cli.options import TYPED_AS, in_terms_of_options
+from minifloat.cli.terminal import progress_bar
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+
+UNITS = ("encoder", "decoder")
+FORMATS = ("hex", "csv", "mem")
+SOURCES = ("float32", "float16", "bfloat16", "float64")
+HERE = {**TYPED_AS, "source": "--source", "unit": "--unit"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `vectors` to its parser."""
+    add = parser.add_argument
+    add("fmt", metavar="FORMAT")
+    add("--unit", choices=UNITS, default=UNITS[0], help=f"{', '.join(UNITS)} ({UNITS[0]})")
+    add(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="hex: words; mem: the same for $readmemh; csv: words and values (hex)",
+    )
+    add(
+        "--source",
+        choices=SOURCES,
+        default=SOURCES[0],
+        help="the float type that an encoder reads and a decoder writes (float32)",
+    )
+    for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("nan", NaNPolicy)):
+        modes = [
+            str(mode) for mode in kind if not (isinstance(mode, Rounding) and mode.is_stochastic)
+        ]
+        add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")
+    add("--out", metavar="FILE", help="write a file, and print how many vectors it has")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print the vectors of a unit, or write them to a file."""
+    fmt = parse(options.fmt)
+    from minifloat import testing
+
+    settings = {name: getattr(options, name) for name in ("rounding", "overflow", "nan", "source")}
+    try:
+        with progress_bar("computing") as progress:
+            if options.out is None:
+                made = testing.vectors(fmt, options.unit, **settings, progress=progress)
+            else:
+                count = testing.write_vectors(
+                    fmt,
+                    options.out,
+                    options.unit,
+                    format=options.format,
+                    **settings,
+                    progress=progress,
+                )
+    except ValueError as error:
+        raise ValueError(in_terms_of_options(str(error), HERE)) from None
+    except OSError as error:
+        raise ValueError(
+            f"--out must be a file that can be written, got {options.out} ({error.strerror}); "
+            "name another"
+        ) from None
+    if options.out is None:
+        print(made.text(options.format), end="")
+    else:
+        print(f"{count} vectors in {options.out}")

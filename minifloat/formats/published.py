@@ -1,0 +1,69 @@
+"""Published codebooks: their values, by name, in the order of their codes.
+
+`minifloat.formats.catalogue` makes formats of them and says where each was published.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+
+def bipolar_values(bits: int) -> tuple[float, ...]:
+    """Return the values of a bipolar integer: bit i means +2**i or -2**i.
+
+    Examples
+    --------
+    >>> bipolar_values(2)
+    (-3.0, -1.0, 1.0, 3.0)
+    """
+    return tuple(float(2 * code - (2**bits - 1)) for code in range(2**bits))
+
+
+def _float32(values: Iterable[float]) -> tuple[float, ...]:
+    """Round published decimals to float32, as their implementations do."""
+    return tuple(struct.unpack("<f", struct.pack("<f", value))[0] for value in values)
+
+
+# fmt: off
+NF4_VALUES = (
+    -1.0, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453,
+    -0.28444138169288635, -0.18477343022823334, -0.09105003625154495, 0.0,
+    0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+    0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
+)
+AF4_VALUES = (
+    -1.0, -0.69441008, -0.51243739, -0.3736951, -0.25607552, -0.14982478, -0.04934812, 0.0,
+    0.04273164, 0.12934483, 0.21961274, 0.31675666, 0.42563882, 0.55496234, 0.72424863, 1.0,
+)
+AF4_32_VALUES = (
+    -1.0, -0.72380075, -0.54068711, -0.3963985, -0.2723577, -0.15956821, -0.05258802, 0.0,
+    0.04554747, 0.13780891, 0.23375854, 0.33656744, 0.4508456, 0.58437857, 0.75299116, 1.0,
+)
+SF4_VALUES = (
+    -1.0, -0.627781, -0.454736, -0.334331, -0.237434, -0.152899, -0.074982, 0.0,
+    0.065513, 0.132965, 0.204661, 0.283835, 0.375805, 0.491076, 0.656781, 1.0,
+)
+NF5_VALUES = (
+    -1.0, -0.8258410692214966, -0.7102505564689636, -0.6202539205551147,
+    -0.5447700619697571, -0.4786291718482971, -0.4189668893814087, -0.36401233077049255,
+    -0.3125815987586975, -0.26383399963378906, -0.21714182198047638, -0.17201533913612366,
+    -0.12805640697479248, -0.08492807298898697, -0.04233347252011299, 0.0,
+    0.039682723581790924, 0.07958032935857773, 0.11991596966981888, 0.16093017160892487,
+    0.20289181172847748, 0.24611228704452515, 0.2909652590751648, 0.33791518211364746,
+    0.3875614404678345, 0.44070979952812195, 0.4984961152076721, 0.5626169443130493,
+    0.6358054280281067, 0.7229567170143127, 0.8344157934188843, 1.0,
+)
+BNB_FP4_TWELFTHS = (0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3)
+# fmt: on
+
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "mxint8": tuple(code / 64 for code in (*range(128), *range(-128, 0))),
+    "nf4": _float32(NF4_VALUES),
+    "nf5": _float32(NF5_VALUES),
+    "af4": _float32(AF4_VALUES),
+    "af4_32": _float32(AF4_32_VALUES),
+    "sf4": _float32(SF4_VALUES),
+    "bnb_fp4": _float32(value / 12 for value in BNB_FP4_TWELFTHS),
+    **{f"bipolar_int{bits}": bipolar_values(bits) for bits in range(1, 9)},
+}

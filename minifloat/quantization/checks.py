@@ -1,0 +1,156 @@
+"""What the parts of a `Quantized` must be: what is made can be used, saved and loaded."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._arrays import check_codes, code_dtype
+from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int
+from minifloat.packing import byte_count, unpack
+from minifloat.quantization.recipes import Block
+from minifloat.quantization.scales import FLOAT32, ScaleFormat
+
+Array = NDArray[Any]
+
+MAX_DIMENSIONS = 64  # of NumPy's arrays
+MAX_SIZE = 1 << 59  # weights: NumPy's arrays have less than 2**63 bytes
+
+
+def checked_shape(shape: object) -> tuple[int, ...]:
+    """Return a shape as a tuple of int.
+
+    Raises
+    ------
+    TypeError
+        If it is no tuple or list of integers.
+    ValueError
+        If NumPy has no arrays of this shape.
+    """
+    if not isinstance(shape, tuple | list):
+        raise TypeError(f"shape must be a tuple of int, got {shape!r}")
+    if len(shape) > MAX_DIMENSIONS:
+        raise ValueError(f"shape must have at most {MAX_DIMENSIONS} lengths, got {len(shape)}")
+    lengths = tuple(check_int("a length of shape", length, 0, MAX_SIZE) for length in shape)
+    if math.prod(length for length in lengths if length) > MAX_SIZE:
+        raise ValueError(f"shape must be of at most 2**59 weights, got {lengths}")
+    return lengths
+
+
+def checked_axis(axis: object, shape: tuple[int, ...], block: Block) -> int:
+    """Return an axis that blocks may run along, counted from the first.
+
+    Raises
+    ------
+    TypeError
+        If it is no int.
+    ValueError
+        If weights of this shape have no such axis, or blocks are tiles and it is not the last one.
+    """
+    number, count = check_int("axis", axis), len(shape)
+    if not -count <= number < count:
+        raise ValueError(f"axis must be in {-count}..{count - 1} for shape {shape}, got {number}")
+    if isinstance(block, tuple) and number % count != count - 1:
+        raise ValueError(f"axis must be -1 for tiles, which lie in the last two axes, got {number}")
+    return number % count
+
+
+def checked_array(
+    name: str, array: object, dtype: type, shape: tuple[int, ...], rule: str | None = None
+) -> Array:
+    """Return a read-only view of an array of this type and shape, the ``rule`` of its messages.
+
+    Raises
+    ------
+    TypeError
+        If it is no array of NumPy, or a masked one.
+    ValueError
+        If it has another dtype or shape.
+    """
+    if not isinstance(array, np.ndarray | np.generic) or isinstance(array, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype != dtype or array.shape != shape:
+        rule = rule or f"{np.dtype(dtype)} of shape {shape}"
+        raise ValueError(f"{name} must be {rule}, got {array.dtype} of shape {array.shape}")
+    return read_only(array)
+
+
+def read_only(array: Array | np.generic) -> Array:
+    """Return a view that cannot be written; of NumPy's scalars a 0-d array."""
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def checked_codes(packed: object, size: int, fmt: NumberFormat) -> Array:
+    """Return packed codes, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if a bit after the last code is not 0, or a code is not one of the
+        format's.
+    """
+    count = byte_count(size, fmt.bits)
+    rule = f"{count} bytes for {size} codes of {fmt}"
+    held = checked_array("packed", packed, np.uint8, (count,), rule)
+    rest = size * fmt.bits % 8
+    if rest and held[-1] >> rest:
+        raise ValueError(
+            f"packed must have 0 in the {8 - rest} bits after the last code, got "
+            f"{int(held[-1]) >> rest:#x}"
+        )
+    if fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None:
+        check_codes(unpack(held, fmt.bits, size), fmt)
+    return held
+
+
+def checked_scales(scales: object, shape: tuple[int, ...], scale: ScaleFormat) -> Array:
+    """Return scales, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if one is negative, infinite, or not a value of the format.
+    """
+    held = checked_array("scales", scales, np.float32, shape)
+    wrong = ~scale.holds(held)
+    if wrong.any():
+        raise ValueError(
+            f"scales must be values of {scale}, neither negative nor infinite, got "
+            f"{held[wrong].flat[0]}; round them to it first"
+        )
+    return held
+
+
+def checked_zero_points(zeros: object, shape: tuple[int, ...], fmt: NumberFormat) -> Array:
+    """Return zero points, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if one is not a code of the format.
+    """
+    held = checked_array("zero_points", zeros, code_dtype(fmt.bits), shape)
+    if held.size and int(held.max()) >= fmt.code_count:
+        raise ValueError(f"zero_points must be below {fmt.code_count} for {fmt}, got {held.max()}")
+    return held
+
+
+def checked_tensor_scale(scale: object) -> float:
+    """Return a tensor scale as a float, or raise a ValueError if it is no positive float32."""
+    if not (is_float32(scale) and scale > 0):  # type: ignore[operator]  # it is a number
+        raise ValueError(f"tensor_scale must be a float32 number above 0, got {scale!r}")
+    return float(scale)  # type: ignore[arg-type]
+
+
+def is_float32(number: object) -> bool:
+    """Return whether this is a float that float32 holds, and finite."""
+    if not isinstance(number, float | np.floating):
+        return False
+    value = float(number)
+    return abs(value) <= FLOAT32.values.largest and float(np.float32(value)) == value
