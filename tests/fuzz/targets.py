@@ -1,0 +1,30 @@
+"""All targets, by name."""
+
+from __future__ import annotations
+
+from tests.fuzz import (
+    arrays,
+    command_lines,
+    compare_command,
+    gguf_file,
+    index_file,
+    npz_file,
+    quantized_file,
+    safetensors_file,
+    texts,
+)
+from tests.fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    "safetensors": safetensors_file.TARGET,
+    "npz": npz_file.TARGET,
+    "npy": npz_file.NPY_TARGET,
+    "gguf": gguf_file.TARGET,
+    "index": index_file.TARGET,
+    "load_npz": quantized_file.NPZ_TARGET,
+    "load_safetensors": quantized_file.SAFETENSORS_TARGET,
+    "compare_command": compare_command.TARGET,
+    "command_lines": command_lines.TARGET,
+    "texts": texts.TARGET,
+    "arrays": arrays.TARGET,
+}
