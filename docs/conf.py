@@ -30,6 +30,7 @@ html_show_sourcelink = False
 default_role = "py:obj"  # `a name` in a docstring
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "none"  # the docstrings describe types
+autodoc_preserve_defaults = True  # as the source has them: dtype=np.float32
 maximum_signature_line_length = 72
 napoleon_google_docstring = False
 napoleon_use_ivar = True

@@ -52,10 +52,10 @@ _HOME = {
     "Comparison": "comparison.result",
     "compare": "comparison",
 }
-_MODULES = ("registers", "testing")
+_MODULES = ("registers", "testing", "typing")
 
 if TYPE_CHECKING:
-    from minifloat import registers, testing  # noqa: F401  # attributes, kept out of __all__
+    from minifloat import registers, testing, typing  # noqa: F401  # attributes, kept out of __all__
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -18,6 +18,7 @@ from minifloat._threads import each
 from minifloat.formats import NumberFormat
 
 Array = NDArray[Any]
+Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 MAX_EXACT_INTEGER = 2**53
 

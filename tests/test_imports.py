@@ -39,9 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "comparison", "testing",
     },
     "__main__": {"cli"},
+    "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "products", "files", "comparison",
-        "registers", "testing",
+        "registers", "testing", "typing",
     },
 }  # fmt: skip
 

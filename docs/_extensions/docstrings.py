@@ -6,6 +6,7 @@ become literal blocks, as they look in an editor.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from enum import Enum
@@ -13,6 +14,7 @@ from itertools import groupby
 from typing import Any
 
 BAR = re.compile(r"\|(?=\w)")
+CONSTANT = re.compile(r"=([A-Z][A-Z0-9_]+)\b(?!\.)")
 ENTRY = re.compile(r"(\S(?:.*?\S)?) {2,}(\S.*)")
 
 
@@ -65,8 +67,17 @@ def process_docstring(
 def process_signature(
     app: Any, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Hide the signature of an Enum's class."""
-    return ("", "") if isinstance(obj, type) and issubclass(obj, Enum) else None
+    """Hide the signature of an Enum's class; show the values of constants elsewhere."""
+    if isinstance(obj, type) and issubclass(obj, Enum):
+        return "", ""
+    if not signature:
+        return None
+    known = getattr(inspect.unwrap(obj), "__globals__", {}) if callable(obj) else {}
+
+    def value(match: re.Match[str]) -> str:
+        return f"={known[match[1]]!r}" if match[1] in known else match[0]
+
+    return CONSTANT.sub(value, signature), returns
 
 
 def skip_member(

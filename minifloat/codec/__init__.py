@@ -28,42 +28,70 @@ that no float holds, one by one.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict, Unpack, overload
+from collections.abc import Sequence
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import _arrays
+from minifloat._arrays import Codes
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
 from minifloat.codec._call import Call, raise_for, stochastic_mode
 from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    NaNPolicyLike,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+    choose,
+)
 
 Array = NDArray[Any]
-Scalar = float | np.generic
 
 RANDOM_BITS = 24  # by default
 
 
 class EncodeOptions(TypedDict, total=False):
-    """The options of `encode`, except ``out``."""
+    """The options of `encode`, except ``out``; of `round_to`, except ``dtype`` and ``out``."""
 
-    rounding: Rounding | str
-    overflow: Overflow | str
-    nan: NaNPolicy | str
+    rounding: RoundingLike
+    overflow: OverflowLike
+    nan: NaNPolicyLike
     seed: int | None
     random: ArrayLike | None
     random_bits: int
     threads: int
 
 
-class RoundOptions(EncodeOptions, total=False):
-    """The options of `round_to`, except ``out``."""
+# The types of the overloads below. An array or a list gives an array, unless `out` is given; the
+# dtype is that of `dtype`, as far as a type checker knows it.
+Fmt: TypeAlias = NumberFormat | str
+Scalar: TypeAlias = float | np.generic
+Code: TypeAlias = np.uint8 | np.uint16 | np.uint32
+Numbers: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | NDArray[np.integer[Any]]
+Floats: TypeAlias = NDArray[np.floating[Any]]
+F = TypeVar("F", bound=np.floating[Any])
+DType: TypeAlias = type[F] | np.dtype[F]
+Out = TypeVar("Out", bound=Array)
 
-    dtype: DTypeLike | None
+
+class _New(EncodeOptions, total=False):
+    out: None
+
+
+class _NewAsGiven(_New, total=False):
+    dtype: None
+
+
+class _NewDecoded(TypedDict, total=False):
+    threads: int
+    out: None
 
 
 _encode_plans = Memo[EncodePlan]()
@@ -72,24 +100,18 @@ _round_plans = Memo[RoundPlan]()
 
 
 @overload
-def encode(
-    x: Scalar, fmt: NumberFormat | str, *, out: None = None, **options: Unpack[EncodeOptions]
-) -> np.unsignedinteger[Any]: ...
+def encode(x: Scalar, fmt: Fmt, **options: Unpack[_New]) -> Code: ...
 @overload
+def encode(x: ArrayLike, fmt: Fmt, **options: Unpack[_New]) -> Codes: ...
+@overload
+def encode(x: ArrayLike, fmt: Fmt, *, out: Out, **options: Unpack[EncodeOptions]) -> Out: ...
 def encode(
     x: ArrayLike,
     fmt: NumberFormat | str,
     *,
-    out: Array | None = None,
-    **options: Unpack[EncodeOptions],
-) -> Array: ...
-def encode(
-    x: ArrayLike,
-    fmt: NumberFormat | str,
-    *,
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
     random_bits: int = RANDOM_BITS,
@@ -173,23 +195,27 @@ def encode(
 
 
 @overload
-def decode(
-    codes: Scalar,
-    fmt: NumberFormat | str,
-    *,
-    dtype: DTypeLike = np.float32,
-    threads: int = 1,
-    out: None = None,
-) -> np.floating[Any]: ...
+def decode(codes: Scalar, fmt: Fmt, **options: Unpack[_NewDecoded]) -> np.float32: ...
+@overload
+def decode(codes: Scalar, fmt: Fmt, *, dtype: DType[F], **options: Unpack[_NewDecoded]) -> F: ...
 @overload
 def decode(
-    codes: ArrayLike,
-    fmt: NumberFormat | str,
-    *,
-    dtype: DTypeLike = np.float32,
-    threads: int = 1,
-    out: Array | None = None,
-) -> Array: ...
+    codes: Scalar, fmt: Fmt, *, dtype: DTypeLike, **options: Unpack[_NewDecoded]
+) -> np.floating[Any]: ...
+@overload
+def decode(codes: ArrayLike, fmt: Fmt, **options: Unpack[_NewDecoded]) -> NDArray[np.float32]: ...
+@overload
+def decode(
+    codes: ArrayLike, fmt: Fmt, *, dtype: DType[F], **options: Unpack[_NewDecoded]
+) -> NDArray[F]: ...
+@overload
+def decode(
+    codes: ArrayLike, fmt: Fmt, *, dtype: DTypeLike, **options: Unpack[_NewDecoded]
+) -> Floats: ...
+@overload
+def decode(
+    codes: ArrayLike, fmt: Fmt, *, dtype: DTypeLike = ..., threads: int = 1, out: Out
+) -> Out: ...
 def decode(
     codes: ArrayLike,
     fmt: NumberFormat | str,
@@ -262,24 +288,44 @@ def decode(
 
 
 @overload
+@overload
+def round_to(x: F, fmt: Fmt, **options: Unpack[_NewAsGiven]) -> F: ...
+@overload
 def round_to(
-    x: Scalar, fmt: NumberFormat | str, *, out: None = None, **options: Unpack[RoundOptions]
+    x: float | np.integer[Any], fmt: Fmt, **options: Unpack[_NewAsGiven]
+) -> np.float64: ...
+@overload
+def round_to(x: NDArray[F], fmt: Fmt, **options: Unpack[_NewAsGiven]) -> NDArray[F]: ...
+@overload
+def round_to(x: Numbers, fmt: Fmt, **options: Unpack[_NewAsGiven]) -> NDArray[np.float64]: ...
+@overload
+def round_to(x: Scalar, fmt: Fmt, *, dtype: DType[F], **options: Unpack[_New]) -> F: ...
+@overload
+def round_to(
+    x: Scalar, fmt: Fmt, *, dtype: DTypeLike | None = None, **options: Unpack[_New]
 ) -> np.floating[Any]: ...
+@overload
+def round_to(x: ArrayLike, fmt: Fmt, *, dtype: DType[F], **options: Unpack[_New]) -> NDArray[F]: ...
+@overload
+def round_to(
+    x: ArrayLike, fmt: Fmt, *, dtype: DTypeLike | None = None, **options: Unpack[_New]
+) -> Floats: ...
 @overload
 def round_to(
     x: ArrayLike,
-    fmt: NumberFormat | str,
+    fmt: Fmt,
     *,
-    out: Array | None = None,
-    **options: Unpack[RoundOptions],
-) -> Array: ...
+    dtype: DTypeLike | None = None,
+    out: Out,
+    **options: Unpack[EncodeOptions],
+) -> Out: ...
 def round_to(
     x: ArrayLike,
     fmt: NumberFormat | str,
     *,
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     seed: int | None = None,
     random: ArrayLike | None = None,
     random_bits: int = RANDOM_BITS,
@@ -344,9 +390,9 @@ def round_to(
 def _encode_plan(
     x: ArrayLike,
     fmt: NumberFormat | str,
-    rounding: Rounding | str,
-    overflow: Overflow | str,
-    nan: NaNPolicy | str,
+    rounding: RoundingLike,
+    overflow: OverflowLike,
+    nan: NaNPolicyLike,
 ) -> tuple[Array, str, EncodePlan]:
     """Return ``x`` as an array, the float that holds its values, and how they are encoded."""
     fmt = parse(fmt)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from os import PathLike, fspath
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from minifloat.comparison.measuring import measure
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
@@ -33,12 +33,13 @@ GAUSSIAN_SHAPE = (4096, 4096)  # of the weights that are compared without a sour
 ARRAYS_IN_FLIGHT = 8  # arrays handed to an executor and not yet measured
 
 Array = NDArray[Any]
-PathName = str | PathLike[str]
-SomeRecipe = Recipe | NumberFormat | str
+PathName: TypeAlias = str | PathLike[str]
+Source: TypeAlias = PathName | Array | Sequence[PathName] | Mapping[str, ArrayLike]
+SomeRecipe: TypeAlias = Recipe | NumberFormat | str
 
 
 def compare(
-    source: PathName | Array | Sequence[PathName] | Mapping[str, Array] | None = None,
+    source: Source | None = None,
     recipes: SomeRecipe | Sequence[SomeRecipe] = DEFAULT_RECIPES,
     *,
     axis: int = -1,
@@ -148,7 +149,7 @@ def distinct_recipes(recipes: SomeRecipe | Sequence[SomeRecipe]) -> tuple[Recipe
     return chosen
 
 
-def _opened(source: Any, seed: int) -> tuple[str, list[tuple[str, WeightFile]]]:
+def _opened(source: Source | None, seed: int) -> tuple[str, list[tuple[str, WeightFile]]]:
     """Return the source in words, and its tensors: files by their names, arrays by no name."""
     if source is None:
         array = np.random.default_rng(seed).standard_normal(GAUSSIAN_SHAPE, np.float32)

@@ -58,7 +58,7 @@ def measure(
         if after_recipe is not None:
             after_recipe(len(errors))
     info = task.info
-    return TensorErrors(task.file, info.name, info.dtype, info.shape, tuple(errors))
+    return TensorErrors(task.file, info.name, info.dtype, info.shape, tuple(errors), info.note)
 
 
 def _error(weights: Array, recipe: Recipe, axis: int) -> tuple[float, float, Fraction]:

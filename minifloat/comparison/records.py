@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import TypedDict
 
 from minifloat.formats import NumberFormat
 from minifloat.quantization.recipes import Recipe
@@ -61,6 +61,24 @@ class RecipeError:
         return 0.0 - 20 * math.log10(self.relative_rms)  # 0 dB without a sign
 
 
+class Row(TypedDict):
+    """The facts of one tensor and the error of one recipe on it, by name."""
+
+    file: str
+    tensor: str
+    dtype: str
+    shape: tuple[int, ...]
+    parameters: int
+    recipe: str
+    element_bits: int
+    bits_per_weight: float
+    relative_rms: float
+    sqnr_db: float
+    max_abs_error: float
+    max_abs_error_relative: float
+    best: bool
+
+
 @dataclass(frozen=True)
 class TensorErrors:
     """The errors of every recipe on one tensor, or on all tensors together.
@@ -74,6 +92,8 @@ class TensorErrors:
     shape : tuple of int
     errors : tuple of RecipeError
         In the order of the recipes.
+    note : str
+        What a reader must know of the values, see `minifloat.files.TensorInfo`; empty for most.
     """
 
     file: str
@@ -81,6 +101,7 @@ class TensorErrors:
     dtype: str
     shape: tuple[int, ...]
     errors: tuple[RecipeError, ...]
+    note: str = ""
 
     @property
     def parameters(self) -> int:
@@ -117,7 +138,7 @@ class TensorErrors:
             raise ValueError(f"recipe must be one of {', '.join(recipes)}, got {text}")
         return self.errors[recipes.index(text)]
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return one flat dict for each recipe."""
         return [
             {

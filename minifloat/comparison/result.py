@@ -6,19 +6,19 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from minifloat._tables import Table
 from minifloat._text import printable, shortened
-from minifloat.comparison.records import Skipped, TensorErrors
+from minifloat.comparison.records import Row, Skipped, TensorErrors
 from minifloat.comparison.tables import (
     FIGURES_EXPLAINED,
     details,
     left_out,
     mark_in_words,
+    noted,
     overview,
     scaling_in_words,
     short_names,
@@ -102,11 +102,13 @@ class Comparison:
         elif len(self.tensors) > 1:
             parts.append(overview(named, labels, more))
         parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
+        if notes := noted(self.tensors):
+            parts.append(notes)
         if self.skipped:
             parts.append(left_out(self.skipped, len(self.tensors) + len(self.skipped)))
         return parts
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         """Return one flat dict for each tensor and recipe, as `pandas.DataFrame` takes them.
 
         Examples
@@ -127,6 +129,11 @@ class Comparison:
             "axis": self.axis,
             "tensors": [_finite(row) for row in self.rows()],
             "total": [_finite(row) for row in self.total.rows()],
+            "notes": [
+                {"file": tensor.file, "name": tensor.name, "note": tensor.note}
+                for tensor in self.tensors
+                if tensor.note
+            ],
             "skipped": [vars(skipped) for skipped in self.skipped],
         }
         return json.dumps(content, indent=1, allow_nan=False)
@@ -157,7 +164,7 @@ def _harmless(cell: object) -> object:
     return f"'{text}" if cell.startswith(FORMULAS) else text
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
     """Return a row with None for figures that are infinite."""
     return {
         name: None if isinstance(figure, float) and math.isinf(figure) else figure

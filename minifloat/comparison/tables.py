@@ -18,8 +18,8 @@ SQNR dB       -20 log10 of the relative rms
 max error     the largest |w - w'|
 max/absmax    the largest |w - w'| over the largest |w| of its tensor
 best in       tensors of lowest relative rms among formats of as many bits; ties count for none"""
-SKIPPED_NAMES = 3  # named for each reason
-SKIPPED_REASONS = 12
+NAMES = 3  # of tensors, for each reason
+REASONS = 12
 
 Named = Sequence[tuple[str, TensorErrors]]  # tensors with the names to print
 
@@ -109,17 +109,32 @@ def totals(total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequenc
 
 def left_out(skipped: Sequence[Skipped], count: int) -> str:
     """Return how many of ``count`` tensors were skipped, and a line for each reason."""
-    several = len({tensor.file for tensor in skipped}) > 1
+    title = f"Skipped {len(skipped)} of {count} tensors, for all recipes alike:"
+    return _grouped(title, [(tensor.file, tensor.name, tensor.reason) for tensor in skipped])
+
+
+def noted(tensors: Sequence[TensorErrors]) -> str:
+    """Return a line for each note, with the tensors that have it; empty without notes."""
+    entries = [(tensor.file, tensor.name, tensor.note) for tensor in tensors if tensor.note]
+    return _grouped("To note:", entries) if entries else ""
+
+
+def _grouped(title: str, entries: Sequence[tuple[str, str, str]]) -> str:
+    """Return the title and a line for each reason, with the first tensors that it concerns.
+
+    An entry is a tensor's file, its name and the reason.
+    """
+    several = len({file for file, _, _ in entries}) > 1
     by_reason: dict[str, list[str]] = {}
-    for tensor in skipped:
-        name = f"{tensor.file}: {tensor.name}" if several else tensor.name
-        by_reason.setdefault(tensor.reason, []).append(shortened(printable(name)))
-    lines = [f"Skipped {len(skipped)} of {count} tensors, for all recipes alike:"]
-    for reason, names in list(by_reason.items())[:SKIPPED_REASONS]:
-        more = f" and {len(names) - SKIPPED_NAMES} more" if len(names) > SKIPPED_NAMES else ""
-        lines.append(f"  {', '.join(names[:SKIPPED_NAMES])}{more}: {printable(reason)}")
-    if len(by_reason) > SKIPPED_REASONS:
-        lines.append(f"  ... and {len(by_reason) - SKIPPED_REASONS} more reasons")
+    for file, name, reason in entries:
+        full = f"{file}: {name}" if several else name
+        by_reason.setdefault(reason, []).append(shortened(printable(full)))
+    lines = [title]
+    for reason, names in list(by_reason.items())[:REASONS]:
+        more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+        lines.append(f"  {', '.join(names[:NAMES])}{more}: {printable(reason)}")
+    if len(by_reason) > REASONS:
+        lines.append(f"  ... and {len(by_reason) - REASONS} more reasons")
     return "\n".join(lines)
 
 

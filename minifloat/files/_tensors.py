@@ -85,7 +85,7 @@ class WeightFile:
         """Return the names of the float tensors, in file order."""
         return tuple(info.name for info in self.tensors)
 
-    def load(self, name: str) -> Array:
+    def load(self, name: str) -> NDArray[np.floating[Any]]:
         """Return one tensor; bfloat16, float8 and GGUF's own types are widened to float32.
 
         Parameters

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from minifloat.files._safe import WeightsError, untrusted
 from minifloat.files._source import SourceFile
@@ -39,7 +40,7 @@ PICKLE_REMEDY = (
 )
 
 
-def open_weights(source: str | PathLike[str] | Mapping[str, Any]) -> WeightFile:
+def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> WeightFile:
     """List the tensors of a file, or of arrays in memory, without loading them.
 
     Parameters

@@ -74,6 +74,9 @@ class NumberFormat:
     """Base class of `Format`, `Integer` and `Codebook`: a number of bits, a value for each code."""
 
     bits: int
+    exponent_bits: int | None = None  # these three are numbers in a `Format` only
+    mantissa_bits: int | None = None
+    bias: int | None = None
 
     @property
     def name(self) -> str:

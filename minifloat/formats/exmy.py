@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from minifloat.formats.base import (
     MAX_CODE_BITS,
@@ -38,6 +38,9 @@ class Specials(StrEnum):
     FN = "fn"
     FNUZ = "fnuz"
     P3109 = "p3109"
+
+
+SpecialsLike: TypeAlias = Specials | Literal["none", "ieee", "fn", "fnuz", "p3109"]
 
 
 class FloatInfo(NamedTuple):
@@ -119,7 +122,7 @@ class Format(NumberFormat):
         bias: int | None = None,
         signed: bool = True,
         subnormals: bool = True,
-        specials: Specials | str = Specials.NONE,
+        specials: SpecialsLike = Specials.NONE,
     ) -> None:
         exponent_bits = check_int("exponent_bits", exponent_bits, 1, MAX_CODE_BITS)
         mantissa_bits = check_int("mantissa_bits", mantissa_bits, 0, MAX_CODE_BITS - 1)

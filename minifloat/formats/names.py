@@ -15,17 +15,33 @@ from __future__ import annotations
 
 import difflib
 import re
+from typing import TypeVar, overload
 
 from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
+from minifloat.formats.codebook import Codebook
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
+from minifloat.formats.literals import CodebookName, FormatName, IntegerName
 
 _WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
 OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
 
 
+F = TypeVar("F", bound=NumberFormat)
+
+
+@overload
+def parse(name: F, argument: str = "fmt") -> F: ...
+@overload
+def parse(name: FormatName, argument: str = "fmt") -> Format: ...
+@overload
+def parse(name: IntegerName, argument: str = "fmt") -> Integer: ...
+@overload
+def parse(name: CodebookName, argument: str = "fmt") -> Codebook: ...
+@overload
+def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat: ...
 def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     """Return the format that ``name`` names; a format is returned as it is.
 
@@ -40,6 +56,8 @@ def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     Returns
     -------
     Format, Integer or Codebook
+        A type checker knows which one for names of the catalogue (`minifloat.formats.literals`),
+        and for others after ``assert isinstance(fmt, Format)``.
 
     Raises
     ------
@@ -93,6 +111,11 @@ def _exmy(match: re.Match[str]) -> Format:
         subnormals=not match["n"],
         specials=specials,
     )
+
+
+def is_width(word: str) -> bool:
+    """Return whether a word such as fp8 tells a width and no format."""
+    return _WIDTH.fullmatch(word) is not None
 
 
 def near_names(name: str) -> list[str]:

@@ -19,7 +19,7 @@ section 4.7.4 defines its rounding modes and 4.7.5 its saturation modes.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 
 class Rounding(StrEnum):
@@ -100,6 +100,21 @@ class NaNPolicy(StrEnum):
     RAISE = "raise"
     ZERO = "zero"
     MAX = "max"
+
+
+# What arguments take: members, or their strings, which a type checker then knows.
+RoundingLike: TypeAlias = (
+    Rounding
+    | Literal[
+        "nearest_even", "nearest_away", "nearest_zero", "nearest_odd", "toward_zero",
+        "away_from_zero", "upward", "downward", "to_odd", "stochastic", "stochastic_a",
+        "stochastic_b", "stochastic_c", "stochastic_equal",
+    ]
+)  # fmt: skip
+OverflowLike: TypeAlias = (
+    Overflow | Literal["saturate", "saturate_finite", "ieee", "sat_none", "raise"]
+)
+NaNPolicyLike: TypeAlias = NaNPolicy | Literal["raise", "zero", "max"]
 
 
 class Threshold(IntEnum):

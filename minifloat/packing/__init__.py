@@ -16,25 +16,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
-from minifloat._arrays import check_range, code_dtype
+from minifloat._arrays import Codes, check_range, code_dtype
 from minifloat._kernels import packing as kernels
 from minifloat.formats.base import check_int
 from minifloat.packing.layouts import Layout, parse_layout
 
 Array = NDArray[Any]
+Out = TypeVar("Out", bound=Array)
+BitOrder: TypeAlias = Literal["little", "big"]
 
 MAX_PACKED_BITS = 32
 
 
 def pack(
-    codes: ArrayLike, bits: int, *, bit_order: str = "little", out: Array | None = None
-) -> Array:
+    codes: ArrayLike,
+    bits: int,
+    *,
+    bit_order: BitOrder = "little",
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
     """Pack codes into bytes along the last axis.
 
     Unused bits of the last byte are 0.
@@ -82,13 +88,33 @@ def pack(
     return packed
 
 
+@overload
 def unpack(
-    packed: Array,
+    packed: NDArray[np.uint8],
     bits: int,
     count: int,
     *,
     start: int | None = None,
-    bit_order: str = "little",
+    bit_order: BitOrder = "little",
+    out: None = None,
+) -> Codes: ...
+@overload
+def unpack(
+    packed: NDArray[np.uint8],
+    bits: int,
+    count: int,
+    *,
+    start: int | None = None,
+    bit_order: BitOrder = "little",
+    out: Out,
+) -> Out: ...
+def unpack(
+    packed: NDArray[np.uint8],
+    bits: int,
+    count: int,
+    *,
+    start: int | None = None,
+    bit_order: BitOrder = "little",
     out: Array | None = None,
 ) -> Array:
     """Unpack ``count`` codes from bytes, along the last axis.
@@ -197,8 +223,12 @@ def pack_words(
 
 
 def unpack_words(
-    words: Array, layout: Layout | str, count: int, *, bits: int | None = None
-) -> Array:
+    words: NDArray[np.uint32] | NDArray[np.int32],
+    layout: Layout | str,
+    count: int,
+    *,
+    bits: int | None = None,
+) -> Codes:
     """Unpack ``count`` codes from 32-bit words of a layout, along the last axis.
 
     Idle bits are ignored.

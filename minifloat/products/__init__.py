@@ -75,10 +75,9 @@ def linear(
 
     Examples
     --------
-    >>> import numpy as np
     >>> import minifloat as mf
     >>> q = mf.quantize([[1.0, -7.0, 3.0], [0.5, 0.0, 3.5]], "e2m2", scale="float32")
-    >>> mf.linear(np.float32([1, 2, 3]), q, bias=[10, 20])
+    >>> mf.linear([1, 2, 3], q, bias=[10, 20])
     array([ 6., 31.], dtype=float32)
     """
     _check_weights(q)

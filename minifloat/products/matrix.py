@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._arrays import Codes
 from minifloat.formats import NumberFormat
 
 
@@ -40,10 +41,10 @@ class PackedMatrix(Protocol):
     def row_scales(self) -> NDArray[np.float32]:
         """Return the scales of each row."""
 
-    def row_zero_points(self) -> NDArray[Any] | None:
+    def row_zero_points(self) -> Codes | None:
         """Return the zero points of each row, or None."""
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return the weights."""
 
-    def __getitem__(self, rows: Any) -> PackedMatrix: ...
+    def __getitem__(self, rows: slice) -> PackedMatrix: ...

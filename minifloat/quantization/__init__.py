@@ -13,7 +13,7 @@ Read in this order to learn how a weight becomes a packed code:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,8 +27,16 @@ from minifloat.quantization.blocks import Array
 from minifloat.quantization.checks import checked_axis
 from minifloat.quantization.pipeline import quantized
 from minifloat.quantization.quantized import Quantized
-from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
 from minifloat.quantization.scales import ScaleSearch
+
+
+class SearchOptions(Scaling, total=False):
+    """The options of `search_format`."""
+
+    axis: int
+    importance: ArrayLike | None
+    threads: int
 
 
 def quantize(
@@ -38,7 +46,7 @@ def quantize(
     axis: int = -1,
     importance: ArrayLike | None = None,
     threads: int = 1,
-    **changes: Any,
+    **changes: Unpack[RecipeFields],
 ) -> Quantized:
     """Quantize weights by a recipe: codes of a format, with a scale for each block.
 
@@ -120,7 +128,7 @@ def gptq(
     damp: float = 0.01,
     importance: ArrayLike | None = None,
     threads: int = 1,
-    **changes: Any,
+    **changes: Unpack[RecipeFields],
 ) -> Quantized:
     """Quantize a layer's weights by a recipe and GPTQ, which corrects each column's error.
 
@@ -201,7 +209,10 @@ def gptq(
 
 
 def search_format(
-    w: ArrayLike, bits: int, recipe: Recipe | NumberFormat | str = "e2m2", **options: Any
+    w: ArrayLike,
+    bits: int,
+    recipe: Recipe | NumberFormat | str = "e2m2",
+    **options: Unpack[SearchOptions],
 ) -> Quantized:
     """Quantize weights in every ExMy format of a width; return the one of least squared error.
 
@@ -237,7 +248,7 @@ def search_format(
     """
     bits = check_int("bits", bits, 3, 8)
     if "fmt" in options:
-        raise TypeError(f"options must not have fmt, which is searched, got {options['fmt']!r}")
+        raise TypeError(f"options must not have fmt, which is searched, got {options.get('fmt')!r}")
     weights, recipe = _arrays.as_array("w", w), Recipe.parse(recipe)
     every = [
         quantize(weights, recipe, fmt=Format(exponent_bits, bits - 1 - exponent_bits), **options)

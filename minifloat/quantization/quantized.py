@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import source_array
+from minifloat._arrays import Codes, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
@@ -22,6 +23,11 @@ from minifloat.quantization.blocks import Array, Blocks, spread
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 
 PART = 1 << 18  # weights that are dequantized at a time
+
+T = TypeVar("T", bound=np.generic)
+Rows: TypeAlias = (
+    SupportsIndex | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
+)
 
 
 @dataclass(frozen=True)
@@ -136,7 +142,7 @@ class Quantized:
     shape: tuple[int, ...]
     axis: int | None
     tensor_scale: float | None = None
-    zero_points: NDArray[Any] | None = None
+    zero_points: Codes | None = None
     double: DoubleScales | None = None
 
     def __post_init__(self) -> None:
@@ -207,7 +213,7 @@ class Quantized:
         return math.prod(self.shape)
 
     @property
-    def codes(self) -> NDArray[Any]:
+    def codes(self) -> Codes:
         """The codes in the shape of the weights, uint8 to 8 bits; a new array at each call."""
         return unpack(self.packed, self.fmt.bits, self.size).reshape(self.shape)
 
@@ -284,7 +290,7 @@ class Quantized:
         """
         return self._of_rows(self.scales, rows)
 
-    def row_zero_points(self, rows: slice | None = None) -> NDArray[Any] | None:
+    def row_zero_points(self, rows: slice | None = None) -> Codes | None:
         """Return the zero points as `row_scales` returns the scales, or None."""
         return None if self.zero_points is None else self._of_rows(self.zero_points, rows)
 
@@ -381,7 +387,7 @@ class Quantized:
             return -math.inf
         return 10 * (math.log10(signal / noise) + 2 * (up - down) * math.log10(2))
 
-    def __getitem__(self, rows: Any) -> Quantized:
+    def __getitem__(self, rows: Rows) -> Quantized:
         """Return some weights along the first axis, packed.
 
         Where blocks run along the first axis, or are tiles, each row keeps a scale of its own for
@@ -452,6 +458,10 @@ class Quantized:
         codes = self.codes.reshape(self.shape[0], length)[rows]
         return pack(codes.reshape(-1), bits)
 
+    @overload
+    def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[np.float32]: ...
+    @overload
+    def __array__(self, dtype: np.dtype[T], copy: bool | None = None) -> NDArray[T]: ...
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the dequantized weights; see `dequantize`."""
         if copy is False:

@@ -22,20 +22,42 @@ import difflib
 import re
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool, check_int
-from minifloat.formats.names import near_names, parse
+from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
     ScaleFormat,
     ScaleRounding,
+    ScaleRoundingLike,
     ScaleSearch,
+    ScaleSearchLike,
     absmax_to_scale,
 )
 
-Block = int | tuple[int, int] | Literal["channel", "tensor"]
+Block: TypeAlias = int | tuple[int, int] | Literal["channel", "tensor"]
+
+
+class Scaling(TypedDict, total=False):
+    """The fields of a recipe, except its format, as `Recipe` takes them."""
+
+    block: Block | str
+    scale: ScaleFormat | Format | str
+    scale_rounding: ScaleRoundingLike | None
+    search: ScaleSearchLike
+    percentile: float | None
+    tensor_scale: bool
+    double: bool
+    zero_point: bool
+
+
+class RecipeFields(Scaling, total=False):
+    """The fields of a recipe, as `Recipe` takes them."""
+
+    fmt: NumberFormat | str
+
 
 WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
@@ -111,8 +133,8 @@ class Recipe:
         *,
         block: Block | str = 128,
         scale: ScaleFormat | Format | str = "float16",
-        scale_rounding: ScaleRounding | str | None = None,
-        search: ScaleSearch | str = ScaleSearch.ABSMAX,
+        scale_rounding: ScaleRoundingLike | None = None,
+        search: ScaleSearchLike = ScaleSearch.ABSMAX,
         percentile: float | None = None,
         tensor_scale: bool = False,
         double: bool = False,
@@ -227,7 +249,7 @@ class Recipe:
             fields |= _options(parts[2])
         return cls(fmt, **fields)
 
-    def replace(self, **changes: Any) -> Recipe:
+    def replace(self, **changes: Unpack[RecipeFields]) -> Recipe:
         """Return this recipe with other values of some fields.
 
         Parameters
@@ -253,7 +275,7 @@ class Recipe:
         """
         if not changes:
             return self
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         unknown = [name for name in changes if name not in fields]
         if unknown:
             raise TypeError(
@@ -263,7 +285,7 @@ class Recipe:
             fields["scale_rounding"] = None
         if "search" in changes:
             fields["percentile"] = None
-        return Recipe(**(fields | changes))
+        return Recipe(**{**fields, **changes})
 
     @property
     def bits_per_weight(self) -> float:
@@ -326,14 +348,19 @@ def _format(name: str) -> NumberFormat:
 def near_recipes_and_formats(name: str) -> list[str]:
     """Return the known names that an unknown one may mean, the nearest first.
 
+    A name that tells a width alone has that width's formats first.
+
     Examples
     --------
     >>> from minifloat.quantization.recipes import near_recipes_and_formats
-    >>> near_recipes_and_formats("mxpf4")
-    ['mxfp4', 'nvfp4']
+    >>> near_recipes_and_formats("mxpf4"), near_recipes_and_formats("fp4")
+    (['mxfp4', 'nvfp4'], ['e2m1', 'nvfp4', 'mxfp4'])
     """
     word = name.strip().lower()
-    names = dict.fromkeys([*_near_recipes(word), *near_names(word)])
+    formats, recipes = near_names(word), _near_recipes(word)
+    if is_width(word):
+        return [*formats, *recipes][:3]
+    names = dict.fromkeys([*recipes, *formats])
     return difflib.get_close_matches(word, names, n=3, cutoff=0)
 
 

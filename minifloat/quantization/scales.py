@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,11 @@ class ScaleRounding(StrEnum):
     DOWN = "down"
 
 
+ScaleRoundingLike: TypeAlias = (
+    ScaleRounding | Literal["nearest_even", "floor", "ceil", "nearest", "even", "up", "down"]
+)
+
+
 FORMULAS = {  # in words, with the format's own numbers; `minifloat show` prints them
     ScaleRounding.NEAREST_EVEN: "the value nearest to absmax / {max}, a tie to the even code",
     ScaleRounding.FLOOR: "2**(floor(log2 absmax) - {emax}); larger elements saturate",
@@ -94,6 +99,9 @@ class ScaleSearch(StrEnum):
     MSE = "mse"
     PERCENTILE = "percentile"
     SHRINK = "shrink"
+
+
+ScaleSearchLike: TypeAlias = ScaleSearch | Literal["absmax", "mse", "percentile", "shrink"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -161,7 +169,7 @@ class ScaleFormat:
         --------
         >>> import numpy as np
         >>> from minifloat.quantization.scales import ScaleFormat
-        >>> ScaleFormat.parse("e8m0").holds(np.float32([2, 3, -2, 0, np.nan]))
+        >>> ScaleFormat.parse("e8m0").holds(np.array([2, 3, -2, 0, np.nan]))
         array([ True, False, False, False,  True])
         """
         grid = self.values

@@ -267,7 +267,7 @@ def _kind(fmt: NumberFormat, code: int) -> str:
     return fmt.kind(code) if code < fmt.code_count else "unused"
 
 
-def trial_words(layout: Layout) -> Array:
+def trial_words(layout: Layout) -> NDArray[np.uint32]:
     """Return words with each code at each position, among zeros, ones and random bits.
 
     Parameters

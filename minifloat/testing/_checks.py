@@ -12,7 +12,14 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+    choose,
+)
 from minifloat.testing._calls import UnderTest, listed, under_test
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
@@ -100,8 +107,8 @@ def check_encoder(
     fmt: NumberFormat | str,
     *,
     dtypes: Sequence[DTypeLike] = ("float16", "float32", "float64", "int64"),
-    roundings: Iterable[Rounding | str] = Rounding,
-    overflows: Iterable[Overflow | str] = Overflow,
+    roundings: Iterable[RoundingLike] = Rounding,
+    overflows: Iterable[OverflowLike] = Overflow,
     stride: int = 1,
 ) -> int:
     """Compare an encoder with the oracle at all decision points of a format.
@@ -151,8 +158,9 @@ def check_encoder(
 
     >>> def kernel(x):
     ...     return np.clip(np.rint(x), -7, 7).astype(np.int8).view(np.uint8) & 15
-    >>> where = {"dtypes": ["float32"], "roundings": ["nearest_even"], "overflows": ["saturate"]}
-    >>> check_encoder(kernel, "int4", **where)
+    >>> check_encoder(
+    ...     kernel, "int4", dtypes=["float32"], roundings=["nearest_even"], overflows=["saturate"]
+    ... )
     574
     """
     fmt = parse(fmt)

@@ -15,7 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat.formats import Codebook, Format, Integer, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    NaNPolicyLike,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+    choose,
+)
 from minifloat.testing._meaning import (
     ends,
     exact_decode,
@@ -43,9 +51,9 @@ class _Neighbour(NamedTuple):
 def exact_encode(
     x: Real,
     fmt: NumberFormat | str,
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     *,
     random: int | None = None,
     random_bits: int = 24,
@@ -326,9 +334,9 @@ def _stops_at_extreme(extreme: int, rounding: Rounding, overflow: Overflow, low:
 def exact_encode_array(
     x: ArrayLike,
     fmt: NumberFormat | str,
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     *,
     random: ArrayLike | None = None,
     random_bits: int = 24,

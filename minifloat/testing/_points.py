@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,10 +16,20 @@ from minifloat.formats import Codebook, Format, Integer, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.testing._meaning import integer_range, magnitudes_of, power_of_two
 
+N = TypeVar("N", bound=np.floating[Any] | np.integer[Any])
+
 MAX_EXACT_INT = 2**53
 LARGEST_FLOAT = float(np.finfo(np.float64).max)
 
 
+@overload
+def decision_points(fmt: NumberFormat | str) -> NDArray[np.float64]: ...
+@overload
+def decision_points(fmt: NumberFormat | str, dtype: type[N] | np.dtype[N]) -> NDArray[N]: ...
+@overload
+def decision_points(
+    fmt: NumberFormat | str, dtype: DTypeLike
+) -> NDArray[np.floating[Any] | np.integer[Any]]: ...
 def decision_points(fmt: NumberFormat | str, dtype: DTypeLike = np.float64) -> NDArray[Any]:
     """Return the inputs at which an encoder can go wrong.
 

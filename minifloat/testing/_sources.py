@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from minifloat.formats import NumberFormat
 from minifloat.testing._points import FloatOrder, decision_points
 
+SourceName: TypeAlias = Literal["float16", "bfloat16", "float32", "float64"]
 Words = NDArray[np.uint64]
 
 

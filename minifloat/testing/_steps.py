@@ -11,7 +11,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+    choose,
+)
 from minifloat.testing._oracle import code_dtype, encode_number
 from minifloat.testing._points import FloatOrder, decision_points
 
@@ -36,7 +43,7 @@ class StepTable:
     >>> import numpy as np
     >>> from minifloat.testing import exact_steps
     >>> table = exact_steps("e2m1", np.float32)
-    >>> table(np.float32([2.4, 2.5, 2.6])).tolist()
+    >>> table(np.array([2.4, 2.5, 2.6], np.float32)).tolist()
     [4, 4, 5]
     """
 
@@ -90,8 +97,8 @@ class StepTable:
 def exact_steps(
     fmt: NumberFormat | str,
     dtype: DTypeLike = np.float32,
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
 ) -> StepTable:
     """Return the oracle of a deterministic mode as a step function, for sweeps over all inputs.
 

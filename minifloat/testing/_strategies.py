@@ -64,7 +64,7 @@ def random_formats(rng: np.random.Generator, count: int, *, max_bits: int = 8) -
                 bias=usual + int(rng.choice([0, 0, 1, -1, int(rng.integers(-40, 40))])),
                 signed=bool(rng.random() < 0.7),
                 subnormals=bool(rng.random() < 0.75),
-                specials=str(rng.choice(list(Specials))),
+                specials=Specials(rng.choice(list(Specials))),
             )
         except ValueError:
             continue  # too wide, or without a positive value

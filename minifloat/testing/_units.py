@@ -7,20 +7,29 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
+from minifloat.formats.rounding import (
+    NaNPolicy,
+    NaNPolicyLike,
+    Overflow,
+    OverflowLike,
+    Rounding,
+    RoundingLike,
+    choose,
+)
 from minifloat.testing._decoders import used_codes
 from minifloat.testing._meaning import exact_decode
 from minifloat.testing._oracle import encode_number
-from minifloat.testing._sources import SOURCES, Source, source_of
-from minifloat.testing._vectors import FORMATS, Port, Vectors, Words
+from minifloat.testing._sources import SOURCES, Source, SourceName, source_of
+from minifloat.testing._vectors import FORMATS, Port, TextFormat, Vectors, Words
 
+Unit: TypeAlias = Literal["encoder", "decoder"]
 Progress: TypeAlias = Callable[[int, int], object]
 
 NO_CODE = -1
@@ -28,12 +37,12 @@ NO_CODE = -1
 
 def vectors(
     fmt: NumberFormat | str,
-    unit: str = "encoder",
+    unit: Unit = "encoder",
     *,
-    source: str = "float32",
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    source: SourceName = "float32",
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     progress: Progress | None = None,
 ) -> Vectors:
     """Return inputs of an encoder or a decoder with the right outputs, from the oracle.
@@ -92,13 +101,13 @@ def vectors(
 def write_vectors(
     fmt: NumberFormat | str,
     path: str | os.PathLike[str],
-    unit: str = "encoder",
+    unit: Unit = "encoder",
     *,
-    format: str = "hex",
-    source: str = "float32",
-    rounding: Rounding | str = Rounding.NEAREST_EVEN,
-    overflow: Overflow | str = Overflow.SATURATE,
-    nan: NaNPolicy | str = NaNPolicy.RAISE,
+    format: TextFormat = "hex",
+    source: SourceName = "float32",
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    overflow: OverflowLike = Overflow.SATURATE,
+    nan: NaNPolicyLike = NaNPolicy.RAISE,
     progress: Progress | None = None,
 ) -> int:
     """Write `vectors` to a file, which is replaced at once when all of them are there.

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-FORMATS = ("hex", "csv", "mem")
+TextFormat: TypeAlias = Literal["hex", "csv", "mem"]
+FORMATS = get_args(TextFormat)
 
 Words: TypeAlias = "NDArray[np.uint64]"
 
@@ -50,7 +51,7 @@ class Vectors:
     def __len__(self) -> int:
         return len(self.ports[0].words)
 
-    def text(self, format: str = "hex") -> str:
+    def text(self, format: TextFormat = "hex") -> str:
         """Return the vectors as text, one a line.
 
         Parameters

@@ -17,6 +17,7 @@ import minifloat as mf
 from minifloat import registers
 from minifloat._threads import each
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.typing import BitOrder
 
 FORMATS = ("e2m2", "e4m3fn")
 GFLOAT_FORMATS = {"e4m3fn": gfloat.formats.format_info_ocp_e4m3}
@@ -122,7 +123,7 @@ def copy_codes(inputs: Inputs) -> Thunk:
     return lambda: np.copyto(out, codes)
 
 
-def pack(bits: int, bit_order: str) -> Callable[[Inputs], Thunk]:
+def pack(bits: int, bit_order: BitOrder) -> Callable[[Inputs], Thunk]:
     """Pack codes to bytes."""
 
     def prepare(inputs: Inputs) -> Thunk:
@@ -133,7 +134,7 @@ def pack(bits: int, bit_order: str) -> Callable[[Inputs], Thunk]:
     return prepare
 
 
-def unpack(bits: int, bit_order: str) -> Callable[[Inputs], Thunk]:
+def unpack(bits: int, bit_order: BitOrder) -> Callable[[Inputs], Thunk]:
     """Unpack codes from bytes."""
 
     def prepare(inputs: Inputs) -> Thunk:

@@ -333,8 +333,8 @@ def test_default_recipes_are_those_of_the_function() -> None:
         (["compare", "--json", "--csv"], "--csv must stand without --json"),
         (["show"], "required: NAME (see `minifloat show --help`)"),
         (["show", "e9q"], "NAME must be a known format or recipe, got 'e9q'"),
-        (["show", "fp4"], "got 'fp4'; did you mean e2m1 or mxfp4 or nvfp4?"),
-        (["show", "nf44"], "got 'nf44'; did you mean nf4 or sf4 or nf5 or nvfp4?"),
+        (["show", "fp4"], "got 'fp4'; did you mean e2m1 or nvfp4 or mxfp4?"),
+        (["show", "nf44"], "got 'nf44'; did you mean nf4 or sf4 or nf5?"),
         (["show", "e0m2"], "exponent_bits must be in 1..16, got 0"),
         (["show", "e2m2/0"], "BLOCK must be a positive int"),
         (
@@ -699,7 +699,7 @@ def test_the_table_has_every_exmy_of_4_to_8_bits() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["e2m2", "--layout", "3+2"], "width must be 1, 2, 4, 8 or 16, got 3"),
+        (["e2m2", "--layout", "3+2"], "planes must be 1, 2, 4, 8 or 16 bits wide, got 3"),
         (["e2m2", "--emit", "ptx"], "--emit must be c, cuda or asm, got 'ptx'"),
         (["e2m2", "--layout", "2+4"], "--layout must be for codes of 5 bits"),
         (["e2m9"], "FORMAT must have at most 8 bits to be searched, got e2m9; use --layout"),
@@ -821,7 +821,9 @@ def written_commands() -> list[list[str]]:
     texts = [path.read_text() for path in (root / "README.md", *sorted(root.glob("docs/*.md")))]
     for path in sorted(root.glob("notebooks/*.ipynb")):
         texts += ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
-    lines = [line for text in texts for line in re.findall(r"^[ &]*minifloat (.*)$", text, re.M)]
+    lines = [
+        line for text in texts for line in re.findall(r"^(?: {4}|  && )minifloat (.*)", text, re.M)
+    ]
     return [shlex.split(line.partition(" #")[0]) for line in lines]
 
 

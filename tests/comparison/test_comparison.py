@@ -586,3 +586,14 @@ def test_memory_is_bounded_by_the_largest_tensor(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 5 * size + 8 * 8 * CHUNK
+
+
+def test_fp8_weights_whose_scales_are_not_applied_are_noted() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    weight = np.ones((4, 32), ml_dtypes.float8_e4m3fn)
+    result = compare({"l.weight": weight, "l.weight_scale": np.ones(1), "w": np.ones(8)}, "int4")
+    line = "To note:\n  l.weight: codes compared as values: the scales beside them are not applied"
+    assert line in repr(result)
+    (note,) = json.loads(result.to_json())["notes"]
+    assert note["name"] == "l.weight"
+    assert "To note" not in repr(compare({"w": np.ones(8)}, "int4"))

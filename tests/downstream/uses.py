@@ -1,0 +1,330 @@
+"""A project that uses every public name; `tests/test_types.py` checks its types, and runs it.
+
+`assert_type` fails a type checker unless it knows exactly this type. When the test runs the
+functions, it compares the values with the types.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Unpack, assert_type
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+import minifloat as mf
+from minifloat import registers, testing
+from minifloat.codec.decision_points import DecisionPoint
+from minifloat.codec.decision_points import decision_points as exact_decision_points
+from minifloat.files import WeightFile, open_weights
+from minifloat.typing import (
+    BitOrder,
+    Block,
+    Codes,
+    EncodeOptions,
+    NaNPolicyLike,
+    OverflowLike,
+    RecipeFields,
+    RoundingLike,
+    Row,
+    ScaleRoundingLike,
+    ScaleSearchLike,
+    SearchOptions,
+    SpecialsLike,
+    Target,
+)
+
+X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
+
+
+def use_encode() -> None:
+    assert_type(mf.encode([0.3, -1.7, 100.0], "e2m2"), Codes)
+    assert_type(mf.encode([[1, 2], [3, 4]], mf.Format(3, 2, bias=5)), Codes)
+    assert_type(mf.encode(X, mf.Integer(4), threads=2), Codes)
+    assert_type(mf.encode(np.array([1, 2]), "tf32"), Codes)
+    assert_type(mf.encode(464.0, "e4m3fn"), np.uint8 | np.uint16 | np.uint32)
+    assert_type(mf.encode(3, "tf32"), np.uint8 | np.uint16 | np.uint32)
+    assert_type(mf.encode(np.float16(3), "float16"), np.uint8 | np.uint16 | np.uint32)
+    out: NDArray[np.uint8] = np.empty(X.shape, np.uint8)
+    assert_type(mf.encode(X, "e2m2", out=out), NDArray[np.uint8])
+    assert_type(mf.encode(0.5, "e2m2", out=out[0, 0, ...]), NDArray[np.uint8])
+    mf.encode(X, "e4m3fn", rounding="upward", overflow="sat_none", nan="zero")
+    mf.encode(X, "e2m2", rounding=mf.Rounding.TO_ODD, overflow=mf.Overflow.SATURATE_FINITE)
+    mf.encode(X, "e2m2", rounding="stochastic_b", seed=3, random_bits=8, nan=mf.NaNPolicy.MAX)
+    mf.encode(X, "e2m2", rounding="stochastic_a", random=np.zeros(4, np.uint8), seed=None)
+
+
+def use_decode() -> None:
+    assert_type(mf.decode([1, 23, 15], "e2m2"), NDArray[np.float32])
+    assert_type(mf.decode(np.arange(4), "nf4"), NDArray[np.float32])
+    assert_type(mf.decode([1, 23], "e2m2", dtype=np.float16), NDArray[np.float16])
+    assert_type(mf.decode([1, 23], "e2m2", dtype=np.float64, threads=2), NDArray[np.float64])
+    assert_type(mf.decode([1, 23], "e2m2", dtype=np.dtype(np.float16)), NDArray[np.float16])
+    assert_type(mf.decode([1, 23], "e2m2", dtype="float64"), NDArray[np.floating[Any]])
+    assert_type(mf.decode(3, "e2m2"), np.float32)
+    assert_type(mf.decode(np.uint8(3), "e2m2", dtype=np.float64), np.float64)
+    assert_type(mf.decode(3, "e2m2", dtype=np.dtype("float16")), np.float16)
+    assert_type(mf.decode(3, "e2m2", dtype=float), np.floating[Any])
+    out: NDArray[np.float16] = np.empty(2, np.float16)
+    assert_type(mf.decode([1, 23], "e2m2", dtype=np.float16, out=out), NDArray[np.float16])
+    assert_type(mf.decode(mf.encode(X, "e2m2"), "e2m2"), NDArray[np.float32])
+    assert_type(mf.decode(mf.encode(0.3, "e2m2"), "e2m2"), np.float32)
+
+
+def use_round_to() -> None:
+    assert_type(mf.round_to(X, "e2m2"), NDArray[np.float32])
+    assert_type(mf.round_to(X.astype(np.float16), "e2m2"), NDArray[np.float16])
+    assert_type(mf.round_to(X.astype(np.float64), "e2m2", rounding="to_odd"), NDArray[np.float64])
+    assert_type(mf.round_to(np.arange(3, dtype=np.int8), "e2m2"), NDArray[np.float64])
+    assert_type(mf.round_to([0.3, -1.7, 100], "e2m2"), NDArray[np.float64])
+    assert_type(mf.round_to([[0.3, -1.7], [1.0, 2.0]], "e2m2"), NDArray[np.float64])
+    assert_type(mf.round_to([[[0.3, -1.7], [1.0, 2.0]]], "e2m2"), NDArray[np.floating[Any]])
+    assert_type(mf.round_to(0.3, "e2m2"), np.float64)
+    assert_type(mf.round_to(3, "e2m2"), np.float64)
+    assert_type(mf.round_to(np.int16(3), "e2m2"), np.float64)
+    assert_type(mf.round_to(np.float16(0.3), "e2m2"), np.float16)
+    assert_type(mf.round_to(np.float64(0.3), "e2m2"), np.float64)
+    assert_type(mf.round_to(X, "e2m2", dtype=np.float64), NDArray[np.float64])
+    assert_type(mf.round_to([0.3], "e2m2", dtype=np.float16), NDArray[np.float16])
+    assert_type(mf.round_to([0.3], "e2m2", dtype="float16"), NDArray[np.floating[Any]])
+    assert_type(mf.round_to(0.3, "e2m2", dtype=np.float32), np.float32)
+    assert_type(mf.round_to(0.3, "e2m2", dtype="float32", nan="max"), np.floating[Any])
+    x: NDArray[np.float32] = X.copy()
+    assert_type(mf.round_to(x, "e2m2", overflow="ieee", out=x), NDArray[np.float32])
+
+
+def use_formats() -> None:
+    assert_type(mf.parse("e2m2").bias, int)
+    assert_type(mf.parse("float8_e4m3fn").specials, mf.Specials)
+    assert_type(mf.parse("float16").finfo.eps, float)
+    assert_type(mf.parse("int4").symmetric, bool)
+    assert_type(mf.parse("nf4").codebook, tuple[float, ...])
+    assert_type(mf.parse(mf.Codebook([-1.0, 0.0, 1.0], "mine")), mf.Codebook)
+    fmt = mf.parse("e3m2b5")
+    assert_type(fmt, mf.NumberFormat)
+    assert_type(fmt.bias, int | None)
+    assert_type(fmt.exponent_bits, int | None)
+    assert_type(fmt.mantissa_bits, int | None)
+    assert_type(mf.CATALOGUE["int4"].bias, int | None)
+    assert isinstance(fmt, mf.Format)
+    assert_type(fmt.bias, int)
+    assert_type(fmt.min_normal, float)
+    assert_type(fmt.finfo.eps, float)
+    assert_type(fmt.specials, mf.Specials)
+    assert_type(fmt.bits, int)
+    assert_type(fmt.max, float)
+    assert_type(fmt.nan_code, int | None)
+    assert_type(fmt.inf_code(negative=True), int | None)
+    assert_type(fmt.values(), NDArray[np.float64])
+    assert_type(fmt.table()[5].kind, str)
+    assert_type(fmt.exact_value(5), Fraction)
+    assert_type(mf.ALIASES["fpe2m2"], str)
+    mf.Format(4, 3, specials="fn")
+    mf.Format(4, 3, specials=mf.Specials.FNUZ)
+    mf.Integer(4, signed=False)
+    mf.Integer(4, symmetric=False)
+    assert_type(exact_decision_points(fmt), list[DecisionPoint])
+
+
+def use_packing() -> None:
+    packed = mf.pack([21, 3, 30, 7, 9], 5)
+    assert_type(packed, NDArray[np.uint8])
+    assert_type(mf.pack([1, 2], 4, bit_order="big", out=np.empty(1, np.uint8)), NDArray[np.uint8])
+    assert_type(mf.unpack(packed, 5, 5), Codes)
+    out: NDArray[np.uint8] = np.empty(2, np.uint8)
+    assert_type(mf.unpack(packed, 5, 2, start=1, bit_order="little", out=out), NDArray[np.uint8])
+    words = mf.pack_words([17, 2, 31], "1+4")
+    assert_type(words, NDArray[np.uint32])
+    assert_type(mf.unpack_words(words, "1+4", 3), Codes)
+    assert_type(mf.unpack_words(words.view(np.int32), mf.parse_layout("1+4"), 3), Codes)
+    assert_type(mf.parse_layout("dense", 5), mf.Layout)
+
+
+def use_quantization() -> None:
+    q = mf.quantize(X, "nvfp4")
+    assert_type(q, mf.Quantized)
+    assert_type(q.dequantize(), NDArray[np.float32])
+    assert_type(np.asarray(q), NDArray[np.float32])
+    assert_type(np.asarray(q, np.float64), NDArray[np.float64])
+    assert_type(q.codes, Codes)
+    assert_type(q.scales, NDArray[np.float32])
+    assert_type(q.packed, NDArray[np.uint8])
+    assert_type(q.tensor_scale, float | None)
+    assert_type(q.fmt, mf.NumberFormat)
+    assert_type(q.fmt.mantissa_bits, int | None)
+    assert_type(q.recipe, mf.Recipe)
+    assert_type(q.bits_per_weight, float)
+    assert_type(q.sqnr(X), float)
+    assert_type(q.words("dense"), NDArray[np.uint32])
+    assert_type(q[1:], mf.Quantized)
+    assert_type(q[0], mf.Quantized)
+    assert_type(q[np.array([True, False, True])], mf.Quantized)
+    assert_type(q[[0, 2]], mf.Quantized)
+    assert_type(q @ X.T, NDArray[np.float32])
+    assert_type(mf.linear(X, q, bias=[1, 2, 3], threads=2), NDArray[np.float32])
+    assert_type(mf.quantize([0.9, -0.4], "uint4", zero_point=True).zero_points, Codes | None)
+    recipe = mf.Recipe("e2m2", block=64, scale="e8m0", scale_rounding="up", search="mse")
+    assert_type(mf.Recipe.parse("e2m2/64/e8m0"), mf.Recipe)
+    assert_type(mf.RECIPES["mxfp4"].replace(fmt="int4", search=mf.ScaleSearch.MSE), mf.Recipe)
+    mf.quantize(X, recipe, block=(1, 4), scale="e8m0:ceil", scale_rounding=None, axis=1)
+    mf.quantize(X, recipe, block="channel", importance=X**2, tensor_scale=False, threads=2)
+    mf.quantize(X, "int4", search="percentile", percentile=99.0, block="1x2")
+    mf.quantize(X, "nf4", double=True, scale="float32", scale_rounding=mf.ScaleRounding.FLOOR)
+    assert_type(mf.gptq(X, "int4", np.eye(4), damp=0.1, search="shrink"), mf.Quantized)
+    assert_type(mf.search_format(X, 5, scale="float32", search="mse", axis=0), mf.Quantized)
+
+
+def use_files_and_comparison() -> None:
+    q = mf.quantize(X, "e2m2")
+    with tempfile.TemporaryDirectory() as folder:
+        mf.save(q, Path(folder) / "q.npz")
+        assert_type(mf.load(f"{folder}/q.npz"), mf.Quantized)
+        np.save(f"{folder}/x.npy", X)
+        weights = open_weights(Path(folder) / "x.npy")
+        assert_type(weights, WeightFile)
+        assert_type(weights.load(weights.names()[0]), NDArray[np.floating[Any]])
+        mf.compare(f"{folder}/x.npy", "e2m2")
+        mf.compare([f"{folder}/x.npy", Path(folder) / "x.npy"], ["e2m2", mf.Integer(4)], axis=0)
+    with ThreadPoolExecutor(1) as executor:
+        result = mf.compare({"w": X}, ["mxfp4", mf.RECIPES["nvfp4"]], executor=executor)
+    assert_type(result, mf.Comparison)
+    assert_type(result.rows(), list[Row])
+    assert_type(result.rows()[0]["parameters"], int)
+    assert_type(result.total.best, tuple[str, ...])
+    assert_type(result.tensors[0].error("mxfp4").relative_rms, float)
+    assert_type(result.to_csv(), str)
+    mf.compare(X, min_size=2, progress=lambda done, everything: None)
+
+
+def use_registers() -> None:
+    program = registers.to_half("e2m2", "fpe2m2_kernel", fold_scale=True)
+    assert_type(program, registers.Program)
+    assert_type(program.cost, registers.Cost)
+    assert_type(program.cost.per_weight, float)
+    assert_type(registers.look_up("nf4", "dense", "bfloat16", pairs=False), registers.Program)
+    words = mf.pack_words(np.arange(32), "fpe2m2_kernel", bits=5)
+    assert_type(registers.run(program, words), NDArray[np.uint32])
+    assert_type(registers.prove(program, "e2m2"), registers.Proof)
+    assert_type(registers.prove(program, "e2m2").leaks, tuple[registers.Leak, ...])
+    assert_type(registers.prove(program, "e2m2").differences, tuple[registers.Difference, ...])
+    assert_type(registers.prove(program, "e2m2").specials, tuple[registers.Special, ...])
+    assert_type(registers.sweep(program, "e2m2", values=8), int)
+    assert_type(registers.to_c(program), str)
+    assert_type(registers.to_cuda(program), str)
+    assert_type(registers.to_assembly(program), str)
+    assert_type(registers.half_words([1.0, -2.5], "float16"), NDArray[np.uint16])
+    assert_type(registers.dependencies(program), list[list[int]])
+    assert_type(registers.search("e2m1", restarts=1, trials=10), registers.Search)
+    assert_type(registers.table_formats(), list[mf.NumberFormat])
+    trial = registers.trial_words(mf.parse_layout("dense", 4))
+    assert_type(trial, NDArray[np.uint32])
+    builder = registers.Builder(1)
+    masked = builder.emit(registers.Op.LOP3, builder.word(0), 15, 0, table=registers.AND_OR)
+    assert_type(masked, registers.Register)
+    assert_type(builder.instructions, tuple[registers.Instruction, ...])
+    operand: registers.Operand = registers.AND_XOR
+    kinds: tuple[str, ...] = registers.KINDS
+    print(operand, kinds)
+
+
+def not_run_since_it_searches_for_long() -> None:
+    assert_type(registers.costs(["e5m2"]), list[registers.CostRow])
+
+
+def use_testing() -> None:
+    assert_type(testing.exact_encode(Fraction(1, 3), "e2m2", "upward", "ieee"), int)
+    assert_type(testing.exact_decode(3, "e2m2"), float)
+    assert_type(testing.exact_encode_array(X, "e2m2", nan="zero"), Codes)
+    assert_type(testing.decision_points("e2m1"), NDArray[np.float64])
+    assert_type(testing.decision_points("e2m1", np.float16), NDArray[np.float16])
+    assert_type(testing.decision_points("e2m1", np.int8), NDArray[np.int8])
+    assert_type(testing.exact_steps("e2m1", "float16"), testing.StepTable)
+    assert_type(testing.exact_steps("e2m1")(X), Codes)
+    assert_type(testing.random_formats(np.random.default_rng(1), 2), list[mf.Format])
+    assert_type(testing.check_encoder(mf.encode, "e2m1", roundings=["upward"], stride=99), int)
+    assert_type(testing.code_dtype("e2m1"), np.dtype[np.unsignedinteger[Any]])
+    encoder: testing.Encoder = mf.encode
+    testing.check_encoder(encoder, "e2m1", roundings=[mf.Rounding.TO_ODD], overflows=["ieee"])
+    testing.assert_same_codes([4], [4], [1.0], "e2m2", about="mine")
+    decoder: testing.Decoder = mf.decode
+    assert_type(testing.check_decoder(decoder, "e2m1", dtypes=[np.float32]), int)
+    vectors = testing.vectors("e2m1", "decoder", source="float16")
+    assert_type(vectors, testing.Vectors)
+    assert_type(vectors.ports, tuple[testing.Port, ...])
+    assert_type(vectors.text("csv"), str)
+    with tempfile.TemporaryDirectory() as folder:
+        assert_type(testing.write_vectors("e2m1", f"{folder}/v.mem", format="mem"), int)
+    testing.codes("e2m1")
+    testing.formats(max_bits=8)
+    testing.near_ties("e2m1", width=32)
+    testing.values(mf.parse("e2m1"), width=16, nan=True)
+
+
+def rounded(x: NDArray[Any], rounding: RoundingLike = "nearest_even") -> NDArray[np.float32]:
+    return mf.decode(mf.encode(x, "e2m2", rounding=rounding), "e2m2")
+
+
+def encoded(x: ArrayLike, **options: Unpack[EncodeOptions]) -> NDArray[np.uint8]:
+    return mf.encode(x, "e2m2", **options)
+
+
+def same_kind(x: NDArray[np.float64], **options: Unpack[EncodeOptions]) -> NDArray[np.float64]:
+    return mf.round_to(x, "e2m2", **options)
+
+
+def any_array(x: np.ndarray) -> np.ndarray:
+    return mf.round_to(x, "e2m2")
+
+
+def code_of(x: float) -> int:
+    return int(mf.encode(x, "e2m2"))
+
+
+def unpacked(packed: NDArray[np.uint8], order: BitOrder) -> NDArray[np.uint8]:
+    return mf.unpack(packed, 5, 8, bit_order=order)
+
+
+def weights(w: ArrayLike, **changes: Unpack[RecipeFields]) -> NDArray[np.float32]:
+    return mf.quantize(w, "e2m2", **changes).dequantize()
+
+
+def blocks(w: ArrayLike, block: Block) -> mf.Quantized:
+    return mf.quantize(w, "e2m2", block=block)
+
+
+def searched(w: ArrayLike, **options: Unpack[SearchOptions]) -> mf.Quantized:
+    return mf.search_format(w, 4, **options)
+
+
+def policies(
+    overflow: OverflowLike, nan: NaNPolicyLike, specials: SpecialsLike
+) -> NDArray[np.float32]:
+    fmt = mf.Format(4, 3, specials=specials)
+    return mf.round_to(X, fmt, overflow=overflow, nan=nan)
+
+
+def scaled(rounding: ScaleRoundingLike, search: ScaleSearchLike) -> mf.Recipe:
+    return mf.Recipe("e2m1", block=32, scale="e8m0", scale_rounding=rounding, search=search)
+
+
+def program(target: Target) -> registers.Program:
+    return registers.to_half("e2m2", "1+4", target)
+
+
+def use_wrappers() -> None:
+    text = str(mf.Rounding.UPWARD)  # as from a file
+    assert_type(rounded(X, mf.Rounding(text)), NDArray[np.float32])
+    assert_type(encoded([1.0], rounding="stochastic", seed=1), NDArray[np.uint8])
+    assert_type(same_kind(np.ones(3), threads=2), NDArray[np.float64])
+    assert_type(unpacked(mf.pack(np.arange(8), 5, bit_order="big"), "big"), NDArray[np.uint8])
+    assert_type(weights(X, block="tensor", scale="float32"), NDArray[np.float32])
+    assert_type(blocks(X, (1, 2)), mf.Quantized)
+    assert_type(searched(X, axis=0), mf.Quantized)
+    assert_type(policies("ieee", mf.NaNPolicy.ZERO, "fn"), NDArray[np.float32])
+    assert_type(scaled("up", "mse"), mf.Recipe)
+    assert_type(program("bfloat16"), registers.Program)
+    assert_type(code_of(0.3), int)
+    any_array(X)
