@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -147,7 +147,8 @@ def quantize(choices: Choices) -> Verb:
 
 def pack(choices: Choices) -> Verb:
     """Return a call of `pack`, which `unpack` undoes."""
-    bits, order = 1 + choices.below(32), choices.one_of(["little", "big"])
+    bits = 1 + choices.below(32)
+    order: Literal["little", "big"] = "big" if choices.below(2) else "little"
 
     def call(x: Array) -> Any:
         packed = mf.pack(x, bits, bit_order=order)
