@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import ml_dtypes
 import numpy as np
@@ -147,7 +147,8 @@ def quantize(choices: Choices) -> Verb:
 
 def pack(choices: Choices) -> Verb:
     """Return a call of `pack`, which `unpack` undoes."""
-    bits, order = 1 + choices.below(32), choices.one_of(["little", "big"])
+    bits = 1 + choices.below(32)
+    order: Literal["little", "big"] = "big" if choices.below(2) else "little"
 
     def call(x: Array) -> Any:
         packed = mf.pack(x, bits, bit_order=order)
@@ -180,13 +181,22 @@ def bits_of(a: Array) -> tuple[str, tuple[int, ...], bytes]:
 
 
 def seeds() -> dict[str, bytes]:
-    """Return random bytes, and ones with zeros, infinities and NaN in them."""
+    """Return a call of each verb with a reversed array, and random bytes, some with infinities."""
     random = Random(0)
+    reversed_rows = bytes([2, 0, 4, 0, 1, 2, 1, 1, 1, 1, 1])  # 3 x 5 small numbers, not aligned
+    verbs = {  # the verb, the dtype, what the verb chooses
+        "encode": [0, 0, 0, 0, 0, 0, 0, 2],
+        "round_to": [1, 0, 0, 0, 0, 0, 0, 0],
+        "decode": [2, 0, 0, 0, 1],
+        "quantize": [3, 0, 0, 0, 0],
+        "pack": [4, 0, 7, 0],
+    }
+    calls = {verb: bytes(head) + reversed_rows + bytes(range(9)) for verb, head in verbs.items()}
     odd = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, 3e38, 1.0], np.float32).tobytes()
     signalling = bytes.fromhex("0000a07f 0100f07f 010000000000f07f 017c 817f")
-    noise = {f"noise {n}": random.randbytes(60) for n in range(12)}
-    heads = {f"odd {n}": random.randbytes(16) + (odd, signalling)[n % 2] for n in range(6)}
-    return {**noise, **heads}
+    noise = {f"noise {n}": random.randbytes(60) for n in range(8)}
+    heads = {f"odd {n}": random.randbytes(16) + (odd, signalling)[n % 2] for n in range(4)}
+    return {**calls, **noise, **heads}
 
 
 def mutate(data: bytes, random: Random, change: Change) -> bytes:

@@ -11,7 +11,7 @@ from tests.fuzz import faults
 from tests.fuzz.mutations import some_bytes
 from tests.fuzz.target import Target
 
-MUTATIONS = 4  # at most, one on top of the other
+MUTATIONS = (1, 1, 1, 2, 4)  # one on top of the other
 
 
 def mutants(target: Target, random: Random) -> Iterator[bytes]:
@@ -19,7 +19,7 @@ def mutants(target: Target, random: Random) -> Iterator[bytes]:
     seeds = list(target.seeds().values())
     while True:
         data = random.choice(seeds)
-        for _ in range(random.randint(1, MUTATIONS)):
+        for _ in range(random.choice(MUTATIONS)):
             data = target.mutate(data, random, partial(some_bytes, random=random))
         yield data
 

@@ -56,7 +56,12 @@ def text(source: str, random: Random, words: Sequence[str]) -> str:
     """Return a text with one of its words, numbers or signs changed."""
     tokens = _TOKEN.findall(source)
     at = random.randrange(len(tokens) + 1)
-    new = random.choice([*words, random.choice(WORDS), str(random.choice(INTEGERS))])
+    number = str(
+        random.choice([random.randrange(10), random.randrange(130), random.choice(INTEGERS)])
+    )
+    new = random.choice([number, random.choice(WORDS), *[random.choice(words or WORDS)] * 4])
+    if tokens[at : at + 1] and tokens[at].isdecimal() and random.random() < 0.7:
+        new = number
     match random.randrange(5):
         case 0:
             tokens[at : at + 1] = []

@@ -102,7 +102,6 @@ def seeds() -> dict[str, bytes]:
         *("fpe2m2_kernel", "2x1p000005001003", "5x1s000001002003004", "normal", "student_t(5)"),
         *("student_t( 2.5e1 )", "laplace", "posit", "", " ", "e2m2\n", "e\u0662m2", "int\u0664"),
         *(
-            "fpe2m2_\u212aernel",
             "student_t(\u0665)",
             "e2m2/\u0668",
             "e99m99",

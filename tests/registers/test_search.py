@@ -62,9 +62,14 @@ def test_progress_and_errors():
     calls = []
     search("nf4", restarts=2, trials=100, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
-    calls.clear()
-    registers.costs(["e5m2"], progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(0, 1), (1, 1)]
+
+    def stop(done, total):
+        calls.append((done, total))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        registers.costs(["e2m2", "int5"], progress=stop)
+    assert calls[-1] == (0, 2)  # before anything was done
     with pytest.raises(ValueError, match="fmt must have at most 8 bits to be searched, got e4m4"):
         search("e4m4")
     with pytest.raises(ValueError, match="fmt must have subnormals"):
