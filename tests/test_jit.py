@@ -259,8 +259,7 @@ def test_a_cache_directory_of_the_users_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("packing.pack.*.nbi"))
 
 
-@pytest.mark.parametrize("kept", [0, 10, 0.5], ids=["nothing", "a few bytes", "half"])
-@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+@pytest.mark.parametrize(("kind", "kept"), [("nbi", 0), ("nbi", 0.5), ("nbc", 0.5)])
 def test_a_file_of_the_cache_that_was_cut_short_is_written_anew(
     tmp_path: Path, kind: str, kept: float
 ) -> None:
@@ -270,7 +269,7 @@ def test_a_file_of_the_cache_that_was_cut_short_is_written_anew(
     wanted = run(program, env=environment).stdout
     (path,) = tmp_path.rglob(f"packing.pack.*.{kind}")
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(kept * len(whole)) if kept < 1 else int(kept)])
+    path.write_bytes(whole[: int(kept * len(whole))])
     for _ in range(2):
         ran = run(program, env=environment)
         assert (ran.stdout, ran.stderr) == (wanted, "")

@@ -194,7 +194,8 @@ class GptqRows:
 
     def updated(self, columns: slice) -> Array:
         """Return the updated weights of some columns, when all columns before them are rounded."""
-        updated = self.weights[:, columns] - self.carry[:, columns]
+        with np.errstate(over="ignore", invalid="ignore"):
+            updated = self.weights[:, columns] - self.carry[:, columns]
         _check_finite(updated)
         return updated
 

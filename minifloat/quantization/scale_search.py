@@ -55,8 +55,7 @@ def block_absmax(recipe: Recipe, rows: Array, width: int) -> NDArray[np.float64]
     if not np.isfinite(absmax).all():
         raise NotFiniteError
     if recipe.zero_point:
-        low, high = _range(rows, width)
-        return (high - low).reshape(-1)
+        return _length(*_range(rows, width)).reshape(-1)
     if signs and recipe.fmt.min >= 0 and (rows < 0).any():
         raise ValueError(
             f"fmt must have negative values for weights below 0, got {recipe.fmt.name}; use a "
@@ -110,7 +109,7 @@ def block_scales(
             )
             inner = inner_high > inner_low
             low, high = np.where(inner, inner_low, low), np.where(inner, inner_high, high)
-        absmax = high - low
+        absmax = _length(low, high)
     elif recipe.percentile is not None:
         percentiles = _percentiles(rows, width, recipe.percentile)
         absmax = np.where(percentiles > 0, percentiles, absmax)
@@ -201,9 +200,17 @@ def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float
     return np.asarray(_of_blocks(magnitudes, width, [percentile])[0].reshape(-1))
 
 
+def _length(low: Array, high: Array) -> Array:
+    """Return the length of each range; inf if it is beyond float64."""
+    with np.errstate(over="ignore"):
+        return np.asarray(high - low)
+
+
 def _of_blocks(weights: Array, width: int, percentiles: list[float]) -> Array:
     """Return percentiles of each block: for each, a row for each row of weights."""
     count, length = weights.shape
+    if np.abs(weights).max(initial=0) > 2.0**1020:  # their differences would overflow
+        return 4 * _of_blocks(weights / 4, width, percentiles)
     whole = length // width * width
     blocks = weights[:, :whole].reshape(count, -1, min(width, max(length, 1)))
     found = [np.percentile(blocks, percentiles, axis=2)] if whole else []

@@ -161,7 +161,10 @@ def test_any_format(
 def test_any_codebook(
     tmp_path_factory: pytest.TempPathFactory, values: list[float], name: str, suffix: str
 ) -> None:
-    book = mf.Codebook(values, name)
+    try:
+        book = mf.Codebook(values, name)
+    except ValueError:
+        reject()  # another format has the name
     packed = mf.pack(np.arange(9) % book.code_count, book.bits)
     recipe = any_recipe(book, block="tensor", scale="float32")
     q = mf.Quantized(packed, np.array(0.1, np.float32), recipe, (9,), None)

@@ -157,3 +157,13 @@ def test_a_signalling_nan_is_an_error_like_others(dtype: Any) -> None:
     q = mf.quantize([[1.0, 2.0]], "e2m2")
     assert np.isnan(mf.linear(w[0], q)).all()
     assert np.isnan(q.sqnr(w))
+
+
+@pytest.mark.parametrize("recipe", ["uint4/2/float32/zero-point", "uint4/2/float32/zero-point+mse",
+                                    "uint4/2/float32/zero-point+percentile80"])  # fmt: skip
+def test_a_range_beyond_float64_is_beyond_every_scale(recipe: str) -> None:
+    largest = float(np.finfo(np.float64).max)
+    with pytest.raises(ValueError, match="scale must hold every block's scale, got inf"):
+        mf.quantize([largest, -largest], recipe)
+    with pytest.raises(ValueError, match="scale must hold every block's scale, got inf"):
+        mf.gptq([[largest, -largest]], recipe, np.eye(2))
