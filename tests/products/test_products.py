@@ -236,7 +236,8 @@ def test_the_bound_has_teeth(mistake: str) -> None:
         wrong = mf.linear(x, dataclasses.replace(q, packed=packed))
     elif mistake == "a scale":
         scales = q.scales.copy()
-        scales[-1, -1] *= np.float32(1.001)
+        scales[-1, -1] *= 1 + np.float32(2.0**-10)  # the next of float16 or the one after
+        scales = np.float32(np.float16(scales))
         wrong = mf.linear(x, dataclasses.replace(q, scales=scales))
     else:
         wrong = (x.astype(np.float16) @ q.dequantize().T.astype(np.float16)).astype(np.float32)
