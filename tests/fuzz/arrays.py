@@ -49,10 +49,10 @@ def arrays(choices: Choices, dtype: np.dtype[Any]) -> tuple[Array, Array]:
     shape = [choices.one_of(LENGTHS) for _ in range(choices.below(4))]
     if sum(length == LENGTHS[-1] for length in shape) > 1:
         shape = shape[:1]
-    if choices.below(12) == 1:
-        shape = [1] * MANY + shape
-    steps = [choices.one_of((1, 2, -1, -3)) for _ in shape]
-    constant = [choices.below(8) == 0 for _ in shape]  # strides of 0
+    many = [1] * MANY if choices.below(12) == 1 else []
+    steps = many + [choices.one_of((1, 2, -1, -3)) for _ in shape]
+    constant = [False for _ in many] + [choices.below(8) == 0 for _ in shape]  # strides of 0
+    shape = many + shape
     shift, flipped = choices.below(2), choices.below(2)
     large = [
         1 if same else length * abs(step)
