@@ -308,8 +308,9 @@ def check_range(
 def first_index(a: Array, test: Callable[[Array], Any]) -> tuple[int, ...] | None:
     """Return the index of the first element, in C order, that passes ``test``."""
     step = 1 << 15
+    flat = a.flat if a.ndim <= 32 else a.reshape(-1)  # NumPy has no `flat` of more
     for start in range(0, a.size, step):
-        passing = np.flatnonzero(test(a.flat[start : start + step]))
+        passing = np.flatnonzero(test(flat[start : start + step]))
         if passing.size:
             index = np.unravel_index(start + int(passing[0]), a.shape)
             return tuple(int(i) for i in index)

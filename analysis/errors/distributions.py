@@ -17,6 +17,7 @@ import scipy.special as special
 from numpy.typing import ArrayLike
 
 from analysis.errors.laws import Array, Law, Moments
+from minifloat.formats.grammar import lowered
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)  # of a narrow cell
 FAR_TAIL = 1e-20  # of Student's t; farther out SciPy's own quantile loses accuracy
@@ -474,7 +475,7 @@ def parse_distribution(name: Distribution | str) -> Distribution:
         )
     if not isinstance(name, str):
         raise TypeError(f"distribution must be a Distribution or the name of one, got {name!r}")
-    word = name.strip(" ").lower()
+    word = lowered(name)
     if word in _NAMED:
         return _NAMED[word]()
     if match := _STUDENT.fullmatch(word):

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from minifloat.cli.numbers import INTEGER_DIGITS, read_integer, read_number
 from minifloat.cli.terminal import folded
 from minifloat.formats import NumberFormat
+from minifloat.formats.grammar import lowered
 from minifloat.formats.names import parse
 
 # The library's names of arguments, as its messages have them, and the command line's names.
@@ -128,7 +129,7 @@ def format_named(name: str, argument: str) -> NumberFormat:
     except ValueError:
         from minifloat.quantization.recipes import RECIPES
 
-        recipe = RECIPES.get(name.strip().lower())
+        recipe = RECIPES.get(lowered(name))
         if recipe is None:
             raise
     instead = " or use --recipes" if argument == "--formats" else ""

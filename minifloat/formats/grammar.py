@@ -31,6 +31,20 @@ def is_rule(word: str) -> bool:
     return any(rule.fullmatch(word) for rule in (EXMY, P3109, INTEGER, OTHERS))
 
 
+def lowered(text: str) -> str:
+    """Return text without spaces around it, in lower case where it is ASCII.
+
+    Other letters stay: the lower case of the kelvin sign is a k.
+
+    Examples
+    --------
+    >>> lowered(" NVFP4 "), lowered(chr(0x212A))
+    ('nvfp4', '\u212a')
+    """
+    stripped = text.strip(" ")
+    return stripped.lower() if stripped.isascii() else stripped
+
+
 def word_of(name: str) -> str:
     """Return the word that a name means: without case, spaces around it, and text in parentheses.
 

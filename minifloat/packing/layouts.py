@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name
+from minifloat.formats.grammar import lowered
 
 WORD_BITS, HALF_BITS = 32, 16
 PLANE_WIDTHS = (1, 2, 4, 8, 16)
@@ -361,7 +362,7 @@ def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
     if not isinstance(name, str | Layout):
         raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
     bits = None if bits is None else check_int("bits", bits)
-    layout = name if isinstance(name, Layout) else _named(name.strip(" ").lower(), bits)
+    layout = name if isinstance(name, Layout) else _named(lowered(name), bits)
     if bits is not None and layout.bits != bits:
         raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
     return layout

@@ -26,6 +26,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool, check_int
+from minifloat.formats.grammar import lowered
 from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
 from minifloat.quantization.scales import (
@@ -225,7 +226,7 @@ class Recipe:
             return cls(recipe)
         if not isinstance(recipe, str):
             raise TypeError(f"recipe must be a Recipe, a format or text, got {recipe!r}")
-        text = recipe.strip(" ").lower()
+        text = lowered(recipe)
         if text in RECIPES:
             return RECIPES[text]
         name, slash, scaling = text.partition("/")
@@ -370,7 +371,7 @@ def _near_recipes(word: str) -> list[str]:
 
 def _block(block: object) -> Block:
     if isinstance(block, str):
-        text = block.strip(" ").lower()
+        text = lowered(block)
         for word in WHOLE:
             if text == word:
                 return word

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from inspect import Parameter
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import DTypeLike
+
 from minifloat.formats import NumberFormat
 
 BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
@@ -57,6 +60,16 @@ def under_test(function: object, name: str, options: Sequence[str]) -> UnderTest
             f"{called}{signature}; wrap it in a function of one array"
         )
     return UnderTest(function, takes_format, frozenset(takes), f"{called}{signature}")
+
+
+def dtype_of(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return one of ``dtypes``; bfloat16 has a name only once ml_dtypes is imported."""
+    try:
+        return np.dtype(dtype)
+    except TypeError:
+        raise TypeError(
+            f"dtypes must be dtypes of NumPy, got {dtype!r}; import ml_dtypes for bfloat16"
+        ) from None
 
 
 def listed(name: str, values: Iterable[Any] | str) -> list[Any]:

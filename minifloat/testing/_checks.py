@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from minifloat.formats.rounding import (
     RoundingLike,
     choose,
 )
-from minifloat.testing._calls import UnderTest, listed, under_test
+from minifloat.testing._calls import UnderTest, dtype_of, listed, under_test
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
@@ -114,7 +114,8 @@ def check_encoder(
     """Compare an encoder with the oracle at all decision points of a format.
 
     Every mode, policy and source dtype is compared at the `decision_points` of all the dtypes;
-    stochastic modes use 1 to 28 seeded random bits.
+    stochastic modes use 1 to 28 seeded random bits. Where the format has a NaN, that of the dtype
+    is compared too, and any NaN code is right for it.
 
     Parameters
     ----------
@@ -168,9 +169,7 @@ def check_encoder(
     policies = [choose(Overflow, "overflows", policy) for policy in listed("overflows", overflows)]
     check_int("stride", stride, 1, MAX_STRIDE)
     tested = _encoder(encode, modes, policies)
-    sources = [
-        _numbers_only(decision_points(fmt, dtype))[::stride] for dtype in listed("dtypes", dtypes)
-    ]
+    sources = [_points(fmt, dtype_of(dtype))[::stride] for dtype in listed("dtypes", dtypes)]
     words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
     all_words = np.unique(np.concatenate(words))
     numbers = all_words.view(np.float64)
@@ -221,9 +220,26 @@ def _encoder(
     return tested
 
 
-def _numbers_only(points: NDArray[Any]) -> NDArray[Any]:
-    """Return decision points without the NaN at the end."""
-    return points if points.dtype.kind in "iu" else points[:-1]
+def _points(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return decision points, without the NaN at the end if the format has none."""
+    points = decision_points(fmt, dtype)
+    return points if dtype.kind in "iu" or fmt.has_nan else points[:-1]
+
+
+def _with_one_nan(codes: Codes, fmt: NumberFormat) -> Codes:
+    """Return codes with the format's `nan_code` in place of its other NaN codes."""
+    if fmt.nan_code is None or not isinstance(codes, np.ndarray) or codes.dtype.kind != "u":
+        return codes
+    return np.where(
+        np.isin(codes, np.array(_nan_codes(fmt), codes.dtype)),
+        codes.dtype.type(fmt.nan_code),
+        codes,
+    )
+
+
+@lru_cache(maxsize=16)
+def _nan_codes(fmt: NumberFormat) -> tuple[int, ...]:
+    return tuple(code for code in range(fmt.code_count) if fmt.kind(code) == "nan")
 
 
 def _outside(
@@ -261,7 +277,8 @@ def _compare(
     """Compare all numbers that have a code at once, and a few that must raise one by one."""
 
     def call(indices: NDArray[np.intp]) -> Codes:
-        return encode(x[indices], fmt, random=None if random is None else random[indices])
+        words = None if random is None else random[indices]
+        return _with_one_nan(encode(x[indices], fmt, random=words), fmt)
 
     encoded, failing = np.flatnonzero(~fails), np.flatnonzero(fails)
     assert_same_codes(call(encoded), want[encoded], x[encoded], fmt, about=about)

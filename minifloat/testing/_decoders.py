@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.testing._calls import listed, under_test
+from minifloat.testing._calls import dtype_of, listed, under_test
 from minifloat.testing._meaning import exact_decode
 from minifloat.testing._oracle import code_dtype
 
@@ -71,7 +71,7 @@ def check_decoder(
     >>> check_decoder(lambda codes: codes / np.float32(2), "ue1m2", dtypes=["float32"])
     8
     """
-    fmt, kinds = parse(fmt), [np.dtype(dtype) for dtype in listed("dtypes", dtypes)]
+    fmt, kinds = parse(fmt), [dtype_of(dtype) for dtype in listed("dtypes", dtypes)]
     tested = under_test(decode, "decode", ("dtype",))
     if "dtype" not in tested.takes and len(kinds) > 1:
         raise TypeError(

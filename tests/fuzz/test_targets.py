@@ -10,16 +10,7 @@ from tests.fuzz.targets import TARGETS
 
 MINUTE = 60.0
 MUTATIONS = {"arrays": 60, "compare_command": 30, "command_lines": 100}
-OPEN = {  # faults that are not mended yet
-    ("compare_command", "NaN in many dimensions"),
-    ("texts", "a recipe's letter"),
-    ("texts", "a layout's letter"),
-}
-EVERY_REGRESSION = [
-    pytest.param(target, name, marks=[pytest.mark.xfail] * ((target, name) in OPEN))
-    for target, cases in REGRESSIONS.items()
-    for name in cases
-]
+EVERY_REGRESSION = [(target, name) for target, cases in REGRESSIONS.items() for name in cases]
 
 
 @pytest.fixture(autouse=True)

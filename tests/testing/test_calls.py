@@ -122,3 +122,29 @@ def test_a_plain_decoder_needs_one_dtype():
         check_decoder(halves, "mxint8", dtypes=["float32"])
     with pytest.raises(TypeError, match=r"decode must be f\(x\), .* of minifloat.decode, got"):
         check_decoder(lambda codes, fmt, table: codes, "mxint8", dtypes=["float32"])
+
+
+def test_an_encoder_that_loses_nans_is_found():
+    def kernel(x):
+        return mf.encode(np.where(np.isnan(x), 0, x), "e5m2", overflow="ieee")
+
+    with pytest.raises(AssertionError, match=r"1 of .* codes differ"):
+        check_encoder(
+            kernel, "e5m2", dtypes=["float32"], roundings=["nearest_even"], overflows=["ieee"]
+        )
+
+
+def test_any_nan_code_is_right_for_a_nan():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+
+    def kernel(x):  # gives NaN the sign of x
+        return (-x).astype(ml_dtypes.float8_e4m3fn).view(np.uint8) ^ np.uint8(0x80)
+
+    assert check_encoder(
+        kernel, "e4m3fn", dtypes=["float32"], roundings=["nearest_even"], overflows=["ieee"]
+    )
+
+
+def test_a_dtype_that_numpy_does_not_know_is_named():
+    with pytest.raises(TypeError, match="dtypes must be dtypes of NumPy, got 'float99'"):
+        check_encoder(mf.encode, "e2m2", dtypes=["float99"])
