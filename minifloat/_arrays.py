@@ -21,6 +21,26 @@ Array = NDArray[Any]
 Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 MAX_EXACT_INTEGER = 2**53
+LEAST_NORMAL, HALF = 2.0**-1022, 0.5
+
+
+def check_cpu() -> None:
+    """Raise unless this thread computes with subnormal numbers.
+
+    A mode of the CPU replaces them by 0. `torch.set_flush_denormal` sets it, and so do some shared
+    libraries when they are loaded: those that GCC has linked with ``-Ofast`` or ``-ffast-math``.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not.
+    """
+    if LEAST_NORMAL * HALF == 0:
+        raise RuntimeError(
+            "the CPU must compute with subnormal numbers, got a thread in which it replaces them by "
+            "0, which would change results; torch.set_flush_denormal(False) undoes it, on Linux "
+            "ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1)) too"
+        )
 
 
 def as_array(name: str, x: ArrayLike) -> Array:
@@ -54,7 +74,10 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         If the dtype is not float16, bfloat16, float32, float64 or an integer.
     ValueError
         If an integer is beyond 2**53 in magnitude.
+    RuntimeError
+        As `check_cpu`.
     """
+    check_cpu()
     a = as_array(argument, x)
     name = dtype_name(a.dtype)
     if name in ("float16", "bfloat16", "float32", "float64"):

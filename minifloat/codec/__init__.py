@@ -174,6 +174,7 @@ def encode(
     >>> mf.encode(464.0, "e4m3fn"), mf.encode(465.0, "e4m3fn", overflow="ieee")
     (np.uint8(126), np.uint8(127))
     """
+    _arrays.check_cpu()
     threads = check_threads(threads)
     usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:
@@ -258,6 +259,7 @@ def decode(
     >>> mf.decode([1, 23, 15], "e2m2")
     array([ 0.25, -1.75,  7.  ], dtype=float32)
     """
+    _arrays.check_cpu()
     threads = check_threads(threads)
     if out is None and threads == 1 and type(codes) is np.ndarray:
         plan = _decode_plans.find(codes, fmt, dtype)
@@ -362,6 +364,7 @@ def round_to(
     >>> mf.round_to([0.3, -1.7, 100.0], "e2m2")
     array([ 0.25, -1.75,  7.  ])
     """
+    _arrays.check_cpu()
     threads = check_threads(threads)
     usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:

@@ -182,6 +182,7 @@ def _check_weights(q: PackedMatrix) -> None:
 
 
 def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
+    _arrays.check_cpu()
     if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
         return x
     a = _arrays.source_array(x, name)[0]

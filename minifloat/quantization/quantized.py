@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import Codes, source_array
+from minifloat._arrays import Codes, check_cpu, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.packing import byte_count, pack, pack_words, unpack
@@ -322,6 +322,7 @@ class Quantized:
         >>> mf.quantize([1.0, -0.4, 0.3], "e2m1", scale="float32").dequantize()
         array([ 1.        , -0.33333334,  0.33333334], dtype=float32)
         """
+        check_cpu()
         blocks = self.blocks
         codes, scales, zeros = blocks.rows(self.codes), self.row_scales(), self.row_zero_points()
         weights = np.empty(codes.shape, np.float32)
