@@ -37,8 +37,8 @@ def check_cpu() -> None:
     """
     if LEAST_NORMAL * HALF == 0:
         raise RuntimeError(
-            "the CPU must compute with subnormal numbers, got a thread in which it replaces them by "
-            "0, which would change results; torch.set_flush_denormal(False) undoes it, on Linux "
+            "the CPU must compute with subnormal numbers, got a thread in which it replaces them "
+            "by 0, which would change results; torch.set_flush_denormal(False) undoes it, on Linux "
             "ctypes.CDLL(None).fesetenv(ctypes.c_void_p(-1)) too"
         )
 

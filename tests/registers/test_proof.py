@@ -404,7 +404,7 @@ def test_the_sweep_finds_a_mistake():
     ("fmt", "options", "message"),
     [
         ("e5m2", {"layout": "1+4"}, "layout must be for codes of 8 bits"),
-        ("e2m2", {"layout": "3+2"}, "width must be 1, 2, 4, 8 or 16, got 3"),
+        ("e2m2", {"layout": "3+2"}, "planes must be 1, 2, 4, 8 or 16 bits wide, got 3"),
         ("e2m2", {"target": "float32"}, "target must be float16 or bfloat16, got 'float32'"),
         ("e6m1", {}, "at most 5 exponent bits for float16, got e6m1; use target=bfloat16"),
         ("e2m2_nosub", {}, "fmt must have subnormals, .* use registers.look_up"),
