@@ -355,7 +355,7 @@ def near_recipes_and_formats(name: str) -> list[str]:
     --------
     >>> from minifloat.quantization.recipes import near_recipes_and_formats
     >>> near_recipes_and_formats("mxpf4"), near_recipes_and_formats("fp4")
-    (['mxfp4', 'nvfp4'], ['e2m1', 'nvfp4', 'mxfp4'])
+    (['mxfp4', 'sf4', 'nf4'], ['e2m1', 'nvfp4', 'mxfp4'])
     """
     word = name.strip().lower()
     formats, recipes = near_names(word), _near_recipes(word)
