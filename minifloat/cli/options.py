@@ -123,6 +123,11 @@ def format_named(name: str, argument: str) -> NumberFormat:
     argument : str
         What the command line calls it, for messages.
     """
+    if argument == "--formats" and "/" in name:
+        raise ValueError(
+            f"--formats must be formats alone, got {name!r}, which has parts of a recipe; "
+            "use --recipes"
+        )
     try:
         return parse(name, argument)
     except ValueError:

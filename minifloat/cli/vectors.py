@@ -12,7 +12,7 @@ from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 UNITS = ("encoder", "decoder")
 FORMATS = ("hex", "csv", "mem")
 SOURCES = ("float32", "float16", "bfloat16", "float64")
-HERE = {**TYPED_AS, "source": "--source", "unit": "--unit"}
+HERE = {**TYPED_AS, "path": "--out", "source": "--source", "unit": "--unit"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             str(mode) for mode in kind if not (isinstance(mode, Rounding) and mode.is_stochastic)
         ]
         add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")
-    add("--out", metavar="FILE", help="write a file, and print how many vectors it has")
+    add("--out", metavar="FILE", help="write a file, and print how many vectors it has (-: stdout)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,10 +45,11 @@ def run(options: argparse.Namespace) -> None:
     fmt = parse(options.fmt)
     from minifloat import testing
 
+    to_stdout = options.out in (None, "-")
     settings = {name: getattr(options, name) for name in ("rounding", "overflow", "nan", "source")}
     try:
         with progress_bar("computing") as progress:
-            if options.out is None:
+            if to_stdout:
                 made = testing.vectors(fmt, options.unit, **settings, progress=progress)
             else:
                 count = testing.write_vectors(
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
             f"--out must be a file that can be written, got {options.out} ({error.strerror}); "
             "name another"
         ) from None
-    if options.out is None:
+    if to_stdout:
         print(made.text(options.format), end="")
     else:
         print(f"{count} vectors in {options.out}")
