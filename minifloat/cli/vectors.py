@@ -12,11 +12,18 @@ from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 UNITS = ("encoder", "decoder")
 FORMATS = ("hex", "csv", "mem")
 SOURCES = ("float32", "float16", "bfloat16", "float64")
+EXAMPLES = """\
+examples:
+  minifloat vectors e2m1
+  minifloat vectors e4m3fn --format mem --out encoder.mem
+  minifloat vectors e4m3fn --unit decoder --source bfloat16 --format csv
+"""
 HERE = {**TYPED_AS, "path": "--out", "source": "--source", "unit": "--unit"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vectors` to its parser."""
+    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("fmt", metavar="FORMAT")
     add("--unit", choices=UNITS, default=UNITS[0], help=f"{', '.join(UNITS)} ({UNITS[0]})")
@@ -30,7 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         choices=SOURCES,
         default=SOURCES[0],
-        help="the float type that an encoder reads and a decoder writes (float32)",
+        metavar="TYPE",
+        help=f"what an encoder reads and a decoder writes: {', '.join(SOURCES)} ({SOURCES[0]})",
     )
     for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("nan", NaNPolicy)):
         modes = [
