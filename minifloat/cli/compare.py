@@ -43,10 +43,10 @@ columns, where w are the weights and w' the weights after quantizing:
   SQNR dB       -20 log10 of the relative rms; higher is better
   max error     the largest |w - w'|
   max/absmax    the largest |w - w'| over the largest |w| of its tensor
-  best in       tensors in which it has the lowest relative rms of all formats with as many bits;
-                * marks the best. Ties and all-zero tensors count for none
+  best in       tensors in which it has the lowest relative rms of all formats with as many bits; \
+* marks the best. Ties and all-zero tensors count for none
 
-A tensor that some recipe cannot quantize (inf, NaN, a scale beyond SCALE), or that is damaged, is
+A tensor that some recipe cannot quantize (inf, NaN, a scale beyond SCALE), or that is damaged, is \
 skipped for all recipes and named below the tables (with --csv, on stderr).
 """
 
@@ -104,6 +104,13 @@ def run(options: argparse.Namespace) -> None:
             progress=progress,
             seed=options.seed,
         )
+    result = dataclasses.replace(
+        result,
+        skipped=tuple(
+            dataclasses.replace(tensor, reason=in_terms_of_options(tensor.reason))
+            for tensor in result.skipped
+        ),
+    )
     tensors = result.tensors if key is None else tuple(sorted(result.tensors, key=key))
     listed = tensors[: options.top]
     if options.json:

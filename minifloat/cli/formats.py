@@ -142,7 +142,8 @@ def run_show(options: argparse.Namespace) -> None:
         values = f"\nValues of {fmt.name}, each multiplied by its block's scale:"
     listed = fmt.code_count <= SHOWN_CODES or options.all
     if options.json:
-        print_json({"name": f"{shown}", **facts, "values": _values(fmt) if listed else None})
+        content = {name: _for_json(shown, name, fact) for name, fact in facts.items()}
+        print_json({"name": f"{shown}", **content, "values": _values(fmt) if listed else None})
         return
     print_text(title)
     width = max(map(len, facts))
@@ -153,6 +154,14 @@ def run_show(options: argparse.Namespace) -> None:
         _print_values(fmt)
     else:
         print_text(f"\n{fmt.code_count} codes; --all prints the number line and every code")
+
+
+def _for_json(shown: NumberFormat | Recipe, name: str, fact: str) -> str | int | float:
+    """Return a fact that is a number as one, exactly, and any other as its text."""
+    if not isinstance(shown, NumberFormat):
+        return shown.bits_per_weight if name == "bits per weight" else fact
+    number = getattr(shown, name, None)
+    return number if isinstance(number, int | float) and not isinstance(number, bool) else fact
 
 
 def _named(name: str) -> NumberFormat | Recipe:

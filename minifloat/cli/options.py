@@ -43,6 +43,9 @@ REMEDIES = {  # regular expressions for advice that only Python can follow, and 
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
     r"^(x must .*?)(, the first)? at index \([\d, ]*\)": r"\1",  # VALUEs have no shape
+    r"\bw must\b": "weights must",
+    r"; (replace it before quantizing|scale w down)": "",
+    r"(?<=: )fmt must\b": "FORMAT must",
     r", or use RECIPES\[.*\]\.replace": "",
 }
 
@@ -124,6 +127,11 @@ def format_named(name: str, argument: str) -> NumberFormat:
     argument : str
         What the command line calls it, for messages.
     """
+    if argument == "--formats" and "/" in name:
+        raise ValueError(
+            f"--formats must be formats alone, got {name!r}, which has parts of a recipe; "
+            "use --recipes"
+        )
     try:
         return parse(name, argument)
     except ValueError:

@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from minifloat.registers import Program
 
 BEST_LAYOUT = "best"
+EXAMPLES = """\
+examples:
+  minifloat registers
+  minifloat registers e2m2 --prove
+  minifloat registers e2m2 --layout fpe2m2_kernel --emit cuda
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `registers` to its parser."""
+    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("format", nargs="?", metavar="FORMAT", help="without one: a table of conversion's cost")
     add(

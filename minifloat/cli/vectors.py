@@ -12,11 +12,18 @@ from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 UNITS = ("encoder", "decoder")
 FORMATS = ("hex", "csv", "mem")
 SOURCES = ("float32", "float16", "bfloat16", "float64")
-HERE = {**TYPED_AS, "source": "--source", "unit": "--unit"}
+EXAMPLES = """\
+examples:
+  minifloat vectors e2m1
+  minifloat vectors e4m3fn --format mem --out encoder.mem
+  minifloat vectors e4m3fn --unit decoder --source bfloat16 --format csv
+"""
+HERE = {**TYPED_AS, "path": "--out", "source": "--source", "unit": "--unit"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `vectors` to its parser."""
+    parser.epilog = EXAMPLES
     add = parser.add_argument
     add("fmt", metavar="FORMAT")
     add("--unit", choices=UNITS, default=UNITS[0], help=f"{', '.join(UNITS)} ({UNITS[0]})")
@@ -30,14 +37,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--source",
         choices=SOURCES,
         default=SOURCES[0],
-        help="the float type that an encoder reads and a decoder writes (float32)",
+        metavar="TYPE",
+        help=f"what an encoder reads and a decoder writes: {', '.join(SOURCES)} ({SOURCES[0]})",
     )
     for name, kind in (("rounding", Rounding), ("overflow", Overflow), ("nan", NaNPolicy)):
         modes = [
             str(mode) for mode in kind if not (isinstance(mode, Rounding) and mode.is_stochastic)
         ]
         add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")
-    add("--out", metavar="FILE", help="write a file, and print how many vectors it has")
+    add("--out", metavar="FILE", help="write a file, and print how many vectors it has (-: stdout)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,10 +53,11 @@ def run(options: argparse.Namespace) -> None:
     fmt = parse(options.fmt)
     from minifloat import testing
 
+    to_stdout = options.out in (None, "-")
     settings = {name: getattr(options, name) for name in ("rounding", "overflow", "nan", "source")}
     try:
         with progress_bar("computing") as progress:
-            if options.out is None:
+            if to_stdout:
                 made = testing.vectors(fmt, options.unit, **settings, progress=progress)
             else:
                 count = testing.write_vectors(
@@ -66,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
             f"--out must be a file that can be written, got {options.out} ({error.strerror}); "
             "name another"
         ) from None
-    if options.out is None:
+    if to_stdout:
         print(made.text(options.format), end="")
     else:
         print(f"{count} vectors in {options.out}")

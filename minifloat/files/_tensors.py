@@ -123,7 +123,7 @@ class WeightFile:
         """
         info, load = self._tensors.get(name, (None, None))
         if load is None or info is None or info.skipped:
-            reason = f", which is {info.skipped}" if info else ""
+            reason = f" ({info.skipped})" if info else ""
             raise ValueError(
                 f"name must be a float tensor of {printable(self.source)}, "
                 f"got {quoted(name)}{reason}; names() lists them"

@@ -65,6 +65,7 @@ class Kind(NamedTuple):
 
 
 INTEGER = "not a float tensor"
+DAMAGED = "damaged: "  # how the reasons begin that no intact file gives
 PLAIN = {
     0: Kind("F32", 1, 4),
     1: Kind("F16", 1, 2),
@@ -92,7 +93,11 @@ def open_gguf(file: SourceFile) -> WeightFile:
     """List the tensors of a .gguf file."""
     header = _Header(file)
     listed = sorted(header.tensors(), key=lambda tensor: (tensor.offset, math.prod(tensor.shape)))
-    return WeightFile(file.path, list(_placed(file, listed, header.data_start)))
+    tensors = list(_placed(file, listed, header.data_start))
+    damaged = [info for info, _ in tensors if info.skipped.startswith(DAMAGED)]
+    if damaged and all(info.skipped for info, _ in tensors):
+        raise ValueError(f"{quoted(damaged[0].name)} is {damaged[0].skipped}")
+    return WeightFile(file.path, tensors)
 
 
 class _Header:
@@ -192,20 +197,27 @@ class _Header:
 def _placed(
     file: SourceFile, listed: list[_Listed], start: int
 ) -> Iterator[tuple[TensorInfo, Load]]:
-    """Yield the tensors, in the order of their data, which lie in the file and do not overlap."""
+    """Yield the tensors in the order of their data, which do not overlap.
+
+    Those of which parts are missing are skipped as damaged.
+    """
     end = 0
     for tensor in listed:
         kind = PLAIN.get(tensor.kind) or _block_kind(file, tensor.kind)
         blocks, odd = divmod(tensor.shape[-1] if tensor.shape else 1, kind.block)
-        if odd:
-            raise ValueError(f"{quoted(tensor.name)} has rows of no whole blocks of {kind.block}")
         size = math.prod(tensor.shape[:-1]) * blocks * kind.size
         place = start + tensor.offset
-        if tensor.offset < end or place + size > file.size:
-            raise ValueError(f"{quoted(tensor.name)} overlaps another tensor or leaves the file")
-        end = tensor.offset + size
+        if tensor.offset < end:
+            raise ValueError(f"{quoted(tensor.name)} overlaps another tensor")
+        reason = kind.skipped
+        if odd:
+            reason = f"{DAMAGED}its rows are no whole blocks of {kind.block}"
+        elif place + size > file.size:
+            reason = f"{DAMAGED}it ends beyond the end of the file"
+        else:
+            end = tensor.offset + size
         load = partial(_read, file, tensor.kind, place, size, tensor.shape)
-        yield TensorInfo(tensor.name, tensor.shape, kind.name, kind.skipped), load
+        yield TensorInfo(tensor.name, tensor.shape, kind.name, reason), load
 
 
 def _block_kind(file: SourceFile, number: int) -> Kind:

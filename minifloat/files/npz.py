@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minifloat.files._safe import WeightsError, quoted
+from minifloat._text import printable
+from minifloat.files._safe import WeightsError, quoted, untrusted
 from minifloat.files._source import SourceFile
 from minifloat.files._tensors import (
     Array,
@@ -60,28 +61,60 @@ def open_npy(file: SourceFile) -> WeightFile:
 
 
 def open_npz(file: SourceFile) -> WeightFile:
-    """List the float arrays of a .npz archive."""
-    return WeightFile(file.path, npz_arrays(file))
+    """List the float arrays of a .npz archive; a bad member hides no other one."""
+    arrays, bad = _members(file)
+    if bad and all(info.skipped for info, _ in arrays):
+        raise bad[0]
+    return WeightFile(file.path, arrays)
 
 
 def npz_arrays(file: SourceFile) -> list[tuple[TensorInfo, Load]]:
-    """Return the arrays of an archive, of any type, each with a function that loads it."""
+    """Return the arrays of an archive, of any type, each with a function that loads it.
+
+    Raises
+    ------
+    WeightsError
+        If one of them cannot be loaded.
+    """
+    arrays, bad = _members(file)
+    if bad:
+        raise bad[0]
+    return arrays
+
+
+def _members(file: SourceFile) -> tuple[list[tuple[TensorInfo, Load]], list[WeightsError]]:
+    """Return the members of an archive, and the errors of those that are skipped as bad."""
     arrays: list[tuple[TensorInfo, Load]] = []
+    bad = []
     with zipfile.ZipFile(file.stream()) as archive:
         members = archive.infolist()
     for member in members:
         name = member.filename.removesuffix(".npy")
         if name == member.filename:
-            arrays.append((TensorInfo(name, (), "?", "not an array"), partial(_no_array, name)))
+            arrays.append(_skipped(name, "not an array"))
             continue
-        _check_member(file, member)
-        layout = _layout(file, name, _open(file, member).read(HEADER_LIMIT), member.file_size)
-        arrays.append((layout.info(name), partial(_read_member, file, member, layout)))
-    return arrays
+        try:
+            with untrusted(file.path):
+                arrays.append(_member(file, member, name))
+        except WeightsError as error:
+            bad.append(error)
+            reason = str(error).removeprefix(printable(f"{file.path}: "))
+            arrays.append(_skipped(name, reason.removeprefix(printable(f"{quoted(name)} "))))
+    return arrays, bad
+
+
+def _member(file: SourceFile, member: zipfile.ZipInfo, name: str) -> tuple[TensorInfo, Load]:
+    _check_member(file, member)
+    layout = _layout(file, name, _open(file, member).read(HEADER_LIMIT), member.file_size)
+    return layout.info(name), partial(_read_member, file, member, layout)
+
+
+def _skipped(name: str, reason: str) -> tuple[TensorInfo, Load]:
+    return TensorInfo(name, (), "?", reason), partial(_no_array, name)
 
 
 def _no_array(name: str) -> Array:
-    raise ValueError(f"{quoted(name)} is not an array")
+    raise ValueError(f"{quoted(name)} is no array that can be loaded")
 
 
 def _layout(file: SourceFile, name: str, head: bytes, size: int) -> _Layout:
@@ -147,7 +180,7 @@ def _open(file: SourceFile, member: zipfile.ZipInfo) -> zipfile.ZipExtFile:
 
 def _check_member(file: SourceFile, member: zipfile.ZipInfo) -> None:
     """Refuse members whose size is a lie or a bomb, before a byte of them is read."""
-    name = quoted(member.filename)
+    name = quoted(member.filename.removesuffix(".npy"))
     if member.flag_bits & 1:
         raise WeightsError(f"{file.path}: {name} is encrypted; save it with numpy.savez")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

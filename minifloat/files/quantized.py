@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._paths import file_path, replacing
 from minifloat.codec import decode, encode
 from minifloat.files._json import json_object
-from minifloat.files._safe import WeightsError, missing_package, replacing, untrusted
+from minifloat.files._safe import WeightsError, missing_package, untrusted
 from minifloat.files._source import SourceFile
 from minifloat.files.npz import npz_arrays
 from minifloat.files.safetensors import read_header, read_tensor
@@ -76,9 +77,9 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     TypeError
-        If ``quantized`` is something else.
+        If ``quantized`` or ``path`` is something else.
     ValueError
-        If ``path`` ends otherwise or its writer is not installed.
+        If ``path`` is empty, has a NUL, or ends otherwise, or its writer is not installed.
     OSError
         If the file cannot be written, such as a read-only one; it names ``path``.
 
@@ -98,7 +99,7 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
             f"quantized must be a Quantized, got {type(quantized).__name__}; minifloat.quantize "
             "makes one"
         )
-    path = Path(path)
+    path = file_path("path", path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
     arrays: dict[str, Array] = {"codes": quantized.packed}
     if quantized.double is None:
@@ -143,7 +144,7 @@ def load(path: str | os.PathLike[str]) -> Quantized:
     ...     mf.load(path)
     <Quantized nf4/64/float32 (2,): 20 bits per weight, axis 0>
     """
-    path = Path(path)
+    path = file_path("path", path)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     with untrusted(path):
         arrays, text = read(SourceFile(path))

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 
 from numpy.typing import ArrayLike
 
+from minifloat._paths import file_path
 from minifloat.files._safe import WeightsError, untrusted
 from minifloat.files._source import SourceFile
 from minifloat.files._tensors import TensorInfo, WeightFile, arrays_in_memory
@@ -60,8 +60,11 @@ def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> Weigh
     WeightsError
         If the file is missing, damaged, hostile or of another kind, or its reader is not
         installed.
+    ValueError
+        If the path is empty or has a NUL.
     TypeError
-        If a mapping's value cannot be made an array, or has a mask; the message names it.
+        If ``source`` is something else, or a mapping's value, which the message names, cannot be
+        made an array or has a mask.
 
     Examples
     --------
@@ -80,7 +83,7 @@ def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> Weigh
     """
     if isinstance(source, Mapping):
         return arrays_in_memory(source)
-    path = Path(source)
+    path = file_path("source", source)
     with untrusted(path):
         if path.is_dir():
             files = model_files(path)

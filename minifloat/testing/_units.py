@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._paths import file_path, replacing
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import (
@@ -117,6 +116,7 @@ def write_vectors(
     fmt, unit, source, rounding, overflow, nan, progress
         As in `vectors`.
     path : path
+        A file that is there keeps its permissions; of a symbolic link the target is replaced.
     format : str
         "hex", "csv" or "mem", as in `Vectors.text`.
 
@@ -128,12 +128,13 @@ def write_vectors(
     Raises
     ------
     ValueError
-        As in `vectors`, or if ``format`` is none of these.
+        As in `vectors`, or if ``format`` is none of these, or ``path`` is empty or has a NUL.
     OSError
-        If the file cannot be written.
+        If the file cannot be written: it is read-only, a folder, a pipe or a device, for example.
     """
     if format not in FORMATS:
         raise ValueError(f"format must be hex, csv or mem, got {format!r}")
+    target = file_path("path", path)
     written = vectors(
         fmt,
         unit,
@@ -143,22 +144,9 @@ def write_vectors(
         nan=nan,
         progress=progress,
     )
-    _replace(Path(path), written.text(format))
+    with replacing(target) as file:
+        file.write(written.text(format).encode("ascii"))
     return len(written)
-
-
-def _replace(path: Path, text: str) -> None:
-    new = path.with_name(f".{secrets.token_hex(8)}.new")
-    try:
-        with new.open("x", encoding="ascii", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError as error:  # it speaks of the new file
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _encoder(

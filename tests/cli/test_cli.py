@@ -21,7 +21,7 @@ import pytest
 
 import minifloat
 from minifloat import registers
-from minifloat.cli import _parsers, main
+from minifloat.cli import COMMANDS, _parsers, main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line
@@ -422,7 +422,7 @@ def test_a_tensor_that_cannot_be_quantized_is_named_and_the_others_are_compared(
     assert "Total: tensors 1, parameters 3" in lines
     assert lines[-3:] == [
         "Skipped 2 of 3 tensors, for all recipes alike:",
-        "  bad: w must be finite, got nan at index (1, 0); replace it before quantizing",
+        "  bad: weights must be finite, got nan at index (1, 0)",
         "  mask: int4/128/float16: scale must hold every block's scale, got 1.42857e+08 for "
         "float16, at index (0,) of the scales; use a wider scale or smaller weights",
     ]
@@ -618,10 +618,50 @@ def test_list_and_show_print_json(capsys: Capture) -> None:
     assert [row["format"] for row in content["formats"]] == list(CATALOGUE)
     assert [row["recipe"] for row in content["recipes"]] == list(minifloat.RECIPES)
     fmt = json.loads(run(capsys, "show", "e4m3fn", "--json"))
+    assert [fmt[name] for name in ("bits", "bias", "max", "smallest")] == [8, 7, 448, 2**-9]
+    assert json.loads(run(capsys, "show", "nf4", "--json"))["smallest"] == CATALOGUE["nf4"].smallest
+    assert json.loads(run(capsys, "show", "nvfp4", "--json"))["bits per weight"] == 4.5
     assert (fmt["name"], len(fmt["values"])) == ("e4m3fn", 256)
     assert fmt["values"][-1] == {"code": 255, "bits": "1 1111 111", "value": "nan", "kind": "nan"}
     assert json.loads(run(capsys, "show", "float16", "--json"))["values"] is None
     assert json.loads(run(capsys, "show", "mxfp4", "--json"))["name"] == "e2m1/32/e8m0"
+
+
+def test_reasons_to_skip_speak_of_what_was_typed(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    arrays = {"a": [1, np.nan], "b": [-1.0], "c": [1.0]}
+    np.savez(path, **{name: np.array(values, np.float32) for name, values in arrays.items()})
+    arguments = ("compare", path, "--recipes", "ue4m3")
+    reasons = [row["reason"] for row in json.loads(run(capsys, *arguments, "--json"))["skipped"]]
+    assert reasons[0] == "weights must be finite, got nan at index (1,)"
+    assert reasons[1].startswith("ue4m3/128/float16: FORMAT must have negative values for weights")
+    for tensor in ("a", "b"):
+        err = run(capsys, *arguments, "--include", tensor, code=2)
+        assert "w must" not in err.replace("FILE must", "")
+        assert "fmt must" not in err
+
+
+def test_an_empty_name_of_a_file_is_an_error(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the directory at hand."""
+    monkeypatch.chdir(tmp_path)
+    np.save("w.npy", np.ones(3))
+    assert "FILE must be a path of at least a character" in run(capsys, "compare", "", code=2)
+
+
+def test_a_recipe_among_formats_leads_to_recipes(capsys: Capture) -> None:
+    err = run(capsys, "compare", "--formats", "int4,e2m2/32", code=2)
+    assert err.startswith(
+        "minifloat: error: --formats must be formats alone, got 'e2m2/32', which has parts of a "
+        "recipe; use --recipes"
+    )
+
+
+def test_help_breaks_no_paragraph_twice(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = run(capsys, "compare", "--help").split("A tensor that some recipe")[1].splitlines()
+    assert all(len(line) > 40 for line in lines[1:-1])
 
 
 def test_encode_options(capsys: Capture) -> None:
@@ -780,7 +820,7 @@ def test_nothing_is_wider_than_the_terminal(
         ["compare", "long.npz"], ["compare", "long.npz", "--details"], ["list"], ["show", "nvfp4"],
         ["compare", "long.npz", "--recipes", "mxfp4,e4m3fn/128x128/float32,e2m1/32/e8m0:ceil"],
         ["show", "e4m3fn"], ["show", "e5m6", "--all"], ["encode", "float16", "0.1", "9" * 99],
-        *([command, "--help"] for command in ("compare", "encode", "decode", "show", "list")),
+        *([command[0], "--help"] for command in COMMANDS),
     ]  # fmt: skip
     for command in commands:
         lines = run(capsys, *command).splitlines()
@@ -811,7 +851,7 @@ def test_the_number_line_labels_zero() -> None:
 def test_version_and_help() -> None:
     result = spawn("--version")
     assert (result.returncode, result.stdout) == (0, f"minifloat {minifloat.__version__}\n")
-    for command in ([], ["compare"], ["list"], ["show"], ["encode"], ["decode"]):
+    for command in ([], *([command[0]] for command in COMMANDS)):
         assert main([*command, "--help"]) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,20 @@ def test_a_file_is_written(capsys: Capture, tmp_path: Path) -> None:
     assert path.read_text() == made("e2m1").text("mem")
 
 
+def test_a_dash_is_stdout(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(capsys, "e2m1", "--out", "-") == made("e2m1").text()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_not_replaced(capsys: Capture, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    assert main(["vectors", "e2m1", "--out", str(path)]) == 2
+    assert "--out must be a file that can be written" in capsys.readouterr().err
+    assert path.is_fifo()
+
+
 def test_the_choices_are_those_of_the_library() -> None:
     assert set(vectors.UNITS) == set(_units.UNITS)
     assert set(vectors.SOURCES) == set(_sources.SOURCES)
@@ -71,6 +86,8 @@ def test_the_choices_are_those_of_the_library() -> None:
             ["e2m1", "--out", "nowhere/v.hex"],
             "--out must be a file that can be written, got nowhere/v.hex (No such file or ",
         ),
+        (["e2m1", "--out", ""], "--out must be a path of at least a character"),
+        (["e2m1", "--out", "a\0b"], "--out must be a path of at least a character"),
     ],
 )
 def test_it_says_what_is_wrong(capsys: Capture, arguments: list[str], message: str) -> None:

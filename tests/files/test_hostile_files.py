@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minifloat.comparison import compare
 from minifloat.files import WeightsError, open_weights
 from tests.files.memory import little_memory
 
@@ -166,20 +168,84 @@ def test_npy_inside_npz(tmp_path: Path, case: str) -> None:
     refused(path)
 
 
-@pytest.mark.parametrize("inside", [False, True])
-def test_a_pickle_is_not_loaded(tmp_path: Path, inside: bool) -> None:
+def test_a_pickle_is_not_loaded(tmp_path: Path) -> None:
     made = tmp_path / "made"
     array = np.array([Evil(made)], dtype=object)
-    path = tmp_path / ("w.npz" if inside else "w.npy")
-    if inside:
-        np.savez(path, w=array, other=np.ones(3))
-    else:
-        np.save(path, array)
-    refused(path, "Python objects, which can run code")
+    np.save(tmp_path / "w.npy", array)
+    refused(tmp_path / "w.npy", "Python objects, which can run code")
+    np.savez(tmp_path / "alone.npz", w=array, step=7)
+    refused(tmp_path / "alone.npz", "'w' holds Python objects, which can run code")
+    np.savez(tmp_path / "w.npz", w=array, other=np.ones(3))
+    weights = open_weights(tmp_path / "w.npz")
+    assert weights.load("other").tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match=r"got 'w' \(holds Python objects"):
+        weights.load("w")
     raw = tmp_path / "raw.npy"
     raw.write_bytes(pickle.dumps(Evil(made)))
     refused(raw)
     assert not made.exists()
+
+
+@pytest.mark.parametrize(
+    ("member", "reason"),
+    [
+        (("w.npy", "|O"), "holds Python objects, which can run code and are never loaded"),
+        (("w.npy", "version"), r"has npy version \(9, 0\); save"),
+        (("w.npy", "void"), "raw bytes without a type"),
+        (("w.npy", "cut"), r"claims shape \(9,\) of float32, but has 8 bytes"),
+        (("w.npy", "no array"), "is damaged or of another kind"),
+        (("w.npy", "checksum"), r"is damaged or of another kind \(Bad CRC-32"),
+        (("w.npy", "encrypted"), "is encrypted; save it"),
+        (("w.npy", "compression"), "is compressed in a way numpy does not write"),
+    ],
+)
+def test_a_bad_member_of_npz_hides_no_other(
+    tmp_path: Path, member: tuple[str, str], reason: str
+) -> None:
+    name, what = member
+    contents = {
+        "|O": npy((1,), "'|O'", bytes(8)),
+        "version": npy((2,), data=bytes(8), version=9),
+        "void": npy((4,), "'|V2'", bytes(8)),
+        "cut": npy((9,), data=bytes(8)),
+        "no array": b"text",
+    }
+    good = npy((2,), data=struct.pack("<2f", 1, 2))
+    blob = zipped((name, contents.get(what, good)), ("good.npy", good))
+    directory = blob.index(b"PK\x01\x02")  # the first entry, which is that of w
+    if what == "checksum":
+        blob[directory + 16] ^= 1
+    elif what == "encrypted":
+        blob[directory + 8] |= 1
+    elif what == "compression":
+        struct.pack_into("<H", blob, directory + 10, zipfile.ZIP_BZIP2)
+    path = tmp_path / "model.npz"
+    path.write_bytes(blob)
+    weights = open_weights(path)
+    assert weights.names() == ("good",)
+    assert weights.load("good").tolist() == [1, 2]
+    [skipped] = weights.skipped
+    assert skipped.name == "w"
+    assert re.match(reason, skipped.skipped)
+    result = compare(str(path), "int4")
+    assert [(tensor.name, tensor.reason) for tensor in result.skipped] == [("w", skipped.skipped)]
+
+
+def test_a_damaged_tensor_of_gguf_hides_no_other(tmp_path: Path) -> None:
+    """Its rows are no whole blocks of Q8_0, or it ends beyond the end of the file."""
+    pytest.importorskip("gguf")
+    good = gguf_tensor(b"good", [2], 0, 0)
+    data = struct.pack("<2f", 1, 2)
+    path = tmp_path / "m.gguf"
+    for bad, reason in (
+        (gguf_tensor(b"w", [33], 8, 8), "damaged: its rows are no whole blocks of 32"),
+        (gguf_tensor(b"w", [99], 0, 8), "damaged: it ends beyond the end of the file"),
+    ):
+        header = gguf_blob(good + bad, tensors=2)
+        path.write_bytes(header + bytes(-len(header) % 32) + data)
+        weights = open_weights(path)
+        assert weights.load("good").tolist() == [1, 2]
+        assert [(info.name, info.skipped) for info in weights.skipped] == [("w", reason)]
 
 
 def zipped(*members: tuple[str, bytes]) -> bytearray:

@@ -16,6 +16,7 @@ import pytest
 
 import minifloat as mf
 from minifloat.files import WeightsError, open_weights
+from minifloat.testing import write_vectors
 from tests.files.test_hostile_files import (
     gguf_blob,
     gguf_tensor,
@@ -274,6 +275,24 @@ def test_what_a_kill_leaves_says_whose_it_is(
     [name] = names
     assert name.startswith(".weights.npz.")
     assert name.endswith(".new")
+
+
+@pytest.mark.parametrize("path", ["", "w\0.npz", b"w.npz", 3, None])
+def test_a_path_that_no_file_can_have_is_an_error_of_the_argument(path: Any) -> None:
+    error = ValueError if isinstance(path, str) else TypeError
+    with pytest.raises(error, match=r"^path must be a .*; "):
+        mf.save(quantized(), path)
+    with pytest.raises(error, match=r"^path must be a .*; "):
+        mf.load(path)
+    with pytest.raises(error, match=r"^path must be a .*; "):
+        write_vectors("e2m1", path)
+    with pytest.raises(error, match=r"^source must be a .*; "):
+        open_weights(path)
+
+
+def test_a_missing_folder_is_to_be_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="No such file or directory; make its folder first"):
+        mf.save(quantized(), tmp_path / "nowhere" / "w.npz")
 
 
 def test_the_folder_is_synced_after_the_file(

@@ -1,7 +1,9 @@
 """Vectors for test benches: right, complete, in order, and read by a simulator of circuits."""
 
 import csv
+import os
 import shutil
+import stat
 import subprocess
 import sys
 
@@ -172,6 +174,28 @@ def test_a_file_is_replaced_at_once(tmp_path, monkeypatch):
         write_vectors("e2m2", path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_links_and_modes_stay_and_only_regular_files_are_replaced(tmp_path, monkeypatch):
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to("target")
+    count = write_vectors("e2m1", link)
+    assert link.is_symlink()
+    assert len(target.read_text().splitlines()) == count
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="Not a regular file"):
+        write_vectors("e2m1", pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    with pytest.raises(IsADirectoryError):
+        write_vectors("e2m1", tmp_path)
+    monkeypatch.setattr("os.access", lambda *_: False)  # chmod does not stop root
+    with pytest.raises(PermissionError, match="read-only"):
+        write_vectors("e2m2", target)
+    assert len(target.read_text().splitlines()) == count
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
