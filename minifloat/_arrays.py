@@ -263,7 +263,7 @@ def _object_remedy(argument: str, a: Array) -> str:
     try:
         a.astype(np.float64)
     except OverflowError:
-        return f"; divide {argument} by a number that brings it below 2**1024, float64's limit"
+        return f"; use numpy.clip({argument}, -1e308, 1e308).astype(float), which float64 holds"
     except (TypeError, ValueError):  # None, text, lists of several lengths
         return ""
     return f"; use numpy.asarray({argument}, float)"

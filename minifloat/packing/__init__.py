@@ -270,8 +270,8 @@ def unpack_words(
     needed = _word_count(count, layout)
     if a.ndim == 0 or a.shape[-1] != needed:
         raise ValueError(
-            f"words must be {shown(needed)} along the last axis for {shown(count)} codes of {layout!r}, got "
-            f"shape {a.shape}"
+            f"words must be {shown(needed)} along the last axis for {shown(count)} codes of "
+            f"{layout!r}, got shape {a.shape}"
         )
     a = np.ascontiguousarray(a, a.dtype.newbyteorder("=")).view(np.uint32)
     codes = np.empty((*a.shape[:-1], count), code_dtype(layout.bits))
@@ -329,8 +329,8 @@ def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -
     held = a.shape[-1] if a.ndim else -1
     if held < needed or (start is None and held != needed):
         raise ValueError(
-            f"packed must have {shown(needed)} bytes along the last axis for {shown(count)} codes of "
-            f"{bits} bits"
+            f"packed must have {shown(needed)} bytes along the last axis for {shown(count)} codes "
+            f"of {bits} bits"
             f"{'' if start is None else f' from {shown(start)} on'}, got shape {a.shape}"
             f"{'; pass start=0 to read the first ones' if held > needed else ''}"
         )

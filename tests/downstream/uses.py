@@ -346,3 +346,4 @@ def use_numpy_integers() -> None:
     mf.gptq(X, "e2m2", np.eye(4), threads=two)
     mf.search_format(X, np.uint8(4), block=two, axis=np.int8(0))
     mf.linear(np.ones(4), q, threads=two)
+    mf.compare(X, ["e2m2"], axis=np.int64(1), min_size=two, seed=two)

@@ -437,7 +437,11 @@ def test_specials_are_accepted_by_name() -> None:
         (lambda: Codebook([1.0]), ValueError, "codebook must have 2 to 65536 values, got 1"),
         (lambda: Codebook([0, NAN]), ValueError, "codebook must be finite, got nan at code 1"),
         (lambda: Codebook([0, 10**400]), ValueError, "codebook must be finite as float64"),
-        (lambda: Format(2, 2, bias=-(10**5000)), ValueError, "got exponents an integer of 5001 "),
+        (
+            lambda: Format(2, 2, bias=-(10**5000)),
+            ValueError,
+            "got exponents an integer of 500[01] ",
+        ),
         (lambda: Format(4, 3, specials=10**5000), ValueError, "got an integer of 5001 digits"),
         (lambda: Format(4, 3, signed=10**5000), TypeError, "got an integer of 5001 digits"),
         (lambda: Codebook(10**5000), TypeError, "numbers, got an integer of 5001 digits"),
