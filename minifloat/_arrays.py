@@ -62,7 +62,8 @@ def as_array(name: str, x: ArrayLike) -> Array:
         return np.asarray(x)
     except (ValueError, TypeError, OverflowError) as error:
         message = f"{name} must be an array or nested lists of one shape: {error}"
-        raise type(error)(message) from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(message) from None
 
 
 def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
@@ -89,7 +90,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         return a.astype(np.float64), "float64"
     raise TypeError(
         f"{argument} must be float16, bfloat16, float32, float64 or integers, got "
-        f"{name}{_dtype_remedy(argument, a.dtype)}"
+        f"{name}{_dtype_remedy(argument, a)}"
     )
 
 
@@ -264,7 +265,8 @@ def _check_integers(argument: str, a: Array) -> None:
     )
 
 
-def _dtype_remedy(argument: str, dtype: np.dtype[Any]) -> str:
+def _dtype_remedy(argument: str, a: Array) -> str:
+    dtype = a.dtype
     if dtype.kind == "c":
         return f"; encode {argument}.real and {argument}.imag"
     if dtype.char == "g":  # longdouble: a cast would round a second time
@@ -272,11 +274,22 @@ def _dtype_remedy(argument: str, dtype: np.dtype[Any]) -> str:
     if dtype.kind == "b":
         return f"; use {argument}.astype(numpy.uint8)"
     if dtype.kind == "O":
-        remedy = f"use numpy.asarray({argument}, float)"
-        return f", that is, Python objects (or integers beyond 64 bits); {remedy}"
+        return (
+            f", that is, Python objects (or integers beyond 64 bits){_object_remedy(argument, a)}"
+        )
     if dtype.kind in "mM" or (dtype.kind == "V" and dtype.isbuiltin != 2):  # times, records
         return ""
     return f"; use {argument}.astype(numpy.float32)"
+
+
+def _object_remedy(argument: str, a: Array) -> str:
+    try:
+        a.astype(np.float64)
+    except OverflowError:
+        return f"; use numpy.clip({argument}, -1e308, 1e308).astype(float), which float64 holds"
+    except (TypeError, ValueError):  # None, text, lists of several lengths
+        return ""
+    return f"; use numpy.asarray({argument}, float)"
 
 
 def _code_remedy(dtype: np.dtype[Any]) -> str:

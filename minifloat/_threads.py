@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, SupportsIndex, TypeVar
 
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +27,11 @@ Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 
-def check_threads(threads: int) -> int:
+def check_threads(threads: SupportsIndex) -> int:
     """Return ``threads`` as an int, or raise unless it is a positive integer."""
     number = check_int("threads", threads)
     if number < 1:
-        raise ValueError(f"threads must be a positive integer, got {number}")
+        raise ValueError(f"threads must be a positive integer, got {shown(number)}")
     return number
 
 

@@ -29,7 +29,7 @@ that no float holds, one by one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, overload
+from typing import Any, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -63,10 +63,10 @@ class EncodeOptions(TypedDict, total=False):
     rounding: RoundingLike
     overflow: OverflowLike
     nan: NaNPolicyLike
-    seed: int | None
+    seed: SupportsIndex | None
     random: ArrayLike | None
-    random_bits: int
-    threads: int
+    random_bits: SupportsIndex
+    threads: SupportsIndex
 
 
 # The types of the overloads below. An array or a list gives an array, unless `out` is given; the
@@ -90,7 +90,7 @@ class _NewAsGiven(_New, total=False):
 
 
 class _NewDecoded(TypedDict, total=False):
-    threads: int
+    threads: SupportsIndex
     out: None
 
 
@@ -112,10 +112,10 @@ def encode(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
-    seed: int | None = None,
+    seed: SupportsIndex | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = RANDOM_BITS,
-    threads: int = 1,
+    random_bits: SupportsIndex = RANDOM_BITS,
+    threads: SupportsIndex = 1,
     out: Array | None = None,
 ) -> Any:
     """Round ``x`` to ``fmt``, once, and return the codes.
@@ -176,7 +176,8 @@ def encode(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
-    usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
+    alone = seed is None and random is None and out is None
+    usual = alone and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:
         plan = _encode_plans.find(x, fmt, rounding, overflow, nan)
         if plan is not None:
@@ -215,14 +216,14 @@ def decode(
 ) -> Floats: ...
 @overload
 def decode(
-    codes: ArrayLike, fmt: Fmt, *, dtype: DTypeLike = ..., threads: int = 1, out: Out
+    codes: ArrayLike, fmt: Fmt, *, dtype: DTypeLike = ..., threads: SupportsIndex = 1, out: Out
 ) -> Out: ...
 def decode(
     codes: ArrayLike,
     fmt: NumberFormat | str,
     *,
     dtype: DTypeLike = np.float32,
-    threads: int = 1,
+    threads: SupportsIndex = 1,
     out: Array | None = None,
 ) -> Any:
     """Return the values of ``codes``, exactly.
@@ -328,11 +329,11 @@ def round_to(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
-    seed: int | None = None,
+    seed: SupportsIndex | None = None,
     random: ArrayLike | None = None,
-    random_bits: int = RANDOM_BITS,
+    random_bits: SupportsIndex = RANDOM_BITS,
     dtype: DTypeLike | None = None,
-    threads: int = 1,
+    threads: SupportsIndex = 1,
     out: Array | None = None,
 ) -> Any:
     """Round ``x`` to the values of ``fmt``: ``decode(encode(x))`` in one pass.
@@ -366,7 +367,8 @@ def round_to(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
-    usual = seed is random is out is None and threads == 1 and random_bits is RANDOM_BITS
+    alone = seed is None and random is None and out is None
+    usual = alone and threads == 1 and random_bits is RANDOM_BITS
     if usual and type(x) is np.ndarray:
         plan = _round_plans.find(x, fmt, rounding, overflow, nan, dtype)
         if plan is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -13,7 +13,7 @@ from minifloat import _arrays
 from minifloat._kernels import codec as kernels
 from minifloat._kernels.scalar import WINDOW
 from minifloat.codec.plans import STOCHASTIC_KINDS, Counts, EncodePlan, RoundPlan, TablePlan
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 from minifloat.formats.rounding import Overflow, Rounding
 
 Array = NDArray[Any]
@@ -35,9 +35,9 @@ class StochasticMode:
 
 def stochastic_mode(
     rounding: Rounding,
-    seed: int | None,
+    seed: SupportsIndex | None,
     random: ArrayLike | None,
-    random_bits: int,
+    random_bits: SupportsIndex,
     shape: tuple[int, ...],
 ) -> StochasticMode | None:
     """Return the random part of a call's arguments, checked; None in a deterministic mode."""
@@ -51,7 +51,7 @@ def stochastic_mode(
     if random is None and seed is None:
         raise ValueError(f"seed must be given for rounding={rounding.value!r} (or random=words)")
     if seed is not None and not 0 <= (seed := check_int("seed", seed)) < 1 << 64:
-        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {seed}")
+        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {shown(seed)}")
     record = np.array([(STOCHASTIC_KINDS[rounding], random_bits, seed or 0)], kernels.MODE)
     return StochasticMode(
         record, None if random is None else _random_words(random, random_bits, shape)

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def encode_exactly(
     rounding: Rounding | str = Rounding.NEAREST_EVEN,
     overflow: Overflow | str = Overflow.SATURATE,
     nan: NaNPolicy | str = NaNPolicy.RAISE,
-    seed: int | None = None,
+    seed: SupportsIndex | None = None,
 ) -> list[int]:
     """Round numbers to a format, each once from its exact value, and return the codes.
 
@@ -104,7 +105,7 @@ def _common_code(x: Fraction, fmt: NumberFormat, policies: EncodeOptions) -> int
     return int(codes[0]) if codes[0] == codes[1] else None
 
 
-def _thresholds(mode: Rounding, seed: int | None, count: int) -> list[int]:
+def _thresholds(mode: Rounding, seed: SupportsIndex | None, count: int) -> list[int]:
     """Return the threshold that `minifloat.encode` draws for each element, of 2**WINDOW."""
     stochastic = stochastic_mode(mode, seed, None, RANDOM_BITS, (count,))
     thresholds = np.zeros(count, np.int32)

@@ -19,6 +19,7 @@ from minifloat._kernels import decision_points as table_kernels
 from minifloat.codec import records
 from minifloat.codec.special_codes import special_codes
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import shown
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
 Array = NDArray[Any]
@@ -329,5 +330,5 @@ def dtype_or_error(dtype: DTypeLike) -> np.dtype[Any]:
     except TypeError:
         value_dtype = np.dtype(object)
     if value_dtype not in (np.float16, np.float32, np.float64):
-        raise ValueError(f"dtype must be float16, float32 or float64, got {dtype!r}")
+        raise ValueError(f"dtype must be float16, float32 or float64, got {shown(dtype)}")
     return value_dtype.newbyteorder("=")

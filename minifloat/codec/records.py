@@ -209,19 +209,24 @@ def tables(fmt: NumberFormat, rounding: Rounding, special: SpecialCodes) -> tupl
     return beginnings, values
 
 
-@lru_cache(maxsize=256)
 def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
     """Return the value of every code in ``dtype``, or raise if one would not be exact."""
-    exact = fmt.values()
-    with np.errstate(over="ignore", under="ignore"):
-        table = exact.astype(dtype)
-    wrong = np.flatnonzero((table.astype(np.float64) != exact) & ~np.isnan(exact))
-    if wrong.size:
-        code = int(wrong[0])
+    table, wrong = _rounded_values(fmt, dtype)
+    if wrong is not None:
         wider = "float32 or float64" if dtype == np.float16 else "float64"
         raise ValueError(
             f"dtype must hold every value of {fmt} exactly, got {dtype}, which does not hold "
-            f"{float(exact[code])!r} (code {code}); use {wider}"
+            f"{fmt.value(wrong)!r} (code {wrong}); use {wider}"
         )
-    table.flags.writeable = False
     return table
+
+
+@lru_cache(maxsize=256)  # of refusals too: TF32's values take a second
+def _rounded_values(fmt: NumberFormat, dtype: np.dtype[Any]) -> tuple[Array, int | None]:
+    """Return the value of every code, rounded to ``dtype``, and the first code that this moves."""
+    exact = fmt.values()
+    with np.errstate(over="ignore", under="ignore"):
+        table = exact.astype(dtype)
+    table.flags.writeable = False
+    wrong = np.flatnonzero((table.astype(np.float64) != exact) & ~np.isnan(exact))
+    return table, int(wrong[0]) if wrong.size else None

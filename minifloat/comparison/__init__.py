@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from os import PathLike, fspath
-from typing import Any, TypeAlias
+from typing import Any, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,7 @@ from minifloat.comparison.result import Comparison
 from minifloat.comparison.selection import Task, nothing_left, select
 from minifloat.files import WeightFile, open_weights
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 from minifloat.quantization.recipes import Recipe
 
 DEFAULT_RECIPES = ("e2m2", "int5", "nf4/128/float16", "e2m1", "int4")
@@ -42,13 +42,13 @@ def compare(
     source: Source | None = None,
     recipes: SomeRecipe | Sequence[SomeRecipe] = DEFAULT_RECIPES,
     *,
-    axis: int = -1,
+    axis: SupportsIndex = -1,
     include: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] | None = None,
-    min_size: int = 0,
+    min_size: SupportsIndex = 0,
     executor: Executor | None = None,
     progress: Callable[[int, int], object] | None = None,
-    seed: int = 0,
+    seed: SupportsIndex = 0,
 ) -> Comparison:
     """Quantize every float tensor by every recipe and return the errors.
 
@@ -186,7 +186,7 @@ def _check_axis(axis: int, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> 
     if not having:
         most = max(ranks)
         raise ValueError(
-            f"axis must be in {-most}..{most - 1}, where some tensor has an axis, got {axis}"
+            f"axis must be in {-most}..{most - 1}, where some tensor has an axis, got {shown(axis)}"
         )
     if any(axis % rank != rank - 1 for rank in having):
         for recipe in recipes:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from minifloat.comparison.records import Skipped
 from minifloat.files import TensorInfo, WeightFile
+from minifloat.formats.base import shown
 
 NEAR = 3  # names that a message proposes
 SEARCHED = 2000  # names among which near ones are looked for
@@ -75,14 +76,14 @@ def select(
             elif _matches(info.name, exclude):
                 skipped.append(task.skipped("excluded by name"))
             elif info.parameters < min_size:
-                skipped.append(task.skipped(f"fewer than {min_size} elements"))
+                skipped.append(task.skipped(f"fewer than {shown(min_size)} elements"))
                 small.append(info.parameters)
             else:
                 tasks.append(task)
     if not tasks and small:
         raise ValueError(
             f"min_size must be at most {max(small)}, the elements of the largest float tensor of "
-            f"{source}, got {min_size}"
+            f"{source}, got {shown(min_size)}"
         )
     if not tasks:
         raise ValueError(nothing_left(source, skipped))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_CODE_BITS = 16  # only TF32 is wider
 MAX_NAME = 64  # characters
+MAX_DIGITS = 60  # of an integer that a message shows; Python refuses to print 4301
 
 
 class BinaryGrid(NamedTuple):
@@ -278,6 +279,27 @@ class NumberFormat:
         return f"<table><caption>{type(self).__name__} {name}</caption>{rows}</table>"
 
 
+def shown(value: object) -> str:
+    """Return a value as a message shows it: its repr, but a huge integer by its length.
+
+    Examples
+    --------
+    >>> shown("e2m2"), shown((10**5000, 2))
+    ("'e2m2'", '(an integer of 5001 digits, 2)')
+    """
+    if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
+        digits = int(math.log10(abs(value))) - 1  # at most the right number: logarithms are rounded
+        while 10**digits <= abs(value):
+            digits += 1
+        return f"an integer of {digits} digits"
+    if type(value) is tuple and value:
+        return f"({', '.join(map(shown, value))}{',' * (len(value) == 1)})"
+    try:
+        return repr(value)
+    except ValueError:  # of a huge integer inside
+        return f"a {type(value).__name__} with a huge integer"
+
+
 def check_int(name: str, value: object, low: int | None = None, high: int | None = None) -> int:
     """Return an integer as an int, or raise: it may be NumPy's, and must not be a bool.
 
@@ -311,26 +333,26 @@ def check_int(name: str, value: object, low: int | None = None, high: int | None
     except TypeError:
         number = None
     if number is None or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, got {value!r}")
+        raise TypeError(f"{name} must be an int, got {shown(value)}")
     if low is not None and (number < low or (high is not None and number > high)):
         rule = f"at least {low}" if high is None else f"in {low}..{high}"
-        raise ValueError(f"{name} must be {rule}, got {number}")
+        raise ValueError(f"{name} must be {rule}, got {shown(number)}")
     return number
 
 
 def check_bool(name: str, value: object) -> None:
     """Raise unless ``value`` is a bool."""
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, got {value!r}")
+        raise TypeError(f"{name} must be a bool, got {shown(value)}")
 
 
 def check_name(name: object) -> str:
     """Return a name that somebody chose, or raise unless it is short and can be printed."""
     if not isinstance(name, str):
-        raise TypeError(f"name must be a str, got {name!r}")
+        raise TypeError(f"name must be a str, got {shown(name)}")
     if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
-        shown = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
-        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {shown}")
+        got = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
+        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {got}")
     return name
 
 
@@ -338,5 +360,5 @@ def check_code(code: SupportsIndex, fmt: NumberFormat) -> int:
     """Return ``code`` as an int, or raise if the format has no such code."""
     number = check_int("code", code)  # a NumPy integer could overflow below
     if not 0 <= number < fmt.code_count:
-        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {number}")
+        raise ValueError(f"code must be in 0..{fmt.code_count - 1} for {fmt}, got {shown(number)}")
     return number

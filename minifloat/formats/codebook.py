@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minifloat.formats import grammar
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code, check_name
+from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code, check_name, shown
 from minifloat.formats.published import PUBLISHED
 
 
@@ -21,7 +21,8 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        For printing: 1 to 64 printable characters, and not a name that means another format.
+        For printing: 1 to 64 printable characters without a slash, which ends the format in the
+        text of a recipe, and not a name that means another format.
         Comparisons ignore it: codebooks with equal values are equal.
 
     Raises
@@ -162,10 +163,11 @@ def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
     try:
         values = list(codebook)
     except TypeError:
-        raise TypeError(f"codebook must be a sequence of numbers, got {codebook!r}") from None
+        raise TypeError(f"codebook must be a sequence of numbers, got {shown(codebook)}") from None
     for code, value in enumerate(values):
-        if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
-            raise TypeError(f"codebook must hold real numbers, got {value!r} at code {code}")
+        kind = getattr(getattr(value, "dtype", None), "kind", "")  # "b" of NumPy's bools
+        if isinstance(value, str | bytes | bool) or kind == "b" or not hasattr(value, "__float__"):
+            raise TypeError(f"codebook must hold real numbers, got {shown(value)} at code {code}")
     try:
         return tuple(float(value) for value in values)
     except OverflowError:
@@ -175,6 +177,8 @@ def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
 def _check_name(name: str, values: tuple[float, ...]) -> None:
     """Raise unless a codebook of these values may have this name."""
     check_name(name)
+    if "/" in name:
+        raise ValueError(f"name must have no slash, got {name!r}; use an underscore, say")
     word = grammar.word_of(name.partition("(")[0])
     published = PUBLISHED.get(word)
     if grammar.is_rule(word) or (published is not None and _keys(published) != _keys(values)):

@@ -15,6 +15,7 @@ from minifloat.formats.base import (
     check_bool,
     check_code,
     check_int,
+    shown,
 )
 
 TF32_FIELDS = (8, 10)  # the one wider format: E8M10, which tensor cores read from 19 bits
@@ -135,7 +136,7 @@ class Format(NumberFormat):
             specials = Specials(specials)
         except ValueError:
             kinds = ", ".join(Specials)
-            raise ValueError(f"specials must be one of {kinds}, got {specials!r}") from None
+            raise ValueError(f"specials must be one of {kinds}, got {shown(specials)}") from None
         put = object.__setattr__  # the class is frozen
         put(self, "exponent_bits", exponent_bits)
         put(self, "mantissa_bits", mantissa_bits)
@@ -173,7 +174,7 @@ class Format(NumberFormat):
         if last_bit < FLOAT64_EMIN or top > FLOAT64_EMAX:
             raise ValueError(
                 "every value must be a float64 value (exponents -1074 to 1023), got exponents "
-                f"{last_bit} to {top}; choose fewer exponent bits or another bias"
+                f"{shown(last_bit)} to {shown(top)}; choose fewer exponent bits or another bias"
             )
 
     @property

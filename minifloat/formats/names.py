@@ -18,7 +18,7 @@ import re
 from typing import TypeVar, overload
 
 from minifloat.formats import grammar
-from minifloat.formats.base import NumberFormat
+from minifloat.formats.base import NumberFormat, shown
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
 from minifloat.formats.codebook import Codebook
 from minifloat.formats.exmy import Format, Specials, default_bias
@@ -78,7 +78,7 @@ smallest 7.629394531e-06, specials p3109>
     if isinstance(name, NumberFormat):
         return name
     if not isinstance(name, str):
-        raise TypeError(f"{argument} must be a format or the name of one, got {name!r}")
+        raise TypeError(f"{argument} must be a format or the name of one, got {shown(name)}")
     word = grammar.word_of(name)
     word = ALIASES.get(word, word)
     if word in CATALOGUE:

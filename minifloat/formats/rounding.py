@@ -21,6 +21,8 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Literal, TypeAlias, TypeVar
 
+from minifloat.formats.base import shown
+
 
 class Rounding(StrEnum):
     """Which neighbour an unrepresentable value rounds to.
@@ -241,8 +243,9 @@ def choose(kind: type[Choice], name: str, value: object) -> Choice:
     import difflib
 
     members = [str(member) for member in kind]
-    near = difflib.get_close_matches(str(value).lower().replace("-", "_"), members, n=2, cutoff=0.4)
+    text = value if isinstance(value, str) else shown(value)
+    near = difflib.get_close_matches(text.lower().replace("-", "_"), members, n=2, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
-        f"{name} must be one of {', '.join(members)}, got {value!r}; {hint}".rstrip("; ")
+        f"{name} must be one of {', '.join(members)}, got {shown(value)}; {hint}".rstrip("; ")
     )

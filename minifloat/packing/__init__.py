@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias, TypeVar, overload
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import _arrays
 from minifloat._arrays import Codes, check_range, code_dtype
 from minifloat._kernels import packing as kernels
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 from minifloat.packing.layouts import Layout, parse_layout
 
 Array = NDArray[Any]
@@ -36,7 +36,7 @@ MAX_PACKED_BITS = 32
 
 def pack(
     codes: ArrayLike,
-    bits: int,
+    bits: SupportsIndex,
     *,
     bit_order: BitOrder = "little",
     out: NDArray[np.uint8] | None = None,
@@ -91,29 +91,29 @@ def pack(
 @overload
 def unpack(
     packed: NDArray[np.uint8],
-    bits: int,
-    count: int,
+    bits: SupportsIndex,
+    count: SupportsIndex,
     *,
-    start: int | None = None,
+    start: SupportsIndex | None = None,
     bit_order: BitOrder = "little",
     out: None = None,
 ) -> Codes: ...
 @overload
 def unpack(
     packed: NDArray[np.uint8],
-    bits: int,
-    count: int,
+    bits: SupportsIndex,
+    count: SupportsIndex,
     *,
-    start: int | None = None,
+    start: SupportsIndex | None = None,
     bit_order: BitOrder = "little",
     out: Out,
 ) -> Out: ...
 def unpack(
     packed: NDArray[np.uint8],
-    bits: int,
-    count: int,
+    bits: SupportsIndex,
+    count: SupportsIndex,
     *,
-    start: int | None = None,
+    start: SupportsIndex | None = None,
     bit_order: BitOrder = "little",
     out: Array | None = None,
 ) -> Array:
@@ -161,9 +161,8 @@ def unpack(
     """
     bits, big = check_int("bits", bits, 1, MAX_PACKED_BITS), _is_big(bit_order)
     count = check_int("count", count, 0)
-    start = None if start is None else check_int("start", start, 0)
-    first = start or 0
-    a = _bytes(packed, bits, count, start, big)
+    first = 0 if start is None else check_int("start", start, 0)
+    a = _bytes(packed, bits, count, None if start is None else first, big)
     row_bytes = a.shape[-1]
     shape, dtype = (*a.shape[:-1], count), code_dtype(bits)
     codes = np.empty(shape, dtype) if out is None else _arrays.check_output(out, shape, dtype)
@@ -177,7 +176,7 @@ def unpack(
 
 
 def pack_words(
-    codes: ArrayLike, layout: Layout | str, *, bits: int | None = None
+    codes: ArrayLike, layout: Layout | str, *, bits: SupportsIndex | None = None
 ) -> NDArray[np.uint32]:
     """Pack codes into 32-bit words of a layout, along the last axis.
 
@@ -225,9 +224,9 @@ def pack_words(
 def unpack_words(
     words: NDArray[np.uint32] | NDArray[np.int32],
     layout: Layout | str,
-    count: int,
+    count: SupportsIndex,
     *,
-    bits: int | None = None,
+    bits: SupportsIndex | None = None,
 ) -> Codes:
     """Unpack ``count`` codes from 32-bit words of a layout, along the last axis.
 
@@ -271,8 +270,8 @@ def unpack_words(
     needed = _word_count(count, layout)
     if a.ndim == 0 or a.shape[-1] != needed:
         raise ValueError(
-            f"words must be {needed} along the last axis for {count} codes of {layout!r}, got "
-            f"shape {a.shape}"
+            f"words must be {shown(needed)} along the last axis for {shown(count)} codes of "
+            f"{layout!r}, got shape {a.shape}"
         )
     a = np.ascontiguousarray(a, a.dtype.newbyteorder("=")).view(np.uint32)
     codes = np.empty((*a.shape[:-1], count), code_dtype(layout.bits))
@@ -305,7 +304,7 @@ def _bit_runs(layout: Layout) -> kernels.BitRuns:
 
 def _is_big(bit_order: str) -> bool:
     if not isinstance(bit_order, str) or bit_order not in ("little", "big"):
-        raise ValueError(f'bit_order must be "little" or "big", got {bit_order!r}')
+        raise ValueError(f'bit_order must be "little" or "big", got {shown(bit_order)}')
     return bit_order == "big"
 
 
@@ -330,8 +329,9 @@ def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -
     held = a.shape[-1] if a.ndim else -1
     if held < needed or (start is None and held != needed):
         raise ValueError(
-            f"packed must have {needed} bytes along the last axis for {count} codes of {bits} bits"
-            f"{'' if start is None else f' from {start} on'}, got shape {a.shape}"
+            f"packed must have {shown(needed)} bytes along the last axis for {shown(count)} codes "
+            f"of {bits} bits"
+            f"{'' if start is None else f' from {shown(start)} on'}, got shape {a.shape}"
             f"{'; pass start=0 to read the first ones' if held > needed else ''}"
         )
     used = count * bits % 8

@@ -20,9 +20,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
-from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name
+from minifloat.formats.base import MAX_CODE_BITS, check_int, check_name, shown
 from minifloat.formats.grammar import lowered
 
 WORD_BITS, HALF_BITS = 32, 16
@@ -93,7 +93,9 @@ class Layout:
             for place in row:
                 if not 0 <= place < WORD_BITS * self.words:
                     last = WORD_BITS * self.words - 1
-                    raise ValueError(f"places must be in 0..{last}, got {place} for code {code}")
+                    raise ValueError(
+                        f"places must be in 0..{last}, got {shown(place)} for code {code}"
+                    )
                 if place in used:
                     raise ValueError(f"places must be used once, got {place} twice, in code {code}")
                 used.add(place)
@@ -202,11 +204,13 @@ def _table(places: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
     try:
         rows = [list(row) for row in places]
     except TypeError:
-        raise TypeError(f"places must be a row of places for each code, got {places!r}") from None
+        raise TypeError(
+            f"places must be a row of places for each code, got {shown(places)}"
+        ) from None
     return tuple(tuple(check_int("places", place) for place in row) for row in rows)
 
 
-def dense(bits: int) -> Layout:
+def dense(bits: SupportsIndex) -> Layout:
     """Return the layout that stores one code after another from bit 0 on, across words.
 
     Parameters
@@ -322,11 +326,13 @@ kernel published with the paper swaps the halves of word 4, but not those of wor
 each code of a pair gets its neighbour's sign. This layout swaps neither.)
 """
 
+_WIDTH = "(?:0|[1-9][0-9]?)"  # one spelling for each width
+_PLANES = re.compile(rf"{_WIDTH}(?:\+{_WIDTH})*")
 _SPELLING = re.compile(r"(\d{1,2})x(\d{1,3})([ps])((?:[0-9a-f]{3})+)", re.ASCII)
 _NAMED = {layout.name: layout for layout in (FPE2M2_CHECKPOINT, FPE2M2_KERNEL)}
 
 
-def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
+def parse_layout(name: str | Layout, bits: SupportsIndex | None = None) -> Layout:
     """Return the layout of a name, for codes of ``bits`` bits.
 
     Parameters
@@ -360,11 +366,11 @@ def parse_layout(name: str | Layout, bits: int | None = None) -> Layout:
             15..0    6.3 6.2 6.1 6.0 4.3 4.2 4.1 4.0 2.3 2.2 2.1 2.0 0.3 0.2 0.1 0.0
     """
     if not isinstance(name, str | Layout):
-        raise TypeError(f"layout must be a Layout or the name of one, got {name!r}")
+        raise TypeError(f"layout must be a Layout or the name of one, got {shown(name)}")
     bits = None if bits is None else check_int("bits", bits)
     layout = name if isinstance(name, Layout) else _named(lowered(name), bits)
     if bits is not None and layout.bits != bits:
-        raise ValueError(f"layout must be for codes of {bits} bits, got {layout!r}")
+        raise ValueError(f"layout must be for codes of {shown(bits)} bits, got {layout!r}")
     return layout
 
 
@@ -380,7 +386,7 @@ def _named(word: str, bits: int | None) -> Layout:
         return Layout(4, 1, dense(4).places, word)
     if word in _NAMED:
         return _NAMED[word]
-    if re.fullmatch(r"\d{1,2}(\+\d{1,2})*", word, re.ASCII):
+    if _PLANES.fullmatch(word):
         widths = [int(width) for width in word.split("+")]
         lows = [sum(widths[i + 1 :]) for i in range(len(widths))]
         parts = [Plane(low, width, pairs=True) for low, width in zip(lows, widths, strict=True)]

@@ -14,7 +14,7 @@ Numba can be imported the first product loads the JIT, so results do not depend 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,7 @@ Array = NDArray[Any]
 
 
 def linear(
-    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: int = 1
+    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: SupportsIndex = 1
 ) -> NDArray[np.float32]:
     """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 

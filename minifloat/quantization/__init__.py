@@ -13,7 +13,7 @@ Read in this order to learn how a weight becomes a packed code:
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,18 +34,18 @@ from minifloat.quantization.scales import ScaleSearch
 class SearchOptions(Scaling, total=False):
     """The options of `search_format`."""
 
-    axis: int
+    axis: SupportsIndex
     importance: ArrayLike | None
-    threads: int
+    threads: SupportsIndex
 
 
 def quantize(
     w: ArrayLike,
     recipe: Recipe | NumberFormat | str,
     *,
-    axis: int = -1,
+    axis: SupportsIndex = -1,
     importance: ArrayLike | None = None,
-    threads: int = 1,
+    threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
 ) -> Quantized:
     """Quantize weights by a recipe: codes of a format, with a scale for each block.
@@ -127,7 +127,7 @@ def gptq(
     *,
     damp: float = 0.01,
     importance: ArrayLike | None = None,
-    threads: int = 1,
+    threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
 ) -> Quantized:
     """Quantize a layer's weights by a recipe and GPTQ, which corrects each column's error.
@@ -210,7 +210,7 @@ def gptq(
 
 def search_format(
     w: ArrayLike,
-    bits: int,
+    bits: SupportsIndex,
     recipe: Recipe | NumberFormat | str = "e2m2",
     **options: Unpack[SearchOptions],
 ) -> Quantized:
@@ -264,7 +264,7 @@ def _squared_error(weights: Array, q: Quantized) -> float:
     return float(np.square(np.ldexp(w - q.dequantize(), -k)).sum())
 
 
-def _axis(weights: Array, recipe: Recipe, axis: int) -> int | None:
+def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:
     """Return the axis, not negative, or None for one scale."""
     if axis is None:
         raise TypeError('axis must be an int, got None; use block="tensor" for one scale')

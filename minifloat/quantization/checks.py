@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minifloat._arrays import check_codes, code_dtype
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 from minifloat.packing import byte_count, unpack
 from minifloat.quantization.recipes import Block
 from minifloat.quantization.scales import FLOAT32, ScaleFormat
@@ -32,7 +32,7 @@ def checked_shape(shape: object) -> tuple[int, ...]:
         If NumPy has no arrays of this shape.
     """
     if not isinstance(shape, tuple | list):
-        raise TypeError(f"shape must be a tuple of int, got {shape!r}")
+        raise TypeError(f"shape must be a tuple of int, got {shown(shape)}")
     if len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"shape must have at most {MAX_DIMENSIONS} lengths, got {len(shape)}")
     lengths = tuple(check_int("a length of shape", length, 0, MAX_SIZE) for length in shape)
@@ -53,7 +53,9 @@ def checked_axis(axis: object, shape: tuple[int, ...], block: Block) -> int:
     """
     number, count = check_int("axis", axis), len(shape)
     if not -count <= number < count:
-        raise ValueError(f"axis must be in {-count}..{count - 1} for shape {shape}, got {number}")
+        raise ValueError(
+            f"axis must be in {-count}..{count - 1} for shape {shape}, got {shown(number)}"
+        )
     if isinstance(block, tuple) and number % count != count - 1:
         raise ValueError(f"axis must be -1 for tiles, which lie in the last two axes, got {number}")
     return number % count
@@ -144,7 +146,7 @@ def checked_zero_points(zeros: object, shape: tuple[int, ...], fmt: NumberFormat
 def checked_tensor_scale(scale: object) -> float:
     """Return a tensor scale as a float, or raise a ValueError if it is no positive float32."""
     if not (is_float32(scale) and scale > 0):  # type: ignore[operator]  # it is a number
-        raise ValueError(f"tensor_scale must be a float32 number above 0, got {scale!r}")
+        raise ValueError(f"tensor_scale must be a float32 number above 0, got {shown(scale)}")
     return float(scale)  # type: ignore[arg-type]
 
 

@@ -29,6 +29,7 @@ from minifloat import _arrays
 from minifloat._kernels import gptq as kernels
 from minifloat.codec.decision_points import decision_points, first_keys, sorted_values
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import shown
 
 Array = NDArray[Any]
 
@@ -123,7 +124,7 @@ def _inverse(upper: Array) -> NDArray[np.float64]:
 def checked_damp(damp: float) -> float:
     """Return ``damp`` as a float, or raise unless it is a finite number of at least 0."""
     if not isinstance(damp, Real) or isinstance(damp, bool):
-        raise TypeError(f"damp must be a finite number of at least 0, got {damp!r}")
+        raise TypeError(f"damp must be a finite number of at least 0, got {shown(damp)}")
     try:
         number = float(damp)
     except OverflowError:  # of an int beyond float64

@@ -16,6 +16,7 @@ from minifloat import products
 from minifloat._arrays import Codes, check_cpu, source_array
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
+from minifloat.formats.base import shown
 from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
 from minifloat.quantization import checks
@@ -59,7 +60,7 @@ class DoubleScales:
         if codes.recipe != DOUBLE_RECIPE or codes.axis != 0 or len(codes.shape) != 1:
             raise ValueError(f"quantized must be 1-d and {DOUBLE_RECIPE}, got {codes!r}")
         if not checks.is_float32(self.mean):
-            raise ValueError(f"mean must be a finite float32 number, got {self.mean!r}")
+            raise ValueError(f"mean must be a finite float32 number, got {shown(self.mean)}")
         object.__setattr__(self, "mean", float(self.mean))
 
     def values(self) -> NDArray[np.float32]:
@@ -148,7 +149,7 @@ class Quantized:
     def __post_init__(self) -> None:
         recipe = self.recipe
         if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, got {recipe!r}; use Recipe.parse")
+            raise TypeError(f"recipe must be a Recipe, got {shown(recipe)}; use Recipe.parse")
         self._set("shape", checks.checked_shape(self.shape))
         self._set("axis", self._checked_axis())
         for name, asked in (
@@ -156,8 +157,9 @@ class Quantized:
             ("zero_points", recipe.zero_point),
             ("double", recipe.double),
         ):
-            if (getattr(self, name) is not None) != asked:
-                given = "none" if asked else "some"
+            part = getattr(self, name)
+            if (part is not None) != asked:
+                given = "none" if asked else shown(part) if name == "tensor_scale" else "some"
                 raise ValueError(f"{name} must be as the recipe {recipe} says, got {given}")
         shape = self.blocks.scale_shape
         self._set("packed", checks.checked_codes(self.packed, self.size, self.fmt))
@@ -177,16 +179,23 @@ class Quantized:
         if self.recipe.block != "tensor" and self.shape:
             return checks.checked_axis(self.axis, self.shape, self.recipe.block)
         if self.axis is not None:
-            raise ValueError(f"axis must be None for one scale, got {self.axis!r}")
+            raise ValueError(f"axis must be None for one scale, got {shown(self.axis)}")
         return None
 
     def _check_double(self, double: DoubleScales) -> None:
         if not isinstance(double, DoubleScales):
             raise TypeError(f"double must be DoubleScales, got {type(double).__name__}")
-        if double.quantized.size != self.scales.size or not np.array_equal(
-            double.values().reshape(self.scales.shape), self.scales, equal_nan=True
-        ):
-            raise ValueError("scales must be double.values(), got others")
+        size = double.quantized.size
+        if size != self.scales.size:
+            raise ValueError(f"double must be of {self.scales.size} scales, got {size}")
+        values = double.values().reshape(self.scales.shape)
+        wrong = (values != self.scales) & ~(np.isnan(values) & np.isnan(self.scales))
+        if wrong.any():
+            index = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"scales must be double.values(), got {self.scales[index]} at index {index}, where "
+                f"that is {values[index]}; pass double.values(), in the shape of the scales"
+            )
 
     @classmethod
     def of_checked(cls, **parts: Any) -> Quantized:
@@ -414,7 +423,7 @@ class Quantized:
             raise IndexError("rows must not be picked from weights of shape ()")
         if isinstance(rows, tuple):
             raise IndexError(f"rows must be an int, a slice or one array, got {rows!r}")
-        picked = np.arange(self.shape[0])[rows]
+        picked = self._picked(rows)
         if picked.ndim > 1:
             raise IndexError(f"rows must be an int, a slice or 1-d, got shape {picked.shape}")
         flat = np.atleast_1d(picked)
@@ -448,6 +457,20 @@ class Quantized:
             tensor_scale=self.tensor_scale,
             zero_points=None if zeros is None else np.asarray(zeros),
         )
+
+    def _picked(self, rows: Rows) -> NDArray[Any]:
+        """Return the numbers of some rows, or raise an IndexError."""
+        count = self.shape[0]
+        every = np.arange(count)
+        if isinstance(rows, slice):
+            return every[rows]
+        try:
+            return np.asarray(every[rows])
+        except (IndexError, OverflowError, TypeError, ValueError):
+            raise IndexError(
+                f"rows must be in {-count}..{count - 1}, or a slice, or a bool for each of the "
+                f"{count}, got {shown(rows):.80}"
+            ) from None
 
     def _packed_rows(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the packed codes of some rows, for neighbours a view where possible."""

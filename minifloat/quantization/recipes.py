@@ -22,10 +22,10 @@ import difflib
 import re
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Literal, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import check_bool, check_int
+from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
@@ -39,12 +39,13 @@ from minifloat.quantization.scales import (
 )
 
 Block: TypeAlias = int | tuple[int, int] | Literal["channel", "tensor"]
+BlockLike: TypeAlias = SupportsIndex | tuple[SupportsIndex, SupportsIndex] | str
 
 
 class Scaling(TypedDict, total=False):
     """The fields of a recipe, except its format, as `Recipe` takes them."""
 
-    block: Block | str
+    block: BlockLike
     scale: ScaleFormat | Format | str
     scale_rounding: ScaleRoundingLike | None
     search: ScaleSearchLike
@@ -65,6 +66,7 @@ PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
 SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
 _TILE = re.compile(r"([0-9]+)x([0-9]+)")
+_PERCENTILE = re.compile(r"percentile([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)")  # in a text
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 
 
@@ -132,7 +134,7 @@ class Recipe:
         self,
         fmt: NumberFormat | str,
         *,
-        block: Block | str = 128,
+        block: BlockLike = 128,
         scale: ScaleFormat | Format | str = "float16",
         scale_rounding: ScaleRoundingLike | None = None,
         search: ScaleSearchLike = ScaleSearch.ABSMAX,
@@ -142,7 +144,7 @@ class Recipe:
         zero_point: bool = False,
     ) -> None:
         scale_format, rounding = _scale(scale, scale_rounding)
-        search = choose(ScaleSearch, "search", search)
+        search = _search(search)
         if search is ScaleSearch.PERCENTILE and percentile is None:
             percentile = PERCENTILE
         fields = {
@@ -225,7 +227,7 @@ class Recipe:
         if isinstance(recipe, NumberFormat):
             return cls(recipe)
         if not isinstance(recipe, str):
-            raise TypeError(f"recipe must be a Recipe, a format or text, got {recipe!r}")
+            raise TypeError(f"recipe must be a Recipe, a format or text, got {shown(recipe)}")
         text = lowered(recipe)
         if text in RECIPES:
             return RECIPES[text]
@@ -386,16 +388,25 @@ def _block(block: object) -> Block:
         large = any(isinstance(size, int) and size > MAX_SIZE for size in sizes)
         raise ValueError(
             "block must be a positive int, two of them (or RxC), channel or tensor, got "
-            f"{block!r}{'; use at most 2**62, or channel' if large else ''}"
+            f"{shown(block)}{'; use at most 2**62, or channel' if large else ''}"
         ) from None
     return (rows, columns) if rows > 1 else columns
 
 
+def _search(search: object) -> ScaleSearch:
+    if isinstance(search, str) and (match := _PERCENTILE.fullmatch(search)):
+        raise ValueError(
+            f"search must be one of {', '.join(ScaleSearch)}, got {search!r}; use "
+            f'search="percentile", percentile={match[1]}'
+        )
+    return choose(ScaleSearch, "search", search)
+
+
 def _percentile(percentile: float) -> float:
     if not isinstance(percentile, Real) or isinstance(percentile, bool):
-        raise TypeError(f"percentile must be a number in 0..100, got {percentile!r}")
+        raise TypeError(f"percentile must be a number in 0..100, got {shown(percentile)}")
     if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be in 0..100, got {percentile}")
+        raise ValueError(f"percentile must be in 0..100, got {shown(percentile)}")
     return float(percentile)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -167,6 +168,21 @@ def test_decode_refuses_a_dtype_that_is_not_exact() -> None:
         mf.round_to(np.float16([1]), "bfloat16")
 
 
+def test_a_refusal_of_a_dtype_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The values of TF32 take a second to make."""
+    calls: list[Callable[[], object]] = [
+        lambda: mf.round_to(np.zeros(0, np.float16), "tf32"),
+        lambda: mf.decode(np.zeros(1, np.uint32), "tf32", dtype=np.float16),
+    ]
+    message = r"dtype must hold every value of tf32 .*, got float16, .* \(code 1\); use float32 or"
+    with pytest.raises(ValueError, match=message):
+        calls[0]()
+    monkeypatch.delattr(mf.NumberFormat, "values")
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 ERRORS: list[tuple[type[Exception], str, Callable[[], object]]] = [
     (ValueError, r"x must hold no NaN .* got 2 NaN, .* index \(0, 1\); .* nan=\"zero\"",
      lambda: mf.encode([[1, np.nan], [np.nan, 2]], "e2m2")),
@@ -189,6 +205,12 @@ ERRORS: list[tuple[type[Exception], str, Callable[[], object]]] = [
      lambda: mf.encode([1j], "e2m2")),
     (TypeError, "x must be .* got object", lambda: mf.encode([None], "e2m2")),
     (TypeError, "x must be .* got object", lambda: mf.encode([10**30], "e2m2")),
+    (TypeError, "x must be .* got object, .*; use numpy.clip\\(x, -1e308, 1e308\\).astype",
+     lambda: mf.encode([10**400], "e2m2")),
+    (TypeError, r"Python objects \(or integers beyond 64 bits\)$",
+     lambda: mf.encode(["a", None], "e2m2")),
+    (TypeError, "x must be .* got object, .*; use numpy.clip",
+     lambda: mf.encode([10**400, 1.0], "e2m2")),
     (TypeError, "x must be .* got bool", lambda: mf.encode([True], "e2m2")),
     (TypeError, "x must be .* got timedelta64", lambda: mf.encode(np.timedelta64(1, "s"), "e2m2")),
     (TypeError, "x must be .* got str", lambda: mf.encode(["1"], "e2m2")),
@@ -326,6 +348,13 @@ def test_a_masked_array_is_refused_and_the_remedy_works(name: str) -> None:
     call(MASKED.filled(0))
 
 
+def test_the_remedies_for_python_integers_work() -> None:
+    x = [10**400, -(10**400), 3]
+    clipped = np.clip(x, -1e308, 1e308).astype(float)
+    assert mf.round_to(clipped, "e2m2").tolist() == [7, -7, 3]
+    assert mf.encode(np.asarray([10**30, 3], float), "e2m2").tolist() == [15, 10]
+
+
 def test_out_has_no_mask() -> None:
     with pytest.raises(TypeError, match="out must be a NumPy array, without a mask"):
         mf.encode([1.0], "e2m2", out=np.ma.zeros(1, np.uint8))
@@ -385,6 +414,22 @@ def test_numpy_integers_are_integers_and_bools_are_not(name: str) -> None:
     for wrong in (True, np.True_, 1.5, "one"):
         with pytest.raises(error, match=f"^{name.strip()} must be"):
             call(wrong)
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_huge_integers_are_refused_by_the_rule_and_their_length(name: str) -> None:
+    """Python refuses to print more than 4300 digits."""
+    for sign in (1, -1):
+        try:
+            INTEGERS[name](sign * 10**5000)
+        except ValueError as error:
+            rule = f"^({name.strip()}|packed|words) must .*an integer of 500[01] digits"
+            if name == "bias":
+                rule = "^every value must be a float64 value .*an integer of 5001 digits"
+            assert re.match(rule, str(error)), error  # noqa: PT017
+        else:
+            assert name.strip() in ("threads", "seed"), name
+            assert sign > 0
 
 
 def test_small_numpy_integers_do_not_overflow() -> None:

@@ -328,3 +328,22 @@ def use_wrappers() -> None:
     assert_type(program("bfloat16"), registers.Program)
     assert_type(code_of(0.3), int)
     any_array(X)
+
+
+def use_numpy_integers() -> None:
+    """What has an index is an integer: those of NumPy too."""
+    two = np.int64(2)
+    mf.encode(X, "e2m2", threads=two)
+    mf.encode(X, "e2m2", rounding="stochastic", seed=two, random_bits=two)
+    mf.decode([1], "e2m2", threads=two)
+    mf.round_to(X, "e2m2", threads=two)
+    packed = mf.pack(np.arange(4), two)
+    mf.unpack(packed, two, two, start=two)
+    mf.unpack_words(mf.pack_words([1, 2], "dense", bits=two), "dense", two, bits=two)
+    mf.parse_layout("dense", two)
+    q = mf.quantize(X, "e2m2", block=two, axis=np.int64(1), threads=two)
+    mf.Recipe("e2m2", block=(two, two)).replace(block=two)
+    mf.gptq(X, "e2m2", np.eye(4), threads=two)
+    mf.search_format(X, np.uint8(4), block=two, axis=np.int8(0))
+    mf.linear(np.ones(4), q, threads=two)
+    mf.compare(X, ["e2m2"], axis=np.int64(1), min_size=two, seed=two)

@@ -416,7 +416,7 @@ MORE_FACTS: dict[str, tuple[str, Facts, str | None]] = {
         "two levels", {"tensor_scale": None}, "tensor_scale must be as the recipe .* says, got none"
     ),
     "tensor scale alone": (
-        "e8m0", {"tensor_scale": 1.0}, "tensor_scale must be as the recipe .* says, got some"
+        "e8m0", {"tensor_scale": 1.0}, "tensor_scale must be as the recipe .* says, got 1.0"
     ),
     "tensor scale 0": ("two levels", {"tensor_scale": 0.0}, "tensor_scale must be a float32"),
     "tensor scale negative": ("two levels", {"tensor_scale": -1.0}, "tensor_scale must be"),

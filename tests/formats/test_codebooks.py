@@ -122,6 +122,12 @@ def test_a_name_is_not_that_of_a_format_with_other_values(name: str) -> None:
             Codebook([0.25, 1.25, 2.25], spelling)
 
 
+def test_a_name_has_no_slash_which_ends_the_format_in_a_recipe() -> None:
+    for name in ("nf4/64", "/", "mine/"):
+        with pytest.raises(ValueError, match=f"^name must have no slash, got '{name}'; use an"):
+            Codebook([0, 1], name)
+
+
 def test_a_codebook_may_be_made_again_under_its_published_name() -> None:
     for fmt in CATALOGUE.values():
         if isinstance(fmt, Codebook):
@@ -141,6 +147,9 @@ def test_html_shows_a_name_as_text() -> None:
         (["1", "2"], "codebook must hold real numbers, got '1' at code 0"),
         ([0.0, None], "codebook must hold real numbers, got None at code 1"),
         ([0.0, [1.0]], "codebook must hold real numbers"),
+        ([np.True_, 0], "codebook must hold real numbers, got (np.)?True_? at code 0"),
+        ([0, np.array(True)], "codebook must hold real numbers, .* at code 1"),
+        (np.array([False, True]), "codebook must hold real numbers, .* at code 0"),
         (3.0, "codebook must be a sequence of numbers, got 3.0"),
         (np.ma.masked_invalid([1.0, np.nan]), r"got a masked array; use codebook.compressed\(\)"),
     ],

@@ -232,6 +232,10 @@ def test_bad_layouts() -> None:
         ("layout must be dense, nvfp4, fpe2m2_checkpoint, fpe2m2_kernel or widths", "sparse", 5),
         ("planes must be 1, 2, 4, 8 or 16 bits wide, got 3", "3+2", 5),
         ("layout must be", "", 5),
+        ("layout must be dense, .* or widths of planes such as 1\\+4, got '01\\+4'", "01+4", 5),
+        ("layout must be dense, .*, got '1\\+04'", "1+04", 5),
+        ("layout must be dense, .*, got '04'", "04", 4),
+        ("layout must be for codes of an integer of 5001 digits bits", "1+4", 10**5000),
         ("planes must be 1, 2, 4, 8 or 16 bits wide, got 0", "0+4", 4),
         ("bits must be in 1..16", "dense", 17),
     ):

@@ -93,7 +93,8 @@ BAD_FIELDS: list[tuple[mf.Quantized, dict[str, Any], str]] = [
       for bad in (2, -3, 2**63, -2**64, np.int64(2))),
     (TENSOR, {"axis": 1}, "axis must be None for one scale, got 1"),
     (TILES, {"axis": 0}, "axis must be -1 for tiles, which lie in the last two axes, got 0"),
-    (E2M2, {"tensor_scale": 1.0}, "tensor_scale must be as the recipe e2m2/128/float16 says, got "),
+    (E2M2, {"tensor_scale": 1.5},
+     "tensor_scale must be as the recipe e2m2/128/float16 says, got 1.5"),
     (E2M2, {"zero_points": zeros(4, 2)}, "zero_points must be as the recipe .* says, got some"),
     (E2M2, {"double": QLORA.double}, "double must be as the recipe .* says, got some"),
     (NVFP4, {"tensor_scale": None}, "tensor_scale must be as the recipe .* says, got none"),
@@ -104,9 +105,11 @@ BAD_FIELDS: list[tuple[mf.Quantized, dict[str, Any], str]] = [
     (UINT4, {"zero_points": zeros(4, 4, dtype=int)}, r"zero_points must be uint8 .*, got int64"),
     (UINT4, {"zero_points": zeros(4, 2)}, r"zero_points must be uint8 of shape \(4, 4\), got"),
     (UINT4, {"zero_points": zeros(4, 4) + 16}, "zero_points must be below 16 for uint4.*, got 16"),
-    (QLORA, {"scales": QLORA.scales + 1}, r"scales must be double.values\(\), got others"),
+    (QLORA, {"scales": QLORA.scales + (QLORA.scales == QLORA.scales[2, 1])},
+     rf"scales must be double.values\(\), got {1 + QLORA.scales[2, 1]} at index \(2, 1\), where "
+     rf"that is {QLORA.scales[2, 1]}; pass double.values\(\)"),
     (QLORA, {"double": DoubleScales(mf.quantize(np.ones(9), "e4m3fn/256/float32"), 0.0)},
-     r"scales must be double.values\(\), got others"),
+     "double must be of 16 scales, got 9"),
     *((mf.quantize(np.ones((2, 8)), f"e2m1/4/{scale}"), {"scales": np.full((2, 2), bad, "f4")},
        f"scales must be values of {scale}, neither negative nor infinite, got {bad}; round them")
       for scale, bad in (
@@ -279,11 +282,16 @@ def test_rows_that_are_refused() -> None:
         ((0, 1), r"rows must be an int, a slice or one array, got \(0, 1\)"),
         (None, r"rows must be an int, a slice or 1-d, got shape \(1, 4\)"),
         ([[0]], r"rows must be an int, a slice or 1-d, got shape \(1, 1\)"),
-        (4, "index 4 is out of bounds"),
-        ([-5], "index -5 is out of bounds"),
-        (1.0, "only integers, slices"),
-        ("0", "only integers, slices"),
-        ([True], "boolean index did not match"),
+        (4, r"rows must be in -4..3, or a slice, or a bool for each of the 4, got 4"),
+        ([-5], r"rows must be in -4..3, .*, got \[-5\]"),
+        (1.0, "rows must be in .*, got 1.0"),
+        ("0", "rows must be in .*, got '0'"),
+        ([True], r"rows must be in .*, got \[True\]"),
+        (2**63, "rows must be in .*, got 9223372036854775808"),
+        (-(2**70), "rows must be in .*, got -1180591620717411303424"),
+        ([2**63], r"rows must be in .*, got \[9223372036854775808\]"),
+        (10**5000, "rows must be in .*, got an integer of 5001 digits"),
+        ([10**5000], "rows must be in .*, got a list with a huge integer"),
     ):
         with pytest.raises(IndexError, match=message):
             E2M2[rows]

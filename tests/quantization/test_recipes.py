@@ -281,6 +281,9 @@ BAD_FIELDS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"fmt": "nf4", "scale_rounding": "even"}, ValueError, 'scale_rounding must not be "even" for'),
     ({"search": "median"}, ValueError,
      "search must be one of absmax, mse, percentile, shrink, got 'median'"),
+    ({"search": "percentile99.9"}, ValueError,
+     "search must be one of absmax, .*, got 'percentile99.9'; use search=\"percentile\", "
+     "percentile=99.9$"),
     ({"search": None}, ValueError, "search must be one of absmax, .*, got None"),
     ({"percentile": 50}, ValueError,
      'percentile must come with search="percentile", got search="absmax"'),
@@ -309,6 +312,23 @@ def test_fields_that_do_not_go_together(
         mf.Recipe("e2m2").replace(**fields)
     with pytest.raises(kind, match="^" + message):
         mf.quantize([1.0], "e2m2", **fields)
+
+
+def test_a_huge_integer_is_told_by_its_length() -> None:
+    huge = 10**5000  # Python refuses to print it
+    for fields, message in (
+        ({"block": huge}, NO_BLOCK + "an integer of 5001 digits; use at most"),
+        ({"block": (1, huge)}, NO_BLOCK + r"\(1, an integer of 5001 digits\); use at most"),
+        (
+            {"search": "percentile", "percentile": huge},
+            r"percentile must be in 0\.\.100, got an int",
+        ),
+        ({"search": huge}, "search must be one of .*, got an integer of 5001 digits"),
+        ({"scale": huge}, "scale must be a format .*, got an integer of 5001 digits"),
+        ({"double": huge}, "double must be a bool, got an integer of 5001 digits"),
+    ):
+        with pytest.raises((ValueError, TypeError), match="^" + message):
+            mf.Recipe("e2m2", **fields)  # type: ignore[arg-type]
 
 
 def test_other_values_are_no_recipes() -> None:
