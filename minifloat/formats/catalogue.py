@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from minifloat.formats.base import NumberFormat, check_bool, check_int
+from minifloat.formats.base import NumberFormat, check_bool, check_int, shown
 from minifloat.formats.codebook import Codebook
 from minifloat.formats.exmy import OTHER_NAMES, SHORT_NAMES, Format, Specials
 from minifloat.formats.integer import Integer
@@ -49,11 +49,11 @@ def p3109(width: int, precision: int, *, signed: bool, extended: bool) -> Format
     check_bool("signed", signed)
     check_bool("extended", extended)
     if not 3 <= width <= 16:
-        raise ValueError(f"K must be in 3..16 in binary{{K}}p{{P}}, got {width}")
+        raise ValueError(f"K must be in 3..16 in binary{{K}}p{{P}}, got {shown(width)}")
     exponent_bits = width - precision + (not signed)
     if precision < 1 or exponent_bits < 1:
         top = width if not signed else width - 1
-        raise ValueError(f"P must be in 1..{top} in binary{width}p{{P}}, got {precision}")
+        raise ValueError(f"P must be in 1..{top} in binary{width}p{{P}}, got {shown(precision)}")
     finite = Specials.FNUZ if signed else Specials.FN
     return Format(
         exponent_bits,

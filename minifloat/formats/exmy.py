@@ -437,12 +437,20 @@ class Format(NumberFormat):
         Magnitudes above the largest finite one continue the grid; they define where values start
         to overflow.
 
+        Raises
+        ------
+        ValueError
+            If the magnitude is negative or has more than one bit more than a code.
+
         Examples
         --------
         >>> import minifloat as mf
         >>> mf.parse("e2m2").grid_value(16)  # the largest is 15, with the value 7
         Fraction(8, 1)
         """
+        if not 0 <= magnitude < 2 << self.bits:
+            end = (2 << self.bits) - 1
+            raise ValueError(f"magnitude must be in 0..{end}, got {shown(magnitude)}")
         significand, exponent = self._significand(magnitude)
         return significand * Fraction(2) ** exponent
 

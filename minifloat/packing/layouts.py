@@ -276,6 +276,7 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
     >>> planes(3, [Plane(0, 2, pairs=True), Plane(2, 1, pairs=True)], "2 low bits, then the sign")
     <Layout 2 low bits, then the sign: bits 3, codes 32, words 3>
     """
+    bits = check_int("bits", bits, 1, MAX_CODE_BITS)
     held = sorted(part.low + k for part in parts for k in range(part.width))
     if held != list(range(bits)):
         raise ValueError(f"planes must hold each of the bits 0..{bits - 1} once, got {held}")

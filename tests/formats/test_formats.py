@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from minifloat.formats import Codebook, CodeRow, Format, Integer, NumberFormat, Specials
 from minifloat.formats.catalogue import CATALOGUE, p3109
 from minifloat.formats.names import parse
+from minifloat.packing.layouts import Plane, planes
 
 INF, NAN = math.inf, math.nan
 
@@ -548,3 +549,17 @@ def test_what_the_values_follow_from() -> None:
     names = ("e2m2", "int4", "uint4", "nf4")
     assert [fmt(n).is_integer for n in names] == [False, True, True, False]
     assert [fmt(n).is_table for n in names] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: p3109(10**5000, 3, signed=True, extended=True),
+        lambda: p3109(8, 10**5000, signed=True, extended=True),
+        lambda: parse("e2m2").grid_value(10**5000),
+        lambda: planes(10**5000, [Plane(0, 1, pairs=True)], "one"),
+    ],
+)
+def test_huge_integers_are_told_by_their_length(call: Callable[[], object]) -> None:
+    with pytest.raises(ValueError, match="an integer of 5001 digits"):
+        call()
