@@ -44,6 +44,7 @@ Lane = Any  # an integer of the lanes' type
 Single = Any  # a float32
 
 CHECK_EVERY = 2048  # elements between two checks for infinities, NaNs and overflows
+ENCODE_EVERY = 256  # the same in `encode`, where the next ones are fetched meanwhile
 CACHE_LINE = 64  # bytes
 
 FIELDS = (
@@ -109,12 +110,12 @@ def _round_one(
 
 
 @jit
-def _prefetch_block(words: Array, start: int) -> None:
-    """Ask for the block of words from ``start`` on.
+def _prefetch_block(words: Array, start: int, count: int) -> None:
+    """Ask for ``count`` words from ``start`` on.
 
     The loops below compute so much for each word that their reads would wait for memory.
     """
-    stop = min(start + CHECK_EVERY, words.size)
+    stop = min(start + count, words.size)
     for i in range(start, stop, CACHE_LINE // words.itemsize):
         prefetch(words, i)
 
@@ -218,14 +219,14 @@ def _has_specials(largest: Lane, excess: Lane, plan: Array) -> bool:
 def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
     """Encode words of a source float; return how many NaNs and counted overflows there were.
 
-    ``codes`` has a place for each word or, where only the counts are wanted, `CHECK_EVERY` places.
+    ``codes`` has a place for each word or, where only the counts are wanted, `ENCODE_EVERY` places.
     """
     nans, overflows = 0, 0
-    for low in range(0, words.size, CHECK_EVERY):
-        high = min(low + CHECK_EVERY, words.size)
+    for low in range(0, words.size, ENCODE_EVERY):
+        high = min(low + ENCODE_EVERY, words.size)
         place = low if codes.size == words.size else 0
         block, out = words[low:high], codes[place : place + high - low]
-        _prefetch_block(words, high)
+        _prefetch_block(words, high, ENCODE_EVERY)
         if plan[0]["cap"] > 0:
             largest, excess = _round_nearest_even(block, out, plan)
         else:
@@ -319,7 +320,7 @@ def encode_stochastic(
         block, out = words[low:high], codes[place : place + high - low]
         thresholds = places[: high - low]
         fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
-        _prefetch_block(words, high)
+        _prefetch_block(words, high, CHECK_EVERY)
         largest, excess = _round(block, thresholds, out, plan)
         if _has_specials(largest, excess, plan):
             more_nans, more_overflows = _fix_specials(block, thresholds, out, plan)
