@@ -21,6 +21,7 @@ Array = NDArray[Any]
 Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
 MAX_EXACT_INTEGER = 2**53
+MAX_DIMENSIONS = 64  # of NumPy's arrays
 LEAST_NORMAL, HALF = 2.0**-1022, 0.5
 
 
@@ -75,10 +76,7 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         If the dtype is not float16, bfloat16, float32, float64 or an integer.
     ValueError
         If an integer is beyond 2**53 in magnitude.
-    RuntimeError
-        As `check_cpu`.
     """
-    check_cpu()
     a = as_array(argument, x)
     name = dtype_name(a.dtype)
     if name in ("float16", "bfloat16", "float32", "float64"):

@@ -137,7 +137,7 @@ class _Compiler:
                 try:
                     import numba
 
-                    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+                    if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
                         self.njit = numba.njit
                 except Exception as error:  # also those of a Numba that does not fit its neighbours
                     problem = NO_NUMBA.format(error=error)
@@ -196,7 +196,7 @@ class _Compiler:
             except RuntimeError:  # no locator available
                 self.is_cached = False
             else:
-                self.guard(dispatcher._cache)  # type: ignore[attr-defined]
+                self.guard(dispatcher._cache)  # type: ignore[attr-defined]  # private to Numba
                 return dispatcher
         uncached: Callable[..., Any] = self.njit(**options)(function)
         return uncached

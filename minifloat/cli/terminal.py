@@ -54,7 +54,7 @@ def print_text(text: str) -> None:
 
 
 def folded(text: str, width: int) -> str:
-    """Return lines of text, those that are longer than ``width`` broken between words.
+    """Return lines of text; a line longer than ``width`` is broken between words.
 
     Examples
     --------

@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors, ratio
 from minifloat.comparison.selection import Task
 from minifloat.quantization import quantize
+from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.recipes import Recipe
-
-CHUNK = 1 << 18  # elements of the float64 temporaries
-LARGEST_EXPONENT = 1000  # of a chunk's unit: 2**1000 and 2**-1000 are float64 numbers
 
 Array = NDArray[Any]
 
@@ -72,28 +70,3 @@ def _error(weights: Array, recipe: Recipe, axis: int) -> tuple[float, float, Fra
     if not math.isfinite(largest):
         raise ValueError("w must be quantized to finite values, got inf; scale w down")
     return float(quantized.bits_per_weight), largest, squared_error
-
-
-def max_and_squares(values: Array, minus: Array | None = None) -> tuple[float, Fraction]:
-    """Return the largest magnitude and the sum of squares of ``values - minus``.
-
-    Each chunk is computed with in float64, in a unit that is a power of two near its largest
-    magnitude, so that no sum overflows or vanishes. If a value is not finite, the largest magnitude
-    is not, and the sum has no meaning.
-    """
-    largest, squares = 0.0, Fraction(0)
-    with np.errstate(all="ignore"):
-        for start in range(0, values.size, CHUNK):
-            chunk = values[start : start + CHUNK].astype(np.float64)
-            if minus is not None:
-                chunk -= minus[start : start + CHUNK]
-            top = max(float(chunk.max()), -float(chunk.min()))
-            if not math.isfinite(top):
-                return top, squares
-            largest = max(largest, top)
-            exponent = math.frexp(top)[1]
-            exponent = max(-LARGEST_EXPONENT, min(exponent, LARGEST_EXPONENT))
-            chunk *= 2.0**-exponent
-            total = Fraction(float(np.square(chunk, out=chunk).sum()))
-            squares += total * Fraction(4) ** exponent
-    return largest, squares

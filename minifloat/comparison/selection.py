@@ -40,7 +40,7 @@ def select(
     exclude: Sequence[str],
     min_size: int,
 ) -> tuple[list[Task], list[Skipped]]:
-    """Return the tensors to compare, and those that are left out.
+    """Return the tensors to compare, and the records of the others.
 
     Parameters
     ----------

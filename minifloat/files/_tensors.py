@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._arrays import MAX_DIMENSIONS
 from minifloat._text import printable
 from minifloat.files._safe import WeightsError, quoted, untrusted
 
-MAX_DIMENSIONS = 64  # of NumPy's arrays
 MAX_ELEMENTS = 1 << 60  # NumPy counts the bytes of an array in an int64
 UNSCALED = "codes compared as values: the scales beside them are not applied"
 

@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from minifloat._arrays import MAX_DIMENSIONS
 from minifloat.files._safe import WeightsError, missing_package, quoted
 from minifloat.files._source import SourceFile
 from minifloat.files._tensors import (
-    MAX_DIMENSIONS,
     Array,
     Load,
     TensorInfo,
@@ -36,19 +36,8 @@ from minifloat.files._tensors import (
 BUFFER = 1 << 16  # bytes
 VERSIONS = (2, 3)
 STRING, ARRAY, UINT32 = 8, 9, 4  # types of metadata
-SIZES = {
-    0: 1,
-    1: 1,
-    2: 2,
-    3: 2,
-    4: 4,
-    5: 4,
-    6: 4,
-    7: 1,
-    10: 8,
-    11: 8,
-    12: 8,
-}  # bytes, of the others
+# bytes of the others
+SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 MAX_NESTING = 8  # arrays of arrays
 MAX_TEXT = 1 << 16  # bytes of a key or of a tensor's name; longer ones are not allowed
 ALIGNMENT_KEY = b"general.alignment"
@@ -223,7 +212,7 @@ def _placed(
 def _block_kind(file: SourceFile, number: int) -> Kind:
     """Return the facts of a block type from the package gguf."""
     try:
-        import gguf  # noqa: F401
+        import gguf  # noqa: F401  # is it there?
     except ImportError:
         raise missing_package(file.path, "gguf", "gguf") from None
     return _gguf_kind(number)

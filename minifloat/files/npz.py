@@ -83,7 +83,7 @@ def npz_arrays(file: SourceFile) -> list[tuple[TensorInfo, Load]]:
 
 
 def _members(file: SourceFile) -> tuple[list[tuple[TensorInfo, Load]], list[WeightsError]]:
-    """Return the members of an archive, and the errors of those that are skipped as bad."""
+    """Return the members of an archive, and an error for each bad one, which is skipped."""
     arrays: list[tuple[TensorInfo, Load]] = []
     bad = []
     with zipfile.ZipFile(file.stream()) as archive:

@@ -309,7 +309,7 @@ def check_int(name: str, value: object, low: int | None = None, high: int | None
         What the caller calls it, for messages.
     value : object
     low, high : int, optional
-        The least and the greatest that it may be; ``high`` needs ``low``.
+        The smallest and the largest that it may be; ``high`` needs ``low``.
 
     Returns
     -------

@@ -25,6 +25,7 @@ from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.checks import checked_axis
+from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import quantized
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
@@ -106,6 +107,7 @@ def quantize(
     >>> mf.quantize([0.9, -0.4], "mxfp4")
     <Quantized e2m1/32/e8m0 (2,): 8 bits per weight, axis 0>
     """
+    _arrays.check_cpu()
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
     axis_or_none = _axis(weights, recipe, axis)
@@ -179,6 +181,7 @@ def gptq(
     >>> mf.gptq([[1.0, 0.4, 0.4]], "int2", hessian).dequantize()
     array([[1., 0., 1.]], dtype=float32)
     """
+    _arrays.check_cpu()
     recipe = Recipe.parse(recipe).replace(**changes)
     weights, name = _arrays.source_array(w, "w")
     damp = feedback.checked_damp(damp)
@@ -254,14 +257,8 @@ def search_format(
         quantize(weights, recipe, fmt=Format(exponent_bits, bits - 1 - exponent_bits), **options)
         for exponent_bits in range(1, bits)
     ]
-    return min(every, key=lambda q: _squared_error(weights, q))
-
-
-def _squared_error(weights: Array, q: Quantized) -> float:
-    """Return the sum of squares, over a power of two that depends on the weights alone."""
-    w = weights.astype(np.float64)
-    k = int(np.frexp(np.abs(w).max(initial=0))[1])
-    return float(np.square(np.ldexp(w - q.dequantize(), -k)).sum())
+    flat = weights.reshape(-1)
+    return min(every, key=lambda q: max_and_squares(flat, q.dequantize().reshape(-1))[1])
 
 
 def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:

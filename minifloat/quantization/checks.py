@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._arrays import check_codes, code_dtype
+from minifloat._arrays import MAX_DIMENSIONS, check_codes, code_dtype
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.packing import byte_count, unpack
@@ -17,7 +17,6 @@ from minifloat.quantization.scales import FLOAT32, ScaleFormat
 
 Array = NDArray[Any]
 
-MAX_DIMENSIONS = 64  # of NumPy's arrays
 MAX_SIZE = 1 << 59  # weights: NumPy's arrays have less than 2**63 bytes
 
 

@@ -21,6 +21,7 @@ from minifloat.packing import byte_count, pack, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
 from minifloat.quantization import checks
 from minifloat.quantization.blocks import Array, Blocks, spread
+from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 
 PART = 1 << 18  # weights that are dequantized at a time
@@ -386,16 +387,17 @@ class Quantized:
         given = source_array(w, "w")[0]
         if given.shape != self.shape:
             raise ValueError(f"w must have shape {self.shape}, got {given.shape}")
-        with np.errstate(all="ignore"):
-            weights = given.astype(np.float64)
-            difference = weights - self.dequantize()
-            signal, up = _sum_of_squares(weights)
-            noise, down = _sum_of_squares(difference)
+        flat = given.reshape(-1)
+        _, signal = max_and_squares(flat)
+        largest, noise = max_and_squares(flat, self.dequantize().reshape(-1))
+        if not math.isfinite(largest):
+            return math.nan
         if noise == 0:
             return math.inf if signal else math.nan
         if signal == 0:
             return -math.inf
-        return 10 * (math.log10(signal / noise) + 2 * (up - down) * math.log10(2))
+        ratio = signal / noise  # may lie beyond float64
+        return 10 * (math.log10(ratio.numerator) - math.log10(ratio.denominator))
 
     def __getitem__(self, rows: Rows) -> Quantized:
         """Return some weights along the first axis, packed.
@@ -545,10 +547,3 @@ class Quantized:
         rows = "".join(f"<tr><th>{name}</th><td>{fact}</td></tr>" for name, fact in facts.items())
         caption = html.escape(f"Quantized {self.recipe}")
         return f"<table><caption>{caption}</caption>{rows}</table>"
-
-
-def _sum_of_squares(x: Array) -> tuple[float, int]:
-    """Return the sum of ``(x / 2**k)**2`` and k, so that nothing overflows; overwrite ``x``."""
-    k = int(np.frexp(max(x.max(initial=0), -x.min(initial=0)))[1])
-    np.ldexp(x, -k, out=x)
-    return float(np.square(x, out=x).sum()), k

@@ -26,7 +26,7 @@ from minifloat.testing._decoders import used_codes
 from minifloat.testing._meaning import exact_decode
 from minifloat.testing._oracle import encode_number
 from minifloat.testing._sources import SOURCES, Source, SourceName, source_of
-from minifloat.testing._vectors import FORMATS, Port, TextFormat, Vectors, Words
+from minifloat.testing._vectors import Port, TextFormat, Vectors, Words, check_text_format
 
 Unit: TypeAlias = Literal["encoder", "decoder"]
 Progress: TypeAlias = Callable[[int, int], object]
@@ -132,8 +132,7 @@ def write_vectors(
     OSError
         If the file cannot be written: it is read-only, a folder, a pipe or a device, for example.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format must be hex, csv or mem, got {format!r}")
+    check_text_format(format)
     target = file_path("path", path)
     written = vectors(
         fmt,
@@ -206,10 +205,12 @@ def _decoder(
     nan: NaNPolicy,
     progress: Progress,
 ) -> Vectors:
-    usual = {"rounding": Rounding.NEAREST_EVEN, "overflow": Overflow.SATURATE}
-    given = {"rounding": rounding, "overflow": overflow, "nan": nan}
-    for name, value in given.items():
-        if value != {**usual, "nan": NaNPolicy.RAISE}[name]:
+    for name, value, default in (
+        ("rounding", rounding, Rounding.NEAREST_EVEN),
+        ("overflow", overflow, Overflow.SATURATE),
+        ("nan", nan, NaNPolicy.RAISE),
+    ):
+        if value != default:
             raise ValueError(f"{name} must be left out for a decoder, got {value}")
     codes = np.array(used_codes(fmt), np.uint64)
     values = np.array([exact_decode(code, fmt) for code in codes.tolist()])

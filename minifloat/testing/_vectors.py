@@ -70,8 +70,7 @@ class Vectors:
         ValueError
             If ``format`` is none of these.
         """
-        if format not in FORMATS:
-            raise ValueError(f"format must be hex, csv or mem, got {format!r}")
+        check_text_format(format)
         columns = [
             [f"{word:0{port.digits}x}" for word in port.words.tolist()] for port in self.ports
         ]
@@ -104,3 +103,9 @@ class Vectors:
             [cell for pair in line for cell in pair] for line in zip(*pairs, strict=True)
         )
         return file.getvalue()
+
+
+def check_text_format(format: object) -> None:
+    """Raise unless this is one of `FORMATS`."""
+    if format not in FORMATS:
+        raise ValueError(f"format must be hex, csv or mem, got {format!r}")

@@ -14,36 +14,25 @@ import pytest
 import minifloat as mf
 from minifloat import registers
 from minifloat.codec.decision_points import decision_points
-from minifloat.formats import Format, NumberFormat, Specials
+from minifloat.formats import Format, NumberFormat
 from minifloat.testing import exact_encode
 from tests.formats import p3109_report as report
+from tests.formats.combinations import combinations, first_format
 
 LARGEST = float(np.finfo(np.float64).max)
 POLICIES = [policy for policy in mf.Overflow if policy is not mf.Overflow.RAISE]
 
 
 def at_the_ends_of_float64() -> Iterator[Format]:
-    """Yield all ExMy with their usual bias, the least that float64 allows, and the greatest."""
-    for exponent_bits, mantissa_bits, signed, subnormals, specials in itertools.product(
-        range(1, 17), range(16), (True, False), (True, False), Specials
-    ):
+    """Yield all ExMy with their usual bias, and with the ends of what float64 allows."""
+    for arguments in combinations():
+        exponent_bits, mantissa_bits = arguments["exponent_bits"], arguments["mantissa_bits"]
         usual = 2 ** (exponent_bits - 1) - 1
         low = range(2**exponent_bits - 1027, 2**exponent_bits - 1020)
         high = range(1075, 1071 - mantissa_bits, -1)
         for biases in ((usual,), low, high):
-            for bias in biases:
-                try:
-                    yield Format(
-                        exponent_bits,
-                        mantissa_bits,
-                        bias=bias,
-                        signed=signed,
-                        subnormals=subnormals,
-                        specials=specials,
-                    )
-                except ValueError:
-                    continue
-                break  # the first one that exists
+            if (fmt := first_format(arguments, biases)) is not None:
+                yield fmt
 
 
 @lru_cache

@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 
 from minifloat.comparison import compare
-from minifloat.comparison.measuring import CHUNK
 from minifloat.comparison.records import RecipeError, TensorErrors
 from minifloat.files import WeightsError
 from minifloat.formats import Codebook
 from minifloat.formats.catalogue import CATALOGUE
 from minifloat.quantization import quantize
+from minifloat.quantization.errors import CHUNK
 from minifloat.quantization.recipes import Recipe
 
 TWO = ("e2m2", "int4")

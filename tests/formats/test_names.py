@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
 
 import minifloat.formats.names
-from minifloat.formats import Codebook, Format, Integer, Specials
+from minifloat.formats import Codebook, Format, Integer
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
 from minifloat.formats.names import parse
+from tests.formats.combinations import combinations, first_format
 
 
 def every_format(bias_offset: int | None) -> list[Format]:
     """Return all combinations of arguments, at the default bias plus an offset."""
     formats = []
-    for exponent_bits, mantissa_bits, signed, subnormals, specials in product(
-        range(1, 17), range(16), (True, False), (True, False), Specials
-    ):
-        bias = None if bias_offset is None else 2 ** (exponent_bits - 1) - 1 + bias_offset
-        try:
-            fmt = Format(
-                exponent_bits,
-                mantissa_bits,
-                bias=bias,
-                signed=signed,
-                subnormals=subnormals,
-                specials=specials,
-            )
-        except ValueError:
-            continue
-        formats.append(fmt)
+    for arguments in combinations():
+        usual = 2 ** (arguments["exponent_bits"] - 1) - 1
+        bias = None if bias_offset is None else usual + bias_offset
+        if (fmt := first_format(arguments, [bias])) is not None:
+            formats.append(fmt)
     return formats
 
 

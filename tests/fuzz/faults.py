@@ -39,7 +39,7 @@ def check_line(what: str, text: str) -> None:
 
 
 def check(is_right: bool, what: str) -> None:
-    """Refuse what is not right."""
+    """Raise unless this holds."""
     if not is_right:
         raise Fault(what)
 
