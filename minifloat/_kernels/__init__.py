@@ -12,6 +12,6 @@ How it is run. `minifloat._jit` registers kernels (``@kernel``) and the function
 place. Small calls are interpreted until the JIT is loaded.
 
 Numba's cache holds what has been compiled from the kernel files as they are: after a change in any
-of them everything is compiled anew. `products` alone imports Numba at its top, since its vectors
-are a type that only Numba knows.
+of them everything is compiled anew. `lanes` and the files that use it import Numba at their top,
+since their vectors are a type that only Numba knows.
 """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._kernels import products as kernels
+from minifloat._kernels import decoders as kernels
 from minifloat.formats import Format, NumberFormat
 
 Array = NDArray[Any]

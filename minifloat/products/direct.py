@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels import products as kernels
+from minifloat._kernels.decoders import InMemory
+from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
@@ -23,7 +25,7 @@ Array = NDArray[Any]
 LINE = 64  # bytes of a line of the CPU's cache
 SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
 HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
-NOTHING = np.zeros(kernels.LANES, np.uint8)
+NOTHING = np.zeros(LANES, np.uint8)
 
 # Up to this many vectors, products straight from the codes took less time than tiles, on AVX-512.
 FEW, FEW_LOOKED_UP = 64, 8
@@ -50,7 +52,7 @@ class Direct:
     def __init__(self, q: PackedMatrix) -> None:
         self.rows, self.length = q.shape
         rule, exponent = rule_of(q.fmt)
-        self.few = FEW_LOOKED_UP if isinstance(rule, kernels.InMemory) else FEW
+        self.few = FEW_LOOKED_UP if isinstance(rule, InMemory) else FEW
         self.factor, unit = _factor(q.tensor_scale, exponent)
         self.groups: list[tuple[slice, Array | None]] = [(slice(0, self.rows), None)]
         self.block, factor, width = self.length, self.factor, q.blocks.width
@@ -69,7 +71,7 @@ class Direct:
                 self.block = min(width, self.length)
         self.packed = np.ascontiguousarray(q.packed)
         self.row_bits = self.length * q.fmt.bits
-        self.safe_rows = max(0, (self.packed.size - kernels.LANES) * 8 // self.row_bits)
+        self.safe_rows = max(0, (self.packed.size - LANES) * 8 // self.row_bits)
         self.tail_byte = self.safe_rows * self.row_bits // 8
         self.tail = np.concatenate((self.packed[self.tail_byte :], NOTHING))
         self.loose = True if self.row_bits % 8 or self.block * q.fmt.bits % 8 else None
@@ -127,7 +129,7 @@ class Direct:
 
     def multiply_tile(self, x: Array, y: Array, rows: slice) -> None:
         """Decode a tile and multiply by it."""
-        tile = np.empty((rows.stop - rows.start) * self.length + kernels.LANES, np.float32)
+        tile = np.empty((rows.stop - rows.start) * self.length + LANES, np.float32)
         for start, stop, packed, base in self.codes_of(rows):
             kernels.decode(tile, start, stop, packed, base, *self.weights)
             weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
@@ -166,7 +168,7 @@ def _factor(tensor_scale: float | None, exponent: int) -> tuple[Any, float]:
 
 def _in_blocks(count: int, length: int, block: int) -> Array:
     """Return zeros for vectors in blocks of whole steps, from the start of a cache line on."""
-    shape = (count, -(-length // block), -(-block // kernels.LANES) * kernels.LANES)
+    shape = (count, -(-length // block), -(-block // LANES) * LANES)
     size = math.prod(shape)
     zeros = np.zeros(size + LINE // 4, np.float32)
     start = -zeros.__array_interface__["data"][0] % LINE // 4

@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat._kernels import products as kernels
+from minifloat._kernels import decoders as kernels
 from minifloat.products import direct, tiles, vecmat
 from minifloat.products.decoders import rule_of
 from minifloat.products.direct import FEW
@@ -402,8 +402,8 @@ def test_a_cpu_without_extensions_has_tables_only(tmp_path: Path) -> None:
     """LLVM ends the process where an instruction is asked for that it does not have."""
     program = """
 import numpy as np, minifloat as mf
-from minifloat._kernels import products
-assert not (products.HAS_HALVES or products.HAS_MATRIX or products.HAS_TABLES)
+from minifloat._kernels import decoders
+assert not (decoders.HAS_HALVES or decoders.HAS_MATRIX or decoders.HAS_TABLES)
 w = np.random.default_rng(0).standard_normal((8, 64), np.float32)
 x = np.random.default_rng(1).standard_normal(64, np.float32)
 for fmt in ("e2m2", "nf4", "int5", "e4m3fn"):
