@@ -236,7 +236,7 @@ def source_cases(fmt: str) -> Iterator[Case]:
     yield over_copy("decode float64", fmt, None, decode(fmt, np.float64))
 
 
-def packing_cases(bit_order: str, widths: Sequence[int]) -> Iterator[Case]:
+def packing_cases(bit_order: BitOrder, widths: Sequence[int]) -> Iterator[Case]:
     """Packing against a copy of the codes, one byte each."""
     for task, make in (("pack", pack), ("unpack", unpack)):
         for bits in widths:
