@@ -3,13 +3,15 @@
 Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
 that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
 the median over the turns. One thread on one core, but for the cases with two threads, which have
-a core each. The JIT is loaded. ``--starts`` prints how long new processes take instead.
+a core each. The JIT is loaded. Instead, ``--starts`` prints how long new processes take, and
+``--growth`` how time and memory grow with the size.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -24,8 +26,9 @@ import numba
 import numpy as np
 
 from minifloat import _jit
-from tests.benchmarks import starts
+from tests.benchmarks import growth, starts
 from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
+from tests.benchmarks.cases.case import copy_float32
 
 TARGET_SIZE = 1 << 24  # the targets are meant at this size
 SIZES = (TARGET_SIZE, 1 << 16)
@@ -40,11 +43,17 @@ class Measured(NamedTuple):
     size: int
     ratio: float
     target: float | None
+    limit: float | None  # the ratio of moving a line's bytes as fast as the copy moves its own
     ns_per_element: float
 
 
-def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
-    """Time a case and its yardstick in turns of at least ``seconds`` each."""
+def measure(
+    case: Case, inputs: Inputs, turns: int, seconds: float, bandwidth: float = math.nan
+) -> Measured:
+    """Time a case and its yardstick in turns of at least ``seconds`` each.
+
+    ``bandwidth`` is how many bytes the copy reads and writes in a nanosecond, if that is known.
+    """
     if case.own_size:
         inputs = Inputs(case.own_size)
     small = Inputs(min(inputs.size, case.size_limit)) if case.size_limit else inputs
@@ -57,8 +66,19 @@ def measure(case: Case, inputs: Inputs, turns: int, seconds: float) -> Measured:
         times.append(seconds_per_call(run, run_calls) / small.size)
         ratios.append(one / times[-1])
     target = case.target if inputs.size in (TARGET_SIZE, case.own_size) else None
-    ratio, per_element = statistics.median(ratios), statistics.median(times)
-    return Measured(case.task, case.fmt, inputs.size, ratio, target, 1e9 * per_element)
+    ratio, per_element = statistics.median(ratios), 1e9 * statistics.median(times)
+    limit = None
+    if case.moves is not None and math.isfinite(bandwidth):
+        limit = ratio * per_element * bandwidth / case.moves
+    return Measured(case.task, case.fmt, inputs.size, ratio, target, limit, per_element)
+
+
+def bandwidth_of_copy(inputs: Inputs, turns: int, seconds: float) -> float:
+    """Return how many bytes `numpy.copyto` of the float32 array reads and writes in a ns."""
+    copy = copy_float32(inputs)
+    count = calls(copy, seconds)
+    times = [seconds_per_call(copy, count) for _ in range(turns)]
+    return 8e-9 * inputs.size / statistics.median(times)
 
 
 def seconds_per_call(thunk: Thunk, count: int) -> float:
@@ -103,20 +123,23 @@ def header() -> str:
     """Say what was measured where."""
     return (
         "Elements per second over the yardstick's (numpy.copyto of float32 unless named; float64 "
-        "against a float64 copy,\npacking against a copy of the codes, a byte each).\n"
+        "against a float64 copy,\npacking against a copy of the codes, a byte each). The limit is "
+        "the ratio of moving the bytes that a line\nmust read and write as fast as the copy moves "
+        "its own; ns are of an element.\n"
         f"NumPy {np.__version__}, Numba {numba.__version__}, "
         f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.\n\n"
-        f"{'task':<34} {'format':<7} {'size':>9} {'ratio':>7} {'target':>7}   ns/element"
+        f"{'task':<34} {'format':<7} {'size':>9} {'ratio':>7} {'target':>7} {'limit':>9} {'ns':>10}"
     )
 
 
 def line(row: Measured) -> str:
     """Write one line of the table; a ratio below its target is marked."""
     target = "" if row.target is None else f"{row.target:.2f}"
+    limit = "" if row.limit is None else f"{row.limit:.2f}"
     short = "*" if row.target is not None and row.ratio < row.target else " "
     return (
         f"{row.task:<34} {row.format:<7} {row.size:>9} {row.ratio:>7.3f} {target:>7} {short} "
-        f"{row.ns_per_element:>10.3f}"
+        f"{limit:>7} {row.ns_per_element:>10.3f}"
     )
 
 
@@ -128,11 +151,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default="", metavar="PATTERN", help="of 'task format'; a regex")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     parser.add_argument("--starts", action="store_true", help="time new processes, in seconds")
+    parser.add_argument("--growth", action="store_true", help="time and memory by size")
     options = parser.parse_args(arguments)
     if options.starts:
         print(starts.lines(1 if options.quick else 5))
         return
     _jit.load()
+    if options.growth:
+        for text in growth.lines(options.size, 1 if options.quick else 5):
+            print(text, flush=True)
+        return
     turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
     chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]
     rows = []
@@ -140,11 +168,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(header())
     for size in options.size:
         inputs = Inputs(size)
+        with one_core():
+            bandwidth = bandwidth_of_copy(inputs, turns, seconds)
+        if not options.json:
+            print(f"The copy of {size} elements moves {bandwidth:.1f} GB/s.")
         for case in chosen:
             if case.own_size and size != options.size[0]:  # once is enough
                 continue
             with one_core():
-                rows.append(measure(case, inputs, turns, seconds))
+                rows.append(measure(case, inputs, turns, seconds, bandwidth))
             if not options.json:
                 print(line(rows[-1]), flush=True)
     if options.json:
