@@ -217,15 +217,11 @@ def _has_specials(largest: Lane, excess: Lane, plan: Array) -> bool:
 
 @kernel
 def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
-    """Encode words of a source float; return how many NaNs and counted overflows there were.
-
-    ``codes`` has a place for each word or, where only the counts are wanted, `ENCODE_EVERY` places.
-    """
+    """Encode words of a source float; return how many NaNs and counted overflows there were."""
     nans, overflows = 0, 0
     for low in range(0, words.size, ENCODE_EVERY):
         high = min(low + ENCODE_EVERY, words.size)
-        place = low if codes.size == words.size else 0
-        block, out = words[low:high], codes[place : place + high - low]
+        block, out = words[low:high], codes[low:high]
         _prefetch_block(words, high, ENCODE_EVERY)
         if plan[0]["cap"] > 0:
             largest, excess = _round_nearest_even(block, out, plan)
@@ -316,8 +312,7 @@ def encode_stochastic(
     nans, overflows = 0, 0
     for low in range(0, words.size, CHECK_EVERY):
         high = min(low + CHECK_EVERY, words.size)
-        place = low if codes.size == words.size else 0
-        block, out = words[low:high], codes[place : place + high - low]
+        block, out = words[low:high], codes[low:high]
         thresholds = places[: high - low]
         fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
         _prefetch_block(words, high, CHECK_EVERY)
@@ -410,12 +405,6 @@ def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
             return False
         _decode_block(block, values[low : low + CHECK_EVERY], plan, table)
     return True
-
-
-@kernel
-def decode_checked(codes: Array, values: Array, plan: Array, table: Array) -> None:
-    """Write the words of the codes' values; every code is known to have one."""
-    _decode_block(codes, values, plan, table)
 
 
 @jit
@@ -564,25 +553,6 @@ def encode_scaled(
             scale = np.float32(scales[block]) if scales[block] > 0 else np.float32(1.0)
             _encode_scaled_block(words[start:stop], scale, codes[start:stop], plan)
             block += 1
-
-
-@kernel
-def count_nans(words: Array, plan: Array) -> int:
-    """Count the NaNs; quick where there are none."""
-    p = plan[0]
-    T = type(p["limit"])
-    mask = T(~shl(T(1), p["source_sign_shift"]))
-    infinity = p["source_infinity"]
-    nans = 0
-    for start in range(0, words.size, CHECK_EVERY):
-        block = words[start : start + CHECK_EVERY]
-        largest = T(0)
-        for i in range(block.size):
-            largest = max(largest, T(T(block[i]) & mask))
-        if largest > infinity:
-            for i in range(block.size):
-                nans += T(T(block[i]) & mask) > infinity
-    return nans
 
 
 @kernel

@@ -61,23 +61,21 @@ def encode(
     """Encode float64 words by the place among ``beginnings`` where each one falls.
 
     Return how many NaNs there were, and how many codes that count as overflows (stored as
-    ``~code``). ``scratch`` is of two rows of `SEARCH_EVERY` int64. ``codes`` has a place for each
-    word or, where only the counts are wanted, `SEARCH_EVERY` places.
+    ``~code``). ``scratch`` is of two rows of `SEARCH_EVERY` int64.
     """
     keys, results = beginnings["key"], beginnings["code"]
     nans, overflows = 0, 0
     for low in range(0, words.size, SEARCH_EVERY):
         block = words[low : low + SEARCH_EVERY]
-        first = low if codes.size == words.size else 0
         places = scratch[1, : block.size]
         _find_places(block, keys, scratch[0], places)
         for i in range(block.size):
             if (np.int64(block[i]) & MAGNITUDE) > INFINITY:  # 1. NaN
-                codes[first + i] = nan_code
+                codes[low + i] = nan_code
                 nans += 1
             else:
                 result = results[places[i]]
-                codes[first + i] = result if result >= 0 else ~result
+                codes[low + i] = result if result >= 0 else ~result
                 overflows += result < 0
     return nans, overflows
 

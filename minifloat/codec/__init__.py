@@ -146,8 +146,8 @@ def encode(
     threads : int
         Threads to share a contiguous array among; the codes do not depend on it.
     out : ndarray, optional
-        Where to put the codes: the shape of ``x``, dtype as returned. When an error is raised it
-        is left as it was.
+        Where to put the codes: the shape of ``x``, dtype as returned. After an error its
+        contents are undefined; only where it shares memory with ``x`` it is left as it was.
 
     Returns
     -------
@@ -239,8 +239,8 @@ def decode(
     threads : int
         Threads to share a contiguous array among.
     out : ndarray, optional
-        Where to put the values: the shape of ``codes``, of ``dtype``. When an error is raised it
-        is left as it was.
+        Where to put the values: the shape of ``codes``, of ``dtype``. After an error its
+        contents are undefined; only where it shares memory with ``codes`` it is left as it was.
 
     Returns
     -------
@@ -273,14 +273,14 @@ def decode(
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, plan.dtype)
     is_own_dtype = a.dtype == plan.code_dtype
-    checked = out is not None or not is_own_dtype  # else they are checked as they are decoded
-    if checked:
+    is_shared = out is not None and np.may_share_memory(a, out)
+    if is_shared or not is_own_dtype:  # else they are checked as they are decoded
         _arrays.check_codes(a, plan.fmt, threads)
-    if out is not None and _arrays.overlapping(a, out, in_place=True):
+    if is_shared and _arrays.overlapping(a, values, in_place=True):
         a = a.copy()
 
     def decode_chunk(_: int, chunk: Array, target: Array) -> tuple[int, int]:
-        return int(not plan.decode(chunk, target, checked=checked)), 0
+        return int(not plan.decode(chunk, target)), 0
 
     arrays = [(a, plan.code_dtype)]
     if _arrays.apply_in_chunks(decode_chunk, arrays, values, threads=threads) != (0, 0):
@@ -346,8 +346,9 @@ def round_to(
         float16, float32 or float64; it must hold every value of the format. Default: the
         dtype of ``x`` (float32 for bfloat16, float64 for integers).
     out : ndarray, optional
-        Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. When an
-        error is raised it is left as it was.
+        Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. After an
+        error its contents are undefined; only where it shares memory with ``x`` it is left as it
+        was.
 
     Returns
     -------

@@ -65,15 +65,6 @@ class EncodePlan:
         """The dtype of the source's words."""
         return WORD_DTYPES[self.source_name]
 
-    @cached_property
-    def source(self) -> Array:
-        """The record that describes the source alone."""
-        return records.source_record(self.source_name)
-
-    def count_nans(self, values: Array) -> Counts:
-        """Return the number of NaNs among contiguous values of the source's dtype, and 0."""
-        return kernels.count_nans(values.view(self.word_dtype), self.source), 0
-
     def direct_limit(self, dtype: np.dtype[Any]) -> int:
         """Return the size up to which an array of this dtype can be encoded at one go."""
         return ANY_SIZE if dtype_name(dtype) == self.source_name else 0
@@ -135,8 +126,6 @@ class TablePlan(EncodePlan):
         self, values: Array, random_words: Array, start: int, codes: Array, mode: Array
     ) -> Counts:
         """Encode by search of both neighbours."""
-        if codes.size < values.size:
-            codes = np.empty(values.size, codes.dtype)
         nans, overflows = self.encode(values, codes)
         thresholds = np.empty(values.size, np.int32)
         scratch = np.empty(values.size // 2 + 1, np.uint64)
@@ -164,16 +153,9 @@ class DecodePlan:
         """The dtype of the values' words."""
         return VALUE_WORDS[self.dtype]
 
-    def decode(self, codes: Array, values: Array, *, checked: bool = False) -> bool:
-        """Decode contiguous codes of the format's dtype; return False if one has no value.
-
-        ``checked`` says that all have one.
-        """
-        words = values.view(self.word_dtype)
-        if not checked:
-            return kernels.decode(codes, words, self.record, self.table)
-        kernels.decode_checked(codes, words, self.record, self.table)
-        return True
+    def decode(self, codes: Array, values: Array) -> bool:
+        """Decode contiguous codes of the format's dtype; return False if one has no value."""
+        return kernels.decode(codes, values.view(self.word_dtype), self.record, self.table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +180,7 @@ class RoundPlan:
         if self.record is None or self.record_in_place is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode(values, codes)
-            self.decode.decode(codes, target, checked=True)
+            self.decode.decode(codes, target)
             return counts
         codes = np.empty(min(values.size, kernels.CHECK_EVERY), self.encode.code_dtype)
         apart = fresh or not np.may_share_memory(values, target)
@@ -217,7 +199,7 @@ class RoundPlan:
         if self.record is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode_stochastic(values, random_words, start, codes, mode)
-            self.decode.decode(codes, target, checked=True)
+            self.decode.decode(codes, target)
             return counts
         return kernels.round_stochastic(
             values.view(self.encode.word_dtype),

@@ -72,11 +72,6 @@ def decode_record(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
     return _record("float32", **_value_fields(fmt, dtype), last_code=last, unused_code=unused)
 
 
-def source_record(source_name: str) -> Array:
-    """Return a record that describes the source alone."""
-    return _record(source_name, **_source_fields(source_name))
-
-
 def with_values(record: Array, fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
     """Return a record for encoding that decodes to ``dtype`` as well."""
     return changed(record, **_value_fields(fmt, dtype))
