@@ -3,7 +3,8 @@
 Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
 that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
 the median over the turns. One thread on one core, but for the cases with two threads, which have
-a core each. The JIT is loaded. ``--starts`` prints how long new processes take instead.
+a core each. The JIT is loaded. ``--calls`` prints the microseconds of calls of 1 to 10^5 elements
+instead, ``--starts`` how long new processes take.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numba
 import numpy as np
 
 from minifloat import _jit
+from tests.benchmarks import calls as small_calls
 from tests.benchmarks import starts
 from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
 
@@ -127,12 +129,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="few and short turns")
     parser.add_argument("--only", default="", metavar="PATTERN", help="of 'task format'; a regex")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--calls", action="store_true", help="time calls of 1 to 10^5 elements")
     parser.add_argument("--starts", action="store_true", help="time new processes, in seconds")
     options = parser.parse_args(arguments)
     if options.starts:
         print(starts.lines(1 if options.quick else 5))
         return
     _jit.load()
+    if options.calls:
+        with one_core():
+            print(small_calls.lines(3 if options.quick else 21))
+        return
     turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
     chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]
     rows = []
