@@ -134,6 +134,23 @@ def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
     return check_output(out, like.shape, dtype)
 
 
+def direct_output(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array | None:
+    """Return where to put the results of a contiguous array at one go, or None if that cannot be.
+
+    That is a new array, or ``out`` where it is contiguous and shares no memory with ``like``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `output_array`.
+    """
+    if out is None:
+        return np.empty(like.shape, dtype)
+    check_output(out, like.shape, dtype)
+    is_direct = out.flags.c_contiguous and not np.may_share_memory(out, like)
+    return out if is_direct else None
+
+
 def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     """Return ``out``, checked.
 
@@ -319,8 +336,12 @@ def check_range(
         With the first of them and its index.
     """
     own: np.dtype[Any] = np.dtype(code_dtype((count - 1).bit_length()))
-    if unused is None and codes.dtype == own and count == 1 << 8 * own.itemsize:
-        return
+    if unused is None and codes.dtype == own:
+        if count == 1 << 8 * own.itemsize:
+            return
+        at_one_go = codes.flags.c_contiguous and threads == 1
+        if at_one_go and kernels.largest_code(codes.reshape(-1)) < count:
+            return
     as_read = own if codes.dtype == own else np.uint64 if codes.dtype == np.uint64 else np.int64
 
     def run(_: int, chunk: Array) -> tuple[int, int]:

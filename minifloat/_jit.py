@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, update_wrapper
 from pathlib import Path
 from types import FunctionType
@@ -99,6 +99,16 @@ def load() -> bool:
     return _compiler.load()
 
 
+@contextlib.contextmanager
+def observed(compiling: Callable[[], object]) -> Iterator[None]:
+    """Meanwhile, call ``compiling`` whenever Numba begins to compile a function."""
+    before, _compiler.compiling = _compiler.compiling, compiling
+    try:
+        yield
+    finally:
+        _compiler.compiling = before
+
+
 class _Compiler:
     """Numba, once it is loaded, and the functions to compile.
 
@@ -121,6 +131,7 @@ class _Compiler:
         self.is_tried = False
         self.is_cached = True
         self.njit: Callable[..., Any] | None = None
+        self.compiling: Callable[[], object] | None = None
 
     def pays(self, elements: float) -> bool:
         """Count the elements of a call; return whether to load Numba rather than interpret them."""
@@ -138,6 +149,7 @@ class _Compiler:
                     import numba
 
                     if not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # set at run time
+                        self.watch()
                         self.njit = numba.njit
                 except Exception as error:  # also those of a Numba that does not fit its neighbours
                     problem = NO_NUMBA.format(error=error)
@@ -145,6 +157,23 @@ class _Compiler:
         if problem:
             warnings.warn(problem, RuntimeWarning, stacklevel=2)
         return self.njit is not None
+
+    def watch(self) -> None:
+        """Have Numba say when it compiles; it does not where its cache has the function."""
+        from numba.core import event
+
+        compiler = self
+
+        class Watch(event.Listener):
+            def on_start(self, _: Any) -> None:
+                if compiler.compiling is not None:
+                    compiler.compiling()
+
+            def on_end(self, _: Any) -> None:
+                pass
+
+        register: Callable[[str, event.Listener], None] = event.register
+        register("numba:compile", Watch())
 
     def compiled(self, plain: Any) -> Any:
         """Return Numba's function for a plain one, and put it in its module."""

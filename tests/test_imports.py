@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_text", "formats", "quantization", "files"},
     "cli": {
-        "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
+        "__init__", "_jit", "_tables", "_text", "formats", "codec", "quantization", "registers",
         "comparison", "testing",
     },
     "__main__": {"cli"},

@@ -259,6 +259,24 @@ def test_a_cache_directory_of_the_users_is_used(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("packing.pack.*.nbi"))
 
 
+def test_it_is_told_when_functions_are_compiled_and_not_when_they_are_in_the_cache(
+    tmp_path: Path,
+) -> None:
+    program = """
+import minifloat as mf
+from minifloat import _jit
+told = []
+with _jit.observed(lambda: told.append(None)):
+    mf.pack([1] * 99, 5)
+count = len(told)
+mf.unpack(mf.pack([1] * 99, 5), 5, 99)
+print(count > 0, len(told) == count)
+"""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert run(program, env=environment).stdout == "True True\n"
+    assert run(program, env=environment).stdout == "False True\n"
+
+
 @pytest.mark.parametrize(("kind", "kept"), [("nbi", 0), ("nbi", 0.5), ("nbc", 0.5)])
 def test_a_file_of_the_cache_that_was_cut_short_is_written_anew(
     tmp_path: Path, kind: str, kept: float

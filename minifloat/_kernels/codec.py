@@ -3,19 +3,22 @@
 Contract of every kernel: one-dimensional contiguous arrays and plain integers in, results into an
 array passed in; no allocation, no exceptions.
 
-The numbers in comments are the seven steps of `minifloat.codec`. The steps 1 and 6 cost
-next to nothing: the loops encode a block of `CHECK_EVERY` elements as if it held only numbers
-within the format, and keep the largest magnitude and the largest excess over the format. Where
-these show a NaN, an infinity or an overflow, `_fix_specials` encodes the block's special elements
-again.
+The numbers in comments are the seven steps of `minifloat.codec`. The steps 1 and 6 cost next to
+nothing: the loops encode a block of elements with all magnitudes capped at the end of the format,
+and keep the largest magnitude and whether any was capped. Where these show a NaN, an infinity or an
+overflow that does not just become the largest value, `_fix_specials` encodes the block's special
+elements again.
 
-Arithmetic is done in lanes of one width: int32 for sources of 16 and 32 bits, int64 for float64.
-The fields of a plan have the lane's type ``T``.
+Arithmetic is done in lanes of one width: int64 for float64, int32 for float32 and for sources of 16
+bits, which become float32 first. The fields of a plan have the lane's type ``T``.
 
     word of the source     s eeeeeeee mmmmmmmmmmmmmmmmmmmmmmm
     significand            1 mmmmmmmmmmmmmmmmmmmmmmm             (0 m... where e = 0)
-    cut by the format      1 mmm . mmmmmmmmmmmmmmmmmmmm          M bits kept, `shift` bits dropped
-    fraction                     . mmmmmmmmmmmmmmmmmmmm000...j   30 bits, the last one sticky
+    cut by the format      1 mmm . mmmmmmmmmmmmmmmmmmmm          M bits kept, the others dropped
+    fraction                     . mmmmmmmmmmmmmmmmmmmm000...    30 bits in int32, 62 in int64
+
+The thresholds of a stochastic mode have 30 bits, whatever the source. There the last bit of the
+fraction is sticky: it stands for all that is cut off.
 
 Below the format's smallest normal exponent the cut moves left, one bit a binade, which is all there
 is to subnormals. The code of the truncated magnitude is the kept significand plus the exponent
@@ -29,12 +32,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
-from minifloat._kernels.prefetch import prefetch
+from minifloat._kernels.prefetch import prefetch_block
 from minifloat._kernels.scalar import (
     WINDOW,
+    aligned,
     fpu_code,
     fpu_round,
+    gathered,
     round_away,
+    sign_and_magnitude,
     truncate,
     with_sign,
 )
@@ -45,12 +51,10 @@ Single = Any  # a float32
 
 CHECK_EVERY = 2048  # elements between two checks for infinities, NaNs and overflows
 ENCODE_EVERY = 256  # the same in `encode`, where the next ones are fetched meanwhile
-CACHE_LINE = 64  # bytes
 
 FIELDS = (
-    # the source's words: the sign is bit `source_sign_shift`; words above +inf's are NaNs
+    # the source's words, once they are as wide as a lane; words above +inf's are NaNs
     "source_mantissa_bits",
-    "source_sign_shift",
     "source_infinity",
     # the grid: `least_field` is the source's exponent field in the first normal binade
     "mantissa_bits",
@@ -58,6 +62,8 @@ FIELDS = (
     "limit",  # magnitude of the largest value
     "negative_extra",  # to add to the limit of negative magnitudes
     "cap",  # float32 word just beyond the largest value, or 0 where the FPU cannot round
+    "top",  # word of the source up to which magnitudes are encoded
+    "negative_top",  # to add to it for negative ones
     # the sign: magnitudes from `first_negative` on take one, by (magnitude ^ flip) + add
     "first_negative",
     "flip",
@@ -81,7 +87,7 @@ FIELDS = (
     "sign_shift",
     "inf_magnitude",  # -1 where there is none
     "half",  # 0 for float32 words, 1 for float16 words, 2 if some value is subnormal there
-    "max_word",  # float32 word of the largest value, if `_round_values` may be used, else 0
+    "direct",  # 1 where `_round_values` may be used
 )
 PLAN32 = np.dtype([(name, np.int32) for name in FIELDS])
 PLAN64 = np.dtype([(name, np.int64) for name in FIELDS])
@@ -95,57 +101,50 @@ shr = np.right_shift
 
 @jit
 def _round_one(
-    words: Array, thresholds: Any, i: int, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane,
-    m: Lane, least_field: Lane, even: Lane, odd: Lane, minus: Lane,
-) -> tuple[Lane, Lane, Lane]:  # fmt: skip
-    """Round a word by the threshold drawn for it or, without one, by the mode's."""
-    magnitude, negative, code, fraction = truncate(
-        T(words[i]), T, top_bit, source_m, sign_shift, m, least_field
-    )
+    magnitude: Lane, negative: Lane, thresholds: Any, i: int, T: Any, source_m: Lane, m: Lane,
+    least_field: Lane, even: Lane, odd: Lane, minus: Lane,
+) -> Lane:  # fmt: skip
+    """Round a magnitude by the threshold drawn for it or, without one, by the mode's."""
+    top_bit = T(np.iinfo(T).bits - 1)
+    significand, dropped, binade = aligned(magnitude, T, source_m, m, least_field)
     if thresholds is None:
+        code, fraction = truncate(significand, dropped, binade, T, m, T(top_bit - T(1)))
         code = round_away(code, negative, fraction, T, even, odd, minus)
     else:
+        significand = gathered(significand, dropped, T, top_bit)
+        code, fraction = truncate(significand, dropped, binade, T, m, T(WINDOW))
         code = T(code + T(fraction >= T(thresholds[i])))
-    return magnitude, negative, code
-
-
-@jit
-def _prefetch_block(words: Array, start: int, count: int) -> None:
-    """Ask for ``count`` words from ``start`` on.
-
-    The loops below compute so much for each word that their reads would wait for memory.
-    """
-    stop = min(start + count, words.size)
-    for i in range(start, stop, CACHE_LINE // words.itemsize):
-        prefetch(words, i)
+    return code
 
 
 @jit
 def _round(words: Array, thresholds: Any, codes: Array, plan: Array) -> tuple[Lane, Lane]:
-    """Encode numbers in any mode; return the largest magnitude and the largest excess."""
+    """Encode in any mode; return the largest magnitude, and not 0 if any was capped."""
     p = plan[0]
     T = type(p["limit"])
-    top_bit = T(8 * plan["limit"].itemsize - 1)
-    source_m, sign_shift = p["source_mantissa_bits"], p["source_sign_shift"]
-    m, least_field = p["mantissa_bits"], p["least_field"]
-    limit, negative_extra = p["limit"], p["negative_extra"]
+    source_m, m, least_field = p["source_mantissa_bits"], p["mantissa_bits"], p["least_field"]
+    top, negative_top = p["top"], p["negative_top"]
     first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
     even, odd, minus = p["even"], p["odd"], p["minus"]
-    largest, excess = T(0), T(-1)
+    largest, beyond = T(0), T(0)
     for i in range(words.size):
-        magnitude, negative, code = _round_one(
-            words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
-        )
-        end = T(limit + T(negative & negative_extra))
+        negative, magnitude = sign_and_magnitude(words, i, T)
+        # 6. the end of the format
+        capped = min(magnitude, T(top + T(negative & negative_top)))
         largest = max(largest, magnitude)
-        excess = max(excess, T(code - end))
-        codes[i] = with_sign(min(code, end), negative, T, first_negative, flip, add)
-    return largest, excess
+        beyond = T(beyond | T(magnitude ^ capped))
+        # 3. to 5. the magnitude, rounded
+        code = _round_one(
+            capped, negative, thresholds, i, T, source_m, m, least_field, even, odd, minus
+        )
+        # 7. the sign
+        codes[i] = with_sign(code, negative, T, first_negative, flip, add)
+    return largest, beyond
 
 
 @jit
 def _round_nearest_even(words: Array, codes: Array, plan: Array) -> tuple[Lane, Lane]:
-    """Encode float32 to nearest even through the FPU; the same results as `_round`.
+    """Encode float32, or less, to nearest even through the FPU; the same results as `_round`.
 
     With ``m >= 1`` the rounded significand has the parity of the code.
     """
@@ -154,25 +153,20 @@ def _round_nearest_even(words: Array, codes: Array, plan: Array) -> tuple[Lane, 
     drop = T(T(23) - p["mantissa_bits"])
     magic = T(shl(drop, T(23)))
     least = T(shl(p["least_field"], T(23)))
-    cap = p["cap"]
-    limit, negative_extra = p["limit"], p["negative_extra"]
+    top, negative_top = p["top"], p["negative_top"]
     first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
-    largest, excess = T(0), T(-1)
+    largest, beyond = T(0), T(0)
     for i in range(words.size):
-        # 2. the sign and the magnitude
-        w = T(words[i])
-        negative = shr(w, T(31))
-        magnitude = T(w & T(0x7FFFFFFF))
-        # 3. to 5. the magnitude, rounded
-        _, exponent, addend, total = fpu_round(magnitude, cap, least, magic)
+        negative, magnitude = sign_and_magnitude(words, i, T)
+        # 6. the end of the format; 3. to 5. the magnitude, rounded
+        end = T(top + T(negative & negative_top))
+        capped, exponent, addend, total = fpu_round(magnitude, end, least, magic)
         code = fpu_code(exponent, addend, total, least, drop)
-        # 6. the end of the format
-        end = T(limit + T(negative & negative_extra))
         largest = max(largest, magnitude)
-        excess = max(excess, T(code - end))
+        beyond = T(beyond | T(magnitude ^ capped))
         # 7. the sign
-        codes[i] = with_sign(min(code, end), negative, T, first_negative, flip, add)
-    return largest, excess
+        codes[i] = with_sign(code, negative, T, first_negative, flip, add)
+    return largest, beyond
 
 
 @jit
@@ -180,17 +174,17 @@ def _fix_specials(words: Array, thresholds: Any, codes: Array, plan: Array) -> t
     """Overwrite the codes of infinities, NaNs and overflows; return how many NaNs, overflows."""
     p = plan[0]
     T = type(p["limit"])
-    top_bit = T(8 * plan["limit"].itemsize - 1)
-    source_m, sign_shift = p["source_mantissa_bits"], p["source_sign_shift"]
-    m, least_field, infinity = p["mantissa_bits"], p["least_field"], p["source_infinity"]
-    limit, negative_extra = p["limit"], p["negative_extra"]
+    source_m, m, least_field = p["source_mantissa_bits"], p["mantissa_bits"], p["least_field"]
+    infinity, limit, negative_extra = p["source_infinity"], p["limit"], p["negative_extra"]
     even, odd, minus = p["even"], p["odd"], p["minus"]
     nan, inf_above, inf_below = p["nan"], p["inf_above"], p["inf_below"]
     over_above, over_below = p["over_above"], p["over_below"]
     nans, overflows = 0, 0
     for i in range(words.size):
-        magnitude, negative, code = _round_one(
-            words, thresholds, i, T, top_bit, source_m, sign_shift, m, least_field, even, odd, minus
+        negative, magnitude = sign_and_magnitude(words, i, T)
+        # 3. to 5. the magnitude, rounded
+        code = _round_one(
+            magnitude, negative, thresholds, i, T, source_m, m, least_field, even, odd, minus
         )
         # 1. NaNs and infinities
         if magnitude > infinity:
@@ -207,31 +201,30 @@ def _fix_specials(words: Array, thresholds: Any, codes: Array, plan: Array) -> t
 
 
 @jit
-def _has_specials(largest: Lane, excess: Lane, plan: Array) -> bool:
+def _has_specials(largest: Lane, beyond: Lane, plan: Array) -> bool:
     """Return whether a block has NaNs, or others that do not just become the largest value."""
     p = plan[0]
     infinity = p["source_infinity"]
-    is_special = p["clamps"] == 0 and (largest == infinity or excess > 0)
+    is_special = p["clamps"] == 0 and (largest == infinity or beyond != 0)
     return bool(largest > infinity or is_special)
 
 
 @kernel
-def encode(words: Array, codes: Array, plan: Array) -> tuple[int, int]:
+def encode(words: Array, codes: Array, plan: Array, in_steps: Any) -> tuple[int, int]:
     """Encode words of a source float; return how many NaNs and counted overflows there were.
 
-    ``codes`` has a place for each word or, where only the counts are wanted, `ENCODE_EVERY` places.
+    ``in_steps`` is None if the FPU rounds, and the other way is then not compiled.
     """
     nans, overflows = 0, 0
     for low in range(0, words.size, ENCODE_EVERY):
         high = min(low + ENCODE_EVERY, words.size)
-        place = low if codes.size == words.size else 0
-        block, out = words[low:high], codes[place : place + high - low]
-        _prefetch_block(words, high, ENCODE_EVERY)
-        if plan[0]["cap"] > 0:
-            largest, excess = _round_nearest_even(block, out, plan)
+        block, out = words[low:high], codes[low:high]
+        prefetch_block(words, high, ENCODE_EVERY)
+        if in_steps is None:
+            largest, beyond = _round_nearest_even(block, out, plan)
         else:
-            largest, excess = _round(block, None, out, plan)
-        if _has_specials(largest, excess, plan):
+            largest, beyond = _round(block, None, out, plan)
+        if _has_specials(largest, beyond, plan):
             more_nans, more_overflows = _fix_specials(block, None, out, plan)
             nans += more_nans
             overflows += more_overflows
@@ -246,9 +239,10 @@ def draw(seed: np.uint64, first: int, random_words: Array) -> None:
     its index, and of nothing else.
     """
     gamma = np.uint64(0x9E3779B97F4A7C15)
-    key = np.uint64(seed)
+    counter = np.uint64(np.uint64(seed) + np.uint64(np.uint64(first) * gamma))
     for j in range(random_words.size):
-        z = np.uint64(key + np.uint64(np.uint64(first + j + 1) * gamma))
+        counter = np.uint64(counter + gamma)
+        z = counter
         z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
         z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
         random_words[j] = np.uint64(z ^ np.uint64(z >> np.uint64(31)))
@@ -316,13 +310,12 @@ def encode_stochastic(
     nans, overflows = 0, 0
     for low in range(0, words.size, CHECK_EVERY):
         high = min(low + CHECK_EVERY, words.size)
-        place = low if codes.size == words.size else 0
-        block, out = words[low:high], codes[place : place + high - low]
+        block, out = words[low:high], codes[low:high]
         thresholds = places[: high - low]
         fill_thresholds(thresholds, random_words[low:high], start + low, mode, scratch[half:])
-        _prefetch_block(words, high, CHECK_EVERY)
-        largest, excess = _round(block, thresholds, out, plan)
-        if _has_specials(largest, excess, plan):
+        prefetch_block(words, high, CHECK_EVERY)
+        largest, beyond = _round(block, thresholds, out, plan)
+        if _has_specials(largest, beyond, plan):
             more_nans, more_overflows = _fix_specials(block, thresholds, out, plan)
             nans += more_nans
             overflows += more_overflows
@@ -330,7 +323,7 @@ def encode_stochastic(
 
 
 @jit
-def _values(codes: Array, values: Array, plan: Array) -> None:
+def _values(codes: Array, values: Array, plan: Array) -> bool:
     """Compute the words of values of an ExMy format; every step is exact.
 
     A normal code, moved to float32's mantissa, lacks only the difference of the biases. A
@@ -352,8 +345,12 @@ def _values(codes: Array, values: Array, plan: Array) -> None:
     inf_word = np.int32(0x7C00 if half else 0x7F800000)
     nan_word = np.int32(0x7E00 if half else 0x7FC00000)
     zero = np.int32(0)
+    last, unused = np.int32(p["last_code"]), np.int32(p["unused_code"])
+    largest, is_unused = np.int32(0), False
     for i in range(codes.size):
         code = np.int32(codes[i])
+        largest = max(largest, code)
+        is_unused |= code == unused
         magnitude = np.int32(code & mask)
         subnormal = shr(magnitude, m) == 0
         base = least if subnormal else rebias
@@ -370,6 +367,7 @@ def _values(codes: Array, values: Array, plan: Array) -> None:
         if has_specials and magnitude > top:
             word = inf_word if magnitude == infinite else nan_word
         values[i] = np.int32(word | shl(np.int32(code & ~mask), to_sign))
+    return bool(largest <= last and not is_unused)
 
 
 @jit
@@ -392,8 +390,9 @@ def _all_have_values(codes: Array, plan: Array) -> bool:
     U = codes.dtype.type
     p = plan[0]
     largest, is_unused = U(0), False
-    for i in range(codes.size):
-        largest = max(largest, codes[i])
+    if np.int64(p["last_code"]) < (1 << np.iinfo(codes.dtype).bits) - 1:
+        for i in range(codes.size):
+            largest = np.maximum(largest, codes[i])
     if p["unused_code"] >= 0:
         unused = U(p["unused_code"])
         for i in range(codes.size):
@@ -404,6 +403,8 @@ def _all_have_values(codes: Array, plan: Array) -> bool:
 @kernel
 def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
     """Write the words of the codes' values; return False, and stop, if a code has no value."""
+    if plan[0]["least_word"] > 0:
+        return _values(codes, values, plan)
     for low in range(0, codes.size, CHECK_EVERY):
         block = codes[low : low + CHECK_EVERY]
         if not _all_have_values(block, plan):
@@ -412,15 +413,9 @@ def decode(codes: Array, values: Array, plan: Array, table: Array) -> bool:
     return True
 
 
-@kernel
-def decode_checked(codes: Array, values: Array, plan: Array, table: Array) -> None:
-    """Write the words of the codes' values; every code is known to have one."""
-    _decode_block(codes, values, plan, table)
-
-
 @jit
 def _round_values(words: Array, values: Array, plan: Array) -> tuple[Lane, Lane]:
-    """Round float32 to float32 as `_round_nearest_even` does, without going through codes.
+    """Round to float32 as `_round_nearest_even` does, without going through codes.
 
     For formats with a sign and equal ends; ``values`` must not be ``words``, which are still needed
     where there are NaNs.
@@ -429,40 +424,36 @@ def _round_values(words: Array, values: Array, plan: Array) -> tuple[Lane, Lane]
     T = np.int32
     magic = T(shl(T(T(23) - p["mantissa_bits"]), T(23)))
     least = T(shl(p["least_field"], T(23)))
-    cap, top, first_negative = p["cap"], p["max_word"], p["first_negative"]
-    largest, excess = T(0), T(-1)
+    top, first_negative, sign_bit = p["top"], p["first_negative"], T(-0x80000000)
+    largest, beyond = T(0), T(0)
     for i in range(words.size):
-        # 2. the sign and the magnitude
-        w = T(words[i])
-        magnitude = T(w & T(0x7FFFFFFF))
-        # 3. to 5. the magnitude, rounded
-        _, _, addend, total = fpu_round(magnitude, cap, least, magic)
+        negative, magnitude = sign_and_magnitude(words, i, T)
+        # 6. the end of the format; 3. to 5. the magnitude, rounded
+        capped, _, addend, total = fpu_round(magnitude, top, least, magic)
         word = np.float32(total - np.int32(addend).view(np.float32)).view(np.int32)
-        # 6. the end of the format
         largest = max(largest, magnitude)
-        excess = max(excess, T(word - top))
+        beyond = T(beyond | T(magnitude ^ capped))
         # 7. the sign
-        sign = T(T(w ^ magnitude) & T(-T(word >= first_negative)))
-        values[i] = T(min(word, top) | sign)
-    return largest, excess
+        sign = T(negative & T(-T(word >= first_negative)))
+        values[i] = T(word | T(sign & sign_bit))
+    return largest, beyond
 
 
 @kernel
 def round_to(
-    words: Array, values: Array, plan: Array, table: Array, codes: Array
+    words: Array, values: Array, plan: Array, table: Array, codes: Array, in_steps: Any
 ) -> tuple[int, int]:
     """Encode and decode block by block; ``codes`` is scratch for a block of them."""
-    direct = plan[0]["cap"] > 0 and plan[0]["max_word"] > 0
     nans, overflows = 0, 0
     for low in range(0, words.size, CHECK_EVERY):
         high = min(low + CHECK_EVERY, words.size)
         block, out = words[low:high], values[low:high]
-        if direct:
-            largest, excess = _round_values(block, out, plan)
-            if not _has_specials(largest, excess, plan):
+        if in_steps is None and plan[0]["direct"] > 0:
+            largest, beyond = _round_values(block, out, plan)
+            if not _has_specials(largest, beyond, plan):
                 continue
         block_codes = codes[: high - low]
-        more_nans, more_overflows = encode(block, block_codes, plan)
+        more_nans, more_overflows = encode(block, block_codes, plan, in_steps)
         nans += more_nans
         overflows += more_overflows
         _decode_block(block_codes, out, plan, table)
@@ -564,25 +555,6 @@ def encode_scaled(
             scale = np.float32(scales[block]) if scales[block] > 0 else np.float32(1.0)
             _encode_scaled_block(words[start:stop], scale, codes[start:stop], plan)
             block += 1
-
-
-@kernel
-def count_nans(words: Array, plan: Array) -> int:
-    """Count the NaNs; quick where there are none."""
-    p = plan[0]
-    T = type(p["limit"])
-    mask = T(~shl(T(1), p["source_sign_shift"]))
-    infinity = p["source_infinity"]
-    nans = 0
-    for start in range(0, words.size, CHECK_EVERY):
-        block = words[start : start + CHECK_EVERY]
-        largest = T(0)
-        for i in range(block.size):
-            largest = max(largest, T(T(block[i]) & mask))
-        if largest > infinity:
-            for i in range(block.size):
-                nans += T(T(block[i]) & mask) > infinity
-    return nans
 
 
 @kernel

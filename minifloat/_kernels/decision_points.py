@@ -1,9 +1,9 @@
 """Loops for formats that are a list of values: codebooks, and grids without subnormals.
 
 Steps 3 to 6 of `minifloat.codec` are one search here: in a deterministic mode a code holds from
-one decision point to the next. Floats are compared as integers: the word of a float64, with all
-bits but the sign flipped when negative, is ordered as the line is from -inf to inf, and -0 comes
-before 0.
+one decision point to the next. Floats are compared as integers, their keys: the word of a number,
+with all bits but the sign flipped when negative, is ordered as the line is from -inf to inf, and -0
+comes before 0. Keys are as wide as the lanes: int64 for float64, int32 for all others.
 
 Contract of every kernel: as in `minifloat._kernels.codec`.
 """
@@ -14,16 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
-from minifloat._kernels.scalar import MAGNITUDE, WINDOW, float_key, last_not_above
+from minifloat._kernels.prefetch import prefetch_block
+from minifloat._kernels.scalar import WINDOW, float_key, last_not_above, sign_and_magnitude
 
 Array = NDArray[Any]
+Lane = Any  # an integer of the lanes' type
 
-INFINITY = 0x7FF0000000000000
-SEARCH_EVERY = 512  # elements whose places are counted together
-FEW = 128  # decision points; so many are counted faster than searched
+SEARCH_EVERY = 512  # elements whose codes are looked for together
+FEW = 128  # beginnings; the steps of so many are added up faster than one is searched
+AT_ONCE = 8  # steps that are added in one loop
 
-# Where a code begins: every float from `key` on has it, as far as the next beginning.
-BEGINNING = np.dtype([("key", np.int64), ("code", np.int64)])
+# Where a code begins: every number from `key` on has it, as far as the next beginning. It is stored
+# as ~code where it counts as an overflow. `step` is what to add to the result before.
+BEGINNING32 = np.dtype([("key", np.int32), ("code", np.int32), ("step", np.int32)])
+BEGINNING64 = np.dtype([("key", np.int64), ("code", np.int64), ("step", np.int64)])
 # A value and its relation to the next one, between which a stochastic mode chooses. `gap` is their
 # distance. `away` is 1 if the next one is further from zero, -1 if it is nearer, and 0 if both are
 # as far, one on each side.
@@ -39,46 +43,92 @@ VALUE = np.dtype(
 
 
 @jit
-def _find_places(words: Array, keys: Array, ordered: Array, places: Array) -> None:
-    """Find the place of each word: the last of the sorted ``keys`` that is not above it."""
+def _keys(words: Array, keys: Array, T: Any) -> Lane:
+    """Write the keys of numbers; return the largest magnitude."""
+    largest = T(0)
     for i in range(words.size):
-        ordered[i] = float_key(words[i])
-        places[i] = 0
-    if keys.size <= FEW:
-        for k in range(1, keys.size):
-            key = keys[k]
-            for i in range(words.size):
-                places[i] += ordered[i] >= key
+        negative, magnitude = sign_and_magnitude(words, i, T)
+        keys[i] = T(magnitude ^ negative)
+        largest = max(largest, magnitude)
+    return largest
+
+
+@jit
+def _add_steps(keys: Array, beginnings: Array, first: int, results: Array, T: Any) -> None:
+    """Add the steps of `AT_ONCE` beginnings to the results of the numbers that reach them."""
+    b = beginnings
+    k0, k1, k2, k3 = b[first]["key"], b[first + 1]["key"], b[first + 2]["key"], b[first + 3]["key"]
+    s0, s1, s2, s3 = (
+        b[first]["step"],
+        b[first + 1]["step"],
+        b[first + 2]["step"],
+        b[first + 3]["step"],
+    )
+    first += 4
+    k4, k5, k6, k7 = b[first]["key"], b[first + 1]["key"], b[first + 2]["key"], b[first + 3]["key"]
+    s4, s5, s6, s7 = (
+        b[first]["step"],
+        b[first + 1]["step"],
+        b[first + 2]["step"],
+        b[first + 3]["step"],
+    )
+    zero = T(0)
+    for i in range(keys.size):
+        key = keys[i]
+        low = T(T(s0 if key >= k0 else zero) + T(s1 if key >= k1 else zero))
+        low = T(low + T(T(s2 if key >= k2 else zero) + T(s3 if key >= k3 else zero)))
+        high = T(T(s4 if key >= k4 else zero) + T(s5 if key >= k5 else zero))
+        high = T(high + T(T(s6 if key >= k6 else zero) + T(s7 if key >= k7 else zero)))
+        results[i] = T(results[i] + T(low + high))
+
+
+@jit
+def _find(keys: Array, beginnings: Array, results: Array, T: Any) -> None:
+    """Find the result that holds at each key."""
+    if beginnings.size <= FEW:
+        for i in range(keys.size):
+            results[i] = T(0)
+        for first in range(0, beginnings.size, AT_ONCE):
+            _add_steps(keys, beginnings, first, results, T)
     else:
-        for i in range(words.size):
-            places[i] = last_not_above(keys, ordered[i])
+        starts, codes = beginnings["key"], beginnings["code"]
+        for i in range(keys.size):
+            results[i] = codes[last_not_above(starts, keys[i])]
 
 
 @kernel
 def encode(
-    words: Array, codes: Array, beginnings: Array, nan_code: int, scratch: Array
+    words: Array, codes: Array, beginnings: Array, infinity: int, nan_code: int, scratch: Array
 ) -> tuple[int, int]:
-    """Encode float64 words by the place among ``beginnings`` where each one falls.
+    """Encode words of a source float by the place among ``beginnings`` where each one falls.
 
-    Return how many NaNs there were, and how many codes that count as overflows (stored as
-    ``~code``). ``scratch`` is of two rows of `SEARCH_EVERY` int64. ``codes`` has a place for each
-    word or, where only the counts are wanted, `SEARCH_EVERY` places.
+    The number of beginnings is a multiple of `AT_ONCE`. Words above ``infinity`` are NaNs. Return
+    how many of these there were, and how many codes that count as overflows. ``scratch`` is of two
+    rows of `SEARCH_EVERY` lanes.
     """
-    keys, results = beginnings["key"], beginnings["code"]
+    T = scratch.dtype.type
     nans, overflows = 0, 0
     for low in range(0, words.size, SEARCH_EVERY):
-        block = words[low : low + SEARCH_EVERY]
-        first = low if codes.size == words.size else 0
-        places = scratch[1, : block.size]
-        _find_places(block, keys, scratch[0], places)
-        for i in range(block.size):
-            if (np.int64(block[i]) & MAGNITUDE) > INFINITY:  # 1. NaN
-                codes[first + i] = nan_code
-                nans += 1
-            else:
-                result = results[places[i]]
-                codes[first + i] = result if result >= 0 else ~result
-                overflows += result < 0
+        high = min(low + SEARCH_EVERY, words.size)
+        block, out = words[low:high], codes[low:high]
+        keys, results = scratch[0, : high - low], scratch[1, : high - low]
+        prefetch_block(words, high, SEARCH_EVERY)
+        largest = _keys(block, keys, T)
+        _find(keys, beginnings, results, T)
+        least = T(0)
+        for i in range(out.size):
+            least = min(least, results[i])
+            out[i] = results[i]
+        if largest > infinity or least < 0:
+            for i in range(out.size):
+                _, magnitude = sign_and_magnitude(block, i, T)
+                result = results[i]
+                if magnitude > infinity:  # 1. NaN
+                    out[i] = nan_code
+                    nans += 1
+                elif result < 0:
+                    out[i] = ~result
+                    overflows += 1
     return nans, overflows
 
 

@@ -4,9 +4,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from minifloat._jit import instruction
+from minifloat._jit import instruction, jit
 
 Array = NDArray[Any]
+
+CACHE_LINE = 64  # bytes
 
 
 def _define() -> Any:
@@ -36,3 +38,14 @@ def _define() -> Any:
 @instruction(_define)
 def prefetch(array: Array, index: int) -> None:
     """Ask for ``array[index]``, which need not exist, to be fetched into the cache."""
+
+
+@jit
+def prefetch_block(words: Array, start: int, count: int) -> None:
+    """Ask for ``count`` words from ``start`` on.
+
+    For loops that compute so much for each word that their reads would wait for memory.
+    """
+    stop = min(start + count, words.size)
+    for i in range(start, stop, CACHE_LINE // words.itemsize):
+        prefetch(words, i)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import jit
+from minifloat._kernels.halves import single_word
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
 Single = Any  # a float32
 
-WINDOW = 30  # bits of the fraction that rounding looks at; the last one is sticky
+WINDOW = 30  # bits of a fraction that is compared with a drawn threshold; the last one is sticky
 MAGNITUDE = 0x7FFFFFFFFFFFFFFF  # all bits of a float64 word but the sign
 
 shl = np.left_shift
@@ -23,31 +24,57 @@ shr = np.right_shift
 
 
 @jit
-def truncate(
-    w: Lane, T: Any, top_bit: Lane, source_m: Lane, sign_shift: Lane, m: Lane, least_field: Lane
-) -> tuple[Lane, Lane, Lane, Lane]:
-    """Split a word: magnitude, all ones if negative, code toward zero, fraction of the gap.
+def sign_and_magnitude(words: Array, i: int, T: Any) -> tuple[Lane, Lane]:
+    """Return all ones if a number is negative, and its magnitude, as wide as a lane (step 2).
 
-    The steps 2, 3 and 4 of `minifloat.codec`.
+    Words of 16 bits become float32's: int16 is bfloat16, the upper half of it; uint16 is float16.
     """
-    zero, one, window = T(0), T(1), T(WINDOW)
-    # 2. the sign and the magnitude
-    negative = shr(shl(w, T(top_bit - sign_shift)), top_bit)
-    magnitude = T(w & T(~shl(one, sign_shift)))
-    # 3. the neighbour toward zero: the significand, cut where the format's last bit is
+    word, info = T(words[i]), np.iinfo(words.dtype)
+    top_bit = T(np.iinfo(T).bits - 1)
+    if info.bits == 16:
+        word = shl(word, T(16))
+    magnitude = T(word & T(~shl(T(1), top_bit)))
+    if info.bits == 16 and info.min == 0:
+        magnitude = T(single_word(np.int32(shr(magnitude, T(16)))))
+    return shr(word, top_bit), magnitude
+
+
+@jit
+def aligned(
+    magnitude: Lane, T: Any, source_m: Lane, m: Lane, least_field: Lane
+) -> tuple[Lane, Lane, Lane]:
+    """Return the significand, how many of its bits the format drops, and the binade's number."""
+    one = T(1)
     field = max(shr(magnitude, source_m), one)
     significand = T(magnitude - shl(T(field - one), source_m))
     kept_field = max(field, least_field)
-    shift = T(T(source_m - m) + T(kept_field - field))
-    below_window = min(max(T(shift - window), zero), top_bit)
-    seen = shr(significand, below_window)
-    significand = T(seen | T(significand != shl(seen, below_window)))
-    shift = min(shift, window)
-    kept = shr(significand, shift)
-    code = T(kept + shl(T(kept_field - least_field), m))
+    dropped = T(T(source_m - m) + T(kept_field - field))
+    return significand, dropped, T(kept_field - least_field)
+
+
+@jit
+def gathered(significand: Lane, dropped: Lane, T: Any, top_bit: Lane) -> Lane:
+    """Return the significand with all bits beyond the first `WINDOW` dropped ones in the last."""
+    beyond = min(max(T(dropped - T(WINDOW)), T(0)), top_bit)
+    seen = shr(significand, beyond)
+    return T(seen | T(significand != shl(seen, beyond)))
+
+
+@jit
+def truncate(
+    significand: Lane, dropped: Lane, binade: Lane, T: Any, m: Lane, window: Lane
+) -> tuple[Lane, Lane]:
+    """Return the code toward zero and the fraction of the gap, of ``window`` bits.
+
+    The steps 3 and 4 of `minifloat.codec`. Where more bits are dropped than the window has, none
+    is kept, and what is left of the fraction is less than a half.
+    """
+    dropped = min(dropped, window)
+    # 3. the neighbour toward zero: the significand, cut where the format's last bit is
+    code = T(shr(significand, dropped) + shl(binade, m))
     # 4. the fraction of the gap that the magnitude has covered
-    fraction = shl(T(significand - shl(kept, shift)), T(window - shift))
-    return magnitude, negative, code, fraction
+    mask = T(shl(T(1), window) - T(1))
+    return code, T(shl(significand, T(window - dropped)) & mask)
 
 
 @jit

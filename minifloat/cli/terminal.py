@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from minifloat._jit import observed
 from minifloat._tables import BEST, Table, has_rich, terminal_width
 from minifloat._text import printable, shortened
 
@@ -25,10 +26,15 @@ __all__ = [
     "shortened",
 ]
 
+COMPILING = "compiling (once)"
+
 
 @contextlib.contextmanager
 def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
-    """Yield a function that shows progress on stderr, or None if that is no terminal."""
+    """Yield a function that shows progress on stderr, or None if that is no terminal.
+
+    A word says when functions are compiled, which takes seconds in a new installation.
+    """
     if not sys.stderr.isatty():
         yield None
     elif has_rich():
@@ -37,14 +43,22 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
 
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(doing, total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            with observed(lambda: bar.update(task, description=COMPILING)):
+                yield lambda done, total: bar.update(
+                    task, description=doing, completed=done, total=total
+                )
     else:
+        width = len(COMPILING)
+
+        def show(text: str) -> None:
+            print(f"\r{text:<{width}}", end="", file=sys.stderr, flush=True)
+
         try:
-            yield lambda done, total: print(
-                f"\r{done / max(total, 1):4.0%}", end="", file=sys.stderr, flush=True
-            )
+            with observed(lambda: show(COMPILING)):
+                yield lambda done, total: show(f"{done / max(total, 1):4.0%}")
         finally:
-            print("\r    \r", end="", file=sys.stderr)
+            show("")
+            print("\r", end="", file=sys.stderr)
 
 
 def print_text(text: str) -> None:

@@ -146,8 +146,8 @@ def encode(
     threads : int
         Threads to share a contiguous array among; the codes do not depend on it.
     out : ndarray, optional
-        Where to put the codes: the shape of ``x``, dtype as returned. When an error is raised it
-        is left as it was.
+        Where to put the codes: the shape of ``x``, dtype as returned. After an error its
+        contents are undefined; only where it shares memory with ``x`` it is left as it was.
 
     Returns
     -------
@@ -176,16 +176,16 @@ def encode(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
-    alone = seed is None and random is None and out is None
-    usual = alone and threads == 1 and random_bits is RANDOM_BITS
-    if usual and type(x) is np.ndarray:
+    if type(x) is not np.ndarray:
+        x = _arrays.as_array("x", x)
+    if seed is None and random is None and threads == 1 and random_bits is RANDOM_BITS:
         plan = _encode_plans.find(x, fmt, rounding, overflow, nan)
-        if plan is not None:
-            codes = np.empty(x.shape, plan.code_dtype)
+        codes = None if plan is None else _arrays.direct_output(out, x, plan.code_dtype)
+        if plan is not None and codes is not None:
             counts = plan.encode(x.reshape(-1), codes.reshape(-1))
             if counts != (0, 0):
                 raise_for(counts, x, plan)
-            return codes if codes.ndim else codes[()]
+            return codes[()] if out is None else codes
     values, _, plan = _encode_plan(x, fmt, rounding, overflow, nan)
     mode = stochastic_mode(plan.rounding, seed, random, random_bits, values.shape)
     codes = _arrays.output_array(out, values, plan.code_dtype)
@@ -239,8 +239,8 @@ def decode(
     threads : int
         Threads to share a contiguous array among.
     out : ndarray, optional
-        Where to put the values: the shape of ``codes``, of ``dtype``. When an error is raised it
-        is left as it was.
+        Where to put the values: the shape of ``codes``, of ``dtype``. After an error its
+        contents are undefined; only where it shares memory with ``codes`` it is left as it was.
 
     Returns
     -------
@@ -262,25 +262,25 @@ def decode(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
-    if out is None and threads == 1 and type(codes) is np.ndarray:
+    if threads == 1 and type(codes) is np.ndarray:
         plan = _decode_plans.find(codes, fmt, dtype)
-        if plan is not None:
-            values = np.empty(codes.shape, plan.dtype)
+        values = None if plan is None else _arrays.direct_output(out, codes, plan.dtype)
+        if plan is not None and values is not None:
             if not plan.decode(codes.reshape(-1), values.reshape(-1)):
                 _arrays.check_codes(codes, plan.fmt)
-            return values if values.ndim else values[()]
+            return values[()] if out is None else values
     plan = _plans.decode_plan(parse(fmt), _plans.dtype_or_error(dtype))
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, plan.dtype)
     is_own_dtype = a.dtype == plan.code_dtype
-    checked = out is not None or not is_own_dtype  # else they are checked as they are decoded
-    if checked:
+    is_shared = out is not None and np.may_share_memory(a, out)
+    if is_shared or not is_own_dtype:  # else they are checked as they are decoded
         _arrays.check_codes(a, plan.fmt, threads)
-    if out is not None and _arrays.overlapping(a, out, in_place=True):
+    if is_shared and _arrays.overlapping(a, values, in_place=True):
         a = a.copy()
 
     def decode_chunk(_: int, chunk: Array, target: Array) -> tuple[int, int]:
-        return int(not plan.decode(chunk, target, checked=checked)), 0
+        return int(not plan.decode(chunk, target)), 0
 
     arrays = [(a, plan.code_dtype)]
     if _arrays.apply_in_chunks(decode_chunk, arrays, values, threads=threads) != (0, 0):
@@ -346,8 +346,9 @@ def round_to(
         float16, float32 or float64; it must hold every value of the format. Default: the
         dtype of ``x`` (float32 for bfloat16, float64 for integers).
     out : ndarray, optional
-        Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. When an
-        error is raised it is left as it was.
+        Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. After an
+        error its contents are undefined; only where it shares memory with ``x`` it is left as it
+        was.
 
     Returns
     -------
@@ -367,16 +368,16 @@ def round_to(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
-    alone = seed is None and random is None and out is None
-    usual = alone and threads == 1 and random_bits is RANDOM_BITS
-    if usual and type(x) is np.ndarray:
+    if type(x) is not np.ndarray:
+        x = _arrays.as_array("x", x)
+    if seed is None and random is None and threads == 1 and random_bits is RANDOM_BITS:
         plan = _round_plans.find(x, fmt, rounding, overflow, nan, dtype)
-        if plan is not None:
-            rounded = np.empty(x.shape, plan.decode.dtype)
+        rounded = None if plan is None else _arrays.direct_output(out, x, plan.decode.dtype)
+        if plan is not None and rounded is not None:
             counts = plan.round_to(x.reshape(-1), rounded.reshape(-1), fresh=True)
             if counts != (0, 0):
                 raise_for(counts, x, plan.encode)
-            return rounded if rounded.ndim else rounded[()]
+            return rounded[()] if out is None else rounded
     values, source, encode_plan = _encode_plan(x, fmt, rounding, overflow, nan)
     mode = stochastic_mode(encode_plan.rounding, seed, random, random_bits, values.shape)
     if dtype is None:

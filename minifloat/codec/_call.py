@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -17,9 +17,6 @@ from minifloat.formats.base import check_int, shown
 from minifloat.formats.rounding import Overflow, Rounding
 
 Array = NDArray[Any]
-
-# A new array; the caller's; the caller's, over numbers that are still to be read.
-Target = Literal["fresh", "given", "aliased"]
 
 MAX_RANDOM_BITS = WINDOW - 2  # a threshold may need half a step, and the sticky bit
 NO_WORDS = np.empty(0, np.uint32)
@@ -83,56 +80,44 @@ class Call:
     threads: int
 
     def encode(self, codes: Array, *, fresh: bool) -> None:
-        """Write the codes, or raise an error and leave ``codes`` as it was."""
-        self._prepare(codes, self._target(codes, fresh, in_place=False))
+        """Write the codes, or raise an error."""
+        if not fresh:
+            self._keep_apart(codes, in_place=False)
         counts = self._apply(self.plan.encode, self.plan.encode_stochastic, codes)
         raise_for(counts, self.values, self.plan)
 
     def round_to(self, plan: RoundPlan, target: Array, *, fresh: bool) -> None:
-        """Write the rounded values, or raise an error and leave ``target`` as it was."""
-        self._prepare(target, self._target(target, fresh, in_place=True))
+        """Write the rounded values, or raise an error."""
+        if not fresh:
+            self._keep_apart(target, in_place=True)
         counts = self._apply(plan.round_to, plan.round_stochastic, target)
         raise_for(counts, self.values, self.plan)
 
-    def _target(self, out: Array, fresh: bool, *, in_place: bool) -> Target:
-        """Return what kind of array ``out`` is; ``in_place``: an element may overwrite itself."""
-        if fresh:
-            return "fresh"
-        overlap = _arrays.overlapping(self.values, out, in_place=in_place)
-        return "aliased" if overlap else "given"
+    def _keep_apart(self, out: Array, *, in_place: bool) -> None:
+        """Copy the inputs that ``out`` overlaps.
 
-    def _prepare(self, out: Array, target: Target) -> None:
-        """Before writing to a caller's array raise all errors, and copy the inputs it overlaps."""
-        if target == "fresh":
-            return
-        if self.plan.overflow is Overflow.RAISE:
-            raise_for(self._count(), self.values, self.plan)
-        elif self.plan.nan_is_error:
-            nans = _arrays.apply_in_chunks(
-                lambda _, values: self.plan.count_nans(values),
-                [(self.values, self._source_dtype())],
-                None,
-                threads=self.threads,
-            )
-            raise_for(nans, self.values, self.plan)
-        if target == "aliased":
-            self.values = self.values.copy()
+        Where these are the numbers, raise all errors first, so that none is lost with an error.
+        ``in_place`` says that a result may be written over the number that it comes from.
+        """
+        if np.may_share_memory(self.values, out):
+            if self.plan.overflow is Overflow.RAISE or self.plan.nan_is_error:
+                raise_for(self._count(), self.values, self.plan)
+            if _arrays.overlapping(self.values, out, in_place=in_place):
+                self.values = self.values.copy()
         words = None if self.mode is None else self.mode.random_words
         if self.mode is not None and words is not None and np.may_share_memory(words, out):
             self.mode = StochasticMode(self.mode.record, words.copy())
 
     def _count(self) -> Counts:
-        """Return how many NaNs and overflows there are, without writing any codes."""
+        """Return how many NaNs and overflows there are."""
         dtype = self.plan.code_dtype
 
-        def scratch(size: int) -> Array:
-            return np.empty(min(size, kernels.CHECK_EVERY), dtype)
-
         def encode(values: Array) -> Counts:
-            return self.plan.encode(values, scratch(values.size))
+            return self.plan.encode(values, np.empty(values.size, dtype))
 
         def encode_stochastic(values: Array, words: Array, start: int, mode: Array) -> Counts:
-            return self.plan.encode_stochastic(values, words, start, scratch(values.size), mode)
+            codes = np.empty(values.size, dtype)
+            return self.plan.encode_stochastic(values, words, start, codes, mode)
 
         return self._apply(encode, encode_stochastic, None)
 
@@ -160,7 +145,7 @@ class Call:
             work,
             arrays,
             target,
-            chunked=isinstance(self.plan, TablePlan),
+            chunked=target is None or isinstance(self.plan, TablePlan),
             ordered=mode is not None,
             threads=self.threads,
         )

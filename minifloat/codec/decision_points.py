@@ -158,6 +158,25 @@ def float_key(x: float) -> int:
     return word if word >= 0 else word ^ 0x7FFFFFFFFFFFFFFF
 
 
+def float32_key(key: int) -> int:
+    """Return the same of the first float32 that is not below a float64, given by its key.
+
+    Examples
+    --------
+    >>> float32_key(float_key(-5e-324)), float32_key(float_key(0.0)), float32_key(float_key(5e-324))
+    (-1, 0, 1)
+    """
+    word = key if key >= 0 else key ^ 0x7FFFFFFFFFFFFFFF
+    x = float(struct.unpack("<d", struct.pack("<q", word))[0])
+    try:
+        single = struct.pack("<f", x)  # rounded to nearest, so one of the two floats around x
+    except OverflowError:
+        single = struct.pack("<f", math.copysign(math.inf, x))
+    word = int(struct.unpack("<i", single)[0])
+    is_below = float(struct.unpack("<f", single)[0]) < x
+    return (word if word >= 0 else word ^ 0x7FFFFFFF) + int(is_below)
+
+
 def key_of(value: Value) -> int:
     """Return the key (see `float_key`) of the first float64 that is not below a value."""
     if value.exact == 0 and not value.negative:

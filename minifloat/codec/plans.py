@@ -25,9 +25,12 @@ from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 Array = NDArray[Any]
 Counts = tuple[int, int]  # NaNs and overflows
 
-WORD_DTYPES = {
-    name: np.dtype(word)
-    for name, word in zip(records.SOURCES, (np.uint16, np.uint16, np.int32, np.int64), strict=True)
+# by the sign of their words the kernels tell float16 from bfloat16
+WORD_DTYPES: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype(np.uint16),
+    "bfloat16": np.dtype(np.int16),
+    "float32": np.dtype(np.int32),
+    "float64": np.dtype(np.int64),
 }
 VALUE_WORDS = {np.dtype(name): WORD_DTYPES[name] for name in ("float16", "float32", "float64")}
 STOCHASTIC_KINDS = {
@@ -65,15 +68,6 @@ class EncodePlan:
         """The dtype of the source's words."""
         return WORD_DTYPES[self.source_name]
 
-    @cached_property
-    def source(self) -> Array:
-        """The record that describes the source alone."""
-        return records.source_record(self.source_name)
-
-    def count_nans(self, values: Array) -> Counts:
-        """Return the number of NaNs among contiguous values of the source's dtype, and 0."""
-        return kernels.count_nans(values.view(self.word_dtype), self.source), 0
-
     def direct_limit(self, dtype: np.dtype[Any]) -> int:
         """Return the size up to which an array of this dtype can be encoded at one go."""
         return ANY_SIZE if dtype_name(dtype) == self.source_name else 0
@@ -95,9 +89,14 @@ class ArithmeticPlan(EncodePlan):
 
     record: Array
 
+    @cached_property
+    def in_steps(self) -> bool | None:
+        """Whether the kernel rounds step by step; None if the FPU does it."""
+        return None if self.record[0]["cap"] > 0 else True
+
     def encode(self, values: Array, codes: Array) -> Counts:
         """Encode by arithmetic."""
-        return kernels.encode(values.view(self.word_dtype), codes, self.record)
+        return kernels.encode(values.view(self.word_dtype), codes, self.record, self.in_steps)
 
     def encode_stochastic(
         self, values: Array, random_words: Array, start: int, codes: Array, mode: Array
@@ -115,28 +114,21 @@ class TablePlan(EncodePlan):
     """Parameters of `encode` and `choose` in `minifloat._kernels.decision_points`."""
 
     beginnings: Array
-    values: Array
+    values: Array  # in a stochastic mode, whose source is float64
     nan_code: int
-
-    def direct_limit(self, dtype: np.dtype[Any]) -> int:
-        """Return the size up to which an array of this dtype may be converted at one go."""
-        return ANY_SIZE if dtype == np.float64 else SMALL if dtype.kind in "fV" else 0
 
     def encode(self, values: Array, codes: Array) -> Counts:
         """Encode by search."""
-        scratch = np.empty((2, min(values.size, table_kernels.SEARCH_EVERY)), np.int64)
-        if values.dtype != np.float64:  # a small array; signalling NaNs are no error
-            with np.errstate(invalid="ignore"):
-                values = values.astype(np.float64)
-        words = values.view(np.int64)
-        return table_kernels.encode(words, codes, self.beginnings, self.nan_code, scratch)
+        _, _, infinity = records.LANES[records.lanes_of(self.source_name)]
+        shape = 2, min(values.size, table_kernels.SEARCH_EVERY)
+        scratch = np.empty(shape, self.beginnings.dtype["key"])
+        words = values.view(self.word_dtype)
+        return table_kernels.encode(words, codes, self.beginnings, infinity, self.nan_code, scratch)
 
     def encode_stochastic(
         self, values: Array, random_words: Array, start: int, codes: Array, mode: Array
     ) -> Counts:
         """Encode by search of both neighbours."""
-        if codes.size < values.size:
-            codes = np.empty(values.size, codes.dtype)
         nans, overflows = self.encode(values, codes)
         thresholds = np.empty(values.size, np.int32)
         scratch = np.empty(values.size // 2 + 1, np.uint64)
@@ -164,16 +156,9 @@ class DecodePlan:
         """The dtype of the values' words."""
         return VALUE_WORDS[self.dtype]
 
-    def decode(self, codes: Array, values: Array, *, checked: bool = False) -> bool:
-        """Decode contiguous codes of the format's dtype; return False if one has no value.
-
-        ``checked`` says that all have one.
-        """
-        words = values.view(self.word_dtype)
-        if not checked:
-            return kernels.decode(codes, words, self.record, self.table)
-        kernels.decode_checked(codes, words, self.record, self.table)
-        return True
+    def decode(self, codes: Array, values: Array) -> bool:
+        """Decode contiguous codes of the format's dtype; return False if one has no value."""
+        return kernels.decode(codes, values.view(self.word_dtype), self.record, self.table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,19 +180,22 @@ class RoundPlan:
 
         ``target`` may be ``values``; ``fresh`` says that it is not.
         """
-        if self.record is None or self.record_in_place is None:
+        plan = self.encode
+        apart = fresh or not np.may_share_memory(values, target)
+        record = self.record if apart else self.record_in_place
+        if not isinstance(plan, ArithmeticPlan) or record is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode(values, codes)
-            self.decode.decode(codes, target, checked=True)
+            self.decode.decode(codes, target)
             return counts
         codes = np.empty(min(values.size, kernels.CHECK_EVERY), self.encode.code_dtype)
-        apart = fresh or not np.may_share_memory(values, target)
         return kernels.round_to(
             values.view(self.encode.word_dtype),
             target.view(self.decode.word_dtype),
-            self.record if apart else self.record_in_place,
+            record,
             self.decode.table,
             codes,
+            plan.in_steps,
         )
 
     def round_stochastic(
@@ -217,7 +205,7 @@ class RoundPlan:
         if self.record is None:
             codes = np.empty(values.size, self.encode.code_dtype)
             counts = self.encode.encode_stochastic(values, random_words, start, codes, mode)
-            self.decode.decode(codes, target, checked=True)
+            self.decode.decode(codes, target)
             return counts
         return kernels.round_stochastic(
             values.view(self.encode.word_dtype),
@@ -285,8 +273,10 @@ def _encode_plan(
     special = special_codes(fmt, rounding, overflow, nan)
     name = records.wide_enough(fmt.binary_grid, source_name)
     if name is None:
-        tables = records.tables(fmt, rounding, special)
-        return TablePlan(fmt, rounding, overflow, nan, "float64", *tables, special.nan)
+        name = "float64" if rounding.is_stochastic else source_name
+        beginnings = records.beginnings(fmt, name, rounding, special)
+        values = records.values_in_order(fmt, special)
+        return TablePlan(fmt, rounding, overflow, nan, name, beginnings, values, special.nan)
     record = records.encode_record(fmt, name, rounding, overflow, special)
     return ArithmeticPlan(fmt, rounding, overflow, nan, name, record)
 
@@ -311,7 +301,7 @@ def round_plan(plan: EncodePlan, dtype: np.dtype[Any]) -> RoundPlan:
         return RoundPlan(plan, values, None, None)
     record = records.with_values(plan.record, plan.fmt, dtype)
     # words that are overwritten by values could not be read again where there are NaNs
-    return RoundPlan(plan, values, record, records.changed(record, max_word=0))
+    return RoundPlan(plan, values, record, records.changed(record, direct=0))
 
 
 @lru_cache(maxsize=256)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import codec as kernels
 from minifloat._kernels import decision_points as table_kernels
-from minifloat._kernels.scalar import WINDOW
 from minifloat.codec import decision_points
 from minifloat.codec.special_codes import SpecialCodes
 from minifloat.formats import NumberFormat
@@ -26,19 +25,9 @@ from minifloat.formats.rounding import Overflow, Rounding, Threshold, away_thres
 
 Array = NDArray[Any]
 
-# Mantissa bits, the place of the sign, and the word of +inf of each source.
-SOURCES = {
-    "float16": (10, 15, 0x7C00),
-    "bfloat16": (7, 15, 0x7F80),
-    "float32": (23, 31, 0x7F80_0000),
-    "float64": (52, 63, 0x7FF0_0000_0000_0000),
-}
-WIDER = {
-    "float16": ("float16", "float32", "float64"),
-    "bfloat16": ("bfloat16", "float32", "float64"),
-    "float32": ("float32", "float64"),
-    "float64": ("float64",),
-}
+# Mantissa bits, the exponents' bias and the word of +inf of the floats that the kernels compute
+# with. Sources of 16 bits become float32.
+LANES = {"float32": (23, 127, 0x7F80_0000), "float64": (52, 1023, 0x7FF0_0000_0000_0000)}
 
 
 def encode_record(
@@ -51,15 +40,21 @@ def encode_record(
     """Return the record for encoding words of a float to a format on a binary grid."""
     grid = fmt.binary_grid
     assert grid is not None
-    by_fpu = rounding is Rounding.NEAREST_EVEN and source_name == "float32"
+    lanes = lanes_of(source_name)
+    mantissa_bits, bias, infinity = LANES[lanes]
+    by_fpu = rounding is Rounding.NEAREST_EVEN and lanes == "float32"
     # where the format reaches beyond the source, infinity is not just another large magnitude
-    infinity_beyond = math.frexp(fmt.max)[1] - 1 <= _bias(source_name)
+    infinity_beyond = math.frexp(fmt.max)[1] - 1 <= bias
+    top = _word_of(grid, grid.limit, lanes)
     return _record(
-        source_name,
-        **_source_fields(source_name),
-        **_grid_fields(fmt, grid, source_name),
+        lanes,
+        source_mantissa_bits=mantissa_bits,
+        source_infinity=infinity,
+        **_grid_fields(fmt, grid, bias),
         cap=_float32_cap(grid) if by_fpu else 0,
-        **_mode_fields(rounding),
+        top=top,
+        negative_top=_word_of(grid, grid.negative_limit, lanes) - top,
+        **_mode_fields(rounding, 30 if lanes == "float32" else 62),
         **special._asdict(),
         clamps=int(overflow is Overflow.SATURATE and infinity_beyond),
     )
@@ -70,11 +65,6 @@ def decode_record(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
     unused = -1 if fmt.unused_code is None else fmt.unused_code
     last = fmt.code_count - 1
     return _record("float32", **_value_fields(fmt, dtype), last_code=last, unused_code=unused)
-
-
-def source_record(source_name: str) -> Array:
-    """Return a record that describes the source alone."""
-    return _record(source_name, **_source_fields(source_name))
 
 
 def with_values(record: Array, fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
@@ -91,40 +81,36 @@ def changed(record: Array, **fields: int) -> Array:
     return copy
 
 
-def _record(source_name: str, **fields: int) -> Array:
-    """Return a record of the width of the source's lanes; fields that are not named are 0."""
-    empty = np.zeros(1, kernels.PLAN64 if source_name == "float64" else kernels.PLAN32)
+def _record(lanes: str, **fields: int) -> Array:
+    """Return a record of the width of the lanes; fields that are not named are 0."""
+    empty = np.zeros(1, kernels.PLAN64 if lanes == "float64" else kernels.PLAN32)
     return changed(empty, **fields)
 
 
-def _source_fields(name: str) -> dict[str, int]:
-    fields = ("source_mantissa_bits", "source_sign_shift", "source_infinity")
-    return dict(zip(fields, SOURCES[name], strict=True))
-
-
-def _bias(source_name: str) -> int:
-    mantissa_bits, sign_shift, _ = SOURCES[source_name]
-    return (1 << (sign_shift - mantissa_bits - 1)) - 1
+def lanes_of(source_name: str) -> str:
+    """Return the float with which the kernels compute."""
+    return "float64" if source_name == "float64" else "float32"
 
 
 def wide_enough(grid: BinaryGrid | None, source_name: str) -> str | None:
-    """Return the narrowest float, from the source up, whose words the arithmetic can cut."""
+    """Return the source, or float64, if its lanes are wide enough for the arithmetic, or None."""
     if grid is None:
         return None
-    for name in WIDER[source_name]:
-        if grid.mantissa_bits <= SOURCES[name][0] and grid.emin + _bias(name) >= 1:
+    for name in (source_name, "float64"):
+        mantissa_bits, bias, _ = LANES[lanes_of(name)]
+        if grid.mantissa_bits <= mantissa_bits and grid.emin + bias >= 1:
             return name
     return None
 
 
-def _grid_fields(fmt: NumberFormat, grid: BinaryGrid, source_name: str) -> dict[str, int]:
+def _grid_fields(fmt: NumberFormat, grid: BinaryGrid, bias: int) -> dict[str, int]:
     signed = fmt.min < 0
     flip, add = (-1, (1 << fmt.bits) + 1) if grid.twos_complement else (0, 0)
     if signed and not grid.twos_complement:
         add = 1 << (fmt.bits - 1)
     return {
         "mantissa_bits": grid.mantissa_bits,
-        "least_field": grid.emin + _bias(source_name),
+        "least_field": grid.emin + bias,
         "limit": grid.limit,
         "negative_extra": grid.negative_limit - grid.limit,
         "first_negative": int(not fmt.has_negative_zero),
@@ -135,25 +121,47 @@ def _grid_fields(fmt: NumberFormat, grid: BinaryGrid, source_name: str) -> dict[
 
 def _float32_cap(grid: BinaryGrid) -> int:
     """Return the word of the grid point beyond both ends, or 0 if the FPU cannot do the format."""
-    m, emin = grid.mantissa_bits, grid.emin
-    field, mantissa = divmod(max(grid.limit, grid.negative_limit) + 1, 1 << m)
-    exponent = emin + max(field, 1) - 1
+    m = grid.mantissa_bits
+    significand, exponent = _grid_point(grid, max(grid.limit, grid.negative_limit) + 1)
     # where half the smallest value is normal, flushing subnormals to zero could do no harm
-    if m < 1 or emin - m < -125 or exponent + 23 - m > 126:
+    if m < 1 or grid.emin - m < -125 or exponent + 23 > 126:
         return 0
-    significand = mantissa + (1 << m if field else 0)
-    return _float32_word(significand * 2.0 ** (exponent - m))
+    return _float32_word(math.ldexp(significand, exponent))
+
+
+def _grid_point(grid: BinaryGrid, magnitude: int) -> tuple[int, int]:
+    """Return the integer and the power of two whose product is the value of a magnitude."""
+    field, mantissa = divmod(magnitude, 1 << grid.mantissa_bits)
+    significand = mantissa + (1 << grid.mantissa_bits if field else 0)
+    return significand, grid.emin + max(field, 1) - 1 - grid.mantissa_bits
+
+
+def _word_of(grid: BinaryGrid, magnitude: int, lanes: str) -> int:
+    """Return the word of a magnitude's value or, if it is too large, of the largest number."""
+    significand, exponent = _grid_point(grid, magnitude)
+    _, bias, infinity = LANES[lanes]
+    if significand.bit_length() + exponent > bias + 1:
+        return infinity - 1
+    value = math.ldexp(significand, exponent)
+    return _float32_word(value) if lanes == "float32" else _float64_word(value)
 
 
 def _float32_word(x: float) -> int:
     return int(struct.unpack("<i", struct.pack("<f", x))[0])
 
 
-def _mode_fields(rounding: Rounding) -> dict[str, int]:
-    """Return the thresholds of a deterministic mode; a stochastic one draws its own."""
+def _float64_word(x: float) -> int:
+    return int(struct.unpack("<q", struct.pack("<d", x))[0])
+
+
+def _mode_fields(rounding: Rounding, window: int) -> dict[str, int]:
+    """Return a deterministic mode's thresholds for fractions of ``window`` bits.
+
+    A stochastic mode draws its own.
+    """
     if rounding.is_stochastic:
         return {}
-    half, whole = 1 << (WINDOW - 1), 1 << WINDOW
+    half, whole = 1 << (window - 1), 1 << window
     fraction = {
         Threshold.ABOVE_ZERO: 1,
         Threshold.HALF: half,
@@ -189,15 +197,32 @@ def _value_fields(fmt: NumberFormat, dtype: np.dtype[Any]) -> dict[str, int]:
         "sign_shift": sign_shift,
         "inf_magnitude": -1 if infinity is None else infinity,
         "half": 0 if dtype != np.float16 else 1 if fmt.smallest >= 2.0**-14 else 2,
-        "max_word": _float32_word(fmt.max) if dtype == np.float32 and signed else 0,
+        "direct": int(dtype == np.float32 and signed),
     }
 
 
-def tables(fmt: NumberFormat, rounding: Rounding, special: SpecialCodes) -> tuple[Array, Array]:
-    """Return where each code begins and, for the stochastic modes, the values in order."""
-    beginnings = np.array(
-        decision_points.beginnings(fmt, rounding, special), table_kernels.BEGINNING
-    )
+def beginnings(
+    fmt: NumberFormat, source_name: str, rounding: Rounding, special: SpecialCodes
+) -> Array:
+    """Return where each code begins, filled up with beginnings that no number reaches."""
+    starts = decision_points.beginnings(fmt, rounding, special)
+    if lanes_of(source_name) == "float32":
+        starts = [(decision_points.float32_key(key), code) for key, code in starts]
+        dtype, last = table_kernels.BEGINNING32, 0x7FFF_FFFF
+    else:
+        dtype, last = table_kernels.BEGINNING64, 0x7FFF_FFFF_FFFF_FFFF
+    rows: list[tuple[int, int, int]] = []
+    before = 0
+    for key, code in starts:
+        if not rows or code != before:
+            rows.append((key, code, code - before))
+            before = code
+    rows += [(last, rows[-1][1], 0)] * (-len(rows) % table_kernels.AT_ONCE)
+    return np.array(rows, dtype)
+
+
+def values_in_order(fmt: NumberFormat, special: SpecialCodes) -> Array:
+    """Return the values between which the stochastic modes choose."""
     line = decision_points.line(fmt, special)
     values = np.zeros(len(line), table_kernels.VALUE)
     for row, value in zip(values, line, strict=True):
@@ -206,7 +231,7 @@ def tables(fmt: NumberFormat, rounding: Rounding, special: SpecialCodes) -> tupl
             row["value"] = float(value.exact)
     for row, (low, high) in zip(values, itertools.pairwise(line), strict=False):
         row["gap"], row["away"] = float(high.exact - low.exact), decision_points.away(low, high)
-    return beginnings, values
+    return values
 
 
 def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:

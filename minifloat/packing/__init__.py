@@ -13,8 +13,6 @@ little-endian words, have the layout ``dense(bits)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypeVar, overload
 
@@ -83,9 +81,9 @@ def pack(
     if a.size == 0:
         return packed
     row = a.size if n * bits % 8 == 0 else n  # rows of whole bytes are packed as one row
-    with _flat(packed, a) as target:
-        kernels.pack(a.reshape(-1), row, bits, big, target)
-    return packed
+    target = _flat(packed, a)
+    kernels.pack(a.reshape(-1), row, bits, big, target)
+    return _filled(packed, target)
 
 
 @overload
@@ -170,9 +168,9 @@ def unpack(
         return codes
     if count * bits == 8 * row_bytes:  # rows of whole bytes are unpacked as one row
         row_bytes, count = a.size, codes.size
-    with _flat(codes, a) as target:
-        kernels.unpack(a.reshape(-1), row_bytes, first, bits, big, count, target)
-    return codes
+    target = _flat(codes, a)
+    kernels.unpack(a.reshape(-1), row_bytes, first, bits, big, count, target)
+    return _filled(codes, target)
 
 
 def pack_words(
@@ -345,12 +343,15 @@ def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -
     return np.ascontiguousarray(a)
 
 
-@contextmanager
-def _flat(out: Array, source: Array) -> Iterator[Array]:
-    """Yield a flat array that does not overlap ``source``; its contents end up in ``out``."""
+def _flat(out: Array, source: Array) -> Array:
+    """Return ``out`` as a flat array or, if it overlaps ``source``, another one in its place."""
     if out.flags.c_contiguous and not np.may_share_memory(out, source):
-        yield out.reshape(-1)
-    else:
-        flat = np.empty(out.size, out.dtype)
-        yield flat
+        return out.reshape(-1)
+    return np.empty(out.size, out.dtype)
+
+
+def _filled(out: Array, flat: Array) -> Array:
+    """Return ``out`` with what has been written to the flat array."""
+    if not np.may_share_memory(out, flat):
         out[...] = flat.reshape(out.shape)
+    return out

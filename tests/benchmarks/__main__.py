@@ -3,8 +3,9 @@
 Each case is timed in turns with its yardstick, mostly `numpy.copyto` of the same float32 array, so
 that what slows the machine down slows both. Its ratio is elements per second over the yardstick's,
 the median over the turns. One thread on one core, but for the cases with two threads, which have
-a core each. The JIT is loaded. Instead, ``--starts`` prints how long new processes take, and
-``--growth`` how time and memory grow with the size.
+a core each. The JIT is loaded. Instead, ``--calls`` prints the microseconds of calls of 1 to 10^5
+elements, ``--starts`` how long new processes take, and ``--growth`` how time and memory grow with
+the size.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numba
 import numpy as np
 
 from minifloat import _jit
+from tests.benchmarks import calls as small_calls
 from tests.benchmarks import growth, starts
 from tests.benchmarks.cases import CASES, Case, Inputs, Thunk
 from tests.benchmarks.cases.case import copy_float32
@@ -150,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="few and short turns")
     parser.add_argument("--only", default="", metavar="PATTERN", help="of 'task format'; a regex")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    parser.add_argument("--calls", action="store_true", help="time calls of 1 to 10^5 elements")
     parser.add_argument("--starts", action="store_true", help="time new processes, in seconds")
     parser.add_argument("--growth", action="store_true", help="time and memory by size")
     options = parser.parse_args(arguments)
@@ -160,6 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.growth:
         for text in growth.lines(options.size, 1 if options.quick else 5):
             print(text, flush=True)
+        return
+    if options.calls:
+        with one_core():
+            print(small_calls.lines(3 if options.quick else 21))
         return
     turns, seconds = (5, 1e-4) if options.quick else (21, 2e-3)
     chosen = [case for case in CASES if re.search(options.only, f"{case.task} {case.fmt}")]

@@ -22,6 +22,8 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "encode                             e2m2         1024" in capsys.readouterr().out
     main(["--quick", "--size", "1024", "--only", "16 elements"])
     assert "encode / numpy.add, 16 elements    e2m2           16" in capsys.readouterr().out
+    main(["--quick", "--calls"])
+    assert "microseconds a call" in capsys.readouterr().out
     main(["--quick", "--starts"])
     assert "minifloat encode e2m2 1.1          empty" in capsys.readouterr().out
     main(["--quick", "--size", "1024", "--only", "^decode float32 e2m2", "--json"])

@@ -16,15 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
 import minifloat
-from minifloat import registers
+from minifloat import _jit, registers
 from minifloat.cli import COMMANDS, _parsers, main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
-from minifloat.cli.terminal import Table, number_line
+from minifloat.cli.terminal import Table, number_line, progress_bar
 from minifloat.files import WeightsError
 from minifloat.formats.catalogue import CATALOGUE
 from tests.files.test_hostile_files import gguf_blob, gguf_tensor
@@ -957,6 +958,28 @@ def test_progress_stays_off_stdout(
         out, err = capsys.readouterr()
         json.loads(out)
         assert "%" in err or not missing
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_a_word_says_that_functions_are_compiled(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, rich: bool
+) -> None:
+    if not _jit.load():
+        pytest.skip("the JIT is disabled")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("minifloat.cli.terminal.has_rich", lambda: rich)
+    with progress_bar("comparing") as progress:
+        assert progress is not None
+        if not rich:
+            progress(1, 4)
+        numba.njit(lambda x: x + 1)(1)
+        if not rich:
+            progress(2, 4)
+    numba.njit(lambda x: x + 2)(1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.search("25%.*compiling.*50%" if not rich else "compiling", err, re.DOTALL)
+    assert err.count("compiling") == 1 or rich
 
 
 def test_weights_errors_are_value_errors() -> None:

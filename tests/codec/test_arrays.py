@@ -448,27 +448,53 @@ def test_longdouble() -> None:
 
 
 @pytest.mark.parametrize("strided", [False, True])
+@pytest.mark.parametrize("shift", [0, 1], ids=["in place", "shifted"])
 @pytest.mark.parametrize(
     ("bad", "options"),
     [(np.nan, {}), (np.nan, {"overflow": "raise"}), (1e9, {"overflow": "raise"}),
      (np.inf, {"overflow": "raise", "rounding": "stochastic", "seed": 1})],
 )  # fmt: skip
-def test_an_error_leaves_out_as_it_was(bad: float, options: dict[str, Any], strided: bool) -> None:
+def test_an_error_leaves_numbers_in_the_memory_of_out_as_they_were(
+    bad: float, options: dict[str, Any], shift: int, strided: bool
+) -> None:
+    memory = np.full(40_001, 0.75, np.float32)
+    places = memory[shift:][: 20_000 * (1 + strided) : 1 + strided]
+    x = memory[: 20_000 * (1 + strided) : 1 + strided]
+    x[-2] = bad
+    before = memory.copy()
+    codes = memory.view(np.uint8)[4 * shift :][: 20_000 * (1 + strided) : 1 + strided]
     for fmt in ("e2m2", "nf4", "int5"):
-        x = np.zeros(20_000, np.float32)
-        x[-1] = bad
-        codes = np.full(40_000, 77, np.uint8)[:: 1 + strided][:20_000]
-        with pytest.raises(ValueError, match="x must"):
+        with pytest.raises(ValueError, match=r"x must .*index \(19998,\)"):
             mf.encode(x, fmt, out=codes, **options)
-        assert (codes == 77).all()
-        values = np.full(20_000, 77, np.float32)
-        with pytest.raises(ValueError, match="x must"):
-            mf.round_to(x, fmt, out=values, **options)
-        assert (values == 77).all()
-    values = np.full(3, 77, np.float32)
-    with pytest.raises(ValueError, match="codes must"):
-        mf.decode([1, 2, 99], "e2m2", out=values)
-    assert (values == 77).all()
+        np.testing.assert_array_equal(memory, before)
+        with pytest.raises(ValueError, match=r"x must .*index \(19998,\)"):
+            mf.round_to(x, fmt, out=places, **options)
+        np.testing.assert_array_equal(memory, before)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_an_error_leaves_codes_in_the_memory_of_out_as_they_were(dtype: type) -> None:
+    memory = np.full(80_000, 3, np.uint8)
+    codes, values = memory[:20_000], memory[: 20_000 * np.dtype(dtype).itemsize].view(dtype)
+    codes[-1] = 99
+    before = memory.copy()
+    with pytest.raises(ValueError, match=r"codes must .*index \(19999,\)"):
+        mf.decode(codes, "e2m2", dtype=dtype, out=values)
+    np.testing.assert_array_equal(memory, before)
+
+
+def test_errors_name_the_first_number_of_several_whatever_has_been_written() -> None:
+    x, codes = np.zeros(20_000, np.float32), np.zeros(20_000, np.uint8)
+    x[[7_000, 15_000]], codes[[7_000, 15_000]] = np.nan, 99
+    calls: list[Callable[[str], object]] = [
+        lambda fmt: mf.encode(x, fmt, out=np.zeros(20_000, np.uint8)),
+        lambda fmt: mf.round_to(x, fmt, out=np.zeros(20_000, np.float32)),
+        lambda fmt: mf.decode(codes, fmt, out=np.zeros(20_000, np.float32)),
+    ]
+    for fmt in ("e2m2", "nf4"):
+        for call in calls:
+            with pytest.raises(ValueError, match=r"index \(7000,\)"):
+                call(fmt)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: o.get("rounding", "nearest_even"))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tests.benchmarks.cases.case import Case, Inputs, Thunk
 from tests.benchmarks.cases.codec import (
     FORMATS,
+    codebook_cases,
     main_cases,
     option_cases,
     small_cases,
@@ -33,6 +34,7 @@ def every_case() -> Iterator[Case]:
     for fmt in FORMATS:
         yield from option_cases(fmt)
         yield from source_cases(fmt)
+    yield from codebook_cases()
     yield from thread_cases("e4m3fn")
 
 

@@ -60,7 +60,7 @@ def encode_own_words(fmt: str) -> Callable[[Inputs], Thunk]:
 
 def main_cases(fmt: str) -> Iterator[Case]:
     """The verbs with their defaults."""
-    yield over_copy("encode", fmt, 0.6, encode(fmt), moves=5)
+    yield over_copy("encode", fmt, 0.9, encode(fmt), moves=5)
     yield over_copy("decode float32", fmt, 0.6, decode(fmt, np.float32), moves=5)
     yield over_copy("decode float16", fmt, 1.0, decode(fmt, np.float16), moves=3)
     yield over_copy("round_to", fmt, 0.55, round_to(fmt), moves=8)
@@ -69,7 +69,7 @@ def main_cases(fmt: str) -> Iterator[Case]:
 def option_cases(fmt: str) -> Iterator[Case]:
     """Every mode and policy that is not the default."""
     for rounding in Rounding:
-        target = 0.25 if rounding.is_stochastic else 0.4
+        target = 0.5 if rounding.is_stochastic else 0.65
         if rounding is not Rounding.NEAREST_EVEN:
             seed = 1 if rounding.is_stochastic else None
             prepare = encode(fmt, rounding=rounding, seed=seed)
@@ -87,10 +87,19 @@ def option_cases(fmt: str) -> Iterator[Case]:
 
 def source_cases(fmt: str) -> Iterator[Case]:
     """The other source types; float64 against a float64 copy."""
-    yield Case("encode float64", fmt, 0.4, encode(fmt, np.float64), copy_float64, moves=9)
-    yield over_copy("encode float16", fmt, None, encode(fmt, np.float16), moves=3)
-    yield over_copy("encode bfloat16", fmt, None, encode(fmt, ml_dtypes.bfloat16), moves=3)
+    yield Case("encode float64", fmt, 0.7, encode(fmt, np.float64), copy_float64, moves=9)
+    for source in (np.float16, ml_dtypes.bfloat16):
+        name = f"encode {np.dtype(source)} / float32"
+        yield Case(name, fmt, 1.0, encode(fmt, source), encode(fmt), moves=3)
     yield over_copy("decode float64", fmt, None, decode(fmt, np.float64), moves=9)
+
+
+def codebook_cases() -> Iterator[Case]:
+    """Formats that are lists of values."""
+    for source, moves in ((np.float32, 5), (np.float16, 3)):
+        prepare = encode("nf4", source)
+        yield over_copy(f"encode {np.dtype(source)}", "nf4", 0.3, prepare, moves=moves)
+    yield over_copy("round_to", "nf4", None, round_to("nf4"), moves=8)
 
 
 def small_cases() -> Iterator[Case]:
