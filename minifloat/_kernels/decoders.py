@@ -4,17 +4,18 @@ Contract: `LANES` bytes from each step of a block on can be read. If ``loose`` i
 begins at a whole byte, and positions among the codes are in bytes, which is faster; else they are
 in bits.
 
-A step is `LANES` codes. Their bytes are loaded at once, and each lane of 16 bits gets the two bytes
-in which its code lies, shifted so that the code is at the top; here codes of 5 bits, E2M2:
+A step is `LANES` codes. Their bytes are loaded at once, and each lane gets the bytes in which its
+code lies. Codes of up to 5 bits lie in lanes of 32 bits, are shifted to the bottom, and choose from
+a table in two registers: a shuffle, a shift and a choice. Where the CPU cannot choose so, and for
+wider codes, lanes have 16 bits, and the code is shifted to the top; here codes of 5 bits, E2M2:
 
     bytes             ...ddddd cccccbbb bbaaaaa.     (a code may lie across two)
-    `windows`         seemm... ........              the bits below belong to the neighbours
+    `_high_windows`   seemm... ........              the bits below belong to the neighbours
     `_halves`         s000eemm 00000000              shifted right, sign kept, and masked
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
 float32. Where the word's lower byte is 0, some CPUs do the shift and the mask in one instruction, a
-product of bit matrices. Integers are masked and converted. Other codes are looked up: in registers,
-where the table fits and the CPU can, or in memory.
+product of bit matrices. Integers are masked and converted. Other codes are looked up in memory.
 
 The shuffle's pattern must be a constant: the width of the codes is the length of a tuple, and so
 part of its type.
@@ -39,17 +40,13 @@ from minifloat._kernels.lanes import (
     I32,
     I64,
     LANES,
-    Vectors,
     address_of,
     constants,
     data_of,
-    factors,
     float_vectors,
     joined,
     lanes_of,
-    minus,
     operation,
-    separate,
     splat,
 )
 
@@ -97,7 +94,7 @@ class Unsigned(NamedTuple):
 
 
 class InRegisters(NamedTuple):
-    """Codes are looked up by their upper `TABLE_BITS` bits."""
+    """Codes are looked up by their `TABLE_BITS` bits, whose highest may belong to a neighbour."""
 
     table: Array  # float32
 
@@ -118,44 +115,38 @@ HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
 HAS_TABLES = "+avx512f" in _FEATURES
 
 
-def _shifted(builder: Any, loaded: Any, offset: Any) -> Any:
-    """Return the bits of two 64-bit lanes without the first few, less than 8."""
-    wide = ir.VectorType(I64, 2)
-    both = builder.bitcast(loaded, wide)
-    upper = builder.shuffle_vector(both, ir.Constant(wide, [0, 0]), constants(I32, [1, 2]))
-    down = splat(builder, offset, 2)
-    up = builder.sub(ir.Constant(wide, [63, 63]), down)  # and once more: by 64 is not defined
-    upper = builder.shl(builder.shl(upper, up), ir.Constant(wide, [1, 1]))
-    return builder.bitcast(builder.or_(builder.lshr(both, down), upper), loaded.type)
+def _loaded(builder: Any, address: Any) -> Any:
+    """Return the bytes of a step."""
+    return builder.load(builder.bitcast(address, ir.VectorType(I8, LANES).as_pointer()), align=1)
 
 
-@operation
-def windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, loose: Any) -> Any:
-    """Return `LANES` codes from ``at`` on, each at the top of 16 bits, and those of more rows.
-
-    The rows are as many as the tuple is long, and so far apart.
-    """
-    bits, kind, tight = len(width), Vectors(types.int16, len(rows)), loose is types.none
+def _high_windows(builder: Any, bits: int, address: Any, offset: Any) -> Any:
+    """Return codes from a bit of a byte on, each at the top of 16 bits."""
+    lanes = _loaded(builder, address)
+    if offset is not None:
+        wide = ir.VectorType(I64, 2)
+        both = builder.bitcast(lanes, wide)
+        upper = builder.shuffle_vector(both, ir.Constant(wide, [0, 0]), constants(I32, [1, 2]))
+        kind = ir.FunctionType(wide, [wide] * 3)
+        shift = cgutils.get_or_insert_function(builder.module, kind, "llvm.fshr.v2i64")
+        amount = splat(builder, builder.zext(offset, I64), 2)
+        lanes = builder.bitcast(builder.call(shift, [upper, both, amount]), lanes.type)
     starts = [bits * j // 8 for j in range(LANES)]
     shuffle = constants(I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
-    up = constants(I16, [16 - bits - bits * j % 8 for j in range(LANES)])
+    lanes = builder.bitcast(builder.shuffle_vector(lanes, lanes, shuffle), lanes_of(I16))
+    return builder.shl(lanes, constants(I16, [16 - bits - bits * j % 8 for j in range(LANES)]))
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array, index, apart, *_ = args
-        loaded = ir.VectorType(I8, LANES)
-        vectors = []
-        for _ in range(kind.count):
-            byte = index if tight else builder.ashr(index, index.type(3))
-            where = address_of(context, builder, signature.args[0], array, byte, loaded)
-            lanes = builder.load(where, align=1)
-            if not tight:
-                lanes = _shifted(builder, lanes, builder.and_(index, index.type(7)))
-            lanes = builder.shuffle_vector(lanes, lanes, shuffle)
-            vectors.append(builder.shl(builder.bitcast(lanes, lanes_of(I16)), up))
-            index = builder.add(index, apart)
-        return joined(builder, vectors)
 
-    return kind(packed, types.intp, types.intp, rows, width, loose), build
+def _low_windows(builder: Any, bits: int, address: Any, offset: Any) -> Any:
+    """Return codes of up to `TABLE_BITS` bits, each at the bottom of 32 bits."""
+    lanes = _loaded(builder, address)
+    starts = [bits * j // 8 for j in range(LANES)]
+    shuffle = constants(I32, [(start + k) % LANES for start in starts for k in range(4)])
+    lanes = builder.bitcast(builder.shuffle_vector(lanes, lanes, shuffle), lanes_of(I32))
+    down = constants(I32, [bits * j % 8 for j in range(LANES)])
+    if offset is not None:
+        down = builder.add(down, splat(builder, offset))
+    return builder.lshr(lanes, down)
 
 
 def _floats_of_halves(builder: Any, words: Any) -> Any:
@@ -216,13 +207,11 @@ def _in_registers(context: Any, builder: Any, rule_type: Any, codes: Any, rule: 
         )
         for first in (0, LANES)
     ]
-    index = builder.lshr(codes, constants(I16, [16 - TABLE_BITS] * LANES))
-    index = builder.zext(index, lanes_of(I32))
     kind = ir.FunctionType(lanes_of(FLOAT), [lanes_of(FLOAT), lanes_of(I32), lanes_of(FLOAT)])
     choose = cgutils.get_or_insert_function(
         builder.module, kind, f"llvm.x86.avx512.vpermi2var.ps.{32 * LANES}"
     )
-    return builder.call(choose, [tables[0], index, tables[1]])
+    return builder.call(choose, [tables[0], codes, tables[1]])
 
 
 def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any) -> Any:
@@ -237,44 +226,50 @@ def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
     return values
 
 
-_CONVERSIONS: dict[Any, Callable[..., Any]] = {
-    Halves: _halves,
-    HalvesOrNaN: _halves_or_nan,
-    Matrix: _matrix,
-    Signed: _signed,
-    Unsigned: _unsigned,
-    InRegisters: _in_registers,
-    InMemory: _in_memory,
+_CONVERSIONS: dict[Any, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    Halves: (_high_windows, _halves),
+    HalvesOrNaN: (_high_windows, _halves_or_nan),
+    Matrix: (_high_windows, _matrix),
+    Signed: (_high_windows, _signed),
+    Unsigned: (_high_windows, _unsigned),
+    InRegisters: (_low_windows, _in_registers),
+    InMemory: (_high_windows, _in_memory),
 }
 
 
 @operation
-def values_of(_: Any, codes: Any, rule: Any) -> Any:
-    """Return the values of codes, by the rule that the second argument's type names."""
-    convert = _CONVERSIONS[rule.instance_class]
+def values_at(
+    _: Any, packed: Any, at: Any, step: Any, apart: Any, rows: Any, width: Any, loose: Any,
+    rule: Any,
+) -> Any:  # fmt: skip
+    """Return the values of `LANES` codes, by the rule that its type names, and of more rows.
+
+    The codes begin ``step`` bytes after the position ``at``. The rows are as many as the tuple is
+    long, and so far ``apart``. What depends on the position alone is computed once where a loop
+    varies the step.
+    """
+    bits, kind, tight = len(width), float_vectors(len(rows)), loose is types.none
+    windows, convert = _CONVERSIONS[rule.instance_class]
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        def one(vector: Any) -> Any:
-            return convert(context, builder, signature.args[1], vector, args[1])
+        array, at, step, apart, *_, rule = args
+        start = data_of(context, builder, signature.args[0], array)
+        vectors = []
+        for _ in range(kind.count):
+            byte, offset = at, None
+            if not tight:
+                byte = builder.ashr(at, at.type(3))
+                offset = builder.trunc(builder.and_(at, at.type(7)), I32)
+            codes = windows(builder, bits, builder.gep(start, [builder.add(byte, step)]), offset)
+            vectors.append(convert(context, builder, signature.args[-1], codes, rule))
+            at = builder.add(at, apart)
+        return joined(builder, vectors)
 
-        return joined(builder, [one(vector) for vector in separate(builder, args[0])])
-
-    return float_vectors(codes.count)(codes, rule), build
+    integers = (types.intp,) * 3
+    return kind(packed, *integers, rows, width, loose, rule), build
 
 
 @inlined
 def unit_of(loose: Any) -> int:
     """Return how many bits positions count."""
     return 8 if loose is None else 1
-
-
-@inlined
-def decoded(
-    packed: Array, at: int, apart: int, rows: Any, width: Any, loose: Any, rule: Rule, zeros: Any,
-    row: int, b: int, unit: float,
-) -> Any:  # fmt: skip
-    """Return the values of a step of each row."""
-    values = values_of(windows(packed, at, apart, rows, width, loose), rule)
-    if zeros is None:
-        return values
-    return minus(values, factors(zeros, row, b, unit, rows))

@@ -133,27 +133,17 @@ def store(_: Any, vectors: Any, out: Any, at: Any) -> Any:
 
 
 @operation
-def factors(_: Any, numbers: Any, row: Any, b: Any, factor: Any, rows: Any) -> Any:
-    """Return ``numbers[row, b] * factor``, rounded to float32, in all lanes; and for more rows."""
+def spread(_: Any, numbers: Any, b: Any, rows: Any) -> Any:
+    """Return ``numbers[0, b]`` in all lanes, and so of the rows after it."""
     kind = float_vectors(len(rows))
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        factor = args[3]
-        held = context.get_value_type(numbers.dtype)
-        vectors = []
-        for where in addresses_below(context, builder, signature.args[0], args, kind.count, held):
-            number = builder.load(where)
-            if isinstance(numbers.dtype, types.Integer):
-                number = builder.uitofp(number, factor.type)
-            elif number.type != factor.type:
-                number = builder.fpext(number, factor.type)
-            number = builder.fmul(number, factor)
-            if number.type != FLOAT:
-                number = builder.fptrunc(number, FLOAT)
-            vectors.append(splat(builder, number))
-        return joined(builder, vectors)
+        array, b, _ = args
+        place = [array, b.type(0), b]
+        below = addresses_below(context, builder, signature.args[0], place, kind.count, FLOAT)
+        return joined(builder, [splat(builder, builder.load(where)) for where in below])
 
-    return kind(numbers, types.intp, types.intp, factor, rows), build
+    return kind(numbers, types.intp, rows), build
 
 
 def _of_pairs(instruction: str) -> Callable[..., Any]:

@@ -194,7 +194,8 @@ def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[n
     rows, length = q.shape
     if len(x) * rows * length == 0:
         return np.zeros((len(x), rows), np.float32)
-    y = np.full((len(x), rows), np.nan, np.float32)  # NaN marks products to be computed
+    y = np.empty((len(x), rows), np.float32)
+    y.fill(np.nan)  # which marks products to be computed
     if _jit.load() and _write_direct(q, x, y, threads):
         return y
     wrong = ~np.isfinite(y).all(axis=1)
@@ -206,8 +207,17 @@ def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[n
     return y
 
 
-def _write_direct(q: PackedMatrix, x: Array, y: Array, threads: int) -> bool:
-    """Write products by the kernels, where these can; return whether all is written."""
+def product_form(q: PackedMatrix) -> Any:
+    """Return the weights as the kernels compute with them, or None if they cannot.
+
+    `Quantized.product_form` holds it, since making it takes as long as a small product.
+    """
     from minifloat.products.direct import Direct, can_decode  # which import Numba
 
-    return can_decode(q) and Direct(q).write(x, y, threads)
+    return Direct(q) if can_decode(q) else None
+
+
+def _write_direct(q: PackedMatrix, x: Array, y: Array, threads: int) -> bool:
+    """Write products by the kernels, where these can; return whether all is written."""
+    form = q.product_form
+    return form is not None and form.write(x, y, threads)

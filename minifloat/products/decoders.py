@@ -20,20 +20,22 @@ Array = NDArray[Any]
 def rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     """Return how the kernels make values of codes, and the power of two these lack.
 
-    The register rule serves a format if it is right for each of its codes; else there is a table,
-    with values of at most 1.
+    A table in registers is the fastest. Else the register rule serves a format if it is right for
+    each of its codes, and the others have a table in memory. A table's values are at most 1.
     """
+    values = fmt.values()
+    exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
+    if fmt.bits <= kernels.TABLE_BITS and kernels.HAS_TABLES:
+        return _table(fmt, np.ldexp(values, -exponent)), exponent
     if fmt.is_integer:
         top = 0xFF00 << 8 - fmt.bits & 0xFFFF
         return (kernels.Signed(top) if fmt.min < 0 else kernels.Unsigned(top)), fmt.bits - 16
-    values = fmt.values()
     if kernels.HAS_HALVES and isinstance(fmt, Format):
-        exponent = 15 - fmt.bias
-        if fmt.exponent_bits <= 5 and 0 <= exponent <= 64:
-            rule = _register_rule(fmt, np.ldexp(values, -exponent))
+        lacking = 15 - fmt.bias
+        if fmt.exponent_bits <= 5 and 0 <= lacking <= 64:
+            rule = _register_rule(fmt, np.ldexp(values, -lacking))
             if rule is not None:
-                return rule, exponent
-    exponent = math.frexp(max(abs(fmt.min), abs(fmt.max)))[1]
+                return rule, lacking
     return _table(fmt, np.ldexp(values, -exponent)), exponent
 
 
@@ -69,9 +71,9 @@ def _matrix(rule: kernels.Halves) -> kernels.Matrix | None:
 
 
 def _table(fmt: NumberFormat, values: Array) -> kernels.Rule:
-    """Return the values for each code at the top of the bits that are looked up; NaN elsewhere."""
+    """Return the values for each code among the bits that are looked up; NaN for unused codes."""
     table = np.full(1 << fmt.bits, np.nan, np.float32)
     table[: values.size] = values
     if fmt.bits <= kernels.TABLE_BITS and kernels.HAS_TABLES:
-        return kernels.InRegisters(np.repeat(table, 1 << kernels.TABLE_BITS - fmt.bits))
+        return kernels.InRegisters(np.resize(table, 1 << kernels.TABLE_BITS))
     return kernels.InMemory(np.repeat(table, 1 << 8 - fmt.bits))

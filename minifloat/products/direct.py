@@ -5,7 +5,6 @@ Importing this file imports Numba, so `minifloat.products` does it when it has l
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any
 
@@ -18,17 +17,20 @@ from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
+from minifloat.products.packed_rows import PackedRows
 from minifloat.products.tiles import parts_of, tiles_of, times_transposed
 
 Array = NDArray[Any]
 
 LINE = 64  # bytes of a line of the CPU's cache
-SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
+LONG = 1 << 10  # numbers
+TILE_PER_VECTOR, LEAST_TILE, MOST_TILE = 1 << 13, 1 << 20, 1 << 22  # weights
+SEVERAL = 4  # vectors that are multiplied at once
+SHORT = (1, 2)  # steps of blocks whose loop is unrolled
 HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
-NOTHING = np.zeros(LANES, np.uint8)
 
 # Up to this many vectors, products straight from the codes took less time than tiles, on AVX-512.
-FEW, FEW_LOOKED_UP = 64, 8
+FEW, FEW_LOOKED_UP = 48, 8
 
 
 def can_decode(q: PackedMatrix) -> bool:
@@ -41,7 +43,7 @@ def _along_rows(q: PackedMatrix) -> bool:
 
 
 class Direct:
-    """Weights that the kernels decode.
+    """Weights that the kernels decode, and what these need, made once of a `Quantized`.
 
     The kernels see vectors multiplied by a power of two, so that the largest magnitude is in
     [0.5, 1), and numbers that underflow are too small to count. Blocks that run down the columns
@@ -54,11 +56,11 @@ class Direct:
         rule, exponent = rule_of(q.fmt)
         self.few = FEW_LOOKED_UP if isinstance(rule, InMemory) else FEW
         self.factor, unit = _factor(q.tensor_scale, exponent)
-        self.groups: list[tuple[slice, Array | None]] = [(slice(0, self.rows), None)]
-        self.block, factor, width = self.length, self.factor, q.blocks.width
+        self.columns: Array | None = None
+        self.block, self.height, width = self.length, self.rows, q.blocks.width
+        factor: Any = self.factor
         if not _along_rows(q):
-            groups = parts_of(slice(0, self.rows), width)
-            self.groups = list(zip(groups, np.ascontiguousarray(q.scales), strict=True))
+            self.columns, self.height = np.ascontiguousarray(q.scales), width
             self.few = min(self.few, width // 2)
             scales, zeros = np.ones((self.rows, 1), np.float32), None
             factor = np.float32(1.0)
@@ -69,91 +71,100 @@ class Direct:
                 zeros = None if zeros is None else np.full((self.rows, 1), zeros[0, 0])
             else:
                 self.block = min(width, self.length)
-        self.packed = np.ascontiguousarray(q.packed)
-        self.row_bits = self.length * q.fmt.bits
-        self.safe_rows = max(0, (self.packed.size - LANES) * 8 // self.row_bits)
-        self.tail_byte = self.safe_rows * self.row_bits // 8
-        self.tail = np.concatenate((self.packed[self.tail_byte :], NOTHING))
-        self.loose = True if self.row_bits % 8 or self.block * q.fmt.bits % 8 else None
+        row_bits, steps = self.length * q.fmt.bits, self.block / LANES
+        self.packed = PackedRows(q.packed, row_bits, LANES)
+        self.loose = True if row_bits % 8 or self.block * q.fmt.bits % 8 else None
+        self.short = (0,) * int(steps) if steps in SHORT else ()
+        self.padded = scales.shape[1] * -(-self.block // LANES) * LANES
         self.weights: Any = (
-            (0,) * q.fmt.bits, self.loose, rule, self.block, np.ascontiguousarray(scales), factor,
-            None if zeros is None else np.ascontiguousarray(zeros), unit, self.length,
-        )  # fmt: skip
+            (0,) * q.fmt.bits,
+            self.loose,
+            rule,
+            self.block,
+            np.ascontiguousarray(scales),
+            factor,
+            None if zeros is None else np.ascontiguousarray(zeros),
+            unit,
+        )
 
     def write(self, x: Array, y: Array, threads: int) -> bool:
         """Write the products with ``x`` to ``y``; return whether all of both is finite."""
         x = np.ascontiguousarray(x)
         if len(x) > self.few:
             return self.write_by_tiles(x, y, threads)
-        if len(self.groups) == 1:
-            return self.write_group(x, *self.groups[0], y, threads)
-        if not np.isfinite(x).all():  # otherwise each group would find that out
-            return False
-        return all(each(lambda group: self.write_group(x, *group, y, 1), self.groups, threads))
-
-    def write_group(
-        self, x: Array, rows: slice, scales: Array | None, y: Array, threads: int
-    ) -> bool:
-        """Do so straight from the codes, for rows and vectors that are multiplied by scales."""
-        down, powers = _in_blocks(len(x), self.length, self.block), np.empty(len(x))
-        if not kernels.scale_down(x, scales, float(self.factor), self.block, down, powers):
-            return False
-        down = down.reshape(len(x), -1)
-        ahead = min(HEAD_START // down.size, rows.stop - rows.start)
-        share = max(1, -(-(rows.stop - rows.start - ahead) // threads))
-        parts = parts_of(rows, share, ahead)
-        each(lambda part: self.multiply(down, y, part), parts, threads)
-        return kernels.scale_up(y[:, rows], powers)
+        if threads == 1:
+            return self.multiply(x, y, slice(0, self.rows))
+        ahead = min(HEAD_START // x.size, self.rows)
+        share = max(1, -(-(self.rows - ahead) // threads))
+        parts = parts_of(slice(0, self.rows), share, ahead)
+        return all(each(lambda part: self.multiply(x, y, part), parts, threads))
 
     def write_by_tiles(self, x: Array, y: Array, threads: int) -> bool:
-        """Do so by tiles."""
+        """Do so by tiles, larger ones for more vectors, which NumPy copies for each tile."""
         down, powers = np.empty((len(x), 1, self.length), np.float32), np.empty(len(x))
         if not kernels.scale_down(x, None, 1.0, self.length, down, powers):
             return False
-        tiles = tiles_of(self.rows, self.length)
-        each(lambda tile: self.multiply_tile(down[:, 0], y, tile), tiles, threads)
+        size = min(max(LEAST_TILE, len(x) * TILE_PER_VECTOR), MOST_TILE)
+        tiles = tiles_of(self.rows, self.length, size)
+        buffers: list[Array] = []
+
+        def multiply_tile(rows: slice) -> None:
+            buffer = buffers.pop() if buffers else self.buffer(tiles[0])
+            self.multiply_tile(down[:, 0], y, rows, buffer)
+            buffers.append(buffer)
+
+        each(multiply_tile, tiles, threads)
         return kernels.scale_up(y, powers)
 
-    def multiply(self, x: Array, y: Array, rows: slice) -> None:
+    def multiply(self, x: Array, y: Array, rows: slice) -> bool:
         """Multiply by some rows straight from the codes."""
-        one = (0,)
-        for start, stop, packed, base in self.codes_of(rows):
-            n = len(x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
-            if n:
-                kernels.multiply(
-                    x[:n], one * SEVERAL, y[:n], one * SEVERAL_ROWS, start, stop, packed, base,
-                    *self.weights,
-                )  # fmt: skip
-            if n < len(x):
-                kernels.multiply(x[n:], one, y[n:], one, start, stop, packed, base, *self.weights)
+        most = len(x) // SEVERAL * SEVERAL
+        if 0 < most < len(x):
+            both = ((x[:most], y[:most]), (x[most:], y[most:]))
+            return all(self.multiply(*some, rows) for some in both)
+        several = (0,) * (SEVERAL if most else 1)
+        scratch, powers, finite = self.scratch(len(x)), np.empty(len(x)), True
+        for start, stop, packed, base in self.packed.of(rows):
+            finite &= kernels.multiply(
+                x, several, self.columns, float(self.factor), self.height, y, start, stop, packed,
+                base, scratch, powers, self.short, *self.weights,
+            )  # fmt: skip
+        return finite
 
-    def multiply_tile(self, x: Array, y: Array, rows: slice) -> None:
+    def buffer(self, rows: slice) -> Array:
+        """Return room for a tile of so many rows."""
+        return np.empty((rows.stop - rows.start) * self.length + LANES, np.float32)
+
+    def multiply_tile(self, x: Array, y: Array, rows: slice, buffer: Array) -> None:
         """Decode a tile and multiply by it."""
-        tile = np.empty((rows.stop - rows.start) * self.length + LANES, np.float32)
-        for start, stop, packed, base in self.codes_of(rows):
-            kernels.decode(tile, start, stop, packed, base, *self.weights)
-            weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
+        scratch = np.empty(kernels.HELD, np.float32)
+        for start, stop, packed, base in self.packed.of(rows):
+            kernels.decode(buffer, self.length, start, stop, packed, base, scratch, *self.weights)
+            weights = buffer[: (stop - start) * self.length].reshape(stop - start, self.length)
             self.scale(weights, start, stop)
-            y[:, start:stop] = times_transposed(x, weights)
+            times_transposed(x, weights, y[:, start:stop])
 
     def scale(self, weights: Array, start: int, stop: int) -> None:
         """Multiply weights by the scales of their groups, where there are any."""
-        size = self.groups[0][0].stop
-        for rows, scales in self.groups[start // size : -(-stop // size)]:
-            within = slice(max(rows.start - start, 0), rows.stop - start)
-            if scales is not None:
-                with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                    weights[within] *= (scales * np.float64(self.factor)).astype(np.float32)
+        if self.columns is None:
+            return
+        for group in range(start // self.height, -(-stop // self.height)):
+            first, last = group * self.height - start, (group + 1) * self.height - start
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+                scales = (self.columns[group] * np.float64(self.factor)).astype(np.float32)
+                weights[max(first, 0) : last] *= scales
 
-    def codes_of(self, rows: slice) -> list[tuple[int, int, Array, int]]:
-        """Return rows (from, to), their packed codes, and the index of the first bit of these.
+    def scratch(self, count: int) -> Array:
+        """Return the scratch of `multiply` for so many vectors.
 
-        The kernels read up to `LANES` bytes beyond a row, so the last rows are read from a copy.
+        Long vectors begin at the start of a cache line, which is faster.
         """
-        low, high = rows.start, rows.stop
-        middle = min(max(low, self.safe_rows), high)
-        both = [(low, middle, self.packed, 0), (middle, high, self.tail, 8 * self.tail_byte)]
-        return [part for part in both if part[0] < part[1]]
+        size = kernels.HELD + count * self.padded
+        if size < LONG:
+            return np.zeros(size, np.float32)
+        zeros = np.zeros(size + LINE // 4, np.float32)
+        start = -zeros.__array_interface__["data"][0] % LINE // 4
+        return zeros[start : start + size]
 
 
 @lru_cache(maxsize=64)
@@ -164,12 +175,3 @@ def _factor(tensor_scale: float | None, exponent: int) -> tuple[Any, float]:
         if float(np.float32(factor)) == factor:  # rounded once, times a scale, either way
             factor = np.float32(factor)
         return factor, float(np.ldexp(1.0, -exponent))
-
-
-def _in_blocks(count: int, length: int, block: int) -> Array:
-    """Return zeros for vectors in blocks of whole steps, from the start of a cache line on."""
-    shape = (count, -(-length // block), -(-block // LANES) * LANES)
-    size = math.prod(shape)
-    zeros = np.zeros(size + LINE // 4, np.float32)
-    start = -zeros.__array_interface__["data"][0] % LINE // 4
-    return zeros[start : start + size].reshape(shape)

@@ -38,6 +38,10 @@ class PackedMatrix(Protocol):
     def blocks(self) -> Any:
         """Which weights share a scale: `minifloat.quantization.blocks.Blocks`."""
 
+    @property
+    def product_form(self) -> Any:
+        """What `minifloat.products.product_form` makes of these weights, once."""
+
     def row_scales(self) -> NDArray[np.float32]:
         """Return the scales of each row."""
 

@@ -20,12 +20,15 @@ def parts_of(rows: slice, share: int, ahead: int = 0) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise((rows.start, *starts, rows.stop))]
 
 
-def tiles_of(rows: int, length: int) -> list[slice]:
-    """Split all rows into tiles; each begins at a whole byte of the packed codes."""
-    return parts_of(slice(0, rows), max(ROWS, TILE // length // ROWS * ROWS))
+def tiles_of(rows: int, length: int, size: int | None = None) -> list[slice]:
+    """Split all rows into tiles, of a `TILE` if no other size is given.
+
+    Each begins at a whole byte of the packed codes.
+    """
+    return parts_of(slice(0, rows), max(ROWS, (size or TILE) // length // ROWS * ROWS))
 
 
-def times_transposed(x: Array, weights: Array) -> Array:
+def times_transposed(x: Array, weights: Array, out: Array | None = None) -> Array:
     """Return ``x @ weights.T``, without warnings about what overflows or underflows."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return np.asarray(x @ weights.T)
+        return np.asarray(np.matmul(x, weights.T, out=out))

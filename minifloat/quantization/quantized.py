@@ -217,6 +217,11 @@ class Quantized:
         """Which weights share a scale."""
         return Blocks.of(self.recipe.block, self.shape, self.axis)
 
+    @cached_property
+    def product_form(self) -> Any:
+        """These weights as products compute with them: views of the arrays, no floats of codes."""
+        return products.product_form(self)
+
     @property
     def size(self) -> int:
         """Number of weights."""

@@ -1,0 +1,42 @@
+"""Rows of packed codes as kernels may read them, which load more bytes than a row has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+FEW = 1 << 12  # bytes that are copied as a whole, so that one call of a kernel reads them all
+
+
+class PackedRows:
+    """Packed codes in rows, whose last rows are there again, with bytes of 0 behind them.
+
+    Parameters
+    ----------
+    packed : ndarray of uint8
+    row_bits : int
+        Bits of a row.
+    beyond : int
+        A kernel reads at most so many bytes from any code on.
+    """
+
+    def __init__(self, packed: Array, row_bits: int, beyond: int) -> None:
+        self.packed = np.ascontiguousarray(packed)
+        safe_bytes = self.packed.size - beyond if self.packed.size > FEW else 0
+        self.safe_rows = max(0, safe_bytes * 8 // row_bits)
+        self.tail_byte = self.safe_rows * row_bits // 8
+        self.tail = np.concatenate((self.packed[self.tail_byte :], np.zeros(beyond, np.uint8)))
+
+    def of(self, rows: slice) -> list[tuple[int, int, Array, int]]:
+        """Return parts of the rows: from, to, their packed codes, and at which bit these begin."""
+        low, high = rows.start, rows.stop
+        if low >= self.safe_rows:
+            return [(low, high, self.tail, 8 * self.tail_byte)]
+        middle = min(self.safe_rows, high)
+        first = (low, middle, self.packed, 0)
+        return [first, *self.of(slice(middle, high))] if middle < high else [first]
