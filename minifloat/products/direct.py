@@ -18,6 +18,7 @@ from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
+from minifloat.products.packed_rows import PackedRows
 from minifloat.products.tiles import parts_of, tiles_of, times_transposed
 
 Array = NDArray[Any]
@@ -25,7 +26,6 @@ Array = NDArray[Any]
 LINE = 64  # bytes of a line of the CPU's cache
 SEVERAL, SEVERAL_ROWS = 4, 2  # vectors and rows that are multiplied at once
 HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
-NOTHING = np.zeros(LANES, np.uint8)
 
 # Up to this many vectors, products straight from the codes took less time than tiles, on AVX-512.
 FEW, FEW_LOOKED_UP = 64, 8
@@ -69,11 +69,8 @@ class Direct:
                 zeros = None if zeros is None else np.full((self.rows, 1), zeros[0, 0])
             else:
                 self.block = min(width, self.length)
-        self.packed = np.ascontiguousarray(q.packed)
         self.row_bits = self.length * q.fmt.bits
-        self.safe_rows = max(0, (self.packed.size - LANES) * 8 // self.row_bits)
-        self.tail_byte = self.safe_rows * self.row_bits // 8
-        self.tail = np.concatenate((self.packed[self.tail_byte :], NOTHING))
+        self.packed = PackedRows(q.packed, self.row_bits, LANES)
         self.loose = True if self.row_bits % 8 or self.block * q.fmt.bits % 8 else None
         self.weights: Any = (
             (0,) * q.fmt.bits, self.loose, rule, self.block, np.ascontiguousarray(scales), factor,
@@ -117,7 +114,7 @@ class Direct:
     def multiply(self, x: Array, y: Array, rows: slice) -> None:
         """Multiply by some rows straight from the codes."""
         one = (0,)
-        for start, stop, packed, base in self.codes_of(rows):
+        for start, stop, packed, base in self.packed.of(rows):
             n = len(x) // SEVERAL * SEVERAL if stop - start >= SEVERAL_ROWS else 0
             if n:
                 kernels.multiply(
@@ -130,7 +127,7 @@ class Direct:
     def multiply_tile(self, x: Array, y: Array, rows: slice) -> None:
         """Decode a tile and multiply by it."""
         tile = np.empty((rows.stop - rows.start) * self.length + LANES, np.float32)
-        for start, stop, packed, base in self.codes_of(rows):
+        for start, stop, packed, base in self.packed.of(rows):
             kernels.decode(tile, start, stop, packed, base, *self.weights)
             weights = tile[: (stop - start) * self.length].reshape(stop - start, self.length)
             self.scale(weights, start, stop)
@@ -144,16 +141,6 @@ class Direct:
             if scales is not None:
                 with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                     weights[within] *= (scales * np.float64(self.factor)).astype(np.float32)
-
-    def codes_of(self, rows: slice) -> list[tuple[int, int, Array, int]]:
-        """Return rows (from, to), their packed codes, and the index of the first bit of these.
-
-        The kernels read up to `LANES` bytes beyond a row, so the last rows are read from a copy.
-        """
-        low, high = rows.start, rows.stop
-        middle = min(max(low, self.safe_rows), high)
-        both = [(low, middle, self.packed, 0), (middle, high, self.tail, 8 * self.tail_byte)]
-        return [part for part in both if part[0] < part[1]]
 
 
 @lru_cache(maxsize=64)

@@ -336,6 +336,38 @@ def quantize_cases() -> Iterator[Case]:
     )  # fmt: skip
 
 
+def dequantized(
+    recipe: str, dtype: DTypeLike = np.float32, threads: int = 1, **options: Any
+) -> Callable[[Inputs], Thunk]:
+    """Make floats of the normals' packed codes, in rows of 4096, in an array that is there."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        q = mf.quantize(inputs.x.reshape(-1, min(4096, inputs.size)), recipe, **options)
+        out = inputs.empty(dtype).reshape(q.shape)
+        return lambda: q.dequantize(dtype, out=out, threads=threads)
+
+    return prepare
+
+
+def dequantize_cases() -> Iterator[Case]:
+    """Packed codes to floats, element for element against a copy of float32."""
+    for recipe, target in (
+        ("e2m2/128/float16", 0.8), ("int4/128/float16", 0.8), ("mxfp4", 0.8),
+        ("nf4/64/float32", 0.8), ("int8/channel/float32", 0.8), ("nvfp4", 0.6),
+        ("uint4/128/float16/zero-point", 0.6),
+    ):  # fmt: skip
+        fmt = mf.Recipe.parse(recipe).fmt.name
+        yield over_copy(f"dequantize {recipe}", fmt, target, dequantized(recipe))
+    usual = "e2m2/128/float16"
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        name = f"dequantize to {np.dtype(dtype)}"
+        yield over_copy(name, "e2m2", 1.0, dequantized(usual, dtype))
+    for name, recipe, axis in (("axis 0", usual, 0), ("tall blocks", "e2m2/128x128/float16", -1)):
+        yield over_copy(f"dequantize, {name}", "e2m2", 0.8, dequantized(recipe, axis=axis))
+    two = dequantized(usual, threads=2)
+    yield Case("dequantize, 2 threads / 1", "e2m2", 1.7, two, dequantized(usual))
+
+
 def vectors(inputs: Inputs, batch: int) -> NDArray[np.float32]:
     """Return what weights of 4096 columns, or 8192 of large sizes, are multiplied by."""
     length = 8192 if inputs.size >= 1 << 26 else min(4096, inputs.size)
@@ -428,6 +460,7 @@ def every_case() -> Iterator[Case]:
     yield from packing_cases("little", range(2, 9))
     yield from packing_cases("big", (4, 5, 8))
     yield from quantize_cases()
+    yield from dequantize_cases()
     yield from product_cases()
     yield from register_cases()
     yield from peer_cases()

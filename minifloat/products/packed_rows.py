@@ -1,0 +1,43 @@
+"""Rows of packed codes as kernels may read them, which load more bytes than a row has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def read_only(array: Array) -> Array:
+    """Return a contiguous array that cannot be written: for the JIT, one that can has a type."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+class PackedRows:
+    """Packed codes in rows, whose last rows are there again, with bytes of 0 behind them.
+
+    Parameters
+    ----------
+    packed : ndarray of uint8
+    row_bits : int
+        Bits of a row.
+    beyond : int
+        A kernel reads at most so many bytes from any code on.
+    """
+
+    def __init__(self, packed: Array, row_bits: int, beyond: int) -> None:
+        self.safe_rows = max(0, (packed.size - beyond) * 8 // row_bits)
+        self.tail_byte = self.safe_rows * row_bits // 8
+        tail = np.concatenate((packed[self.tail_byte :], np.zeros(beyond, np.uint8)))
+        self.packed, self.tail = read_only(packed), read_only(tail)
+
+    def of(self, rows: slice) -> list[tuple[int, int, Array, int]]:
+        """Return parts of the rows: from, to, their packed codes, and at which bit these begin."""
+        low, high = rows.start, rows.stop
+        middle = min(max(low, self.safe_rows), high)
+        both = [(low, middle, self.packed, 0), (middle, high, self.tail, 8 * self.tail_byte)]
+        return [part for part in both if part[0] < part[1]]
