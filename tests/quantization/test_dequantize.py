@@ -108,12 +108,21 @@ def words(a: np.ndarray) -> np.ndarray:
     return bits
 
 
+def has_kernel(dtype: np.dtype[Any]) -> bool:
+    """Return whether the kernel rounds to a type: to float16 only if the CPU does."""
+    from minifloat._kernels.decoders import HAS_HALVES  # which imports Numba
+
+    return dtype != np.float16 or HAS_HALVES
+
+
 def both_ways(q: mf.Quantized, dtype: np.dtype[Any]) -> Iterator[np.ndarray]:
     """Yield the weights by the definition and by the kernel, and see what else they write."""
     for write in (dequantizing.write_by_definition, dequantizing.write_by_kernel):
         around = np.full(q.size + 64, 1.5, dtype)
         done: Any = write(q, around[32 : 32 + q.size], 1)
-        assert done is not False
+        if done is False:
+            assert not has_kernel(dtype)
+            around[32 : 32 + q.size] = q.dequantize(dtype).reshape(-1)
         assert (around[:32] == 1.5).all(), "written before the weights"
         assert (around[32 + q.size :] == 1.5).all(), "written beyond the weights"
         yield around[32 : 32 + q.size].reshape(q.shape)
@@ -284,8 +293,8 @@ def test_nothing_else_is_touched(recipe: str, axis: int, at_end: bool) -> None:
         same = mf.Quantized(packed, scales, q.recipe, shape, axis, zero_points=zeros)
         for dtype in TYPES[:2] if recipe.startswith("e2m2") else TYPES[:1]:
             out = fenced(np.zeros(q.size, dtype), at_end=at_end)
-            assert dequantizing.write_by_kernel(same, out, 1)
-            [want, _] = both_ways(q, dtype)
+            assert dequantizing.write_by_kernel(same, out, 1) == has_kernel(dtype)
+            [want, _] = both_ways(q, dtype) if has_kernel(dtype) else [out, None]
             np.testing.assert_array_equal(words(out), words(want.reshape(-1)))
 
 
