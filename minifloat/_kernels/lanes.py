@@ -16,11 +16,11 @@ from numba.extending import intrinsic, models, register_model
 LANES = 16
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-HALF, FLOAT = ir.HalfType(), ir.FloatType()
+HALF, FLOAT, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 
 class Vectors(types.Type):
-    """``count`` vectors of int16 codes or of float32."""
+    """``count`` vectors of int16 codes, of float32 or of float64."""
 
     def __init__(self, element: Any, count: int) -> None:
         super().__init__(f"{count}x{LANES}x{element}")
@@ -30,7 +30,7 @@ class Vectors(types.Type):
 @register_model(Vectors)
 class _VectorsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        element = {types.int16: I16, types.float32: FLOAT}[kind.element]
+        element = {types.int16: I16, types.float32: FLOAT, types.float64: DOUBLE}[kind.element]
         super().__init__(manager, kind, ir.ArrayType(lanes_of(element), kind.count))
 
 

@@ -39,6 +39,21 @@ def rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int]:
     return _table(fmt, np.ldexp(values, -exponent)), exponent
 
 
+@lru_cache(maxsize=64)
+def exact_rule_of(fmt: NumberFormat) -> tuple[kernels.Rule, int] | None:
+    """Return the same for exact values, which float32 holds; None for a format of other values.
+
+    A table of values of at most 1 may lack the smallest ones.
+    """
+    rule, exponent = rule_of(fmt)
+    if not isinstance(rule, kernels.InRegisters | kernels.InMemory):
+        return rule, exponent
+    values = fmt.values()
+    with np.errstate(over="ignore", under="ignore"):
+        is_exact = np.array_equal(values.astype(np.float32), values, equal_nan=True)
+    return (_table(fmt, values), 0) if is_exact else None
+
+
 def _register_rule(fmt: Format, values: Array) -> kernels.Rule | None:
     """Return the rule for float16 words of these values, or None if it is wrong for some code."""
     shift = 5 - fmt.exponent_bits + (not fmt.signed)

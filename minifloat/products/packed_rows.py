@@ -9,8 +9,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-
 FEW = 1 << 12  # bytes that are copied as a whole, so that one call of a kernel reads them all
+
+
+def read_only(array: Array) -> Array:
+    """Return a contiguous array that cannot be written: for the JIT, one that can has a type."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 class PackedRows:
@@ -26,11 +32,11 @@ class PackedRows:
     """
 
     def __init__(self, packed: Array, row_bits: int, beyond: int) -> None:
-        self.packed = np.ascontiguousarray(packed)
-        safe_bytes = self.packed.size - beyond if self.packed.size > FEW else 0
+        safe_bytes = packed.size - beyond if packed.size > FEW else 0
         self.safe_rows = max(0, safe_bytes * 8 // row_bits)
         self.tail_byte = self.safe_rows * row_bits // 8
-        self.tail = np.concatenate((self.packed[self.tail_byte :], np.zeros(beyond, np.uint8)))
+        tail = np.concatenate((packed[self.tail_byte :], np.zeros(beyond, np.uint8)))
+        self.packed, self.tail = read_only(packed), read_only(tail)
 
     def of(self, rows: slice) -> list[tuple[int, int, Array, int]]:
         """Return parts of the rows: from, to, their packed codes, and at which bit these begin."""

@@ -9,6 +9,9 @@ Read in this order to learn how a weight becomes a packed code:
     pipeline       the steps, some rows at a time, down to packed bytes
     feedback       GPTQ, which corrects errors in the columns to come
     quantized      the result
+    picking        some of its rows
+    memory_rows    blocks as they lie in memory
+    dequantizing   back to floats
 """
 
 from __future__ import annotations

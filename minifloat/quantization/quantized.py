@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, SupportsIndex, TypeAlias, TypeVar, overload
+from typing import Any, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import Codes, check_cpu, source_array
-from minifloat.codec import decode
+from minifloat._arrays import Codes, source_array
+from minifloat._threads import check_threads
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
-from minifloat.packing import byte_count, pack, pack_words, unpack
+from minifloat.packing import byte_count, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
-from minifloat.quantization import checks
-from minifloat.quantization.blocks import Array, Blocks, spread
+from minifloat.quantization import checks, picking
+from minifloat.quantization.blocks import Blocks
+from minifloat.quantization.dequantizing import dequantize, is_target
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 
-PART = 1 << 18  # weights that are dequantized at a time
-
 T = TypeVar("T", bound=np.generic)
-Rows: TypeAlias = (
-    SupportsIndex | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
-)
+Out = TypeVar("Out", bound=NDArray[Any])
 
 
 @dataclass(frozen=True)
@@ -314,53 +310,66 @@ class Quantized:
         index = slice(0, blocks.row_count) if rows is None else rows
         return np.asarray(blocks.scale_rows(scales)[blocks.group_of(index)])
 
-    def dequantize(self) -> NDArray[np.float32]:
-        """Return the weights that the codes mean: value times scale, rounded to float32.
+    @overload
+    def dequantize(
+        self, dtype: type[np.float32] = ..., *, threads: SupportsIndex = 1
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def dequantize(
+        self, dtype: type[T] | np.dtype[T], *, threads: SupportsIndex = 1
+    ) -> NDArray[T]: ...
+    @overload
+    def dequantize(
+        self, dtype: DTypeLike = ..., *, out: Out, threads: SupportsIndex = 1
+    ) -> Out: ...
+    def dequantize(
+        self, dtype: DTypeLike = np.float32, *, out: Any = None, threads: SupportsIndex = 1
+    ) -> Any:
+        """Return the weights that the codes mean: value times scale, rounded once.
 
-        The product is exact before that where value and scale have at most 24 bits of precision
-        together (E2M2's 3 and float16's 11). With a tensor scale the product of all three is
-        computed in float64, where it is exact for values and scales of at most 29 bits together
-        (NVFP4's have 6, NF4's with E4M3FN scales 28), and then rounded to float32.
+        Rounding is to nearest even, from the exact product: to float16 and bfloat16 the weights are
+        not rounded to float32 on the way. With a tensor scale the product of all three is computed
+        in float64 before that, where it is exact for values and scales of at most 29 bits of
+        precision together (NVFP4's have 6, NF4's with E4M3FN scales 28).
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32, float16 or bfloat16 (`ml_dtypes.bfloat16`).
+        out : ndarray, optional
+            Where to put the weights: of their shape, of ``dtype``. It may be a `numpy.memmap`.
+        threads : int
+            Threads to share the weights among; the result does not depend on it.
 
         Returns
         -------
-        ndarray of float32, in the shape of the weights
+        ndarray of ``dtype``, in the shape of the weights
+            ``out``, if it is given.
+
+        Raises
+        ------
+        ValueError
+            If ``dtype`` is another one, or ``out`` has another shape or is read-only.
+        TypeError
+            If ``out`` is no array of ``dtype``.
 
         Notes
         -----
-        Beside the result, the codes take memory (a byte each, up to 8 bits) and a part of some MiB;
-        along another axis than the last one, the result is there twice for a moment.
+        Beside the result, memory holds the codes of a row. An ``out`` that is not contiguous, or
+        that shares memory with the weights, is filled from a result of its own. To dequantize some
+        rows, pick them first: ``q[start:stop].dequantize()`` does not touch the others.
 
         Examples
         --------
         >>> import minifloat as mf
-        >>> mf.quantize([1.0, -0.4, 0.3], "e2m1", scale="float32").dequantize()
+        >>> import numpy as np
+        >>> q = mf.quantize([1.0, -0.4, 0.3], "e2m1", scale="float32")
+        >>> q.dequantize()
         array([ 1.        , -0.33333334,  0.33333334], dtype=float32)
+        >>> q.dequantize(np.float16)
+        array([ 1.    , -0.3333,  0.3333], dtype=float16)
         """
-        check_cpu()
-        blocks = self.blocks
-        codes, scales, zeros = blocks.rows(self.codes), self.row_scales(), self.row_zero_points()
-        weights = np.empty(codes.shape, np.float32)
-        for rows, columns, held in blocks.parts(PART):
-            part = None if zeros is None else zeros[rows, held]
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                weights[rows, columns] = self._weights(
-                    codes[rows, columns], scales[rows, held], part
-                )
-        return blocks.restore(weights)
-
-    def _weights(self, codes: Array, scales: Array, zeros: Array | None) -> Array:
-        """Return the weights of some rows, of whole blocks."""
-        width, length = self.blocks.width, codes.shape[1]
-        try:
-            values = np.asarray(decode(codes, self.fmt))
-        except ValueError:  # values that only float64 holds
-            values = np.asarray(decode(codes, self.fmt, dtype=np.float64))
-        if zeros is not None:
-            values = values - spread(zeros, width, length).astype(values.dtype)
-        if self.tensor_scale is not None:
-            scales = scales.astype(np.float64) * self.tensor_scale
-        return values * spread(scales, width, length)
+        return dequantize(self, dtype, out, check_threads(threads))
 
     def sqnr(self, w: ArrayLike) -> float:
         """Return the signal to quantization noise ratio, ``10 log10(sum w**2 / sum (w - w')**2)``.
@@ -404,7 +413,7 @@ class Quantized:
         ratio = signal / noise  # may lie beyond float64
         return 10 * (math.log10(ratio.numerator) - math.log10(ratio.denominator))
 
-    def __getitem__(self, rows: Rows) -> Quantized:
+    def __getitem__(self, rows: picking.Rows) -> Quantized:
         """Return some weights along the first axis, packed.
 
         Where blocks run along the first axis, or are tiles, each row keeps a scale of its own for
@@ -426,68 +435,7 @@ class Quantized:
         >>> q[1:].shape, q[1].dequantize()
         ((2, 2), array([ 3. , -3.5], dtype=float32))
         """
-        if not self.shape:
-            raise IndexError("rows must not be picked from weights of shape ()")
-        if isinstance(rows, tuple):
-            raise IndexError(f"rows must be an int, a slice or one array, got {rows!r}")
-        picked = self._picked(rows)
-        if picked.ndim > 1:
-            raise IndexError(f"rows must be an int, a slice or 1-d, got shape {picked.shape}")
-        flat = np.atleast_1d(picked)
-        recipe, scales, zeros = self.recipe, self.scales, self.zero_points
-        if recipe.double:
-            recipe = recipe.replace(double=False)
-        blocks = self.blocks
-        held: Any = flat
-        if self.axis is None:
-            held = ...
-        elif self.axis == 0:
-            held = flat // blocks.width
-            recipe = recipe.replace(block=1)
-        elif blocks.height > 1 and len(self.shape) == 2:
-            held = flat // blocks.height
-            recipe = recipe.replace(block=blocks.width)
-        shape = (*picked.shape, *self.shape[1:])
-        axis = self.axis if shape else None
-        scales = scales[held]
-        zeros = None if zeros is None else zeros[held]
-        if picked.ndim == 0 and self.axis is not None:
-            axis = max(self.axis - 1, 0) if shape else None
-            scales = scales[0]
-            zeros = None if zeros is None else zeros[0]
-        return Quantized.of_checked(
-            packed=self._packed_rows(flat),
-            scales=np.asarray(scales),
-            recipe=recipe,
-            shape=shape,
-            axis=axis,
-            tensor_scale=self.tensor_scale,
-            zero_points=None if zeros is None else np.asarray(zeros),
-        )
-
-    def _picked(self, rows: Rows) -> NDArray[Any]:
-        """Return the numbers of some rows, or raise an IndexError."""
-        count = self.shape[0]
-        every = np.arange(count)
-        if isinstance(rows, slice):
-            return every[rows]
-        try:
-            return np.asarray(every[rows])
-        except (IndexError, OverflowError, TypeError, ValueError):
-            raise IndexError(
-                f"rows must be in {-count}..{count - 1}, or a slice, or a bool for each of the "
-                f"{count}, got {shown(rows):.80}"
-            ) from None
-
-    def _packed_rows(self, rows: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return the packed codes of some rows, for neighbours a view where possible."""
-        length, bits = math.prod(self.shape[1:]), self.fmt.bits
-        if rows.size and (np.diff(rows) == 1).all():
-            first, left = divmod(int(rows[0]) * length * bits, 8)
-            if not left and rows.size * length * bits % 8 == 0:
-                return self.packed[first : first + byte_count(rows.size * length, bits)]
-        codes = self.codes.reshape(self.shape[0], length)[rows]
-        return pack(codes.reshape(-1), bits)
+        return Quantized.of_checked(**picking.parts_of(self, rows))
 
     @overload
     def __array__(self, dtype: None = None, copy: bool | None = None) -> NDArray[np.float32]: ...
@@ -497,8 +445,8 @@ class Quantized:
         """Return the dequantized weights; see `dequantize`."""
         if copy is False:
             raise ValueError("copy must not be False: dequantizing makes a new array")
-        weights = self.dequantize()
-        return weights if dtype is None else weights.astype(dtype)
+        target = np.dtype(np.float32 if dtype is None else dtype)
+        return self.dequantize(target) if is_target(target) else self.dequantize().astype(target)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """Let NumPy compute with the dequantized weights; ``x @ q`` uses the packed ones."""

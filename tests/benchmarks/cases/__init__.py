@@ -17,7 +17,7 @@ from tests.benchmarks.cases.codec import (
 from tests.benchmarks.cases.packing import packing_cases, register_cases
 from tests.benchmarks.cases.peers import peer_cases
 from tests.benchmarks.cases.products import product_cases
-from tests.benchmarks.cases.quantization import quantize_cases
+from tests.benchmarks.cases.quantization import dequantize_cases, quantize_cases
 
 
 def every_case() -> Iterator[Case]:
@@ -28,6 +28,7 @@ def every_case() -> Iterator[Case]:
     yield from packing_cases("little", range(2, 9))
     yield from packing_cases("big", (4, 5, 8))
     yield from quantize_cases()
+    yield from dequantize_cases()
     yield from product_cases()
     yield from register_cases()
     yield from peer_cases()

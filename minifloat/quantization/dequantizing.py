@@ -1,0 +1,163 @@
+"""`Quantized.dequantize`: packed codes to float32, float16 or bfloat16, a part at a time.
+
+A weight is its value (minus the zero point) times its scale, times the tensor scale if there is
+one. The product is computed in float64, where it is exact unless there are more than 53 bits of
+precision, and rounded once to the result's type. Two ways give the same bits:
+
+    kernel       from the packed codes to the result, in registers
+    definition   codes of a part of the weights, their values, and NumPy's product: for formats that
+                 the kernel has no rule for, few weights, and where there is no JIT
+
+Both see the weights as rows in the order of their memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minifloat import _arrays, _jit
+from minifloat._threads import each
+from minifloat.codec import decode, encode
+from minifloat.formats.base import shown
+from minifloat.packing import unpack
+from minifloat.products.packed_rows import PackedRows, read_only
+from minifloat.quantization.memory_rows import MemoryRows
+
+if TYPE_CHECKING:
+    from minifloat.quantization.quantized import Quantized
+
+Array = NDArray[Any]
+
+PART = 1 << 16  # weights whose values and scales are in memory at a time
+FEW = 1 << 12  # fewer weights are not worth compiling a kernel
+LEAST, PARTS = 1 << 16, 4  # weights that are worth a thread, and parts for each thread
+
+
+def dequantize(q: Quantized, dtype: DTypeLike, out: Array | None, threads: int) -> Array:
+    """Return the weights; see `Quantized.dequantize`."""
+    _arrays.check_cpu()
+    target = _checked_dtype(dtype)
+    if out is not None:
+        _arrays.check_output(out, q.shape, target)
+    weights = out if out is not None and _can_be_written(out, q) else np.empty(q.shape, target)
+    flat = weights.reshape(-1).view(np.ndarray)  # without a class of its own, such as memmap
+    if q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
+        write_by_definition(q, flat, threads)
+    if out is None or out is weights:
+        return weights
+    out[...] = weights
+    return out
+
+
+def _can_be_written(out: Array, q: Quantized) -> bool:
+    """Return whether weights can be written there one after the other, while others are read."""
+    held = (part for part in (q.packed, q.scales, q.zero_points) if part is not None)
+    is_plain = out.flags.c_contiguous and out.flags.aligned
+    return is_plain and not any(np.may_share_memory(out, part) for part in held)
+
+
+def is_target(dtype: np.dtype[Any]) -> bool:
+    """Return whether weights are rounded to this type."""
+    return dtype.name in ("float32", "float16", "bfloat16") and dtype.isnative
+
+
+def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32, float16 or bfloat16 as a dtype, or raise a ValueError."""
+    try:
+        target = np.dtype(dtype)
+    except TypeError:
+        target = np.dtype(object)
+    if not is_target(target):
+        raise ValueError(
+            f"dtype must be float32, float16 or bfloat16, got {shown(dtype)}; the last one is "
+            "ml_dtypes.bfloat16"
+        )
+    return target
+
+
+def _is_worth_a_kernel(q: Quantized) -> bool:
+    return q.fmt.bits <= 8 and q.size >= FEW and _jit.load()
+
+
+def write_by_kernel(q: Quantized, out: Array, threads: int) -> bool:
+    """Write the weights to a 1-d array from the packed codes; return whether the kernel can."""
+    from minifloat._kernels import dequantize as kernels  # these import Numba
+    from minifloat._kernels.decoders import HAS_HALVES
+    from minifloat._kernels.lanes import LANES
+    from minifloat.products.decoders import exact_rule_of
+
+    found = exact_rule_of(q.fmt)
+    if found is None or (out.dtype == np.float16 and not HAS_HALVES):
+        return False
+    rule, exponent = found
+    rows, bits = MemoryRows.of(q.blocks), q.fmt.bits
+    mantissa = {"float32": 23, "float16": 10, "bfloat16": 7}[out.dtype.name]
+    each_has_own = True if rows.block == 1 else None
+    block = rows.length if each_has_own else rows.block
+    loose = True if rows.length * bits % 8 or block * bits % 8 else None
+    how: Any = (
+        (0,) * bits, loose, rule, np.array([2.0**exponent], np.float32), _flat(q.scales),
+        _factor(q, out.dtype), _flat(q.zero_points), each_has_own, rows.per_row, rows.size,
+        rows.length, block, rows.height, rows.matrix,
+    )  # fmt: skip
+    packed = PackedRows(q.packed, rows.length * bits, LANES)
+    out = out if mantissa == 23 else out.view(np.uint16)
+
+    def write(part: slice) -> None:
+        for start, stop, codes, base in packed.of(part):
+            target = out[rows.weights_of(slice(start, stop))]
+            kernels.dequantize(target, (0,) * mantissa, start, stop, codes, base, *how)
+
+    share = q.size if threads == 1 else max(LEAST, -(-q.size // (threads * PARTS)))
+    each(write, rows.parts(share), threads)
+    return True
+
+
+def _factor(q: Quantized, dtype: np.dtype[Any]) -> float | None:
+    """Return what scales are multiplied by in float64; None where float32 products are rounded."""
+    return 1.0 if q.tensor_scale is None and dtype != np.float32 else q.tensor_scale
+
+
+def _flat(numbers: Array | None) -> Array | None:
+    """Return scales or zero points in the order of their memory."""
+    return None if numbers is None else read_only(numbers).reshape(-1)
+
+
+def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
+    """Write the weights to a 1-d array, a part after the other."""
+    rows = MemoryRows.of(q.blocks)
+    scales, zeros = _flat(q.scales), _flat(q.zero_points)
+    assert scales is not None
+    factor = _factor(q, out.dtype)
+
+    def write(part: slice) -> None:
+        where = rows.weights_of(part)
+        values = _values(q, where)
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if zeros is not None:
+                values = values - rows.spread(zeros, part).astype(values.dtype)
+            own = rows.spread(scales, part)
+            if factor is not None:
+                own = own.astype(np.float64) * factor
+            out[where] = _rounded(values * own, out.dtype)
+
+    each(write, rows.parts(PART), threads)
+
+
+def _values(q: Quantized, where: slice) -> Array:
+    """Return the values of some codes, as float32 where that holds those of the format."""
+    codes = unpack(q.packed, q.fmt.bits, where.stop - where.start, start=where.start)
+    try:
+        return np.asarray(decode(codes, q.fmt))
+    except ValueError:  # values that only float64 holds
+        return np.asarray(decode(codes, q.fmt, dtype=np.float64))
+
+
+def _rounded(products: Array, dtype: np.dtype[Any]) -> Array:
+    """Return float32 products as they are, and float64 ones rounded once, to nearest even."""
+    if dtype == np.float32:
+        return products.astype(np.float32, copy=False)
+    return encode(products, dtype.name, overflow="ieee").view(dtype)
