@@ -112,10 +112,10 @@ Rule = Any  # how codes become values: one of these
 
 # features of the CPU that the code is compiled for
 _ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]  # made of the environment
-_FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
-HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
-HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
-HAS_TABLES = "+avx512f" in _FEATURES
+FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
+HAS_HALVES = "+f16c" in FEATURES or platform.machine() in ("arm64", "aarch64")
+HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= FEATURES
+HAS_TABLES = "+avx512f" in FEATURES
 
 
 def _shifted(builder: Any, loaded: Any, offset: Any) -> Any:
@@ -129,6 +129,21 @@ def _shifted(builder: Any, loaded: Any, offset: Any) -> Any:
     return builder.bitcast(builder.or_(builder.lshr(both, down), upper), loaded.type)
 
 
+def window(context: Any, builder: Any, array_type: Any, array: Any, index: Any, bits: int,
+           tight: bool) -> Any:  # fmt: skip
+    """Return the codes of one step, each at the top of 16 bits."""
+    starts = [bits * j // 8 for j in range(LANES)]
+    shuffle = constants(I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
+    up = constants(I16, [16 - bits - bits * j % 8 for j in range(LANES)])
+    byte = index if tight else builder.ashr(index, index.type(3))
+    where = address_of(context, builder, array_type, array, byte, ir.VectorType(I8, LANES))
+    lanes = builder.load(where, align=1)
+    if not tight:
+        lanes = _shifted(builder, lanes, builder.and_(index, index.type(7)))
+    lanes = builder.shuffle_vector(lanes, lanes, shuffle)
+    return builder.shl(builder.bitcast(lanes, lanes_of(I16)), up)
+
+
 @operation
 def windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, loose: Any) -> Any:
     """Return `LANES` codes from ``at`` on, each at the top of 16 bits, and those of more rows.
@@ -136,22 +151,12 @@ def windows(_: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, loo
     The rows are as many as the tuple is long, and so far apart.
     """
     bits, kind, tight = len(width), Vectors(types.int16, len(rows)), loose is types.none
-    starts = [bits * j // 8 for j in range(LANES)]
-    shuffle = constants(I32, [byte for start in starts for byte in (start, (start + 1) % LANES)])
-    up = constants(I16, [16 - bits - bits * j % 8 for j in range(LANES)])
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array, index, apart, *_ = args
-        loaded = ir.VectorType(I8, LANES)
         vectors = []
         for _ in range(kind.count):
-            byte = index if tight else builder.ashr(index, index.type(3))
-            where = address_of(context, builder, signature.args[0], array, byte, loaded)
-            lanes = builder.load(where, align=1)
-            if not tight:
-                lanes = _shifted(builder, lanes, builder.and_(index, index.type(7)))
-            lanes = builder.shuffle_vector(lanes, lanes, shuffle)
-            vectors.append(builder.shl(builder.bitcast(lanes, lanes_of(I16)), up))
+            vectors.append(window(context, builder, signature.args[0], array, index, bits, tight))
             index = builder.add(index, apart)
         return joined(builder, vectors)
 
