@@ -43,7 +43,7 @@ _HOME = {
     "Quantized": "quantization.quantized",
     "quantize": "quantization",
     "search_format": "quantization",
-    "linear": "products",
+    "linear": "layers",
     "RECIPES": "quantization.recipes",
     "Recipe": "quantization.recipes",
     "gptq": "quantization",
@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from minifloat.formats.catalogue import ALIASES, CATALOGUE
     from minifloat.formats.names import parse
     from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+    from minifloat.layers import linear
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.packing.layouts import Layout, parse_layout
-    from minifloat.products import linear
     from minifloat.quantization import gptq, quantize, search_format
     from minifloat.quantization.quantized import Quantized
     from minifloat.quantization.recipes import RECIPES, Recipe

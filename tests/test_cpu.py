@@ -27,6 +27,7 @@ CALLS = (
     'mf.quantize(w, "mxfp4")',
     "q.dequantize()",
     "mf.linear(w, q)",
+    "mf.linear(w, q, activations='int8/channel/float32')",
     "q @ w.T",
     "q.sqnr(w)",
     'mf.compare(w, "mxfp4")',

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "registers": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
+    "layers": {"products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_text", "formats", "quantization", "files"},
     "cli": {
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
-        "formats", "codec", "packing", "quantization", "products", "files", "comparison",
+        "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
         "registers", "testing", "typing",
     },
 }  # fmt: skip
@@ -177,7 +178,8 @@ def test_import_of_the_kernels_loads_no_numba() -> None:
     program = """
 import importlib, pkgutil, sys, minifloat._kernels as kernels
 for module in pkgutil.iter_modules(kernels.__path__, "minifloat._kernels."):
-    if module.name.rpartition(".")[2] not in ("lanes", "decoders", "dequantize", "products"):
+    if module.name.rpartition(".")[2] not in ("lanes", "decoders", "dequantize", "products",
+                                              "integer_decoders", "integer_products"):
         importlib.import_module(module.name)
 print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvmlite")])
 """

@@ -10,7 +10,7 @@ a table in two registers: a shuffle, a shift and a choice. Where the CPU cannot 
 wider codes, lanes have 16 bits, and the code is shifted to the top; here codes of 5 bits, E2M2:
 
     bytes             ...ddddd cccccbbb bbaaaaa.     (a code may lie across two)
-    `_high_windows`   seemm... ........              the bits below belong to the neighbours
+    `high_windows`    seemm... ........              the bits below belong to the neighbours
     `_halves`         s000eemm 00000000              shifted right, sign kept, and masked
 
 which is the float16 of the value times a power of two, and the CPU's own conversion makes it
@@ -108,11 +108,11 @@ class InMemory(NamedTuple):
 Rule = Any  # how codes become values: one of these
 
 # features of the CPU that the code is compiled for
-_ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]  # made of the environment
-_FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
-HAS_HALVES = "+f16c" in _FEATURES or platform.machine() in ("arm64", "aarch64")
-HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= _FEATURES
-HAS_TABLES = "+avx512f" in _FEATURES
+_ASKED_FOR = config.CPUFEATURES  # type: ignore[attr-defined]  # made of the environment
+FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
+HAS_HALVES = "+f16c" in FEATURES or platform.machine() in ("arm64", "aarch64")
+HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= FEATURES
+HAS_TABLES = "+avx512f" in FEATURES
 
 
 def _loaded(builder: Any, address: Any) -> Any:
@@ -120,7 +120,7 @@ def _loaded(builder: Any, address: Any) -> Any:
     return builder.load(builder.bitcast(address, ir.VectorType(I8, LANES).as_pointer()), align=1)
 
 
-def _high_windows(builder: Any, bits: int, address: Any, offset: Any) -> Any:
+def high_windows(builder: Any, bits: int, address: Any, offset: Any) -> Any:
     """Return codes from a bit of a byte on, each at the top of 16 bits."""
     lanes = _loaded(builder, address)
     if offset is not None:
@@ -227,13 +227,13 @@ def _in_memory(context: Any, builder: Any, rule_type: Any, codes: Any, rule: Any
 
 
 _CONVERSIONS: dict[Any, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    Halves: (_high_windows, _halves),
-    HalvesOrNaN: (_high_windows, _halves_or_nan),
-    Matrix: (_high_windows, _matrix),
-    Signed: (_high_windows, _signed),
-    Unsigned: (_high_windows, _unsigned),
+    Halves: (high_windows, _halves),
+    HalvesOrNaN: (high_windows, _halves_or_nan),
+    Matrix: (high_windows, _matrix),
+    Signed: (high_windows, _signed),
+    Unsigned: (high_windows, _unsigned),
     InRegisters: (_low_windows, _in_registers),
-    InMemory: (_high_windows, _in_memory),
+    InMemory: (high_windows, _in_memory),
 }
 
 

@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, kernel
-from minifloat._kernels.decoders import Rule, unit_of, values_of, windows
+from minifloat._kernels.decoders import Rule, unit_of, values_at
 from minifloat._kernels.lanes import (
     DOUBLE,
     FLOAT,
@@ -207,7 +207,7 @@ def _write_step(
     unit: Any, scale: Any, scales: Array, factor: Any, zero: Any, zeros: Any, k: int, count: Any,
 ) -> None:  # fmt: skip
     """Write a step's weights, or the first ``count`` of them."""
-    values = times(values_of(windows(packed, at, 0, (0,), width, loose), rule), unit)
+    values = times(values_at(packed, at, 0, 0, (0,), width, loose, rule), unit)
     values = _less(values, _of_step(zero, zeros, k, count))
     scale = _widened(_of_step(scale, scales, k, count), factor)
     _write(_scaled(values, scale), mantissa, out, to, count)

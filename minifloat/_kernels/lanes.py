@@ -1,4 +1,4 @@
-"""Vectors of `LANES` numbers as a type for kernels, and what is done with them.
+"""Vectors of numbers, mostly `LANES`, as a type for kernels, and what is done with them.
 
 LLVM does not vectorize plain loops over bits that are packed closely. So a vector is a type here,
 and each operation is one of LLVM's on all lanes. Several vectors are one value: of several rows or
@@ -18,20 +18,25 @@ LANES = 16
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 HALF, FLOAT, DOUBLE = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
+ELEMENTS = {
+    types.uint8: I8, types.int8: I8, types.int16: I16, types.int32: I32, types.float32: FLOAT,
+    types.float64: DOUBLE,
+}  # fmt: skip
+
 
 class Vectors(types.Type):
-    """``count`` vectors of int16 codes, of float32 or of float64."""
+    """``count`` vectors of one of the `ELEMENTS`."""
 
-    def __init__(self, element: Any, count: int) -> None:
-        super().__init__(f"{count}x{LANES}x{element}")
-        self.element, self.count = element, count
+    def __init__(self, element: Any, count: int, lanes: int = LANES) -> None:
+        super().__init__(f"{count}x{lanes}x{element}")
+        self.element, self.count, self.lanes = element, count, lanes
 
 
 @register_model(Vectors)
 class _VectorsModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
-        element = {types.int16: I16, types.float32: FLOAT, types.float64: DOUBLE}[kind.element]
-        super().__init__(manager, kind, ir.ArrayType(lanes_of(element), kind.count))
+        vector = ir.VectorType(ELEMENTS[kind.element], kind.lanes)
+        super().__init__(manager, kind, ir.ArrayType(vector, kind.count))
 
 
 def float_vectors(count: int) -> Vectors:

@@ -11,23 +11,27 @@ Array = NDArray[Any]
 CACHE_LINE = 64  # bytes
 
 
-def _define() -> Any:
+def fetch(builder: Any, data: Any, index: Any) -> None:
+    """Write the instruction for an element of what ``data`` points to."""
     from llvmlite import ir
-    from numba import types
     from numba.core import cgutils
-    from numba.extending import intrinsic
 
-    read, keep, data = 0, 3, 1  # arguments of LLVM's instruction
+    read, keep, cache = 0, 3, 1  # arguments of LLVM's instruction
+    number = ir.IntType(32)
+    address = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [address, number(read), number(keep), number(cache)])
+
+
+def _define() -> Any:
+    from numba import types
+    from numba.extending import intrinsic
 
     def define(_: Any, array: Any, index: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            place = context.make_array(signature.args[0])(context, builder, args[0]).data
-            element = builder.gep(place, [args[1]])
-            address = builder.bitcast(element, ir.IntType(8).as_pointer())
-            number = ir.IntType(32)
-            kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
-            fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            builder.call(fetch, [address, number(read), number(keep), number(data)])
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            fetch(builder, data, args[1])
             return context.get_dummy_value()
 
         return types.none(array, types.intp), build

@@ -1,6 +1,8 @@
 """Products with quantized weights, which stay packed: `linear`, and ``q @ x`` of a `Quantized`.
 
-There are three ways, chosen by the weights and the number of vectors in ``x``:
+With activations that become integers of 8 bits, the products are sums of integers: `integer`.
+
+With floats there are three ways, chosen by the weights and the number of vectors in ``x``:
 
     packed        few vectors: each is multiplied straight from the packed codes
     tiles         more: a tile of rows is decoded by the same kernel, and NumPy multiplies by it
@@ -21,6 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays, _jit
 from minifloat._threads import check_threads, each
+from minifloat.products import integer
+from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix
 from minifloat.products.tiles import tiles_of, times_transposed
 
@@ -28,57 +32,37 @@ Array = NDArray[Any]
 
 
 def linear(
-    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: SupportsIndex = 1
+    x: ArrayLike,
+    q: PackedMatrix,
+    bias: ArrayLike | None = None,
+    *,
+    activations: Activations | None = None,
+    threads: SupportsIndex = 1,
 ) -> NDArray[np.float32]:
-    """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
-
-    Infinities and NaN, in ``x`` or among the weights, become what they do in that expression.
+    """Return ``x @ q.dequantize().T + bias``; all of it is told by `minifloat.linear`.
 
     Parameters
     ----------
-    x : array_like, shape (..., in)
-        float32; float16, bfloat16, float64 and integers are rounded to float32 first.
-    q : Quantized
-        Weights of shape (out, in), of any format, blocks and scales.
-    bias : array_like, shape (out,), optional
-        As ``x``.
-    threads : int
-        Threads to share the rows of ``q`` among; the result does not depend on it. For many vectors
-        NumPy multiplies, whose own threads come on top.
+    x, q, bias, threads
+        As for `minifloat.linear`.
+    activations : Activations, optional
+        How ``x`` becomes integers of 8 bits, what `minifloat.linear` makes of a recipe.
 
     Returns
     -------
     ndarray of float32, shape (..., out)
-        A new array.
 
     Raises
     ------
-    TypeError
-        If ``q`` is not `Quantized`, or ``x`` or ``bias`` has a dtype that is not listed above.
-    ValueError
-        If the shapes do not fit.
-
-    Notes
-    -----
-    Products are summed in float32, so with ``w = q.dequantize().T`` and exact arithmetic an element
-    differs from ``x @ w + bias`` by at most
-
-        gamma * (|x| @ |w| + |bias|) + n * 2**-133 * (1 + top),    gamma = n u / (1 - n u)
-
-    with u = 2**-24 and n = in + 8 (the rounding of a weight, of its scale and of the result are
-    among the 8): Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5). The last term is
-    of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
-    scales times that of the format).
-
-    A weight beyond float32, which `dequantize` makes infinite, may count as the number that it is;
-    `quantize` makes none.
+    TypeError, ValueError
+        As `minifloat.linear`.
 
     Examples
     --------
     >>> import minifloat as mf
-    >>> q = mf.quantize([[1.0, -7.0, 3.0], [0.5, 0.0, 3.5]], "e2m2", scale="float32")
-    >>> mf.linear([1, 2, 3], q, bias=[10, 20])
-    array([ 6., 31.], dtype=float32)
+    >>> from minifloat import products
+    >>> products.linear([1, 2, 3], mf.quantize([[1.0, -7.0, 3.0]], "e2m2"))
+    array([-4.], dtype=float32)
     """
     _check_weights(q)
     threads = check_threads(threads)
@@ -89,7 +73,11 @@ def linear(
             f"{q.shape}, got shape {a.shape}"
         )
     batch = math.prod(a.shape[:-1])
-    y = _product(q, a.reshape(batch, q.shape[1]), threads)
+    flat = a.reshape(batch, q.shape[1])
+    if activations is None:
+        y = _product(q, flat, threads)
+    else:
+        y = integer.multiply(q, flat, activations, threads)
     if bias is not None:
         b = _float32("bias", bias)
         if b.shape != q.shape[:1]:

@@ -48,6 +48,10 @@ class PackedMatrix(Protocol):
     def row_zero_points(self) -> Codes | None:
         """Return the zero points of each row, or None."""
 
+    @property
+    def codes(self) -> Codes:
+        """The codes in the shape of the weights."""
+
     def dequantize(self) -> NDArray[np.float32]:
         """Return the weights."""
 

@@ -168,6 +168,8 @@ def use_quantization() -> None:
     assert_type(q[[0, 2]], mf.Quantized)
     assert_type(q @ X.T, NDArray[np.float32])
     assert_type(mf.linear(X, q, bias=[1, 2, 3], threads=2), NDArray[np.float32])
+    assert_type(mf.linear(X, q, activations="int8/4/float32"), NDArray[np.float32])
+    mf.linear(X, q, activations=mf.Recipe("int8", block="channel", scale="float32"))
     assert_type(mf.quantize([0.9, -0.4], "uint4", zero_point=True).zero_points, Codes | None)
     recipe = mf.Recipe("e2m2", block=64, scale="e8m0", scale_rounding="up", search="mse")
     assert_type(mf.Recipe.parse("e2m2/64/e8m0"), mf.Recipe)

@@ -14,6 +14,7 @@ from tests.benchmarks.cases.codec import (
     source_cases,
     thread_cases,
 )
+from tests.benchmarks.cases.integer_products import integer_product_cases
 from tests.benchmarks.cases.packing import packing_cases, register_cases
 from tests.benchmarks.cases.peers import peer_cases
 from tests.benchmarks.cases.products import product_cases
@@ -30,6 +31,7 @@ def every_case() -> Iterator[Case]:
     yield from quantize_cases()
     yield from dequantize_cases()
     yield from product_cases()
+    yield from integer_product_cases()
     yield from register_cases()
     yield from peer_cases()
     for fmt in FORMATS:

@@ -26,6 +26,7 @@ def linear(
     threads: int = 1,
     odd: bool = False,
     length: int | None = None,
+    activations: str | None = None,
     **options: Any,
 ) -> Callable[[Inputs], Thunk]:
     """Multiply vectors by packed weights, which lack their last column if rows are to be odd."""
@@ -36,7 +37,7 @@ def linear(
         if odd:
             x, w = x[:, :-1], w[:, :-1]
         q = mf.quantize(w, mf.parse(fmt), **options)
-        return lambda: mf.linear(x, q, threads=threads)
+        return lambda: mf.linear(x, q, activations=activations, threads=threads)
 
     return prepare
 

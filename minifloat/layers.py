@@ -1,0 +1,131 @@
+"""`linear`: a layer's product with quantized weights, its activations floats or 8-bit integers.
+
+It stands above `minifloat.quantization`, which says what a recipe of activations means, and
+`minifloat.products`, which multiplies.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat import products
+from minifloat.products.integer import Activations
+from minifloat.products.matrix import PackedMatrix
+from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
+
+
+def linear(
+    x: ArrayLike,
+    q: PackedMatrix,
+    bias: ArrayLike | None = None,
+    *,
+    activations: Recipe | str | None = None,
+    threads: SupportsIndex = 1,
+) -> NDArray[np.float32]:
+    """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
+
+    Infinities and NaN, in ``x`` or among the weights, become what they do in that expression.
+
+    Parameters
+    ----------
+    x : array_like, shape (..., in)
+        float32; float16, bfloat16, float64 and integers are rounded to float32 first.
+    q : Quantized
+        Weights of shape (out, in), of any format, blocks and scales.
+    bias : array_like, shape (out,), optional
+        As ``x``.
+    activations : Recipe or str, optional
+        How ``x`` becomes integers of 8 bits: a recipe of int8 by absmax with blocks along the last
+        axis, as "int8/32/float32" or "int8/channel/float32" (one scale for a vector).
+    threads : int
+        Threads to share the rows of ``q`` among; the result does not depend on it. For many vectors
+        NumPy multiplies, whose own threads come on top.
+
+    Returns
+    -------
+    ndarray of float32, shape (..., out)
+        A new array.
+
+    Raises
+    ------
+    TypeError
+        If ``q`` is not `Quantized`, or ``x`` or ``bias`` has a dtype that is not listed above.
+    ValueError
+        If the shapes do not fit. With activations also if ``x`` is not finite, the recipe is
+        another, the weights' values are no small integers times a power of two (nf4, FP8), or their
+        blocks run down the columns or do not fit the activations'.
+
+    Notes
+    -----
+    Products are summed in float32, so with ``w = q.dequantize().T`` and exact arithmetic an element
+    differs from ``x @ w + bias`` by at most
+
+        gamma * (|x| @ |w| + |bias|) + n * 2**-133 * (1 + top),    gamma = n u / (1 - n u)
+
+    with u = 2**-24 and n = in + 8 (the rounding of a weight, of its scale and of the result are
+    among the 8): Higham, *Accuracy and Stability of Numerical Algorithms*, (3.5). The last term is
+    of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
+    scales times that of the format).
+
+    **With activations** ``x``, as float32, is quantized as by
+    ``quantize(x, activations, axis=-1)``, to integers a with a scale t for each block. The weights'
+    values are m * 2**e with integers m (E2M1's times 2, E2M2's times 4), z is a block's zero point
+    or 0, s its scale and T the tensor scale or 1. The columns are cut into parts as the smaller of
+    both blocks cuts them, of which one must divide the other, or be a whole row. Then an element is
+
+        total = 0
+        for each part, in order:
+            total = total + D * (s * t)         D = sum of (m - z) * a, an exact integer
+        y = float32(total * (2**e * T))
+
+    where each operation is one of float64, rounded once and never fused with another; s * t and
+    2**e * T are exact. So it is the same, bit for bit, on every CPU, with or without Numba, for any
+    ``threads`` and beside any other vectors. (Parts are of at most 2**16 columns, so that D fits in
+    int32: longer ones are cut into parts of 2**16, or of the largest power of two that divides
+    them.)
+
+    A weight beyond float32, which `dequantize` makes infinite, may count as the number that it is;
+    `quantize` makes none.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> q = mf.quantize([[1.0, -7.0, 3.0], [0.5, 0.0, 3.5]], "e2m2", scale="float32")
+    >>> mf.linear([1, 2, 3], q, bias=[10, 20])
+    array([ 6., 31.], dtype=float32)
+    >>> mf.linear([1, 2, 3], q, activations="int8/channel/float32")
+    array([-4.062992, 10.996063], dtype=float32)
+    """
+    if activations is None:
+        return products.linear(x, q, bias, threads=threads)
+    recipe = activations if isinstance(activations, str) else Recipe.parse(activations)
+    return products.linear(x, q, bias, activations=_activations(recipe), threads=threads)
+
+
+@lru_cache(maxsize=64)
+def _activations(recipe: Recipe | str) -> Activations:
+    """Return what products ask of the recipe."""
+    parsed = Recipe.parse(recipe)
+    rule = "activations must be a recipe of int8 by absmax, such as int8/32/float32"
+    if parsed.fmt.name != "int8":
+        raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt.name}")
+    if parsed.search is not ScaleSearch.ABSMAX:
+        raise ValueError(f"{rule}, got {parsed}, with a search for scales")
+    if parsed.tensor_scale or parsed.double:
+        raise ValueError(f"{rule}, got {parsed}, whose scales are not those of blocks alone")
+    if parsed.block == "tensor" or isinstance(parsed.block, tuple):
+        raise ValueError(
+            f"{rule}, got {parsed}, whose blocks are not along the last axis; use a number or "
+            '"channel", which is one scale for a vector'
+        )
+    return Activations(
+        block=None if parsed.block == "channel" else parsed.block,
+        scale_name=parsed.scale.name,
+        scale_values=parsed.scale.values,
+        rule=absmax_to_scale(parsed.fmt, parsed.scale_rounding, 1.0),
+    )
