@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 import gfloat.formats
 import ml_dtypes
@@ -56,3 +57,33 @@ def peer_cases() -> Iterator[Case]:
     yield over_copy("gfloat round", fmt, None, gfloat_round(fmt), size_limit=GFLOAT_SIZE)
     yield Case("encode / ml_dtypes encode", fmt, 15.0, encode(fmt), ml_dtypes_encode)
     yield Case("decode / ml_dtypes decode", fmt, None, decode(fmt, np.float32), ml_dtypes_decode)
+    if find_spec("bitsandbytes") is not None:  # with torch's CPU build; it has no `out`
+        for dtype in (np.float32, np.float16):
+            name = f"bitsandbytes dequantize to {np.dtype(dtype)}"
+            yield over_copy(name, "nf4", None, bitsandbytes_dequantize(dtype))
+        yield over_copy("bitsandbytes quantize", "nf4", None, bitsandbytes_quantize)
+
+
+def bitsandbytes_dequantize(dtype: DTypeLike) -> Callable[[Inputs], Thunk]:
+    """Dequantize NF4 in blocks of 64 as bitsandbytes does on a CPU."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        import torch
+        from bitsandbytes import functional
+
+        torch.set_num_threads(1)
+        w = torch.from_numpy(inputs.x.astype(dtype))
+        packed, state = functional.quantize_4bit(w, blocksize=64, quant_type="nf4")
+        return lambda: functional.dequantize_4bit(packed, state)
+
+    return prepare
+
+
+def bitsandbytes_quantize(inputs: Inputs) -> Thunk:
+    """Quantize to NF4 in blocks of 64 as bitsandbytes does on a CPU."""
+    import torch
+    from bitsandbytes import functional
+
+    torch.set_num_threads(1)
+    w = torch.from_numpy(inputs.x)
+    return lambda: functional.quantize_4bit(w, blocksize=64, quant_type="nf4")
