@@ -108,7 +108,7 @@ class InMemory(NamedTuple):
 Rule = Any  # how codes become values: one of these
 
 # features of the CPU that the code is compiled for
-_ASKED_FOR = config.CPUFEATURES  # type: ignore[attr-defined]  # made of the environment
+_ASKED_FOR = config.CPU_FEATURES  # type: ignore[attr-defined]  # made of the environment
 FEATURES = set((get_host_cpu_features() if _ASKED_FOR is None else _ASKED_FOR).split(","))
 HAS_HALVES = "+f16c" in FEATURES or platform.machine() in ("arm64", "aarch64")
 HAS_MATRIX = {"+gfni", "+avx512bw", "+avx512vl"} <= FEATURES
