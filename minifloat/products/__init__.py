@@ -14,12 +14,13 @@ Numba can be imported the first product loads the JIT, so results do not depend 
 from __future__ import annotations
 
 import math
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays, _jit
+from minifloat import _arrays, _jit, _tensors
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads, each
 from minifloat.products.matrix import PackedMatrix
 from minifloat.products.tiles import tiles_of, times_transposed
@@ -27,9 +28,29 @@ from minifloat.products.tiles import tiles_of, times_transposed
 Array = NDArray[Any]
 
 
+@overload
 def linear(
-    x: ArrayLike, q: PackedMatrix, bias: ArrayLike | None = None, *, threads: SupportsIndex = 1
-) -> NDArray[np.float32]:
+    x: Tensor,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    threads: SupportsIndex = 1,
+) -> Tensor: ...
+@overload
+def linear(
+    x: ArrayLike,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    threads: SupportsIndex = 1,
+) -> NDArray[np.float32]: ...
+def linear(
+    x: ArrayLike | AnyTensor,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    threads: SupportsIndex = 1,
+) -> Any:
     """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 
     Infinities and NaN, in ``x`` or among the weights, become what they do in that expression.
@@ -37,7 +58,8 @@ def linear(
     Parameters
     ----------
     x : array_like, shape (..., in)
-        float32; float16, bfloat16, float64 and integers are rounded to float32 first.
+        float32; float16, bfloat16, float64 and integers are rounded to float32 first. A tensor must
+        not require a gradient; `minifloat.interop.torch` has gradients.
     q : Quantized
         Weights of shape (out, in), of any format, blocks and scales.
     bias : array_like, shape (out,), optional
@@ -49,7 +71,7 @@ def linear(
     Returns
     -------
     ndarray of float32, shape (..., out)
-        A new array.
+        A new array; a tensor if ``x`` is one.
 
     Raises
     ------
@@ -95,10 +117,14 @@ def linear(
         if b.shape != q.shape[:1]:
             raise ValueError(f"bias must have shape {q.shape[:1]}, got {b.shape}")
         y += b
-    return y.reshape(*a.shape[:-1], q.shape[0])
+    return _arrays.as_given(x, y.reshape(*a.shape[:-1], q.shape[0]))
 
 
-def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
+@overload
+def matmul(q: PackedMatrix, x: Tensor) -> Tensor: ...
+@overload
+def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]: ...
+def matmul(q: PackedMatrix, x: ArrayLike | AnyTensor) -> Any:
     """Return ``q @ x`` for an ``x`` of shape (in,) or (in, n); see `linear`.
 
     Parameters
@@ -130,10 +156,14 @@ def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
             f"x must have shape ({q.shape[1]},) or ({q.shape[1]}, n) for weights of shape "
             f"{q.shape}, got {a.shape}"
         )
-    return linear(a.T, q).T
+    return _arrays.as_given(x, linear(a.T, q).T)
 
 
-def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
+@overload
+def vecmat(x: Tensor, q: PackedMatrix) -> Tensor: ...
+@overload
+def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]: ...
+def vecmat(x: ArrayLike | AnyTensor, q: PackedMatrix) -> Any:
     """Return ``x @ q`` for an ``x`` of shape (..., out), a tile of rows after the other.
 
     Parameters
@@ -169,7 +199,7 @@ def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
     if q.shape[0] and q.shape[1]:
         for rows in tiles_of(*q.shape):
             y += times_transposed(a[..., rows], q[rows].dequantize().T)
-    return y
+    return _arrays.as_given(x, y)
 
 
 def _check_weights(q: PackedMatrix) -> None:
@@ -181,10 +211,11 @@ def _check_weights(q: PackedMatrix) -> None:
         raise ValueError(f"q must be weights of shape (out, in), got shape {q.shape}")
 
 
-def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
+def _float32(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float32]:
     _arrays.check_cpu()
     if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
         return x
+    _tensors.check_no_gradient(name, x)
     a = _arrays.source_array(x, name)[0]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return a.astype(np.float32, copy=False)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
 from minifloat._arrays import Codes, check_cpu, source_array
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat.codec import decode
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
@@ -357,7 +358,7 @@ class Quantized:
             scales = scales.astype(np.float64) * self.tensor_scale
         return values * spread(scales, width, length)
 
-    def sqnr(self, w: ArrayLike) -> float:
+    def sqnr(self, w: ArrayLike | AnyTensor) -> float:
         """Return the signal to quantization noise ratio, ``10 log10(sum w**2 / sum (w - w')**2)``.
 
         Parameters
@@ -481,7 +482,7 @@ class Quantized:
             first, left = divmod(int(rows[0]) * length * bits, 8)
             if not left and rows.size * length * bits % 8 == 0:
                 return self.packed[first : first + byte_count(rows.size * length, bits)]
-        codes = self.codes.reshape(self.shape[0], length)[rows]
+        codes: Codes = self.codes.reshape(self.shape[0], length)[rows]
         return pack(codes.reshape(-1), bits)
 
     @overload
@@ -505,11 +506,19 @@ class Quantized:
         arrays = [np.asarray(x) if isinstance(x, Quantized) else x for x in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
-    def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+    @overload
+    def __matmul__(self, x: Tensor) -> Tensor: ...
+    @overload
+    def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]: ...
+    def __matmul__(self, x: Any) -> Any:
         """Return ``dequantize() @ x`` from the packed codes; see `minifloat.products.matmul`."""
         return products.matmul(self, x)
 
-    def __rmatmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+    @overload
+    def __rmatmul__(self, x: Tensor) -> Tensor: ...
+    @overload
+    def __rmatmul__(self, x: ArrayLike) -> NDArray[np.float32]: ...
+    def __rmatmul__(self, x: Any) -> Any:
         """Return ``x @ dequantize()``; see `minifloat.products.vecmat`."""
         return products.vecmat(x, self)
 
