@@ -107,6 +107,9 @@ smallest 7.629394531e-06, specials p3109>
             f"{ONNX_REMEDY if isinstance(name, int) else ''}"
         )
     word = grammar.word_of(text)
+    word = ALIASES.get(word, word)
+    if word in CATALOGUE:
+        return CATALOGUE[word]
     if word.startswith(PREFIXES):
         fmt = format_of_name(word)
         if fmt is None:
@@ -114,9 +117,6 @@ smallest 7.629394531e-06, specials p3109>
                 f"{argument} must be a dtype that is a format, all of at most 16 bits, got {text}"
             )
         return fmt
-    word = ALIASES.get(word, word)
-    if word in CATALOGUE:
-        return CATALOGUE[word]
     if match := grammar.EXMY.fullmatch(word):
         return _exmy(match)
     if match := grammar.P3109.fullmatch(word):
