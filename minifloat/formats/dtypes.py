@@ -167,8 +167,8 @@ def format_of_name(word: str) -> NumberFormat | None:
     Examples
     --------
     >>> from minifloat.formats.dtypes import format_of_name
-    >>> format_of_name("onnx.int4").name, format_of_name("int4")
-    ('int4full', None)
+    >>> format_of_name("onnx.int4"), format_of_name("int4")
+    (<Integer int4full: bits 4, max 7, min -8, smallest 1>, None)
     """
     return _formats_by_name().get(word)
 

@@ -30,7 +30,6 @@ from minifloat.formats.base import check_int, shown
 from minifloat.packing.layouts import Layout, parse_layout
 
 Array = NDArray[Any]
-Bytes = TypeVar("Bytes", bound=NDArray[np.uint8] | AnyTensor)
 Out = TypeVar("Out", bound=Array | AnyTensor)
 BitOrder: TypeAlias = Literal["little", "big"]
 
@@ -43,16 +42,24 @@ def pack(
 ) -> Tensor: ...
 @overload
 def pack(
-    codes: ArrayLike, bits: SupportsIndex, *, bit_order: BitOrder = "little", out: None = None
-) -> NDArray[np.uint8]: ...
+    codes: ArrayLike | AnyTensor,
+    bits: SupportsIndex,
+    *,
+    bit_order: BitOrder = "little",
+    out: Tensor,
+) -> Tensor: ...
 @overload
 def pack(
     codes: ArrayLike | AnyTensor,
     bits: SupportsIndex,
     *,
     bit_order: BitOrder = "little",
-    out: Bytes,
-) -> Bytes: ...
+    out: NDArray[np.uint8],
+) -> NDArray[np.uint8]: ...
+@overload
+def pack(
+    codes: ArrayLike, bits: SupportsIndex, *, bit_order: BitOrder = "little", out: None = None
+) -> NDArray[np.uint8]: ...
 def pack(
     codes: ArrayLike | AnyTensor,
     bits: SupportsIndex,

@@ -125,7 +125,9 @@ def test_bfloat16() -> None:
     x = wide_range((999,)).astype(ml_dtypes.bfloat16)
     for fmt in FORMATS:
         np.testing.assert_array_equal(mf.encode(x, fmt), mf.encode(x.astype(np.float32), fmt))
-        if fmt == "tf32":
+        if fmt in ("nf4", "tf32"):
+            with pytest.raises(ValueError, match=r"got bfloat16, .* use float32 or float64"):
+                mf.round_to(x, fmt)
             continue
         rounded = mf.round_to(x, fmt)
         assert rounded.dtype == ml_dtypes.bfloat16

@@ -147,13 +147,13 @@ class TorchDtype:
         return self
 
 
-def types_of_tensors(x: Tensor, dtype: TorchDtype) -> None:
+def types_of_tensors(x: Tensor, dtype: TorchDtype, out: NDArray[np.float32]) -> None:
     """What tensors give; never called."""
     assert_type(mf.encode(x, "e2m2", rounding="upward"), Tensor)
     assert_type(mf.encode(X, "e2m2", out=x), Tensor)
     assert_type(mf.decode(x, "e2m2"), Tensor)
     assert_type(mf.decode(x, "e2m2", dtype=dtype), Tensor)
-    assert_type(mf.decode(x, "e2m2", out=X), NDArray[np.float32])
+    assert_type(mf.decode(x, "e2m2", out=out), NDArray[np.float32])
     assert_type(mf.round_to(x, "e2m2", dtype="bfloat16"), Tensor)
     assert_type(mf.pack(x, 5), Tensor)
     assert_type(mf.unpack(x, 5, 4), Tensor)
