@@ -76,8 +76,8 @@ def fake_quantize(
     --------
     >>> import torch
     >>> from minifloat.interop.torch import fake_quantize
-    >>> fake_quantize(torch.tensor([0.7, -0.1, 0.3]), "e2m2")
-    tensor([ 0.7002, -0.1000,  0.3000])
+    >>> fake_quantize(torch.tensor([0.7, -0.12, 0.33]), "e2m2", scale="float32")
+    tensor([ 0.7000, -0.1250,  0.3500])
     """
     if isinstance(target, torch.Tensor):
         if include is not None or exclude:
@@ -131,10 +131,10 @@ def straight_through(
     --------
     >>> import torch
     >>> from minifloat.interop.torch import straight_through
-    >>> w = torch.tensor([0.7, -0.1, 0.3], requires_grad=True)
-    >>> (straight_through(w, "e2m2") ** 2).sum().backward()
+    >>> w = torch.tensor([0.7, -0.12, 0.33], requires_grad=True)
+    >>> (straight_through(w, "e2m2", scale="float32") ** 2).sum().backward()
     >>> w.grad
-    tensor([ 1.4004, -0.2001,  0.6001])
+    tensor([ 1.4000, -0.2500,  0.7000])
     """
     recipe = Recipe.parse(recipe).replace(**changes)
     result: torch.Tensor = _StraightThrough.apply(weights, recipe, axis)
