@@ -1,7 +1,9 @@
 """Which arrays the verbs accept and give back, and how work is applied to them in chunks.
 
-Contiguous arrays are handed to the kernels as they are. Others go through `numpy.nditer` in chunks,
-which also casts: no temporary is larger than a chunk.
+A tensor of another library enters as an array of its memory (`as_array`, `check_output`), and a
+result leaves as a tensor of that library (`as_given`). Contiguous arrays are handed to the kernels
+as they are. Others go through `numpy.nditer` in chunks, which also casts: no temporary is larger
+than a chunk.
 """
 
 from __future__ import annotations
@@ -13,13 +15,18 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from minifloat import _tensors
 from minifloat._kernels import codec as kernels
+from minifloat._tensors import AnyTensor
 from minifloat._threads import each
 from minifloat.formats import NumberFormat
 
 Array = NDArray[Any]
 Codes: TypeAlias = NDArray[np.unsignedinteger[Any]]
 
+SOURCES = ("float16", "bfloat16", "float32", "float64")
+SMALL_FLOATS = ("float8_", "float6_", "float4_")  # of ml_dtypes, as SMALL_INTEGERS
+SMALL_INTEGERS = ("int1", "int2", "int4", "uint1", "uint2", "uint4")
 MAX_EXACT_INTEGER = 2**53
 MAX_DIMENSIONS = 64  # of NumPy's arrays
 LEAST_NORMAL, HALF = 2.0**-1022, 0.5
@@ -44,15 +51,20 @@ def check_cpu() -> None:
         )
 
 
-def as_array(name: str, x: ArrayLike) -> Array:
+def as_array(name: str, x: ArrayLike | AnyTensor) -> Array:
     """Return ``x`` as an array, or raise an error that calls it by its name.
 
     Raises
     ------
     TypeError
         If ``x`` is a masked array, or a list of them: `numpy.asarray` would use what lies under the
-        mask.
+        mask. If it is a tensor whose values are not in the CPU's memory.
     """
+    if type(x) is np.ndarray:
+        return x
+    tensor = _tensors.tensor_array(name, x)
+    if tensor is not None:
+        return tensor
     parts = x if isinstance(x, list | tuple) else (x,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(
@@ -67,20 +79,25 @@ def as_array(name: str, x: ArrayLike) -> Array:
         raise kind(message) from None
 
 
-def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
+def source_array(x: ArrayLike | AnyTensor, argument: str = "x") -> tuple[Array, str]:
     """Return ``x`` as an array and the float ("float16", "bfloat16", ...) that holds its values.
 
     Raises
     ------
     TypeError
-        If the dtype is not float16, bfloat16, float32, float64 or an integer.
+        If the dtype is not float16, bfloat16, float32, float64, an integer or one of ml_dtypes'
+        small types, whose values are copied.
     ValueError
         If an integer is beyond 2**53 in magnitude.
     """
     a = as_array(argument, x)
     name = dtype_name(a.dtype)
-    if name in ("float16", "bfloat16", "float32", "float64"):
+    if name in SOURCES:
         return a, name
+    if name.startswith(SMALL_FLOATS) and a.dtype.isbuiltin == 2:
+        return a.astype(np.float32), "float32"
+    if name.startswith(SMALL_INTEGERS) and a.dtype.isbuiltin == 2:
+        return a.astype(np.int8), "float64"
     if is_integer(a.dtype):
         _check_integers(argument, a)
         return a, "float64"
@@ -88,11 +105,11 @@ def source_array(x: ArrayLike, argument: str = "x") -> tuple[Array, str]:
         return a.astype(np.float64), "float64"
     raise TypeError(
         f"{argument} must be float16, bfloat16, float32, float64 or integers, got "
-        f"{name}{_dtype_remedy(argument, a)}"
+        f"{name}{_dtype_remedy(argument, a, x)}"
     )
 
 
-def code_array(codes: ArrayLike) -> Array:
+def code_array(codes: ArrayLike | AnyTensor) -> Array:
     """Return ``codes`` as an array of integers.
 
     Raises
@@ -104,7 +121,7 @@ def code_array(codes: ArrayLike) -> Array:
     if a.size == 0 and isinstance(codes, list | tuple):
         return a.astype(np.uint8)
     if not is_integer(a.dtype):
-        raise TypeError(f"codes must be integers, got {a.dtype.name}; {_code_remedy(a.dtype)}")
+        raise TypeError(f"codes must be integers, got {a.dtype.name}; {_code_remedy(a, codes)}")
     return a
 
 
@@ -119,8 +136,23 @@ def is_integer(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iu" and issubclass(dtype.type, np.integer)
 
 
-def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
-    """Return ``out``, checked, or a new array of ``like``'s shape and memory order.
+def as_given(x: object, result: Array, out: object = None) -> Any:
+    """Return a verb's result for an argument ``x``, as the kind that ``x`` is.
+
+    That is ``out`` itself where there is one, a tensor of the library of which ``x`` is one, and
+    else an array, or NumPy's scalar.
+    """
+    if out is not None:
+        return out
+    if type(x) is not np.ndarray:
+        tensor = _tensors.tensor_like(x, result)
+        if tensor is not None:
+            return tensor
+    return result if result.ndim else result[()]
+
+
+def output_array(out: Any, like: Array, dtype: DTypeLike) -> Array:
+    """Return the array of ``out``, checked, or a new one of ``like``'s shape and memory order.
 
     Raises
     ------
@@ -134,7 +166,7 @@ def output_array(out: Array | None, like: Array, dtype: DTypeLike) -> Array:
     return check_output(out, like.shape, dtype)
 
 
-def direct_output(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array | None:
+def direct_output(out: Any, like: Array, dtype: np.dtype[Any]) -> Array | None:
     """Return where to put the results of a contiguous array at one go, or None if that cannot be.
 
     That is a new array, or ``out`` where it is contiguous and shares no memory with ``like``.
@@ -146,13 +178,12 @@ def direct_output(out: Array | None, like: Array, dtype: np.dtype[Any]) -> Array
     """
     if out is None:
         return np.empty(like.shape, dtype)
-    check_output(out, like.shape, dtype)
-    is_direct = out.flags.c_contiguous and not np.may_share_memory(out, like)
-    return out if is_direct else None
+    a = check_output(out, like.shape, dtype)
+    return a if a.flags.c_contiguous and not np.may_share_memory(a, like) else None
 
 
-def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """Return ``out``, checked.
+def check_output(out: Any, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    """Return the array of ``out``, checked: of a tensor the one that shares its memory.
 
     Raises
     ------
@@ -160,7 +191,10 @@ def check_output(out: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         As `output_array`.
     """
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
-        raise TypeError(f"out must be a NumPy array, without a mask, got {type(out).__name__}")
+        array = _tensors.writable_array(out)
+        if array is None:
+            raise TypeError(f"out must be a NumPy array, without a mask, got {type(out).__name__}")
+        return check_output(array, shape, dtype)
     if out.dtype != np.dtype(dtype):
         raise TypeError(f"out must have dtype {np.dtype(dtype)}, got {out.dtype}")
     if out.shape != shape:
@@ -280,21 +314,21 @@ def _check_integers(argument: str, a: Array) -> None:
     )
 
 
-def _dtype_remedy(argument: str, a: Array) -> str:
+def _dtype_remedy(argument: str, a: Array, x: object) -> str:
     dtype = a.dtype
     if dtype.kind == "c":
         return f"; encode {argument}.real and {argument}.imag"
     if dtype.char == "g":  # longdouble: a cast would round a second time
         return "; round it to float64 yourself if that is meant"
     if dtype.kind == "b":
-        return f"; use {argument}.astype(numpy.uint8)"
+        return f"; use {_tensors.cast_remedy(argument, x, 'uint8')}"
     if dtype.kind == "O":
         return (
             f", that is, Python objects (or integers beyond 64 bits){_object_remedy(argument, a)}"
         )
     if dtype.kind in "mM" or (dtype.kind == "V" and dtype.isbuiltin != 2):  # times, records
         return ""
-    return f"; use {argument}.astype(numpy.float32)"
+    return f"; use {_tensors.cast_remedy(argument, x, 'float32')}"
 
 
 def _object_remedy(argument: str, a: Array) -> str:
@@ -307,9 +341,10 @@ def _object_remedy(argument: str, a: Array) -> str:
     return f"; use numpy.asarray({argument}, float)"
 
 
-def _code_remedy(dtype: np.dtype[Any]) -> str:
-    if dtype.isbuiltin == 2:  # a type of another package, such as ml_dtypes' float8 and int4
-        return f"use codes.view(numpy.uint{8 * dtype.itemsize}), the codes of such an array"
+def _code_remedy(a: Array, codes: object) -> str:
+    if a.dtype.isbuiltin == 2:  # a type of another package, such as ml_dtypes' float8 and int4
+        view = _tensors.view_remedy("codes", codes, f"uint{8 * a.itemsize}")
+        return f"use {view}, the codes of such an array"
     return "minifloat.encode makes codes of values"
 
 

@@ -7,26 +7,45 @@ It stands above `minifloat.quantization`, which says what a recipe of activation
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat import products
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
 
 
+@overload
 def linear(
-    x: ArrayLike,
+    x: Tensor,
     q: PackedMatrix,
-    bias: ArrayLike | None = None,
+    bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
     threads: SupportsIndex = 1,
-) -> NDArray[np.float32]:
+) -> Tensor: ...
+@overload
+def linear(
+    x: ArrayLike,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    activations: Recipe | str | None = None,
+    threads: SupportsIndex = 1,
+) -> NDArray[np.float32]: ...
+def linear(
+    x: ArrayLike | AnyTensor,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    activations: Recipe | str | None = None,
+    threads: SupportsIndex = 1,
+) -> Any:
     """Return ``x @ q.dequantize().T + bias``, without making floats of all weights.
 
     Infinities and NaN, in ``x`` or among the weights, become what they do in that expression.
@@ -34,7 +53,8 @@ def linear(
     Parameters
     ----------
     x : array_like, shape (..., in)
-        float32; float16, bfloat16, float64 and integers are rounded to float32 first.
+        float32; float16, bfloat16, float64 and integers are rounded to float32 first. A tensor must
+        not require a gradient; `minifloat.interop.torch` has gradients.
     q : Quantized
         Weights of shape (out, in), of any format, blocks and scales.
     bias : array_like, shape (out,), optional
@@ -49,7 +69,7 @@ def linear(
     Returns
     -------
     ndarray of float32, shape (..., out)
-        A new array.
+        A new array; a tensor if ``x`` is one.
 
     Raises
     ------

@@ -78,7 +78,9 @@ def resolved(name: str) -> bool:
     for end in range(len(parts), 0, -1):
         try:
             found = importlib.import_module(".".join(parts[:end]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if error.name and not error.name.startswith(parts[0]):  # PyTorch is not installed
+                return True
             continue
         for attribute in parts[end:]:
             if not hasattr(found, attribute):

@@ -17,7 +17,7 @@ import minifloat
 PACKAGE = Path(__file__).resolve().parents[1] / "minifloat"
 
 # The folders and modules of this package that each may import, at any depth of its code.
-ARRAYS = {"_arrays", "_jit", "_kernels", "_threads", "formats"}
+ARRAYS = {"_arrays", "_jit", "_kernels", "_tensors", "_threads", "formats"}
 MAY_IMPORT: dict[str, set[str]] = {
     "formats": set(),
     "_jit": set(),
@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_tables": {"_text"},
     "_text": set(),
     "_paths": set(),
+    "_tensors": set(),
     "testing": {"_paths", "formats"},  # the oracle shares no code with what it checks
     "_arrays": ARRAYS,
     "codec": ARRAYS,
@@ -35,7 +36,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "layers": {"products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
-    "comparison": {"_tables", "_text", "formats", "quantization", "files"},
+    "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
+    "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_tables", "_text", "formats", "codec", "quantization", "registers",
         "comparison", "testing",
@@ -53,14 +55,16 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_jit": {"numba"},
     "_kernels": {"llvmlite", "numba"},
     "testing": {"hypothesis"},
+    "_tensors": {"ml_dtypes"},
     "files": {"gguf", "ml_dtypes", "safetensors"},
+    "interop": {"torch"},
     "_tables": {"rich"},
     "cli": {"rich"},
 }
 
 LAZY = [
-    "dask", "distributed", "gguf", "hypothesis", "llvmlite", "matplotlib", "ml_dtypes", "numba",
-    "rich", "safetensors", "scipy",
+    "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
+    "numba", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
 

@@ -34,14 +34,15 @@ from typing import Any, SupportsIndex, TypeAlias, TypedDict, TypeVar, Unpack, ov
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from minifloat import _arrays
+from minifloat import _arrays, _tensors
 from minifloat._arrays import Codes
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
 from minifloat.codec._call import Call, raise_for, stochastic_mode
 from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
 from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
+from minifloat.formats.names import TorchDtype, parse
 from minifloat.formats.rounding import (
     NaNPolicy,
     NaNPolicyLike,
@@ -78,7 +79,8 @@ Numbers: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | NDArray[np.in
 Floats: TypeAlias = NDArray[np.floating[Any]]
 F = TypeVar("F", bound=np.floating[Any])
 DType: TypeAlias = type[F] | np.dtype[F]
-Out = TypeVar("Out", bound=Array)
+Out = TypeVar("Out", bound=Array | AnyTensor)
+FloatDtype: TypeAlias = DTypeLike | TorchDtype
 
 
 class _New(EncodeOptions, total=False):
@@ -100,13 +102,17 @@ _round_plans = Memo[RoundPlan]()
 
 
 @overload
+def encode(x: Tensor, fmt: Fmt, **options: Unpack[_New]) -> Tensor: ...
+@overload
 def encode(x: Scalar, fmt: Fmt, **options: Unpack[_New]) -> Code: ...
 @overload
 def encode(x: ArrayLike, fmt: Fmt, **options: Unpack[_New]) -> Codes: ...
 @overload
-def encode(x: ArrayLike, fmt: Fmt, *, out: Out, **options: Unpack[EncodeOptions]) -> Out: ...
 def encode(
-    x: ArrayLike,
+    x: ArrayLike | AnyTensor, fmt: Fmt, *, out: Out, **options: Unpack[EncodeOptions]
+) -> Out: ...
+def encode(
+    x: ArrayLike | AnyTensor,
     fmt: NumberFormat | str,
     *,
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
@@ -116,7 +122,7 @@ def encode(
     random: ArrayLike | None = None,
     random_bits: SupportsIndex = RANDOM_BITS,
     threads: SupportsIndex = 1,
-    out: Array | None = None,
+    out: Array | AnyTensor | None = None,
 ) -> Any:
     """Round ``x`` to ``fmt``, once, and return the codes.
 
@@ -127,7 +133,8 @@ def encode(
     Parameters
     ----------
     x : array_like of float16, bfloat16, float32, float64 or integers up to 2**53
-        Any shape and strides; lists and scalars too.
+        Any shape and strides; lists and scalars too, and tensors of PyTorch and JAX. The values of
+        float8 and ml_dtypes' other small types are copied to float32.
     fmt : format or str
         A `Format`, `Integer` or `Codebook`, or a name such as ``"e2m2"``.
     rounding : Rounding or str
@@ -145,14 +152,14 @@ def encode(
         1 .. 28 random bits to an element.
     threads : int
         Threads to share a contiguous array among; the codes do not depend on it.
-    out : ndarray, optional
+    out : ndarray or tensor, optional
         Where to put the codes: the shape of ``x``, dtype as returned. After an error its
         contents are undefined; only where it shares memory with ``x`` it is left as it was.
 
     Returns
     -------
     ndarray of uint8 (to 8 bits), uint16 (to 16) or uint32 (tf32), of the shape of ``x``
-        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given).
+        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given); a tensor for a tensor.
 
     Raises
     ------
@@ -176,6 +183,7 @@ def encode(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
+    given = x
     if type(x) is not np.ndarray:
         x = _arrays.as_array("x", x)
     if seed is None and random is None and threads == 1 and random_bits is RANDOM_BITS:
@@ -185,7 +193,7 @@ def encode(
             counts = plan.encode(x.reshape(-1), codes.reshape(-1))
             if counts != (0, 0):
                 raise_for(counts, x, plan)
-            return codes[()] if out is None else codes
+            return _arrays.as_given(given, codes, out)
     values, _, plan = _encode_plan(x, fmt, rounding, overflow, nan)
     mode = stochastic_mode(plan.rounding, seed, random, random_bits, values.shape)
     codes = _arrays.output_array(out, values, plan.code_dtype)
@@ -193,9 +201,13 @@ def encode(
     if mode is None:
         limit = plan.direct_limit(values.dtype)
         _encode_plans.keep(plan, limit, x, fmt, rounding, overflow, nan)
-    return codes[()] if out is None else codes
+    return _arrays.as_given(given, codes, out)
 
 
+@overload
+def decode(
+    codes: Tensor, fmt: Fmt, *, dtype: FloatDtype = ..., **options: Unpack[_NewDecoded]
+) -> Tensor: ...
 @overload
 def decode(codes: Scalar, fmt: Fmt, **options: Unpack[_NewDecoded]) -> np.float32: ...
 @overload
@@ -216,41 +228,48 @@ def decode(
 ) -> Floats: ...
 @overload
 def decode(
-    codes: ArrayLike, fmt: Fmt, *, dtype: DTypeLike = ..., threads: SupportsIndex = 1, out: Out
+    codes: ArrayLike | AnyTensor,
+    fmt: Fmt,
+    *,
+    dtype: FloatDtype = ...,
+    threads: SupportsIndex = 1,
+    out: Out,
 ) -> Out: ...
 def decode(
-    codes: ArrayLike,
+    codes: ArrayLike | AnyTensor,
     fmt: NumberFormat | str,
     *,
-    dtype: DTypeLike = np.float32,
+    dtype: FloatDtype = np.float32,
     threads: SupportsIndex = 1,
-    out: Array | None = None,
+    out: Array | AnyTensor | None = None,
 ) -> Any:
     """Return the values of ``codes``, exactly.
 
     Parameters
     ----------
     codes : array_like of integers
-        Codes of ``fmt``, of any shape and integer dtype.
+        Codes of ``fmt``, of any shape and integer dtype; a tensor, too.
     fmt : format or str
         A `Format`, `Integer` or `Codebook`, or its name.
     dtype : dtype
-        float16, float32 or float64; it must hold every value of the format.
+        float16, bfloat16 (of ml_dtypes), float32 or float64, as text, or as a dtype of NumPy or
+        PyTorch; it must hold every value of the format.
     threads : int
         Threads to share a contiguous array among.
-    out : ndarray, optional
+    out : ndarray or tensor, optional
         Where to put the values: the shape of ``codes``, of ``dtype``. After an error its
         contents are undefined; only where it shares memory with ``codes`` it is left as it was.
 
     Returns
     -------
     ndarray of ``dtype``, of the shape of ``codes``
-        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given).
+        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given); a tensor for a tensor.
 
     Raises
     ------
     TypeError
-        If ``codes`` are not integers, or ``out`` has another dtype.
+        If ``codes`` are not integers, ``out`` has another dtype, or ``dtype`` is bfloat16 and
+        ml_dtypes is not installed.
     ValueError
         If a code is outside the format or unused in it, or ``dtype`` cannot hold every value.
 
@@ -268,12 +287,12 @@ def decode(
         if plan is not None and values is not None:
             if not plan.decode(codes.reshape(-1), values.reshape(-1)):
                 _arrays.check_codes(codes, plan.fmt)
-            return values[()] if out is None else values
+            return _arrays.as_given(codes, values, out)
     plan = _plans.decode_plan(parse(fmt), _plans.dtype_or_error(dtype))
     a = _arrays.code_array(codes)
     values = _arrays.output_array(out, a, plan.dtype)
     is_own_dtype = a.dtype == plan.code_dtype
-    is_shared = out is not None and np.may_share_memory(a, out)
+    is_shared = out is not None and np.may_share_memory(a, values)
     if is_shared or not is_own_dtype:  # else they are checked as they are decoded
         _arrays.check_codes(a, plan.fmt, threads)
     if is_shared and _arrays.overlapping(a, values, in_place=True):
@@ -287,10 +306,13 @@ def decode(
         _arrays.check_codes(a, plan.fmt, threads)
     if is_own_dtype:
         _decode_plans.keep(plan, _plans.ANY_SIZE, codes, fmt, dtype)
-    return values[()] if out is None else values
+    return _arrays.as_given(codes, values, out)
 
 
 @overload
+def round_to(
+    x: Tensor, fmt: Fmt, *, dtype: FloatDtype | None = None, **options: Unpack[_New]
+) -> Tensor: ...
 @overload
 def round_to(x: F, fmt: Fmt, **options: Unpack[_NewAsGiven]) -> F: ...
 @overload
@@ -315,15 +337,15 @@ def round_to(
 ) -> Floats: ...
 @overload
 def round_to(
-    x: ArrayLike,
+    x: ArrayLike | AnyTensor,
     fmt: Fmt,
     *,
-    dtype: DTypeLike | None = None,
+    dtype: FloatDtype | None = None,
     out: Out,
     **options: Unpack[EncodeOptions],
 ) -> Out: ...
 def round_to(
-    x: ArrayLike,
+    x: ArrayLike | AnyTensor,
     fmt: NumberFormat | str,
     *,
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
@@ -332,9 +354,9 @@ def round_to(
     seed: SupportsIndex | None = None,
     random: ArrayLike | None = None,
     random_bits: SupportsIndex = RANDOM_BITS,
-    dtype: DTypeLike | None = None,
+    dtype: FloatDtype | None = None,
     threads: SupportsIndex = 1,
-    out: Array | None = None,
+    out: Array | AnyTensor | None = None,
 ) -> Any:
     """Round ``x`` to the values of ``fmt``: ``decode(encode(x))`` in one pass.
 
@@ -343,9 +365,9 @@ def round_to(
     x, fmt, rounding, overflow, nan, seed, random, random_bits, threads
         As for `encode`.
     dtype : dtype, optional
-        float16, float32 or float64; it must hold every value of the format. Default: the
-        dtype of ``x`` (float32 for bfloat16, float64 for integers).
-    out : ndarray, optional
+        As for `decode`. Default: the dtype of ``x`` (float64 for integers, float32 for float8 and
+        other small floats).
+    out : ndarray or tensor, optional
         Where to put the values: the shape of ``x``, of ``dtype``; may be ``x`` itself. After an
         error its contents are undefined; only where it shares memory with ``x`` it is left as it
         was.
@@ -353,12 +375,12 @@ def round_to(
     Returns
     -------
     ndarray of ``dtype``, of the shape of ``x``
-        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given).
+        A NumPy scalar for a scalar or a 0-d array (unless ``out`` is given); a tensor for a tensor.
 
     Raises
     ------
     TypeError, ValueError
-        As `encode` and `decode`.
+        As `encode` and `decode`; if ``x`` is a tensor that requires a gradient.
 
     Examples
     --------
@@ -368,7 +390,9 @@ def round_to(
     """
     _arrays.check_cpu()
     threads = check_threads(threads)
+    given = x
     if type(x) is not np.ndarray:
+        _tensors.check_no_gradient("x", x)
         x = _arrays.as_array("x", x)
     if seed is None and random is None and threads == 1 and random_bits is RANDOM_BITS:
         plan = _round_plans.find(x, fmt, rounding, overflow, nan, dtype)
@@ -377,11 +401,11 @@ def round_to(
             counts = plan.round_to(x.reshape(-1), rounded.reshape(-1), fresh=True)
             if counts != (0, 0):
                 raise_for(counts, x, plan.encode)
-            return rounded[()] if out is None else rounded
+            return _arrays.as_given(given, rounded, out)
     values, source, encode_plan = _encode_plan(x, fmt, rounding, overflow, nan)
     mode = stochastic_mode(encode_plan.rounding, seed, random, random_bits, values.shape)
     if dtype is None:
-        value_dtype = np.dtype("float32" if source == "bfloat16" else source)
+        value_dtype = values.dtype.newbyteorder("=") if source == "bfloat16" else np.dtype(source)
     else:
         value_dtype = _plans.dtype_or_error(dtype)
     plan = _plans.round_plan(encode_plan, value_dtype)
@@ -390,11 +414,11 @@ def round_to(
     if mode is None:
         limit = plan.direct_limit(values.dtype)
         _round_plans.keep(plan, limit, x, fmt, rounding, overflow, nan, dtype)
-    return rounded[()] if out is None else rounded
+    return _arrays.as_given(given, rounded, out)
 
 
 def _encode_plan(
-    x: ArrayLike,
+    x: ArrayLike | AnyTensor,
     fmt: NumberFormat | str,
     rounding: RoundingLike,
     overflow: OverflowLike,

@@ -11,11 +11,12 @@ from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from minifloat._arrays import code_dtype, dtype_name
 from minifloat._kernels import codec as kernels
 from minifloat._kernels import decision_points as table_kernels
+from minifloat._tensors import numpy_dtype
 from minifloat.codec import records
 from minifloat.codec.special_codes import special_codes
 from minifloat.formats import NumberFormat
@@ -32,7 +33,6 @@ WORD_DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.int32),
     "float64": np.dtype(np.int64),
 }
-VALUE_WORDS = {np.dtype(name): WORD_DTYPES[name] for name in ("float16", "float32", "float64")}
 STOCHASTIC_KINDS = {
     Rounding.STOCHASTIC: kernels.STOCHASTIC_A,
     Rounding.STOCHASTIC_B: kernels.STOCHASTIC_B,
@@ -154,7 +154,7 @@ class DecodePlan:
     @cached_property
     def word_dtype(self) -> np.dtype[Any]:
         """The dtype of the values' words."""
-        return VALUE_WORDS[self.dtype]
+        return WORD_DTYPES[dtype_name(self.dtype)]
 
     def decode(self, codes: Array, values: Array) -> bool:
         """Decode contiguous codes of the format's dtype; return False if one has no value."""
@@ -290,7 +290,7 @@ def decode_plan(fmt: NumberFormat, dtype: np.dtype[Any]) -> DecodePlan:
 def _decode_plan(fmt: NumberFormat, _name: str, dtype: np.dtype[Any]) -> DecodePlan:
     table = records.value_table(fmt, dtype)
     record = records.decode_record(fmt, dtype)
-    return DecodePlan(fmt, dtype, record, table.view(VALUE_WORDS[dtype]))
+    return DecodePlan(fmt, dtype, record, table.view(WORD_DTYPES[dtype_name(dtype)]))
 
 
 @lru_cache(maxsize=1024)
@@ -313,12 +313,14 @@ def scaled_record(fmt: NumberFormat) -> Array | None:
     return None
 
 
-def dtype_or_error(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return float16, float32 or float64 as a dtype."""
+def dtype_or_error(dtype: object) -> np.dtype[Any]:
+    """Return a float's dtype, of NumPy or, for bfloat16, of ml_dtypes."""
     try:
-        value_dtype = np.dtype(dtype)
-    except TypeError:
+        value_dtype = numpy_dtype(dtype)
+    except TypeError as error:
+        if "bfloat16" in str(dtype):  # ml_dtypes is not installed
+            raise error from None
         value_dtype = np.dtype(object)
-    if value_dtype not in (np.float16, np.float32, np.float64):
-        raise ValueError(f"dtype must be float16, float32 or float64, got {shown(dtype)}")
+    if dtype_name(value_dtype) not in WORD_DTYPES:
+        raise ValueError(f"dtype must be float16, bfloat16, float32 or float64, got {shown(dtype)}")
     return value_dtype.newbyteorder("=")

@@ -187,7 +187,7 @@ def _value_fields(fmt: NumberFormat, dtype: np.dtype[Any]) -> dict[str, int]:
         return {}
     signed = fmt.min < 0
     sign_shift = fmt.bits - signed
-    if dtype == np.float64 or (signed and fmt.nan_code == 1 << sign_shift):
+    if dtype.name in ("bfloat16", "float64") or (signed and fmt.nan_code == 1 << sign_shift):
         return {}
     infinity = fmt.inf_code()
     return {
@@ -238,7 +238,7 @@ def value_table(fmt: NumberFormat, dtype: np.dtype[Any]) -> Array:
     """Return the value of every code in ``dtype``, or raise if one would not be exact."""
     table, wrong = _rounded_values(fmt, dtype)
     if wrong is not None:
-        wider = "float32 or float64" if dtype == np.float16 else "float64"
+        wider = "float64" if dtype == np.float32 else "float32 or float64"
         raise ValueError(
             f"dtype must hold every value of {fmt} exactly, got {dtype}, which does not hold "
             f"{fmt.value(wrong)!r} (code {wrong}); use {wider}"

@@ -19,6 +19,7 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minifloat._tensors import AnyTensor, is_jax, is_torch
 from minifloat.comparison.measuring import measure
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.comparison.result import Comparison
@@ -34,7 +35,9 @@ ARRAYS_IN_FLIGHT = 8  # arrays handed to an executor and not yet measured
 
 Array = NDArray[Any]
 PathName: TypeAlias = str | PathLike[str]
-Source: TypeAlias = PathName | Array | Sequence[PathName] | Mapping[str, ArrayLike]
+Source: TypeAlias = (
+    PathName | Array | AnyTensor | Sequence[PathName] | Mapping[str, ArrayLike | AnyTensor]
+)
 SomeRecipe: TypeAlias = Recipe | NumberFormat | str
 
 
@@ -62,9 +65,9 @@ def compare(
 
     Parameters
     ----------
-    source : path or paths, array, mapping of names to arrays, optional
+    source : path or paths, array, tensor, mapping of names to them, optional
         Files are read by `minifloat.files.open_weights`. Without a source a seeded matrix of 4096 x
-        4096 float32 standard normals is compared.
+        4096 float32 standard normals is compared. A model of PyTorch is ``model.state_dict()``.
     recipes : recipe, or sequence of recipes
         Each a `Recipe`, its text or name (``"nvfp4"``), or a format, which has blocks of 128 and
         float16 scales.
@@ -156,8 +159,8 @@ def _opened(source: Source | None, seed: int) -> tuple[str, list[tuple[str, Weig
         size = " x ".join(map(str, array.shape))
         words = f"{size} standard normals (no file given), seed {seed}"
         return words, [("", open_weights({"gaussian": array}))]
-    if isinstance(source, np.ndarray):
-        source = {"array": source}
+    if isinstance(source, np.ndarray) or is_torch(source) or is_jax(source):
+        source = {"array": source}  # type: ignore[dict-item]  # no path is a tensor
     if isinstance(source, Mapping):
         weights = open_weights(source)
         return weights.source, [("", weights)]

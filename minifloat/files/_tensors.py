@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._arrays import MAX_DIMENSIONS
+from minifloat._arrays import MAX_DIMENSIONS, as_array
 from minifloat._text import printable
 from minifloat.files._safe import WeightsError, quoted, untrusted
 
@@ -201,19 +201,13 @@ def arrays_in_memory(arrays: Mapping[str, Any]) -> WeightFile:
     tensors = []
     for name, value in arrays.items():
         key = printable(repr(name))
-        if isinstance(value, np.ma.MaskedArray):
-            raise TypeError(
-                f"source[{key}] must be an array without a mask, got a masked array; "
-                "fill it by its method filled, or take its data"
-            )
         try:
-            array = np.asarray(value)
+            array = as_array(f"source[{key}]", value)
         except Exception as error:  # other libraries' tensors raise many types
             reason = printable(str(error))
-            raise TypeError(
-                f"source[{key}] must be an array, got {type(value).__name__} ({reason}); "
-                "a tensor t of PyTorch becomes one by t.detach().float().cpu().numpy()"
-            ) from error
+            if not reason.startswith(f"source[{key}]"):
+                reason = f"source[{key}] must be an array, got {type(value).__name__}: {reason}"
+            raise TypeError(reason) from error
         info = TensorInfo(str(name), array.shape, str(array.dtype), why_skipped(array.dtype))
         tensors.append((info, partial(widened, array)))
     return WeightFile("arrays in memory", tensors)

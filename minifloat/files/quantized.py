@@ -1,4 +1,4 @@
-"""Quantized weights in a file: `save` and `load`.
+"""Quantized weights in a file: `save` and `load`; as arrays and a text: `to_arrays`, `from_arrays`.
 
 Files are taken as untrusted: nothing in them is ever executed, every field is checked, and
 everything that is wrong with one is a `minifloat.files.WeightsError`, which is a ValueError.
@@ -101,6 +101,30 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         )
     path = file_path("path", path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
+    write(path, *to_arrays(quantized))
+
+
+def to_arrays(quantized: Quantized) -> tuple[dict[str, Array], str]:
+    """Return the arrays and the JSON text that `save` writes.
+
+    Parameters
+    ----------
+    quantized : Quantized
+
+    Returns
+    -------
+    dict of str to ndarray
+        New arrays: codes, scales, and perhaps zero_points, scales_of_scales, codebook.
+    str
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.files.quantized import from_arrays, to_arrays
+    >>> arrays, text = to_arrays(mf.quantize([1.0, -0.5], "nf4"))
+    >>> list(arrays), from_arrays(arrays, text)
+    (['codes', 'scales', 'codebook'], <Quantized nf4/64/float32 (2,): 20 bits per weight, axis 0>)
+    """
     arrays: dict[str, Array] = {"codes": quantized.packed}
     if quantized.double is None:
         arrays["scales"] = _stored_scales(quantized)
@@ -112,7 +136,7 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
     if quantized.fmt.is_table:
         arrays["codebook"] = quantized.fmt.values()
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
-    write(path, arrays, json.dumps(_description(quantized)))
+    return arrays, json.dumps(_description(quantized))
 
 
 def load(path: str | os.PathLike[str]) -> Quantized:
@@ -148,7 +172,7 @@ def load(path: str | os.PathLike[str]) -> Quantized:
     read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
     with untrusted(path):
         arrays, text = read(SourceFile(path))
-        return _quantized(path, arrays, json_object(text))
+        return from_arrays(arrays, text)
 
 
 def _suffix(path: Path) -> str:
@@ -173,12 +197,28 @@ def _description(quantized: Quantized) -> dict[str, Any]:
     }
 
 
-def _quantized(path: Path, arrays: dict[str, Array], described: dict[str, Any]) -> Quantized:
-    """Build what a file describes, each field checked."""
+def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
+    """Return the weights that `to_arrays` made arrays and a text of, each field checked.
+
+    Parameters
+    ----------
+    arrays : dict of str to ndarray
+    text : str
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If the text is no such description, or an array contradicts it.
+    """
+    described = json_object(text)
     if described.get("version") != VERSION:
-        raise WeightsError(
-            f"{path}: has version {described.get('version')!r:.40}, and this minifloat reads "
-            f"version {VERSION}; use the minifloat that wrote it"
+        raise ValueError(
+            f"it has version {described.get('version')!r:.40}, and this minifloat reads version "
+            f"{VERSION}; use the minifloat that wrote it"
         )
     if described.keys() != FIELDS:
         raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")

@@ -15,6 +15,7 @@ from os import PathLike
 from numpy.typing import ArrayLike
 
 from minifloat._paths import file_path
+from minifloat._tensors import AnyTensor
 from minifloat.files._safe import WeightsError, untrusted
 from minifloat.files._source import SourceFile
 from minifloat.files._tensors import TensorInfo, WeightFile, arrays_in_memory
@@ -40,7 +41,7 @@ PICKLE_REMEDY = (
 )
 
 
-def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> WeightFile:
+def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike | AnyTensor]) -> WeightFile:
     """List the tensors of a file, or of arrays in memory, without loading them.
 
     Parameters
@@ -49,7 +50,8 @@ def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike]) -> Weigh
         A .safetensors, .npz, .npy or .gguf file, the .index.json of a sharded model, or a
         directory. Of a directory these are read: the model of its one .safetensors.index.json,
         else the .safetensors files named model*, else all .safetensors files, else its only .gguf,
-        .npz or .npy file. A mapping's values are taken by `numpy.asarray`.
+        .npz or .npy file. A mapping's values are arrays, or tensors of
+        PyTorch or JAX, such as ``model.state_dict()``.
 
     Returns
     -------

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from minifloat.formats.dtypes import DtypeNames
+
 
 MAX_CODE_BITS = 16  # only TF32 is wider
 MAX_NAME = 64  # characters
@@ -83,6 +85,13 @@ class NumberFormat:
     def name(self) -> str:
         """The name that `minifloat.parse` reads; ``f"{fmt}"`` prints it."""
         raise NotImplementedError
+
+    @property
+    def names(self) -> DtypeNames:
+        """What the format is called in other libraries and standards."""
+        from minifloat.formats.dtypes import names_of
+
+        return names_of(self)
 
     def __format__(self, spec: str) -> str:
         return format(self.name, spec)

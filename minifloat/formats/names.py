@@ -4,28 +4,50 @@
     binaryKpP{s,u}{e,f}                               IEEE P3109: binary8p3se
     intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
     a name of the catalogue                           nf4  float16  float8_e4m3fn
+    LIBRARY.NAME                                      onnx.INT4  safetensors.F8_E4M3  torch.int8
 
 An ``eXmY`` with nothing behind it means the catalogue's format of that name where there is one
 (e5m2, e4m3, e8m0, ue4m3 ... as OCP and others define them) and otherwise a format without
 specials. Behind fnuz and p3109 the bias is 2**(E-1) unless given, as in ml_dtypes and P3109;
-otherwise 2**(E-1) - 1.
+otherwise 2**(E-1) - 1. A LIBRARY is numpy, ml_dtypes, torch, onnx, safetensors or llvm, and
+``fmt.names`` has the names there (`minifloat.formats.dtypes`). Dtypes of NumPy, ml_dtypes, JAX and
+PyTorch are taken, too.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import TypeVar, overload
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat, shown
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
 from minifloat.formats.codebook import Codebook
+from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
 from minifloat.formats.literals import CodebookName, FormatName, IntegerName
 
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class TorchDtype(Protocol):
+    """What a type checker must know of `torch.dtype`, without PyTorch's own types."""
+
+    @property
+    def is_floating_point(self) -> bool:
+        """Whether numbers of the dtype are floats."""
+
+    def to_complex(self) -> Any:
+        """Return the complex dtype of such parts."""
+
+
+Dtype: TypeAlias = "np.dtype[Any] | type[np.generic] | TorchDtype"
+
 _WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
+ONNX_REMEDY = '; of ONNX\'s dtypes pass "onnx." + onnx.TensorProto.DataType.Name(dtype)'
 OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
 
 
@@ -41,15 +63,16 @@ def parse(name: IntegerName, argument: str = "fmt") -> Integer: ...
 @overload
 def parse(name: CodebookName, argument: str = "fmt") -> Codebook: ...
 @overload
-def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat: ...
-def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
+def parse(name: str | NumberFormat | Dtype, argument: str = "fmt") -> NumberFormat: ...
+def parse(name: str | NumberFormat | Dtype, argument: str = "fmt") -> NumberFormat:
     """Return the format that ``name`` names; a format is returned as it is.
 
     Parameters
     ----------
-    name : str or format
-        See the module's grammar. Case and spaces around it do not matter, and text in parentheses
-        at the end is skipped, so that ``parse(str(fmt)) == fmt``.
+    name : str, format or dtype
+        A dtype of NumPy, ml_dtypes, JAX or PyTorch. For text see the module's grammar: case and
+        spaces around it do not matter, and text in parentheses at the end is skipped, so that
+        ``parse(str(fmt)) == fmt``.
     argument : str
         The caller's name for ``name``, for messages.
 
@@ -64,7 +87,7 @@ def parse(name: str | NumberFormat, argument: str = "fmt") -> NumberFormat:
     ValueError
         If the name is unknown, with the nearest known names, or its fields are out of range.
     TypeError
-        If ``name`` is neither a str nor a format.
+        If ``name`` is neither a str, a format nor a dtype.
 
     Examples
     --------
@@ -77,12 +100,23 @@ smallest 7.629394531e-06, specials p3109>
     """
     if isinstance(name, NumberFormat):
         return name
-    if not isinstance(name, str):
-        raise TypeError(f"{argument} must be a format or the name of one, got {shown(name)}")
-    word = grammar.word_of(name)
+    text = name if isinstance(name, str) else name_of_dtype(name)
+    if text is None:
+        raise TypeError(
+            f"{argument} must be a format or the name of one, got {shown(name)}"
+            f"{ONNX_REMEDY if isinstance(name, int) else ''}"
+        )
+    word = grammar.word_of(text)
     word = ALIASES.get(word, word)
     if word in CATALOGUE:
         return CATALOGUE[word]
+    if word.startswith(PREFIXES):
+        fmt = format_of_name(word)
+        if fmt is None:
+            raise ValueError(
+                f"{argument} must be a dtype that is a format, all of at most 16 bits, got {text}"
+            )
+        return fmt
     if match := grammar.EXMY.fullmatch(word):
         return _exmy(match)
     if match := grammar.P3109.fullmatch(word):
@@ -94,7 +128,7 @@ smallest 7.629394531e-06, specials p3109>
             return Integer(int(bits), signed=not unsigned, symmetric=not full)
     if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
-    raise ValueError(f"{argument} must be a known format name, got {name!r}{_suggestion(name)}")
+    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
 
 
 def _exmy(match: re.Match[str]) -> Format:

@@ -8,7 +8,8 @@ Bytes hold one code after another, without idle bits between them, in one of two
              the binary digits of the codes, written from left to right
 
 Words hold codes as a `minifloat.Layout` says. The bytes of a little-endian `pack`, read as
-little-endian words, have the layout ``dense(bits)``.
+little-endian words, have the layout ``dense(bits)``. Of a tensor of PyTorch or JAX the result is a
+tensor, too.
 """
 
 from __future__ import annotations
@@ -22,23 +23,48 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import _arrays
 from minifloat._arrays import Codes, check_range, code_dtype
 from minifloat._kernels import packing as kernels
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat.formats.base import check_int, shown
 from minifloat.packing.layouts import Layout, parse_layout
 
 Array = NDArray[Any]
-Out = TypeVar("Out", bound=Array)
+Out = TypeVar("Out", bound=Array | AnyTensor)
 BitOrder: TypeAlias = Literal["little", "big"]
 
 MAX_PACKED_BITS = 32
 
 
+@overload
 def pack(
-    codes: ArrayLike,
+    codes: Tensor, bits: SupportsIndex, *, bit_order: BitOrder = "little", out: None = None
+) -> Tensor: ...
+@overload
+def pack(
+    codes: ArrayLike | AnyTensor,
     bits: SupportsIndex,
     *,
     bit_order: BitOrder = "little",
-    out: NDArray[np.uint8] | None = None,
-) -> NDArray[np.uint8]:
+    out: Tensor,
+) -> Tensor: ...
+@overload
+def pack(
+    codes: ArrayLike | AnyTensor,
+    bits: SupportsIndex,
+    *,
+    bit_order: BitOrder = "little",
+    out: NDArray[np.uint8],
+) -> NDArray[np.uint8]: ...
+@overload
+def pack(
+    codes: ArrayLike, bits: SupportsIndex, *, bit_order: BitOrder = "little", out: None = None
+) -> NDArray[np.uint8]: ...
+def pack(
+    codes: ArrayLike | AnyTensor,
+    bits: SupportsIndex,
+    *,
+    bit_order: BitOrder = "little",
+    out: NDArray[np.uint8] | AnyTensor | None = None,
+) -> Any:
     """Pack codes into bytes along the last axis.
 
     Unused bits of the last byte are 0.
@@ -52,7 +78,7 @@ def pack(
         Width of a code, 1 to 32.
     bit_order : str
         "little": the first code in the lowest bits; "big": in the highest.
-    out : ndarray of uint8, optional
+    out : ndarray or tensor of uint8, optional
         Where to put the bytes; the shape of the result. An error leaves it unchanged.
 
     Returns
@@ -79,13 +105,23 @@ def pack(
     shape = (*a.shape[:-1], byte_count(n, bits))
     packed = np.empty(shape, np.uint8) if out is None else _arrays.check_output(out, shape, "u1")
     if a.size == 0:
-        return packed
+        return _arrays.as_given(codes, packed, out)
     row = a.size if n * bits % 8 == 0 else n  # rows of whole bytes are packed as one row
     target = _flat(packed, a)
     kernels.pack(a.reshape(-1), row, bits, big, target)
-    return _filled(packed, target)
+    return _arrays.as_given(codes, _filled(packed, target), out)
 
 
+@overload
+def unpack(
+    packed: Tensor,
+    bits: SupportsIndex,
+    count: SupportsIndex,
+    *,
+    start: SupportsIndex | None = None,
+    bit_order: BitOrder = "little",
+    out: None = None,
+) -> Tensor: ...
 @overload
 def unpack(
     packed: NDArray[np.uint8],
@@ -98,7 +134,7 @@ def unpack(
 ) -> Codes: ...
 @overload
 def unpack(
-    packed: NDArray[np.uint8],
+    packed: NDArray[np.uint8] | AnyTensor,
     bits: SupportsIndex,
     count: SupportsIndex,
     *,
@@ -107,14 +143,14 @@ def unpack(
     out: Out,
 ) -> Out: ...
 def unpack(
-    packed: NDArray[np.uint8],
+    packed: NDArray[np.uint8] | AnyTensor,
     bits: SupportsIndex,
     count: SupportsIndex,
     *,
     start: SupportsIndex | None = None,
     bit_order: BitOrder = "little",
-    out: Array | None = None,
-) -> Array:
+    out: Array | AnyTensor | None = None,
+) -> Any:
     """Unpack ``count`` codes from bytes, along the last axis.
 
     Without ``start`` the bytes must hold exactly ``count`` codes. With ``start`` they may hold
@@ -132,7 +168,7 @@ def unpack(
         Index of the first code to unpack.
     bit_order : str
         "little" or "big", as for `pack`.
-    out : ndarray, optional
+    out : ndarray or tensor, optional
         Where to put the codes; the shape and dtype of the result. An error leaves it unchanged.
 
     Returns
@@ -165,17 +201,25 @@ def unpack(
     shape, dtype = (*a.shape[:-1], count), code_dtype(bits)
     codes = np.empty(shape, dtype) if out is None else _arrays.check_output(out, shape, dtype)
     if codes.size == 0:
-        return codes
+        return _arrays.as_given(packed, codes, out)
     if count * bits == 8 * row_bytes:  # rows of whole bytes are unpacked as one row
         row_bytes, count = a.size, codes.size
     target = _flat(codes, a)
     kernels.unpack(a.reshape(-1), row_bytes, first, bits, big, count, target)
-    return _filled(codes, target)
+    return _arrays.as_given(packed, _filled(codes, target), out)
 
 
+@overload
+def pack_words(
+    codes: Tensor, layout: Layout | str, *, bits: SupportsIndex | None = None
+) -> Tensor: ...
+@overload
 def pack_words(
     codes: ArrayLike, layout: Layout | str, *, bits: SupportsIndex | None = None
-) -> NDArray[np.uint32]:
+) -> NDArray[np.uint32]: ...
+def pack_words(
+    codes: ArrayLike | AnyTensor, layout: Layout | str, *, bits: SupportsIndex | None = None
+) -> Any:
     """Pack codes into 32-bit words of a layout, along the last axis.
 
     The last group is padded with code 0.
@@ -216,16 +260,32 @@ def pack_words(
         kernels.pack_words(
             a.reshape(-1), n, layout.count, layout.words, _bit_runs(layout), words.reshape(-1)
         )
-    return words
+    return _arrays.as_given(codes, words)
 
 
+@overload
+def unpack_words(
+    words: Tensor,
+    layout: Layout | str,
+    count: SupportsIndex,
+    *,
+    bits: SupportsIndex | None = None,
+) -> Tensor: ...
+@overload
 def unpack_words(
     words: NDArray[np.uint32] | NDArray[np.int32],
     layout: Layout | str,
     count: SupportsIndex,
     *,
     bits: SupportsIndex | None = None,
-) -> Codes:
+) -> Codes: ...
+def unpack_words(
+    words: NDArray[np.uint32] | NDArray[np.int32] | AnyTensor,
+    layout: Layout | str,
+    count: SupportsIndex,
+    *,
+    bits: SupportsIndex | None = None,
+) -> Any:
     """Unpack ``count`` codes from 32-bit words of a layout, along the last axis.
 
     Idle bits are ignored.
@@ -282,7 +342,7 @@ def unpack_words(
                 f"words must be padded with code 0 after {count} codes, got padding with the bits "
                 f"{padding:#x} set; check count"
             )
-    return codes
+    return _arrays.as_given(words, codes)
 
 
 def byte_count(count: int, bits: int) -> int:
@@ -306,7 +366,7 @@ def _is_big(bit_order: str) -> bool:
     return bit_order == "big"
 
 
-def _packable(codes: ArrayLike, bits: int) -> Array:
+def _packable(codes: ArrayLike | AnyTensor, bits: int) -> Array:
     """Check codes; return them as a contiguous array of `code_dtype(bits)`."""
     a = _arrays.code_array(codes)
     if a.ndim == 0:
@@ -315,7 +375,7 @@ def _packable(codes: ArrayLike, bits: int) -> Array:
     return np.ascontiguousarray(a, code_dtype(bits))
 
 
-def _bytes(packed: Array, bits: int, count: int, start: int | None, big: bool) -> Array:
+def _bytes(packed: Array | AnyTensor, bits: int, count: int, start: int | None, big: bool) -> Array:
     """Check packed bytes; return them as a contiguous array."""
     a = _arrays.as_array("packed", packed)
     if a.dtype != np.uint8:

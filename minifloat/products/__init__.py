@@ -16,12 +16,13 @@ Numba can be imported the first product loads the JIT, so results do not depend 
 from __future__ import annotations
 
 import math
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays, _jit
+from minifloat import _arrays, _jit, _tensors
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads, each
 from minifloat.products import integer
 from minifloat.products.integer import Activations
@@ -31,14 +32,32 @@ from minifloat.products.tiles import tiles_of, times_transposed
 Array = NDArray[Any]
 
 
+@overload
 def linear(
-    x: ArrayLike,
+    x: Tensor,
     q: PackedMatrix,
-    bias: ArrayLike | None = None,
+    bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Activations | None = None,
     threads: SupportsIndex = 1,
-) -> NDArray[np.float32]:
+) -> Tensor: ...
+@overload
+def linear(
+    x: ArrayLike,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    activations: Activations | None = None,
+    threads: SupportsIndex = 1,
+) -> NDArray[np.float32]: ...
+def linear(
+    x: ArrayLike | AnyTensor,
+    q: PackedMatrix,
+    bias: ArrayLike | AnyTensor | None = None,
+    *,
+    activations: Activations | None = None,
+    threads: SupportsIndex = 1,
+) -> Any:
     """Return ``x @ q.dequantize().T + bias``; all of it is told by `minifloat.linear`.
 
     Parameters
@@ -83,10 +102,14 @@ def linear(
         if b.shape != q.shape[:1]:
             raise ValueError(f"bias must have shape {q.shape[:1]}, got {b.shape}")
         y += b
-    return y.reshape(*a.shape[:-1], q.shape[0])
+    return _arrays.as_given(x, y.reshape(*a.shape[:-1], q.shape[0]))
 
 
-def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
+@overload
+def matmul(q: PackedMatrix, x: Tensor) -> Tensor: ...
+@overload
+def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]: ...
+def matmul(q: PackedMatrix, x: ArrayLike | AnyTensor) -> Any:
     """Return ``q @ x`` for an ``x`` of shape (in,) or (in, n); see `linear`.
 
     Parameters
@@ -118,10 +141,14 @@ def matmul(q: PackedMatrix, x: ArrayLike) -> NDArray[np.float32]:
             f"x must have shape ({q.shape[1]},) or ({q.shape[1]}, n) for weights of shape "
             f"{q.shape}, got {a.shape}"
         )
-    return linear(a.T, q).T
+    return _arrays.as_given(x, linear(a.T, q).T)
 
 
-def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
+@overload
+def vecmat(x: Tensor, q: PackedMatrix) -> Tensor: ...
+@overload
+def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]: ...
+def vecmat(x: ArrayLike | AnyTensor, q: PackedMatrix) -> Any:
     """Return ``x @ q`` for an ``x`` of shape (..., out), a tile of rows after the other.
 
     Parameters
@@ -157,7 +184,7 @@ def vecmat(x: ArrayLike, q: PackedMatrix) -> NDArray[np.float32]:
     if q.shape[0] and q.shape[1]:
         for rows in tiles_of(*q.shape):
             y += times_transposed(a[..., rows], q[rows].dequantize().T)
-    return y
+    return _arrays.as_given(x, y)
 
 
 def _check_weights(q: PackedMatrix) -> None:
@@ -169,10 +196,11 @@ def _check_weights(q: PackedMatrix) -> None:
         raise ValueError(f"q must be weights of shape (out, in), got shape {q.shape}")
 
 
-def _float32(name: str, x: ArrayLike) -> NDArray[np.float32]:
+def _float32(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float32]:
     _arrays.check_cpu()
     if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
         return x
+    _tensors.check_no_gradient(name, x)
     a = _arrays.source_array(x, name)[0]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return a.astype(np.float32, copy=False)

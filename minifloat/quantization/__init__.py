@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from minifloat import _arrays
+from minifloat._tensors import AnyTensor
 from minifloat._threads import check_threads
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_int
@@ -39,16 +40,16 @@ class SearchOptions(Scaling, total=False):
     """The options of `search_format`."""
 
     axis: SupportsIndex
-    importance: ArrayLike | None
+    importance: ArrayLike | AnyTensor | None
     threads: SupportsIndex
 
 
 def quantize(
-    w: ArrayLike,
+    w: ArrayLike | AnyTensor,
     recipe: Recipe | NumberFormat | str,
     *,
     axis: SupportsIndex = -1,
-    importance: ArrayLike | None = None,
+    importance: ArrayLike | AnyTensor | None = None,
     threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
 ) -> Quantized:
@@ -61,7 +62,7 @@ def quantize(
     Parameters
     ----------
     w : array_like of float16, bfloat16, float32, float64 or integers
-        Finite weights of any shape.
+        Finite weights of any shape; a tensor of PyTorch or JAX, too, without its gradient.
     recipe : Recipe, format or str
         A `Recipe`, its text ("e2m2/128/float16", "e4m3fn/128x128/float32"), a name in
         `minifloat.RECIPES` ("mxfp4", "nvfp4"), or a format alone: blocks of 128 with float16
@@ -126,12 +127,12 @@ def quantize(
 
 
 def gptq(
-    w: ArrayLike,
+    w: ArrayLike | AnyTensor,
     recipe: Recipe | NumberFormat | str,
-    hessian: ArrayLike,
+    hessian: ArrayLike | AnyTensor,
     *,
     damp: float = 0.01,
-    importance: ArrayLike | None = None,
+    importance: ArrayLike | AnyTensor | None = None,
     threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
 ) -> Quantized:
@@ -215,7 +216,7 @@ def gptq(
 
 
 def search_format(
-    w: ArrayLike,
+    w: ArrayLike | AnyTensor,
     bits: SupportsIndex,
     recipe: Recipe | NumberFormat | str = "e2m2",
     **options: Unpack[SearchOptions],
@@ -275,7 +276,9 @@ def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:
     return None if recipe.block == "tensor" else number
 
 
-def _importance(importance: ArrayLike | None, recipe: Recipe, weights: Array) -> Array | None:
+def _importance(
+    importance: ArrayLike | AnyTensor | None, recipe: Recipe, weights: Array
+) -> Array | None:
     """Return the importance of each weight, or None."""
     if importance is None:
         return None

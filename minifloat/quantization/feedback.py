@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import gptq as kernels
+from minifloat._tensors import AnyTensor
 from minifloat.codec.decision_points import decision_points, first_keys, sorted_values
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
@@ -37,7 +38,7 @@ PANEL = 128
 ASYMMETRY = 1e-4  # relative to the largest element: sums in float32 may differ so much
 
 
-def feedback(hessian: ArrayLike, inputs: int, damp: float) -> NDArray[np.float64]:
+def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArray[np.float64]:
     """Return G of the damped Hessian.
 
     An input that is always 0 (a zero on the diagonal) is coupled to no other, whatever ``damp`` is.

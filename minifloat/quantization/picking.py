@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._arrays import Codes
 from minifloat.formats.base import shown
 from minifloat.packing import byte_count, pack, unpack
 
@@ -88,11 +89,12 @@ def _packed(q: Quantized, rows: NDArray[Any]) -> NDArray[np.uint8]:
         if start * bits % 8 == 0 and (count * bits % 8 == 0 or start + count == q.size):
             first = start * bits // 8
             return q.packed[first : first + byte_count(count, bits)]
-        return pack(unpack(q.packed, bits, count, start=start), bits)
+        some: Codes = unpack(q.packed, bits, count, start=start)
+        return pack(some, bits)
     if length * bits % 8 == 0:
         return np.asarray(q.packed.reshape(q.shape[0], -1)[rows].reshape(-1))
     groups, place = np.unique(rows // GROUP, return_inverse=True)
-    codes = unpack(_groups(q.packed, length * bits, groups), bits, GROUP * length)
+    codes: Codes = unpack(_groups(q.packed, length * bits, groups), bits, GROUP * length)
     return pack(codes.reshape(-1, GROUP, length)[place, rows % GROUP].reshape(-1), bits)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
 from minifloat._arrays import Codes, source_array
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
@@ -371,7 +372,7 @@ class Quantized:
         """
         return dequantize(self, dtype, out, check_threads(threads))
 
-    def sqnr(self, w: ArrayLike) -> float:
+    def sqnr(self, w: ArrayLike | AnyTensor) -> float:
         """Return the signal to quantization noise ratio, ``10 log10(sum w**2 / sum (w - w')**2)``.
 
         Parameters
@@ -458,11 +459,19 @@ class Quantized:
         arrays = [np.asarray(x) if isinstance(x, Quantized) else x for x in inputs]
         return getattr(ufunc, method)(*arrays, **options)
 
-    def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+    @overload
+    def __matmul__(self, x: Tensor) -> Tensor: ...
+    @overload
+    def __matmul__(self, x: ArrayLike) -> NDArray[np.float32]: ...
+    def __matmul__(self, x: Any) -> Any:
         """Return ``dequantize() @ x`` from the packed codes; see `minifloat.products.matmul`."""
         return products.matmul(self, x)
 
-    def __rmatmul__(self, x: ArrayLike) -> NDArray[np.float32]:
+    @overload
+    def __rmatmul__(self, x: Tensor) -> Tensor: ...
+    @overload
+    def __rmatmul__(self, x: ArrayLike) -> NDArray[np.float32]: ...
+    def __rmatmul__(self, x: Any) -> Any:
         """Return ``x @ dequantize()``; see `minifloat.products.vecmat`."""
         return products.vecmat(x, self)
 

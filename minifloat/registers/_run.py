@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import registers as kernels
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat.registers._program import Op, Program, Register, check_program
 
 Array = NDArray[Any]
@@ -17,13 +18,25 @@ SMALLEST_NORMAL = {"float16": 0x0400, "bfloat16": 0x0080}
 OPCODES = {op: getattr(kernels, op.value) for op in Op}
 
 
+@overload
+def run(
+    program: Program, words: Tensor, *, flush_subnormals: bool = False, out: None = None
+) -> Tensor: ...
+@overload
 def run(
     program: Program,
     words: NDArray[np.uint32],
     *,
     flush_subnormals: bool = False,
     out: NDArray[np.uint32] | None = None,
-) -> NDArray[np.uint32]:
+) -> NDArray[np.uint32]: ...
+def run(
+    program: Program,
+    words: NDArray[np.uint32] | AnyTensor,
+    *,
+    flush_subnormals: bool = False,
+    out: NDArray[np.uint32] | AnyTensor | None = None,
+) -> Any:
     """Execute a program on packed words, bit for bit as a GPU does.
 
     Results are rounded to nearest even and keep subnormals; a NaN result is 0x7fff.
@@ -62,39 +75,40 @@ def run(
     array([0. , 2. , 0.5, 3. , 1. , 4. , 1.5, 6. ], dtype=float16)
     """
     check_program(program)
-    if not isinstance(words, np.ndarray) or words.dtype != np.uint32:
-        kind = words.dtype.name if isinstance(words, np.ndarray) else type(words).__name__
+    a = _arrays.as_array("words", words)
+    if isinstance(words, list | tuple) or a.dtype != np.uint32:
+        kind = type(words).__name__ if isinstance(words, list | tuple) else a.dtype.name
         raise TypeError(f"words must be a NumPy array of uint32, got {kind}; use pack_words")
     layout = program.layout
-    if words.ndim == 0 or words.shape[-1] % layout.words:
+    if a.ndim == 0 or a.shape[-1] % layout.words:
         raise ValueError(
             f"words must have whole groups of {layout.words} on their last axis, got shape "
-            f"{words.shape}"
+            f"{a.shape}"
         )
-    pairs = layout.count // 2
-    shape = (*words.shape[:-1], words.shape[-1] // layout.words * pairs)
-    out = _arrays.output_array(out, np.broadcast_to(np.uint32(0), shape), np.uint32)
-    if not out.flags.c_contiguous or np.may_share_memory(out, words):
+    count = layout.count // 2
+    shape = (*a.shape[:-1], a.shape[-1] // layout.words * count)
+    pairs = _arrays.output_array(out, np.broadcast_to(np.uint32(0), shape), np.uint32)
+    if not pairs.flags.c_contiguous or np.may_share_memory(pairs, a):
         raise ValueError(
             "out must be contiguous and not overlap words; leave it out to get a new array"
         )
     machine = _machine(program)
     outside = kernels.execute(
-        np.ascontiguousarray(words, np.uint32).reshape(-1, layout.words),
+        np.ascontiguousarray(a, np.uint32).reshape(-1, layout.words),
         machine.code,
         machine.outputs,
         machine.registers,
         machine.table,
         program.target == "bfloat16",
         SMALLEST_NORMAL[program.target] if flush_subnormals else 0,
-        out.reshape(-1, pairs),
+        pairs.reshape(-1, count),
     )
     if outside:
         raise ValueError(
             f"program must look up within its table of {4 * len(program.table)} bytes, got "
             f"{outside} look-ups outside it; mask the address"
         )
-    return out
+    return _arrays.as_given(words, pairs, out)
 
 
 class _Machine(NamedTuple):

@@ -20,6 +20,7 @@ from minifloat import registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.files import WeightFile, open_weights
+from minifloat.formats.dtypes import DtypeNames
 from minifloat.typing import (
     BitOrder,
     Block,
@@ -127,6 +128,57 @@ def use_formats() -> None:
     mf.Integer(4, signed=False)
     mf.Integer(4, symmetric=False)
     assert_type(exact_decision_points(fmt), list[DecisionPoint])
+
+
+class Tensor:
+    """What a type checker must find in a tensor: PyTorch is not needed to check this file."""
+
+    def detach(self) -> Tensor:
+        return self
+
+    def element_size(self) -> int:
+        return 4
+
+
+class TorchDtype:
+    is_floating_point = True
+
+    def to_complex(self) -> TorchDtype:
+        return self
+
+
+def types_of_tensors(x: Tensor, dtype: TorchDtype, out: NDArray[np.float32]) -> None:
+    """What tensors give; never called."""
+    assert_type(mf.encode(x, "e2m2", rounding="upward"), Tensor)
+    assert_type(mf.encode(X, "e2m2", out=x), Tensor)
+    assert_type(mf.decode(x, "e2m2"), Tensor)
+    assert_type(mf.decode(x, "e2m2", dtype=dtype), Tensor)
+    assert_type(mf.decode(x, "e2m2", out=out), NDArray[np.float32])
+    assert_type(mf.round_to(x, "e2m2", dtype="bfloat16"), Tensor)
+    assert_type(mf.pack(x, 5), Tensor)
+    assert_type(mf.unpack(x, 5, 4), Tensor)
+    assert_type(mf.pack_words(x, "4"), Tensor)
+    assert_type(mf.unpack_words(x, "4", 4), Tensor)
+    q = mf.quantize(x, "e2m2", importance=x)
+    assert_type(q, mf.Quantized)
+    assert_type(mf.gptq(x, "e2m2", x), mf.Quantized)
+    assert_type(mf.search_format(x, 4), mf.Quantized)
+    assert_type(mf.linear(x, q, x), Tensor)
+    assert_type(q @ x, Tensor)
+    assert_type(x @ q, Tensor)
+    assert_type(q.sqnr(x), float)
+    assert_type(mf.compare({"w": x}, "e2m2"), mf.Comparison)
+    assert_type(mf.compare(x, "e2m2"), mf.Comparison)
+    assert_type(registers.run(registers.to_half("e2m2", "1+4"), x), Tensor)
+    assert_type(mf.parse(dtype), mf.NumberFormat)
+
+
+def use_dtypes() -> None:
+    assert_type(mf.parse(np.int8), mf.NumberFormat)
+    assert_type(mf.parse(np.dtype("float16")), mf.NumberFormat)
+    assert_type(mf.parse("onnx.INT4").names, DtypeNames)
+    assert_type(mf.parse("e4m3fn").names.torch, str | None)
+    assert_type(mf.parse("e4m3fn").names.numpy, str | None)
 
 
 def use_packing() -> None:

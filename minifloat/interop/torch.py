@@ -1,0 +1,374 @@
+"""PyTorch: quantize a model's weights in place, train through rounding, layers of packed weights.
+
+fake_quantize     a tensor or a model's weights replaced by what a recipe makes of them
+straight_through  the same in a forward pass, with a gradient
+round_to          rounding to a format's values, with a gradient
+QuantizedLinear   a linear layer whose weights stay packed, in ``state_dict`` too
+
+Results are computed on the CPU; a tensor on another device is copied there, and its result back.
+`torch.compile` leaves these functions as they are, and compiles what is around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, SupportsIndex, TypeVar, Unpack
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from minifloat import codec, products
+from minifloat.codec import EncodeOptions
+from minifloat.comparison.selection import check_matches, matches
+from minifloat.files.quantized import from_arrays, to_arrays
+from minifloat.formats import NumberFormat
+from minifloat.formats.names import parse
+from minifloat.quantization import quantize
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import Recipe, RecipeFields
+
+__all__ = ["QuantizedLinear", "fake_quantize", "round_to", "straight_through"]
+
+Target = TypeVar("Target", torch.Tensor, torch.nn.Module)
+
+WEIGHT = "weight."  # before the names of a layer's arrays in a state_dict
+TEXT = "minifloat"  # the name of their description there
+
+
+@torch.compiler.disable
+def fake_quantize(
+    target: Target,
+    recipe: Recipe | NumberFormat | str,
+    *,
+    include: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
+    axis: SupportsIndex = -1,
+    **changes: Unpack[RecipeFields],
+) -> Target:
+    """Replace weights, in place, by what a recipe makes of them.
+
+    Parameters
+    ----------
+    target : Tensor or Module
+        Of a module, the floating-point parameters of two dimensions or more; with ``include``,
+        those whose names match. The result is rounded to the dtype that they have.
+    recipe, axis, **changes
+        As for `minifloat.quantize`. The weights of a linear layer have shape (out, in), so that
+        blocks run along the inputs.
+    include, exclude : str or sequence of str, optional
+        Names of parameters, or shell patterns for them (``"*.mlp.*"``).
+
+    Returns
+    -------
+    Tensor or Module
+        ``target``.
+
+    Raises
+    ------
+    TypeError
+        If ``target`` is something else, or a tensor with ``include`` or ``exclude``.
+    ValueError
+        If a pattern matches no parameter, none is left, or one cannot be quantized: the message
+        names it, and the parameters before it, in the module's order, are quantized.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from minifloat.interop.torch import fake_quantize
+    >>> fake_quantize(torch.tensor([0.7, -0.12, 0.33]), "e2m2", scale="float32")
+    tensor([ 0.7000, -0.1250,  0.3500])
+    """
+    if isinstance(target, torch.Tensor):
+        if include is not None or exclude:
+            raise TypeError("include and exclude must be left out for a tensor, which has no name")
+        chosen = {"target": target}
+    elif isinstance(target, torch.nn.Module):
+        chosen = _chosen(target, _patterns(include), _patterns(exclude) or [])
+    else:
+        raise TypeError(f"target must be a Tensor or a Module, got {type(target).__name__}")
+    recipe = Recipe.parse(recipe).replace(**changes)
+    for name, weights in chosen.items():
+        try:
+            result = _fake(weights, recipe, axis)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        with torch.no_grad():
+            weights.copy_(result)
+    return target
+
+
+@torch.compiler.disable
+def straight_through(
+    weights: torch.Tensor,
+    recipe: Recipe | NumberFormat | str,
+    *,
+    axis: SupportsIndex = -1,
+    **changes: Unpack[RecipeFields],
+) -> torch.Tensor:
+    """Return what a recipe makes of weights, with the gradient of the weights themselves.
+
+    The gradient of the result becomes that of ``weights`` as it is (Bengio et al., arXiv
+    1308.3432), as if quantizing had changed nothing.
+
+    Parameters
+    ----------
+    weights : Tensor
+    recipe, axis, **changes
+        As for `minifloat.quantize`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape, dtype and device of ``weights``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minifloat.quantize`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from minifloat.interop.torch import straight_through
+    >>> w = torch.tensor([0.7, -0.12, 0.33], requires_grad=True)
+    >>> (straight_through(w, "e2m2", scale="float32") ** 2).sum().backward()
+    >>> w.grad
+    tensor([ 1.4000, -0.2500,  0.7000])
+    """
+    recipe = Recipe.parse(recipe).replace(**changes)
+    result: torch.Tensor = _StraightThrough.apply(weights, recipe, axis)
+    return result
+
+
+@torch.compiler.disable
+def round_to(
+    x: torch.Tensor, fmt: NumberFormat | str, **options: Unpack[EncodeOptions]
+) -> torch.Tensor:
+    """Round to the values of a format, with a gradient: 1 inside of the format's range, else 0.
+
+    Parameters
+    ----------
+    x : Tensor
+    fmt, **options
+        As for `minifloat.round_to`.
+
+    Returns
+    -------
+    Tensor
+        Of the shape, dtype and device of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minifloat.round_to`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from minifloat.interop.torch import round_to
+    >>> x = torch.tensor([0.3, -1.7, 100.0], requires_grad=True)
+    >>> y = round_to(x, "e2m2")
+    >>> y.sum().backward()
+    >>> y.detach(), x.grad
+    (tensor([ 0.2500, -1.7500,  7.0000]), tensor([1., 1., 0.]))
+    """
+    result: torch.Tensor = _RoundTo.apply(x, parse(fmt), options)
+    return result
+
+
+class QuantizedLinear(torch.nn.Module):
+    """A linear layer whose weights stay packed: ``x @ weight.T + bias``, as `minifloat.linear`.
+
+    The weights are no parameters: they do not train, and ``.to()`` leaves them as they are. The
+    gradient of ``x`` is the exact one. In ``state_dict`` they are the arrays that `minifloat.save`
+    writes, and their description as bytes, so that ``torch.load(..., weights_only=True)`` and
+    safetensors read them.
+
+    Parameters
+    ----------
+    weight : Quantized
+        Of shape (out, in).
+    bias : Tensor, optional
+        Of shape (out,).
+
+    Raises
+    ------
+    TypeError
+        If ``weight`` is not `Quantized`.
+    ValueError
+        If a shape does not fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from minifloat.interop.torch import QuantizedLinear
+    >>> layer = QuantizedLinear.from_linear(torch.nn.Linear(64, 32), "mxfp4")
+    >>> layer
+    QuantizedLinear(in_features=64, out_features=32, bias=True, recipe=e2m1/32/e8m0)
+    >>> layer(torch.ones(2, 64)).shape
+    torch.Size([2, 32])
+    """
+
+    weight: Quantized
+    bias: torch.nn.Parameter | None
+
+    def __init__(self, weight: Quantized, bias: torch.Tensor | None = None) -> None:
+        super().__init__()
+        if not isinstance(weight, Quantized):
+            raise TypeError(
+                f"weight must be Quantized, got {type(weight).__name__}; minifloat.quantize makes "
+                "it of weights"
+            )
+        if len(weight.shape) != 2:
+            raise ValueError(f"weight must be of shape (out, in), got shape {weight.shape}")
+        if bias is not None and tuple(bias.shape) != weight.shape[:1]:
+            raise ValueError(f"bias must have shape {weight.shape[:1]}, got {tuple(bias.shape)}")
+        self.weight = weight
+        parameter = None if bias is None else torch.nn.Parameter(bias.detach().clone())
+        self.register_parameter("bias", parameter)
+
+    @classmethod
+    def from_linear(
+        cls,
+        linear: torch.nn.Linear,
+        recipe: Recipe | NumberFormat | str,
+        *,
+        axis: SupportsIndex = -1,
+        importance: ArrayLike | None = None,
+        **changes: Unpack[RecipeFields],
+    ) -> QuantizedLinear:
+        """Return the layer that a linear layer becomes; see `minifloat.quantize`."""
+        weight = linear.weight.detach().cpu()
+        q = quantize(weight, recipe, axis=axis, importance=importance, **changes)
+        return cls(q, linear.bias)
+
+    @property
+    def in_features(self) -> int:
+        """Length of a vector that goes in."""
+        return self.weight.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Length of a vector that comes out."""
+        return self.weight.shape[0]
+
+    @torch.compiler.disable
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the product, in the dtype of ``x``."""
+        y: torch.Tensor = _Product.apply(x, self.weight)
+        return (y if self.bias is None else y + self.bias).to(x.dtype)
+
+    def extra_repr(self) -> str:
+        """Return what is printed between the parentheses."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}, recipe={self.weight.recipe}"
+        )
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        arrays, text = to_arrays(self.weight)
+        arrays[TEXT] = np.frombuffer(text.encode(), np.uint8).copy()
+        for name, array in arrays.items():
+            destination[f"{prefix}{WEIGHT}{name}"] = torch.from_numpy(array)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        start = f"{prefix}{WEIGHT}"
+        mine = {key: value for key, value in state_dict.items() if key.startswith(start)}
+        rest = {key: value for key, value in state_dict.items() if key not in mine}
+        super()._load_from_state_dict(
+            rest, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        if f"{start}{TEXT}" not in mine:
+            missing_keys.append(f"{start}{TEXT}")
+            unexpected_keys.extend(mine)
+            return
+        try:
+            arrays = {key.removeprefix(start): value.cpu().numpy() for key, value in mine.items()}
+            loaded = from_arrays(arrays, bytes(arrays.pop(TEXT)).decode())
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            error_msgs.append(f"{start}*: {error}")
+            return
+        if loaded.shape != self.weight.shape:
+            error_msgs.append(f"{start}* must have shape {self.weight.shape}, got {loaded.shape}")
+            return
+        self.weight = loaded
+
+
+def _patterns(patterns: str | Sequence[str] | None) -> list[str] | None:
+    if patterns is None:
+        return None
+    return [patterns] if isinstance(patterns, str) else list(patterns)
+
+
+def _chosen(
+    module: torch.nn.Module, include: list[str] | None, exclude: list[str]
+) -> dict[str, torch.Tensor]:
+    """Return the parameters to quantize, by their names."""
+    parameters = {
+        name: weights for name, weights in module.named_parameters() if weights.is_floating_point()
+    }
+    for argument, patterns in (("include", include or ()), ("exclude", exclude)):
+        for pattern in patterns:
+            check_matches(argument, pattern, list(parameters))
+    chosen = {
+        name: weights
+        for name, weights in parameters.items()
+        if (weights.ndim >= 2 if include is None else matches(name, include))
+        and not matches(name, exclude)
+    }
+    if not chosen:
+        raise ValueError(
+            "target must have a floating-point parameter to quantize, got none that is left of "
+            f"{len(parameters)}; without include, those of one dimension are left out"
+        )
+    return chosen
+
+
+def _fake(weights: torch.Tensor, recipe: Recipe, axis: SupportsIndex) -> torch.Tensor:
+    q = quantize(weights.detach().cpu(), recipe, axis=axis)
+    return torch.from_numpy(q.dequantize()).to(weights)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weights: Any, recipe: Recipe, axis: SupportsIndex) -> Any:
+        return _fake(weights, recipe, axis)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return gradient, None, None
+
+
+class _RoundTo(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any, fmt: NumberFormat, options: EncodeOptions) -> Any:
+        end = torch.finfo(x.dtype).max
+        ctx.save_for_backward((x < max(fmt.min, -end)) | (x > min(fmt.max, end)) | x.isnan())
+        return codec.round_to(x.detach().cpu(), fmt, **options).to(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        (outside,) = ctx.saved_tensors
+        return gradient.masked_fill(outside, 0), None, None
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any, q: Quantized) -> Any:
+        ctx.q = q
+        return products.linear(x.detach().cpu(), q).to(x.device)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return products.vecmat(gradient.cpu(), ctx.q).to(gradient.device), None
