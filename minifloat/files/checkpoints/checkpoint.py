@@ -1,0 +1,168 @@
+"""`open_checkpoint`: the weights of a model in whatever layout a tool wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._paths import file_path
+from minifloat._text import printable
+from minifloat.files._safe import WeightsError, quoted, untrusted
+from minifloat.files.checkpoints import sources
+from minifloat.files.checkpoints.reading import Weights
+from minifloat.files.checkpoints.weights import Description, Value
+from minifloat.files.directory import model_files
+
+READERS: dict[str, Callable[[Path], list[Weights]]] = {
+    ".safetensors": sources.of_file,
+    ".index.json": sources.of_index,
+}
+
+
+class Checkpoint(Mapping[str, Value]):
+    """The weights of a model, by the names that an unquantized one has, read one by one.
+
+    ``checkpoint[name]`` reads one tensor:
+
+    - a `minifloat.Quantized` with the file's own codes and scales, where one expresses them;
+    - a `Dequantizable`, whose ``dequantize()`` gives the exact weights, where none does;
+    - an array of plain numbers, bfloat16 widened to float32.
+
+    Attributes
+    ----------
+    source : str
+        The path.
+    """
+
+    def __init__(self, source: Path, weights: list[Weights]) -> None:
+        self.source = str(source)
+        self._weights = {each.description.name: each for each in weights}
+
+    def __getitem__(self, name: str) -> Value:
+        """Read one tensor.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that name, or it is skipped; the message says why.
+        WeightsError
+            If its numbers contradict each other, or the file has changed.
+        """
+        weights = self._weights.get(name)
+        if weights is None or weights.description.skipped:
+            reason = "" if weights is None else f": {weights.description.skipped}"
+            raise KeyError(f"{printable(self.source)} has no weights {quoted(name)}{reason}")
+        return weights.load()
+
+    def __iter__(self) -> Iterator[str]:
+        return (about.name for about in self.descriptions)
+
+    def __len__(self) -> int:
+        return len(self.descriptions)
+
+    def __contains__(self, name: object) -> bool:
+        weights = self._weights.get(name) if isinstance(name, str) else None
+        return weights is not None and not weights.description.skipped
+
+    @property
+    def descriptions(self) -> tuple[Description, ...]:
+        """What is known of each tensor unread, in file order."""
+        every = (weights.description for weights in self._weights.values())
+        return tuple(about for about in every if not about.skipped)
+
+    @property
+    def skipped(self) -> tuple[Description, ...]:
+        """The tensors that cannot be read or are no weights, each with the reason."""
+        every = (weights.description for weights in self._weights.values())
+        return tuple(about for about in every if about.skipped)
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The layouts that the file uses, each once; none for plain numbers alone."""
+        return tuple(dict.fromkeys(about.layout for about in self.descriptions if about.layout))
+
+    def describe(self, name: str) -> Description:
+        """Return what is known of one tensor, skipped or not, without reading it.
+
+        Raises
+        ------
+        KeyError
+            If there is none of that name.
+        """
+        if name not in self._weights:
+            raise KeyError(f"{printable(self.source)} has no weights {quoted(name)}")
+        return self._weights[name].description
+
+    def dequantize(self, name: str) -> NDArray[np.generic]:
+        """Read one tensor as an array: quantized weights as float32.
+
+        Raises
+        ------
+        KeyError, WeightsError
+            As ``checkpoint[name]``.
+        """
+        value = self[name]
+        return value if isinstance(value, np.ndarray) else value.dequantize()
+
+    def __repr__(self) -> str:
+        layouts = ", ".join(self.layouts) or "plain numbers"
+        return f"<Checkpoint {printable(self.source)}: {len(self)} tensors, {layouts}>"
+
+
+def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
+    """List the weights of a checkpoint, quantized or not, without reading them.
+
+    The layout is told by the tensors' names, types and shapes, and by config.json beside them where
+    these leave a choice; `minifloat.files.checkpoints` lists the layouts.
+
+    Parameters
+    ----------
+    path : path
+        A .safetensors file, the .index.json of a sharded model, or a directory, of which
+        `minifloat.files.open_weights` says which files are read.
+
+    Returns
+    -------
+    Checkpoint
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, hostile or of another kind.
+    ValueError
+        If the path is empty or has a NUL.
+    TypeError
+        If ``path`` is no path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from safetensors.numpy import save_file
+    >>> from minifloat.files.checkpoints import open_checkpoint
+    >>> tensors = {
+    ...     "layer.weight_packed": np.full((2, 16), 0x21, np.uint8),  # codes 1 and 2, 0.5 and 1
+    ...     "layer.weight_scale": np.full((2, 1), 128, np.uint8),  # 2
+    ... }
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_file(tensors, folder + "/model.safetensors")
+    ...     q = open_checkpoint(folder)["layer.weight"]
+    >>> q
+    <Quantized e2m1/32/e8m0 (2, 32): 4.25 bits per weight, axis 1>
+    >>> q.dequantize()[0, :4]
+    array([1., 2., 1., 2.], dtype=float32)
+    """
+    path = file_path("path", path)
+    with untrusted(path):
+        files = model_files(path) if path.is_dir() else [path]
+        if len(files) > 1:
+            return Checkpoint(path, sources.of_files(path, files))
+        [file] = files
+        for suffix, reader in READERS.items():
+            if file.name.lower().endswith(suffix):
+                return Checkpoint(path, reader(file))
+        raise WeightsError(f"{path}: must end in one of {', '.join(READERS)}; convert it to one")
