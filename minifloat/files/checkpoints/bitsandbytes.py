@@ -6,7 +6,7 @@
     nested_quant_map[absmax] * nested_absmax + nested_offset, each step rounded to float32
 
 The first code is in the high nibble. Blocks run through the rows, one after another. A quantized
-scale becomes the float32 number that it means.
+scale becomes the float32 number that it means. FP4's code 8 is -0 here, and 0 in its quant_map.
 
 Source: https://github.com/bitsandbytes-foundation/bitsandbytes, functional.py
 """
@@ -70,6 +70,8 @@ def facts(group: Group, config: Config) -> Facts:
     block = state.get("blocksize")
     if not isinstance(shape, list) or type(block) is not int or not 1 <= block <= 1 << 20:
         raise ValueError(f"{quoted(parts['state'].name)} must have a shape and a blocksize")
+    if not all(type(length) is int for length in shape):
+        raise ValueError(f"{quoted(parts['state'].name)} must have a shape of integers")
     lengths = checked_shape(shape)
     size = math.prod(lengths)
     check_dtype(parts["codes"], "U8")
@@ -102,7 +104,7 @@ def value(group: Group, facts: Facts) -> Value:
     book = group.parts["quant_map"].floats()
     values = np.array([expected.value(code) for code in range(16)], np.float32)
     reason = facts.note
-    if book.tobytes() != values.tobytes():
+    if not np.array_equal(book, values):
         reason = OTHER_MAP
     if reason:
         read = partial(_dequantize, group, facts)
