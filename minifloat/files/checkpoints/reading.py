@@ -21,6 +21,7 @@ from minifloat.files.checkpoints import (
     gpt_oss,
     gptq,
     modelopt,
+    torchao,
 )
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.stored import Array, Stored, Tensors
@@ -35,6 +36,7 @@ from minifloat.files.checkpoints.weights import (
 from minifloat.files.safetensors import BITS
 
 LAYOUTS: Sequence[Layout] = (  # the first that finds a tensor has it
+    torchao,
     modelopt,
     compressed_tensors,
     gpt_oss,

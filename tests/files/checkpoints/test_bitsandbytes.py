@@ -88,9 +88,7 @@ def test_codes_and_scales_are_those_of_the_file(
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_blocks_that_run_on_into_the_next_row_are_dequantized(
-    tmp_path: Path, nested: bool
-) -> None:
+def test_blocks_that_run_on_into_the_next_row_are_dequantized(tmp_path: Path, nested: bool) -> None:
     held, weights = tensors([7, 33], "nf4", nested=nested)
     got, about = opened(tmp_path, held, "l.weight")
     assert isinstance(got, Dequantizable)
