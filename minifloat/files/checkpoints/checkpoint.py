@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from os import PathLike
 from pathlib import Path
 
@@ -12,14 +13,20 @@ from numpy.typing import NDArray
 from minifloat._paths import file_path
 from minifloat._text import printable
 from minifloat.files._safe import WeightsError, quoted, untrusted
-from minifloat.files.checkpoints import sources
+from minifloat.files._tensors import Load, TensorInfo, WeightFile
+from minifloat.files.checkpoints import plain, sources
+from minifloat.files.checkpoints.gguf import of_gguf
 from minifloat.files.checkpoints.reading import Weights
+from minifloat.files.checkpoints.stored import is_float
 from minifloat.files.checkpoints.weights import Description, Value
 from minifloat.files.directory import model_files
 
 READERS: dict[str, Callable[[Path], list[Weights]]] = {
     ".safetensors": sources.of_file,
     ".index.json": sources.of_index,
+    ".gguf": of_gguf,
+    ".npz": plain.of_npz,
+    ".npy": plain.of_npy,
 }
 
 
@@ -105,12 +112,35 @@ class Checkpoint(Mapping[str, Value]):
         KeyError, WeightsError
             As ``checkpoint[name]``.
         """
-        value = self[name]
-        return value if isinstance(value, np.ndarray) else value.dequantize()
+        return _floats(partial(self.__getitem__, name))
+
+    def weight_file(self) -> WeightFile:
+        """Return the float tensors and the quantized weights, which load as floats.
+
+        Their notes say which layout was read. Integers and what is skipped are skipped there too.
+        """
+        return WeightFile(self.source, [_as_floats(each) for each in self._weights.values()])
 
     def __repr__(self) -> str:
         layouts = ", ".join(self.layouts) or "plain numbers"
         return f"<Checkpoint {printable(self.source)}: {len(self)} tensors, {layouts}>"
+
+
+def _as_floats(weights: Weights) -> tuple[TensorInfo, Load]:
+    about = weights.description
+    skipped, note = about.skipped, ""
+    if not about.layout and not skipped and not is_float(about.dtype):
+        skipped = "not a float tensor"
+    if about.layout and len(about.parts) > 1:
+        recipe = f", {about.recipe}" if about.recipe else ""
+        note = f"read with its scales as {about.layout}{recipe}"
+    info = TensorInfo(about.name, about.shape, about.dtype, skipped, note)
+    return info, partial(_floats, weights.load)
+
+
+def _floats(load: Callable[[], Value]) -> NDArray[np.generic]:
+    value = load()
+    return value if isinstance(value, np.ndarray) else value.dequantize()
 
 
 def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
@@ -122,8 +152,8 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path : path
-        A .safetensors file, the .index.json of a sharded model, or a directory, of which
-        `minifloat.files.open_weights` says which files are read.
+        A .safetensors, .gguf, .npz or .npy file, the .index.json of a sharded model, or a
+        directory, of which `minifloat.files.open_weights` says which files are read.
 
     Returns
     -------

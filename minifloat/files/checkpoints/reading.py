@@ -113,7 +113,7 @@ def _quantized(path: Path, layout: Layout, group: Group, config: Config) -> Weig
         about = Description(
             group.name, codes.shape, "", None, codes.dtype, group.bits, parts, reason
         )
-        return Weights(about, partial(_refuse, path, group.name, reason))
+        return Weights(about, partial(refuse, path, group.name, reason))
     description = Description(
         group.name,
         facts.shape,
@@ -142,11 +142,12 @@ def _plain(path: Path, stored: Stored) -> Weights:
         stored.name, stored.shape, "", None, stored.dtype, stored.bits, (stored.name,), reason
     )
     if reason:
-        return Weights(description, partial(_refuse, path, stored.name, reason))
+        return Weights(description, partial(refuse, path, stored.name, reason))
     return Weights(description, partial(_numbers, path, stored))
 
 
-def _refuse(path: Path, name: str, reason: str) -> Value:
+def refuse(path: Path, name: str, reason: str) -> Value:
+    """Raise a WeightsError: weights that are skipped were asked for."""
     raise WeightsError(f"{path}: {quoted(name)} cannot be read: {reason}; download it again")
 
 
@@ -156,7 +157,7 @@ def _numbers(path: Path, stored: Stored) -> Value:
 
 
 @contextmanager
-def _about(path: Path, name: str) -> Iterator[None]:
+def about_weights(path: Path, name: str) -> Iterator[None]:
     """Say in every error of a file's numbers which weights it is about."""
     with untrusted(path):
         try:
@@ -168,12 +169,12 @@ def _about(path: Path, name: str) -> Iterator[None]:
 
 
 def _dequantize(path: Path, name: str, read: Callable[[], Array]) -> Array:
-    with _about(path, name):
+    with about_weights(path, name):
         return read()
 
 
 def _read(path: Path, value: Callable[[Group, Facts], Value], group: Group, facts: Facts) -> Value:
-    with _about(path, group.name):
+    with about_weights(path, group.name):
         held = value(group, facts)
     if isinstance(held, Dequantizable):
         read = partial(_dequantize, path, group.name, held.read)

@@ -16,7 +16,7 @@ from minifloat.files.safetensors import BITS, NUMPY, widened
 
 Array = NDArray[Any]
 
-FLOATS = {"F64": "", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+FLOATS = ("F64", "F32", "F16", "BF16", "F8_E8M0")  # those that are plain numbers
 SCALES = {  # the scale format of a type; F64 is none
     "F32": "float32",
     "F16": "float16",
@@ -105,6 +105,11 @@ def scale_format(tensor: Stored) -> str:
     """Return the format of scales that are stored in this tensor."""
     check_dtype(tensor, *SCALES)
     return SCALES[tensor.dtype]
+
+
+def is_float(dtype: str) -> bool:
+    """Return whether numbers of a type, as any kind of file calls it, are floats."""
+    return dtype in FLOATS or dtype.startswith(("float", "bfloat"))
 
 
 def is_integer(tensor: Stored) -> bool:

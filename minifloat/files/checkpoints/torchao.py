@@ -8,8 +8,8 @@ size; its parts are named ``module._weight_qdata``, ``module._weight_scale`` and
                                F8_E8M0 [out, in/32]
     NVFP4Tensor                qdata U8 [out, in/2], scale F8_E4M3 [out, in/16], perhaps
                                per_tensor_scale, a factor
-    Int8Tensor,                qdata I8 [out, in], scale of blocks, perhaps zero_point I8; the second
-    IntxUnpackedToInt8Tensor   has codes of fewer bits in bytes, int4 as -8..7
+    Int8Tensor,                qdata I8 [out, in], scale of blocks, perhaps zero_point I8;
+    IntxUnpackedToInt8Tensor   of the second, codes of fewer bits, int4 as -8..7
 
 Swizzled scales (is_swizzled_scales) lie in tiles of 128 rows and 4 columns: of a tile, row r is at
 16 * (r % 32) + 4 * (r // 32).
