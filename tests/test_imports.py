@@ -52,14 +52,14 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_jit": {"numba"},
     "_kernels": {"llvmlite", "numba"},
     "testing": {"hypothesis"},
-    "files": {"gguf", "ml_dtypes", "safetensors"},
+    "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "_tables": {"rich"},
     "cli": {"rich"},
 }
 
 LAZY = [
     "dask", "distributed", "gguf", "hypothesis", "llvmlite", "matplotlib", "ml_dtypes", "numba",
-    "rich", "safetensors", "scipy",
+    "onnx", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Small floats of a .safetensors file that have no scales: F8, F6 and F4.
+"""Small numbers that have no scales: F8, F6, F4, and ONNX's integers of 4 and 2 bits.
 
 They become codes with one scale, 1. safetensors does not say in which order the bits of F4 and F6
 are packed; they are read as PyTorch, DLPack and ONNX have them, the first code in the lowest bits.
@@ -28,11 +28,15 @@ FORMATS = {
     "F4": "e2m1",
     "F6_E2M3": "e2m3",
     "F6_E3M2": "e3m2",
+    "I4": "int4full",
+    "U4": "uint4",
+    "I2": "int2full",
+    "U2": "uint2",
 }
 
 
 def find(tensors: Tensors, config: Config) -> Iterator[Group]:
-    """Yield tensors of a small float type."""
+    """Yield tensors of a small type."""
     for name, stored in tensors.items():
         if stored.dtype in FORMATS:
             yield Group(name, {"codes": stored})

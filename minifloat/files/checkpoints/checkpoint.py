@@ -14,12 +14,13 @@ from minifloat._paths import file_path
 from minifloat._text import printable
 from minifloat.files._safe import WeightsError, quoted, untrusted
 from minifloat.files._tensors import Load, TensorInfo, WeightFile
-from minifloat.files.checkpoints import plain, sources
+from minifloat.files.checkpoints import pickles, plain, sources
 from minifloat.files.checkpoints.gguf import of_gguf
+from minifloat.files.checkpoints.onnx import of_onnx
 from minifloat.files.checkpoints.reading import Weights
 from minifloat.files.checkpoints.stored import is_float
 from minifloat.files.checkpoints.weights import Description, Value
-from minifloat.files.directory import model_files
+from minifloat.files.directory import PICKLES, model_files
 
 READERS: dict[str, Callable[[Path], list[Weights]]] = {
     ".safetensors": sources.of_file,
@@ -27,6 +28,8 @@ READERS: dict[str, Callable[[Path], list[Weights]]] = {
     ".gguf": of_gguf,
     ".npz": plain.of_npz,
     ".npy": plain.of_npy,
+    ".onnx": of_onnx,
+    **dict.fromkeys(PICKLES, pickles.of_pickle),
 }
 
 
@@ -152,8 +155,10 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     Parameters
     ----------
     path : path
-        A .safetensors, .gguf, .npz or .npy file, the .index.json of a sharded model, or a
-        directory, of which `minifloat.files.open_weights` says which files are read.
+        A .safetensors, .gguf, .onnx, .npz or .npy file, the .index.json of a sharded model, a
+        file of PyTorch's (.pt, .bin), or a directory, of which `minifloat.files.open_weights` says
+        which files are read. The packages gguf, onnx and torch read their own files; the last two
+        read them whole.
 
     Returns
     -------
@@ -189,6 +194,8 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     path = file_path("path", path)
     with untrusted(path):
         files = model_files(path) if path.is_dir() else [path]
+        if path.is_dir() and files[0].name.lower().endswith(PICKLES):
+            return Checkpoint(path, pickles.of_pickles(path, pickles.model_pickles(path)))
         if len(files) > 1:
             return Checkpoint(path, sources.of_files(path, files))
         [file] = files

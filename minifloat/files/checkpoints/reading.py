@@ -68,7 +68,9 @@ class Weights:
     load: Callable[[], Value]
 
 
-def weights_of(path: Path, tensors: Tensors, config: Config) -> list[Weights]:
+def weights_of(
+    path: Path, tensors: Tensors, config: Config, layouts: Sequence[Layout] = LAYOUTS
+) -> list[Weights]:
     """Return the weights that tensors of the file at ``path`` hold, in file order.
 
     Tensors that belong to no layout are plain numbers. Weights whose parts do not fit together are
@@ -89,7 +91,7 @@ def weights_of(path: Path, tensors: Tensors, config: Config) -> list[Weights]:
             raise WeightsError(f"{path}: holds two tensors named {quoted(name)}; rename one")
         found[name] = (place, weights)
 
-    for layout in LAYOUTS:
+    for layout in layouts:
         for group in list(layout.find(left, config)):
             parts = {stored.name for stored in group.parts.values()}
             if parts <= left.keys():  # none of them is in another group

@@ -16,6 +16,7 @@ from minifloat.files.safetensors import BITS, NUMPY, widened
 
 Array = NDArray[Any]
 
+SMALL_INTEGERS = {"I4": 4, "U4": 4, "I2": 2, "U2": 2}  # ONNX's; .safetensors files have none
 FLOATS = ("F64", "F32", "F16", "BF16", "F8_E8M0")  # those that are plain numbers
 SCALES = {  # the scale format of a type; F64 is none
     "F32": "float32",
@@ -53,8 +54,8 @@ class Stored:
 
     @property
     def bits(self) -> int:
-        """Bits of storage."""
-        return self.size * BITS.get(self.dtype, 0)
+        """Bits of storage; 0 of an unknown type."""
+        return self.size * (BITS | SMALL_INTEGERS).get(self.dtype, 0)
 
     def numbers(self) -> Array:
         """Return integers as they are, floats as they are or widened to float32."""
