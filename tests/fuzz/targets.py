@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.fuzz import (
     arrays,
+    checkpoint_files,
     command_lines,
     compare_command,
     gguf_file,
@@ -21,6 +22,7 @@ TARGETS: dict[str, Target] = {
     "npy": npz_file.NPY_TARGET,
     "gguf": gguf_file.TARGET,
     "index": index_file.TARGET,
+    "checkpoint": checkpoint_files.TARGET,
     "load_npz": quantized_file.NPZ_TARGET,
     "load_safetensors": quantized_file.SAFETENSORS_TARGET,
     "compare_command": compare_command.TARGET,

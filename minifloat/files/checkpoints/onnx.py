@@ -141,7 +141,7 @@ def _none(name: str) -> NDArray[np.uint8]:
 
 
 def _node(node: Any) -> Node:
-    codes, scale, zeros, *_ = [*node.input, "", "", ""]
+    codes, scale, zeros, *_ = [*map(str, node.input), "", "", ""]
     attributes = {attribute.name: int(attribute.i) for attribute in node.attribute}
     return Node(codes, scale, zeros, attributes.get("axis", 1), attributes.get("block_size", 0))
 
