@@ -173,9 +173,11 @@ def mutate(data: bytes, random: Random, change: Change) -> bytes:
     """Change the settings, a value or a name of the header, or some bytes."""
     length = int.from_bytes(data[:4], "little") % (1 << 16)
     config, file = data[4 : 4 + length], data[4 + length :]
-    match random.randrange(6):
+    match random.randrange(9):
         case 0:
             config = mutations.json_text(config, random, change, SETTINGS)
+        case 2 | 3 | 4:
+            file = _with_another_tensor(file, random)
         case 1:
             size = int.from_bytes(file[:8], "little")
             text = file[8 : 8 + size].decode(errors="replace")
@@ -184,6 +186,41 @@ def mutate(data: bytes, random: Random, change: Change) -> bytes:
         case _:
             file = safetensors_file.mutate(file, random, change)
     return struct.pack("<I", len(config)) + config + file
+
+
+def _with_another_tensor(file: bytes, random: Random) -> bytes:
+    """Change a tensor of a file that stays whole: its shape, dtype, name or numbers; or drop it."""
+    size = int.from_bytes(file[:8], "little")
+    try:
+        header, data = json.loads(file[8 : 8 + size]), file[8 + size :]
+        parts = {
+            name: (entry["dtype"], entry["shape"], data[slice(*entry["data_offsets"])])
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+        name = random.choice(list(parts))
+        dtype, shape, body = parts.pop(name)
+        match random.randrange(5):
+            case 0:
+                shape = [*shape, 1] if random.random() < 0.3 else shape
+                shape[random.randrange(len(shape))] = random.choice([0, 1, 2, 3, 4, 8, 16, 32, 33])
+            case 1:
+                dtype = random.choice(list(WIDTHS))
+            case 2:
+                body = random.choice([b"\xff", b"\x00", random.randbytes(7)]) * len(body)
+            case 3:
+                name = name[: random.randrange(len(name))] + random.choice(ENDINGS)
+        count = WIDTHS[dtype] * int(np.prod(shape, dtype=np.int64))
+        if random.random() < 0.9 and count <= 1 << 16:
+            parts[name] = dtype, shape, (body * (count // max(len(body), 1) + 1))[:count]
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError):
+        return file
+    new: dict[str, Any] = {key: header[key] for key in ("__metadata__",) if key in header}
+    at = 0
+    for key, (dtype, shape, body) in parts.items():
+        new[key] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + len(body)]}
+        at += len(body)
+    return safetensors_file.blob(new, b"".join(body for _, _, body in parts.values()))
 
 
 TARGET = Target(run, seeds, mutate)
