@@ -185,10 +185,11 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     ... }
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_file(tensors, folder + "/model.safetensors")
-    ...     q = open_checkpoint(folder)["layer.weight"]
-    >>> q
+    ...     checkpoint = open_checkpoint(folder)
+    ...     checkpoint["layer.weight"]
+    ...     weights = checkpoint.dequantize("layer.weight")
     <Quantized e2m1/32/e8m0 (2, 32): 4.25 bits per weight, axis 1>
-    >>> q.dequantize()[0, :4]
+    >>> weights[0, :4]
     array([1., 2., 1., 2.], dtype=float32)
     """
     path = file_path("path", path)
