@@ -54,7 +54,7 @@ def block_of(
         raise _wrong(scale, shape)
     if down > 1:
         return down, across
-    return "channel" if scales[-1] == 1 else across
+    return "channel" if scales[-1] == 1 and across != width else across
 
 
 def check_blocks(scale: Stored, shape: tuple[int, ...], block: Block, axis: int | None) -> None:

@@ -23,16 +23,18 @@ Source: https://github.com/vllm-project/compressed-tensors, compressors/
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
-from minifloat.codec import decode
+from minifloat.codec import decode, encode
 from minifloat.files._safe import quoted
 from minifloat.files.checkpoints import columns
 from minifloat.files.checkpoints.blocks import block_of, check_blocks
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.making import (
     bits_of_words,
+    bits_to_words,
     padded_codes_of_words,
     quantized,
 )
@@ -48,6 +50,7 @@ from minifloat.files.checkpoints.stored import (
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
 from minifloat.formats import Integer
+from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 NAME = "compressed-tensors"
@@ -60,6 +63,7 @@ BESIDE = {
 }
 MX = {1: ("e2m1", 4, "mxfp4"), 2: ("e2m3", 6, "mxfp6")}
 CODES = {"F8_E4M3": "e4m3fn", "F8_E5M2": "e5m2"}
+DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # of scales
 
 
 def find(tensors: Tensors, config: Config) -> Iterator[Group]:
@@ -241,3 +245,108 @@ def _tensor_scale(divisor: Stored | None) -> float | None:
         raise ValueError(f"{quoted(divisor.name)} must be a number above 0, got {number}")
     with np.errstate(over="ignore"):
         return float(np.float32(1) / np.float32(number))
+
+
+def tensors(name: str, q: Quantized) -> list[Stored]:
+    """Return the tensors that store weights, the inverse of reading them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights, which ends in "weight".
+    q : Quantized
+        In blocks along the last axis. Floats: E2M1 and E2M3 with e8m0 scales for 32, NVFP4, E4M3FN.
+        Integers of 2 to 8 bits, with zero points or without, with float32, float16 or bfloat16
+        scales for groups, rows or the tensor.
+
+    Returns
+    -------
+    list of Stored
+
+    Raises
+    ------
+    ValueError
+        If compressed-tensors has no layout for the recipe or the shape.
+
+    Notes
+    -----
+    What is read back is equal, but for two things. A symmetric int4 becomes int4full, of the same
+    values. The global scale is the float32 number whose inverse is nearest to the tensor scale, so
+    that the tensor scale may come back 2**-23 larger or smaller.
+    """
+    recipe = q.recipe
+    if len(q.shape) < 2 or q.axis not in (None, len(q.shape) - 1) or recipe.double:
+        raise _no_layout(q)
+    if (
+        recipe.fmt.is_integer
+        and recipe.scale.name in DTYPES
+        and not isinstance(recipe.block, tuple)
+    ):
+        return _of_integers(name, q)
+    fmt = recipe.fmt.name
+    scaling = (recipe.block, recipe.scale.name, recipe.tensor_scale)
+    if fmt == "e4m3fn" and recipe.scale.name in DTYPES and not recipe.tensor_scale:
+        return [_stored(name, "F8_E4M3", q.codes), _scales_of(f"{name}_scale", q)]
+    is_mx = fmt in ("e2m1", "e2m3", "e4m3fn") and scaling == (32, "e8m0", False)
+    is_nvfp4 = fmt == "e2m1" and scaling == (16, "e4m3fn", True)
+    if not (is_mx or is_nvfp4) or q.shape[-1] % (32 if is_mx else 16):
+        raise _no_layout(q)
+    scale_codes = np.asarray(encode(q.scales, recipe.scale.name))
+    scales = _stored(f"{name}_scale", "U8" if is_mx else "F8_E4M3", scale_codes)
+    if fmt == "e4m3fn":
+        return [_stored(name, "F8_E4M3", q.codes), scales]
+    packed = _stored(f"{name}_packed", "U8", q.packed.reshape(*q.shape[:-1], -1))
+    if q.tensor_scale is None:
+        return [packed, scales]
+    divisor = np.array([_divisor(q.tensor_scale)], "<f4")
+    return [packed, scales, _stored(f"{name}_global_scale", "F32", divisor)]
+
+
+def _of_integers(name: str, q: Quantized) -> list[Stored]:
+    bits, zeros = q.fmt.bits, q.zero_points
+    if not 2 <= bits <= 8 or q.recipe.tensor_scale or (q.fmt.min >= 0) != (zeros is not None):
+        raise _no_layout(q)
+    middle = np.uint8(0 if zeros is not None else 1 << (bits - 1))
+    stored = [
+        _stored(f"{name}_packed", "I32", bits_to_words(q.codes ^ middle, bits)),
+        _scales_of(f"{name}_scale", q),
+        _stored(f"{name}_shape", "I64", np.array(q.shape, "<i8")),
+    ]
+    if zeros is not None and zeros.ndim:
+        across = bits_to_words(np.ascontiguousarray(np.swapaxes(zeros, -1, -2)), bits)
+        stored.append(_stored(f"{name}_zero_point", "I32", np.swapaxes(across, -1, -2)))
+    elif zeros is not None:
+        signed = zeros.reshape(1) - np.uint8(1 << (bits - 1))
+        stored.append(_stored(f"{name}_zero_point", "I8", signed))
+    return stored
+
+
+def _scales_of(name: str, q: Quantized) -> Stored:
+    """Return scales in the words of their format; one for all as one number in a list."""
+    scales = q.scales.reshape(q.scales.shape or (1,))
+    if q.recipe.scale.name == "bfloat16":
+        words = np.where(np.isnan(scales), 0x7FC0, scales.view(np.uint32) >> 16)
+        return _stored(name, "BF16", words.astype("<u2"))
+    return _stored(
+        name, DTYPES[q.recipe.scale.name], scales.astype(f"<f{q.recipe.scale.bits // 8}")
+    )
+
+
+def _divisor(factor: float) -> np.float32:
+    """Return the float32 number whose inverse, rounded to float32, is nearest to a factor."""
+    with np.errstate(over="ignore", divide="ignore"):
+        near = np.float32(1) / np.float32(factor)
+        around = [near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))]
+        return min(around, key=lambda g: abs(float(np.float32(1) / g) - factor))
+
+
+def _stored(name: str, dtype: str, array: Array) -> Stored:
+    data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+    return Stored(name, dtype, array.shape, partial(np.copy, data))
+
+
+def _no_layout(q: Quantized) -> ValueError:
+    return ValueError(
+        "q must have a recipe that compressed-tensors stores, in whole blocks along the last axis, "
+        f"got {q!r}; use nvfp4, mxfp4, int4full/128/bfloat16 or e4m3fn/channel/float32"
+    )

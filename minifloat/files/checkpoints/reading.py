@@ -54,9 +54,9 @@ OF_ACTIVATIONS = (
 SCALE = "a scale of activations"
 LEFT = "part of quantized weights of which another part is missing, or has another type"
 PARTS = (
-    "_scale", "_scale_inv", "_scale_2", "_global_scale", "_zero_point", "_packed", "_g_idx",
-    ".g_idx", ".qzeros", ".qweight", ".absmax", ".quant_map", ".nested_absmax",
-    ".nested_quant_map", ".sign_map",
+    "weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale", "weight_packed",
+    "weight_zero_point", "weight_g_idx", ".g_idx", ".qzeros", ".qweight", ".absmax", ".quant_map",
+    ".nested_absmax", ".nested_quant_map", ".sign_map",
 )  # fmt: skip
 
 
@@ -98,8 +98,9 @@ def weights_of(
                 for name in parts:
                     del left[name]
                 add(min(places[name] for name in parts), _quantized(path, layout, group, config))
+    is_quantized = bool(found)
     for name, stored in left.items():
-        add(places[name], _plain(path, stored))
+        add(places[name], _plain(path, stored, is_quantized))
     return [weights for _, weights in sorted(found.values(), key=lambda pair: pair[0])]
 
 
@@ -129,14 +130,14 @@ def _quantized(path: Path, layout: Layout, group: Group, config: Config) -> Weig
     return Weights(description, partial(_read, path, layout.value, group, facts))
 
 
-def _plain(path: Path, stored: Stored) -> Weights:
+def _plain(path: Path, stored: Stored, is_quantized: bool) -> Weights:
     last = stored.name.rpartition(".")[2]
     reason = ""
     if stored.dtype not in BITS:
         reason = f"of the unknown type {quoted(stored.dtype)}"
     elif len(stored.shape) > MAX_DIMENSIONS:
         reason = f"of more than {MAX_DIMENSIONS} dimensions"
-    elif last in OF_ACTIVATIONS:
+    elif is_quantized and last in OF_ACTIVATIONS:
         reason = SCALE
     elif stored.name.endswith(PARTS):
         reason = LEFT

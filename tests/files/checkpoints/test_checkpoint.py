@@ -73,6 +73,13 @@ def test_descriptions_read_nothing(model: Path, monkeypatch: pytest.MonkeyPatch)
     }
 
 
+def test_scales_of_a_model_that_is_not_quantized_are_weights(tmp_path: Path) -> None:
+    """CLIP has a logit_scale, other models a learned q_scale."""
+    names = ["logit_scale", "attn.q_scale", "attn.k_scale", "x.scales", "layer_scale"]
+    checkpoint = open_checkpoint(write(tmp_path, {n: stored(np.ones(2)) for n in names}))
+    assert list(checkpoint) == names
+
+
 def test_names_that_are_none(model: Path) -> None:
     checkpoint = open_checkpoint(model)
     with pytest.raises(KeyError, match=r"has no weights 'b\.weight'"):

@@ -140,6 +140,20 @@ def test_packed_integers(tmp_path: Path, bits: int, dense: bool, zeros: bool) ->
     slow.same(held.dequantize(), weights)
 
 
+def test_zero_points_of_the_whole_tensor_are_not_packed(tmp_path: Path) -> None:
+    codes = [[0, 5, 15, 8], [7, 9, 1, 2]]
+    rows = [sum(code << (4 * k) for k, code in enumerate(row)) for row in codes]
+    tensors = {
+        "a.weight_packed": stored(np.array([[row] for row in rows], np.int32)),
+        "a.weight_scale": stored(np.array([0.5], np.float32)),
+        "a.weight_shape": stored(np.array([2, 4])),
+        "a.weight_zero_point": stored(np.array([-3], np.int8)),
+    }
+    held, _ = opened(tmp_path, tensors, "a.weight", config={"bits": 4})
+    assert str(held.recipe) == "uint4/tensor/float32/zero-point"
+    slow.same(held.dequantize(), [[(code - 8 + 3) * 0.5 for code in row] for row in codes])
+
+
 def test_a_width_that_the_words_do_not_tell_is_asked_for(tmp_path: Path) -> None:
     """32 words of 128 columns: 7 bits, four to a word, or 8 bits; 8 are read, unless 7 are said."""
     tensors = {
@@ -192,6 +206,8 @@ SHAPES: dict[str, tuple[list[int], str, dict[str, Any]]] = {
     "tiles that divide": ([3, 2], "2x4", {}),
     "tiles that are said": ([2, 2], "4x5", {"weight_block_size": [4, 5]}),
     "groups that are said": ([6, 2], "5", {"group_size": 5}),
+    "a group that is said": ([6, 1], "8", {"group_size": 8}),
+    "rows of several groups": ([6, 1], "channel", {"group_size": 4}),
 }
 
 
@@ -250,7 +266,7 @@ def test_stacked_experts(tmp_path: Path) -> None:
         }
         held, _ = opened(tmp_path, tensors, "e.weight")
         assert str(held.recipe) == f"e4m3fn/{block}/float32"
-        values = np.vectorize(slow.e4m3)(codes)
+        values = np.vectorize(slow.e4m3)(codes.astype(object))
         grid = scales.reshape((*shape, 1, 1)[:3])
         np.testing.assert_array_equal(held.dequantize(), values * grid)
 
