@@ -271,8 +271,8 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     Notes
     -----
     What is read back is equal, but for two things. A symmetric int4 becomes int4full, of the same
-    values. The global scale is the float32 number whose inverse is nearest to the tensor scale, so
-    that the tensor scale may come back 2**-23 larger or smaller.
+    values. The global scale is 1 / tensor scale, rounded to float32, as the tensor scale is when it
+    is read, so that it may come back in another last bit; once read, it comes back equal.
     """
     recipe = q.recipe
     if len(q.shape) < 2 or q.axis not in (None, len(q.shape) - 1) or recipe.double:
@@ -298,7 +298,8 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     packed = _stored(f"{name}_packed", "U8", q.packed.reshape(*q.shape[:-1], -1))
     if q.tensor_scale is None:
         return [packed, scales]
-    divisor = np.array([_divisor(q.tensor_scale)], "<f4")
+    with np.errstate(over="ignore"):
+        divisor = np.float32(1) / np.array([q.tensor_scale], "<f4")
     return [packed, scales, _stored(f"{name}_global_scale", "F32", divisor)]
 
 
@@ -330,14 +331,6 @@ def _scales_of(name: str, q: Quantized) -> Stored:
     return _stored(
         name, DTYPES[q.recipe.scale.name], scales.astype(f"<f{q.recipe.scale.bits // 8}")
     )
-
-
-def _divisor(factor: float) -> np.float32:
-    """Return the float32 number whose inverse, rounded to float32, is nearest to a factor."""
-    with np.errstate(over="ignore", divide="ignore"):
-        near = np.float32(1) / np.float32(factor)
-        around = [near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(np.inf))]
-        return min(around, key=lambda g: abs(float(np.float32(1) / g) - factor))
 
 
 def _stored(name: str, dtype: str, array: Array) -> Stored:
