@@ -56,7 +56,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_kernels": {"llvmlite", "numba"},
     "testing": {"hypothesis"},
     "_tensors": {"ml_dtypes"},
-    "files": {"gguf", "ml_dtypes", "safetensors"},
+    "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "interop": {"torch"},
     "_tables": {"rich"},
     "cli": {"rich"},
@@ -64,7 +64,7 @@ THIRD_PARTY: dict[str, set[str]] = {
 
 LAZY = [
     "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
-    "numba", "rich", "safetensors", "scipy", "torch",
+    "numba", "onnx", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
 

@@ -55,7 +55,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `compare` to its parser."""
     parser.epilog = EXAMPLES
     add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help=".safetensors, .npz, .npy, .gguf (default: noise)")
+    add(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help=".safetensors, .gguf, .npz, .onnx, .pt ... (default: noise)",
+    )
     add("--recipes", type=names, metavar="R,...", help="recipes: mxfp4, e2m2/128/float16, ...")
     add("--formats", type=names, metavar="F,...", help=f"or formats alone (default {FORMATS})")
     add("--block", help="weights to a scale: a number, RxC, channel or tensor (128)")

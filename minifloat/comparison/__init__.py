@@ -25,6 +25,7 @@ from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.comparison.result import Comparison
 from minifloat.comparison.selection import Task, nothing_left, select
 from minifloat.files import WeightFile, open_weights
+from minifloat.files.checkpoints import open_checkpoint
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization.recipes import Recipe
@@ -66,8 +67,10 @@ def compare(
     Parameters
     ----------
     source : path or paths, array, tensor, mapping of names to them, optional
-        Files are read by `minifloat.files.open_weights`. Without a source a seeded matrix of 4096 x
-        4096 float32 standard normals is compared. A model of PyTorch is ``model.state_dict()``.
+        Files are read by `minifloat.files.checkpoints.open_checkpoint`: quantized weights are
+        compared as the floats that they mean, and the tensors' notes say so. Without a source a
+        seeded matrix of 4096 x 4096 float32 standard normals is compared. A model of PyTorch is
+        ``model.state_dict()``.
     recipes : recipe, or sequence of recipes
         Each a `Recipe`, its text or name (``"nvfp4"``), or a format, which has blocks of 128 and
         float16 scales.
@@ -167,7 +170,7 @@ def _opened(source: Source | None, seed: int) -> tuple[str, list[tuple[str, Weig
     paths = [source] if isinstance(source, str | PathLike) else source
     if isinstance(paths, Sequence) and all(isinstance(path, str | PathLike) for path in paths):
         names = [fspath(path) for path in paths]
-        return ", ".join(names), [(name, open_weights(name)) for name in names]
+        return ", ".join(names), [(name, open_checkpoint(name).weight_file()) for name in names]
     raise TypeError(
         "source must be a path, paths, an array, a mapping of names to arrays or None, "
         f"got {type(source).__name__}"

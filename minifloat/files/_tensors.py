@@ -147,7 +147,8 @@ def _with_notes(tensors: Sequence[tuple[TensorInfo, Load]]) -> tuple[tuple[Tenso
             return replace(info, skipped=f"of more than {MAX_DIMENSIONS} dimensions")
         beside = info.name in scaled or info.name.rpartition(".")[0] in folders
         is_weight = _is_fp8(info.dtype) and info.name not in scales
-        return replace(info, note=UNSCALED) if is_weight and beside else info
+        is_unscaled = is_weight and beside and not info.note
+        return replace(info, note=UNSCALED) if is_unscaled else info
 
     return tuple(
         pair if (info := noted(pair[0])) is pair[0] else (info, pair[1]) for pair in tensors

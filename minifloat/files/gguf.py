@@ -13,12 +13,13 @@ from __future__ import annotations
 import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifloat._arrays import MAX_DIMENSIONS
 from minifloat.files._safe import WeightsError, missing_package, quoted
@@ -78,15 +79,35 @@ class _Listed:
     offset: int
 
 
+class Placed(NamedTuple):
+    """A tensor whose place was checked: its facts, its numbers, and its bytes."""
+
+    info: TensorInfo
+    load: Load
+    raw: Callable[[], NDArray[np.uint8]]
+    size: int
+
+
 def open_gguf(file: SourceFile) -> WeightFile:
     """List the tensors of a .gguf file."""
+    return WeightFile(file.path, [(tensor.info, tensor.load) for tensor in read_list(file)])
+
+
+def read_list(file: SourceFile) -> list[Placed]:
+    """Return the tensors of a .gguf file in the order of their data, those skipped too.
+
+    Raises
+    ------
+    ValueError
+        If the header is damaged, or no tensor is whole.
+    """
     header = _Header(file)
     listed = sorted(header.tensors(), key=lambda tensor: (tensor.offset, math.prod(tensor.shape)))
     tensors = list(_placed(file, listed, header.data_start))
-    damaged = [info for info, _ in tensors if info.skipped.startswith(DAMAGED)]
-    if damaged and all(info.skipped for info, _ in tensors):
+    damaged = [each.info for each in tensors if each.info.skipped.startswith(DAMAGED)]
+    if damaged and all(each.info.skipped for each in tensors):
         raise ValueError(f"{quoted(damaged[0].name)} is {damaged[0].skipped}")
-    return WeightFile(file.path, tensors)
+    return tensors
 
 
 class _Header:
@@ -183,9 +204,7 @@ class _Header:
         return _Listed(name, lengths[::-1], kind, offset)
 
 
-def _placed(
-    file: SourceFile, listed: list[_Listed], start: int
-) -> Iterator[tuple[TensorInfo, Load]]:
+def _placed(file: SourceFile, listed: list[_Listed], start: int) -> Iterator[Placed]:
     """Yield the tensors in the order of their data, which do not overlap.
 
     Those of which parts are missing are skipped as damaged.
@@ -206,7 +225,8 @@ def _placed(
         else:
             end = tensor.offset + size
         load = partial(_read, file, tensor.kind, place, size, tensor.shape)
-        yield TensorInfo(tensor.name, tensor.shape, kind.name, reason), load
+        info = TensorInfo(tensor.name, tensor.shape, kind.name, reason)
+        yield Placed(info, load, partial(file.read, place, size), size)
 
 
 def _block_kind(file: SourceFile, number: int) -> Kind:

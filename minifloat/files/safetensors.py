@@ -96,7 +96,7 @@ def read_header(file: SourceFile) -> tuple[list[Entry], dict[str, str]]:
 def read_tensor(file: SourceFile, entry: Entry) -> Array:
     """Return a tensor, its floats in this machine's byte order or widened to float32."""
     raw = file.read(entry.begin, entry.end - entry.begin)
-    return _widened(raw, entry.dtype).reshape(entry.shape)
+    return widened(raw, entry.dtype).reshape(entry.shape)
 
 
 def _entry(name: str, entry: Any, start: int) -> Entry:
@@ -127,7 +127,8 @@ def _why_skipped(dtype: str) -> str:
     return "" if dtype in FLOAT8 or dtype in ("BF16", "F16", "F32", "F64") else "not a float tensor"
 
 
-def _widened(raw: NDArray[np.uint8], dtype: str) -> Array:
+def widened(raw: NDArray[np.uint8], dtype: str) -> Array:
+    """Return bytes as numbers of a type, bfloat16 and float8 as float32."""
     if dtype == "BF16":
         return bfloat16(raw)
     if dtype in FLOAT8:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path, PureWindowsPath
 
 from minifloat.files._json import json_object
@@ -16,6 +16,30 @@ INDEX_LIMIT = 100 << 20  # bytes; safetensors' own limit for a header
 
 def open_index(file: SourceFile) -> WeightFile:
     """List the tensors of the shards that an .index.json names."""
+    names, shards = read_index(file)
+    weights = open_shards(file.path, shards)
+    check_names(file.path, names, [info.name for info in (*weights.tensors, *weights.skipped)])
+    return weights
+
+
+def open_shards(path: Path, shards: Sequence[Path]) -> WeightFile:
+    """List the tensors of all shards of the model at ``path``."""
+    tensors: list[tuple[TensorInfo, Load]] = []
+    for shard in shards:
+        check_suffix(path, shard)
+        with untrusted(shard):
+            tensors += open_safetensors(SourceFile(shard)).entries()
+    return WeightFile(path, tensors)
+
+
+def read_index(file: SourceFile) -> tuple[set[str], list[Path]]:
+    """Return the names of the tensors that an .index.json tells of, and its shards.
+
+    Raises
+    ------
+    WeightsError
+        If it is too long, or a shard lies outside its directory.
+    """
     path = file.path
     if file.size > INDEX_LIMIT:
         raise WeightsError(f"{path}: is longer than 100 MiB; name the .safetensors files instead")
@@ -28,22 +52,21 @@ def open_index(file: SourceFile) -> WeightFile:
                 f"{path}: names the shard {quoted(shard)}, outside its directory; "
                 "move the shards beside the index"
             )
-    weights = open_shards(path, [path.parent / shard for shard in sorted(set(weight_map.values()))])
-    names = {info.name for info in (*weights.tensors, *weights.skipped)}
-    if names != weight_map.keys():
-        name = min(names ^ weight_map.keys())
+    shards = [path.parent / shard for shard in sorted(set(weight_map.values()))]
+    return set(weight_map), shards
+
+
+def check_names(path: Path, listed: set[str], held: Collection[str]) -> None:
+    """Refuse an index at ``path`` that lists other tensors than the shards hold."""
+    names = set(held)
+    if names != listed:
+        name = min(names ^ listed)
         raise WeightsError(
             f"{path}: index and shards disagree about {quoted(name)}; download the model again"
         )
-    return weights
 
 
-def open_shards(path: Path, shards: Sequence[Path]) -> WeightFile:
-    """List the tensors of all shards of the model at ``path``."""
-    tensors: list[tuple[TensorInfo, Load]] = []
-    for shard in shards:
-        if shard.suffix.lower() != ".safetensors":
-            raise WeightsError(f"{path}: names {shard.name!r}; shards must be .safetensors files")
-        with untrusted(shard):
-            tensors += open_safetensors(SourceFile(shard)).entries()
-    return WeightFile(path, tensors)
+def check_suffix(path: Path, shard: Path) -> None:
+    """Refuse a shard of the model at ``path`` that is of another kind."""
+    if shard.suffix.lower() != ".safetensors":
+        raise WeightsError(f"{path}: names {shard.name!r}; shards must be .safetensors files")

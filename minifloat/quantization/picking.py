@@ -95,7 +95,8 @@ def _packed(q: Quantized, rows: NDArray[Any]) -> NDArray[np.uint8]:
         return np.asarray(q.packed.reshape(q.shape[0], -1)[rows].reshape(-1))
     groups, place = np.unique(rows // GROUP, return_inverse=True)
     codes: Codes = unpack(_groups(q.packed, length * bits, groups), bits, GROUP * length)
-    return pack(codes.reshape(-1, GROUP, length)[place, rows % GROUP].reshape(-1), bits)
+    picked: Codes = codes.reshape(-1, GROUP, length)[place, rows % GROUP]
+    return pack(picked.reshape(-1), bits)
 
 
 def _groups(packed: NDArray[np.uint8], size: int, groups: NDArray[Any]) -> NDArray[np.uint8]:

@@ -395,9 +395,9 @@ def test_messages_about_files_speak_of_options(capsys: Capture, model: Path) -> 
     err = run(capsys, "compare", model.with_name("ids.npy"), code=2)
     assert "FILE must hold a float tensor that every recipe can quantize, got " in err
     assert "ids.npy ('ids' of int64: not a float tensor); name another file" in err
-    model.with_name("model.bin").write_bytes(b"x")
-    err = run(capsys, "compare", model.with_name("model.bin"), code=2)
-    assert "model.bin: must end in one of .safetensors, .npz, .npy, .gguf, .index.json" in err
+    model.with_name("model.txt").write_bytes(b"x")
+    err = run(capsys, "compare", model.with_name("model.txt"), code=2)
+    assert "model.txt: must end in one of .safetensors, .index.json, .gguf, .npz, .npy" in err
 
 
 @pytest.mark.parametrize(
@@ -458,6 +458,11 @@ def test_missing_packages_are_named(
     path = model.with_name("model.gguf")
     path.write_bytes(gguf_blob(gguf_tensor(b"w", [32], 2, 0), tensors=1) + bytes(64))
     assert 'pip install "minifloat[gguf]"' in run(capsys, "compare", path, code=2)
+    for name, package in (("model.bin", "torch"), ("model.onnx", "onnx")):
+        monkeypatch.setitem(sys.modules, package, None)
+        model.with_name(name).write_bytes(b"x")
+        err = run(capsys, "compare", model.with_name(name), code=2)
+        assert f'pip install "minifloat[{package}]"' in err
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "rich", None)
         assert "e2m2" in run(capsys, "compare", model)

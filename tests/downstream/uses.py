@@ -20,6 +20,7 @@ from minifloat import registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.files import WeightFile, open_weights
+from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
 from minifloat.formats.dtypes import DtypeNames
 from minifloat.typing import (
     BitOrder,
@@ -244,6 +245,14 @@ def use_files_and_comparison() -> None:
         assert_type(weights, WeightFile)
         assert_type(weights.load(weights.names()[0]), NDArray[np.floating[Any]])
         mf.compare(f"{folder}/x.npy", "e2m2")
+        checkpoint = open_checkpoint(f"{folder}/x.npy")
+        assert_type(checkpoint, Checkpoint)
+        for about in checkpoint.descriptions:
+            assert_type(about, Description)
+            assert_type(checkpoint.describe(about.name).recipe, mf.Recipe | None)
+            value = checkpoint[about.name]
+            if isinstance(value, mf.Quantized | Dequantizable):
+                assert_type(value.dequantize(), NDArray[np.float32])
         mf.compare([f"{folder}/x.npy", Path(folder) / "x.npy"], ["e2m2", mf.Integer(4)], axis=0)
     with ThreadPoolExecutor(1) as executor:
         result = mf.compare({"w": X}, ["mxfp4", mf.RECIPES["nvfp4"]], executor=executor)

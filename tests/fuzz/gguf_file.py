@@ -6,10 +6,14 @@ import struct
 from collections.abc import Sequence
 from random import Random
 
+from minifloat.files import WeightsError
+from minifloat.files.checkpoints import open_checkpoint
+from tests.fuzz import checkpoint_files
+from tests.fuzz.faults import only
 from tests.fuzz.mutations import Change
 from tests.fuzz.reading import read_whole
 from tests.fuzz.target import Target
-from tests.fuzz.workplace import written
+from tests.fuzz.workplace import watched, written
 
 UINT8, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64 = 0, 5, 6, 7, 8, 9, 10  # types of metadata
 ALIGNMENT = 32  # bytes
@@ -34,7 +38,10 @@ TYPES = {
 
 def run(data: bytes) -> None:
     """Read a file of that content."""
-    read_whole(written("w.gguf", data))
+    path = written("w.gguf", data)
+    read_whole(path)
+    with watched(), only(WeightsError):
+        checkpoint_files.read_whole(open_checkpoint(path))
 
 
 def string(text: bytes) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tests.fuzz import (
     arrays,
+    checkpoint_files,
     command_lines,
     compare_command,
     gguf_file,
     index_file,
     npz_file,
+    onnx_file,
     quantized_file,
     safetensors_file,
     texts,
@@ -21,6 +23,8 @@ TARGETS: dict[str, Target] = {
     "npy": npz_file.NPY_TARGET,
     "gguf": gguf_file.TARGET,
     "index": index_file.TARGET,
+    "checkpoint": checkpoint_files.TARGET,
+    "onnx": onnx_file.TARGET,
     "load_npz": quantized_file.NPZ_TARGET,
     "load_safetensors": quantized_file.SAFETENSORS_TARGET,
     "compare_command": compare_command.TARGET,

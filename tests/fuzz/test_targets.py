@@ -15,7 +15,7 @@ EVERY_REGRESSION = [(target, name) for target, cases in REGRESSIONS.items() for 
 
 @pytest.fixture(autouse=True)
 def _packages() -> None:
-    for package in ("gguf", "safetensors"):
+    for package in ("gguf", "onnx", "safetensors"):
         pytest.importorskip(package)
 
 

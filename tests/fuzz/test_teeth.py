@@ -18,6 +18,7 @@ import pytest
 import minifloat as mf
 from minifloat.comparison.result import Comparison
 from minifloat.files import WeightFile, WeightsError, open_weights
+from minifloat.files.checkpoints import Dequantizable
 from tests.fuzz import command, faults, loop, reading
 from tests.fuzz.regressions import escape_in_csv, formula_in_csv
 from tests.fuzz.targets import TARGETS
@@ -98,6 +99,14 @@ READERS: dict[str, tuple[str, str, Plant]] = {
     "shards that lie anywhere": (
         "index", "secret was read",
         lambda patch: patch.setattr(shards_module, "PureWindowsPath", lambda _: PurePosixPath("a")),
+    ),
+    "weights of another shape than the description says": (
+        "checkpoint", "has weights of shape",
+        lambda patch: patch.setattr(Dequantizable, "dequantize", lambda _: np.zeros(77)),
+    ),
+    "an exception that no reader documents": (
+        "checkpoint", "ZeroDivisionError",
+        lambda patch: patch.setattr(Dequantizable, "dequantize", raising(ZeroDivisionError("x"))),
     ),
     "another shape than the list says": (
         "gguf", "was loaded with shape",
