@@ -13,8 +13,8 @@ The halves of an odd number of terms: the first has one more.
 
 from __future__ import annotations
 
-import ast
 import contextlib
+import json
 import re
 from functools import lru_cache
 from typing import TypeAlias
@@ -30,6 +30,7 @@ Order: TypeAlias = "str | Tree"
 CHAINS = ("sequential", "reversed")  # which need no list
 MAX_DEPTH = 64  # of a tree
 _BLOCKS = re.compile(r"(pairwise|blocks|strided):([1-9][0-9]{0,8})", re.ASCII)
+_TREE = re.compile(r"\([0-9(), ]+\)")
 
 
 def checked_order(order: object) -> Order:
@@ -44,8 +45,9 @@ def checked_order(order: object) -> Order:
         word = order.strip(" ")
         if word in (*CHAINS, "pairwise") or _BLOCKS.fullmatch(word):
             return word
-        with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-            order = ast.literal_eval(word)
+        if _TREE.fullmatch(word):
+            with contextlib.suppress(ValueError, RecursionError):
+                order = _tupled(json.loads(word.replace("(", "[").replace(")", "]")))
     if isinstance(order, tuple):
         return _checked_tree(order)
     raise ValueError(
@@ -57,6 +59,10 @@ def checked_order(order: object) -> Order:
 def text_of(order: Order) -> str:
     """Return the text that `checked_order` reads back."""
     return str(order).replace(" ", "")
+
+
+def _tupled(tree: object) -> object:
+    return tuple(map(_tupled, tree)) if isinstance(tree, list) else tree
 
 
 def _checked_tree(tree: object) -> Tree:
