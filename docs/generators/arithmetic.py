@@ -33,7 +33,7 @@ many bits it keeps of them, how it rounds. Ten lines show what Hopper's FP8 does
 '7.5e-02'
 >>> hopper = arithmetic.UNITS["hopper/e4m3fn/float32"].accumulator
 >>> error(arithmetic.matmul(a, b, accumulator=f"{hopper}+promote=128"))  # as DeepSeek-V3 does it
-'5.5e-04'
+'5.6e-04'
 >>> error(arithmetic.matmul(a, b, unit="blackwell/e4m3fn/float32"))
 '1.1e-06'
 
@@ -68,11 +68,27 @@ these errors have the same sign. To add the result to a float32 sum every 128 pr
 >>> float(arithmetic.sum(x, accumulator="bfloat16/order=pairwise"))
 1.0
 >>> float(arithmetic.sum(x, accumulator="bfloat16/order=strided:8"))  # as eight lanes of a CPU
-1.0
+0.98046875
 >>> float(arithmetic.sum(x, accumulator="bfloat16/terms=all"))  # exact, rounded once
 1.0
 >>> float(arithmetic.sum([100, 100, 100], accumulator="int8/overflow=wrap"))
 44.0
+
+```
+
+## Which accumulator is it?
+
+`arithmetic.reveal(f)` finds out how a function of yours adds, be it a call of a GPU, a library or a
+simulation: the order (by FPRev's method), the terms of a step, the bits that terms and sums keep,
+the rounding, and an accumulator that gives the same sums for random terms.
+
+```python
+>>> arithmetic.reveal(np.sum).order                     # NumPy adds 64 numbers in eight sums
+'strided:8'
+>>> def mine(a: np.ndarray, b: np.ndarray) -> object:
+...     return arithmetic.dot(a, b, unit="hopper/e5m2/float32")
+>>> arithmetic.reveal(mine, products=True).accumulator
+<Accumulator e8m13:toward_zero/terms=32+bits=13>
 
 ```
 

@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Unpack, assert_type
+from typing import Any, Unpack, assert_type
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -322,9 +322,10 @@ def use_arithmetic() -> None:
     assert_type(accumulator.fmt, arithmetic.SumFormat)
     assert_type(arithmetic.UNITS["volta/float16/float32"], arithmetic.Unit)
     assert_type(arithmetic.UNIT_SOURCES["volta/float16/float32"], str)
-    assert_type(
-        arithmetic.Unit.parse("volta/float16/float32").output, Literal["float16", "float32"]
-    )
+    output: str = arithmetic.Unit.parse("volta/float16/float32").output
+    print(output)
+    assert_type(arithmetic.reveal(np.sum, 8).order, str | None)
+    assert_type(arithmetic.reveal(np.dot, 8, products=True), arithmetic.Revealed)
     arithmetic.sum(X, accumulator=accumulator)
     arithmetic.dot(HALVES, HALVES, 1, unit="volta/float16/float32", dtype=np.float64)
     arithmetic.matmul(X, X.T, accumulator="float32", threads=2)
