@@ -6,7 +6,8 @@ array([ 0.25, -1.75,  7.  ])
 
 Formats are described and named in `minifloat.formats`. `encode`, `decode` and `round_to` work on
 arrays; `quantize` adds scales, and `linear` multiplies by weights that stay packed; `pack` and
-`pack_words` put codes side by side; `minifloat.registers` shows how a GPU converts them.
+`pack_words` put codes side by side; `minifloat.registers` shows how a GPU converts them, and
+`minifloat.arithmetic` how its matrix units add.
 Everything is loaded when it is first used, so importing the package is quick.
 """
 
@@ -52,10 +53,15 @@ _HOME = {
     "Comparison": "comparison.result",
     "compare": "comparison",
 }
-_MODULES = ("registers", "testing", "typing")
+_MODULES = ("arithmetic", "registers", "testing", "typing")
 
 if TYPE_CHECKING:
-    from minifloat import registers, testing, typing  # noqa: F401  # attributes, kept out of __all__
+    from minifloat import (  # attributes, kept out of __all__
+        arithmetic,  # noqa: F401
+        registers,  # noqa: F401
+        testing,  # noqa: F401
+        typing,  # noqa: F401
+    )
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison

@@ -21,7 +21,7 @@ import ml_dtypes
 import numpy as np
 
 import minifloat as mf
-from minifloat import _jit, registers
+from minifloat import _jit, arithmetic, registers
 
 SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1e-40, 3e-8, 1e300, -465.0, 0.9375, 6.5]
 SCALES = ("float32", "float16", "e8m0", "e4m3fn", "ue5m3")
@@ -188,6 +188,24 @@ def programs() -> Iterator[tuple[str, Any]]:
     yield "search", np.array([*found.program.layout.places, str(found.program.cost.total)], object)
 
 
+def sums(stride: int) -> Iterator[tuple[str, Any]]:
+    """Add and multiply as matrix units and accumulators do."""
+    x, w = weights(3, 12), weights(2, 12, seed=8)
+    for name, unit in list(arithmetic.UNITS.items())[::stride]:
+        a, b = x, w
+        if isinstance(unit.inputs[0], mf.Format) and unit.inputs[0].name != "tf32":
+            a, b = mf.round_to(x, unit.inputs[0]), mf.round_to(w, unit.inputs[0])
+            a[0, 0] = np.inf if unit.inputs[0].has_inf else 0
+        yield f"linear {name}", arithmetic.linear(a, b, 0.3, unit=name)
+    for text in (
+        *("float32", "bfloat16:downward/flush", "e6m9:to_odd/product=e5m10", "float16/terms=all"),
+        *("e4m3fn/order=strided:3", "float32/order=pairwise:4+product=float16+flush", "int16"),
+        *("fixed16.8/overflow=wrap", "e8m13/terms=3+bits=5+cut=nearest_even+promote=6"),
+    ):
+        yield f"linear {text}", arithmetic.linear(x, w, 0.3, accumulator=text)
+        yield f"sum {text}", arithmetic.sum(x, accumulator=text)
+
+
 def products() -> Iterator[tuple[str, Any]]:
     """Multiply, as floats to be compared within the bound that `linear` states."""
     w, x = weights(6, 40), weights(3, 40, seed=8)
@@ -234,7 +252,9 @@ def main(how: str, stride: int) -> None:
     assert how != "compiled" or _jit.load()
     digests = {
         name: digest(result)
-        for name, result in itertools.chain(coded(stride), packed(), quantized(stride), programs())
+        for name, result in itertools.chain(
+            coded(stride), packed(), quantized(stride), programs(), sums(stride)
+        )
     }
     if how != "disabled":
         assert ("numba.core" in sys.modules) == (how == "compiled")

@@ -13,11 +13,16 @@ import pytest
 
 import minifloat as mf
 from analysis import absmax_mse, optimal_scale
-from docs.generators import layouts, policies, recipes
+from docs.generators import arithmetic, layouts, policies, recipes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = {"policies.md": policies, "layouts.md": layouts, "recipes.md": recipes}
+PAGES = {
+    "policies.md": policies,
+    "layouts.md": layouts,
+    "recipes.md": recipes,
+    "arithmetic.md": arithmetic,
+}
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
 NAME = re.compile(r"`((?:minifloat|analysis|paper_figures)(?:\.\w+)+)`")

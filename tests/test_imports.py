@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "codec": ARRAYS,
     "packing": ARRAYS,
     "registers": ARRAYS | {"codec", "packing"},
+    "arithmetic": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "layers": {"products", "quantization"},
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "registers", "testing", "typing",
+        "arithmetic", "registers", "testing", "typing",
     },
 }  # fmt: skip
 
@@ -193,4 +194,4 @@ print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvm
 def test_dir_shows_the_public_names_alone() -> None:
     program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
     names = [name for name in eval(run(program)) if not name.startswith("__")]
-    assert names == sorted([*minifloat.__all__, "registers", "testing", "typing"])
+    assert names == sorted([*minifloat.__all__, "arithmetic", "registers", "testing", "typing"])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import minifloat as mf
-from minifloat import registers, testing
+from minifloat import arithmetic, registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.files import WeightFile, open_weights
@@ -40,6 +40,7 @@ from minifloat.typing import (
 )
 
 X = np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4)
+HALVES = X.astype(np.float16)
 
 
 def use_encode() -> None:
@@ -378,6 +379,24 @@ def scaled(rounding: ScaleRoundingLike, search: ScaleSearchLike) -> mf.Recipe:
 
 def program(target: Target) -> registers.Program:
     return registers.to_half("e2m2", "1+4", target)
+
+
+def use_arithmetic() -> None:
+    accumulator = arithmetic.Accumulator("bfloat16", rounding="toward_zero", terms="all")
+    assert_type(accumulator, arithmetic.Accumulator)
+    assert_type(arithmetic.Accumulator.parse("float32/order=pairwise"), arithmetic.Accumulator)
+    assert_type(accumulator.fmt, arithmetic.SumFormat)
+    assert_type(arithmetic.UNITS["volta/float16/float32"], arithmetic.Unit)
+    assert_type(arithmetic.UNIT_SOURCES["volta/float16/float32"], str)
+    output: str = arithmetic.Unit.parse("volta/float16/float32").output
+    print(output)
+    assert_type(arithmetic.reveal(np.sum, 8).order, str | None)
+    assert_type(arithmetic.reveal(np.dot, 8, products=True), arithmetic.Revealed)
+    arithmetic.sum(X, accumulator=accumulator)
+    arithmetic.dot(HALVES, HALVES, 1, unit="volta/float16/float32", dtype=np.float64)
+    arithmetic.matmul(X, X.T, accumulator="float32", threads=2)
+    q = mf.quantize(np.ones((2, 32), np.float32), "mxfp4")
+    arithmetic.linear(q, q, unit="blackwell/mxfp4/float32")
 
 
 def use_wrappers() -> None:

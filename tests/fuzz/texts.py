@@ -1,4 +1,4 @@
-"""The readers of texts: names of formats, recipes, layouts and distributions."""
+"""The readers of texts: formats, recipes, layouts, distributions, accumulators, units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from random import Random
 
 import minifloat as mf
 from analysis import parse_distribution
+from minifloat.arithmetic import UNITS, Accumulator, Unit
 from tests.fuzz import mutations
 from tests.fuzz.faults import check, check_line, only
 from tests.fuzz.mutations import Change
@@ -30,6 +31,7 @@ WORDS = [
     *("none", "p3109", "_nosub", "nf4", "tf32", "float16", "e2m2", "mxfp4", "nvfp4", "dense", "s"),
     *("/", "+", ":", "x", "channel", "tensor", "e8m0", "float32", "ceil", "up", "mse", "shrink"),
     *("percentile", "99.9", "tensor-scale", "double", "zero-point", "(", ")", "student_t", "nu"),
+    *("terms", "bits", "floor", "=", "order", "pairwise", "fixed", "int32", "flush", "=all", ","),
     *("normal", "uniform", "fpe2m2_kernel", "5x1p", "000005", "1e3", "nan", "inf", "1_0", "-", "."),
 ]
 
@@ -42,6 +44,9 @@ def run(data: bytes) -> None:
     for bits in (None, 5):
         read_layout(text, bits)
     read_distribution(text)
+    read_accumulator(text)
+    with only(ValueError):
+        check(Unit.parse(text) in UNITS.values(), f"{text!r} must be a unit's name")
 
 
 def read_format(text: str) -> None:
@@ -86,6 +91,16 @@ def read_distribution(text: str) -> None:
         check(again == distribution, f"{distribution} is not what its name means")
 
 
+def read_accumulator(text: str) -> None:
+    """Read the text of an accumulator."""
+    with only(ValueError, TypeError):  # a TypeError where a word stands for a number
+        accumulator = Accumulator.parse(text)
+        check_plain(text.partition("(")[0])
+        check_line("repr", repr(accumulator))
+        again = Accumulator.parse(str(accumulator))
+        check(again == accumulator, f"{accumulator!r} is not what its text means")
+
+
 def check_plain(text: str) -> None:
     """Refuse a name that is taken although it has other than ASCII characters."""
     check(text.isascii(), f"{text!r} must not be taken for a name")
@@ -100,6 +115,9 @@ def seeds() -> dict[str, bytes]:
         *("e4m3fn/128x128/float32", "uint4/channel/float16/zero-point", "int4/8/e4m3fn/shrink"),
         *("e3m2/tensor/ue5m3:up/percentile99.9+tensor-scale", "dense", "1+4", "2+1+1", "nvfp4"),
         *("fpe2m2_kernel", "2x1p000005001003", "5x1s000001002003004", "normal", "student_t(5)"),
+        *("float32:toward_zero/terms=8+bits=24+floor=-132", "hopper/e4m3fn/float32"),
+        *("int32/overflow=wrap", "float32/terms=4+bits=24+lanes=2+late=31+drops", "fixed24.8"),
+        *("e6m9/product=e6m9+order=((0,1),(2,3))", "e8m13/promote=128", "float32/order=blocks:4"),
         *("student_t( 2.5e1 )", "laplace", "posit", "", " ", "e2m2\n", "e\u0662m2", "int\u0664"),
         *(
             "student_t(\u0665)",

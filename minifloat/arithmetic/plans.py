@@ -1,0 +1,128 @@
+"""Plans: what the kernels need of an accumulator, made once and cached."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._kernels import sums as kernels
+from minifloat.arithmetic.accumulators import CUTS, Accumulator
+from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
+from minifloat.formats.rounding import Rounding, Threshold, away_threshold
+
+Array = NDArray[Any]
+Mode = tuple[float, float, float, float, float, float] | None
+
+CHUNK = 256  # terms that stay in the cache
+FRACTIONS = {  # the smallest fraction that reaches a threshold
+    Threshold.ABOVE_ZERO: 5e-324,
+    Threshold.HALF: 0.5,
+    Threshold.ABOVE_HALF: math.nextafter(0.5, 1.0),
+    Threshold.NEVER: 2.0,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The records of an accumulator."""
+
+    accumulator: Accumulator
+    grid: Array
+    mode: Mode
+    product: Array | None
+    product_mode: Mode
+    step: Array
+
+    def add(self, a: Array, ea: Array, b: Array, eb: Array, sums: Array) -> None:
+        """Add the products of all terms of the rows ``a`` and columns ``b``, in their order."""
+        terms, (count, columns) = self.accumulator.terms, b.shape
+        at_once = max(count, 1) if terms == "all" else int(terms)
+        chunk = max(at_once, CHUNK // at_once * at_once)
+        room = np.empty((4 + kernels.DIGITS, columns))
+        tops = np.empty((2, columns), np.int16)
+        if self.accumulator.bits is not None:
+            kernels.add_aligned(
+                b, eb, a, ea, 0, count, chunk, sums, self.step, self.grid, self.mode, room, tops
+            )
+        elif at_once == 1:
+            kernels.add_products(
+                b, a, 0, count, chunk, sums, self.grid, self.mode, self.product, self.product_mode
+            )
+        else:
+            kernels.add_exact(
+                b, eb, a, ea, 0, count, at_once, sums, self.grid, self.mode, room, tops
+            )
+
+    def add_in_pairs(self, products: Array, pairs: Array) -> None:
+        """Add rows to rows; the first is what the sum starts from, the others are exact products.
+
+        At the end the first row is the sum.
+        """
+        if self.product is not None:
+            kernels.round_numbers(products[1:].reshape(-1), self.product, self.product_mode)
+        kernels.add_pairs(products, pairs, self.grid, self.mode)
+
+
+@lru_cache(maxsize=256)
+def plan_of(accumulator: Accumulator) -> Plan:
+    """Return the plan of an accumulator."""
+    product = accumulator.product
+    return Plan(
+        accumulator,
+        _grid(accumulator.fmt, accumulator.overflow),
+        _mode(accumulator, accumulator.fmt, wraps=accumulator.overflow == "wrap"),
+        None if product is None else _grid(product, "infinity" if product.has_inf else "saturate"),
+        None if product is None else _mode(accumulator, product, wraps=False),
+        _step(accumulator),
+    )
+
+
+def add_float32(sums: Array, others: Array) -> None:
+    """Add numbers to numbers, in float32 to nearest even."""
+    kernels.add_numbers(sums.reshape(-1), others.reshape(-1), _FLOAT32, None)
+
+
+def _grid(fmt: SumFormat, overflow: str) -> Array:
+    beyond = (math.inf, -math.inf) if overflow == "infinity" else (fmt.largest, fmt.least)
+    row = (fmt.mantissa_bits, fmt.emin, fmt.largest, fmt.least, *beyond)
+    return np.array([row], kernels.GRID)
+
+
+_FLOAT32 = _grid(FLOAT32, "infinity")
+
+
+def _mode(accumulator: Accumulator, fmt: SumFormat, *, wraps: bool) -> Mode:
+    rounding = accumulator.rounding
+    if rounding is Rounding.NEAREST_EVEN and not wraps and not accumulator.flush:
+        return None
+    even, odd, minus_even, minus_odd = (
+        FRACTIONS[away_threshold(rounding, odd=odd, negative=negative)]
+        for negative in (False, True)
+        for odd in (False, True)
+    )
+    modulus = math.ldexp(1.0, fmt.emin) if wraps else 0.0
+    normal = math.ldexp(1.0, fmt.emin) if accumulator.flush else 0.0
+    return even, odd, minus_even, minus_odd, modulus, normal
+
+
+def _step(accumulator: Accumulator) -> Array:
+    fmt = accumulator.fmt
+    limit = math.inf if accumulator.limit is None else math.ldexp(1.0, accumulator.limit)
+    row = (
+        1 if accumulator.terms == "all" else accumulator.terms,
+        accumulator.lanes,
+        accumulator.group,
+        0 if accumulator.bits is None else accumulator.bits,
+        CUTS.index(accumulator.cut),
+        kernels.LEAST if accumulator.floor is None else accumulator.floor,
+        kernels.LEAST if fmt.is_fixed else fmt.emin,
+        -1 if accumulator.late is None else accumulator.late,
+        accumulator.drops,
+        limit,
+    )
+    return np.array([row], kernels.STEP)

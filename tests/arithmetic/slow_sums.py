@@ -1,0 +1,281 @@
+"""A slow model of accumulators and matrix units, on fractions; shares no code with the fast one.
+
+A number is a Fraction, or a float that is an infinity or NaN. Zeros have no sign here: `same`
+compares results, and tells zeros apart only by the sign of what was rounded to zero.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+NOTHING = -(10**6)
+
+
+def number(x: float) -> Fraction | float:
+    return Fraction(float(x)) if math.isfinite(x) else float(x)
+
+
+def log2_floor(x: Fraction) -> int:
+    """Return the exponent of the largest power of two that is not above |x|."""
+    x = abs(x)
+    e = x.numerator.bit_length() - x.denominator.bit_length()
+    return e if Fraction(2) ** e <= x else e - 1
+
+
+def field(x: Fraction, emin: int) -> int:
+    return NOTHING if x == 0 else max(log2_floor(x), emin)
+
+
+def cut(x: Fraction, place: int, how: str) -> Fraction:
+    """Cut a number to a multiple of ``2**place``."""
+    unit = Fraction(2) ** place
+    down = math.floor(x / unit)
+    rest = x / unit - down
+    if how == "toward_zero":
+        down += rest > 0 and x < 0
+    elif how == "nearest_even":
+        down += rest > Fraction(1, 2) or (rest == Fraction(1, 2) and down % 2)
+    return down * unit
+
+
+def rounded(x: Fraction, fmt, mode: str, overflow: str, flush: bool = False) -> Fraction | float:
+    """Round a number to a format of sums."""
+    if x == 0:
+        return x
+    unit = Fraction(2) ** (max(log2_floor(x), fmt.emin) - fmt.mantissa_bits)
+    size = abs(x) / unit
+    low = math.floor(size)
+    rest, half = size - low, Fraction(1, 2)
+    up = {
+        "nearest_even": rest > half or (rest == half and low % 2 == 1),
+        "nearest_odd": rest > half or (rest == half and low % 2 == 0),
+        "nearest_away": rest >= half,
+        "nearest_zero": rest > half,
+        "toward_zero": False,
+        "away_from_zero": rest > 0,
+        "upward": rest > 0 and x > 0,
+        "downward": rest > 0 and x < 0,
+        "to_odd": rest > 0 and low % 2 == 0,
+    }[mode]
+    y = (low + up) * unit * (1 if x > 0 else -1)
+    if overflow == "wrap":
+        span = (
+            Fraction(fmt.largest)
+            - Fraction(fmt.least)
+            + Fraction(2) ** (fmt.emin - fmt.mantissa_bits)
+        )
+        return y - span * math.floor((y - Fraction(fmt.least)) / span)
+    if y > Fraction(fmt.largest):
+        return math.inf if overflow == "infinity" else Fraction(fmt.largest)
+    if y < Fraction(fmt.least):
+        return -math.inf if overflow == "infinity" else Fraction(fmt.least)
+    if flush and abs(y) < Fraction(2) ** fmt.emin:
+        return Fraction(0)
+    return y
+
+
+def specials(numbers: list) -> float | None:
+    """Return the sum if some number is an infinity or NaN, else None."""
+    found = [x for x in numbers if isinstance(x, float)]
+    if not found:
+        return None
+    if any(math.isnan(x) for x in found) or len(set(found)) > 1:
+        return math.nan
+    return found[0]
+
+
+def product(x: Fraction | float, y: Fraction | float) -> Fraction | float:
+    if isinstance(x, float) or isinstance(y, float):
+        if (isinstance(x, float) and math.isnan(x)) or (isinstance(y, float) and math.isnan(y)):
+            return math.nan
+        if x == 0 or y == 0:
+            return math.nan
+        return math.inf if (x > 0) == (y > 0) else -math.inf
+    return x * y
+
+
+class SlowSum:
+    """Adds as an accumulator says; ``emins`` are the lowest exponents of the operands' formats."""
+
+    def __init__(self, accumulator, emins: tuple[int, int]) -> None:
+        self.a, self.emins = accumulator, emins
+
+    def round(self, x: Fraction) -> Fraction | float:
+        a = self.a
+        return rounded(x, a.fmt, str(a.rounding), a.overflow, a.flush)
+
+    def plus(self, x, y):
+        found = specials([x, y])
+        return self.saturated(found) if found is not None else self.round(x + y)
+
+    def saturated(self, x: float) -> Fraction | float:
+        if math.isnan(x) or self.a.overflow == "infinity":
+            return x
+        assert self.a.overflow == "saturate"
+        return Fraction(self.a.fmt.largest if x > 0 else self.a.fmt.least)
+
+    def __call__(self, xs: list[float], ys: list[float], c: float, fields=None) -> Fraction | float:
+        """Return c plus the products; ``fields`` are the exponents that scales have, if not 0."""
+        a = self.a
+        xs, ys, start = [number(x) for x in xs], [number(y) for y in ys], number(c)
+        if a.flush:
+            xs, ys = (
+                [
+                    Fraction(0) if not isinstance(x, float) and abs(x) < Fraction(2) ** e else x
+                    for x in row
+                ]
+                for row, e in zip((xs, ys), self.emins, strict=True)
+            )
+            if not isinstance(start, float) and abs(start) < Fraction(2) ** -126:
+                start = Fraction(0)
+        terms = []
+        for k, (x, y) in enumerate(zip(xs, ys, strict=True)):
+            p = product(x, y)
+            if isinstance(p, float) or p == 0:
+                e = NOTHING
+            elif fields is not None:
+                e = fields[k]
+            else:
+                e = field(x, self.emins[0]) + field(y, self.emins[1])
+            if (
+                a.limit is not None
+                and not isinstance(p, float)
+                and abs(p) >= Fraction(2) ** a.limit
+            ):
+                p = math.inf if p > 0 else -math.inf
+            if a.product is not None:
+                p = self.rounded_product(p)
+            terms.append((p, e))
+        if a.promote is not None:
+            return self.promoted(terms, start)
+        return self.ordered(terms, start)
+
+    def rounded_product(self, p):
+        fmt = self.a.product
+        if not isinstance(p, float):
+            overflow = "infinity" if fmt.has_inf else "saturate"
+            return rounded(p, fmt, str(self.a.rounding), overflow, self.a.flush)
+        if math.isnan(p) or fmt.has_inf:
+            return p
+        return Fraction(fmt.largest if p > 0 else fmt.least)
+
+    def promoted(self, terms, total):
+        from minifloat.arithmetic import SumFormat
+
+        wide = SumFormat.parse("float32")
+        for k in range(0, len(terms), self.a.promote):
+            part = self.chain(terms[k : k + self.a.promote], Fraction(0))
+            found = specials([total, part])
+            total = (
+                found
+                if found is not None
+                else rounded(total + part, wide, "nearest_even", "infinity")
+            )
+        return total
+
+    def ordered(self, terms, start):
+        order = self.a.order
+        if isinstance(order, tuple):
+            return self.plus(start, self.tree(order, [p for p, _ in terms]))
+        word, _, size = order.partition(":")
+        if word == "sequential":
+            return self.chain(terms, start)
+        if word == "reversed":
+            return self.chain(terms[::-1], start)
+        values = [p for p, _ in terms]
+        if not values:
+            return start
+        if word == "strided":
+            sums = [
+                self.one_by_one(values[k :: int(size)]) for k in range(min(int(size), len(values)))
+            ]
+            return self.plus(start, self.halves(sums))
+        for k in range(0, len(values), int(size or len(values))):
+            block = values[k : k + int(size or len(values))]
+            start = self.plus(
+                start, self.halves(block) if word == "pairwise" else self.one_by_one(block)
+            )
+        return start
+
+    def one_by_one(self, values):
+        total = values[0]
+        for value in values[1:]:
+            total = self.plus(total, value)
+        return total
+
+    def halves(self, values):
+        if len(values) == 1:
+            return values[0]
+        middle = -(-len(values) // 2)
+        return self.plus(self.halves(values[:middle]), self.halves(values[middle:]))
+
+    def tree(self, node, values):
+        if isinstance(node, int):
+            return values[node]
+        return self.plus(*(self.tree(part, values) for part in node))
+
+    def chain(self, terms, total):
+        size = len(terms) if self.a.terms == "all" else self.a.terms
+        for k in range(0, len(terms), size or 1):
+            total = self.step(terms[k : k + size], total)
+        return total
+
+    def step(self, terms, total):
+        a = self.a
+        found = specials([p for p, _ in terms] + [total])
+        if found is not None:
+            return self.saturated(found)
+        if a.bits is None:
+            return self.round(sum((p for p, _ in terms), Fraction(0)) + total)
+        floor = NOTHING if a.floor is None else a.floor
+        if a.late is not None:
+            return self.late_step(terms, total)
+        top = max(
+            [e for _, e in terms] + [field(total, NOTHING if a.fmt.is_fixed else a.fmt.emin), floor]
+        )
+        if top == NOTHING:
+            return self.round(Fraction(0))
+        grouped = [
+            sum((p for p, _ in terms[k : k + a.group]), Fraction(0))
+            for k in range(0, len(terms), a.group)
+        ]
+        return self.round(
+            sum((cut(x, top - a.bits, a.cut) for x in [*grouped, total]), Fraction(0))
+        )
+
+    def late_step(self, terms, total):
+        a = self.a
+        sums = []
+        for lane in range(a.lanes):
+            mine = terms[lane :: a.lanes]
+            top = max([e for _, e in mine] + [NOTHING])
+            sums.append(
+                (sum((cut(p, top - a.bits, a.cut) for p, _ in mine if p), Fraction(0)), top)
+            )
+        top = max(e for _, e in sums)
+        together = sum((cut(s, top - a.bits, "downward") for s, _ in sums if s), Fraction(0))
+        own = max(a.fmt.emin, field(total, a.fmt.emin))
+        if a.drops and own < top - a.bits - 1:
+            total = Fraction(0)
+        top = max(top, own)
+        together = cut(together, top - a.late - 1, "downward") + cut(
+            total, top - a.bits, "downward"
+        )
+        if together == 0:
+            return Fraction(0)
+        last = max(log2_floor(together), a.fmt.emin) - a.late
+        return self.round(cut(together, last, "downward"))
+
+
+def slow_dot(xs, ys, c, accumulator, emins=(-126, -126), fields=None) -> float:
+    """Return a sum of products as a float, 0.0 for any zero."""
+    return float(SlowSum(accumulator, emins)(list(xs), list(ys), float(c), fields))
+
+
+def same(fast: np.ndarray, slow: list[float]) -> np.ndarray:
+    """Return where results agree: any zero is any zero, any NaN is any NaN."""
+    fast, slow = np.asarray(fast, np.float64), np.asarray(slow, np.float64)
+    return (fast == slow) | (np.isnan(fast) & np.isnan(slow))
