@@ -92,7 +92,8 @@ def _spread(word: Word, bits: Word) -> Word:
 
 
 @jit
-def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
+def pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
+    """Pack codes closely; up to 8 bytes behind them, if ``packed`` has them, become anything."""
     width = np.uint64(bits)
     groups = 0
     if bits <= 8 and packed.size >= 8:
@@ -129,7 +130,7 @@ def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
     """Pack rows of ``row`` codes, each into whole bytes."""
     row_bytes = (row * bits + 7) // 8
     for r in range(codes.size // row):
-        _pack_row(
+        pack_row(
             codes[row * r : row * (r + 1)], bits, big, packed[row_bytes * r : row_bytes * (r + 1)]
         )
 
