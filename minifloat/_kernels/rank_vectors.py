@@ -32,11 +32,10 @@ def _all(kind: Any, value: int) -> Any:
     return ir.Constant(lanes_of(kind), [value] * LANES)
 
 
-def _keys(builder: Any, words: Any, bits: int) -> Any:
-    """Return signed words with those of negative numbers turned round, in lanes of their own."""
-    kind = words.type.element
-    signs = builder.ashr(words, _all(kind, kind.width - 1))
-    return builder.xor(words, builder.and_(signs, _all(kind, (1 << (bits - 1)) - 1)))
+def _keys(builder: Any, words: Any) -> Any:
+    """Return float32 words with those of negative numbers turned round."""
+    signs = builder.ashr(words, _all(I32, 31))
+    return builder.xor(words, builder.and_(signs, _all(I32, 0x7FFFFFFF)))
 
 
 def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
@@ -45,29 +44,32 @@ def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
 
 
 @operation
-def key_range(_: Any, words: Any, start: Any, stop: Any) -> Any:
-    """Return the largest key and the largest ``~key``."""
+def word_range(_: Any, words: Any, start: Any, stop: Any) -> Any:
+    """Return the largest of signed words, and of unsigned words less the sign."""
     bits = words.dtype.bitwidth
-    kind = I64 if bits == 64 else I32
+    kind = ir.IntType(bits)
+    sign = -1 << (bits - 1)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array, start, stop = args
-        lowest = _all(kind, -1 << (kind.width - 1))
-        ends = [cgutils.alloca_once_value(builder, lowest) for _ in range(2)]
+        ends = {
+            "smax": cgutils.alloca_once_value(builder, _all(kind, sign)),
+            "umax": cgutils.alloca_once_value(builder, _all(kind, 0)),
+        }
         step = ir.Constant(start.type, LANES)
         with cgutils.for_range_slice(builder, start, stop, step, inc=True) as (index, _):
-            loaded = lanes_of(ir.IntType(bits))
-            where = address_of(context, builder, signature.args[0], array, index, loaded)
+            where = address_of(context, builder, signature.args[0], array, index, lanes_of(kind))
             held = builder.load(where, align=bits // 8)
-            key = _keys(builder, builder.sext(held, lanes_of(kind)), bits)
-            for end, new in zip(ends, (key, builder.not_(key)), strict=True):
-                larger = _call(
-                    builder, f"llvm.smax.v{LANES}i{kind.width}", key.type, builder.load(end), new
-                )
-                builder.store(larger, end)
-        name = f"llvm.vector.reduce.smax.v{LANES}i{kind.width}"
-        found = [_call(builder, name, kind, builder.load(end)) for end in ends]
-        found = [builder.sext(number, I64) for number in found]
+            for name, end in ends.items():
+                name = f"llvm.{name}.v{LANES}i{bits}"
+                builder.store(_call(builder, name, held.type, builder.load(end), held), end)
+        highest, unsigned = (
+            _call(builder, f"llvm.vector.reduce.{name}.v{LANES}i{bits}", kind, builder.load(end))
+            for name, end in ends.items()
+        )
+        found = [highest, builder.xor(unsigned, ir.Constant(kind, sign))]
+        if bits < I64.width:
+            found = [builder.sext(number, I64) for number in found]
         return context.make_tuple(builder, signature.return_type, found)
 
     return types.UniTuple(types.int64, 2)(words, types.intp, types.intp), build
@@ -89,7 +91,7 @@ def first_keys(_: Any, points: Any, upward: Any, divisor: Any, at: Any, first: A
         on_point = builder.fcmp_ordered("==", back, exact)
         stays = builder.and_(on_point, builder.icmp_signed("==", goes_up, _all(I32, 0)))
         before = builder.or_(builder.fcmp_ordered("<", back, exact), stays)
-        keys = _keys(builder, builder.bitcast(nearest, lanes_of(I32)), 32)
+        keys = _keys(builder, builder.bitcast(nearest, lanes_of(I32)))
         keys = builder.add(keys, builder.zext(before, keys.type))
         builder.store(keys, place(4, I32), align=4)
         return context.get_dummy_value()
@@ -141,7 +143,7 @@ def rank_codes(
                 for start in range(0, MOST, LANES)
             ]
 
-        keys = _keys(builder, builder.load(place(0, args[1], I32), align=4), 32)
+        keys = _keys(builder, builder.load(place(0, args[1], I32), align=4))
         find = _by_search if HAS_TABLES else _by_comparing
         found = builder.trunc(find(builder, keys, registers(2), registers(3)), lanes_of(I8))
         builder.store(found, place(4, args[5], I8), align=1)

@@ -1,4 +1,4 @@
-"""Steps of `LANES` numbers that are compared as integers: extremes of a block, ranks among points.
+"""Steps of `LANES` numbers that are compared as integers: ends of a block, ranks among points.
 
 The words of floats, as signed integers whose negative ones are turned round, have the order of the
 floats: these are their keys; -0 comes just before 0. A format of up to `MOST` values is a table of
@@ -26,10 +26,10 @@ def _keys(words: Array) -> NDArray[np.int64]:
     return np.where(signed < 0, signed ^ ((1 << (8 * words.itemsize - 1)) - 1), signed)
 
 
-def _define_key_range() -> Any:
+def _define_word_range() -> Any:
     from minifloat._kernels import rank_vectors
 
-    return rank_vectors.key_range
+    return rank_vectors.word_range
 
 
 def _define_first_keys() -> Any:
@@ -44,16 +44,18 @@ def _define_rank_codes() -> Any:
     return rank_vectors.rank_codes
 
 
-@instruction(_define_key_range)
-def key_range(words: Array, start: int, stop: int) -> tuple[int, int]:
-    """Return the largest key of ``words[start:stop]``, and the largest ``~key``.
+@instruction(_define_word_range)
+def word_range(words: Array, start: int, stop: int) -> tuple[int, int]:
+    """Return the largest word as it is, signed, and the largest of all without their sign.
 
-    Words are of 16, 32 or 64 bits, a multiple of `LANES` of them; without any, the results are
-    below all others. ``~key`` is the magnitude of a negative number's word.
+    The first is the word of the largest number, if one is above 0. The second is the magnitude of
+    the lowest number's word, if one has a sign, and else below 0. Words are of 16, 32 or 64 bits, a
+    multiple of `LANES` of them; without any, both results are below 0.
     """
-    keys = _keys(words[start:stop])
-    lowest = -(1 << 63)
-    return int(keys.max(initial=lowest)), int((~keys).max(initial=lowest))
+    signed = words[start:stop].view(f"i{words.itemsize}").astype(np.int64)
+    sign = 1 << (8 * words.itemsize - 1)
+    without = np.where(signed < 0, signed + sign, signed - sign)  # as unsigned words, less the sign
+    return int(signed.max(initial=-sign)), int(without.max(initial=-sign))
 
 
 @instruction(_define_first_keys)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
-from minifloat._kernels.ranks import LANES, key_range
+from minifloat._kernels.ranks import LANES, word_range
 
 Array = NDArray[Any]
 
@@ -150,12 +150,11 @@ def _magnitude(words: Array, magnitude: int, half: bool) -> float:
 def block_range(words: Array, start: int, stop: int, half: bool) -> tuple[float, float]:
     """Return the lowest and the highest of some neighbours and 0; NaNs count as infinities."""
     whole = stop - (stop - start) % LANES
-    highest, below = key_range(words, start, whole)
+    highest, below = word_range(words, start, whole)
     top = 64 - 8 * words.itemsize
     for i in range(whole, stop):
         word: int = shr(shl(np.int64(words[i]), top), top)
-        key: int = word ^ ((word >> 63) & ((1 << (8 * words.itemsize - 1)) - 1))
-        highest, below = max(highest, key), max(below, ~key)
+        highest, below = max(highest, word), max(below, word ^ (-1 << (8 * words.itemsize - 1)))
     return -_magnitude(words, below, half), _magnitude(words, highest, half)
 
 

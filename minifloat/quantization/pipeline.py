@@ -10,8 +10,10 @@
    rounding error. So each weight is rounded once.
 6. The codes of these rows are packed, so that the codes of a tensor are never in memory unpacked.
 
-Where a block is one row high, steps 3, 5 and 6 are done for some rows after the others, while these
-are in the cache.
+Where a block is one row high, steps 3, 5 and 6 are done for some rows after the others. One kernel
+does all three (`minifloat._kernels.quantize`) if scales come from absmax and it has a way to the
+format's codes (`minifloat.quantization.coders`); else `block_scales` and `_encode` do, and they say
+why the kernel fails where it does.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ from minifloat.quantization.scale_search import (
 from minifloat.quantization.scales import FLOAT32, ScaleRounding, ScaleSearch, absmax_to_scale
 
 CHUNK = 1 << 20  # weights that are quantized at a time
+MORE = 4  # times as many, where nothing is as large as they
 SMALLEST_FLOAT32 = 2.0**-149
 
 
@@ -182,7 +185,8 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
         pack(codes.reshape(-1), bits, out=_bytes_of_rows(rows, blocks, packed, bits))
 
     double = None
-    chunks = _chunks(blocks)
+    in_one_pass = coder is not None and by_absmax and not (recipe.double or blocks.height > 1)
+    chunks = _chunks(blocks, times=MORE if in_one_pass else 1)
     if feedback is not None:
         each(find_and_put_by_gptq, _chunks(blocks, blocks.height), threads)
     elif blocks.height == 1 and not recipe.double:
@@ -206,11 +210,11 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     )
 
 
-def _chunks(blocks: Blocks, height: int = 1) -> list[slice]:
+def _chunks(blocks: Blocks, height: int = 1, times: int = 1) -> list[slice]:
     """Return rows that fit in the cache, or a few; their codes begin at a byte."""
     length, row_count = blocks.length, blocks.row_count
     whole = math.lcm(8 // math.gcd(8, length), height)
-    step = max(1, CHUNK // max(length, 1) // whole) * whole
+    step = max(1, times * CHUNK // max(length, 1) // whole) * whole
     return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
 
 

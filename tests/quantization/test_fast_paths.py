@@ -177,8 +177,8 @@ def steps(numba: Any) -> tuple[Any, Any, Any]:
     from minifloat._kernels import rank_vectors as vectors
 
     @numba.njit
-    def key_range(words: Any, start: int, stop: int) -> Any:
-        return vectors.key_range(words, start, stop)
+    def word_range(words: Any, start: int, stop: int) -> Any:
+        return vectors.word_range(words, start, stop)
 
     @numba.njit
     def first_keys(points: Any, upward: Any, divisor: float, at: int, first: Any) -> None:
@@ -188,7 +188,7 @@ def steps(numba: Any) -> tuple[Any, Any, Any]:
     def rank_codes(words: Any, at: int, first: Any, table: Any, codes: Any, to: int) -> None:
         vectors.rank_codes(words, at, first, table, codes, to)
 
-    return key_range, first_keys, rank_codes
+    return word_range, first_keys, rank_codes
 
 
 @pytest.mark.parametrize("tables", [True, False])
@@ -200,13 +200,13 @@ def test_instructions(tables: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if tables and not rank_vectors.HAS_TABLES:
         pytest.skip("this CPU looks nothing up in registers")
     monkeypatch.setattr(rank_vectors, "HAS_TABLES", tables)
-    key_range, first_keys, rank_codes = steps(numba)
+    word_range, first_keys, rank_codes = steps(numba)
     rng = np.random.default_rng(4)
     for bits in (16, 32, 64):
         kind = np.uint16 if bits == 16 else np.dtype(f"i{bits // 8}")
         words = rng.integers(0, 1 << 16, 64 * bits // 16, np.uint16).view(kind)
         for start, stop in ((0, 64), (3, 35), (16, 16), (7, 23)):
-            found, wanted = key_range(words, start, stop), ranks.key_range(words, start, stop)
+            found, wanted = word_range(words, start, stop), ranks.word_range(words, start, stop)
             assert start == stop or found == wanted
     points = np.sort(np.concatenate([rng.standard_normal(28), [0.0, -0.0, np.inf, np.inf]]))
     points[5:9] = [-1.5, -0.25, -(2.0**-130), 2.0**-149]
