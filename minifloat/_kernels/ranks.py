@@ -54,7 +54,7 @@ def word_range(words: Array, start: int, stop: int) -> tuple[int, int]:
     """
     signed = words[start:stop].view(f"i{words.itemsize}").astype(np.int64)
     sign = 1 << (8 * words.itemsize - 1)
-    without = np.where(signed < 0, signed + sign, signed - sign)  # as unsigned words, less the sign
+    without = signed ^ -sign  # as unsigned words, less the sign
     return int(signed.max(initial=-sign)), int(without.max(initial=-sign))
 
 
