@@ -47,7 +47,6 @@ from minifloat._kernels.scalar import (
 
 Array = NDArray[Any]
 Lane = Any  # an integer of the lanes' type
-Single = Any  # a float32
 
 CHECK_EVERY = 2048  # elements between two checks for infinities, NaNs and overflows
 ENCODE_EVERY = 256  # the same in `encode`, where the next ones are fetched meanwhile
@@ -477,84 +476,6 @@ def round_stochastic(
         overflows += more_overflows
         _decode_block(block_codes, values[low:high], plan, table)
     return nans, overflows
-
-
-@jit
-def _round_quotient(
-    value: Single, divisor: Single, cap: Lane, least: Lane, magic: Lane, drop: Lane, half: Lane
-) -> tuple[Single, Lane, Single, bool]:
-    """Return a magnitude over a scale, its code, the rest that rounding cut off, whether it ties.
-
-    The quotient is rounded to float32, and then by the FPU to the format.
-    """
-    quotient = np.float32(value / divisor)
-    word = np.float32(quotient).view(np.int32)
-    capped, exponent, addend, total = fpu_round(word, cap, least, magic)
-    rounded = np.float32(total - np.int32(addend).view(np.float32))
-    rest = np.float32(np.int32(capped).view(np.float32) - rounded)
-    rest_word = np.int32(np.float32(rest).view(np.int32) & np.int32(0x7FFFFFFF))
-    code = fpu_code(exponent, addend, total, least, drop)
-    return quotient, code, rest, rest_word == np.int32(exponent - half)
-
-
-@jit
-def _encode_scaled_block(words: Array, divisor: Single, codes: Array, plan: Array) -> None:
-    """Encode float32 weights over a float32 scale.
-
-    The quotient is rounded to float32 and then to the format. The first rounding can do harm only
-    where it ends on a tie of the second. So ties are looked for in all weights at once; if there is
-    one, the float64 quotient decides it: that is a tie only if the exact quotient is.
-    """
-    p = plan[0]
-    T = np.int32
-    drop = T(T(23) - p["mantissa_bits"])
-    magic = T(shl(drop, T(23)))
-    half = T(shl(T(p["mantissa_bits"] + T(1)), T(23)))
-    least = T(shl(p["least_field"], T(23)))
-    cap, limit, negative_extra = p["cap"], p["limit"], p["negative_extra"]
-    first_negative, flip, add = p["first_negative"], p["flip"], p["add"]
-    ties = T(0)
-    for i in range(words.size):
-        w = T(words[i])
-        negative = shr(w, T(31))
-        value = T(w & T(0x7FFFFFFF)).view(np.float32)
-        _, code, _, is_tie = _round_quotient(value, divisor, cap, least, magic, drop, half)
-        ties = T(ties | T(is_tie))
-        end = T(limit + T(negative & negative_extra))
-        codes[i] = with_sign(T(min(code, end)), negative, T, first_negative, flip, add)
-    if ties == 0:
-        return
-    for i in range(words.size):
-        w = T(words[i])
-        negative = shr(w, T(31))
-        value = T(w & T(0x7FFFFFFF)).view(np.float32)
-        quotient, code, rest, is_tie = _round_quotient(
-            value, divisor, cap, least, magic, drop, half
-        )
-        if is_tie:
-            exact = np.float64(value) / np.float64(divisor)
-            if exact != np.float64(quotient):
-                code = T(code - T(rest < 0) + T(exact > np.float64(quotient)))
-            end = T(limit + T(negative & negative_extra))
-            codes[i] = with_sign(T(min(code, end)), negative, T, first_negative, flip, add)
-
-
-@kernel(cost=2)
-def encode_scaled(
-    words: Array, scales: Array, codes: Array, length: int, size: int, plan: Array
-) -> None:
-    """Encode finite float32 weights over their blocks' scales (float32); 0 counts as 1.
-
-    Weights lie in rows of ``length`` and blocks of ``size`` within them; the last block of a row
-    may be shorter. Scales lie in the order of the blocks.
-    """
-    block = 0
-    for row in range(0, words.size, length):
-        for start in range(row, row + length, size):
-            stop = min(start + size, row + length)
-            scale = np.float32(scales[block]) if scales[block] > 0 else np.float32(1.0)
-            _encode_scaled_block(words[start:stop], scale, codes[start:stop], plan)
-            block += 1
 
 
 @kernel

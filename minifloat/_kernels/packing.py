@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import jit, kernel
+from minifloat._jit import instruction, jit, kernel
 
 Array = NDArray[Any]
 Word = Any  # a np.uint64
 
 BYTE_GROUP = 8  # this many codes fill whole bytes, for every width
+GROUPS = 8  # that `pack_groups` packs at a time
 
 shl = np.left_shift
 shr = np.right_shift
@@ -91,15 +92,33 @@ def _spread(word: Word, bits: Word) -> Word:
     return (word & low) | (shl(word, np.uint64(8) - bits) & shl(low, np.uint64(8)))
 
 
+def _define_pack_groups() -> Any:
+    from minifloat._kernels import packing_vectors
+
+    return packing_vectors.pack_groups
+
+
+@instruction(_define_pack_groups)
+def pack_groups(codes: Array, at: int, bits: int, packed: Array, to: int) -> None:
+    """Pack `GROUPS` groups of codes of a byte each, in little order; write 8 bytes for the last."""
+    for g in range(GROUPS):
+        _store(_squeeze(_load(codes, at + BYTE_GROUP * g), np.uint64(bits)), packed, to + bits * g)
+
+
 @jit
-def _pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
+def pack_row(codes: Array, bits: int, big: bool, packed: Array) -> None:
+    """Pack codes closely; up to 8 bytes behind them, if ``packed`` has them, become anything."""
     width = np.uint64(bits)
     groups = 0
     if bits <= 8 and packed.size >= 8:
         groups = min(codes.size // BYTE_GROUP, (packed.size - 8) // bits + 1)
-    for g in range(
-        groups
-    ):  # each store overwrites the start of the next group, which is stored later
+    several = 0  # groups that are squeezed several at a time
+    if codes.itemsize == 1 and not big:
+        several = groups - groups % GROUPS
+    for g in range(0, several, GROUPS):
+        pack_groups(codes, BYTE_GROUP * g, bits, packed, bits * g)
+    # each store overwrites the start of the next group, which is stored later
+    for g in range(several, groups):
         word = _load(codes, BYTE_GROUP * g)
         if big:
             word = shr(_swap(_squeeze(_swap(word), width)), np.uint64(64) - np.uint64(8) * width)
@@ -129,7 +148,7 @@ def pack(codes: Array, row: int, bits: int, big: bool, packed: Array) -> None:
     """Pack rows of ``row`` codes, each into whole bytes."""
     row_bytes = (row * bits + 7) // 8
     for r in range(codes.size // row):
-        _pack_row(
+        pack_row(
             codes[row * r : row * (r + 1)], bits, big, packed[row_bytes * r : row_bytes * (r + 1)]
         )
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import jit, kernel
+from minifloat._jit import inlined, jit, kernel
+from minifloat._kernels.ranks import LANES, word_range
 
 Array = NDArray[Any]
 
@@ -44,97 +45,138 @@ class AbsmaxToScale(NamedTuple):
     carry: float  # kind POWERS: the smallest significand in 1..2 that rounds to the next power
 
 
-@jit
+@inlined
 def _nearest(x: float, grid: ScaleValues) -> float:
-    """Round x > 0 to the nearest scale, ties to the even code; inf beyond them, never 0.
+    """Round x >= 0 to the nearest scale, ties to the even code; inf beyond them, never 0.
 
     Both steps are exact in float64, which has all scales, their midpoints and more bits than x / q
     needs before the point.
     """
-    exponent = max(shr(np.float64(x).view(np.int64), 52) - 1023, grid.emin)
+    x = min(x, 4.0 * grid.largest)
+    exponent: int = max(int(shr(np.float64(x).view(np.int64), 52)) - 1023, grid.emin)
     quantum = np.int64(shl(exponent - grid.mantissa_bits + 1023, 52)).view(np.float64)
-    steps = x / quantum
+    inverse = np.int64(shl(grid.mantissa_bits - exponent + 1023, 52)).view(np.float64)
+    steps = x * inverse
     rounded = np.rint(steps)
-    if grid.mantissa_bits == 0 and steps == 1.5:  # the code is the exponent
-        rounded = 1.0 + float((exponent - grid.emin + grid.has_zero) & 1)
+    even = 1.0 + float((exponent - grid.emin + grid.has_zero) & 1)
+    rounded = even if grid.mantissa_bits == 0 and steps == 1.5 else rounded  # its code is exponent
     scale = max(rounded * quantum, grid.smallest)
     return scale if scale <= grid.largest else math.inf
 
 
-@jit
+@inlined
+def _significand(x: float) -> tuple[float, int]:
+    """Return x > 0 as ``math.frexp`` does, and something for 0 and inf."""
+    is_small = x < 2.0**-1000
+    word = np.float64(x * (2.0**64 if is_small else 1.0)).view(np.int64)
+    exponent = shr(word, 52) - 1022
+    significand = np.int64(word - shl(exponent, 52)).view(np.float64)
+    return significand, exponent - (64 if is_small else 0)
+
+
+@inlined
 def _power(x: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
-    """Round x / reference > 0 to a power of two, by comparing significands.
+    """Round x / reference > 0 to a power of two, by comparing significands; inf beyond the scales.
 
     With x = m * 2**e and reference = r * 2**f, both significands in 0.5 .. 1, the quotient is
     (m / r) * 2**(e - f), and m / r, or 2 m / r where m < r, is at least c in 1..2 when m (or 2 m)
     is at least c * r.
     """
-    m, e = math.frexp(x)
-    r, f = math.frexp(rule.reference)
-    k = e - f
-    if m < r:
-        m, k = 2 * m, k - 1
-    k += m > r if rule.kind == NEXT_POWERS else m >= rule.carry * r
-    top = math.frexp(grid.largest)[1] - 1
-    if k > top:
-        return math.inf
-    return max(math.ldexp(1.0, max(k, grid.emin - grid.mantissa_bits)), grid.smallest)
+    m, e = _significand(x)
+    r, f = _significand(rule.reference)
+    is_less = m < r
+    m = 2 * m if is_less else m
+    carries = m > r if rule.kind == NEXT_POWERS else m >= rule.carry * r
+    k = e - f - (1 if is_less else 0) + (1 if carries else 0)
+    top = _significand(grid.largest)[1] - 1
+    held = min(max(k, grid.emin - grid.mantissa_bits), top)
+    scale = max(np.int64(shl(held + 1023, 52)).view(np.float64), grid.smallest)
+    return scale if k <= top else math.inf
 
 
-@jit
-def _scale(maximum: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
+@inlined
+def scale_of(maximum: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
     """Return the scale for an absmax; inf if that is inf or the scale beyond its format.
 
     The scale of zeros is 0, or the smallest one of a format without zero.
     """
-    if maximum == 0:
-        return 0.0 if grid.has_zero else grid.smallest
-    if maximum == math.inf:
-        return math.inf
     if rule.kind == VALUES:
-        wanted = maximum / rule.reference
-        return _nearest(wanted, grid) if wanted > 0 else grid.smallest
-    return _power(maximum, grid, rule)
+        scale = _nearest(maximum / rule.reference, grid)
+    else:
+        scale = _power(maximum, grid, rule)
+    least = 0.0 if grid.has_zero else grid.smallest
+    return scale if maximum > 0 else least
 
 
 @jit
-def _largest_word(words: Array, mask: int) -> tuple[int, int]:
-    """Return the largest magnitude, and all signs together (negative if there is one)."""
-    largest = words.dtype.type(0)
-    signs = words.dtype.type(0)
-    for i in range(words.size):
-        largest = max(largest, words[i] & mask)
-        signs |= words[i]
-    return largest, signs
+def single_word(word: Any, half: bool) -> Any:
+    """Return the word (int32) of the float32 that is equal to a float16, or to a bfloat16."""
+    T = np.int32
+    magnitude = T(word & T(0x7FFF))
+    sign = T(shl(T(word & T(0x8000)), T(16)))
+    widened = T(shl(magnitude, T(13)) + T(112 << 23))
+    above = T(widened + T(112 << 23))  # infinities and NaNs
+    below = np.float32(np.float32(magnitude) * np.float32(2.0**-24)).view(T)  # subnormals
+    widened = above if magnitude >= T(0x7C00) else widened
+    widened = below if magnitude < T(0x400) else widened
+    return T(sign | (widened if half else T(shl(magnitude, T(16)))))
+
+
+@jit
+def float_of(words: Array, i: int, half: bool) -> float:
+    """Return a number in float64, from its word of 16 (see `single_word`), 32 or 64 bits."""
+    if words.itemsize == 8:
+        return np.int64(words[i]).view(np.float64)
+    if words.itemsize == 4:
+        return np.float64(np.int32(words[i]).view(np.float32))
+    return np.float64(np.int32(single_word(np.int32(words[i]), half)).view(np.float32))
+
+
+@inlined
+def _magnitude(words: Array, magnitude: int, half: bool) -> float:
+    """Return a word without a sign as a number; NaN as inf, and words below 0 as 0."""
+    if magnitude <= 0:
+        return 0.0
+    if words.itemsize == 8:
+        value = np.int64(magnitude).view(np.float64)
+    elif words.itemsize == 4:
+        value = np.float64(np.int32(magnitude).view(np.float32))
+    else:
+        value = np.float64(np.int32(single_word(np.int32(magnitude), half)).view(np.float32))
+    return value if value < math.inf else math.inf
+
+
+@inlined
+def block_range(words: Array, start: int, stop: int, half: bool) -> tuple[float, float]:
+    """Return the lowest and the highest of some neighbours and 0; NaNs count as infinities."""
+    whole = stop - (stop - start) % LANES
+    highest, below = word_range(words, start, whole)
+    top = 64 - 8 * words.itemsize
+    for i in range(whole, stop):
+        word: int = shr(shl(np.int64(words[i]), top), top)
+        highest, below = max(highest, word), max(below, word ^ (-1 << (8 * words.itemsize - 1)))
+    return -_magnitude(words, below, half), _magnitude(words, highest, half)
 
 
 @kernel
-def absmax(words: Array, scratch: Array, scratch_value: Array, maxima: Array, length: int, size: int
-           ) -> bool:  # fmt: skip
-    """Find the largest magnitude of each block; return whether some weight has a sign.
+def ranges(words: Array, half: bool, length: int, size: int, lows: Array, highs: Array) -> None:
+    """Find the lowest and the highest of each block's numbers and 0; NaNs count as infinities.
 
-    ``words`` are those of float32 or float64; ``scratch`` is one of them, and ``scratch_value`` the
-    same seen as a float. Infinities and NaNs give inf.
+    Words of 16 bits are float16's if ``half``, else bfloat16's.
     """
-    mask = words.dtype.type(~shl(words.dtype.type(1), words.dtype.type(8 * scratch.itemsize - 1)))
-    any_sign = False
     block = 0
     for row in range(0, words.size, length):
         for start in range(row, row + length, size):
-            largest, signs = _largest_word(words[start : min(start + size, row + length)], mask)
-            scratch[0] = largest
-            value = np.float64(scratch_value[0])
-            maxima[block] = value if value < math.inf else math.inf
-            any_sign |= signs < 0
+            stop = min(start + size, row + length)
+            lows[block], highs[block] = block_range(words, start, stop, half)
             block += 1
-    return any_sign
 
 
 @kernel
-def scales(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Array) -> None:
-    """Turn absmax into scales."""
+def scales_of(maxima: Array, grid: ScaleValues, rule: AbsmaxToScale, scales_out: Array) -> None:
+    """Turn absmax into scales; see `scale_of`."""
     for i in range(maxima.size):
-        scales_out[i] = _scale(maxima[i], grid, rule)
+        scales_out[i] = scale_of(maxima[i], grid, rule)
 
 
 class Levels(NamedTuple):
@@ -176,7 +218,7 @@ def _error(values: Array, importance: Array, scale: float, levels: Levels, power
 
 
 @jit
-def _least_scale(values: Array, importance: Array, error: float, levels: Levels) -> float:
+def _leastscale_of(values: Array, importance: Array, error: float, levels: Levels) -> float:
     """Return a scale below which the clipping of one weight alone costs more than ``error``."""
     least = 0.0
     for i in range(values.size):
@@ -206,7 +248,7 @@ def _least_error(values: Array, importance: Array, scale: float, levels: Levels)
 
 
 @jit
-def _largest_scale(
+def _largestscale_of(
     values: Array, importance: Array, scale: float, error: float, levels: Levels
 ) -> float:
     """Return a scale above which every scale has more than ``error``, or inf."""
@@ -301,7 +343,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
 
 
 @jit
-def _best_scale(
+def _bestscale_of(
     values: Array, importance: Array, scale: float, tensor: float, levels: Levels,
     grid: ScaleValues, scratch: Scratch,
 ) -> float:  # fmt: skip
@@ -325,8 +367,8 @@ def _best_scale(
         w = np.float64(values[i])
         total += weight * (w * w)
     best, best_scale = total - error, scale
-    low = 1 / _largest_scale(values, importance, scale * tensor, error, levels)
-    least = _least_scale(values, importance, error, levels)
+    low = 1 / _largestscale_of(values, importance, scale * tensor, error, levels)
+    least = _leastscale_of(values, importance, error, levels)
     end = 1 / least if least > 0 else math.inf
     while low < end:
         high = end
@@ -372,7 +414,7 @@ def least_squares(
         for start in range(row, row + length, size):
             stop = min(start + size, row + length)
             if scales[block] > 0 and np.any(values[start:stop] != 0):
-                scales[block] = _best_scale(
+                scales[block] = _bestscale_of(
                     values[start:stop], importance[start:stop], scales[block], tensor, levels,
                     grid, scratch,
                 )  # fmt: skip
@@ -413,7 +455,7 @@ def shrink(
             least = math.inf
             if maxima[block] > 0 and scales[block] < math.inf:
                 for k in range(steps):
-                    scale = _scale(maxima[block] * (1 - k * gap), grid, rule)
+                    scale = scale_of(maxima[block] * (1 - k * gap), grid, rule)
                     error = _error(values[start:stop], nothing, scale * tensor, levels, power)
                     if error < least:
                         least, scales[block] = error, scale
@@ -434,7 +476,7 @@ def shrink_range(
             least = math.inf
             if maxima[block] > 0 and scales[block] < math.inf:
                 for k in range(steps):
-                    scale = _scale(maxima[block] * (1 - k * gap), grid, rule)
+                    scale = scale_of(maxima[block] * (1 - k * gap), grid, rule)
                     s = scale * tensor
                     zero = min(max(np.rint(-low[block] * (1 - k * gap) / s), 0.0), float(top))
                     error = 0.0

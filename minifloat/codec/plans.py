@@ -306,7 +306,7 @@ def round_plan(plan: EncodePlan, dtype: np.dtype[Any]) -> RoundPlan:
 
 @lru_cache(maxsize=256)
 def scaled_record(fmt: NumberFormat) -> Array | None:
-    """Return the record for `encode_scaled` in the kernels, or None if the FPU cannot round so."""
+    """Return the record with which the FPU rounds quotients to a format, or None if it cannot."""
     plan = encode_plan(fmt, "float32", Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE)
     if isinstance(plan, ArithmeticPlan) and plan.record[0]["cap"] > 0:
         return plan.record

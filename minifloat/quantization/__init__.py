@@ -6,6 +6,7 @@ Read in this order to learn how a weight becomes a packed code:
     blocks         which weights share a scale
     scales         what a scale is, and how absmax becomes one
     scale_search   the scale and the zero point of each block
+    coders         how a kernel finds the codes of a recipe's format
     pipeline       the steps, some rows at a time, down to packed bytes
     feedback       GPTQ, which corrects errors in the columns to come
     quantized      the result

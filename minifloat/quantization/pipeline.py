@@ -10,8 +10,10 @@
    rounding error. So each weight is rounded once.
 6. The codes of these rows are packed, so that the codes of a tensor are never in memory unpacked.
 
-Where a block is one row high, steps 3, 5 and 6 are done for some rows after the others, while these
-are in the cache.
+Where a block is one row high, steps 3, 5 and 6 are done for some rows after the others. One kernel
+does all three (`minifloat._kernels.quantize`) if scales come from absmax and it has a way to the
+format's codes (`minifloat.quantization.coders`); else `block_scales` and `_encode` do, and they say
+why the kernel fails where it does.
 """
 
 from __future__ import annotations
@@ -23,14 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from minifloat._arrays import code_dtype, first_index
-from minifloat._kernels import codec as codec_kernels
+from minifloat._arrays import code_dtype, dtype_name, first_index
+from minifloat._kernels import quantize as quantize_kernels
 from minifloat._kernels import scales as kernels
+from minifloat._kernels.quantize import Coder
 from minifloat._threads import each
 from minifloat.codec import encode
-from minifloat.codec.plans import scaled_record
+from minifloat.codec.plans import WORD_DTYPES
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
+from minifloat.quantization.coders import coder_of, scratch_of
 from minifloat.quantization.feedback import GptqRows
 from minifloat.quantization.quantized import DoubleScales, Quantized
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
@@ -40,10 +44,12 @@ from minifloat.quantization.scale_search import (
     block_absmax,
     block_scales,
     divisors,
+    words_of,
 )
 from minifloat.quantization.scales import FLOAT32, ScaleRounding, ScaleSearch, absmax_to_scale
 
 CHUNK = 1 << 20  # weights that are quantized at a time
+MORE = 4  # times as many, where nothing is as large as they
 SMALLEST_FLOAT32 = 2.0**-149
 
 
@@ -62,6 +68,13 @@ class Task:
         """Return some rows of the weights, contiguous."""
         with np.errstate(invalid="ignore"):  # of a signalling NaN
             return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], self.dtype)
+
+    def source_rows(self, rows: slice) -> Array:
+        """Return some rows of the weights in their own float, or integers in float64."""
+        dtype = self.weights.dtype.newbyteorder("=")
+        if dtype_name(dtype) not in WORD_DTYPES:
+            dtype = self.dtype
+        return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], dtype)
 
     def importance_of(self, rows: slice) -> Array | None:
         """Return the importance of some rows."""
@@ -132,13 +145,15 @@ def _check_float32(result: Quantized, weights: Array) -> None:
 
 
 def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
-    recipe, blocks = task.recipe, task.blocks
+    recipe, blocks, bits = task.recipe, task.blocks, task.recipe.fmt.bits
     if recipe.tensor_scale:
-        task = replace(task, tensor_scale=_tensor_scale(task))
+        task = replace(task, tensor_scale=_tensor_scale(task, threads))
     scales = np.empty((blocks.group_count, blocks.per_row), np.float32)
-    zeros = np.zeros(scales.shape, code_dtype(recipe.fmt.bits)) if recipe.zero_point else None
-    packed = np.empty(byte_count(task.weights.size, recipe.fmt.bits), np.uint8)
+    zeros = np.zeros(scales.shape, code_dtype(bits)) if recipe.zero_point else None
+    packed = np.empty(byte_count(task.weights.size, bits), np.uint8)
     length = blocks.length
+    coder = coder_of(recipe, double=task.dtype == np.float64) if task.weights.size else None
+    by_absmax = recipe.search is ScaleSearch.ABSMAX
 
     def find(groups: slice) -> None:
         scales[groups], zero_rows = _group_scales(task, groups)
@@ -147,23 +162,31 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
 
     def put(rows: slice) -> None:
         group = blocks.group_of(rows)
-        codes = np.empty((rows.stop - rows.start, length), code_dtype(recipe.fmt.bits))
         row_zeros = None if zeros is None else zeros[group]
+        if coder is not None:
+            _quantize_rows(task, coder, rows, scales[group], row_zeros, packed, finds=False)
+            return
+        codes = np.empty((rows.stop - rows.start, length), code_dtype(bits))
         _encode(task, task.rows(rows), scales[group], row_zeros, codes)
-        _pack_rows(codes, rows, packed, recipe.fmt.bits)
+        pack(codes.reshape(-1), bits, out=_bytes_of_rows(rows, blocks, packed, bits))
 
     def find_and_put(rows: slice) -> None:
+        if coder is not None and by_absmax:
+            row_zeros = None if zeros is None else zeros[rows]
+            if _quantize_rows(task, coder, rows, scales[rows], row_zeros, packed, finds=True):
+                return
         find(rows)
         put(rows)
 
     def find_and_put_by_gptq(rows: slice) -> None:
-        codes = np.empty((rows.stop - rows.start, length), code_dtype(recipe.fmt.bits))
+        codes = np.empty((rows.stop - rows.start, length), code_dtype(bits))
         assert feedback is not None
         _encode_by_gptq(task, feedback, rows, scales, zeros, codes)
-        _pack_rows(codes, rows, packed, recipe.fmt.bits)
+        pack(codes.reshape(-1), bits, out=_bytes_of_rows(rows, blocks, packed, bits))
 
     double = None
-    chunks = _chunks(blocks)
+    in_one_pass = coder is not None and by_absmax and not (recipe.double or blocks.height > 1)
+    chunks = _chunks(blocks, times=MORE if in_one_pass else 1)
     if feedback is not None:
         each(find_and_put_by_gptq, _chunks(blocks, blocks.height), threads)
     elif blocks.height == 1 and not recipe.double:
@@ -176,7 +199,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
             scales[...] = blocks.scale_rows(values)
         each(put, chunks, threads)
     return Quantized.of_checked(
-        packed=_in_order_of_weights(packed, blocks, recipe.fmt.bits),
+        packed=_in_order_of_weights(packed, blocks, bits),
         scales=blocks.restore_scales(scales),
         recipe=recipe,
         shape=task.weights.shape,
@@ -187,11 +210,11 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     )
 
 
-def _chunks(blocks: Blocks, height: int = 1) -> list[slice]:
+def _chunks(blocks: Blocks, height: int = 1, times: int = 1) -> list[slice]:
     """Return rows that fit in the cache, or a few; their codes begin at a byte."""
     length, row_count = blocks.length, blocks.row_count
     whole = math.lcm(8 // math.gcd(8, length), height)
-    step = max(1, CHUNK // max(length, 1) // whole) * whole
+    step = max(1, times * CHUNK // max(length, 1) // whole) * whole
     return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
 
 
@@ -199,9 +222,10 @@ def _single_groups(blocks: Blocks) -> list[slice]:
     return [slice(group, group + 1) for group in range(blocks.group_count)]
 
 
-def _pack_rows(codes: Array, rows: slice, packed: Array, bits: int) -> None:
-    first = rows.start * codes.shape[1] * bits // 8
-    pack(codes.reshape(-1), bits, out=packed[first : first + byte_count(codes.size, bits)])
+def _bytes_of_rows(rows: slice, blocks: Blocks, packed: Array, bits: int) -> Array:
+    """Return the bytes of some rows' codes."""
+    first = rows.start * blocks.length * bits // 8
+    return packed[first : first + byte_count((rows.stop - rows.start) * blocks.length, bits)]
 
 
 def _in_order_of_weights(packed: Array, blocks: Blocks, bits: int) -> Array:
@@ -257,14 +281,13 @@ def _block_rows(task: Task, groups: slice) -> Iterator[tuple[int, Array, Array |
         place += len(weights)
 
 
-def _tensor_scale(task: Task) -> float:
+def _tensor_scale(task: Task, threads: int) -> float:
     """Return the factor of all scales; 1 for zeros."""
     recipe, blocks = task.recipe, task.blocks
-    largest = 0.0
-    for groups in _chunks(blocks) if blocks.height == 1 else _single_groups(blocks):
-        for _, weights, _ in _block_rows(task, groups):
-            width = blocks.width if blocks.height == 1 else weights.shape[1]
-            largest = max(largest, float(block_absmax(recipe, weights, width).max(initial=0)))
+    tiled = recipe.zero_point and blocks.height > 1
+    parts = _single_groups(blocks) if tiled else _chunks(blocks)
+    find = _longest_range if recipe.zero_point else _largest
+    largest = max(each(lambda part: find(task, part), parts, threads), default=0.0)
     nearest = recipe.scale_rounding is ScaleRounding.NEAREST_EVEN
     powers = recipe.scale.values.mantissa_bits == 0 or not nearest
     exact = largest / recipe.fmt.max_abs / (1.0 if powers else recipe.scale.values.largest)
@@ -284,12 +307,49 @@ def _tensor_scale(task: Task) -> float:
     return float(rounded)
 
 
+def _largest(task: Task, rows: slice) -> float:
+    """Return the largest magnitude of some rows."""
+    weights = task.source_rows(rows)
+    return float(block_absmax(task.recipe, weights, max(weights.shape[1], 1)).max(initial=0))
+
+
+def _longest_range(task: Task, groups: slice) -> float:
+    """Return the length of the longest range of the blocks of some groups."""
+    longest = 0.0
+    for _, weights, _ in _block_rows(task, groups):
+        width = task.blocks.width if task.blocks.height == 1 else weights.shape[1]
+        longest = max(longest, float(block_absmax(task.recipe, weights, width).max(initial=0)))
+    return longest
+
+
 def _scale_of(absmax: float, recipe: Recipe, tensor_scale: float) -> float:
     """Return the scale of a block; inf where it is beyond its format."""
     scales = np.empty(1)
     rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
-    kernels.scales(np.array([absmax]), recipe.scale.values, rule, scales)
+    kernels.scales_of(np.array([absmax]), recipe.scale.values, rule, scales)
     return float(scales[0])
+
+
+def _quantize_rows(
+    task: Task, coder: Coder, rows: slice, scales: Array, zeros: Array | None, packed: Array,
+    *, finds: bool,
+) -> bool:  # fmt: skip
+    """Do the steps 3, 5 and 6 in one kernel, the third only if it ``finds`` scales.
+
+    Return False if a block has no scale: then `block_scales` has the reason.
+    """
+    recipe, bits = task.recipe, task.recipe.fmt.bits
+    words, half = words_of(task.source_rows(rows))
+    is_single = words.dtype == np.int32 and not coder.by_quotient
+    scratch = scratch_of(coder, words.size, task.blocks.width, is_single=is_single)
+    tensor_scale = task.tensor_scale or 1.0
+    return quantize_kernels.quantize(
+        words, words if is_single else scratch.words, half, task.blocks.length, task.blocks.width,
+        tensor_scale, recipe.scale.values,
+        absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale), finds, coder, scratch,
+        scales.reshape(-1), np.empty(0, code_dtype(bits)) if zeros is None else zeros.reshape(-1),
+        _bytes_of_rows(rows, task.blocks, packed, bits),
+    )  # fmt: skip
 
 
 def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, codes: Array) -> None:
@@ -297,18 +357,6 @@ def _encode(task: Task, weights: Array, scales: Array, zeros: Array | None, code
     if weights.size == 0:
         return
     fmt, width, length = task.recipe.fmt, task.blocks.width, task.blocks.length
-    record = scaled_record(fmt)
-    if (
-        task.tensor_scale is None
-        and zeros is None
-        and weights.dtype == np.float32
-        and record is not None
-    ):
-        codec_kernels.encode_scaled(
-            weights.reshape(-1).view(np.int32), scales.reshape(-1), codes.reshape(-1), length,
-            width, record,
-        )  # fmt: skip
-        return
     divisor = spread(divisors(scales) * (task.tensor_scale or 1.0), width, length)
     with np.errstate(over="ignore", under="ignore"):
         quotients = weights / divisor

@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._arrays import dtype_name
 from minifloat._kernels import scales as kernels
+from minifloat.codec.plans import WORD_DTYPES
 from minifloat.formats import Codebook
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.recipes import Recipe
@@ -33,6 +35,32 @@ class ScaleRangeError(ValueError):
         self.row, self.block, self.wanted = row, block, wanted
 
 
+def words_of(rows: Array) -> tuple[Array, bool]:
+    """Return the words of floats as the kernels take them, and whether they are float16's."""
+    name = dtype_name(rows.dtype)
+    return rows.reshape(-1).view(WORD_DTYPES[name]), name == "float16"
+
+
+def block_ranges(rows: Array, width: int) -> tuple[Array, Array]:
+    """Return the lowest and the highest of each block's weights and 0, as rows of float64.
+
+    ``rows`` may be of float16 or bfloat16, too.
+
+    Raises
+    ------
+    NotFiniteError
+        If a weight is infinite or NaN.
+    """
+    per_row = -(-rows.shape[1] // width) if rows.shape[1] else 1
+    lows, highs = np.zeros((2, len(rows), per_row))
+    if rows.size:
+        words, half = words_of(rows)
+        kernels.ranges(words, half, rows.shape[1], width, lows.reshape(-1), highs.reshape(-1))
+    if not (np.isfinite(lows).all() and np.isfinite(highs).all()):
+        raise NotFiniteError
+    return lows, highs
+
+
 def block_absmax(recipe: Recipe, rows: Array, width: int) -> NDArray[np.float64]:
     """Return the largest magnitude of each block, or with zero points the length of its range.
 
@@ -43,25 +71,15 @@ def block_absmax(recipe: Recipe, rows: Array, width: int) -> NDArray[np.float64]
     ValueError
         If a weight is negative and the format has no negative values.
     """
-    per_row = -(-rows.shape[1] // width) if rows.shape[1] else 1
-    absmax = np.zeros(len(rows) * per_row)
-    if rows.size == 0:
-        return absmax
-    word: type[np.int32 | np.int64] = np.int32 if rows.dtype == np.float32 else np.int64
-    scratch = np.empty(1, word)
-    signs = kernels.absmax(
-        rows.reshape(-1).view(word), scratch, scratch.view(rows.dtype), absmax, rows.shape[1], width
-    )
-    if not np.isfinite(absmax).all():
-        raise NotFiniteError
+    lows, highs = (ends.reshape(-1) for ends in block_ranges(rows, width))
     if recipe.zero_point:
-        return _length(*_range(rows, width)).reshape(-1)
-    if signs and recipe.fmt.min >= 0 and (rows < 0).any():
+        return _length(lows, highs)
+    if recipe.fmt.min >= 0 and (lows < 0).any():
         raise ValueError(
             f"fmt must have negative values for weights below 0, got {recipe.fmt.name}; use a "
             "signed format, or zero points"
         )
-    return absmax
+    return np.maximum(-lows, highs)
 
 
 def block_scales(
@@ -102,11 +120,9 @@ def block_scales(
     rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
     low = None
     if recipe.zero_point:
-        low, high = (ends.reshape(-1) for ends in _range(rows, width))
+        low, high = (ends.reshape(-1) for ends in block_ranges(rows, width))
         if recipe.percentile is not None:
-            inner_low, inner_high = (
-                ends.reshape(-1) for ends in _range(rows, width, recipe.percentile)
-            )
+            inner_low, inner_high = _inner_range(rows, width, recipe.percentile)
             inner = inner_high > inner_low
             low, high = np.where(inner, inner_low, low), np.where(inner, inner_high, high)
         absmax = _length(low, high)
@@ -114,7 +130,7 @@ def block_scales(
         percentiles = _percentiles(rows, width, recipe.percentile)
         absmax = np.where(percentiles > 0, percentiles, absmax)
     scales = np.empty(absmax.size)
-    kernels.scales(absmax, recipe.scale.values, rule, scales)
+    kernels.scales_of(absmax, recipe.scale.values, rule, scales)
     if saturate:
         np.minimum(scales, _searched(recipe).largest, out=scales)
     if not np.isfinite(scales).all():
@@ -219,16 +235,7 @@ def _of_blocks(weights: Array, width: int, percentiles: list[float]) -> Array:
     return np.concatenate(found, axis=2) if found else np.zeros((len(percentiles), count, 1))
 
 
-def _range(rows: Array, width: int, percentile: float | None = None) -> tuple[Array, Array]:
-    """Return the lowest and the highest of each block's weights and 0, or their percentiles."""
-    if rows.size == 0:
-        zeros = np.zeros((len(rows), -(-rows.shape[1] // width) if rows.shape[1] else 1))
-        return zeros, zeros
-    weights = rows.astype(np.float64)
-    if percentile is None:
-        starts = np.arange(0, rows.shape[1], width)
-        low = np.minimum.reduceat(weights, starts, axis=1)
-        high = np.maximum.reduceat(weights, starts, axis=1)
-    else:
-        low, high = _of_blocks(weights, width, [100 - percentile, percentile])
-    return np.minimum(low, 0), np.maximum(high, 0)
+def _inner_range(rows: Array, width: int, percentile: float) -> tuple[Array, Array]:
+    """Return two percentiles of each block's weights; the lower at most 0, the other at least."""
+    low, high = _of_blocks(rows.astype(np.float64), width, [100 - percentile, percentile])
+    return np.minimum(low, 0).reshape(-1), np.maximum(high, 0).reshape(-1)

@@ -16,12 +16,15 @@ from tests.benchmarks.cases.case import Case, Inputs, Thunk, over_copy
 GPTQ_SIZE = 1 << 20
 
 
-def quantize(fmt: str, threads: int = 1, **options: Any) -> Callable[[Inputs], Thunk]:
-    """Quantize the normals in rows of 4096, blocks of 128."""
+def quantize(
+    fmt: str, threads: int = 1, source: DTypeLike = np.float32, **options: Any
+) -> Callable[[Inputs], Thunk]:
+    """Quantize the normals in rows of 4096, blocks of 128 unless the options say otherwise."""
 
     def prepare(inputs: Inputs) -> Thunk:
-        w = inputs.x.reshape(-1, min(4096, inputs.size))
-        recipe = mf.Recipe(fmt, **options)  # nf4 alone would be QLoRA's recipe
+        x = inputs.x64 if source is np.float64 else inputs.x.astype(source, copy=False)
+        w = x.reshape(-1, min(4096, inputs.size))
+        recipe = mf.Recipe(mf.parse(fmt), **options)  # nf4 alone would be QLoRA's recipe
         return lambda: mf.quantize(w, recipe, threads=threads)
 
     return prepare
@@ -48,11 +51,31 @@ def square(inputs: Inputs) -> NDArray[np.float32]:
 
 
 def quantize_cases() -> Iterator[Case]:
-    """Scales, codes and packing; least squares take 10 s for 2**24 weights at 600 ns a weight."""
-    yield over_copy("quantize absmax", "e2m2", 0.25, quantize("e2m2"))
-    yield over_copy("quantize absmax, e8m0 scales", "e2m1", 0.25, quantize("e2m1", scale="e8m0"))
-    least = quantize("e2m2", threads=2, search="mse")
-    yield over_copy("quantize mse, 2 threads", "e2m2", None, least)
+    """Scales, codes and packing; from float16 and others against the rate from float32."""
+    mx, nv = {"block": 32, "scale": "e8m0"}, {"block": 16, "scale": "e4m3fn", "tensor_scale": True}
+    cases: tuple[tuple[str, str, float | None, dict[str, Any]], ...] = (
+        ("blocks of 128", "e2m2", 0.8, {}),
+        ("blocks of 128", "int4", 0.8, {}),
+        ("mxfp4", "e2m1", 0.6, mx),
+        ("nvfp4", "e2m1", 0.4, nv),
+        ("blocks of 64", "nf4", 0.3, {"block": 64, "scale": "float32"}),
+        ("zero points", "uint4", 0.4, {"zero_point": True}),
+        ("a channel", "e2m2", 0.7, {"block": "channel"}),
+        ("a channel", "int8", None, {"block": "channel"}),
+        ("one scale", "e2m2", 0.6, {"block": "tensor", "scale": "float32"}),
+        ("one scale", "e4m3fn", None, {"block": "tensor", "scale": "float32"}),
+    )
+    for name, fmt, target, options in cases:
+        moves = 4 + mf.Recipe(mf.parse(fmt), **options).bits_per_weight / 8
+        yield over_copy(f"quantize, {name}", fmt, target, quantize(fmt, **options), moves=moves)
+    for source, least in ((np.float16, 1.0), (ml_dtypes.bfloat16, 1.0), (np.float64, 0.5)):
+        other = quantize("e2m2", source=source)
+        name = f"quantize {np.dtype(source).name} / float32"
+        yield Case(name, "e2m2", least, other, quantize("e2m2"))
+    for search, target in (("absmax", None), ("mse", 1.7)):
+        one, two = (quantize("e2m2", threads, search=search) for threads in (1, 2))
+        yield Case(f"quantize {search}, 2 threads / 1", "e2m2", target, two, one)
+    yield over_copy("quantize mse", "e2m2", None, quantize("e2m2", search="mse"))
     yield Case(
         "quantize by GPTQ / matrix product", "e2m2", None, quantize_by_gptq, matrix_products,
         size_limit=GPTQ_SIZE,
