@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import kernel
-from minifloat._kernels.scales import AbsmaxToScale, ScaleValues, absmax, scales
+from minifloat._kernels.scales import AbsmaxToScale, ScaleValues, ranges, scales_of
 
 Array = NDArray[Any]
 
@@ -19,20 +19,22 @@ LARGEST = 127.0
 
 @kernel
 def to_integers(
-    x: Array, words: Array, scratch: Array, scratch_value: Array, block: int, grid: ScaleValues,
-    rule: AbsmaxToScale, maxima: Array, wide: Array, x_scales: Array, integers: Array,
+    x: Array, words: Array, block: int, grid: ScaleValues, rule: AbsmaxToScale, lows: Array,
+    maxima: Array, wide: Array, x_scales: Array, integers: Array,
 ) -> bool:  # fmt: skip
     """Round each number over its block's scale to the nearest of -127..127, even in a tie.
 
     ``x`` and ``x_scales`` are float32 of shapes (count, length) and (count, blocks), the integers
-    int8 in the shape of ``x``; ``words`` are those of ``x``, and the scratch as `absmax` has it.
-    ``maxima`` and ``wide``, float64 for each block, become absmax and the scale. A scale of 0
-    counts as 1. The quotient is one of float64, which is on the right side of every tie. Return
+    int8 in the shape of ``x``; ``words`` are those of ``x``. ``lows``, ``maxima`` and ``wide``,
+    float64 for each block, become the lowest number, absmax and the scale. A scale of 0 counts as
+    1. The quotient is one of float64, which is on the right side of every tie. Return
     whether all is finite; if not, nothing is rounded.
     """
     count, length = x.shape
-    absmax(words, scratch, scratch_value, maxima, length, block)
-    scales(maxima, grid, rule, wide)
+    ranges(words, False, length, block, lows, maxima)
+    for k in range(maxima.size):
+        maxima[k] = max(maxima[k], -lows[k])
+    scales_of(maxima, grid, rule, wide)
     for k in range(wide.size):
         if not wide[k] < np.inf:
             return False

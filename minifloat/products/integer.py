@@ -115,11 +115,11 @@ def _quantized(x: NDArray[np.float32], activations: Activations, part: int) -> I
     if x.size == 0:
         return IntegerVectors(integers, np.zeros((count, 0), np.float32), part)
     block = length if activations.block is None else min(activations.block, length)
-    scales, scratch = np.empty((count, -(-length // block)), np.float32), np.empty(1, np.int32)
-    absmax, wide = np.empty((2, scales.size))
+    scales = np.empty((count, -(-length // block)), np.float32)
+    lows, absmax, wide = np.empty((3, scales.size))
     if not kernels.to_integers(
-        x, x.reshape(-1).view(np.int32), scratch, scratch.view(np.float32), block,
-        activations.scale_values, activations.rule, absmax, wide, scales, integers,
+        x, x.reshape(-1).view(np.int32), block, activations.scale_values, activations.rule, lows,
+        absmax, wide, scales, integers,
     ):  # fmt: skip
         _raise(x, activations, absmax, wide)
     if block != part:
