@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import gfloat.formats
@@ -457,6 +459,19 @@ def plain_hopper(inputs: Inputs) -> Thunk:
     return run
 
 
+def apytypes_product(inputs: Inputs) -> Thunk:
+    """Multiply bfloat16 matrices, each product and sum rounded to bfloat16, by APyTypes."""
+    apytypes = import_module("apytypes")
+    a, b = (apytypes.APyFloatArray.from_float(x, 8, 7) for x in operands(inputs, "bfloat16"))
+    nearest_even = apytypes.QuantizationMode.TIES_EVEN
+
+    def run() -> object:
+        with apytypes.APyFloatAccumulatorContext(exp_bits=8, man_bits=7, quantization=nearest_even):
+            return a @ b
+
+    return run
+
+
 def arithmetic_cases() -> Iterator[Case]:
     """Products of matrices as matrix units and accumulators compute them; a product an element."""
     hopper = emulated("e4m3fn", unit="hopper/e4m3fn/float32")
@@ -475,6 +490,9 @@ def arithmetic_cases() -> Iterator[Case]:
         ("float32/order=pairwise", None),
     ):
         yield over_copy(f"matmul {text}", "e4m3fn", target, emulated("e4m3fn", accumulator=text))
+    if find_spec("apytypes"):
+        both = emulated("bfloat16", accumulator="bfloat16/product=bfloat16")
+        yield Case("matmul bfloat16 / APyTypes", "bfloat16", 5.0, both, apytypes_product)
     two = emulated("e4m3fn", threads=2, unit="hopper/e4m3fn/float32")
     yield Case("matmul hopper, 2 threads / 1", "e4m3fn", 1.7, two, hopper)
 
