@@ -198,6 +198,45 @@ def _add_cut_numbers(room: Array, row: int, cut: int) -> None:
             room[0, j] += np.rint(x)
 
 
+@inlined
+def _find_scales(room: Array, tops: Array, lane: int, bits: int) -> None:
+    """Write to ``room[1]`` what makes whole numbers of terms that are cut."""
+    for j in range(room.shape[1]):
+        room[1, j] = power(np.int64(bits - np.int64(tops[lane, j])))
+
+
+@inlined
+def _scale_back(room: Array, row: int, tops: Array, lane: int, bits: int) -> None:
+    """Write to ``room[row]`` the sum in ``room[0]`` as it is, no longer a whole number."""
+    for j in range(room.shape[1]):
+        room[row, j] = room[0, j] * power(np.int64(np.int64(tops[lane, j]) - bits))
+
+
+@inlined
+def _join_lanes(room: Array, tops: Array, bits: int) -> None:
+    """Write to ``room[0]`` the sum of two lanes, ``room[2]`` and ``room[3]``, cut at one place."""
+    for j in range(room.shape[1]):
+        top = np.int64(max(tops[0, j], tops[1, j]))
+        up, down = power(np.int64(bits - top)), power(np.int64(top - bits))
+        room[0, j] = (np.floor(room[2, j] * up) + np.floor(room[3, j] * up)) * down
+        tops[0, j] = top
+
+
+@inlined
+def _with_late_sum(
+    v: Double, top: Any, x: Double, emin: int, bits: int, late: int, drops: int
+) -> Double:
+    """Return the products' sum ``v`` plus a running sum that enters late, all cut downward."""
+    e = np.int64(max(exponent(x), np.int64(emin)))
+    c = 0.0 if (drops != 0) & (e < top - bits - 1) else x
+    top, wide = np.int64(max(top, e)), np.int64(late + 1)
+    v = np.floor(v * power(np.int64(wide - top))) * power(np.int64(top - wide))
+    c = np.floor(c * power(np.int64(bits - top))) * power(np.int64(top - bits))
+    total = np.float64(v + c)
+    e = np.int64(max(exponent(total), np.int64(emin)))
+    return np.floor(total * power(np.int64(late - e))) * power(np.int64(e - late))
+
+
 @kernel(cost=4.0)
 def add_aligned(
     b: Array, eb: Array, a: Array, ea: Array, first: int, stop: int, chunk: int, sums: Array,
@@ -205,8 +244,8 @@ def add_aligned(
 ) -> None:  # fmt: skip
     """Add the products of the terms ``first .. stop - 1``, a step of aligned terms after the other.
 
-    ``step`` and ``rounding`` are records; ``chunk``, a multiple of a step's terms, are the terms
-    that stay in the cache while the rows pass.
+    ``step`` and ``grid`` are records; ``chunk``, a multiple of a step's terms, are the terms that
+    stay in the cache while the rows pass.
     """
     s = step[0]
     terms, lanes, group, bits, cut = s["terms"], s["lanes"], s["group"], s["bits"], s["cut"]
@@ -217,53 +256,36 @@ def add_aligned(
         for i in range(sums.shape[0]):
             for k in range(begin, min(begin + chunk, stop), terms):
                 end = min(k + terms, stop)
-                for j in range(columns):
-                    tops[0, j] = floor
-                    room[0, j] = 0.0
+                _fill(tops, 0, floor)
+                _fill(room, 0, 0.0)
                 _find_tops(tops, 0, a, ea, eb, i, k, end, lanes)
                 if late < 0:
                     _find_tops_of_sums(tops, sums, i, emin)
+                _find_scales(room, tops, 0, bits)
+                if late < 0:
                     for j in range(columns):
-                        room[1, j] = power(np.int64(bits - np.int64(tops[0, j])))
                         room[2, j] = sums[i, j]
                     _add_cut_numbers(room, 2, cut)
-                else:
-                    for j in range(columns):
-                        room[1, j] = power(np.int64(bits - np.int64(tops[0, j])))
                 if group == 1:
                     _add_cut(room, a, b, i, k, end, lanes, cut, limit)
                 else:
                     _add_cut_groups(room, a, b, i, k, end, group, cut)
-                if lanes == 2:
-                    for j in range(columns):
-                        room[3, j] = room[0, j] * power(np.int64(np.int64(tops[0, j]) - bits))
-                        room[0, j] = 0.0
-                        tops[1, j] = floor
-                    _find_tops(tops, 1, a, ea, eb, i, k + 1, end, 2)
-                    for j in range(columns):
-                        room[1, j] = power(np.int64(bits - np.int64(tops[1, j])))
-                    _add_cut(room, a, b, i, k + 1, end, 2, cut, limit)
-                    for j in range(columns):
-                        top = np.int64(max(tops[0, j], tops[1, j]))
-                        up, down = power(np.int64(bits - top)), power(np.int64(top - bits))
-                        x = np.float64(room[0, j] * power(np.int64(np.int64(tops[1, j]) - bits)))
-                        room[0, j] = np.floor(x * up) + np.floor(room[3, j] * up)
-                        tops[0, j] = top
-                        room[1, j] = down
+                if lanes == 1:
+                    _scale_back(room, 0, tops, 0, bits)
+                else:
+                    _scale_back(room, 2, tops, 0, bits)
+                    _fill(tops, 1, floor)
+                    _fill(room, 0, 0.0)
+                    _find_tops(tops, 1, a, ea, eb, i, k + 1, end, lanes)
+                    _find_scales(room, tops, 1, bits)
+                    _add_cut(room, a, b, i, k + 1, end, lanes, cut, limit)
+                    _scale_back(room, 3, tops, 1, bits)
+                    _join_lanes(room, tops, bits)
                 for j in range(columns):
-                    top = np.int64(tops[0, j])
-                    v = np.float64(room[0, j] * power(np.int64(top - bits)))
+                    v = room[0, j]
                     if late >= 0:
-                        x = sums[i, j]
-                        e = np.int64(max(exponent(x), emin))
-                        c = 0.0 if (drops != 0) & (e < top - bits - 1) else x
-                        top = np.int64(max(top, e))
-                        wide = np.int64(late + 1)
-                        v = np.floor(v * power(np.int64(wide - top))) * power(np.int64(top - wide))
-                        c = np.floor(c * power(np.int64(bits - top))) * power(np.int64(top - bits))
-                        v = np.float64(v + c)
-                        e = np.int64(max(exponent(v), emin))
-                        v = np.floor(v * power(np.int64(late - e))) * power(np.int64(e - late))
+                        top = np.int64(tops[0, j])
+                        v = _with_late_sum(v, top, sums[i, j], emin, bits, late, drops)
                     sums[i, j] = rounded(v, fields, mode)
 
 

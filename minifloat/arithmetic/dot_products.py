@@ -15,7 +15,7 @@ from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.operands import Operand, numbers, operand_of
 from minifloat.arithmetic.packed import Packed, is_packed
 from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
-from minifloat.arithmetic.tiles import add_up
+from minifloat.arithmetic.tiles import COLUMNS, add_up
 from minifloat.arithmetic.units import Unit
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
@@ -272,7 +272,7 @@ class _Job:
         elif accumulator is not None:
             self.accumulator = Accumulator.parse(accumulator)
         self.dtype = self._checked_dtype(dtype)
-        self.factor = 1.0  # the product of tensor scales, with which results are multiplied
+        self.factor: float | None = None  # the product of tensor scales, if there are any
 
     def _checked_dtype(self, dtype: DTypeLike | None) -> np.dtype[Any]:
         held = [name for name in ("float16", "float32", "float64") if self._is_held_by(name)]
@@ -301,7 +301,7 @@ class _Job:
     def operand(self, name: str, x: ArrayLike | Packed, axis: int = -1) -> Operand:
         """Return an operand, checked; ``axis`` is the one along which products are added."""
         if is_packed(x) and x.tensor_scale is not None and self._takes_scales():
-            self.factor *= x.tensor_scale
+            self.factor = (1.0 if self.factor is None else self.factor) * x.tensor_scale
         return operand_of(name, x, self.unit, axis, flush=self.accumulator.flush)
 
     def _takes_scales(self) -> bool:
@@ -310,7 +310,7 @@ class _Job:
     def start(self, c: ArrayLike, shape: tuple[int, ...]) -> Array:
         """Return what sums start from, as float64."""
         start = numbers("c", c)
-        if self.factor != 1.0:  # c is added after the multiplication by the tensor scales
+        if self.factor is not None:  # c is added after the multiplication by the tensor scales
             start = np.zeros_like(start)
         if self.unit is not None and self.unit.output == "float16":
             with np.errstate(over="ignore"):
@@ -319,7 +319,7 @@ class _Job:
             tiny = np.abs(start) < 2.0**FLOAT32.emin
             start = np.where(tiny, np.float32(0.0), start)
         try:
-            return np.array(np.broadcast_to(start, shape), np.float64)
+            return np.array(np.broadcast_to(start, shape), np.float64, order="C")
         except ValueError:
             raise ValueError(
                 f"c must have a shape that broadcasts to {shape}, got {start.shape}"
@@ -367,6 +367,9 @@ class _Job:
         return self.result(sums.reshape(shape), c)
 
     def _add_product(self, a: Operand, b: Operand, sums: Array) -> None:
+        if sums.shape[1] < min(COLUMNS, sums.shape[0]):  # loops go along columns
+            a, b, sums = b.of(np.transpose), a.of(np.transpose), sums.T
+
         def columns(part: slice) -> tuple[Array, Array]:
             return b.terms((slice(None), part))
 
@@ -374,7 +377,7 @@ class _Job:
 
     def result(self, sums: Array, c: ArrayLike) -> Any:
         """Return sums in their type, and NaN as the unit writes it."""
-        if self.factor != 1.0:
+        if self.factor is not None:
             with np.errstate(all="ignore"):
                 scaled = (sums * self.factor).astype(np.float32) + numbers("c", c)
             sums = scaled.astype(np.float64)

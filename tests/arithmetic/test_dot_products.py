@@ -48,6 +48,7 @@ def test_products_of_matrices_are_dot_products(kind: dict[str, str]) -> None:
                 arithmetic.dot(a[:, None], b.T, c, threads=threads, **kind), expected
             )
         assert np.array_equal(arithmetic.matmul(b.T, a.T, c.T, **kind), expected.T)
+        assert np.array_equal(arithmetic.dot(b.T[:, None], a, c.T, **kind), expected.T)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=IDS)

@@ -94,6 +94,15 @@ def test_tensor_scales_multiply_the_result() -> None:
     assert np.array_equal(arithmetic.linear(x, w, c, unit=name), scaled + c)
 
 
+def test_a_tensor_scale_of_1_is_one_too() -> None:
+    name, n = "blackwell/nvfp4/float32", 64
+    q = mf.quantize(numbers(8, 2, n), "nvfp4")
+    one = Quantized(q.packed, q.scales, q.recipe, q.shape, q.axis, 1.0)
+    c = np.full((2, 2), 1 / 3, np.float32)
+    plain = arithmetic.linear(without_tensor_scale(q), without_tensor_scale(q), unit=name)
+    assert np.array_equal(arithmetic.linear(one, one, c, unit=name), plain + c)
+
+
 def test_plain_operands_have_scales_of_1() -> None:
     x = np.array([[1.0, -6.0, 0.5, 0.0] * 16], np.float32)
     packed = mf.pack(mf.encode(x.reshape(-1), "e2m1"), 4)

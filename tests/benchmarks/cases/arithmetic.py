@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -50,11 +52,24 @@ def plain_hopper(inputs: Inputs) -> Thunk:
     return run
 
 
+def apytypes_product(inputs: Inputs) -> Thunk:
+    """Multiply bfloat16 matrices, each product and sum rounded to bfloat16, by APyTypes."""
+    apytypes = import_module("apytypes")
+    a, b = (apytypes.APyFloatArray.from_float(x, 8, 7) for x in operands(inputs, "bfloat16"))
+    nearest_even = apytypes.QuantizationMode.TIES_EVEN
+
+    def run() -> object:
+        with apytypes.APyFloatAccumulatorContext(exp_bits=8, man_bits=7, quantization=nearest_even):
+            return a @ b
+
+    return run
+
+
 def arithmetic_cases() -> Iterator[Case]:
     """Products of matrices as matrix units and accumulators compute them; a product an element."""
     hopper = emulated("e4m3fn", unit="hopper/e4m3fn/float32")
     ampere = emulated("float16", unit="ampere/float16/float32")
-    yield Case("matmul hopper / plain NumPy", "e4m3fn", 18.0, hopper, plain_hopper)
+    yield Case("matmul hopper / plain NumPy", "e4m3fn", 5.0, hopper, plain_hopper)
     yield over_copy("matmul hopper/e4m3fn/float32", "e4m3fn", 0.1, hopper)
     yield over_copy("matmul ampere/float16/float32", "float16", 0.1, ampere)
     for unit in ("cdna1/float16/float32", "cdna2/float16/float32", "cdna3/float16/float32"):
@@ -68,5 +83,8 @@ def arithmetic_cases() -> Iterator[Case]:
         ("float32/order=pairwise", None),
     ):
         yield over_copy(f"matmul {text}", "e4m3fn", target, emulated("e4m3fn", accumulator=text))
+    if find_spec("apytypes"):
+        both = emulated("bfloat16", accumulator="bfloat16/product=bfloat16")
+        yield Case("matmul bfloat16 / APyTypes", "bfloat16", 5.0, both, apytypes_product)
     two = emulated("e4m3fn", threads=2, unit="hopper/e4m3fn/float32")
     yield Case("matmul hopper, 2 threads / 1", "e4m3fn", 1.7, two, hopper)
