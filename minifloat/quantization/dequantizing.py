@@ -16,9 +16,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from minifloat import _arrays, _jit
+from minifloat._tensors import numpy_dtype
 from minifloat._threads import each
 from minifloat.codec import decode, encode
 from minifloat.formats.base import shown
@@ -36,20 +37,19 @@ FEW = 1 << 12  # fewer weights are not worth compiling a kernel
 LEAST, PARTS = 1 << 16, 4  # weights that are worth a thread, and parts for each thread
 
 
-def dequantize(q: Quantized, dtype: DTypeLike, out: Array | None, threads: int) -> Array:
+def dequantize(q: Quantized, dtype: object, out: Any, threads: int) -> Any:
     """Return the weights; see `Quantized.dequantize`."""
     _arrays.check_cpu()
     target = _checked_dtype(dtype)
-    if out is not None:
-        _arrays.check_output(out, q.shape, target)
-    weights = out if out is not None and _can_be_written(out, q) else np.empty(q.shape, target)
+    given = None if out is None else _arrays.check_output(out, q.shape, target)
+    is_direct = given is not None and _can_be_written(given, q)
+    weights = given if given is not None and is_direct else np.empty(q.shape, target)
     flat = weights.reshape(-1).view(np.ndarray)  # without a class of its own, such as memmap
     if q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
         write_by_definition(q, flat, threads)
-    if out is None or out is weights:
-        return weights
-    out[...] = weights
-    return out
+    if given is not None and not is_direct:
+        given[...] = weights
+    return weights if out is None else out
 
 
 def _can_be_written(out: Array, q: Quantized) -> bool:
@@ -64,10 +64,10 @@ def is_target(dtype: np.dtype[Any]) -> bool:
     return dtype.name in ("float32", "float16", "bfloat16") and dtype.isnative
 
 
-def _checked_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def _checked_dtype(dtype: object) -> np.dtype[Any]:
     """Return float32, float16 or bfloat16 as a dtype, or raise a ValueError."""
     try:
-        target = np.dtype(dtype)
+        target = numpy_dtype(dtype)
     except TypeError:
         target = np.dtype(object)
     if not is_target(target):

@@ -15,6 +15,7 @@ from minifloat import products
 from minifloat._arrays import Codes, source_array
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
+from minifloat.codec import FloatDtype
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.packing import byte_count, pack_words, unpack
@@ -26,7 +27,7 @@ from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
 
 T = TypeVar("T", bound=np.generic)
-Out = TypeVar("Out", bound=NDArray[Any])
+Out = TypeVar("Out", bound=NDArray[Any] | AnyTensor)
 
 
 @dataclass(frozen=True)
@@ -321,10 +322,10 @@ class Quantized:
     ) -> NDArray[T]: ...
     @overload
     def dequantize(
-        self, dtype: DTypeLike = ..., *, out: Out, threads: SupportsIndex = 1
+        self, dtype: FloatDtype = ..., *, out: Out, threads: SupportsIndex = 1
     ) -> Out: ...
     def dequantize(
-        self, dtype: DTypeLike = np.float32, *, out: Any = None, threads: SupportsIndex = 1
+        self, dtype: FloatDtype = np.float32, *, out: Any = None, threads: SupportsIndex = 1
     ) -> Any:
         """Return the weights that the codes mean: value times scale, rounded once.
 
@@ -336,8 +337,8 @@ class Quantized:
         Parameters
         ----------
         dtype : dtype
-            float32, float16 or bfloat16 (`ml_dtypes.bfloat16`).
-        out : ndarray, optional
+            float32, float16 or bfloat16 (of ml_dtypes), as text, or as a dtype of NumPy or PyTorch.
+        out : ndarray or tensor, optional
             Where to put the weights: of their shape, of ``dtype``. It may be a `numpy.memmap`.
         threads : int
             Threads to share the weights among; the result does not depend on it.

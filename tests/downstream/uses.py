@@ -203,7 +203,7 @@ def use_quantization() -> None:
     assert_type(q.dequantize(), NDArray[np.float32])
     assert_type(q.dequantize(np.float16, threads=2), NDArray[np.float16])
     assert_type(q.dequantize(np.dtype(np.float16)), NDArray[np.float16])
-    assert_type(q.dequantize(out=np.empty(q.shape, np.float32)), NDArray[np.float32])
+    assert_type(q.dequantize(out=X), NDArray[np.float32])
     assert_type(np.asarray(q), NDArray[np.float32])
     assert_type(np.asarray(q, np.float64), NDArray[np.float64])
     assert_type(q.codes, Codes)

@@ -278,3 +278,11 @@ def test_compiled_functions_call_them_as_they_are() -> None:
         return straight_through(layer(round_to(x * 2, "e4m3fn")), "mxfp4") + 1
 
     assert torch.equal(torch.compile(run, backend="eager")(x), run(x))
+
+
+def test_weights_are_dequantized_to_a_dtype_and_into_a_tensor_of_pytorch() -> None:
+    q = mf.quantize(np.random.default_rng(3).standard_normal((4, 64)), "nvfp4")
+    out = torch.empty(4, 64, dtype=torch.bfloat16)
+    assert q.dequantize(torch.bfloat16, out=out) is out
+    want = q.dequantize("bfloat16").view(np.int16)
+    assert np.array_equal(out.view(torch.int16).numpy(), want)
