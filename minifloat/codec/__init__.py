@@ -200,7 +200,7 @@ def encode(
     Call(values, plan, mode, threads).encode(codes, fresh=out is None)
     if mode is None:
         limit = plan.direct_limit(values.dtype)
-        _encode_plans.keep(plan, limit, x, fmt, rounding, overflow, nan)
+        _encode_plans.keep(plan, limit, values, fmt, rounding, overflow, nan)
     return _arrays.as_given(given, codes, out)
 
 
@@ -305,7 +305,7 @@ def decode(
     if _arrays.apply_in_chunks(decode_chunk, arrays, values, threads=threads) != (0, 0):
         _arrays.check_codes(a, plan.fmt, threads)
     if is_own_dtype:
-        _decode_plans.keep(plan, _plans.ANY_SIZE, codes, fmt, dtype)
+        _decode_plans.keep(plan, _plans.ANY_SIZE, a, fmt, dtype)
     return _arrays.as_given(codes, values, out)
 
 
@@ -413,7 +413,7 @@ def round_to(
     Call(values, encode_plan, mode, threads).round_to(plan, rounded, fresh=out is None)
     if mode is None:
         limit = plan.direct_limit(values.dtype)
-        _round_plans.keep(plan, limit, x, fmt, rounding, overflow, nan, dtype)
+        _round_plans.keep(plan, limit, values, fmt, rounding, overflow, nan, dtype)
     return _arrays.as_given(given, rounded, out)
 
 

@@ -245,9 +245,9 @@ class Memo(Generic[Plan]):
             return None
         return entry[0] if entry is not None and x.size <= entry[1] else None
 
-    def keep(self, plan: Plan, limit: int, x: object, fmt: object, *options: object) -> None:
+    def keep(self, plan: Plan, limit: int, x: Array, fmt: object, *options: object) -> None:
         """Keep the plan for arrays like ``x`` of at most ``limit`` elements."""
-        if type(x) is np.ndarray and x.dtype.isnative:
+        if x.dtype.isnative:
             if len(self.plans) >= self.LIMIT:
                 self.plans.clear()
             key = (fmt if type(fmt) is str else id(fmt), x.dtype, *options)

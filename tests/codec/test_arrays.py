@@ -373,7 +373,9 @@ def test_out_has_no_mask() -> None:
 def test_the_remedies_for_small_types_of_ml_dtypes_work(name: str) -> None:
     a = np.array([1, 2, 4]).astype(getattr(ml_dtypes, name))
     fmt = {"int4": "int4", "uint4": "uint4"}.get(name, name)
-    assert mf.encode(a, "e2m2").tolist() == [4, 8, 12]  # values need none
+    for _ in range(2):  # the second call finds the first one's plan
+        assert mf.encode(a, "e2m2").tolist() == [4, 8, 12]  # values need none
+        assert mf.round_to(a, "e2m2").tolist() == [1, 2, 4]
     for decode in (lambda codes: mf.decode(codes, fmt), lambda codes: mf.pack(codes, 8)):
         with pytest.raises(TypeError, match=r"got .*; use codes.view\(numpy.uint8\)"):
             decode(a)
