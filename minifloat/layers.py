@@ -99,8 +99,8 @@ def linear(
     both blocks cuts them, of which one must divide the other, or be a whole row. Then an element is
 
         total = 0
-        for each part, in order:
-            total = total + D * (s * t)         D = sum of (m - z) * a, an exact integer
+        total = total + D * (s * t)     for each part, in order
+        D = sum of (m - z) * a          over the part, an exact integer
         y = float32(total * (2**e * T))
 
     where each operation is one of float64, rounded once and never fused with another; s * t and
