@@ -194,7 +194,7 @@ def encode(
             if counts != (0, 0):
                 raise_for(counts, x, plan)
             return _arrays.as_given(given, codes, out)
-    values, _, plan = _encode_plan(x, fmt, rounding, overflow, nan)
+    values, _, plan = _encode_plan(given, fmt, rounding, overflow, nan)
     mode = stochastic_mode(plan.rounding, seed, random, random_bits, values.shape)
     codes = _arrays.output_array(out, values, plan.code_dtype)
     Call(values, plan, mode, threads).encode(codes, fresh=out is None)
@@ -402,7 +402,7 @@ def round_to(
             if counts != (0, 0):
                 raise_for(counts, x, plan.encode)
             return _arrays.as_given(given, rounded, out)
-    values, source, encode_plan = _encode_plan(x, fmt, rounding, overflow, nan)
+    values, source, encode_plan = _encode_plan(given, fmt, rounding, overflow, nan)
     mode = stochastic_mode(encode_plan.rounding, seed, random, random_bits, values.shape)
     if dtype is None:
         value_dtype = values.dtype.newbyteorder("=") if source == "bfloat16" else np.dtype(source)
