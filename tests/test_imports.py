@@ -35,9 +35,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_text", "formats", "quantization", "files"},
+    "conversion": {
+        "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
+    },
     "cli": {
         "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
-        "comparison", "testing",
+        "comparison", "conversion", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -71,9 +71,9 @@ def select(
     for label, file in files:
         for info in file.tensors:
             task = Task(label, info, file.loader(info.name))
-            if include is not None and not _matches(info.name, include):
+            if include is not None and not matches(info.name, include):
                 skipped.append(task.skipped("not included by name"))
-            elif _matches(info.name, exclude):
+            elif matches(info.name, exclude):
                 skipped.append(task.skipped("excluded by name"))
             elif info.parameters < min_size:
                 skipped.append(task.skipped(f"fewer than {shown(min_size)} elements"))
@@ -90,6 +90,22 @@ def select(
     return tasks, skipped
 
 
+def patterns(name: str, given: Any) -> list[str]:
+    """Return one pattern or several, the argument ``name``, as a list.
+
+    Raises
+    ------
+    TypeError
+        If they are something else.
+    """
+    several = [given] if isinstance(given, str) else given
+    if isinstance(several, Iterable):
+        several = list(several)
+        if all(isinstance(pattern, str) for pattern in several):
+            return several
+    raise TypeError(f"{name} must be a str or a sequence of str, got {given!r}")
+
+
 def nothing_left(source: str, skipped: Iterable[Skipped]) -> str:
     """Return the message that no tensor can be compared, with reasons."""
     reasons = dict.fromkeys(
@@ -104,13 +120,13 @@ def nothing_left(source: str, skipped: Iterable[Skipped]) -> str:
     )
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a name matches a pattern, or is one: a name may have brackets."""
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _check_matches(argument: str, pattern: str, names: Sequence[str]) -> None:
-    if any(_matches(name, [pattern]) for name in names):
+    if any(matches(name, [pattern]) for name in names):
         return
     few = list(dict.fromkeys(names[:SEARCHED]))
     near = difflib.get_close_matches(pattern, few, NEAR, cutoff=0.4)
