@@ -110,7 +110,7 @@ def _strategy(recipe: Recipe) -> Settings:
 
 def _of_modelopt(recipe: Recipe, left_out: Sequence[str]) -> Settings:
     if recipe.replace(search="absmax") != RECIPES["nvfp4"]:
-        raise _not_stored("modelopt", recipe, "another recipe than nvfp4")
+        raise _not_stored("modelopt", recipe, "other recipes")
     numbers = {"num_bits": 4, "type": "float", "group_size": 16, "dynamic": False}
     return {
         "quant_method": "modelopt",

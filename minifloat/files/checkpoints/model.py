@@ -85,12 +85,15 @@ def open_model(path: Path) -> Model:
         If a file is missing, damaged or hostile, the model is of another kind, or is quantized.
     """
     with untrusted(path):
+        path.stat()  # which says what is wrong with a path that leads nowhere
         is_directory = path.is_dir()
         files = model_files(path) if is_directory else [path]
         index, listed = "", None
         if files[0].name.lower().endswith(INDEX):
             index = files[0].name
             listed, files = read_index(SourceFile(files[0]))
+        elif not is_directory and path.suffix.lower() != ".safetensors":
+            raise WeightsError(f"{path}: must end in .safetensors or {INDEX}; convert it to one")
         _check_kind(path, files)
         shards = tuple(_shard(path, file) for file in files)
         tensors = {name: stored for shard in shards for name, stored in shard.tensors.items()}
@@ -120,8 +123,6 @@ def _array(load: Callable[[], Value]) -> Array:
 
 def _check_kind(path: Path, files: Sequence[Path]) -> None:
     for file in files:
-        if path.is_file() and file == path and file.suffix.lower() != ".safetensors":
-            raise WeightsError(f"{path}: must end in .safetensors or {INDEX}; convert it to one")
         check_suffix(path, file)
     if len({file.name for file in files}) < len(files):
         raise WeightsError(f"{path}: names two shards alike, in different folders; rename one")
