@@ -106,8 +106,10 @@ def convert(
     >>> folder = tempfile.TemporaryDirectory()
     >>> model, new = os.path.join(folder.name, "model"), os.path.join(folder.name, "new")
     >>> os.mkdir(model)
-    >>> weights = {"up.weight": np.eye(32, dtype=np.float32), "norm.weight": np.ones(32)}
-    >>> save_file(weights, os.path.join(model, "model.safetensors"))
+    >>> save_file(
+    ...     {"up.weight": np.eye(32, dtype="f4"), "norm.weight": np.ones(32, "f4")},
+    ...     os.path.join(model, "model.safetensors"),
+    ... )
     >>> convert(model, new, "mxfp4").errors.total.errors[0].sqnr_db
     inf
     >>> open_checkpoint(new)["up.weight"]

@@ -176,7 +176,7 @@ class Writer:
             for job in jobs:
                 if len(pending) == IN_FLIGHT:
                     yield pending.popleft().result()
-                pending.append(self._executor.submit(job))
+                pending.append(self._executor.submit(Job.__call__, job))
             while pending:
                 yield pending.popleft().result()
         finally:

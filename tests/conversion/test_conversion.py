@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -16,6 +15,7 @@ import minifloat as mf
 from minifloat.conversion import convert
 from minifloat.files import WeightsError
 from minifloat.files.checkpoints import open_checkpoint
+from tests.comparison.test_comparison import dask_cluster, processes, threads
 from tests.conversion.models import LAYERS, OTHERS, SECOND, model, numbers, one_shard, tensors
 from tests.files.checkpoints.by_hand import stored, write
 
@@ -160,18 +160,18 @@ def test_hessians(source: Path, tmp_path: Path) -> None:
         convert(source, tmp_path / "x", "int4/32/float32", hessians=tmp_path / "other.npz")
 
 
-def test_executors_write_the_same(source: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # of the cluster, about ports and its own shutdown
+@pytest.mark.parametrize("pool", [threads, processes, dask_cluster])
+def test_executors_write_the_same(source: Path, tmp_path: Path, pool: Any) -> None:
     convert(source, tmp_path / "new", "nvfp4")
-    pools: list[Executor] = [ThreadPoolExecutor(2), ProcessPoolExecutor(1)]
-    for number, pool in enumerate(pools):
-        progress = Mock()
-        with pool:
-            folder = tmp_path / str(number)
-            convert(source, folder, "nvfp4", executor=pool, progress=progress)
-        assert contents(folder) == contents(tmp_path / "new")
-        everything = 96 * 256 + 128 * 128 + 64 * 128
-        assert progress.call_args == ((everything, everything),)
-        assert progress.call_count == 3
+    progress = Mock()
+    with pool() as executor:
+        folder = tmp_path / "again"
+        convert(source, folder, "nvfp4", executor=executor, progress=progress)
+    assert contents(folder) == contents(tmp_path / "new")
+    everything = 96 * 256 + 128 * 128 + 64 * 128
+    assert progress.call_args == ((everything, everything),)
+    assert progress.call_count == 3
 
 
 def test_a_file_and_an_index_are_models(source: Path, tmp_path: Path) -> None:
