@@ -38,10 +38,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": {"_tensors", "products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
+    "conversion": {
+        "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
+    },
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_tables", "_text", "formats", "codec", "quantization", "registers",
-        "comparison", "testing",
+        "comparison", "conversion", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -1,4 +1,4 @@
-"""The `minifloat` command: compare, list, show, encode, decode, registers, vectors.
+"""The `minifloat` command: compare, convert, list, show, encode, decode, registers, vectors.
 
 Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
 line with a remedy), 130 after Ctrl-C, 141 when the reader of stdout has gone. Commands import what
@@ -17,12 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import codes, compare, formats, registers, vectors
+from minifloat.cli import codes, compare, convert, formats, registers, vectors
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable, shortened
 
 COMMANDS = (  # name, its options, the function that runs it, its description
     ("compare", compare.add_options, compare.run, "Quantize a model's weights; print the errors."),
+    (
+        "convert",
+        convert.add_options,
+        convert.run,
+        "Quantize a model into the layout of another tool.",
+    ),
     ("list", formats.add_list_options, formats.run_list, "List the named formats and recipes."),
     (
         "show",

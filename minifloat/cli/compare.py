@@ -6,12 +6,19 @@ import argparse
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from minifloat.cli.options import format_named, in_terms_of_options, integer, names
-from minifloat.cli.terminal import print_text, progress_bar
+from minifloat.cli.options import (
+    executor,
+    flat,
+    format_named,
+    in_terms_of_options,
+    integer,
+    names,
+    recipe_named,
+)
+from minifloat.cli.terminal import print_parts, progress_bar
 from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
@@ -20,14 +27,6 @@ if TYPE_CHECKING:
 
 FORMATS = "e2m2,int5,nf4,e2m1,int4"
 BLOCK, SCALE = "128", "float16"
-PARTS = {  # of a recipe, as messages name them
-    "fmt": "FORMAT",
-    "block": "BLOCK",
-    "scale": "SCALE",
-    "scale_rounding": "ROUNDING",
-    "options": "OPTIONS",
-    "recipe": "it",
-}
 EXAMPLES = """\
 examples:
   minifloat compare model.safetensors
@@ -97,15 +96,15 @@ def run(options: argparse.Namespace) -> None:
 
     recipes = _recipes(options)
     key = _sort_key(options.sort, recipes)
-    with _workers(options.workers) as executor, progress_bar("comparing") as progress:
+    with executor(options.workers) as pool, progress_bar("comparing") as progress:
         result = compare(
             options.files or None,
             recipes,
             axis=options.axis,
-            include=_flat(options.include),
-            exclude=_flat(options.exclude),
+            include=flat(options.include),
+            exclude=flat(options.exclude),
             min_size=options.min_size,
-            executor=executor,
+            executor=pool,
             progress=progress,
             seed=options.seed,
         )
@@ -126,18 +125,7 @@ def run(options: argparse.Namespace) -> None:
             count = len(result.tensors) + len(result.skipped)
             print(left_out(result.skipped, count), file=sys.stderr)
     else:
-        for number, part in enumerate(result.report(listed, every_figure=options.details)):
-            if number:
-                print()
-            if isinstance(part, str):
-                print_text(part)
-            else:
-                part.show()
-
-
-def _flat(lists: list[list[str]] | None) -> list[str] | None:
-    """Return the patterns of an option that may be repeated."""
-    return None if lists is None else [pattern for patterns in lists for pattern in patterns]
+        print_parts(result.report(listed, every_figure=options.details))
 
 
 def _recipes(options: argparse.Namespace) -> list[Recipe]:
@@ -152,22 +140,7 @@ def _recipes(options: argparse.Namespace) -> list[Recipe]:
             f"--recipes must stand without --{shorthand[0]}, which is a shorthand for recipes; "
             "write FORMAT/BLOCK/SCALE"
         )
-    return _each_once("--recipes", [_recipe(text) for text in options.recipes])
-
-
-def _recipe(text: str) -> Recipe:
-    """Read one of --recipes; an error speaks of its parts."""
-    from minifloat.quantization.recipes import Recipe
-
-    try:
-        return Recipe.parse(text)
-    except ValueError as error:
-        message = str(error)
-        _, got, remedy = message.partition(f", got {text!r}")
-        if got:  # the message is about the whole text, which need not be said twice
-            raise ValueError(f"--recipes must hold recipes{got}{remedy}") from None
-        reason = in_terms_of_options(message, PARTS)
-        raise ValueError(f"in --recipes {text}: {reason}") from None
+    return _each_once("--recipes", [recipe_named(text, "--recipes") for text in options.recipes])
 
 
 def _shorthand(formats: list[str], block: str | None, scale: str | None) -> list[Recipe]:
@@ -217,15 +190,3 @@ def _compared(text: str, recipes: list[Recipe]) -> Recipe:
         return recipe
     compared = ", ".join(map(str, recipes))
     raise ValueError(f"--sort must be name, size, error or one of {compared}, got {text}")
-
-
-@contextlib.contextmanager
-def _workers(count: int) -> Iterator[ThreadPoolExecutor | None]:
-    if count == 1:
-        yield None
-        return
-    pool = ThreadPoolExecutor(count)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from minifloat.cli.numbers import INTEGER_DIGITS, read_integer, read_number
 from minifloat.cli.terminal import folded
 from minifloat.formats import NumberFormat
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import parse
+
+if TYPE_CHECKING:
+    from minifloat.quantization.recipes import Recipe
 
 # The library's names of arguments, as its messages have them, and the command line's names.
 TYPED_AS = {
@@ -33,6 +38,14 @@ TYPED_AS = {
     "source": "FILE",
     "target": "--target",
     "x": "VALUE",
+}
+PARTS = {  # of a recipe, as messages name them
+    "fmt": "FORMAT",
+    "block": "BLOCK",
+    "scale": "SCALE",
+    "scale_rounding": "ROUNDING",
+    "options": "OPTIONS",
+    "recipe": "it",
 }
 REMEDIES = {  # regular expressions for advice that only Python can follow, and the command's own
     r"replace it, or pass": "use",
@@ -145,6 +158,40 @@ def format_named(name: str, argument: str) -> NumberFormat:
         f"{argument} must be a format, got {name!r}, which is a recipe ({recipe}); name its format "
         f"{recipe.fmt.name}{instead}"
     )
+
+
+def recipe_named(text: str, option: str) -> Recipe:
+    """Return the recipe of a text, one of those of an option; an error speaks of its parts."""
+    from minifloat.quantization.recipes import Recipe
+
+    try:
+        return Recipe.parse(text)
+    except ValueError as error:
+        message = str(error)
+        _, got, remedy = message.partition(f", got {text!r}")
+        if got:  # the message is about the whole text, which need not be said twice
+            rule = "hold recipes" if option.endswith("s") else "be a recipe"
+            raise ValueError(f"{option} must {rule}{got}{remedy}") from None
+        reason = in_terms_of_options(message, PARTS)
+        raise ValueError(f"in {option} {text}: {reason}") from None
+
+
+def flat(lists: list[list[str]] | None) -> list[str] | None:
+    """Return the patterns of an option that may be repeated."""
+    return None if lists is None else [pattern for patterns in lists for pattern in patterns]
+
+
+@contextlib.contextmanager
+def executor(workers: int) -> Iterator[ThreadPoolExecutor | None]:
+    """Yield a pool of threads for --workers, or None for one."""
+    if workers == 1:
+        yield None
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def spaced(arguments: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from minifloat._jit import observed
@@ -20,6 +20,7 @@ __all__ = [
     "can_print",
     "number_line",
     "print_json",
+    "print_parts",
     "print_text",
     "printable",
     "progress_bar",
@@ -65,6 +66,17 @@ def print_text(text: str) -> None:
     """Print lines of text, broken between words where the terminal is too narrow."""
     width = terminal_width()
     print(text if width is None else folded(text, width))
+
+
+def print_parts(parts: Iterable[str | Table]) -> None:
+    """Print texts and tables, an empty line between them."""
+    for number, part in enumerate(parts):
+        if number:
+            print()
+        if isinstance(part, str):
+            print_text(part)
+        else:
+            part.show()
 
 
 def folded(text: str, width: int) -> str:

@@ -23,7 +23,7 @@ from minifloat._tensors import AnyTensor, is_jax, is_torch
 from minifloat.comparison.measuring import measure
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
 from minifloat.comparison.result import Comparison
-from minifloat.comparison.selection import Task, nothing_left, select
+from minifloat.comparison.selection import Task, nothing_left, patterns, select
 from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import open_checkpoint
 from minifloat.formats import NumberFormat
@@ -119,8 +119,8 @@ def compare(
         raise TypeError(f"progress must be a function or None, got {progress!r}")
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor must be a concurrent.futures.Executor or None, got {executor!r}")
-    wanted = None if include is None else _patterns("include", include)
-    unwanted = [] if exclude is None else _patterns("exclude", exclude)
+    wanted = None if include is None else patterns("include", include)
+    unwanted = [] if exclude is None else patterns("exclude", exclude)
     description, files = _opened(source, seed)
     tasks, skipped = select(description, files, wanted, unwanted, min_size)
     _check_axis(axis, chosen, tasks)
@@ -134,7 +134,7 @@ def compare(
             tensors.append(result)
     if not tensors:
         raise ValueError(nothing_left(description, skipped))
-    total = TensorErrors("", "total", "", (), _summed(tensors))
+    total = TensorErrors("", "total", "", (), summed(tensors))
     return Comparison(description, chosen, axis, tuple(tensors), total, tuple(skipped))
 
 
@@ -175,15 +175,6 @@ def _opened(source: Source | None, seed: int) -> tuple[str, list[tuple[str, Weig
         "source must be a path, paths, an array, a mapping of names to arrays or None, "
         f"got {type(source).__name__}"
     )
-
-
-def _patterns(name: str, patterns: Any) -> list[str]:
-    several = [patterns] if isinstance(patterns, str) else patterns
-    if isinstance(several, Iterable):
-        several = list(several)
-        if all(isinstance(pattern, str) for pattern in several):
-            return several
-    raise TypeError(f"{name} must be a str or a sequence of str, got {patterns!r}")
 
 
 def _check_axis(axis: int, recipes: Sequence[Recipe], tasks: Sequence[Task]) -> None:
@@ -259,7 +250,7 @@ def _measured(
             future.cancel()
 
 
-def _summed(tensors: Iterable[TensorErrors]) -> tuple[RecipeError, ...]:
+def summed(tensors: Iterable[TensorErrors]) -> tuple[RecipeError, ...]:
     """Add up each recipe's errors over the tensors."""
     total = []
     for errors in zip(*(tensor.errors for tensor in tensors), strict=True):

@@ -14,6 +14,7 @@ from minifloat.comparison.records import RecipeError, Skipped, TensorErrors, rat
 from minifloat.comparison.selection import Task
 from minifloat.quantization import quantize
 from minifloat.quantization.errors import max_and_squares
+from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[Any]
@@ -47,7 +48,7 @@ def measure(
     errors: list[RecipeError] = []
     for recipe in recipes:
         try:
-            bits, largest, squared_error = _error(weights, recipe, axis)
+            bits, largest, squared_error = _quantization_error(weights, recipe, axis)
         except ValueError as error:  # of weights that are not finite for all recipes alike
             whose = f"{recipe}: " if math.isfinite(absmax) else ""
             return task.skipped(f"{whose}{error}")
@@ -59,12 +60,24 @@ def measure(
     return TensorErrors(task.file, info.name, info.dtype, info.shape, tuple(errors), info.note)
 
 
-def _error(weights: Array, recipe: Recipe, axis: int) -> tuple[float, float, Fraction]:
+def _quantization_error(weights: Array, recipe: Recipe, axis: int) -> tuple[float, float, Fraction]:
     """Return bits per weight, the largest error, and the sum of the squared errors."""
     if weights.size == 0:
         return float(recipe.fmt.bits), 0.0, Fraction(0)
     with np.errstate(all="ignore"):
         quantized = quantize(weights, recipe, axis=axis)
+    return error_of(weights, quantized)
+
+
+def error_of(weights: Array, quantized: Quantized) -> tuple[float, float, Fraction]:
+    """Return bits per weight, the largest error, and the sum of the squared errors.
+
+    Raises
+    ------
+    ValueError
+        If a weight was quantized to infinity.
+    """
+    with np.errstate(all="ignore"):
         values = quantized.dequantize().reshape(-1)
     largest, squared_error = max_and_squares(weights.reshape(-1), values)
     if not math.isfinite(largest):

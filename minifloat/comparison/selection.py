@@ -90,6 +90,22 @@ def select(
     return tasks, skipped
 
 
+def patterns(name: str, given: Any) -> list[str]:
+    """Return one pattern or several, the argument ``name``, as a list.
+
+    Raises
+    ------
+    TypeError
+        If they are something else.
+    """
+    several = [given] if isinstance(given, str) else given
+    if isinstance(several, Iterable):
+        several = list(several)
+        if all(isinstance(pattern, str) for pattern in several):
+            return several
+    raise TypeError(f"{name} must be a str or a sequence of str, got {given!r}")
+
+
 def nothing_left(source: str, skipped: Iterable[Skipped]) -> str:
     """Return the message that no tensor can be compared, with reasons."""
     reasons = dict.fromkeys(

@@ -110,7 +110,12 @@ def totals(total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequenc
 def left_out(skipped: Sequence[Skipped], count: int) -> str:
     """Return how many of ``count`` tensors were skipped, and a line for each reason."""
     title = f"Skipped {len(skipped)} of {count} tensors, for all recipes alike:"
-    return _grouped(title, [(tensor.file, tensor.name, tensor.reason) for tensor in skipped])
+    return with_reasons(title, skipped)
+
+
+def with_reasons(title: str, tensors: Sequence[Skipped]) -> str:
+    """Return the title and a line for each reason, with the first tensors that it concerns."""
+    return _grouped(title, [(tensor.file, tensor.name, tensor.reason) for tensor in tensors])
 
 
 def noted(tensors: Sequence[TensorErrors]) -> str:

@@ -9,7 +9,9 @@ Source: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -91,6 +93,36 @@ def read_header(file: SourceFile) -> tuple[list[Entry], dict[str, str]]:
     if end != file.size:
         raise ValueError(f"its tensors end at byte {end} of {file.size}")
     return entries, metadata
+
+
+def new_header(
+    tensors: Iterable[tuple[str, str, tuple[int, ...]]], metadata: Mapping[str, str]
+) -> tuple[bytes, list[Entry]]:
+    """Return the first bytes of a new file, and the places of its tensors.
+
+    Tensors of wide types go first, so that each begins at a multiple of its width: some readers
+    map the file and take no others.
+
+    Parameters
+    ----------
+    tensors : iterable of (str, str, tuple of int)
+        Name, dtype and shape of each.
+    metadata : mapping of str to str
+    """
+    wide_first = sorted(tensors, key=lambda tensor: (-BITS[tensor[1]], tensor[0]))
+    ends, end = list[int](), 0
+    for _, dtype, shape in wide_first:
+        end += math.prod(shape) * BITS[dtype] // 8
+        ends.append(end)
+    places = list(zip(wide_first, [0, *ends], ends, strict=False))
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    for (name, dtype, shape), begin, end in places:
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    start = 8 + len(text)
+    entries = [Entry(*tensor, start + begin, start + end) for tensor, begin, end in places]
+    return len(text).to_bytes(8, "little") + text, entries
 
 
 def read_tensor(file: SourceFile, entry: Entry) -> Array:

@@ -133,7 +133,8 @@ OPTIONS = (
     "-h",
     "-x",
 )
-COMMAND_NAMES = [name for name, *_ in COMMANDS if name != "registers"]
+# not convert, which writes where it is told to
+COMMAND_NAMES = [name for name, *_ in COMMANDS if name not in ("registers", "convert")]
 
 
 def steers(text: str) -> set[str]:

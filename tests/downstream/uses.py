@@ -14,11 +14,13 @@ from typing import Any, Unpack, assert_type
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from safetensors.numpy import save_file
 
 import minifloat as mf
 from minifloat import arithmetic, registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
+from minifloat.conversion import Conversion, convert
 from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
 from minifloat.formats.dtypes import DtypeNames
@@ -264,6 +266,26 @@ def use_files_and_comparison() -> None:
     assert_type(result.tensors[0].error("mxfp4").relative_rms, float)
     assert_type(result.to_csv(), str)
     mf.compare(X, min_size=2, progress=lambda done, everything: None)
+
+
+def use_conversion() -> None:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as executor:
+        save_file({"a.weight": np.ones((2, 32), np.float32)}, f"{folder}/model.safetensors")
+        result = convert(
+            Path(folder) / "model.safetensors",
+            f"{folder}/new",
+            "mxfp4",
+            layout="compressed-tensors",
+            include="*",
+            exclude=[],
+            hessians=None,
+            executor=executor,
+            progress=lambda done, everything: None,
+        )
+        assert_type(convert(f"{folder}/model.safetensors", f"{folder}/a", "mxfp4"), Conversion)
+    assert_type(result.errors, mf.Comparison)
+    assert_type(result.kept, tuple[str, ...])
+    assert_type(result.to_json(), str)
 
 
 def use_registers() -> None:

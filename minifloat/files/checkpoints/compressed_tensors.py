@@ -23,7 +23,6 @@ Source: https://github.com/vllm-project/compressed-tensors, compressors/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
@@ -45,6 +44,7 @@ from minifloat.files.checkpoints.stored import (
     check_dimensions,
     check_dtype,
     check_shape,
+    in_memory,
     is_integer,
     scale_format,
 )
@@ -286,21 +286,21 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     fmt = recipe.fmt.name
     scaling = (recipe.block, recipe.scale.name, recipe.tensor_scale)
     if fmt == "e4m3fn" and recipe.scale.name in DTYPES and not recipe.tensor_scale:
-        return [_stored(name, "F8_E4M3", q.codes), _scales_of(f"{name}_scale", q)]
+        return [in_memory(name, "F8_E4M3", q.codes), _scales_of(f"{name}_scale", q)]
     is_mx = fmt in ("e2m1", "e2m3", "e4m3fn") and scaling == (32, "e8m0", False)
     is_nvfp4 = fmt == "e2m1" and scaling == (16, "e4m3fn", True)
     if not (is_mx or is_nvfp4) or q.shape[-1] % (32 if is_mx else 16):
         raise _no_layout(q)
     scale_codes = np.asarray(encode(q.scales, recipe.scale.name))
-    scales = _stored(f"{name}_scale", "U8" if is_mx else "F8_E4M3", scale_codes)
+    scales = in_memory(f"{name}_scale", "U8" if is_mx else "F8_E4M3", scale_codes)
     if fmt == "e4m3fn":
-        return [_stored(name, "F8_E4M3", q.codes), scales]
-    packed = _stored(f"{name}_packed", "U8", q.packed.reshape(*q.shape[:-1], -1))
+        return [in_memory(name, "F8_E4M3", q.codes), scales]
+    packed = in_memory(f"{name}_packed", "U8", q.packed.reshape(*q.shape[:-1], -1))
     if q.tensor_scale is None:
         return [packed, scales]
     with np.errstate(over="ignore"):
         divisor = np.float32(1) / np.array([q.tensor_scale], "<f4")
-    return [packed, scales, _stored(f"{name}_global_scale", "F32", divisor)]
+    return [packed, scales, in_memory(f"{name}_global_scale", "F32", divisor)]
 
 
 def _of_integers(name: str, q: Quantized) -> list[Stored]:
@@ -309,16 +309,16 @@ def _of_integers(name: str, q: Quantized) -> list[Stored]:
         raise _no_layout(q)
     middle = np.uint8(0 if zeros is not None else 1 << (bits - 1))
     stored = [
-        _stored(f"{name}_packed", "I32", bits_to_words(q.codes ^ middle, bits)),
+        in_memory(f"{name}_packed", "I32", bits_to_words(q.codes ^ middle, bits)),
         _scales_of(f"{name}_scale", q),
-        _stored(f"{name}_shape", "I64", np.array(q.shape, "<i8")),
+        in_memory(f"{name}_shape", "I64", np.array(q.shape, "<i8")),
     ]
     if zeros is not None and zeros.ndim:
         across = bits_to_words(np.ascontiguousarray(np.swapaxes(zeros, -1, -2)), bits)
-        stored.append(_stored(f"{name}_zero_point", "I32", np.swapaxes(across, -1, -2)))
+        stored.append(in_memory(f"{name}_zero_point", "I32", np.swapaxes(across, -1, -2)))
     elif zeros is not None:
         signed = zeros.reshape(1) - np.uint8(1 << (bits - 1))
-        stored.append(_stored(f"{name}_zero_point", "I8", signed))
+        stored.append(in_memory(f"{name}_zero_point", "I8", signed))
     return stored
 
 
@@ -327,15 +327,10 @@ def _scales_of(name: str, q: Quantized) -> Stored:
     scales = q.scales.reshape(q.scales.shape or (1,))
     if q.recipe.scale.name == "bfloat16":
         words = np.where(np.isnan(scales), 0x7FC0, scales.view(np.uint32) >> 16)
-        return _stored(name, "BF16", words.astype("<u2"))
-    return _stored(
+        return in_memory(name, "BF16", words.astype("<u2"))
+    return in_memory(
         name, DTYPES[q.recipe.scale.name], scales.astype(f"<f{q.recipe.scale.bits // 8}")
     )
-
-
-def _stored(name: str, dtype: str, array: Array) -> Stored:
-    data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
-    return Stored(name, dtype, array.shape, partial(np.copy, data))
 
 
 def _no_layout(q: Quantized) -> ValueError:

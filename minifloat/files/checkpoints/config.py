@@ -47,11 +47,7 @@ class Config:
             path = self.folder / name
             if not path.is_file():
                 continue
-            with untrusted(path):
-                file = SourceFile(path)
-                if file.size > LIMIT:
-                    raise WeightsError(f"{path}: is longer than 16 MiB; it is no such file")
-                config = json_object(file.read(0, file.size).tobytes().decode())
+            config = json_file(path)
             found = config.get(key) if key else config
             if found is None and isinstance(text := config.get("text_config"), dict):
                 found = text.get(key)  # of a model of texts and images
@@ -108,6 +104,21 @@ class Config:
         several = list(groups.values()) if isinstance(groups, dict) else []
         weights = [group.get("weights") for group in several if isinstance(group, dict)]
         return [self.entries, *(entry for entry in weights if isinstance(entry, dict))]
+
+
+def json_file(path: Path) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises
+    ------
+    WeightsError
+        If it holds something else, or cannot be read.
+    """
+    with untrusted(path):
+        file = SourceFile(path)
+        if file.size > LIMIT:
+            raise WeightsError(f"{path}: is longer than 16 MiB; it is no such file")
+        return json_object(file.read(0, file.size).tobytes().decode())
 
 
 def _is_count(value: object, most: int) -> bool:

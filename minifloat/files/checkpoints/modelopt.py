@@ -13,18 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from minifloat.codec import encode
 from minifloat.files.checkpoints.blocks import block_of, check_blocks
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.making import quantized
 from minifloat.files.checkpoints.stored import (
+    Stored,
     Tensors,
     check_dimensions,
     check_dtype,
     check_shape,
+    in_memory,
     scale_format,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import RECIPES, Recipe
 
 NAME = "ModelOpt"
 BESIDE = {"scale": "weight_scale", "scale_2": "weight_scale_2"}
@@ -65,3 +71,31 @@ def value(group: Group, facts: Facts) -> Value:
         factor = float(scale_2.floats().reshape(()))
         return quantized(facts, codes.reshape(-1), scales, tensor_scale=factor)
     return quantized(facts, codes, scales)
+
+
+def tensors(name: str, q: Quantized) -> list[Stored]:
+    """Return the tensors that store weights, the inverse of reading them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights, which ends in "weight".
+    q : Quantized
+        Of the recipe nvfp4, perhaps with a search, in whole blocks along the last axis.
+
+    Raises
+    ------
+    ValueError
+        If ModelOpt has no layout for the recipe or the shape.
+    """
+    blocks_fit = len(q.shape) > 1 and q.axis == len(q.shape) - 1 and q.shape[-1] % 16 == 0
+    if q.recipe.replace(search="absmax") != RECIPES["nvfp4"] or not blocks_fit:
+        raise ValueError(
+            f"q must be of nvfp4 in whole blocks along the last axis for ModelOpt, got {q!r}"
+        )
+    factor = np.array(q.tensor_scale, "<f4")
+    return [
+        in_memory(name, "U8", q.packed.reshape(*q.shape[:-1], -1)),
+        in_memory(f"{name}_scale", "F8_E4M3", np.asarray(encode(q.scales, "e4m3fn"))),
+        in_memory(f"{name}_scale_2", "F32", factor),
+    ]

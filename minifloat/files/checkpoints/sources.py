@@ -20,7 +20,7 @@ def of_index(path: Path) -> list[Weights]:
     names, shards = read_index(SourceFile(path))
     for shard in shards:
         check_suffix(path, shard)
-    tensors, metadata = _tensors(path, shards)
+    tensors, metadata = tensors_of(path, shards)
     check_names(path, names, tensors)
     return weights_of(path, tensors, Config(path.parent, metadata))
 
@@ -32,12 +32,18 @@ def of_file(path: Path) -> list[Weights]:
 
 def of_files(path: Path, files: Sequence[Path]) -> list[Weights]:
     """Return the weights of the .safetensors files of the model at ``path``."""
-    tensors, metadata = _tensors(path, files)
+    tensors, metadata = tensors_of(path, files)
     return weights_of(path, tensors, Config(files[0].parent, metadata))
 
 
-def _tensors(path: Path, files: Sequence[Path]) -> tuple[dict[str, Stored], dict[str, str]]:
-    """Return the tensors of all files by name, and all entries of the files' metadata."""
+def tensors_of(path: Path, files: Sequence[Path]) -> tuple[dict[str, Stored], dict[str, str]]:
+    """Return the tensors of all files by name, and all entries of the files' metadata.
+
+    Raises
+    ------
+    WeightsError
+        If a file of the model at ``path`` cannot be read, or two tensors are named alike.
+    """
     tensors: dict[str, Stored] = {}
     metadata: dict[str, str] = {}
     for shard in files:

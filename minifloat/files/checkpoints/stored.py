@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,6 +76,12 @@ class Stored:
 
 
 Tensors: TypeAlias = Mapping[str, Stored]  # by their names, in file order
+
+
+def in_memory(name: str, dtype: str, array: Array) -> Stored:
+    """Return an array, of as many bytes as the dtype and its shape say, as a tensor to write."""
+    data = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+    return Stored(name, dtype, array.shape, partial(np.copy, data))
 
 
 def check_dtype(tensor: Stored, *dtypes: str) -> None:

@@ -1,0 +1,82 @@
+"""`minifloat convert`: a model quantized into the layout of another tool."""
+
+from __future__ import annotations
+
+import argparse
+
+from minifloat.cli.options import executor, flat, in_terms_of_options, integer, names, recipe_named
+from minifloat.cli.terminal import print_parts, progress_bar
+
+ARGUMENTS = {  # of the library, as the command line has them
+    "destination": "DST",
+    "exclude": "--exclude",
+    "hessians": "--hessians",
+    "include": "--include",
+    "layout": "--layout",
+    "recipe": "--recipe",
+    "source": "SRC",
+}
+EXAMPLES = """\
+examples:
+  minifloat convert llama llama-nvfp4 --recipe nvfp4
+  minifloat convert llama llama-int4 --recipe int4/128/bfloat16 --exclude '*.down_proj.*'
+  minifloat convert llama llama-fp8 --recipe e4m3fn/channel/float32 --workers 4
+
+SRC is a directory with .safetensors files, an .index.json or a .safetensors file. Quantized are \
+matrices named *.weight, without those of embeddings, routers and the last layer; with --include, \
+the matrices that it names. All others are copied as they are.
+
+After an interruption run the same command again: shards that were finished are kept.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `convert` to its parser."""
+    parser.epilog = EXAMPLES
+    add = parser.add_argument
+    add("source", metavar="SRC", help="the model to convert")
+    add("destination", metavar="DST", help="the directory to write, new or empty")
+    add("--recipe", required=True, metavar="R", help="nvfp4, mxfp4, int4/128/bfloat16, ...")
+    add(
+        "--layout",
+        default="compressed-tensors",
+        help="compressed-tensors (the default) or modelopt, which stores nvfp4",
+    )
+    for name, what in (("include", "quantize only tensors"), ("exclude", "do not quantize those")):
+        add(
+            f"--{name}",
+            type=names,
+            action="append",
+            metavar="P,...",
+            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
+        )
+    add("--hessians", metavar="FILE", help="Hessians by the tensors' names, for GPTQ")
+    add("--workers", type=integer(1), default=1, metavar="N", help="tensors at a time (1)")
+    add("--top", type=integer(1), metavar="N", help="list N tensors only; the total stays")
+    add("--json", action="store_true", help="print JSON instead of tables")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Convert and print the errors."""
+    from minifloat.conversion import convert
+
+    recipe = recipe_named(options.recipe, "--recipe")
+    try:
+        with executor(options.workers) as pool, progress_bar("converting") as progress:
+            result = convert(
+                options.source,
+                options.destination,
+                recipe,
+                layout=options.layout,
+                include=flat(options.include),
+                exclude=flat(options.exclude),
+                hessians=options.hessians,
+                executor=pool,
+                progress=progress,
+            )
+    except ValueError as error:
+        raise ValueError(in_terms_of_options(str(error), ARGUMENTS)) from error
+    if options.json:
+        print(result.to_json())
+    else:
+        print_parts(result.report(options.top))
