@@ -35,9 +35,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_text", "formats", "quantization", "files"},
+    "auditing": {
+        "_tables", "_text", "formats", "codec", "packing", "quantization", "files", "comparison",
+    },
     "cli": {
         "__init__", "_tables", "_text", "formats", "codec", "quantization", "registers",
-        "comparison", "testing",
+        "comparison", "auditing", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

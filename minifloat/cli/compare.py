@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from minifloat.cli.options import format_named, in_terms_of_options, integer, names
+from minifloat.cli.options import format_named, in_terms_of_options, integer, joined, names
 from minifloat.cli.terminal import print_text, progress_bar
 from minifloat.formats.names import parse
 
@@ -102,8 +102,8 @@ def run(options: argparse.Namespace) -> None:
             options.files or None,
             recipes,
             axis=options.axis,
-            include=_flat(options.include),
-            exclude=_flat(options.exclude),
+            include=joined(options.include),
+            exclude=joined(options.exclude),
             min_size=options.min_size,
             executor=executor,
             progress=progress,
@@ -133,11 +133,6 @@ def run(options: argparse.Namespace) -> None:
                 print_text(part)
             else:
                 part.show()
-
-
-def _flat(lists: list[list[str]] | None) -> list[str] | None:
-    """Return the patterns of an option that may be repeated."""
-    return None if lists is None else [pattern for patterns in lists for pattern in patterns]
 
 
 def _recipes(options: argparse.Namespace) -> list[Recipe]:

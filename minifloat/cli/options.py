@@ -25,6 +25,7 @@ TYPED_AS = {
     "layout": "--layout",
     "min_size": "--min-size",
     "nan": "--nan",
+    "original": "ORIGINAL",
     "overflow": "--overflow",
     "rounding": "--rounding",
     "scale": "--scale",
@@ -116,6 +117,11 @@ def integer(low: int | None = None) -> Callable[[str], int]:
 def names(text: str) -> list[str]:
     """Read names separated by commas."""
     return [name.strip() for name in text.split(",")]
+
+
+def joined(lists: list[list[str]] | None) -> list[str] | None:
+    """Return the names of an option that may be repeated, or None if it was not given."""
+    return None if lists is None else [name for several in lists for name in several]
 
 
 def format_named(name: str, argument: str) -> NumberFormat:

@@ -60,7 +60,7 @@ def select(
     names = [info.name for _, file in files for info in (*file.tensors, *file.skipped)]
     for argument, patterns in (("include", include or ()), ("exclude", exclude)):
         for pattern in patterns:
-            _check_matches(argument, pattern, names)
+            check_matches(argument, pattern, names)
     skipped = [
         Skipped(label, info.name, info.dtype, info.skipped)
         for label, file in files
@@ -71,9 +71,9 @@ def select(
     for label, file in files:
         for info in file.tensors:
             task = Task(label, info, file.loader(info.name))
-            if include is not None and not _matches(info.name, include):
+            if include is not None and not matches(info.name, include):
                 skipped.append(task.skipped("not included by name"))
-            elif _matches(info.name, exclude):
+            elif matches(info.name, exclude):
                 skipped.append(task.skipped("excluded by name"))
             elif info.parameters < min_size:
                 skipped.append(task.skipped(f"fewer than {shown(min_size)} elements"))
@@ -104,13 +104,14 @@ def nothing_left(source: str, skipped: Iterable[Skipped]) -> str:
     )
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     """Return whether a name matches a pattern, or is one: a name may have brackets."""
     return any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _check_matches(argument: str, pattern: str, names: Sequence[str]) -> None:
-    if any(_matches(name, [pattern]) for name in names):
+def check_matches(argument: str, pattern: str, names: Sequence[str]) -> None:
+    """Raise a ValueError if a pattern, given as this argument, matches none of the names."""
+    if any(matches(name, [pattern]) for name in names):
         return
     few = list(dict.fromkeys(names[:SEARCHED]))
     near = difflib.get_close_matches(pattern, few, NEAR, cutoff=0.4)
