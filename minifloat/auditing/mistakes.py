@@ -57,10 +57,10 @@ def _of_codes_and_scales(q: Quantized) -> Iterator[tuple[str, Callable[[], Quant
     if q.fmt.is_integer:
         for step in (1, -1):
             yield "zero point off by one", partial(_zero_moved, q, step)
-    along = [axis for axis, count in enumerate(q.scales.shape) if count > 1]
-    for axis in (None, *along) if along else ():
+    along = [place for place, count in enumerate(q.scales.shape) if count > 1]
+    for place in (None, *along) if along else ():
         for step in (1, -1):
-            yield "scales shifted by one block", partial(_shifted, q, step, axis)
+            yield "scales shifted by one block", partial(_shifted, q, step, place)
     yield from _other_axes(q)
 
 

@@ -7,12 +7,15 @@ thresholds below is no proof of a mistake, and none is a proof of none:
     as the rule gives   every code, scale and zero point is that of the recipe (zeros of both signs
                         are alike; the tensor scale may differ by 2**-20 of it)
     another method      the loss is at most 3 dB; or at most 12 dB, with an SQNR above 0 dB, and no
-                        mistake explains it. From 6 dB the verdict says how much it is. Where the
+                        mistake explains it. From 8 dB the verdict says how much it is. Where the
                         rule itself has less than 10 dB (codes of 2 bits), GPTQ may have less than
                         0: there the correlation with the original must be at least 0.3 instead
     wrong: MISTAKE      the loss is above 3 dB, or the SQNR below 0 dB, and weights without the
-                        mistake gain at least 3 dB and lose at most 6 dB. Or they gain 20 dB and
-                        have 6 dB, because a wrong number may have lost digits in its format.
+                        mistake gain at least 3 dB and lose at most 8 dB. Or they gain 10 dB and
+                        have 6 dB: a wrong number may have lost digits in its format, and what
+                        GPTQ gives may have mistakes too
+    wrong: errors of one sign
+                        the same, without the mean error of each row
     another method: inputs scaled
                         the same, but what explains it is a positive factor for each column (and
                         row): AWQ and SmoothQuant multiply weights and divide what is before them
@@ -41,16 +44,17 @@ Array = NDArray[Any]
 
 TRIED_DB = 3.0  # a loss from which mistakes are tried
 GAINED_DB = 3.0  # what weights without the mistake must gain
-SOUND_DB = 6.0  # their loss at most; and from which a loss is told
+SOUND_DB = 8.0  # their loss at most; and from which a loss is told
 FAR_DB = 12.0  # a loss that no method is known to have
-RESCUED_DB = 20.0  # a gain that tells a mistake whatever is left of the weights ...
+RESCUED_DB = 10.0  # a gain that tells a mistake even if they lose more ...
 LEFT_DB = 6.0  # ... if they have this SQNR
 COARSE_DB = 10.0  # an SQNR of the rule below which errors tell little
 ALIKE = 0.3  # the least correlation of weights with their original, and of samples of both
 EXACT_DB = 50.0  # a higher SQNR counts as this
 TENSOR_SCALE = 2.0**-20
-ROWS = 16  # at least, to tell factors of columns
+ROWS = 16  # at least, or columns, to tell what they have in common
 EVEN = 1.1  # the largest factor over the smallest, of factors that are all alike
+OFFSETS = "errors of one sign, as of a zero point"
 STEPS = 8  # of the fit of factors
 
 
@@ -152,6 +156,8 @@ def verdict(
     for other, its in others:
         if explains(rule_db, held_db, sqnr(its, held)):
             return Verdict.WRONG, f"weights of {other}"
+    if explains(rule_db, held_db, sqnr(w, _without_offsets(held, w))):
+        return Verdict.WRONG, OFFSETS
     if factors := _factors(weights, held, w, rule_db, held_db):
         return factors
     if np.isnan(held).any():
@@ -183,6 +189,15 @@ def explains(rule_db: float, held_db: float, undone_db: float) -> bool:
         return False
     is_rescued = gain >= RESCUED_DB and undone_db >= LEFT_DB
     return loss(rule_db, undone_db) <= SOUND_DB or is_rescued
+
+
+def _without_offsets(held: Array, w: Array) -> Array:
+    """Return weights less the mean of their errors, of each row: it is far from 0 in no method."""
+    if w.shape[-1] < ROWS:
+        return held
+    with np.errstate(all="ignore"):
+        errors = (held - w).mean(axis=-1, keepdims=True, dtype=np.float64)
+        return np.asarray(held - errors, held.dtype)
 
 
 def _factors(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import minifloat as mf
 from minifloat.files.checkpoints import compressed_tensors
+from minifloat.files.checkpoints.making import bits_to_words
 from tests.files.checkpoints.by_hand import Stored, stored, write
 
 Array = NDArray[Any]
@@ -90,6 +91,27 @@ def write_model(folder: Path, tensors: dict[str, mf.Quantized | Array]) -> Path:
         else:
             every[name] = stored(value)
     return write(folder, every)
+
+
+def write_gptq(folder: Path, q: mf.Quantized, version: str, order: Array | None = None) -> Path:
+    """Write weights as GPTQ's first version does, with a config.json that says some version.
+
+    ``order`` are the columns in the order in which they were quantized.
+    """
+    assert q.zero_points is not None
+    codes, config = q.codes, {"quant_method": "gptq", "bits": 4, "checkpoint_format": version}
+    zeros = np.ascontiguousarray(q.zero_points.T) - np.uint8(1)
+    tensors = {
+        "l.qzeros": stored(bits_to_words(zeros, 4).astype(np.int32)),
+        "l.scales": stored(q.scales.T.astype(np.float16)),
+    }
+    if order is not None:
+        places = np.argsort(order)
+        codes = np.ascontiguousarray(codes[:, places])
+        tensors["l.g_idx"] = stored((places // 32).astype(np.int32))
+    tensors["l.qweight"] = stored(bits_to_words(codes, 4).view(np.int32).T)
+    folder.mkdir()
+    return write(folder, tensors, {**config, "group_size": 32})
 
 
 Plant = Callable[[mf.Quantized], mf.Quantized]

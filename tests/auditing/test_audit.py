@@ -15,6 +15,7 @@ from minifloat.cli import main
 from tests.auditing import planted
 from tests.auditing.planted import FP8, INT4, NAME, OTHER, RECIPES, Plant, weights, write_model
 from tests.files.checkpoints.by_hand import stored, write
+from tests.files.test_gguf import write as write_gguf
 
 SQUARE = (128, 128)
 CASES = [
@@ -149,6 +150,60 @@ def test_gptq_is_another_method(recipe: str) -> None:
     assert tensor.equal_codes < 0.9
 
 
+@pytest.mark.parametrize("recipe", ["nvfp4", "mxfp4", INT4, FP8])
+def test_a_mistake_in_what_gptq_gives_is_named(recipe: str) -> None:
+    w = weights(SQUARE)
+    q = mf.gptq(w, recipe, hessian(128))
+    for name, plant, recipes in planted.PLANTED:
+        if recipe in recipes and plant is not planted.shift_scales:
+            if plant is planted.transpose_scales:
+                continue  # it quantizes again
+            [tensor] = audit({"w": plant(q)}, {"w": w}).tensors
+            assert tensor.text == f"wrong: {name}"
+
+
+@pytest.mark.parametrize("act_order", [False, True])
+@pytest.mark.parametrize("version", ["gptq", "gptq_v2"])
+def test_a_gptq_file_of_another_version(tmp_path: Path, version: str, act_order: bool) -> None:
+    """Version 1 stores zero points less 1; what reads it as version 2 is off by one."""
+    w = weights()
+    order = np.random.default_rng(7).permutation(128) if act_order else None
+    turned = w if order is None else w[:, order]
+    q = mf.gptq(turned, "uint4/32/float16/zero-point", np.eye(128))
+    assert q.zero_points is not None
+    assert q.zero_points.min() > 0
+    path = planted.write_gptq(tmp_path / "held", q, version, order)
+    [tensor] = audit(path, {"l.weight": w}).tensors
+    if version == "gptq":
+        assert tensor.text == ("another method" if act_order else "as the rule gives")
+    elif act_order:
+        assert tensor.text == f"wrong: {verdicts.OFFSETS}"
+    else:
+        assert tensor.text == "wrong: zero point off by one"
+    assert math.isnan(tensor.equal_codes) == act_order
+
+
+@pytest.mark.parametrize("name", mf.RECIPES)
+def test_every_published_recipe_passes(name: str) -> None:
+    w = weights(SQUARE)
+    [tensor] = audit({"w": mf.quantize(w, name)}, {"w": w}, best=True).tensors
+    assert tensor.text == "as the rule gives"
+    if not mf.RECIPES[name].double:
+        assert tensor.best_sqnr_db >= tensor.rule_sqnr_db - 1e-9
+
+
+def test_weights_that_no_recipe_expresses(tmp_path: Path) -> None:
+    """Of GGUF's Q4_0, whose scales have both signs."""
+    gguf = pytest.importorskip("gguf")
+    w = weights()
+    kind = gguf.GGMLQuantizationType.Q4_0
+    write_gguf(tmp_path / "m.gguf", {"w": (gguf.quants.quantize(w, kind), kind)})
+    for original, text in ((w, "another method"), (-w, "wrong: sign flipped")):
+        [tensor] = audit(tmp_path / "m.gguf", {"w": original}).tensors
+        assert tensor.text == text
+        assert tensor.recipe == ""
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_searches_and_rounded_scales_are_another_method(tmp_path: Path, recipe: str) -> None:
     w = weights()
@@ -251,7 +306,7 @@ def test_zeros_are_as_the_rule_gives() -> None:
     w = np.zeros((4, 32), np.float32)
     [tensor] = audit({"w": mf.quantize(w, "mxfp4")}, {"w": w}).tensors
     assert tensor.text == "as the rule gives"
-    [tensor] = audit({"w": mf.quantize(w + 1, "mxfp4")}, {"w": w}).tensors
+    [tensor] = audit({"w": mf.quantize(weights((4, 32)), "mxfp4")}, {"w": w}).tensors
     assert tensor.text == "wrong: unlike the original"
 
 
@@ -289,5 +344,8 @@ def test_the_thresholds() -> None:
     assert not verdicts.is_suspect(90, 50)
     assert verdicts.explains(20, 16.9, 20)
     assert not verdicts.explains(20, 16.9, 19.8)
-    assert not verdicts.explains(20, 5, 13.9)
-    assert verdicts.explains(20, -30, 7)
+    assert verdicts.explains(20, 5, 12.1)
+    assert not verdicts.explains(20, 5, 11.9)
+    assert verdicts.explains(20, -5, 6)
+    assert not verdicts.explains(20, -5, 4.9)
+    assert not verdicts.explains(30, 8, 17.9)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import minifloat as mf
-from minifloat import registers, testing
+from minifloat import auditing, registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.files import WeightFile, open_weights
@@ -206,6 +206,20 @@ def use_files_and_comparison() -> None:
     assert_type(result.tensors[0].error("mxfp4").relative_rms, float)
     assert_type(result.to_csv(), str)
     mf.compare(X, min_size=2, progress=lambda done, everything: None)
+
+
+def use_auditing() -> None:
+    q = mf.quantize(X, "mxfp4")
+    contents = auditing.inspect({"w": q, "b": X})
+    assert_type(contents, auditing.Contents)
+    assert_type(contents.tensors[0], auditing.TensorContents)
+    assert_type(contents.tensors[0].histogram, tuple[int, ...])
+    assert_type(contents.bits_per_weight, float)
+    result = auditing.audit({"w": q}, {"w": X}, best=True, progress=lambda done, everything: None)
+    assert_type(result, auditing.Audit)
+    assert_type(result.wrong, tuple[auditing.TensorAudit, ...])
+    assert_type(result.tensors[0].verdict, auditing.Verdict)
+    assert_type(result.to_json(), str)
 
 
 def use_registers() -> None:
