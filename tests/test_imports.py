@@ -41,10 +41,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },
+    "auditing": {
+        "_tables", "_text", "formats", "codec", "packing", "quantization", "files", "comparison",
+    },
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_tables", "_text", "formats", "codec", "quantization", "registers",
-        "comparison", "conversion", "testing",
+        "comparison", "conversion", "auditing", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -1,8 +1,9 @@
-"""The `minifloat` command: compare, convert, list, show, encode, decode, registers, vectors.
+"""The `minifloat` command: compare, convert, inspect, audit, list, show, encode, and others.
 
-Results go to stdout, progress and errors to stderr. The exit code is 0, 2 after an error (one
-line with a remedy), 130 after Ctrl-C, 141 when the reader of stdout has gone. Commands import what
-they need when they run, so that `show` of a format needs the standard library only.
+Results go to stdout, progress and errors to stderr. The exit code is 0, 1 where `audit` finds
+something wrong, 2 after an error (one line with a remedy), 130 after Ctrl-C, 141 when the reader
+of stdout has gone. Commands import what they need when they run, so that `show` of a format needs
+the standard library only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import codes, compare, convert, formats, registers, vectors
+from minifloat.cli import audit, codes, compare, convert, formats, registers, vectors
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable, shortened
 
@@ -28,6 +29,18 @@ COMMANDS = (  # name, its options, the function that runs it, its description
         convert.add_options,
         convert.run,
         "Quantize a model into the layout of another tool.",
+    ),
+    (
+        "inspect",
+        audit.add_inspect_options,
+        audit.run_inspect,
+        "Show what is in a checkpoint: recipes, sizes, scales, codes.",
+    ),
+    (
+        "audit",
+        audit.add_audit_options,
+        audit.run_audit,
+        "Hold a quantized checkpoint against its original.",
     ),
     ("list", formats.add_list_options, formats.run_list, "List the named formats and recipes."),
     (
@@ -79,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 2 after an error, 130 after Ctrl-C, 141 when the reader of stdout has gone.
+        0, 1 where `audit` finds something wrong, 2 after an error, 130 after Ctrl-C, 141 when the
+        reader of stdout has gone.
 
     Examples
     --------
@@ -117,8 +131,8 @@ def _run(arguments: Sequence[str]) -> int:
             options = parser.parse_args(arguments)
     except SystemExit as stop:  # after --help and --version
         return stop.code if isinstance(stop.code, int) else 0
-    options.run(options)
-    return 0
+    code = options.run(options)
+    return code if isinstance(code, int) else 0
 
 
 def _open_closed_streams() -> None:

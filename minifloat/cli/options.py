@@ -30,6 +30,7 @@ TYPED_AS = {
     "layout": "--layout",
     "min_size": "--min-size",
     "nan": "--nan",
+    "original": "ORIGINAL",
     "overflow": "--overflow",
     "rounding": "--rounding",
     "scale": "--scale",

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save_file
 
 import minifloat as mf
-from minifloat import arithmetic, registers, testing
+from minifloat import arithmetic, auditing, registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.conversion import Conversion, convert
@@ -285,6 +285,20 @@ def use_conversion() -> None:
         assert_type(convert(f"{folder}/model.safetensors", f"{folder}/a", "mxfp4"), Conversion)
     assert_type(result.errors, mf.Comparison)
     assert_type(result.kept, tuple[str, ...])
+    assert_type(result.to_json(), str)
+
+
+def use_auditing() -> None:
+    q = mf.quantize(X, "mxfp4")
+    contents = auditing.inspect({"w": q, "b": X})
+    assert_type(contents, auditing.Contents)
+    assert_type(contents.tensors[0], auditing.TensorContents)
+    assert_type(contents.tensors[0].histogram, tuple[int, ...])
+    assert_type(contents.bits_per_weight, float)
+    result = auditing.audit({"w": q}, {"w": X}, best=True, progress=lambda done, everything: None)
+    assert_type(result, auditing.Audit)
+    assert_type(result.wrong, tuple[auditing.TensorAudit, ...])
+    assert_type(result.tensors[0].verdict, auditing.Verdict)
     assert_type(result.to_json(), str)
 
 
