@@ -29,6 +29,8 @@ SMALL = 64  # elements of a call that is interpreted
 PATIENCE = 10_000  # elements that a process interprets in all
 AT_ONCE = 1e9  # cost of a kernel that is interpreted only where there is no Numba
 
+NO_WRAPPERS = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # nothing else calls them
+
 NO_NUMBA = (
     "Numba cannot be imported ({error}); minifloat gives the same results without it, but slowly. "
     "Install a Numba for this version of Python and NumPy"
@@ -46,13 +48,13 @@ NO_ROOM = (
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call."""
-    _compiler.options[function] = {}
+    _compiler.options[function] = NO_WRAPPERS
     return function
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call and that LLVM must inline."""
-    _compiler.options[function] = {"forceinline": True}
+    _compiler.options[function] = NO_WRAPPERS | {"forceinline": True}
     return function
 
 
