@@ -137,7 +137,7 @@ def _round(words: Array, divisor: Single, codes: Array, plan: Array) -> None:
 
 @jit
 def _odd_quotients(
-    words: Array, start: int, stop: int, half: bool, divisor: float, singles: Array, to: int
+    words: Array, start: int, stop: int, half: bool | None, divisor: float, singles: Array, to: int
 ) -> None:
     """Write the words of float64 quotients, rounded to float32 and to odd."""
     T = np.int32
@@ -153,7 +153,9 @@ def _odd_quotients(
 
 
 @jit
-def _shift(words: Array, half: bool, divisor: float, zero: float, top: float, codes: Array) -> None:
+def _shift(
+    words: Array, half: bool | None, divisor: float, zero: float, top: float, codes: Array
+) -> None:
     """Round quotients to integers and add the zero point."""
     for i in range(words.size):
         code = np.rint(float_of(words, i, half) / divisor) + zero
@@ -161,7 +163,7 @@ def _shift(words: Array, half: bool, divisor: float, zero: float, top: float, co
 
 
 @jit
-def _widen(words: Array, start: int, stop: int, half: bool, singles: Array) -> None:
+def _widen(words: Array, start: int, stop: int, half: Any, singles: Array) -> None:
     """Write the words of float32 for those of 16 bits."""
     for i in range(start, stop):
         singles[i - start] = single_word(np.int32(words[i]), half)
@@ -214,7 +216,7 @@ def _round_blocks(
 
 @jit
 def _shift_blocks(
-    words: Array, low: int, high: int, size: int, half: bool, divisors: Array, zeros: Array,
+    words: Array, low: int, high: int, size: int, half: bool | None, divisors: Array, zeros: Array,
     block: int, top: float, codes: Array, to: int,
 ) -> None:  # fmt: skip
     """Write the codes of blocks."""
@@ -228,9 +230,9 @@ def _shift_blocks(
 
 @jit
 def _find(
-    words: Array, low: int, high: int, size: int, half: bool, tensor: float, grid: ScaleValues,
-    rule: AbsmaxToScale, signed: bool, top: float, lows: Array, highs: Array, scales: Array,
-    zeros: Any, block: int,
+    words: Array, low: int, high: int, size: int, half: bool | None, tensor: float,
+    grid: ScaleValues, rule: AbsmaxToScale, signed: bool, top: float, lows: Array, highs: Array,
+    scales: Array, zeros: Any, block: int,
 ) -> bool:  # fmt: skip
     """Write the scales and zero points of some blocks; return whether each has one.
 
@@ -280,16 +282,17 @@ def _pack(
 
 @kernel(cost=20)
 def quantize(
-    words: Array, singles: Array, half: bool, length: int, size: int, tensor: float,
+    words: Array, singles: Array, half: bool | None, length: int, size: int, tensor: float,
     grid: ScaleValues, rule: AbsmaxToScale, finds: Any, ranks: Ranks | None, plan: Array | None,
     by_quotient: Any, widens: Any, bits: int, wide: Any, signed: bool, top: float,
     scratch: Scratch, scales: Array, zeros: Array | None, packed: Array,
 ) -> bool:  # fmt: skip
     """Quantize weights; return whether each block has a scale, see `_find`.
 
-    ``words`` are of 16 bits (float16 if ``half``, or bfloat16), 32 or 64. ``singles`` is the same
-    array if it is float32's and quotients are not taken first. Else it is ``scratch.words``, where
-    float32 numbers are made: quotients (``by_quotient``), or words of 16 bits in 32 (``widens``).
+    ``words`` are of 32 or 64 bits, where ``half`` is None, or of 16: float16 if it is True, or
+    bfloat16. ``singles`` is the same array if it is float32's and quotients are not taken first.
+    Else it is ``scratch.words``, where float32 numbers are made: quotients (``by_quotient``), or
+    words of 16 bits in 32 (``widens``).
 
     Codes are found by ``ranks``, or by ``plan``, or else with ``zeros``: two of them are None. So
     is each of ``finds`` (if scales and zero points are given), ``by_quotient``, ``widens`` and
