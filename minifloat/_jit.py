@@ -29,6 +29,8 @@ SMALL = 64  # elements of a call that is interpreted
 PATIENCE = 10_000  # elements that a process interprets in all
 AT_ONCE = 1e9  # cost of a kernel that is interpreted only where there is no Numba
 
+NO_WRAPPER = {"no_cpython_wrapper": True}  # of functions that kernels alone call
+
 NO_NUMBA = (
     "Numba cannot be imported ({error}); minifloat gives the same results without it, but slowly. "
     "Install a Numba for this version of Python and NumPy"
@@ -46,13 +48,13 @@ NO_ROOM = (
 
 def jit(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call."""
-    _compiler.options[function] = {}
+    _compiler.options[function] = NO_WRAPPER
     return function
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Register a function that kernels call and that LLVM must inline."""
-    _compiler.options[function] = {"forceinline": True}
+    _compiler.options[function] = NO_WRAPPER | {"forceinline": True}
     return function
 
 
@@ -218,7 +220,7 @@ class _Compiler:
     def made(self, function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
         """Hand a function to Numba; without a place for its cache, have it compiled uncached."""
         assert self.njit is not None
-        options = {"nogil": True, "error_model": "numpy", **options}
+        options = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True, **options}
         if self.is_cached:
             try:
                 dispatcher: Callable[..., Any] = self.njit(cache=True, **options)(function)

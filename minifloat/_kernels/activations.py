@@ -31,7 +31,7 @@ def to_integers(
     whether all is finite; if not, nothing is rounded.
     """
     count, length = x.shape
-    ranges(words, False, length, block, lows, maxima)
+    ranges(words, None, length, block, lows, maxima)
     for k in range(maxima.size):
         maxima[k] = max(maxima[k], -lows[k])
     scales_of(maxima, grid, rule, wide)

@@ -123,31 +123,34 @@ def single_word(word: Any, half: bool) -> Any:
 
 
 @jit
-def float_of(words: Array, i: int, half: bool) -> float:
-    """Return a number in float64, from its word of 16 (see `single_word`), 32 or 64 bits."""
+def float_of(words: Array, i: int, half: bool | None) -> float:
+    """Return a number in float64, from its word of 32 or 64 bits, or of 16 (see `single_word`).
+
+    ``half`` is None except for 16 bits.
+    """
+    if half is not None:
+        return np.float64(np.int32(single_word(np.int32(words[i]), half)).view(np.float32))
     if words.itemsize == 8:
         return np.int64(words[i]).view(np.float64)
-    if words.itemsize == 4:
-        return np.float64(np.int32(words[i]).view(np.float32))
-    return np.float64(np.int32(single_word(np.int32(words[i]), half)).view(np.float32))
+    return np.float64(np.int32(words[i]).view(np.float32))
 
 
 @inlined
-def _magnitude(words: Array, magnitude: int, half: bool) -> float:
+def _magnitude(words: Array, magnitude: int, half: bool | None) -> float:
     """Return a word without a sign as a number; NaN as inf, and words below 0 as 0."""
     if magnitude <= 0:
         return 0.0
-    if words.itemsize == 8:
-        value = np.int64(magnitude).view(np.float64)
-    elif words.itemsize == 4:
-        value = np.float64(np.int32(magnitude).view(np.float32))
-    else:
+    if half is not None:
         value = np.float64(np.int32(single_word(np.int32(magnitude), half)).view(np.float32))
+    elif words.itemsize == 8:
+        value = np.int64(magnitude).view(np.float64)
+    else:
+        value = np.float64(np.int32(magnitude).view(np.float32))
     return value if value < math.inf else math.inf
 
 
 @inlined
-def block_range(words: Array, start: int, stop: int, half: bool) -> tuple[float, float]:
+def block_range(words: Array, start: int, stop: int, half: bool | None) -> tuple[float, float]:
     """Return the lowest and the highest of some neighbours and 0; NaNs count as infinities."""
     whole = stop - (stop - start) % LANES
     highest, below = word_range(words, start, whole)
@@ -159,10 +162,12 @@ def block_range(words: Array, start: int, stop: int, half: bool) -> tuple[float,
 
 
 @kernel
-def ranges(words: Array, half: bool, length: int, size: int, lows: Array, highs: Array) -> None:
+def ranges(
+    words: Array, half: bool | None, length: int, size: int, lows: Array, highs: Array
+) -> None:
     """Find the lowest and the highest of each block's numbers and 0; NaNs count as infinities.
 
-    Words of 16 bits are float16's if ``half``, else bfloat16's.
+    Words of 16 bits are float16's if ``half``, else bfloat16's; it is None for wider ones.
     """
     block = 0
     for row in range(0, words.size, length):

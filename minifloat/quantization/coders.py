@@ -13,13 +13,11 @@ from functools import lru_cache
 import numpy as np
 
 from minifloat._arrays import code_dtype
-from minifloat._kernels.packing import BYTE_GROUP
-from minifloat._kernels.quantize import PART, RANKED, ROUNDED, SHIFTED, Coder, Scratch
+from minifloat._kernels.quantize import PACKED_TOGETHER, PART, Coder, Ranks, Scratch
 from minifloat._kernels.ranks import LANES, MOST
 from minifloat.codec.decision_points import DecisionPoint, Side, decision_points, sorted_values
 from minifloat.codec.plans import scaled_record
 from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
 from minifloat.quantization.recipes import Recipe
 
 EXACT_BITS = 52  # of a product; with 53 a float64 quotient could be rounded to the point
@@ -39,7 +37,7 @@ def coder_of(recipe: Recipe, *, double: bool) -> Coder | None:
     Examples
     --------
     >>> import minifloat as mf
-    >>> coder_of(mf.RECIPES["mxfp4"], double=False).points[:7].tolist()
+    >>> coder_of(mf.RECIPES["mxfp4"], double=False).ranks.points[:7].tolist()
     [-5.0, -3.5, -2.5, -1.75, -1.25, -0.75, -0.25]
     """
     divisor_bits = recipe.scale.values.mantissa_bits + 1 + SINGLE_BITS * recipe.tensor_scale
@@ -47,7 +45,7 @@ def coder_of(recipe: Recipe, *, double: bool) -> Coder | None:
     return _coder(recipe.fmt, recipe.zero_point, double, divisor_bits, single)
 
 
-def scratch_of(coder: Coder, count: int, size: int, *, is_single: bool) -> Scratch:
+def scratch_of(fmt: NumberFormat, count: int, size: int, *, is_single: bool) -> Scratch:
     """Return scratch space for ``count`` weights in blocks of ``size``.
 
     ``is_single`` says that the weights are float32, and compared as they are.
@@ -56,34 +54,27 @@ def scratch_of(coder: Coder, count: int, size: int, *, is_single: bool) -> Scrat
     lows, highs, divisors = np.empty((3, part // size + 1))
     words = np.empty(LANES if is_single else part + LANES, np.int32)
     first = np.full(MOST, np.iinfo(np.int32).max, np.int32)
-    codes = np.empty(part + BYTE_GROUP + LANES, code_dtype(coder.bits))
-    return Scratch(lows, highs, divisors, words, first, codes)
+    codes = np.empty(part + PACKED_TOGETHER + LANES, code_dtype(fmt.bits))
+    spare = np.empty(PACKED_TOGETHER + 8, np.uint8)
+    return Scratch(lows, highs, divisors, words, first, codes, spare)
 
 
 @lru_cache(maxsize=256)
 def _coder(
     fmt: NumberFormat, zero_point: bool, double: bool, divisor_bits: int, single: bool
 ) -> Coder | None:
-    nothing = np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32), 0
-    plan = scaled_record(fmt)
-    no_plan = scaled_record(parse("e2m2"))
-    assert no_plan is not None
-    common = no_plan, float(fmt.max), fmt.min < 0
     if zero_point:
-        return Coder(SHIFTED, fmt.bits, False, *nothing, *common)
+        return Coder(None, None, False)
     points = decision_points(fmt)
     if fmt.bits <= 8 and len(points) < MOST:
         exact = [_significant_bits(point.at) + divisor_bits <= EXACT_BITS for point in points]
         if all(map(_is_even_single if double else _is_near, points)) and (double or all(exact)):
-            return Coder(RANKED, fmt.bits, double, *_tables(fmt, points), *common)
-    if plan is None:
-        return None
-    return Coder(ROUNDED, fmt.bits, not single, *nothing, plan, *common[1:])
+            return Coder(_ranks(fmt, points), None, double)
+    plan = scaled_record(fmt)
+    return None if plan is None else Coder(None, plan, not single)
 
 
-def _tables(
-    fmt: NumberFormat, points: list[DecisionPoint]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+def _ranks(fmt: NumberFormat, points: list[DecisionPoint]) -> Ranks:
     """Return the points, which go upward, the codes, and the points' number in whole steps."""
     at, upward = np.full(MOST, np.inf), np.zeros(MOST, np.int32)
     for k, point in enumerate(points):
@@ -91,7 +82,7 @@ def _tables(
         upward[k] = point.side is not Side.LOWER
     codes = [value.code for value in sorted_values(fmt)]
     table = np.array(codes + codes[-1:] * (MOST - len(codes)), np.int32)
-    return at, upward, table, -(-len(points) // LANES) * LANES
+    return Ranks(at, upward, table, -(-len(points) // LANES) * LANES)
 
 
 def _significant_bits(number: Fraction) -> int:

@@ -338,17 +338,20 @@ def _quantize_rows(
 
     Return False if a block has no scale: then `block_scales` has the reason.
     """
-    recipe, bits = task.recipe, task.recipe.fmt.bits
+    recipe, fmt, blocks = task.recipe, task.recipe.fmt, task.blocks
     words, half = words_of(task.source_rows(rows))
+    widens = words.itemsize == 2 and not coder.by_quotient and not recipe.zero_point
     is_single = words.dtype == np.int32 and not coder.by_quotient
-    scratch = scratch_of(coder, words.size, task.blocks.width, is_single=is_single)
+    scratch = scratch_of(fmt, words.size, blocks.width, is_single=is_single)
     tensor_scale = task.tensor_scale or 1.0
     return quantize_kernels.quantize(
-        words, words if is_single else scratch.words, half, task.blocks.length, task.blocks.width,
+        words, words if is_single else scratch.words, half, blocks.length, blocks.width,
         tensor_scale, recipe.scale.values,
-        absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale), finds, coder, scratch,
-        scales.reshape(-1), np.empty(0, code_dtype(bits)) if zeros is None else zeros.reshape(-1),
-        _bytes_of_rows(rows, task.blocks, packed, bits),
+        absmax_to_scale(fmt, recipe.scale_rounding, tensor_scale), finds or None, coder.ranks,
+        coder.plan, coder.by_quotient or None, widens or None, fmt.bits, fmt.bits > 8 or None,
+        fmt.min < 0, float(fmt.max), scratch, scales.reshape(-1),
+        None if zeros is None else zeros.reshape(-1),
+        _bytes_of_rows(rows, blocks, packed, fmt.bits),
     )  # fmt: skip
 
 

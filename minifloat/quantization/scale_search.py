@@ -35,10 +35,11 @@ class ScaleRangeError(ValueError):
         self.row, self.block, self.wanted = row, block, wanted
 
 
-def words_of(rows: Array) -> tuple[Array, bool]:
-    """Return the words of floats as the kernels take them, and whether they are float16's."""
+def words_of(rows: Array) -> tuple[Array, bool | None]:
+    """Return the words of floats as the kernels take them, and whether 16 bits are float16's."""
     name = dtype_name(rows.dtype)
-    return rows.reshape(-1).view(WORD_DTYPES[name]), name == "float16"
+    half = name == "float16" if rows.itemsize == 2 else None
+    return rows.reshape(-1).view(WORD_DTYPES[name]), half
 
 
 def block_ranges(rows: Array, width: int) -> tuple[Array, Array]:

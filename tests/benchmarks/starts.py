@@ -8,7 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 
 class Start(NamedTuple):
@@ -20,12 +23,15 @@ class Start(NamedTuple):
     is_cached: bool = False  # whether Numba's cache has been filled; otherwise it is empty
 
 
+WEIGHTS = "weights.npy"  # 2**20 numbers, made in a folder of their own
 ENCODE_MANY = "import numpy as np, minifloat as mf; mf.encode(np.ones(65536, np.float32), 'e2m2')"
 
 STARTS = (
     Start("import minifloat", None, ("-c", "import minifloat")),
     Start("minifloat encode e2m2 1.1", 0.3, ("-m", "minifloat", "encode", "e2m2", "1.1")),
     Start("minifloat show e2m2", 0.3, ("-m", "minifloat", "show", "e2m2")),
+    Start("minifloat compare weights.npy", 4.0, ("-m", "minifloat", "compare", WEIGHTS)),
+    Start("minifloat compare weights.npy", None, ("-m", "minifloat", "compare", WEIGHTS), True),
     Start("encode of 65536 elements", None, ("-c", ENCODE_MANY)),
     Start("encode of 65536 elements", None, ("-c", ENCODE_MANY), is_cached=True),
 )
@@ -38,6 +44,8 @@ def seconds(start: Start, turns: int) -> float:
     """
     times = []
     with tempfile.TemporaryDirectory() as bytecode, tempfile.TemporaryDirectory() as filled:
+        weights = np.random.default_rng(0).standard_normal((1024, 1024))
+        np.save(Path(bytecode, WEIGHTS), weights.astype(np.float32))
         run(start, bytecode, filled)
         for _ in range(turns):
             with tempfile.TemporaryDirectory() as empty:
@@ -51,7 +59,8 @@ def run(start: Start, bytecode: str, numba_cache: str) -> None:
     """Run the process, which must end well."""
     environment = os.environ | {"PYTHONPYCACHEPREFIX": bytecode, "NUMBA_CACHE_DIR": numba_cache}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    command = [sys.executable, *start.arguments]
+    whole = (str(Path(bytecode, a)) if a == WEIGHTS else a for a in start.arguments)
+    command = [sys.executable, *whole]
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
