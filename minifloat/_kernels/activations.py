@@ -51,15 +51,14 @@ def to_integers(
 
 @kernel
 def lay_out(
-    integers: Array, width: int, part: int, run: int, lanes: int, planes: int, factor: int,
-    out: Array, offsets: Array, held: Array,
+    integers: Array, part: int, run: int, lanes: int, planes: int, factor: int, out: Array,
+    offsets: Array,
 ) -> None:  # fmt: skip
     """Write vectors in runs and in the order of decoded codes, as `integer_products` reads them.
 
-    ``out`` is zeros of shape (count, runs * padded), ``offsets`` and ``held`` zeros of (count,
-    parts) and (parts,), with parts that are all padding at the end of a row. A part's offset
-    becomes the sum of its integers times ``factor``, and ``held`` which block of ``width`` columns
-    it is in.
+    ``out`` is zeros of shape (count, runs * padded), ``offsets`` zeros of (count, parts), with
+    parts that are all padding at the end of a row. A part's offset becomes the sum of its integers
+    times ``factor``.
     """
     count, length = integers.shape
     step = lanes * planes
@@ -81,4 +80,3 @@ def lay_out(
             for i in range(p * part, min(p * part + part, length)):
                 total += integers[n, i]
             offsets[n, p] = total * factor
-            held[p] = p * part // width

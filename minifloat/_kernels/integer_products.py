@@ -330,17 +330,18 @@ def _turn_all(scales: Array, row: int, turned: Array, rows: Any, several: Any) -
 
 @kernel
 def multiply(
-    x: Array, several: Any, y: Array, rows: Any, first: int, stop: int, packed: Array, base: int,
-    turned: Array, x_scales: Array, offsets: Array, held: Array, width: Any, loose: Any,
-    permute: Any, rule: Any, way: Any, planes: Any, parts: Any, run: int, scales: Array, zeros: Any,
-    factor: float, length: int,
+    x: Array, offsets: Array, x_scales: Array, several: Any, y: Array, rows: Any, first: int,
+    stop: int, turned: Array, packed: Array, safe_rows: int, tail: Array, tail_byte: int,
+    held: Array, width: Any, loose: Any, permute: Any, rule: Any, way: Any, planes: Any, parts: Any,
+    run: int, scales: Array, zeros: Any, factor: float, length: int,
 ) -> None:  # fmt: skip
     """Write the products of packed weights' rows ``first .. stop - 1`` with ``x[n]`` to ``y[n]``.
 
-    ``packed`` begins with bit ``base`` of the codes. The lengths of the tuples ``several`` and
-    ``rows`` say how many vectors and rows are multiplied at once, 16 together; the number of
-    vectors is a multiple of the first, and ``stop`` is at least the second. ``run`` is the number
-    of columns of a run, and ``parts`` as long as it has parts.
+    The first ``safe_rows`` rows are read from ``packed``. Rows that are computed together with
+    others are read from ``tail``, which begins with byte ``tail_byte`` of the codes. The lengths of
+    the tuples ``several`` and ``rows`` say how many vectors and rows are multiplied at once, 16
+    together; the number of vectors is a multiple of the first, and ``stop`` is at least the second.
+    ``run`` is the number of columns of a run, and ``parts`` as long as it has parts.
 
     ``scales[row, b]`` and ``zeros[row, b]``, or None, are of blocks of weights, and ``held[part]``
     is the block b. ``x_scales[n, part]`` is a part's scale, and ``offsets[n, part]`` is added to
@@ -351,14 +352,17 @@ def multiply(
     step = BYTES * len(planes)
     for group in range(first, stop, len(rows)):
         row = min(group, stop - len(rows))
+        codes, base = packed, 0
+        if row + len(rows) > safe_rows:
+            codes, base = tail, tail_byte * 8 // unit_of(loose)
         _turn_all(scales, row, turned, rows, several)
         for n in range(0, y.shape[0], len(several)):
             result = _no_result()
-            at, i, part = row * apart - base // unit_of(loose), 0, 0
+            at, i, part = row * apart - base, 0, 0
             for column in range(0, length, run):
                 steps = -(-min(run, length - column) // step)
                 sums = _sums(
-                    packed, at, apart, rows, width, loose, permute, rule, x, n, i, several, planes,
+                    codes, at, apart, rows, width, loose, permute, rule, x, n, i, several, planes,
                     way, parts, steps,
                 )  # fmt: skip
                 result = _plus_scaled(

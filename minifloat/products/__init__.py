@@ -26,7 +26,7 @@ from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads, each
 from minifloat.products import integer
 from minifloat.products.integer import Activations
-from minifloat.products.matrix import PackedMatrix
+from minifloat.products.matrix import PackedMatrix, form_of
 from minifloat.products.tiles import tiles_of, times_transposed
 
 Array = NDArray[Any]
@@ -223,17 +223,8 @@ def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[n
     return y
 
 
-def product_form(q: PackedMatrix) -> Any:
-    """Return the weights as the kernels compute with them, or None if they cannot.
-
-    `Quantized.product_form` holds it, since making it takes as long as a small product.
-    """
-    from minifloat.products.direct import Direct, can_decode  # which import Numba
-
-    return Direct(q) if can_decode(q) else None
-
-
 def _write_direct(q: PackedMatrix, x: Array, y: Array, threads: int) -> bool:
     """Write products by the kernels, where these can; return whether all is written."""
-    form = q.product_form
-    return form is not None and form.write(x, y, threads)
+    from minifloat.products.direct import Direct, can_decode  # which import Numba
+
+    return can_decode(q) and form_of(q, Direct).write(x, y, threads)

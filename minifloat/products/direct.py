@@ -18,7 +18,7 @@ from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
 from minifloat.products.packed_rows import PackedRows
-from minifloat.products.tiles import parts_of, tiles_of, times_transposed
+from minifloat.products.tiles import shares_of, tiles_of, times_transposed
 
 Array = NDArray[Any]
 
@@ -27,7 +27,6 @@ LONG = 1 << 10  # numbers
 TILE_PER_VECTOR, LEAST_TILE, MOST_TILE = 1 << 13, 1 << 20, 1 << 22  # weights
 SEVERAL = 4  # vectors that are multiplied at once
 SHORT = (1, 2)  # steps of blocks whose loop is unrolled
-HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
 
 # Up to this many vectors, products straight from the codes took less time than tiles, on AVX-512.
 FEW, FEW_LOOKED_UP = 48, 8
@@ -94,9 +93,7 @@ class Direct:
             return self.write_by_tiles(x, y, threads)
         if threads == 1:
             return self.multiply(x, y, slice(0, self.rows))
-        ahead = min(HEAD_START // x.size, self.rows)
-        share = max(1, -(-(self.rows - ahead) // threads))
-        parts = parts_of(slice(0, self.rows), share, ahead)
+        parts = shares_of(self.rows, x.size, threads)
         return all(each(lambda part: self.multiply(x, y, part), parts, threads))
 
     def write_by_tiles(self, x: Array, y: Array, threads: int) -> bool:

@@ -21,7 +21,8 @@ from minifloat.formats import NumberFormat
 from minifloat.products.integer import IntegerVectors, factor_of, width_of
 from minifloat.products.integers import small_integers
 from minifloat.products.matrix import PackedMatrix
-from minifloat.products.tiles import parts_of
+from minifloat.products.packed_rows import PackedRows, read_only
+from minifloat.products.tiles import shares_of
 
 Array = NDArray[Any]
 
@@ -34,74 +35,68 @@ def can_multiply(q: PackedMatrix) -> bool:
 
 
 class DirectInteger:
-    """Weights that the kernels decode to integers, and vectors in the kernels' order.
+    """Weights that the kernels decode to integers, and what these need, made once of a `Quantized`.
 
-    The last rows are read from a copy with some bytes behind them.
+    The columns are cut into parts of ``part``.
     """
 
-    def __init__(self, q: PackedMatrix, vectors: IntegerVectors) -> None:
-        self.rows, length = q.shape
-        bits, part = q.fmt.bits, vectors.part
+    def __init__(self, q: PackedMatrix, part: int) -> None:
+        self.rows, self.length = q.shape
+        self.part, bits, row_bits = part, q.fmt.bits, self.length * q.fmt.bits
         values = small_integers(q.fmt)
         rule, low = rule_of(q.fmt)
-        row_bits = length * bits
-        loose = True if row_bits % 8 or (part < length and part * bits % 8) else None
-        planes = decoders.planes_of(bits, loose)
-        run, parts = _run(part, planes)
-        runs, padded = -(-length // run), -(-run // (BYTES * planes)) * BYTES * planes
-        count, every = len(vectors.integers), runs * parts
-        self.x = np.zeros((count, runs * padded), np.int8)
-        self.x_offsets = np.zeros((count, every), np.int32)
-        self.held = np.zeros(every, np.int64)
+        loose = True if row_bits % 8 or (part < self.length and part * bits % 8) else None
+        self.planes = decoders.planes_of(bits, loose)
+        self.run, parts = _run(part, self.planes)
+        self.every = -(-self.length // self.run) * parts  # some may be beyond the row
         scales, zeros = _of_each_row(q.row_scales(), self.rows), q.row_zero_points()
-        if zeros is not None:
-            zeros = _of_each_row(zeros, self.rows)
-        activations.lay_out(
-            vectors.integers, width_of(q), part, run, BYTES, planes, low if zeros is None else -1,
-            self.x, self.x_offsets, self.held,
-        )  # fmt: skip
-        self.x_scales = vectors.scales
-        if self.x_scales.shape[1] < every:  # parts beyond the row
-            self.x_scales = np.zeros((count, every), np.float32)
-            self.x_scales[:, : vectors.scales.shape[1]] = vectors.scales
+        self.offset = low if zeros is None else -1
         self.blocks = scales.shape[1]
+        held = np.minimum(np.arange(self.every) * part // width_of(q), self.blocks - 1)
+        self.packed = PackedRows(q.packed, row_bits, BYTES, LANES)
         one = (0,)
         self.weights: Any = (
-            one * bits, loose, True if decoders.HAS_PERMUTE else None, rule,
-            _way(int(values.table.max())), one * planes, one * parts, run, scales, zeros,
-            factor_of(q, values.exponent), length,
+            self.packed.packed, self.packed.safe_rows, self.packed.tail, self.packed.tail_byte,
+            held, one * bits, loose, True if decoders.HAS_PERMUTE else None, rule,
+            _way(int(values.table.max())), one * self.planes, one * parts, self.run, scales,
+            None if zeros is None else _of_each_row(zeros, self.rows),
+            factor_of(q, values.exponent), self.length,
         )  # fmt: skip
-        self.packed = np.ascontiguousarray(q.packed)
-        self.safe_rows = max(0, (self.packed.size - BYTES) * 8 // row_bits)
-        if self.safe_rows < LANES:
-            self.safe_rows = 0
-        tail_row = min(self.safe_rows, self.rows - LANES)
-        self.tail_byte = tail_row * row_bits // 8
-        nothing = np.zeros(BYTES, np.uint8)
-        self.tail = np.concatenate((self.packed[self.tail_byte :], nothing))
 
-    def write(self, y: Array, threads: int) -> None:
-        """Write the products to ``y``."""
+    def write(self, vectors: IntegerVectors, y: Array, threads: int) -> None:
+        """Write the products with the vectors, whose parts are these, to ``y``."""
+        x = self._laid_out(vectors)
         if threads == 1:
-            self._multiply(y, slice(0, self.rows))
+            self._multiply(x, y, slice(0, self.rows))
             return
-        share = -(-self.rows // (threads * LANES)) * LANES
-        each(lambda part: self._multiply(y, part), parts_of(slice(0, self.rows), share), threads)
+        parts = shares_of(self.rows, x[0].size, threads, LANES)
+        each(lambda rows: self._multiply(x, y, rows), parts, threads)
 
-    def _multiply(self, y: Array, rows: slice) -> None:
+    def _laid_out(self, vectors: IntegerVectors) -> tuple[Array, Array, Array]:
+        """Return integers in the kernels' order, what to add to the parts' sums, and scales."""
+        count, step = len(vectors.integers), BYTES * self.planes
+        padded = -(-self.length // self.run) * -(-self.run // step) * step
+        x, offsets = np.zeros((count, padded), np.int8), np.zeros((count, self.every), np.int32)
+        activations.lay_out(
+            vectors.integers, self.part, self.run, BYTES, self.planes, self.offset, x, offsets
+        )
+        scales = vectors.scales
+        if scales.shape[1] < self.every:
+            scales = np.zeros((count, self.every), np.float32)
+            scales[:, : vectors.scales.shape[1]] = vectors.scales
+        return x, offsets, scales
+
+    def _multiply(self, x: tuple[Array, Array, Array], y: Array, rows: slice) -> None:
         """Multiply by some rows, and by some before them if they are less than `LANES`."""
-        middle = min(max(rows.start, self.safe_rows), rows.stop)
-        both = (rows.start, middle, self.packed, 0), (middle, rows.stop, self.tail, self.tail_byte)
-        n = len(y) // SEVERAL * SEVERAL
+        integers, offsets, scales = x
         turned = np.empty((self.blocks, LANES), np.float32)
-        for start, stop, packed, byte in both:
-            for some, count in ((slice(0, n), SEVERAL), (slice(n, len(y)), 1)):
-                if start < stop and some.start < some.stop:
-                    kernels.multiply(
-                        self.x[some], (0,) * count, y[some], (0,) * (LANES // count), start, stop,
-                        packed, 8 * byte, turned, self.x_scales[some], self.x_offsets[some],
-                        self.held, *self.weights,
-                    )  # fmt: skip
+        n = len(y) // SEVERAL * SEVERAL
+        for some, count in ((slice(0, n), SEVERAL), (slice(n, len(y)), 1)):
+            if some.start < some.stop:
+                kernels.multiply(
+                    integers[some], offsets[some], scales[some], (0,) * count, y[some],
+                    (0,) * (LANES // count), rows.start, rows.stop, turned, *self.weights,
+                )  # fmt: skip
 
 
 @lru_cache(maxsize=64)
@@ -142,6 +137,6 @@ def _run(part: int, planes: int) -> tuple[int, int]:
 
 def _of_each_row(numbers: Array, rows: int) -> Array:
     """Return scales or zero points, of which a tensor has one, for each row."""
-    if len(numbers) == rows and numbers.flags.c_contiguous:
-        return numbers
-    return np.ascontiguousarray(np.broadcast_to(numbers, (rows, numbers.shape[1])))
+    if len(numbers) != rows:
+        numbers = np.broadcast_to(numbers, (rows, numbers.shape[1]))
+    return read_only(numbers)

@@ -18,7 +18,7 @@ from minifloat._kernels import activations as kernels
 from minifloat._kernels.scales import AbsmaxToScale, ScaleValues
 from minifloat._threads import each
 from minifloat.products.integers import small_integers
-from minifloat.products.matrix import PackedMatrix
+from minifloat.products.matrix import PackedMatrix, form_of
 from minifloat.products.tiles import tiles_of
 
 Array = NDArray[Any]
@@ -68,7 +68,7 @@ def multiply(
         )  # which import Numba
 
         if can_multiply(q):
-            DirectInteger(q, vectors).write(y, threads)
+            form_of(q, DirectInteger, part).write(vectors, y, threads)
             return y
     each(lambda tile: _write_tile(q, vectors, y, tile), tiles_of(rows, length), threads)
     return y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,8 +40,8 @@ class PackedMatrix(Protocol):
         """Which weights share a scale: `minifloat.quantization.blocks.Blocks`."""
 
     @property
-    def product_form(self) -> Any:
-        """What `minifloat.products.product_form` makes of these weights, once."""
+    def product_forms(self) -> dict[Any, Any]:
+        """What `form_of` has made of these weights."""
 
     def row_scales(self) -> NDArray[np.float32]:
         """Return the scales of each row."""
@@ -56,3 +57,14 @@ class PackedMatrix(Protocol):
         """Return the weights."""
 
     def __getitem__(self, rows: slice) -> PackedMatrix: ...
+
+
+def form_of(q: PackedMatrix, make: Callable[..., Any], *args: Any) -> Any:
+    """Return ``make(q, *args)``, what products compute with, which the weights hold from then on.
+
+    Making it takes as long as a small product.
+    """
+    forms, key = q.product_forms, (make, *args)
+    if key not in forms:
+        forms.setdefault(key, make(q, *args))  # one of those that threads make at the same time
+    return forms[key]

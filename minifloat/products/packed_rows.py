@@ -29,12 +29,14 @@ class PackedRows:
         Bits of a row.
     beyond : int
         A kernel reads at most so many bytes from any code on.
+    together : int
+        A kernel that chooses itself reads so many rows from the same array.
     """
 
-    def __init__(self, packed: Array, row_bits: int, beyond: int) -> None:
+    def __init__(self, packed: Array, row_bits: int, beyond: int, together: int = 1) -> None:
         safe_bytes = packed.size - beyond if packed.size > FEW else 0
         self.safe_rows = max(0, safe_bytes * 8 // row_bits)
-        self.tail_byte = self.safe_rows * row_bits // 8
+        self.tail_byte = max(0, self.safe_rows - together + 1) * row_bits // 8
         tail = np.concatenate((packed[self.tail_byte :], np.zeros(beyond, np.uint8)))
         self.packed, self.tail = read_only(packed), read_only(tail)
 

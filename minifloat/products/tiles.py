@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 TILE = 1 << 18  # weights of a tile: 1 MiB of float32
+HEAD_START = 3 << 18  # products that the caller's thread sums up while others are woken
 ROWS = 8  # this many rows of packed codes, whatever their width, fill whole bytes
 
 
@@ -18,6 +19,16 @@ def parts_of(rows: slice, share: int, ahead: int = 0) -> list[slice]:
     """Split rows into parts of ``share``; the first part has ``ahead`` rows more."""
     starts = range(rows.start + ahead + share, rows.stop, share)
     return [slice(start, stop) for start, stop in pairwise((rows.start, *starts, rows.stop))]
+
+
+def shares_of(rows: int, cost: int, threads: int, together: int = 1) -> list[slice]:
+    """Split rows into a part for each thread; the first part has the rows of the head start too.
+
+    A row costs so many products. Parts are multiples of ``together`` rows, but for the last one.
+    """
+    ahead = min(HEAD_START // cost, rows) // together * together
+    share = -(-(rows - ahead) // (threads * together)) * together
+    return parts_of(slice(0, rows), max(together, share), ahead)
 
 
 def tiles_of(rows: int, length: int, size: int | None = None) -> list[slice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -17,12 +18,17 @@ Call = Callable[[], object]
 
 
 def calls(size: int) -> dict[str, Call]:
-    """Return the verbs, each with new arrays for its results; the yardstick comes first."""
+    """Return the verbs, each with new arrays for its results; the yardstick comes first.
+
+    Products have a square of so many weights.
+    """
     x = np.random.default_rng(24).standard_normal(size, np.float32)
     codes = np.asarray(mf.encode(x, FORMAT))
     bits = mf.parse(FORMAT).bits
     packed = mf.pack(codes, bits)
     q = mf.quantize(x, FORMAT)
+    side = math.isqrt(size)  # of the weights of a product
+    vector, weights = x[:side], mf.quantize(x[: side * side].reshape(side, side), FORMAT)
     return {
         "numpy.add": lambda: np.add(x, x),
         "encode": lambda: mf.encode(x, FORMAT),
@@ -32,6 +38,8 @@ def calls(size: int) -> dict[str, Call]:
         "unpack": lambda: mf.unpack(packed, bits, size),
         "quantize": lambda: mf.quantize(x, FORMAT),
         "dequantize": q.dequantize,
+        "linear": lambda: mf.linear(vector, weights),
+        "linear int8": lambda: mf.linear(vector, weights, activations="int8/channel/float32"),
     }
 
 

@@ -238,12 +238,28 @@ def test_the_vectors_are_those_of_quantize() -> None:
 
 @pytest.mark.parametrize("fmt", ["e2m2", "uint4"])
 @pytest.mark.parametrize("batch", [1, 7])
-def test_the_result_does_not_depend_on_threads(fmt: str, batch: int) -> None:
+@pytest.mark.parametrize("head_start", [0, 20_000, tiles.HEAD_START])
+def test_the_result_does_not_depend_on_threads(
+    fmt: str, batch: int, head_start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "HEAD_START", head_start)
     q = quantize(normals(203, 384), fmt)
     x = normals(batch, 384, seed=1)
     one = mf.linear(x, q, activations=PER_VECTOR)
     for threads in (2, 3, 16):
         assert_same(mf.linear(x, q, activations=PER_VECTOR, threads=threads), one)
+
+
+def test_what_products_need_is_made_once_for_each_width_of_parts() -> None:
+    q = mf.quantize(normals(20, 128), "e2m2", block=64)
+    x = normals(128, seed=1)
+    mf.linear(x, q)
+    for activations, count in ((PER_VECTOR, 2), ("int8/32/float32", 3), ("int8/64/float32", 3)):
+        before = list(q.product_forms.values())
+        for _ in range(2):
+            assert_defined(x, q, activations)
+            assert len(q.product_forms) == count
+        assert list(q.product_forms.values())[: len(before)] == before
 
 
 def test_a_vector_alone_and_beside_others() -> None:
