@@ -50,6 +50,7 @@ from minifloat.quantization.scales import FLOAT32, ScaleRounding, ScaleSearch, a
 
 CHUNK = 1 << 20  # weights that are quantized at a time
 MORE = 4  # times as many, where nothing is as large as they
+LESS = 1 / 16  # times as many, where the search for scales is slow: so threads share few rows, too
 SMALLEST_FLOAT32 = 2.0**-149
 
 
@@ -186,7 +187,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
 
     double = None
     in_one_pass = coder is not None and by_absmax and not (recipe.double or blocks.height > 1)
-    chunks = _chunks(blocks, times=MORE if in_one_pass else 1)
+    chunks = _chunks(blocks, times=MORE if in_one_pass else 1 if by_absmax else LESS)
     if feedback is not None:
         each(find_and_put_by_gptq, _chunks(blocks, blocks.height), threads)
     elif blocks.height == 1 and not recipe.double:
@@ -210,11 +211,11 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     )
 
 
-def _chunks(blocks: Blocks, height: int = 1, times: int = 1) -> list[slice]:
+def _chunks(blocks: Blocks, height: int = 1, times: float = 1) -> list[slice]:
     """Return rows that fit in the cache, or a few; their codes begin at a byte."""
     length, row_count = blocks.length, blocks.row_count
     whole = math.lcm(8 // math.gcd(8, length), height)
-    step = max(1, times * CHUNK // max(length, 1) // whole) * whole
+    step = max(1, int(times * CHUNK) // max(length, 1) // whole) * whole
     return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
 
 

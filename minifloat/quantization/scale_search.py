@@ -7,6 +7,8 @@ computed in float64.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -196,7 +198,7 @@ def _least_squares(
         return scales, None
     errors, best_scales, best_zeros = np.full(scales.size, np.inf), scales.copy(), zeros.copy()
     every_zero = range(recipe.fmt.code_count)
-    shifted = [levels(Codebook([code - zero for code in every_zero])) for zero in every_zero]
+    shifted = _levels_of_zero_points(recipe.fmt.code_count)
     for zero in every_zero:  # absmax's own pairs first, so that nothing as good replaces them
         own = zeros == zero
         own_errors = np.empty(scales.size)
@@ -210,6 +212,12 @@ def _least_squares(
         errors[better], best_scales[better] = candidate_errors[better], candidates[better]
         best_zeros[better] = zero
     return best_scales, best_zeros
+
+
+@lru_cache(maxsize=8)
+def _levels_of_zero_points(count: int) -> list[kernels.Levels]:
+    """Return the levels of the integers below ``count``, minus each of them."""
+    return [levels(Codebook([code - zero for code in range(count)])) for zero in range(count)]
 
 
 def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:

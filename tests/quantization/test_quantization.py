@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,6 +207,21 @@ def test_chunks_and_threads_do_not_matter(
             np.testing.assert_array_equal(got.packed, want.packed)
             np.testing.assert_array_equal(got.scales, want.scales)
         monkeypatch.undo()
+
+
+@pytest.mark.parametrize("recipe", ["e2m2/128/float16/mse", "int4/32/float16/shrink"])
+def test_threads_share_a_search_in_few_weights(
+    recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, each = [], pipeline.each
+
+    def counting(work: Any, parts: Any, threads: int) -> Any:
+        counts.append(len(parts))
+        return each(work, parts, threads)
+
+    monkeypatch.setattr(pipeline, "each", counting)
+    mf.quantize(np.zeros((128, 4096), np.float32), recipe, threads=2)
+    assert max(counts) >= 8
 
 
 @settings(max_examples=300, deadline=None)
