@@ -95,7 +95,7 @@ def test_modelopt_keeps_the_tensor_scale(source: Path, tmp_path: Path) -> None:
         q = mf.quantize(numbers(checkpoint.describe(name).shape, seed), "nvfp4")
         assert checkpoint[name] == q
     config = json.loads((tmp_path / "new/hf_quant_config.json").read_text())
-    assert config["quantization"]["quant_algo"] == "NVFP4"
+    assert config["quantization"]["quant_algo"] == "W4A16_NVFP4"
 
 
 def test_the_package_safetensors_takes_the_files(source: Path, tmp_path: Path) -> None:
