@@ -31,6 +31,7 @@ TYPED_AS = {
     "min_size": "--min-size",
     "nan": "--nan",
     "overflow": "--overflow",
+    "path": "FILE",
     "rounding": "--rounding",
     "scale": "--scale",
     "scale_rounding": "the rounding in --scale",
