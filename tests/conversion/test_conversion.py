@@ -182,6 +182,14 @@ def test_a_file_and_an_index_are_models(source: Path, tmp_path: Path) -> None:
     assert len(open_checkpoint(tmp_path / "b" / list(LAYERS)[1])) == 4
 
 
+def test_a_last_layer_that_shares_the_embeddings_is_left_out(tmp_path: Path) -> None:
+    """Its weights are in no file, but loaders make the layer, and would quantize it."""
+    folder = one_shard(tmp_path / "source", {"a.weight": stored(numbers((32, 32)))})
+    convert(folder, tmp_path / "new", "mxfp4")
+    config = json.loads((tmp_path / "new/config.json").read_text())
+    assert config["quantization_config"]["ignore"] == ["lm_head"]
+
+
 def test_zeros_are_read_back(tmp_path: Path) -> None:
     zeros = stored(np.zeros((32, 64), np.float32))
     folder = one_shard(tmp_path / "source", {"a.weight": zeros})
