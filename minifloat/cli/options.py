@@ -32,6 +32,7 @@ TYPED_AS = {
     "nan": "--nan",
     "original": "ORIGINAL",
     "overflow": "--overflow",
+    "path": "FILE",
     "rounding": "--rounding",
     "scale": "--scale",
     "scale_rounding": "the rounding in --scale",

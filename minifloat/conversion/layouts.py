@@ -19,6 +19,8 @@ MX = {
     "e2m3": ("mxfp6-pack-quantized", 6),
     "e4m3fn": ("mxfp8-quantized", 8),
 }
+# ModelOpt's "NVFP4" means activations too, for which loaders need a scale
+WEIGHTS_ONLY = "W4A16_NVFP4"
 E4M3FN, UINT8 = "torch.float8_e4m3fn", "torch.uint8"  # as PyTorch calls them
 
 
@@ -114,7 +116,7 @@ def _of_modelopt(recipe: Recipe, left_out: Sequence[str]) -> Settings:
     numbers = {"num_bits": 4, "type": "float", "group_size": 16, "dynamic": False}
     return {
         "quant_method": "modelopt",
-        "quant_algo": "NVFP4",
+        "quant_algo": WEIGHTS_ONLY,
         "config_groups": {"group_0": {"targets": ["Linear"], "weights": numbers}},
         "ignore": list(left_out),
     }
@@ -122,7 +124,7 @@ def _of_modelopt(recipe: Recipe, left_out: Sequence[str]) -> Settings:
 
 def _beside_modelopt(recipe: Recipe, left_out: Sequence[str]) -> Mapping[str, Any]:
     algorithm = {
-        "quant_algo": "NVFP4",
+        "quant_algo": WEIGHTS_ONLY,
         "kv_cache_quant_algo": None,
         "group_size": 16,
         "exclude_modules": list(left_out),

@@ -119,7 +119,7 @@ def _weights(shard: Shard, model: Model, *, chosen: bool) -> WeightFile:
         if not is_float(stored.dtype):
             info = replace(info, skipped="not a float tensor")
         elif len(stored.shape) != 2:
-            info = replace(info, skipped=f"not a matrix, but of {len(stored.shape)} dimensions")
+            info = replace(info, skipped=f"not a matrix, but {len(stored.shape)}-d")
         elif not name.endswith(".weight") and name != "weight":
             info = replace(info, skipped="its name does not end in .weight")
         elif stored.size == 0:

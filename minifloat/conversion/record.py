@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +17,8 @@ from minifloat.files import WeightsError
 from minifloat.files.checkpoints.config import json_file
 
 NAME = "conversion.json"
+FRACTION = re.compile(r"[0-9]{1,2000}(/[0-9]{1,2000})?")
+LARGEST_COUNT = 1 << 60
 SQUARES = ("squared_error", "squared_weight")
 
 
@@ -91,7 +95,7 @@ def read(folder: Path) -> Record | None:
         shards = {
             name: Done(
                 done["made_of"],
-                (int(done["facts"][0]), int(done["facts"][1])),
+                _facts(*done["facts"]),
                 tuple(_tensor(row) for row in done["tensors"]),
             )
             for name, done in content.pop("shards").items()
@@ -135,14 +139,46 @@ def _row(tensor: TensorErrors) -> dict[str, Any]:
 
 def _tensor(row: Mapping[str, Any]) -> TensorErrors:
     error = RecipeError(
-        str(row["recipe"]),
-        int(row["element_bits"]),
-        int(row["parameters"]),
-        float(row["bits_per_weight"]),
-        Fraction(row["squared_error"]),
-        Fraction(row["squared_weight"]),
-        float(row["max_abs_error"]),
-        float(row["max_abs_error_relative"]),
+        _text(row["recipe"]),
+        _count(row["element_bits"]),
+        _count(row["parameters"]),
+        _figure(row["bits_per_weight"]),
+        _fraction(row["squared_error"]),
+        _fraction(row["squared_weight"]),
+        _figure(row["max_abs_error"]),
+        _figure(row["max_abs_error_relative"]),
     )
-    shape = tuple(int(length) for length in row["shape"])
-    return TensorErrors(str(row["file"]), str(row["name"]), str(row["dtype"]), shape, (error,))
+    shape = tuple(_count(length) for length in row["shape"])
+    return TensorErrors(
+        _text(row["file"]), _text(row["name"]), _text(row["dtype"]), shape, (error,)
+    )
+
+
+def _facts(size: object, time: object) -> tuple[int, int]:
+    if type(time) is not int:
+        raise TypeError("a time must be there")
+    return _count(size), time
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text must be there")
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or not 0 <= value < LARGEST_COUNT:
+        raise ValueError("a count must be there")
+    return value
+
+
+def _figure(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= float(str(value)) < math.inf:
+        raise ValueError("a finite number must be there")
+    return float(str(value))
+
+
+def _fraction(value: object) -> Fraction:
+    if not FRACTION.fullmatch(_text(value)):  # 1e999999999 would not fit into memory
+        raise ValueError("a fraction must be there")
+    return Fraction(_text(value))

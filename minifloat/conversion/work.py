@@ -58,7 +58,9 @@ class Job:
         except WeightsError:
             raise
         except ValueError as error:
-            raise ValueError(f"{info.name!r} cannot be quantized: {error}") from error
+            raise ValueError(
+                f"{info.name!r} cannot be quantized: {error}; or leave it out by exclude"
+            ) from error
         absmax, squared_weight = max_and_squares(weights.reshape(-1))
         lost = RecipeError(
             str(self.recipe),

@@ -95,7 +95,7 @@ def test_modelopt_keeps_the_tensor_scale(source: Path, tmp_path: Path) -> None:
         q = mf.quantize(numbers(checkpoint.describe(name).shape, seed), "nvfp4")
         assert checkpoint[name] == q
     config = json.loads((tmp_path / "new/hf_quant_config.json").read_text())
-    assert config["quantization"]["quant_algo"] == "NVFP4"
+    assert config["quantization"]["quant_algo"] == "W4A16_NVFP4"
 
 
 def test_the_package_safetensors_takes_the_files(source: Path, tmp_path: Path) -> None:
@@ -180,6 +180,14 @@ def test_a_file_and_an_index_are_models(source: Path, tmp_path: Path) -> None:
     convert(source / list(LAYERS)[1], tmp_path / "b", "mxfp4")
     assert contents(tmp_path / "b").keys() == {list(LAYERS)[1], "config.json"}
     assert len(open_checkpoint(tmp_path / "b" / list(LAYERS)[1])) == 4
+
+
+def test_a_last_layer_that_shares_the_embeddings_is_left_out(tmp_path: Path) -> None:
+    """Its weights are in no file, but loaders make the layer, and would quantize it."""
+    folder = one_shard(tmp_path / "source", {"a.weight": stored(numbers((32, 32)))})
+    convert(folder, tmp_path / "new", "mxfp4")
+    config = json.loads((tmp_path / "new/config.json").read_text())
+    assert config["quantization_config"]["ignore"] == ["lm_head"]
 
 
 def test_zeros_are_read_back(tmp_path: Path) -> None:

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from minifloat.conversion import convert
 from minifloat.files import WeightsError
 from minifloat.files.checkpoints import open_checkpoint
-from tests.conversion.models import LAYERS, model, numbers, one_shard
+from tests.conversion.models import LAYERS, SECOND, model, numbers, one_shard
 from tests.files.checkpoints.by_hand import stored
 
 FIRST, LAST = LAYERS
@@ -114,6 +115,10 @@ def test_what_the_bytes_depend_on(source: Path, tmp_path: Path) -> None:
     assert convert(source, tmp_path / "b", "nvfp4", layout="modelopt").kept == ()
     interrupted(source, tmp_path / "c")
     assert convert(source, tmp_path / "c", "nvfp4", exclude=LAYERS[LAST][0]).kept == (FIRST,)
+    interrupted(source, tmp_path / "e")
+    np.savez(tmp_path / "h.npz", **{SECOND: np.eye(128)})
+    hessians = tmp_path / "h.npz"
+    assert convert(source, tmp_path / "e", "nvfp4", hessians=hessians).kept == ()
     status = (source / FIRST).stat()
     os.utime(source / FIRST, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
     interrupted_again = tmp_path / "d"
