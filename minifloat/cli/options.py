@@ -26,6 +26,7 @@ TYPED_AS = {
     "min_size": "--min-size",
     "nan": "--nan",
     "original": "ORIGINAL",
+    "path": "FILE",
     "overflow": "--overflow",
     "rounding": "--rounding",
     "scale": "--scale",

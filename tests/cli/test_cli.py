@@ -241,7 +241,7 @@ def test_default_recipes_are_those_of_the_function() -> None:
         ([], "arguments are required: COMMAND"),
         (
             ["frobnicate"],
-            "COMMAND must be compare, list, show, encode, decode, registers or vectors, got",
+            "COMMAND must be compare, inspect, audit, list, show, encode, decode, registers or vec",
         ),
         (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),
