@@ -71,7 +71,7 @@ class Tensors:
 
 
 def floats(value: ArrayLike | Quantized | Dequantizable) -> Array:
-    """Return numbers as float32 or float64, or integers as they are."""
+    """Return numbers as they are, small floats that NumPy lacks as float32."""
     if isinstance(value, Quantized | Dequantizable):
         return value.dequantize()
     array = np.asarray(value)

@@ -173,10 +173,15 @@ def verdict(
 
 
 def _mistake(weights: Quantized | Array, w: Array, rule_db: float, held_db: float) -> str:
-    """Return the mistake without which the weights are nearest to the original, if one is near."""
+    """Return the mistake without which the weights are nearest to the original, if one is near.
+
+    The first without which they raise no suspicion ends the search.
+    """
     best_db, best = -math.inf, ""
     for name, undone in mistakes(weights):
         undone_db = sqnr(w, undone())
+        if not is_suspect(rule_db, undone_db) and explains(rule_db, held_db, undone_db):
+            return name
         if undone_db > best_db:
             best_db, best = undone_db, name
     return best if explains(rule_db, held_db, best_db) else ""
@@ -206,14 +211,14 @@ def _factors(
     """Return the verdict on weights that are the original times factors, or None."""
     if not np.isfinite(held).all():
         return None
-    a, b = w.astype(np.float64), held.astype(np.float64)
-    factor = _fit(a, b, None)
-    if explains(rule_db, held_db, sqnr(a * factor, b)):
-        return Verdict.WRONG, f"all weights times {float(factor.reshape(())):.3g}"
+    a, b = w if w.dtype in (np.float32, np.float64) else w.astype(np.float32), held
+    factor = float(_fit(a.reshape(1, -1), b.reshape(1, -1), 1).item())
+    if explains(rule_db, held_db, sqnr(a * a.dtype.type(factor), b)):
+        return Verdict.WRONG, f"all weights times {factor:.3g}"
     if w.ndim != 2 or min(w.shape) < ROWS:
         return None
     columns = _fit(a, b, 0)
-    rows = np.ones((len(a), 1))
+    rows = np.ones((len(a), 1), a.dtype)
     words = "inputs scaled"
     explained = sqnr(a * columns, b)
     is_channel = isinstance(weights, Quantized) and isinstance(weights.recipe.block, str)
@@ -232,13 +237,17 @@ def _factors(
     return Verdict.METHOD, f"{words}, by {low:.3g} to {high:.3g}"
 
 
-def _fit(a: Array, b: Array, axis: int | None) -> Array:
-    """Return the factors of a with which it is nearest to b; 1 where a is 0."""
-    squares = np.square(a).sum(axis=axis, keepdims=True)
-    products = (a * b).sum(axis=axis, keepdims=True)
-    factors: Array = np.ones_like(squares)
-    np.divide(products, squares, out=factors, where=squares > 0)
-    return factors
+def _fit(a: Array, b: Array, axis: int) -> Array:
+    """Return factors of the columns (axis 0) or rows of a with which it is nearest to b.
+
+    They are 1 where a is 0.
+    """
+    sums = ("ij,ij->j", "ij,ij->i")[axis]
+    with np.errstate(all="ignore"):
+        squares = np.einsum(sums, a, a, dtype=np.float64)
+        products = np.einsum(sums, a, b, dtype=np.float64)
+        factors = np.divide(products, squares, out=np.ones_like(squares), where=squares > 0)
+        return np.asarray(np.expand_dims(factors, axis), a.dtype)
 
 
 def _share(same: Iterable[bool] | Array) -> float:

@@ -42,7 +42,7 @@ The exit code is 0 if all is right, 1 if a tensor is wrong, missing or unread, 2
 def add_inspect_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `inspect` to its parser."""
     parser.epilog = INSPECT_EXAMPLES
-    parser.add_argument("path", metavar="PATH", help=KINDS)
+    parser.add_argument("path", metavar="FILE", help=KINDS)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

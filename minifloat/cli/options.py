@@ -31,6 +31,7 @@ TYPED_AS = {
     "min_size": "--min-size",
     "nan": "--nan",
     "original": "ORIGINAL",
+    "path": "FILE",
     "overflow": "--overflow",
     "path": "FILE",
     "rounding": "--rounding",

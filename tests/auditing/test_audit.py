@@ -349,3 +349,51 @@ def test_the_thresholds() -> None:
     assert verdicts.explains(20, -5, 6)
     assert not verdicts.explains(20, -5, 4.9)
     assert not verdicts.explains(30, 8, 17.9)
+
+
+def test_scales_of_the_other_axis_that_are_turned_too() -> None:
+    w = weights(SQUARE)
+    down = mf.quantize(w, "mxfp4", axis=0)
+    turned = np.ascontiguousarray(down.scales.T)
+    q = planted.changed(down, axis=1, scales=turned)
+    [tensor] = audit({"w": q}, {"w": w}).tensors
+    assert tensor.text == "wrong: scales along the wrong axis"
+
+
+def test_a_tensor_scale_may_differ_in_its_last_bit() -> None:
+    w = weights()
+    q = mf.quantize(w, "nvfp4")
+    next_one = float(np.nextafter(np.float32(q.tensor_scale), np.float32(1)))
+    for scale, text in ((next_one, "as the rule gives"), (next_one * 1.0625, "another method")):
+        held = planted.changed(q, tensor_scale=float(np.float32(scale)))
+        assert audit({"w": held}, {"w": w}).tensors[0].text == text
+
+
+def test_factors_of_both_signs_or_of_channels_are_wrong() -> None:
+    w = weights()
+    signs = np.where(np.arange(128) % 2, -1, 1)
+    [tensor] = audit({"w": mf.quantize(w * signs, INT4)}, {"w": w}).tensors
+    assert tensor.text == "wrong: unlike the original"
+    q = mf.quantize(w, FP8)
+    factors = np.exp(np.random.default_rng(8).standard_normal(q.scales.shape))
+    held = planted.changed(q, scales=(q.scales * factors).astype(np.float32))
+    assert audit({"w": held}, {"w": w}).tensors[0].text == "wrong: unlike the original"
+
+
+def test_scales_of_activations_are_no_weights_and_rounded_numbers_are_rounded(
+    tmp_path: Path,
+) -> None:
+    w = weights()
+    write_model(
+        tmp_path,
+        {
+            NAME: mf.quantize(w, "nvfp4"),
+            "layers.0.input_scale": np.ones(1, np.float32),
+            "embed": w.astype(np.float16),
+        },
+    )
+    result = audit(tmp_path, {NAME: w, "embed": w})
+    assert {tensor.name: tensor.text for tensor in result.tensors} == {
+        NAME: "as the rule gives",
+        "embed": "rounded",
+    }

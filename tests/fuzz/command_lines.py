@@ -58,7 +58,18 @@ CHOICES = [
     *("4", "8", "2+4", "fpe2m2_kernel", "nvfp4", "bfloat16", "cuda", "asm", "c", "name", "size"),
     *("error", "channel", "tensor", "e8m0:ceil", "float32", "e2m2,int4", ",", "e2m2,e2m2", "2"),
 ]
-COMMANDS = ["compare", "list", "show", "encode", "decode", "registers", "Show", ""]
+COMMANDS = [
+    "compare",
+    "inspect",
+    "audit",
+    "list",
+    "show",
+    "encode",
+    "decode",
+    "registers",
+    "Show",
+    "",
+]
 
 
 @cache
@@ -92,6 +103,9 @@ def seeds() -> dict[str, bytes]:
         "compare w.npy --recipes mxfp4,nvfp4,e2m2/8/float16 --sort e2m2 --details",
         "compare model.npz --min-size 9 --axis 1 --workers 2",
         "compare --seed 3 --formats nf4",
+        "inspect model.npz --json",
+        "audit model.npz model.npz",
+        "audit w.npy model.npz --best --include w",
         "list",
         "show e2m2",
         "show nvfp4",
