@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arithmetic": ARRAYS | {"codec", "packing"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
-    "layers": {"products", "quantization"},
+    "layers": {"_tensors", "products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
