@@ -64,7 +64,7 @@ def inspect(source: Source, *, progress: Callable[[int, int], object] | None = N
     >>> contents.tensors[0].histogram
     (2048, 1024, 0, 1024)
     >>> contents.bits_per_weight
-    2.25
+    2.00390625
     """
     held = Tensors("source", source)
     tensors: list[TensorContents] = []
