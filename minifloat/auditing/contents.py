@@ -62,9 +62,9 @@ def inspect(source: Source, *, progress: Callable[[int, int], object] | None = N
     >>> w = np.linspace(-1, 1, 4096, dtype=np.float32).reshape(64, 64)
     >>> contents = inspect({"w": mf.quantize(w, "int2/tensor/float16")})
     >>> contents.tensors[0].histogram
-    (1360, 1376, 0, 1360)
+    (2048, 1024, 0, 1024)
     >>> contents.bits_per_weight
-    2.25
+    2.00390625
     """
     held = Tensors("source", source)
     tensors: list[TensorContents] = []

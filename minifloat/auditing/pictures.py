@@ -35,12 +35,12 @@ def picture(fmt: NumberFormat, counts: NDArray[Any]) -> str:
     >>> import minifloat as mf
     >>> print(picture(mf.parse("int2"), np.array([8, 4, 0, 1])))
     int2: codes by value, 13 in all
-     ████
-     ████
-     ████
-     ████████
-     ████████
-    ▆████████████
+        ████
+        ████
+        ████
+        ████████
+        ████████
+    ▆▆▆▆████████
     -1 .. 1
     """
     values = fmt.values()

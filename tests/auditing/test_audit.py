@@ -397,3 +397,12 @@ def test_scales_of_activations_are_no_weights_and_rounded_numbers_are_rounded(
         NAME: "as the rule gives",
         "embed": "rounded",
     }
+
+
+def test_an_original_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    w = weights()
+    scale = stored(np.ones((64, 2), np.uint8))
+    folder = write(tmp_path, {"a.weight_scale": scale, "b": stored(w)})
+    result = audit({"a.weight_scale": w, "b": w}, folder)
+    assert [tensor.verdict for tensor in result.tensors] == [Verdict.UNREAD, Verdict.EQUAL]
+    assert result.tensors[0].reason.startswith("original: part of quantized weights")
