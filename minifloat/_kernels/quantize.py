@@ -280,7 +280,7 @@ def _pack(
             at += size
 
 
-@kernel(cost=20)
+@kernel(cost=3)
 def quantize(
     words: Array, singles: Array, half: bool | None, length: int, size: int, tensor: float,
     grid: ScaleValues, rule: AbsmaxToScale, finds: Any, ranks: Ranks | None, plan: Array | None,

@@ -33,7 +33,6 @@ TYPED_AS = {
     "original": "ORIGINAL",
     "path": "FILE",
     "overflow": "--overflow",
-    "path": "FILE",
     "rounding": "--rounding",
     "scale": "--scale",
     "scale_rounding": "the rounding in --scale",

@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from minifloat._jit import observed
 from minifloat._tables import BEST, Table, has_rich, terminal_width
 from minifloat._text import printable, shortened
 
@@ -36,6 +35,8 @@ def progress_bar(doing: str) -> Iterator[Callable[[int, int], object] | None]:
 
     A word says when functions are compiled, which takes seconds in a new installation.
     """
+    from minifloat._jit import observed  # which imports NumPy
+
     if not sys.stderr.isatty():
         yield None
     elif has_rich():
