@@ -24,6 +24,8 @@ shr = np.right_shift
 VALUES = 0  # kinds of `AbsmaxToScale`: to the nearest value of the scale's format,
 POWERS, NEXT_POWERS = 1, 2  # or to a power of two, up from its `carry` on or just above 1
 
+FEW = 8  # terms for which counting does not pay
+COUNTED = 24  # levels of a side that are counted rather than searched
 LEVEL_BITS = 20  # of the number of a value; tf32 has 2**19
 
 
@@ -196,73 +198,128 @@ class Levels(NamedTuple):
     second: int  # index of the second side's first value
 
 
-@jit
-def _level(magnitude: float, low: int, high: int, points: Array) -> int:
-    """Return the first index in ``low .. high - 1`` whose point is not below the magnitude."""
-    while low < high - 1:
-        middle = (low + high - 1) >> 1
-        if magnitude > points[middle]:
-            low = middle + 1
-        else:
-            high = middle + 1
-    return low
+class Block(NamedTuple):
+    """The weights of a block, and space for a number for each."""
+
+    magnitudes: Array  # float64
+    importance: Array  # float64, ones if none is given
+    starts: Array  # int64: index of the first level of the weight's side
+    places: Array  # int64: index of a level
+    terms: Array  # float64
 
 
 @jit
-def _error(values: Array, importance: Array, scale: float, levels: Levels, power: float) -> float:
+def _space(size: int) -> Block:
+    """Return space for blocks of ``size`` weights."""
+    floats, places = np.empty((3, size), np.float64), np.empty((2, size), np.int64)
+    return Block(floats[0], floats[1], places[0], places[1], floats[2])
+
+
+@inlined
+def _put(values: Array, importance: Array, start: int, levels: Levels, block: Block) -> None:
+    """Put the weights from ``start`` on into the block."""
+    for i in range(block.terms.size):
+        value = np.float64(values[start + i])
+        block.magnitudes[i] = abs(value)
+        block.starts[i] = 0 if value >= 0 else levels.second
+        block.importance[i] = importance[start + i] if importance.size > 0 else 1.0
+
+
+@inlined
+def _find_places(block: Block, levels: Levels) -> None:
+    """Write the place of each term: the first on its side whose point is not below the term.
+
+    Few points are counted, for many terms at a time; many are searched by halves.
+    """
+    count, second = levels.values.size, levels.second
+    longest = max(second, count - second)
+    terms, starts, places = block.terms, block.starts, block.places
+    if longest <= COUNTED and terms.size >= FEW:
+        for i in range(terms.size):
+            places[i] = starts[i]
+        for k in range(longest - 1):
+            first = levels.points[k] if k < second else math.inf
+            other = levels.points[second + k] if second + k < count else math.inf
+            for i in range(terms.size):
+                point = first if starts[i] == 0 else other
+                places[i] += 1 if terms[i] > point else 0
+        return
+    for i in range(terms.size):
+        low = starts[i]
+        high = second if low == 0 else count
+        while low < high - 1:
+            middle = (low + high - 1) >> 1
+            if terms[i] > levels.points[middle]:
+                low = middle + 1
+            else:
+                high = middle + 1
+        places[i] = low
+
+
+@inlined
+def _error(block: Block, scale: float, levels: Levels, power: float) -> float:
     """Return the sum of ``importance * |w - value * scale|**power`` for a scale above 0."""
+    magnitudes, importance, terms = block.magnitudes, block.importance, block.terms
+    for i in range(terms.size):
+        terms[i] = magnitudes[i] / scale
+    _find_places(block, levels)
+    for i in range(terms.size):
+        rest = abs(magnitudes[i] - levels.values[block.places[i]] * scale)
+        terms[i] = importance[i] * (rest * rest if power == 2.0 else rest**power)
+    return _sum(terms)
+
+
+@inlined
+def _sum(terms: Array) -> float:
+    """Return the sum, of the terms in their order."""
     total = 0.0
-    for i in range(values.size):
-        w = np.float64(values[i])
-        first, last = (0, levels.second) if w >= 0 else (levels.second, levels.values.size)
-        j = _level(abs(w) / scale, first, last, levels.points)
-        rest = abs(abs(w) - levels.values[j] * scale)
-        weight = importance[i] if importance.size > 0 else 1.0
-        total += weight * (rest * rest if power == 2.0 else rest**power)
+    for i in range(terms.size):
+        total += terms[i]
     return total
 
 
-@jit
-def _leastscale_of(values: Array, importance: Array, error: float, levels: Levels) -> float:
+@inlined
+def _leastscale_of(block: Block, error: float, levels: Levels) -> float:
     """Return a scale below which the clipping of one weight alone costs more than ``error``."""
+    magnitudes, importance, terms = block.magnitudes, block.importance, block.terms
+    first, other = levels.values[levels.second - 1], levels.values[levels.values.size - 1]
+    for i in range(terms.size):
+        value = first if block.starts[i] == 0 else other
+        unclipped = magnitudes[i] - math.sqrt(error / importance[i])
+        terms[i] = unclipped / value if importance[i] > 0 and value > 0 else 0.0
     least = 0.0
-    for i in range(values.size):
-        weight = importance[i] if importance.size > 0 else 1.0
-        last = levels.second - 1 if values[i] >= 0 else levels.values.size - 1
-        if weight > 0 and levels.values[last] > 0:
-            unclipped = abs(np.float64(values[i])) - math.sqrt(error / weight)
-            least = max(least, unclipped / levels.values[last])
+    for i in range(terms.size):
+        least = max(least, terms[i])
     return least * (1 - 1e-9)
 
 
-@jit
-def _least_error(values: Array, importance: Array, scale: float, levels: Levels) -> float:
+@inlined
+def _least_error(block: Block, scale: float, levels: Levels) -> float:
     """Return a lower bound of the error of all scales from this one up.
 
     Only weights that stay at their first level count; their error grows with the scale.
     """
-    total = 0.0
-    for i in range(values.size):
-        first = 0 if values[i] >= 0 else levels.second
-        magnitude, value = abs(np.float64(values[i])), max(levels.values[first], 0.0)
-        if magnitude <= scale * levels.points[first] and (value == 0 or magnitude <= scale * value):
-            weight = importance[i] if importance.size > 0 else 1.0
-            rest = magnitude - scale * value
-            total += weight * (rest * rest)
-    return total
+    magnitudes, terms, second = block.magnitudes, block.terms, levels.second
+    first, other = max(levels.values[0], 0.0) * scale, max(levels.values[second], 0.0) * scale
+    first_end, other_end = scale * levels.points[0], scale * levels.points[second]
+    first_end = min(first_end, first) if first > 0 else first_end
+    other_end = min(other_end, other) if other > 0 else other_end
+    for i in range(terms.size):
+        value, end = (first, first_end) if block.starts[i] == 0 else (other, other_end)
+        rest = magnitudes[i] - value
+        terms[i] = block.importance[i] * (rest * rest) if magnitudes[i] <= end else 0.0
+    return _sum(terms)
 
 
 @jit
-def _largestscale_of(
-    values: Array, importance: Array, scale: float, error: float, levels: Levels
-) -> float:
+def _largestscale_of(block: Block, scale: float, error: float, levels: Levels) -> float:
     """Return a scale above which every scale has more than ``error``, or inf."""
     limit = error * (1 + 1e-9)
     for _ in range(200):
         scale *= 2
-        if _least_error(values, importance, scale, levels) > limit:
+        if _least_error(block, scale, levels) > limit:
             for factor in (0.5**0.5, 0.5**0.25):
-                if _least_error(values, importance, scale * factor, levels) > limit:
+                if _least_error(block, scale * factor, levels) > limit:
                     scale *= factor
             return scale
     return math.inf
@@ -280,7 +337,7 @@ class Scratch(NamedTuple):
 
 @jit
 def _collect(
-    values: Array, importance: Array, low: float, high: float, levels: Levels, scratch: Scratch
+    block: Block, low: float, high: float, levels: Levels, scratch: Scratch
 ) -> tuple[int, float, float]:  # fmt: skip
     """List the steps at inverse scales in ``low .. high``; return their number and two sums.
 
@@ -289,20 +346,49 @@ def _collect(
     of w * value and value**2 at ``low``, before the first step.
     """
     count, product, square = 0, 0.0, 0.0
-    for i in range(values.size):
-        weight = importance[i] if importance.size > 0 else 1.0
-        w = abs(np.float64(values[i]))
-        first, last = (0, levels.second) if values[i] >= 0 else (levels.second, levels.values.size)
-        j = _level(w * low, first, last, levels.points)
+    for i in range(block.terms.size):
+        block.terms[i] = block.magnitudes[i] * low
+    _find_places(block, levels)
+    for i in range(block.terms.size):
+        weight, w, j = block.importance[i], block.magnitudes[i], block.places[i]
         product += weight * w * levels.values[j]
         square += weight * (levels.values[j] * levels.values[j])
-        while w > 0 and j < last - 1 and levels.points[j] / w <= high:
+        last = (levels.second if block.starts[i] == 0 else levels.values.size) - 1
+        while w > 0 and j < last:
+            key = levels.points[j] / w
+            if key > high:
+                break
             if count < scratch.keys.size:
-                scratch.keys[count] = levels.points[j] / w
+                scratch.keys[count] = key
                 scratch.places[count] = (i << LEVEL_BITS) | j
             count += 1
             j += 1
     return count, product, square
+
+
+@jit
+def _merge_steps(count: int, scratch: Scratch) -> None:
+    """Sort the steps by merging longer and longer runs; equal keys keep their order."""
+    keys, order, merged = scratch.keys, scratch.ends, scratch.sorted_places
+    for k in range(count):
+        order[k] = k
+    length = 1
+    while length < count:
+        for start in range(0, count, 2 * length):
+            i, middle = start, min(start + length, count)
+            j, stop = middle, min(start + 2 * length, count)
+            for k in range(start, stop):
+                if j == stop or (i < middle and keys[order[i]] <= keys[order[j]]):
+                    merged[k] = order[i]
+                    i += 1
+                else:
+                    merged[k] = order[j]
+                    j += 1
+        order, merged = merged, order
+        length *= 2
+    for k in range(count):
+        step = order[k]  # which may lie where the place is written
+        scratch.sorted_keys[k], scratch.sorted_places[k] = keys[step], scratch.places[step]
 
 
 @jit
@@ -311,7 +397,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
 
     A bucket sort with as many buckets as steps: the words of the keys have the order of the keys
     and are spread nearly evenly on a logarithmic scale. An insertion sort then orders neighbours.
-    If a bucket is too full for that, `numpy.argsort` sorts instead.
+    If a bucket is too full for that, `_merge_steps` sorts instead.
     """
     words = scratch.keys.view(np.int64)
     lowest, highest = words[0], words[0]
@@ -328,10 +414,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
         total += ends[b]
         ends[b] = total
     if fullest > 64:
-        order = np.argsort(scratch.keys[:count], kind="mergesort")  # stable, as NumPy's
-        for k in range(count):
-            scratch.sorted_keys[k] = scratch.keys[order[k]]
-            scratch.sorted_places[k] = scratch.places[order[k]]
+        _merge_steps(count, scratch)
         return
     for k in range(count):
         b = int((words[k] - lowest) * factor)
@@ -349,8 +432,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
 
 @jit
 def _bestscale_of(
-    values: Array, importance: Array, scale: float, tensor: float, levels: Levels,
-    grid: ScaleValues, scratch: Scratch,
+    block: Block, scale: float, tensor: float, levels: Levels, grid: ScaleValues, scratch: Scratch
 ) -> float:  # fmt: skip
     """Return the scale of the grid that gives the least squared error; ``tensor`` multiplies it.
 
@@ -363,35 +445,33 @@ def _bestscale_of(
     assignments of nearest codes. The sweep visits each assignment, from large scales to small ones,
     between two scales beyond which the error is larger than at the given one.
     """
-    error = _error(values, importance, scale * tensor, levels, 2.0)
+    error = _error(block, scale * tensor, levels, 2.0)
     if error == 0:
         return scale
-    total = 0.0
-    for i in range(values.size):
-        weight = importance[i] if importance.size > 0 else 1.0
-        w = np.float64(values[i])
-        total += weight * (w * w)
+    for i in range(block.terms.size):
+        block.terms[i] = block.importance[i] * (block.magnitudes[i] * block.magnitudes[i])
+    total = _sum(block.terms)
     best, best_scale = total - error, scale
-    low = 1 / _largestscale_of(values, importance, scale * tensor, error, levels)
-    least = _leastscale_of(values, importance, error, levels)
+    low = 1 / _largestscale_of(block, scale * tensor, error, levels)
+    least = _leastscale_of(block, error, levels)
     end = 1 / least if least > 0 else math.inf
     while low < end:
         high = end
-        count, product, square = _collect(values, importance, low, high, levels, scratch)
+        count, product, square = _collect(block, low, high, levels, scratch)
         while count > scratch.keys.size:  # a part that fits
             high = min(high, 1e300)
             high = math.sqrt(low) * math.sqrt(high) if low > 0 else high / 1024
             high = max(high, low * (1 + 1e-15))
-            count, product, square = _collect(values, importance, low, high, levels, scratch)
+            count, product, square = _collect(block, low, high, levels, scratch)
         if count > 0:
             sort_steps(count, scratch)
         for step in range(-1, count):
             if step >= 0:
                 place = scratch.sorted_places[step]
                 i, j = place >> LEVEL_BITS, place & ((1 << LEVEL_BITS) - 1)
-                weight = importance[i] if importance.size > 0 else 1.0
+                weight = block.importance[i]
                 before, after = levels.values[j], levels.values[j + 1]
-                product += weight * abs(np.float64(values[i])) * (after - before)
+                product += weight * block.magnitudes[i] * (after - before)
                 square += weight * (after * after - before * before)
             if square > 0 and product * product > best * square:
                 candidate = min(_nearest(product / square / tensor, grid), grid.largest)
@@ -400,7 +480,7 @@ def _bestscale_of(
                 if gain > best:
                     best, best_scale = gain, candidate
         low = high
-    best_error = _error(values, importance, best_scale * tensor, levels, 2.0)
+    best_error = _error(block, best_scale * tensor, levels, 2.0)
     return best_scale if best_error < error else scale
 
 
@@ -414,16 +494,14 @@ def least_squares(
     ``importance`` has a factor for each weight, or is empty; the scratch has at least four steps
     for each weight of a block.
     """
-    block = 0
+    k, whole, rest = 0, _space(min(size, length)), _space(length % size)
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
-            stop = min(start + size, row + length)
-            if scales[block] > 0 and np.any(values[start:stop] != 0):
-                scales[block] = _bestscale_of(
-                    values[start:stop], importance[start:stop], scales[block], tensor, levels,
-                    grid, scratch,
-                )  # fmt: skip
-            block += 1
+            block = whole if start + size <= row + length or size > length else rest
+            _put(values, importance, start, levels, block)
+            if scales[k] > 0 and _sum(block.magnitudes) > 0:
+                scales[k] = _bestscale_of(block, scales[k], tensor, levels, grid, scratch)
+            k += 1
 
 
 @kernel
@@ -432,15 +510,14 @@ def squared_errors(
     scales: Array, errors: Array,
 ) -> None:  # fmt: skip
     """Write the squared error of each block; a scale of 0 counts as 1."""
-    block = 0
+    k, whole, rest = 0, _space(min(size, length)), _space(length % size)
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
-            stop = min(start + size, row + length)
-            scale = scales[block] * tensor
-            errors[block] = _error(
-                values[start:stop], importance[start:stop], scale if scale > 0 else 1.0, levels, 2.0
-            )
-            block += 1
+            block = whole if start + size <= row + length or size > length else rest
+            _put(values, importance, start, levels, block)
+            scale = scales[k] * tensor
+            errors[k] = _error(block, scale if scale > 0 else 1.0, levels, 2.0)
+            k += 1
 
 
 @kernel(cost=8)
@@ -452,19 +529,20 @@ def shrink(
 
     Of equal errors the first wins; the error is the sum of ``|w - w'|**power``.
     """
-    nothing = np.empty(0, np.float64)
-    block = 0
+    nothing, whole, rest = np.empty(0, np.float64), _space(min(size, length)), _space(length % size)
+    b = 0
     for row in range(0, values.size, length):
         for start in range(row, row + length, size):
-            stop = min(start + size, row + length)
+            block = whole if start + size <= row + length or size > length else rest
+            _put(values, nothing, start, levels, block)
             least = math.inf
-            if maxima[block] > 0 and scales[block] < math.inf:
+            if maxima[b] > 0 and scales[b] < math.inf:
                 for k in range(steps):
-                    scale = scale_of(maxima[block] * (1 - k * gap), grid, rule)
-                    error = _error(values[start:stop], nothing, scale * tensor, levels, power)
+                    scale = scale_of(maxima[b] * (1 - k * gap), grid, rule)
+                    error = _error(block, scale * tensor, levels, power)
                     if error < least:
-                        least, scales[block] = error, scale
-            block += 1
+                        least, scales[b] = error, scale
+            b += 1
 
 
 @kernel(cost=8)

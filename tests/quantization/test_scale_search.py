@@ -222,6 +222,20 @@ def squared_errors(w: np.ndarray, q: mf.Quantized, size: int) -> np.ndarray:
     return np.add.reduceat(rest, np.arange(0, w.shape[1], size), axis=1)
 
 
+@pytest.mark.parametrize("search", ["mse", "shrink"])
+@pytest.mark.parametrize("name", ["e2m1", "e2m2", "e4m3fn", "int4", "int4full", "nf4", "int8"])
+def test_zeros_in_a_block_do_not_change_its_scale(name: str, search: str) -> None:
+    """Few weights, and few levels, are looked up in another way than many."""
+    w = np.random.default_rng(8).standard_normal((400, 5)).astype(np.float32)
+    w[::3] = np.rint(2 * w[::3])
+    longer = np.zeros((400, 19), np.float32)
+    longer[:, 3::3][:, :5] = w
+    for scale in ("float16", "e8m0"):
+        options: dict[str, Any] = {"block": "channel", "scale": scale, "search": search}
+        want, got = mf.quantize(w, name, **options), mf.quantize(longer, name, **options)
+        np.testing.assert_array_equal(got.scales, want.scales)
+
+
 @pytest.mark.parametrize("name", ["mxfp4", "mxfp8e4m3", "mxint8", "nvfp4", "nvint4", "nf4"])
 def test_least_squares_are_never_worse_than_absmax(name: str) -> None:
     w = np.random.default_rng(4).standard_normal((16, 200)).astype(np.float32)
