@@ -279,7 +279,7 @@ def _sum(terms: Array) -> float:
 
 
 @inlined
-def _leastscale_of(block: Block, error: float, levels: Levels) -> float:
+def _least_scale(block: Block, error: float, levels: Levels) -> float:
     """Return a scale below which the clipping of one weight alone costs more than ``error``."""
     magnitudes, importance, terms = block.magnitudes, block.importance, block.terms
     first, other = levels.values[levels.second - 1], levels.values[levels.values.size - 1]
@@ -312,7 +312,7 @@ def _least_error(block: Block, scale: float, levels: Levels) -> float:
 
 
 @jit
-def _largestscale_of(block: Block, scale: float, error: float, levels: Levels) -> float:
+def _largest_scale(block: Block, scale: float, error: float, levels: Levels) -> float:
     """Return a scale above which every scale has more than ``error``, or inf."""
     limit = error * (1 + 1e-9)
     for _ in range(200):
@@ -431,7 +431,7 @@ def sort_steps(count: int, scratch: Scratch) -> None:
 
 
 @jit
-def _bestscale_of(
+def _best_scale(
     block: Block, scale: float, tensor: float, levels: Levels, grid: ScaleValues, scratch: Scratch
 ) -> float:  # fmt: skip
     """Return the scale of the grid that gives the least squared error; ``tensor`` multiplies it.
@@ -452,8 +452,8 @@ def _bestscale_of(
         block.terms[i] = block.importance[i] * (block.magnitudes[i] * block.magnitudes[i])
     total = _sum(block.terms)
     best, best_scale = total - error, scale
-    low = 1 / _largestscale_of(block, scale * tensor, error, levels)
-    least = _leastscale_of(block, error, levels)
+    low = 1 / _largest_scale(block, scale * tensor, error, levels)
+    least = _least_scale(block, error, levels)
     end = 1 / least if least > 0 else math.inf
     while low < end:
         high = end
@@ -500,7 +500,7 @@ def least_squares(
             block = whole if start + size <= row + length or size > length else rest
             _put(values, importance, start, levels, block)
             if scales[k] > 0 and _sum(block.magnitudes) > 0:
-                scales[k] = _bestscale_of(block, scales[k], tensor, levels, grid, scratch)
+                scales[k] = _best_scale(block, scales[k], tensor, levels, grid, scratch)
             k += 1
 
 
