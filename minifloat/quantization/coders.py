@@ -22,6 +22,7 @@ from minifloat.quantization.recipes import Recipe
 
 EXACT_BITS = 52  # of a product; with 53 a float64 quotient could be rounded to the point
 SINGLE_BITS = 24  # of a float32, and of a tensor scale
+LARGEST_SINGLE = Fraction(float(np.finfo(np.float32).max))
 FAR = 2.0**500  # a point beyond, or within its inverse, might have a product beyond float64
 
 
@@ -97,6 +98,8 @@ def _is_near(point: DecisionPoint) -> bool:
 
 def _is_even_single(point: DecisionPoint) -> bool:
     """Return whether a point is a float32 number with an even word."""
-    with np.errstate(over="ignore", under="ignore"):
+    if abs(point.at) > LARGEST_SINGLE:
+        return False
+    with np.errstate(under="ignore"):
         single = np.float32(float(point.at))
     return Fraction(float(single)) == point.at and int(single.view(np.int32)) % 2 == 0
