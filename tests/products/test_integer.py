@@ -103,8 +103,13 @@ def assert_defined(x: np.ndarray, q: mf.Quantized, activations: str) -> None:
     assert_same(mf.linear(x, q, activations=activations), defined(x, q, activations))
 
 
+def long(*values: Any) -> list[Any]:
+    """Return parameters of the long tests: each width and block is a kernel of its own."""
+    return [pytest.param(value, marks=pytest.mark.long) for value in values]
+
+
 @pytest.mark.parametrize("block", [16, 32, 128, "channel"])
-@pytest.mark.parametrize("fmt", ["e2m2", "e2m1", "int8", "uint4"])
+@pytest.mark.parametrize("fmt", ["e2m2", "uint4", *long("e2m1", "int8")])
 def test_every_block(fmt: str, block: Any) -> None:
     for rows, length in ((16, 256), (37, 391)):
         q = quantize(normals(rows, length), fmt, block=block, scale="float32")
@@ -115,7 +120,7 @@ def test_every_block(fmt: str, block: Any) -> None:
             assert_defined(x[0], q, activations)
 
 
-@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("bits", [3, 5, 8, *long(1, 2, 4, 6, 7)])
 @pytest.mark.parametrize("length", [33, 64])
 def test_codes_that_begin_at_any_bit(bits: int, length: int) -> None:
     """Each product of one code and one number alone; blocks are odd and even."""
