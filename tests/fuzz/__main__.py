@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NAMES = (
-    *("safetensors", "npz", "npy", "gguf", "index", "load_npz", "load_safetensors"),
+    *("safetensors", "npz", "npy", "gguf", "index", "checkpoint", "onnx", "conversion"),
+    *("load_npz", "load_safetensors"),
     *("compare_command", "command_lines", "texts", "arrays"),
 )  # of `targets.TARGETS`, which is imported later, with coverage
 
