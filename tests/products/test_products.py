@@ -76,7 +76,9 @@ def excess(y: np.ndarray, x: np.ndarray, q: mf.Quantized, bias: np.ndarray | Non
     return float((np.abs(y - exact) / bound).max(initial=0.0))
 
 
-@pytest.mark.parametrize("block", ["channel", 1, 7, 16, 32, 100, 128, 129])
+@pytest.mark.parametrize("block", ["channel", 7, 16, 128, *(
+    pytest.param(block, marks=pytest.mark.long) for block in (1, 32, 100, 129)
+)])  # fmt: skip
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_every_format_and_block(fmt: str, block: int | str) -> None:
     for rows, length in ((16, 256), (9, 391)):
