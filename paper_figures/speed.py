@@ -1,4 +1,4 @@
-"""How fast encoding and decoding are, beside other libraries, as ratios to copying memory.
+"""How fast codes and weights are converted, beside other libraries, as ratios to copying memory.
 
 The cases are those of ``python -m tests.benchmarks``, on one thread, measured when the figure is
 made: only these numbers differ from run to run. ``--redraw`` draws the same ones again.
@@ -37,6 +37,10 @@ LINES = (
     Line("decode to float16", "minifloat", "decode float16", "e2m2"),
     Line("decode to float16", "minifloat", "decode float16", "e4m3fn"),
     Line("decode to float16", "numpy.take", "numpy.take decode float16", "e4m3fn"),
+    Line("quantize to packed bytes", "minifloat", "quantize, blocks of 128", "e2m2"),
+    Line("quantize to packed bytes", "minifloat", "quantize, blocks of 64", "nf4"),
+    Line("dequantize to float32", "minifloat", "dequantize e2m2/128/float16", "e2m2"),
+    Line("dequantize to float32", "minifloat", "dequantize nf4/64/float32", "nf4"),
 )
 SIZE = 1 << 24  # elements
 REPEATS, TURNS = 7, 3  # a repeat is the median of so many turns with the copy
