@@ -27,10 +27,10 @@ def _define() -> Any:
     def compute(builder: Any, half: Any) -> Any:
         """Exchange the biases; a subnormal gets a leading one, which a subtraction takes away."""
         least = ir.Constant(word, (127 - 14) << BINADE)
-        normal, greatest = (ir.Constant(word, bias << BINADE) for bias in (112, 224))
+        normal, special = (ir.Constant(word, bias << BINADE) for bias in (112, 224))
         is_subnormal = builder.icmp_signed("<", half, ir.Constant(word, 0x0400))
-        is_greatest = builder.icmp_signed(">=", half, ir.Constant(word, 0x7C00))
-        base = builder.select(is_subnormal, least, builder.select(is_greatest, greatest, normal))
+        is_special = builder.icmp_signed(">=", half, ir.Constant(word, 0x7C00))
+        base = builder.select(is_subnormal, least, builder.select(is_special, special, normal))
         moved = builder.add(builder.shl(half, ir.Constant(word, 13)), base)
         lead = builder.select(is_subnormal, builder.bitcast(least, single), ir.Constant(single, 0))
         return builder.fsub(builder.bitcast(moved, single), lead)

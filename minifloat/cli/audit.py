@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from minifloat.cli.options import flat, names
-from minifloat.cli.terminal import Table, can_print, print_text, progress_bar
+from minifloat.cli.options import add_patterns, flat
+from minifloat.cli.terminal import Table, can_print, print_parts, progress_bar
 
 KINDS = ".safetensors, .gguf, .onnx, .npz, .pt, or a model's directory"
 INSPECT_EXAMPLES = """\
@@ -65,14 +65,7 @@ def add_audit_options(parser: argparse.ArgumentParser) -> None:
     add("quantized", metavar="QUANTIZED", help=KINDS)
     add("original", metavar="ORIGINAL", help="the weights that it was made of")
     add("--best", action="store_true", help="compute least squares for every tensor (slow)")
-    for name, what in (("include", "audit only tensors"), ("exclude", "leave out tensors")):
-        add(
-            f"--{name}",
-            type=names,
-            action="append",
-            metavar="P,...",
-            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
-        )
+    add_patterns(parser, "audit only tensors", "leave out tensors")
     add("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -97,14 +90,10 @@ def run_audit(options: argparse.Namespace) -> int:
 
 
 def _print(parts: list[str | Table]) -> None:
-    for number, part in enumerate(parts):
-        if number:
-            print()
-        if isinstance(part, Table):
-            part.show()
-        elif can_print(part):
-            print_text(part)
-        else:
-            from minifloat.auditing.pictures import ASCII_BARS
+    """Print texts and tables, with other bars where the terminal lacks those of a picture."""
+    from minifloat.auditing.pictures import ASCII_BARS
 
-            print_text(part.translate(ASCII_BARS))
+    print_parts(
+        part if isinstance(part, Table) or can_print(part) else part.translate(ASCII_BARS)
+        for part in parts
+    )

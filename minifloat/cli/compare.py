@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from minifloat.cli.options import (
+    add_patterns,
     executor,
     flat,
     format_named,
@@ -72,14 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--sort", metavar="KEY", help="name, size, error or a recipe (default: file order)")
     add("--top", type=integer(1), metavar="N", help="list N tensors only; the total stays")
-    for name, what in (("include", "compare only tensors"), ("exclude", "leave out tensors")):
-        add(
-            f"--{name}",
-            type=names,
-            action="append",
-            metavar="P,...",
-            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
-        )
+    add_patterns(parser, "compare only tensors", "leave out tensors")
     add("--min-size", type=integer(0), default=0, metavar="N", help="leave out smaller tensors")
     add("--workers", type=integer(1), default=1, metavar="N", help="tensors at a time (1)")
     add("--details", action="store_true", help="list every figure of every tensor")

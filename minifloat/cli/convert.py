@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from minifloat.cli.options import executor, flat, in_terms_of_options, integer, names, recipe_named
+from minifloat.cli.options import (
+    add_patterns,
+    executor,
+    flat,
+    in_terms_of_options,
+    integer,
+    recipe_named,
+)
 from minifloat.cli.terminal import print_parts, progress_bar
 
 ARGUMENTS = {  # of the library, as the command line has them
@@ -42,14 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default="compressed-tensors",
         help="compressed-tensors (the default) or modelopt, which stores nvfp4",
     )
-    for name, what in (("include", "quantize only tensors"), ("exclude", "do not quantize those")):
-        add(
-            f"--{name}",
-            type=names,
-            action="append",
-            metavar="P,...",
-            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
-        )
+    add_patterns(parser, "quantize only tensors", "do not quantize those")
     add("--hessians", metavar="FILE", help="Hessians by the tensors' names, for GPTQ")
     add("--workers", type=integer(1), default=1, metavar="N", help="tensors at a time (1)")
     add("--top", type=integer(1), metavar="N", help="list N tensors only; the total stays")

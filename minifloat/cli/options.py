@@ -178,6 +178,18 @@ def recipe_named(text: str, option: str) -> Recipe:
         raise ValueError(f"in {option} {text}: {reason}") from None
 
 
+def add_patterns(parser: argparse.ArgumentParser, include: str, exclude: str) -> None:
+    """Add the options that pick tensors by their names; `flat` joins what they give."""
+    for name, what in (("include", include), ("exclude", exclude)):
+        parser.add_argument(
+            f"--{name}",
+            type=names,
+            action="append",
+            metavar="P,...",
+            help=f"{what} of these names or shell patterns ('*.mlp.*'); may be repeated",
+        )
+
+
 def flat(lists: list[list[str]] | None) -> list[str] | None:
     """Return the patterns of an option that may be repeated."""
     return None if lists is None else [pattern for patterns in lists for pattern in patterns]

@@ -109,7 +109,7 @@ def planned(
 
 
 def _weights(shard: Shard, model: Model, *, chosen: bool) -> WeightFile:
-    """Return the tensors of a shard; those that are not quantized are skipped, with the reason.
+    """Return the tensors of a shard; what is not quantized is skipped, with the reason.
 
     Without patterns of the caller, ``chosen``, matrices of `NO_LAYERS` are not quantized.
     """

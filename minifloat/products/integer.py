@@ -128,7 +128,7 @@ def _quantized(x: NDArray[np.float32], activations: Activations, part: int) -> I
 
 
 def _raise(x: Array, activations: Activations, absmax: Array, wide: Array) -> None:
-    """Say what is not finite."""
+    """Raise the error of the number or the scale that is not finite."""
     index = first_index(x, lambda a: ~np.isfinite(a))
     if index is not None:
         raise ValueError(

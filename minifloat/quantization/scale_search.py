@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._arrays import dtype_name
+from minifloat._kernels import scale_search as search_kernels
 from minifloat._kernels import scales as kernels
 from minifloat.codec.plans import WORD_DTYPES
 from minifloat.formats import Codebook
@@ -151,9 +152,9 @@ def block_scales(
             SHRINK_STEPS, SHRINK_GAP, SHRINK_POWER, absmax, scales,
         )  # fmt: skip
         if low is None or zeros is None:
-            kernels.shrink(*arguments, levels(recipe.fmt))
+            search_kernels.shrink(*arguments, levels(recipe.fmt))
         else:
-            kernels.shrink_range(*arguments, low, int(recipe.fmt.max), zeros)
+            search_kernels.shrink_range(*arguments, low, int(recipe.fmt.max), zeros)
     return scales.reshape(shape), None if zeros is None else zeros.reshape(shape)
 
 
@@ -191,10 +192,12 @@ def _least_squares(
     length, longest = rows.shape[1], min(width, rows.shape[1])
     steps = min(longest * recipe.fmt.code_count, max(SCRATCH_STEPS, 4 * longest))
     floats, places = np.empty((2, steps)), np.empty((3, steps), np.int64)
-    scratch = kernels.Scratch(floats[0], places[0], floats[1], places[1], places[2])
+    scratch = search_kernels.Scratch(floats[0], places[0], floats[1], places[1], places[2])
     geometry = (weights, factors, length, width, tensor_scale)
     if zeros is None:
-        kernels.least_squares(*geometry, levels(recipe.fmt), _searched(recipe), scratch, scales)
+        search_kernels.least_squares(
+            *geometry, levels(recipe.fmt), _searched(recipe), scratch, scales
+        )
         return scales, None
     errors, best_scales, best_zeros = np.full(scales.size, np.inf), scales.copy(), zeros.copy()
     every_zero = range(recipe.fmt.code_count)
@@ -202,12 +205,14 @@ def _least_squares(
     for zero in every_zero:  # absmax's own pairs first, so that nothing as good replaces them
         own = zeros == zero
         own_errors = np.empty(scales.size)
-        kernels.squared_errors(*geometry, shifted[zero], scales, own_errors)
+        search_kernels.squared_errors(*geometry, shifted[zero], scales, own_errors)
         errors[own] = own_errors[own]
     for zero in every_zero:
         candidates, candidate_errors = scales.copy(), np.empty(scales.size)
-        kernels.least_squares(*geometry, shifted[zero], _searched(recipe), scratch, candidates)
-        kernels.squared_errors(*geometry, shifted[zero], candidates, candidate_errors)
+        search_kernels.least_squares(
+            *geometry, shifted[zero], _searched(recipe), scratch, candidates
+        )
+        search_kernels.squared_errors(*geometry, shifted[zero], candidates, candidate_errors)
         better = candidate_errors < errors
         errors[better], best_scales[better] = candidate_errors[better], candidates[better]
         best_zeros[better] = zero
@@ -215,7 +220,7 @@ def _least_squares(
 
 
 @lru_cache(maxsize=8)
-def _levels_of_zero_points(count: int) -> list[kernels.Levels]:
+def _levels_of_zero_points(count: int) -> list[search_kernels.Levels]:
     """Return the levels of the integers below ``count``, minus each of them."""
     return [levels(Codebook([code - zero for code in range(count)])) for zero in range(count)]
 

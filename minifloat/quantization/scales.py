@@ -16,12 +16,12 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._kernels.scale_search import Levels
 from minifloat._kernels.scales import (
     NEXT_POWERS,
     POWERS,
     VALUES,
     AbsmaxToScale,
-    Levels,
     ScaleValues,
 )
 from minifloat.codec.decision_points import decision_points, sorted_values

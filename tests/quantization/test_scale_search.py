@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat._kernels import scales as kernels
+from minifloat._kernels import scale_search as kernels
 from minifloat.testing import exact_encode
 
 FORMATS = ("e2m1", "e2m2", "int3", "int4full", "nf4", "e3m0", "bipolar_int2", "e2m1fnuz", "mine")

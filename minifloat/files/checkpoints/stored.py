@@ -18,7 +18,7 @@ from minifloat.files.safetensors import BITS, NUMPY, widened
 Array = NDArray[Any]
 
 SMALL_INTEGERS = {"I4": 4, "U4": 4, "I2": 2, "U2": 2}  # ONNX's; .safetensors files have none
-FLOATS = ("F64", "F32", "F16", "BF16", "F8_E8M0")  # those that are plain numbers
+FLOATS = ("F64", "F32", "F16", "BF16", "F8_E8M0")  # of plain numbers
 SCALES = {  # the scale format of a type; F64 is none
     "F32": "float32",
     "F16": "float16",

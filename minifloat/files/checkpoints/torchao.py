@@ -55,7 +55,7 @@ TILE_ROWS, TILE_COLUMNS = 128, 4  # of swizzled scales
 
 
 def find(tensors: Tensors, config: Config) -> Iterator[Group]:
-    """Yield the weights of which the metadata tell a class of quantized tensors."""
+    """Yield the weights whose metadata name a class of quantized tensors."""
     for name, text in config.metadata.items():
         if not _described(text):
             continue

@@ -180,7 +180,7 @@ def suffixed(tensors: Tensors, codes: str, **others: str) -> Iterator[Group]:
     codes : str
         The ending of the codes' name, which is found first; the part "codes".
     **others : str
-        The endings of the other parts, by what they are for; those that are there are taken.
+        The endings of the other parts, by what they are for; a part may be missing.
     """
     for name, stored in tensors.items():
         if name.endswith(codes) and len(name) > len(codes):

@@ -34,7 +34,10 @@ def matmul_n_bits(block: int, batch: int = 1) -> Callable[[Inputs], Thunk]:
             [node], "product",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, length])],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch, rows])],
-            [helper.make_tensor(*part[:3], part[3].tobytes(), raw=True) for part in parts],
+            [
+                helper.make_tensor(name, kind, shape, stored.tobytes(), raw=True)
+                for name, kind, shape, stored in parts
+            ],
         )  # fmt: skip
         domains = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
         model = helper.make_model(graph, opset_imports=domains, ir_version=9)
