@@ -139,4 +139,4 @@ def convert(
     tensors = writer.finish()
     total = TensorErrors("", "total", "", (), summed(tensors))
     errors = Comparison(str(source), (recipe,), -1, tensors, total, ())
-    return Conversion(str(folder), layout, errors, plan.copied, kept)
+    return Conversion(str(folder), layout, errors, plan.copied, plan.dropped, kept)
