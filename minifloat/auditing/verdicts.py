@@ -5,7 +5,9 @@ that of the checkpoint; both count as 50 dB where they are higher. An error of a
 thresholds below is no proof of a mistake, and none is a proof of none:
 
     as the rule gives   every code, scale and zero point is that of the recipe (zeros of both signs
-                        are alike; the tensor scale may differ by 2**-20 of it)
+                        are alike; the tensor scale may differ by 2**-20 of it). A tensor scale may
+                        be larger, as layers that are fused share one, with a loss of at most 3 dB:
+                        then codes and scales are those of the recipe with it
     another method      the loss is at most 3 dB; or at most 12 dB, with an SQNR above 0 dB, and no
                         mistake explains it. From 8 dB the verdict says how much it is. Where the
                         rule itself has less than 10 dB (codes of 2 bits), GPTQ may have less than
@@ -90,7 +92,17 @@ def rule_of(q: Quantized, w: Array) -> Rule:
     ValueError
         If the recipe cannot quantize it.
     """
-    rule = given(w, q.recipe, q.axis)
+    own = given(w, q.recipe, q.axis)
+    rule = _compared(q, w, own)
+    if rule.is_equal or own.tensor_scale is None or not (q.tensor_scale or 0) > own.tensor_scale:
+        return rule
+    shared = _compared(q, w, given(w, q.recipe, q.axis, tensor_scale=q.tensor_scale))
+    is_near = loss(rule.sqnr_db, shared.sqnr_db) <= TRIED_DB
+    return shared if shared.is_equal and is_near else rule
+
+
+def _compared(q: Quantized, w: Array, rule: Quantized) -> Rule:
+    """Compare codes and scales with those that the rule gives."""
     codes, wanted = q.codes, rule.codes
     same = codes == wanted
     if not same.all():
