@@ -308,9 +308,8 @@ def joint_tensor_scale(
     --------
     >>> import minifloat as mf
     >>> import numpy as np
-    >>> from minifloat.quantization import joint_tensor_scale
     >>> gate, up = np.eye(16, dtype="f4"), np.full((16, 16), 3.0, "f4")
-    >>> scale = joint_tensor_scale([gate, up], "nvfp4")
+    >>> scale = mf.joint_tensor_scale([gate, up], "nvfp4")
     >>> scale == mf.quantize(np.concatenate([gate, up]), "nvfp4").tensor_scale
     True
     >>> mf.quantize(gate, "nvfp4", tensor_scale=scale).tensor_scale == scale

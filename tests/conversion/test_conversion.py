@@ -244,8 +244,8 @@ def test_other_refusals(source: Path, tmp_path: Path) -> None:
 
     new = tmp_path / "new"
     refused("it has no place for other recipes", source, new, "mxfp4", layout="modelopt")
-    refused("layout must be one of compressed-tensors, modelopt, gptq, .*, got 'x'", source, new, "nvfp4",
-            layout="x")  # fmt: skip
+    refused("layout must be one of compressed-tensors, modelopt, gptq, .*, got 'x'", source, new,
+            "nvfp4", layout="x")  # fmt: skip
     refused("whole blocks of 48 weights", source, new, "int4/48/float16")
     refused("include must match", source, new, "nvfp4", include="nope")
     refused("exclude must match", source, new, "nvfp4", exclude="nope")

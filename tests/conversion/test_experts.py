@@ -83,7 +83,7 @@ def test_gguf_has_them_if_the_inputs_are_last(tmp_path: Path) -> None:
     source = a_model(tmp_path / "first", inputs_first=True)
     result = convert(source, tmp_path / "other", "mxfp4", layout="gguf")
     assert reasons(result)[UP] == "experts that are one 3-d tensor with inputs along axis 1"
-    with pytest.raises(ValueError, match="include must match|must hold a float tensor"):
+    with pytest.raises(ValueError, match="source must hold a float tensor"):
         convert(source, tmp_path / "none", "mxfp4", layout="gguf", include=UP)
 
 

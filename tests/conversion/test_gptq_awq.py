@@ -194,7 +194,7 @@ def test_awq(tmp_path: Path, recipe: str) -> None:
 
 def test_a_zero_point_of_0_needs_version_2(tmp_path: Path) -> None:
     w = np.abs(numbers(SHAPE, 6))
-    with pytest.raises(ValueError, match="zero points above 0 for GPTQ's version 1.* version 2"):
+    with pytest.raises(ValueError, match=r"zero points above 0 for GPTQ's version 1.* version 2"):
         converted(tmp_path / "a", "uint4/32/float16/zero-point", "gptq", w)
     folder, q = converted(tmp_path / "b", "uint4/32/float16/zero-point", "gptq_v2", w)
     assert q.zero_points is not None
@@ -225,6 +225,6 @@ def test_recipes_without_a_place(tmp_path: Path, layout: str, recipe: str) -> No
     [("gptq", (64, 72)), ("gptq", (36, 64)), ("awq", (36, 64))],
 )
 def test_shapes_without_a_place(tmp_path: Path, layout: str, shape: tuple[int, int]) -> None:
+    bits = 2 if layout == "gptq" else 4
     with pytest.raises(ValueError, match=r"up_proj\.weight must have .*; leave it out by exclude"):
-        bits = 2 if layout == "gptq" else 4
         converted(tmp_path, f"int{bits}/8/float16", layout, numbers(shape))
