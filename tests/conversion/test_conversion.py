@@ -265,10 +265,10 @@ def test_other_refusals(source: Path, tmp_path: Path) -> None:
     assert (full / "x").read_text() == "mine"
 
 
-def test_a_quantized_model_is_refused(source: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_recipe_is_refused(source: Path, tmp_path: Path) -> None:
     convert(source, tmp_path / "new", "mxfp4")
     with pytest.raises(WeightsError, match="is quantized already, as compressed-tensors mxfp4"):
-        convert(tmp_path / "new", tmp_path / "again", "mxfp4")
+        convert(tmp_path / "new", tmp_path / "again", "nvfp4")
 
 
 def test_weights_that_cannot_be_quantized_are_named(tmp_path: Path) -> None:

@@ -121,7 +121,8 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     convert(model(tmp_path / "source"), tmp_path / "first", "nvfp4", layout="modelopt")
     refused(
         "must hold plain numbers, or weights of e2m1/32/e8m0, but "
-        "'model.layers.0.down_proj.weight' is quantized already, as ModelOpt NVFP4 of e2m1/16/e4m3fn/tensor-scale; take the model "
+        "'model.layers.0.down_proj.weight' is quantized already, as ModelOpt NVFP4 of "
+        "e2m1/16/e4m3fn/tensor-scale; take the model "
         "that was not quantized, or name that recipe to change its layout alone",
         "mxfp4",
     )
