@@ -107,6 +107,11 @@ def errors_of_no_tensor() -> bytes:
     return json.dumps(record).encode()
 
 
+def long_text() -> bytes:
+    """A text of 2 GB by its length, in 192 bytes, took 2 GB."""
+    return b"\x80\x02X\xff\xff\xff\x74w"
+
+
 def lines(text: str) -> Callable[[], bytes]:
     """Return a command line."""
     return text.replace(" ", "\n").encode
@@ -125,6 +130,7 @@ REGRESSIONS: dict[str, dict[str, Callable[[], bytes]]] = {
     "index": {  # a message with half a surrogate pair cannot be printed
         "a surrogate": lambda: index({"w": "\udc80.safetensors"}),
     },
+    "pickle": {"a long text": long_text},
     "conversion": {"errors of no tensor": errors_of_no_tensor},
     "load_npz": {"a codebook's name": lambda: codebook_name("npz")},
     "load_safetensors": {
