@@ -34,7 +34,8 @@ SETTINGS = [
     "quant_method", "bits", "group_size", "weight_block_size", "config_groups", "weights",
     "num_bits", "checkpoint_format", "gptq_v2", "modelopt", "quantization_config", "_type",
     "MXTensor", "Float8Tensor", "NVFP4Tensor", "Int8Tensor", "Int4Tensor", "_data", "block_size",
-    "IntxUnpackedToInt8Tensor", "target_dtype", "int4", "int3", "blocksize", "nested_offset", "shape",
+    "IntxUnpackedToInt8Tensor", "target_dtype", "int4", "int3", "blocksize", "nested_offset",
+    "shape",
 ]  # fmt: skip
 
 
