@@ -261,7 +261,7 @@ def _nibbles(group: Group, scale: Stored, settings: dict[str, Any], layout: str)
     for part in (scale, zeros):
         check_shape(part, wanted)
     recipe = Recipe("int4full", block=block, scale=scale_format(scale))
-    return Facts(shape, recipe, len(shape) - 1, layout, {"nibbles": True}, MAY_BE_ADDED)
+    return Facts(shape, recipe, len(shape) - 1, layout, {"nibbles": block}, MAY_BE_ADDED)
 
 
 def _read_nibbles(group: Group, facts: Facts) -> Value:
@@ -276,9 +276,9 @@ def _read_nibbles(group: Group, facts: Facts) -> Value:
 
 def _dequantize_nibbles(group: Group, facts: Facts) -> Array:
     """Return code * scale + zero_point, computed in float64."""
-    assert facts.recipe is not None
+    block = facts.options["nibbles"]
     length = facts.shape[-1]
-    blocks = np.arange(length) // facts.recipe.block
+    blocks = np.arange(length) // block
     packed = group.parts["codes"].codes().reshape(-1, length // 2)
     scales, zeros = (
         group.parts[role].floats().swapaxes(-1, -2).reshape(len(packed), -1)
