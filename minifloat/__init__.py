@@ -48,6 +48,7 @@ _HOME = {
     "RECIPES": "quantization.recipes",
     "Recipe": "quantization.recipes",
     "gptq": "quantization",
+    "joint_tensor_scale": "quantization",
     "save": "files.quantized",
     "load": "files.quantized",
     "Comparison": "comparison.result",
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from minifloat.layers import linear
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.packing.layouts import Layout, parse_layout
-    from minifloat.quantization import gptq, quantize, search_format
+    from minifloat.quantization import gptq, joint_tensor_scale, quantize, search_format
     from minifloat.quantization.quantized import Quantized
     from minifloat.quantization.recipes import RECIPES, Recipe
     from minifloat.quantization.scales import ScaleRounding, ScaleSearch
@@ -100,6 +101,7 @@ __all__ = [
     "decode",
     "encode",
     "gptq",
+    "joint_tensor_scale",
     "linear",
     "load",
     "pack",

@@ -5,7 +5,10 @@ that of the checkpoint; both count as 50 dB where they are higher. An error of a
 thresholds below is no proof of a mistake, and none is a proof of none:
 
     as the rule gives   every code, scale and zero point is that of the recipe (zeros of both signs
-                        are alike; the tensor scale may differ by 2**-20 of it)
+                        are alike; the tensor scale may differ by 2**-20 of it). A tensor scale may
+                        be larger, as layers that are fused share one, with a loss of at most 3 dB:
+                        then codes and scales are those of the recipe with it. Zero points that are
+                        all 2**(bits - 1) may be those of symmetric integers
     another method      the loss is at most 3 dB; or at most 12 dB, with an SQNR above 0 dB, and no
                         mistake explains it. From 8 dB the verdict says how much it is. Where the
                         rule itself has less than 10 dB (codes of 2 bits), GPTQ may have less than
@@ -27,8 +30,8 @@ Of large weights, mistakes are tried on the rows that are furthest off (`miniflo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +40,8 @@ from numpy.typing import NDArray
 from minifloat.auditing.mistakes import mistakes
 from minifloat.auditing.parts import Part, worst_part
 from minifloat.auditing.records import Verdict
+from minifloat.formats import Integer
+from minifloat.packing import pack
 from minifloat.quantization import quantize
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.quantized import Quantized
@@ -92,7 +97,44 @@ def rule_of(q: Quantized, w: Array) -> Rule:
     ValueError
         If the recipe cannot quantize it.
     """
-    rule = given(w, q.recipe, q.axis)
+    own = given(w, q.recipe, q.axis)
+    rule = _compared(q, w, own)
+    if rule.is_equal:
+        return rule
+    rules = _other_rules(q, w, own, rule.sqnr_db)
+    others = (_compared(each, w, wanted) for each, wanted in rules)
+    return next((other for other in others if other.is_equal), rule)
+
+
+def _other_rules(
+    q: Quantized, w: Array, own: Quantized, own_db: float
+) -> Iterator[tuple[Quantized, Quantized]]:
+    """Yield other names of the weights, or the weights, with what other rules give for them.
+
+    A constant zero point is that of symmetric integers, where a layout has no others. A tensor
+    scale may be shared by tensors of larger weights; its inverse in a file rounds it, so that its
+    neighbours may be meant.
+    """
+    if q.zero_points is not None and (q.zero_points == 1 << (q.fmt.bits - 1)).all():
+        for symmetric in (True, False):
+            fmt = Integer(q.fmt.bits, symmetric=symmetric)
+            recipe = q.recipe.replace(fmt=fmt, zero_point=False)
+            codes = q.codes ^ np.uint8(1 << (q.fmt.bits - 1))
+            if fmt.unused_code is None or not (codes == fmt.unused_code).any():
+                packed = pack(codes.reshape(-1), q.fmt.bits)
+                named = replace(q, packed=packed, recipe=recipe, zero_points=None)
+                yield named, given(w, recipe, q.axis)
+    if q.tensor_scale is not None and own.tensor_scale is not None:
+        number = np.float32(q.tensor_scale)
+        for scale in (number, *(np.nextafter(number, np.float32(to)) for to in (0, np.inf))):
+            if scale > own.tensor_scale:
+                shared = given(w, q.recipe, q.axis, tensor_scale=float(scale))
+                if loss(own_db, sqnr(w, shared.dequantize())) <= TRIED_DB:
+                    yield q, shared
+
+
+def _compared(q: Quantized, w: Array, rule: Quantized) -> Rule:
+    """Compare codes and scales with those that the rule gives."""
     codes, wanted = q.codes, rule.codes
     same = codes == wanted
     if not same.all():

@@ -28,10 +28,24 @@ examples:
   minifloat convert llama llama-nvfp4 --recipe nvfp4
   minifloat convert llama llama-int4 --recipe int4/128/bfloat16 --exclude '*.down_proj.*'
   minifloat convert llama llama-fp8 --recipe e4m3fn/channel/float32 --workers 4
+  minifloat convert llama llama-gptq --recipe int4/128/float16 --layout gptq
+  minifloat convert llama llama-gguf --recipe int8full/32/float16 --layout gguf
+  minifloat convert llama-modelopt llama-ct --recipe nvfp4
 
 SRC is a directory with .safetensors files, an .index.json or a .safetensors file. Quantized are \
 matrices named *.weight, without those of embeddings, routers and the last layer; with --include, \
-the matrices that it names. All others are copied as they are.
+the matrices that it names. All others are copied as they are. A model that is quantized already, \
+by the same recipe, changes its layout alone.
+
+Recipes by layout:
+  compressed-tensors  nvfp4, mxfp4, mxfp8e4m3, int4/128/bfloat16, e4m3fn/channel/float32, ...
+  modelopt            nvfp4
+  gptq, gptq_v2       int4/128/float16, uint3/64/float16/zero-point, ...
+  awq                 uint4/128/float16/zero-point, int4/128/float16, ...
+  gpt-oss             mxfp4, for experts that are one tensor
+  gguf                int8full/32/float16 (Q8_0), int4full/32/float16 (Q4_0),
+                      int5full/32/float16 (Q5_0), mxfp4, nvfp4, int2/256/float16 (TQ2_0)
+  minifloat           any
 
 After an interruption run the same command again: shards that were finished are kept.
 """
@@ -47,7 +61,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--layout",
         default="compressed-tensors",
-        help="compressed-tensors (the default) or modelopt, which stores nvfp4",
+        help="compressed-tensors (the default), modelopt, gptq, gptq_v2, awq, gpt-oss, gguf, "
+        "minifloat",
     )
     add_patterns(parser, "quantize only tensors", "do not quantize those")
     add("--hessians", metavar="FILE", help="Hessians by the tensors' names, for GPTQ")

@@ -1,8 +1,16 @@
-"""A model quantized into the layout of another tool, shard by shard.
+"""A model quantized into the layout of another tool, file by file.
 
-`convert` reads a model of plain numbers and writes one that other programs load: its shards, the
-`quantization_config` of config.json, the files beside it, and the error of each
-tensor.
+`convert` reads a model and writes one that other programs load: its shards, the
+`quantization_config` of config.json, the files beside it, and the error of each tensor. Read in
+this order:
+
+    layouts/      what each layout stores, and its settings
+    containers    .safetensors files; gguf_files and gguf_names: llama.cpp's
+    plan          which tensors are quantized, and where each goes
+    experts, fused, held    tensors of three dimensions, with a common scale, quantized already
+    change        the work on one tensor
+    writing       the files, one after another; record: what is done already
+    result        what is reported
 """
 
 from __future__ import annotations
@@ -47,7 +55,11 @@ def convert(
 
     Quantized are matrices of floats named ``*.weight``, without those of embeddings, routers of
     experts and the last layer (`minifloat.conversion.plan.NO_LAYERS`), which loaders expect as they
-    are; with ``include``, the matrices that it names. All other tensors are copied bit for bit.
+    are; with ``include``, the matrices that it names; and experts that are one tensor of three
+    dimensions, where the layout has a place for them. All other tensors are copied bit for bit
+    (vectors as float32 in .gguf files). Weights that are quantized already, by the same recipe, are
+    not rounded again: their codes and scales go into the new layout. Layers that vLLM fuses share
+    one tensor scale in the layouts that it reads.
 
     Each shard is written whole or not at all, and config.json last, so that no loader takes an
     unfinished model. Called again after an interruption, the function keeps each shard that it had
@@ -66,7 +78,9 @@ def convert(
     recipe : Recipe, format or str
         One that the layout stores.
     layout : str
-        "compressed-tensors", which vLLM and transformers read, or "modelopt", for nvfp4.
+        "compressed-tensors", which vLLM and transformers read; "modelopt", for nvfp4; "gptq",
+        "gptq_v2", "awq", for integers with float16 scales; "gpt-oss", for mxfp4 experts; "gguf",
+        one file for llama.cpp; "minifloat", for every recipe.
     include, exclude : str, or sequence of str, optional
         Names of tensors, or shell patterns for them: those to quantize, and those of them to copy
         as they are. Each must match a tensor.
@@ -87,10 +101,11 @@ def convert(
     ------
     ValueError
         If the layout does not store the recipe, or weights of such a shape; if a pattern matches
-        no tensor, or ``destination`` is that of the source, or of something else; if weights
-        cannot be quantized (the message names them).
+        no tensor, or leaves out weights that are quantized already; if ``destination`` is that of
+        the source, or of something else; if weights cannot be quantized (the message names them).
     WeightsError
-        If a file cannot be read, or the model is quantized already (a ValueError too).
+        If a file cannot be read, or the model is quantized already, by another recipe (a ValueError
+        too).
     OSError
         If a file cannot be written.
     TypeError
@@ -139,4 +154,4 @@ def convert(
     tensors = writer.finish()
     total = TensorErrors("", "total", "", (), summed(tensors))
     errors = Comparison(str(source), (recipe,), -1, tensors, total, ())
-    return Conversion(str(folder), layout, errors, plan.copied, kept)
+    return Conversion(str(folder), layout, errors, plan.copied, plan.dropped, kept)

@@ -1,19 +1,26 @@
-"""What is written: which tensors are quantized, and the place of every tensor in its shard."""
+"""What is written: which tensors are quantized, and the place of every tensor in its file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifloat.comparison.records import Skipped
-from minifloat.comparison.selection import Task, matches, select
-from minifloat.conversion.layouts import Layout, check_columns
+from minifloat.comparison.selection import matches, select
+from minifloat.conversion.change import Change
+from minifloat.conversion.containers import Header, Named
+from minifloat.conversion.experts import axis_of_inputs, is_expert
+from minifloat.conversion.fused import partners
+from minifloat.conversion.held import check_held
+from minifloat.conversion.layouts.layout import Layout
 from minifloat.files import TensorInfo, WeightFile
 from minifloat.files.checkpoints.model import Model, Shard
+from minifloat.files.checkpoints.reading import SCALE, Weights
 from minifloat.files.checkpoints.stored import Stored, is_float
-from minifloat.files.safetensors import Entry, new_header
 from minifloat.quantization import quantize
 from minifloat.quantization.recipes import Recipe
 
@@ -25,49 +32,44 @@ NO_LAYERS = (
 )  # fmt: skip
 ALWAYS_LEFT_OUT = "lm_head"  # a layer that may share its weights with the embeddings
 
-Named = tuple[str, str, tuple[int, ...]]  # the name, dtype and shape of a tensor
-
 
 @dataclass(frozen=True)
 class NewShard:
-    """A shard to be written.
+    """A file to be written.
 
     Attributes
     ----------
-    source : Shard
-    tasks : tuple of Task
+    name : str
+    sources : tuple of Shard
+        Those that its bytes come from.
+    changes : tuple of Change
         Its tensors to quantize.
     copied : tuple of Stored
         Its other tensors.
-    header : bytes
-    entries : list of Entry
-        The places of the tensors in the new file.
+    header : Header
+        The beginning of the file, with the places of the tensors.
     """
 
-    source: Shard
-    tasks: tuple[Task, ...]
+    name: str
+    sources: tuple[Shard, ...]
+    changes: tuple[Change, ...]
     copied: tuple[Stored, ...]
-    header: bytes
-    entries: list[Entry]
-
-    @property
-    def name(self) -> str:
-        """The name of the file, that of the source's shard."""
-        return self.source.path.name
+    header: Header
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All shards, the tensors that are copied as they are, and the modules these belong to."""
+    """All files, the tensors that are copied or dropped, and the modules that stay as they are."""
 
     shards: tuple[NewShard, ...]
     copied: tuple[Skipped, ...]
+    dropped: tuple[Skipped, ...]
     left_out: tuple[str, ...]
 
     @property
-    def tasks(self) -> list[Task]:
+    def changes(self) -> list[Change]:
         """The tensors to quantize, in file order."""
-        return [task for shard in self.shards for task in shard.tasks]
+        return [change for shard in self.shards for change in shard.changes]
 
 
 def planned(
@@ -82,80 +84,177 @@ def planned(
     Raises
     ------
     ValueError
-        If a pattern matches no tensor, none is left, one does not fit the layout, or two new
-        tensors would have one name.
+        If a pattern matches no tensor, none is left, one does not fit the layout, two new tensors
+        would have one name, or weights are quantized already by another recipe.
     """
-    files = [
-        (shard.path.name, _weights(shard, model, chosen=include is not None))
-        for shard in model.shards
-    ]
+    axis = axis_of_inputs(model)
+    held = _by_shard(model)
+    skipping = _Skipping(layout, axis, chosen=include is not None)
+    files = [(shard.path.name, skipping.weights(shard, held[shard.path])) for shard in model.shards]
     tasks, copied = select(str(model.source), files, include, exclude, 0)
-    made = _Made(recipe, layout)
-    shards = tuple(
-        _shard(shard, [task for task in tasks if task.file == shard.path.name], made)
+    chosen = {task.info.name: task for task in tasks}
+    check_held(model, recipe, chosen)
+    places = layout.container.places(model)
+    dropped = [
+        Skipped(shard.path.name, name, weights.description.dtype, reason)
         for shard in model.shards
-    )
-    _check_names(entry.name for shard in shards for entry in shard.entries)
-    quantized = {task.info.name for task in tasks}
-    matrices = [
-        name.removesuffix(".weight")
-        for shard in model.shards
-        for name, stored in shard.tensors.items()
-        if name not in quantized and name.endswith(".weight") and len(stored.shape) == 2
+        for name, weights in held[shard.path].items()
+        if (reason := weights.description.skipped or places(name).dropped)
     ]
-    if f"{ALWAYS_LEFT_OUT}.weight" not in quantized:
-        matrices.append(ALWAYS_LEFT_OUT)
-    return Plan(shards, tuple(copied), tuple(dict.fromkeys(matrices)))
+    gone = {tensor.name for tensor in dropped}
+    stored = {name: each for shard in model.shards for name, each in shard.tensors.items()}
+    shard_of = {name: shard for shard in model.shards for name in held[shard.path]}
+
+    def change(name: str) -> Change:
+        task, fused = chosen[name], partners(name, chosen) if layout.fuses else ()
+        return Change(
+            task.file,
+            task.info,
+            places(name),
+            bool(model.weights[name].description.layout),
+            model.weights[name].load,
+            axis if len(task.info.shape) == 3 and axis is not None else len(task.info.shape) - 1,
+            tuple(model.weights[each].load for each in fused) if recipe.tensor_scale else (),
+            tuple(shard_of[each].facts for each in fused),
+        )
+
+    made = _Made(recipe, layout)
+    new_shards = []
+    for name, sources in layout.container.files(model):
+        names = [each for shard in sources for each in held[shard.path] if each not in gone]
+        changes = tuple(change(each) for each in names if each in chosen)
+        plain = tuple(
+            layout.container.copied(stored[each], places(each))
+            for each in names
+            if each not in chosen
+        )
+        tensors = [(each.name, each.dtype, each.shape) for each in plain]
+        tensors += [new for each in changes for new in made.of(each)]
+        header = layout.container.header(tensors, sources, model, recipe)
+        new_shards.append(NewShard(name, sources, changes, plain, header))
+    _check_names(entry.name for shard in new_shards for entry in shard.header.entries)
+    copied = [tensor for tensor in copied if tensor.name not in gone]
+    left_out = _left_out(model, chosen)
+    return Plan(tuple(new_shards), tuple(copied), tuple(dropped), left_out)
 
 
-def _weights(shard: Shard, model: Model, *, chosen: bool) -> WeightFile:
-    """Return the tensors of a shard; what is not quantized is skipped, with the reason.
+def _by_shard(model: Model) -> dict[object, dict[str, Weights]]:
+    """Return the weights of each shard: those whose first part it holds."""
+    owner = {name: shard.path for shard in model.shards for name in shard.tensors}
+    held: dict[object, dict[str, Weights]] = {shard.path: {} for shard in model.shards}
+    for name, weights in model.weights.items():
+        held[owner[weights.description.parts[0]]][name] = weights
+    return held
 
-    Without patterns of the caller, ``chosen``, matrices of `NO_LAYERS` are not quantized.
+
+@dataclass(frozen=True)
+class _Skipping:
+    """Why tensors are not quantized.
+
+    Attributes
+    ----------
+    layout : Layout
+    axis : int or None
+        Of the inputs of experts that are one tensor.
+    chosen : bool
+        Whether the caller has patterns; without them, matrices of `NO_LAYERS` are not quantized.
     """
-    tensors = []
-    for name, stored in shard.tensors.items():
-        info = TensorInfo(name, stored.shape, stored.dtype)
-        if not is_float(stored.dtype):
-            info = replace(info, skipped="not a float tensor")
-        elif len(stored.shape) != 2:
-            info = replace(info, skipped=f"not a matrix, but {len(stored.shape)}-d")
-        elif not name.endswith(".weight") and name != "weight":
-            info = replace(info, skipped="its name does not end in .weight")
-        elif stored.size == 0:
-            info = replace(info, skipped="empty")
-        elif not chosen and matches(name, NO_LAYERS):
-            info = replace(info, skipped="an embedding, a router or the last layer, by its name")
-        tensors.append((info, model.loads[name]))
-    return WeightFile(shard.path, tensors)
+
+    layout: Layout
+    axis: int | None
+    chosen: bool
+
+    def weights(self, shard: Shard, held: dict[str, Weights]) -> WeightFile:
+        """Return the tensors of a shard; what is not quantized is skipped, with the reason."""
+        tensors = []
+        for name, each in held.items():
+            about = each.description
+            info = TensorInfo(name, about.shape, about.dtype)
+            reason = about.skipped if about.layout else about.skipped or self._reason(info)
+            if reason != SCALE:
+                tensors.append((replace(info, skipped=reason), _no_load))
+        return WeightFile(shard.path, tensors)
+
+    def _reason(self, info: TensorInfo) -> str:
+        name, shape = info.name, info.shape
+        if not is_float(info.dtype):
+            return "not a float tensor"
+        if info.parameters == 0:
+            return "empty"
+        if len(shape) == 3 and is_expert(name):
+            return self._reason_of_experts()
+        if len(shape) != 2:
+            return f"not a matrix, but {len(shape)}-d"
+        if not self.layout.matrices:
+            return "not experts that are one tensor, which alone this layout stores"
+        if not name.endswith(".weight") and name != "weight":
+            return "its name does not end in .weight"
+        if not self.chosen and matches(name, NO_LAYERS):
+            return "an embedding, a router or the last layer, by its name"
+        return ""
+
+    def _reason_of_experts(self) -> str:
+        if not self.layout.experts:
+            return "experts that are one 3-d tensor, for which this layout has no place"
+        if self.axis is None:
+            return "experts that are one 3-d tensor, of which hidden_size tells no axis of inputs"
+        if self.axis not in self.layout.experts:
+            return f"experts that are one 3-d tensor with inputs along axis {self.axis}"
+        return ""
+
+
+def _no_load() -> NDArray[Any]:
+    raise AssertionError("weights are loaded by the functions of the model")
 
 
 class _Made:
     """The tensors that weights of a shape become, found out once for each shape."""
 
     def __init__(self, recipe: Recipe, layout: Layout) -> None:
-        self._recipe = recipe.replace(search="absmax")  # which does not matter here
+        self._recipe = recipe
         self._layout = layout
-        self._known: dict[tuple[int, ...], list[Named]] = {}
+        self._known: dict[tuple[str, tuple[int, ...]], list[Named]] = {}
 
-    def of(self, name: str, shape: tuple[int, ...]) -> list[Named]:
+    def of(self, change: Change) -> list[Named]:
         """Return the new tensors, with the names that they have for weights of this name."""
-        if shape not in self._known:
-            check_columns(name, shape, self._recipe)
-            ones = quantize(np.ones(shape, np.float32), self._recipe)
-            stored = self._layout.tensors("weight", ones)
-            self._known[shape] = [(each.name, each.dtype, each.shape) for each in stored]
-        stem = name.removesuffix("weight")
-        return [(f"{stem}{ending}", dtype, new) for ending, dtype, new in self._known[shape]]
+        name, shape = change.place.name, change.info.shape
+        module, dot, last = name.rpartition(".")
+        if (last, shape) not in self._known:
+            self._check_blocks(change)
+            absmax = self._recipe.replace(search="absmax")  # as good as any search here
+            number = -1 if absmax.zero_point else 1  # so that zero points are above 0
+            ones = quantize(np.full(shape, number, np.float32), absmax, axis=change.axis)
+            try:
+                stored = self._layout.tensors(last, replace(ones, recipe=self._recipe))
+            except ValueError as error:
+                raise ValueError(
+                    f"{change.info.name} must have a shape that the layout stores, got {shape}: "
+                    f"{error}; leave it out by exclude, or take another recipe"
+                ) from error
+            self._known[last, shape] = [(each.name, each.dtype, each.shape) for each in stored]
+        known = self._known[last, shape]
+        return [(f"{module}{dot}{new}", dtype, new_shape) for new, dtype, new_shape in known]
+
+    def _check_blocks(self, change: Change) -> None:
+        block, shape = self._recipe.block, change.info.shape
+        if self._layout.whole_blocks and isinstance(block, int) and shape[change.axis] % block:
+            raise ValueError(
+                f"{change.info.name} must have rows of whole blocks of {block} weights for "
+                f"{self._recipe}, got shape {shape}; leave it out by exclude, or take another block"
+            )
 
 
-def _shard(shard: Shard, tasks: Sequence[Task], made: _Made) -> NewShard:
-    quantized = {task.info.name for task in tasks}
-    copied = tuple(stored for name, stored in shard.tensors.items() if name not in quantized)
-    tensors = [(stored.name, stored.dtype, stored.shape) for stored in copied]
-    tensors += [new for task in tasks for new in made.of(task.info.name, task.info.shape)]
-    header, entries = new_header(tensors, {"format": "pt", **shard.metadata})
-    return NewShard(shard, tuple(tasks), copied, header, entries)
+def _left_out(model: Model, chosen: Iterable[str]) -> tuple[str, ...]:
+    """Return the modules whose matrices stay as they are."""
+    quantized = set(chosen)
+    matrices = [
+        name.removesuffix(".weight")
+        for name, each in model.weights.items()
+        if name not in quantized and name.endswith(".weight") and len(each.description.shape) == 2
+    ]
+    if f"{ALWAYS_LEFT_OUT}.weight" not in quantized:
+        matrices.append(ALWAYS_LEFT_OUT)
+    return tuple(dict.fromkeys(matrices))
 
 
 def _check_names(names: Iterable[str]) -> None:

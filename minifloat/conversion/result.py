@@ -26,6 +26,8 @@ class Conversion:
         Of the tensors that were quantized, with the only recipe.
     copied : tuple of Skipped
         The tensors that were copied as they are, each with the reason.
+    dropped : tuple of Skipped
+        Tensors of the source that the new model does not have, such as scales of activations.
     kept : tuple of str
         The shards that an interrupted conversion had written, and that were kept.
     """
@@ -34,6 +36,7 @@ class Conversion:
     layout: str
     errors: Comparison
     copied: tuple[Skipped, ...]
+    dropped: tuple[Skipped, ...]
     kept: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -49,9 +52,11 @@ class Conversion:
             parts.append(f"Kept, as they were whole: {', '.join(map(printable, self.kept))}")
         parts += errors.report(errors.tensors[:top], every_figure=True)
         if self.copied:
-            count = len(errors.tensors) + len(self.copied)
+            count = len(errors.tensors) + len(self.copied) + len(self.dropped)
             title = f"Copied {len(self.copied)} of {count} tensors as they are:"
             parts.append(with_reasons(title, self.copied))
+        if self.dropped:
+            parts.append(with_reasons(f"Dropped {len(self.dropped)} tensors:", self.dropped))
         return parts
 
     def to_json(self) -> str:
@@ -63,6 +68,7 @@ class Conversion:
             "layout": self.layout,
             **errors,
             "copied": [vars(copied) for copied in self.copied],
+            "dropped": [vars(dropped) for dropped in self.dropped],
             "kept": list(self.kept),
         }
         return json.dumps(content, indent=1, allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,18 +18,19 @@ from numpy.typing import NDArray
 from minifloat._paths import replacing
 from minifloat.comparison.records import TensorErrors
 from minifloat.conversion import record
+from minifloat.conversion.change import Job
 from minifloat.conversion.layouts import LAYOUTS
 from minifloat.conversion.plan import NewShard, Plan
-from minifloat.conversion.work import Job
 from minifloat.files import open_weights
 from minifloat.files.checkpoints.config import json_file
 from minifloat.files.checkpoints.model import Model
 from minifloat.files.checkpoints.stored import Stored
 from minifloat.quantization.recipes import Recipe
 
-VERSION = 1  # of what is written; a shard of another version is written again
+VERSION = 2  # of what is written; a shard of another version is written again
 IN_FLIGHT = 8  # tensors handed to an executor and not yet written
 CONFIG = "config.json"
+TELL = ("hf_quant_config.json", "quantize_config.json", "quant_config.json")  # of the quantization
 
 Result = tuple[list[Stored], TensorErrors]
 
@@ -69,7 +71,7 @@ class Writer:
         self._executor = executor
         self._progress = progress
         self._weights_done = 0
-        self._all_weights = sum(task.info.parameters for task in plan.tasks)
+        self._all_weights = sum(each.info.parameters for each in plan.changes)
         self._hessians = _Hessians(settings.hessians, plan)
         words = {"recipe": str(settings.recipe), "layout": settings.layout}
         self._record = record.Record(words, complete=False, shards={})
@@ -121,11 +123,11 @@ class Writer:
         path, made_of = self._folder / shard.name, self._made_of(shard)
         done = self._record.shards.get(shard.name)
         if done is not None and done.is_whole(path, made_of):
-            self._advance(sum(task.info.parameters for task in shard.tasks))
+            self._advance(sum(change.info.parameters for change in shard.changes))
             return False
         _remove_unfinished(self._folder, shard.name)
         tensors = []
-        places = {entry.name: entry for entry in shard.entries}
+        places = {entry.name: entry for entry in shard.header.entries}
         with replacing(path) as file:
 
             def put(stored: Stored) -> None:
@@ -136,7 +138,7 @@ class Writer:
                 file.seek(place.begin)
                 file.write(data.data)
 
-            file.write(shard.header)
+            file.write(shard.header.data)
             for stored in shard.copied:
                 put(stored)
             for parts, error in self._results(shard):
@@ -145,6 +147,7 @@ class Writer:
                 tensors.append(error)
                 self._advance(error.parameters)
             assert not places
+            file.truncate(shard.header.size)
         facts = record.facts_of(path)
         self._record.shards[shard.name] = record.Done(made_of, facts, tuple(tensors))
         self._record.write(self._folder)
@@ -161,12 +164,12 @@ class Writer:
         """Yield the results in the order of the tasks, at most `IN_FLIGHT` of them under way."""
         jobs = (
             Job(
-                task,
+                change,
                 self._settings.recipe,
                 self._settings.layout,
-                self._hessians.of(task.info.name),
+                self._hessians.of(change.info.name),
             )
-            for task in shard.tasks
+            for change in shard.changes
         )
         if self._executor is None:
             yield from (job() for job in jobs)
@@ -189,15 +192,23 @@ class Writer:
             "version": VERSION,
             "recipe": str(self._settings.recipe),
             "layout": self._settings.layout,
-            "source": list(shard.source.facts),
+            "source": [list(source.facts) for source in shard.sources],
+            "beside": [list(facts) for facts in dict.fromkeys(_beside(shard))],
             "hessians": self._hessians.facts,
-            "tensors": [task.info.name for task in shard.tasks],
+            "tensors": [change.info.name for change in shard.changes],
+            "header": hashlib.sha256(shard.header.data).hexdigest(),
         }
 
     def _advance(self, weights: int) -> None:
         self._weights_done += weights
         if self._progress is not None:
             self._progress(self._weights_done, self._all_weights)
+
+
+def _beside(shard: NewShard) -> Iterator[tuple[int, int]]:
+    """Yield the facts of all shards that hold what is fused with a tensor of this one."""
+    for change in shard.changes:
+        yield from change.beside
 
 
 class _Hessians:
@@ -210,7 +221,7 @@ class _Hessians:
             return
         file = open_weights(path)
         self.facts = list(record.facts_of(path))
-        wanted = {task.info.name for task in plan.tasks}
+        wanted = {change.info.name for change in plan.changes if not change.is_held}
         for name in file.names():
             if name not in wanted:
                 raise ValueError(
@@ -229,16 +240,18 @@ def write_others(folder: Path, model: Model, plan: Plan, settings: Settings) -> 
     config.json goes last: without it no loader takes the folder for a model.
     """
     layout = LAYOUTS[settings.layout]
+    if not layout.container.copies_others:
+        return
     config: dict[str, Any] = {}
     for path in model.others:
         if path.name == CONFIG:
             config = json_file(path)
-        elif path.name != record.NAME:
+        elif path.name not in (record.NAME, *TELL):
             _copy(path, folder / path.name)
     for name, content in layout.more(settings.recipe, plan.left_out).items():
         record.write_json(folder / name, content)
     if model.index:
-        entries = [(entry, shard.name) for shard in plan.shards for entry in shard.entries]
+        entries = [(entry, shard.name) for shard in plan.shards for entry in shard.header.entries]
         content = {
             "metadata": {"total_size": sum(entry.end - entry.begin for entry, _ in entries)},
             "weight_map": {entry.name: name for entry, name in entries},

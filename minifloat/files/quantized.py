@@ -214,21 +214,9 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     ValueError, TypeError, KeyError
         If the text is no such description, or an array contradicts it.
     """
-    described = json_object(text)
-    if described.get("version") != VERSION:
-        raise ValueError(
-            f"it has version {described.get('version')!r:.40}, and this minifloat reads version "
-            f"{VERSION}; use the minifloat that wrote it"
-        )
-    if described.keys() != FIELDS:
-        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    described, recipe, shape, axis = _described(text, arrays.get("codebook"))
     _check_names(list(arrays))
-    fmt = _format(described["format"], arrays.get("codebook"))
-    recipe = Recipe.scaled(fmt, described["scaling"])
-    shape = _shape(described["shape"])
-    axis = described["axis"]
-    if axis is not None:
-        check_int("axis", axis, 0, len(shape) - 1)
+    fmt = recipe.fmt
     scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape
     double = _double(arrays, described["scale_mean"], scale_shape)
     if double is None:
@@ -251,6 +239,52 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     if described != _description(quantized):
         raise ValueError("its description contradicts itself")
     return quantized
+
+
+def facts_of(
+    text: str, codebook: Array | None = None
+) -> tuple[Recipe, tuple[int, ...], int | None]:
+    """Return the recipe, the shape and the axis of weights, from their text alone.
+
+    Parameters
+    ----------
+    text : str
+        As `to_arrays` returns it.
+    codebook : ndarray, optional
+        The array of that name; of formats that are a `Codebook`.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If the text is no such description.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> from minifloat.files.quantized import facts_of, to_arrays
+    >>> facts_of(to_arrays(mf.quantize([1.0, -0.5], "mxfp4"))[1])
+    (<Recipe e2m1/32/e8m0: 4.25 bits per weight>, (2,), 0)
+    """
+    return _described(text, codebook)[1:]
+
+
+def _described(
+    text: str, codebook: Array | None
+) -> tuple[dict[str, Any], Recipe, tuple[int, ...], int | None]:
+    """Return the fields of a description, and those that are checked here."""
+    described = json_object(text)
+    if described.get("version") != VERSION:
+        raise ValueError(
+            f"it has version {described.get('version')!r:.40}, and this minifloat reads version "
+            f"{VERSION}; use the minifloat that wrote it"
+        )
+    if described.keys() != FIELDS:
+        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    recipe = Recipe.scaled(_format(described["format"], codebook), described["scaling"])
+    shape, axis = _shape(described["shape"]), described["axis"]
+    if axis is not None:
+        check_int("axis", axis, 0, len(shape) - 1)
+    return described, recipe, shape, axis
 
 
 def _double(

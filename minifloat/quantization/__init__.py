@@ -18,7 +18,8 @@ Read in this order to learn how a weight becomes a packed code:
 
 from __future__ import annotations
 
-from typing import SupportsIndex, Unpack
+from collections.abc import Iterable
+from typing import Any, SupportsIndex, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,9 +32,9 @@ from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
-from minifloat.quantization.checks import checked_axis
+from minifloat.quantization.checks import checked_axis, checked_tensor_scale
 from minifloat.quantization.errors import max_and_squares
-from minifloat.quantization.pipeline import quantized
+from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
 from minifloat.quantization.scales import ScaleSearch
@@ -78,7 +79,9 @@ def quantize(
     threads : int
         Threads to share the blocks among; the result does not depend on it.
     **changes
-        Fields of the recipe that differ: ``block=64, scale="e8m0", search="mse"``.
+        Fields of the recipe that differ: ``block=64, scale="e8m0", search="mse"``. A float32 number
+        as ``tensor_scale`` is the tensor scale itself: `joint_tensor_scale` finds one for several
+        tensors.
 
     Returns
     -------
@@ -115,7 +118,7 @@ def quantize(
     <Quantized e2m1/32/e8m0 (2,): 8 bits per weight, axis 0>
     """
     _arrays.check_cpu()
-    recipe = Recipe.parse(recipe).replace(**changes)
+    recipe, tensor_scale = _changed(recipe, changes)
     weights, name = _arrays.source_array(w, "w")
     axis_or_none = _axis(weights, recipe, axis)
     threads = check_threads(threads)
@@ -130,6 +133,7 @@ def quantize(
         axis_or_none,
         wide=name == "float64",
         importance=factors,
+        tensor_scale=tensor_scale,
         threads=threads,
     )
 
@@ -194,7 +198,7 @@ def gptq(
     array([[1., 0., 1.]], dtype=float32)
     """
     _arrays.check_cpu()
-    recipe = Recipe.parse(recipe).replace(**changes)
+    recipe, tensor_scale = _changed(recipe, changes)
     weights, name = _arrays.source_array(w, "w")
     damp = feedback.checked_damp(damp)
     if weights.ndim != 2 or recipe.block == "tensor":
@@ -225,6 +229,7 @@ def gptq(
         wide=name == "float64",
         importance=factors,
         feedback=inverse,
+        tensor_scale=tensor_scale,
         threads=threads,
     )
 
@@ -277,6 +282,77 @@ def search_format(
     ]
     flat = weights.reshape(-1)
     return min(every, key=lambda q: max_and_squares(flat, q.dequantize().reshape(-1))[1])
+
+
+def joint_tensor_scale(
+    tensors: Iterable[ArrayLike | AnyTensor],
+    recipe: Recipe | NumberFormat | str,
+    *,
+    axis: SupportsIndex = -1,
+    threads: SupportsIndex = 1,
+) -> float:
+    """Return one tensor scale for several tensors: that of the tensor which they make when joined.
+
+    Layers that are computed by one product, as query, key and value, have one tensor scale in vLLM.
+
+    Parameters
+    ----------
+    tensors : iterable of array_like
+        Weights as `quantize` takes them, one after the other, so that not all need be in memory.
+    recipe : Recipe, format or str
+        With a tensor scale, such as nvfp4.
+    axis, threads : int
+        As for `quantize`.
+
+    Returns
+    -------
+    float
+        A float32 number; 1 for zeros. `quantize` takes it as ``tensor_scale``: then blocks become
+        the codes and scales that they have in the joined tensor, if the joint splits no block.
+
+    Raises
+    ------
+    ValueError
+        If there is no tensor, a weight is infinite or NaN, or the recipe has no tensor scale.
+    TypeError
+        If a tensor is not numeric, or an option has another type.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> import numpy as np
+    >>> gate, up = np.eye(16, dtype="f4"), np.full((16, 16), 3.0, "f4")
+    >>> scale = mf.joint_tensor_scale([gate, up], "nvfp4")
+    >>> scale == mf.quantize(np.concatenate([gate, up]), "nvfp4").tensor_scale
+    True
+    >>> mf.quantize(gate, "nvfp4", tensor_scale=scale).tensor_scale == scale
+    True
+    """
+    _arrays.check_cpu()
+    recipe = Recipe.parse(recipe)
+    if not recipe.tensor_scale:
+        raise ValueError(f"recipe must have a tensor scale, such as nvfp4, got {recipe}")
+    threads = check_threads(threads)
+    every = list[float]()
+    for w in tensors:
+        weights, name = _arrays.source_array(w, "w")
+        number = _axis(weights, recipe, axis)
+        every.append(longest(weights, recipe, number, wide=name == "float64", threads=threads))
+    if not every:
+        raise ValueError("tensors must be one or more, got none")
+    return tensor_scale_of(max(every), recipe)
+
+
+def _changed(
+    recipe: Recipe | NumberFormat | str, changes: RecipeFields
+) -> tuple[Recipe, float | None]:
+    """Return the recipe with other values of some fields, and the tensor scale that was given."""
+    fields: dict[str, Any] = {**changes}
+    number = fields.get("tensor_scale")
+    if not isinstance(number, float | np.floating):
+        return Recipe.parse(recipe).replace(**fields), None
+    fields["tensor_scale"] = True
+    return Recipe.parse(recipe).replace(**fields), checked_tensor_scale(number)
 
 
 def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:

@@ -90,6 +90,7 @@ def quantized(
     wide: bool = False,
     importance: Array | None = None,
     feedback: Array | None = None,
+    tensor_scale: float | None = None,
     threads: int = 1,
 ) -> Quantized:
     """Quantize weights; all arguments are checked.
@@ -105,18 +106,17 @@ def quantized(
     feedback : ndarray, optional
         The G of `minifloat.quantization.feedback`, for GPTQ; without it weights are rounded to
         nearest.
+    tensor_scale : float, optional
+        For recipes with one; by default that of these weights.
     threads : int
     """
     blocks = Blocks.of(recipe.block, weights.shape, axis)
     dtype = np.dtype(np.float64 if wide else np.float32)
-    task = Task(recipe, weights, blocks, dtype, importance)
+    task = Task(recipe, weights, blocks, dtype, importance, tensor_scale)
     try:
         result = _quantized(task, feedback, threads)
     except NotFiniteError:
-        index = first_index(weights, _not_finite)
-        raise ValueError(
-            f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
-        ) from None
+        raise _no_number(weights) from None
     except ScaleRangeError as error:
         index = blocks.scale_index(error.row, error.block)
         raise ValueError(
@@ -125,6 +125,32 @@ def quantized(
         ) from None
     _check_float32(result, weights)
     return result
+
+
+def longest(
+    weights: Array, recipe: Recipe, axis: int | None, *, wide: bool = False, threads: int = 1
+) -> float:
+    """Return the largest absmax of all blocks, which `tensor_scale_of` makes a tensor scale of.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite.
+    """
+    blocks = Blocks.of(recipe.block, weights.shape, axis)
+    task = Task(recipe, weights, blocks, np.dtype(np.float64 if wide else np.float32), None)
+    try:
+        return _longest(task, threads)
+    except NotFiniteError:
+        raise _no_number(weights) from None
+
+
+def _no_number(weights: Array) -> ValueError:
+    index = first_index(weights, _not_finite)
+    assert index is not None
+    return ValueError(
+        f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
+    )
 
 
 def _not_finite(weights: Array) -> Array:
@@ -147,8 +173,8 @@ def _check_float32(result: Quantized, weights: Array) -> None:
 
 def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     recipe, blocks, bits = task.recipe, task.blocks, task.recipe.fmt.bits
-    if recipe.tensor_scale:
-        task = replace(task, tensor_scale=_tensor_scale(task, threads))
+    if recipe.tensor_scale and task.tensor_scale is None:
+        task = replace(task, tensor_scale=tensor_scale_of(_longest(task, threads), recipe))
     scales = np.empty((blocks.group_count, blocks.per_row), np.float32)
     zeros = np.zeros(scales.shape, code_dtype(bits)) if recipe.zero_point else None
     packed = np.empty(byte_count(task.weights.size, bits), np.uint8)
@@ -282,13 +308,17 @@ def _block_rows(task: Task, groups: slice) -> Iterator[tuple[int, Array, Array |
         place += len(weights)
 
 
-def _tensor_scale(task: Task, threads: int) -> float:
-    """Return the factor of all scales; 1 for zeros."""
+def _longest(task: Task, threads: int) -> float:
+    """Return the largest absmax of all blocks; with zero points, the length of their range."""
     recipe, blocks = task.recipe, task.blocks
     tiled = recipe.zero_point and blocks.height > 1
     parts = _single_groups(blocks) if tiled else _chunks(blocks)
     find = _longest_range if recipe.zero_point else _largest
-    largest = max(each(lambda part: find(task, part), parts, threads), default=0.0)
+    return max(each(lambda part: find(task, part), parts, threads), default=0.0)
+
+
+def tensor_scale_of(largest: float, recipe: Recipe) -> float:
+    """Return the factor of all scales for the largest absmax of all blocks; 1 for zeros."""
     nearest = recipe.scale_rounding is ScaleRounding.NEAREST_EVEN
     powers = recipe.scale.values.mantissa_bits == 0 or not nearest
     exact = largest / recipe.fmt.max_abs / (1.0 if powers else recipe.scale.values.largest)

@@ -44,14 +44,18 @@ BlockLike: TypeAlias = SupportsIndex | tuple[SupportsIndex, SupportsIndex] | str
 
 
 class Scaling(TypedDict, total=False):
-    """The fields of a recipe, except its format, as `Recipe` takes them."""
+    """The fields of a recipe, except its format, as `Recipe` takes them.
+
+    ``tensor_scale`` is a bool in a recipe; `minifloat.quantize` and `minifloat.gptq` take a number,
+    too.
+    """
 
     block: BlockLike
     scale: ScaleFormat | Format | str
     scale_rounding: ScaleRoundingLike | None
     search: ScaleSearchLike
     percentile: float | None
-    tensor_scale: bool
+    tensor_scale: bool | float
     double: bool
     zero_point: bool
     arithmetic: ArithmeticLike

@@ -36,7 +36,7 @@ def test_tables_and_json(tmp_path: Path, capsys: Capture) -> None:
         (["--recipe", "nvfp"], "--recipe must be a recipe, got 'nvfp'; did you mean nvfp4"),
         (["--recipe", "nf4"], "--recipe must be one that the layout compressed-tensors stores"),
         (
-            ["--recipe", "nvfp4", "--layout", "awq"],
+            ["--recipe", "nvfp4", "--layout", "ggml"],
             "--layout must be one of compressed-tensors",
         ),
         (["--recipe", "nvfp4", "--include", "x"], "--include must match the name of a tensor"),

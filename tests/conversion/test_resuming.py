@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +22,39 @@ from tests.files.checkpoints.by_hand import stored
 FIRST, LAST = LAYERS
 RECORD = "conversion.json"
 KILLED = """
-import os, sys
+import os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
 from minifloat.conversion import convert
-left = int(sys.argv[3])
-def progress(done, everything):
-    global left
-    left -= 1
-    if not left:
-        os._exit(9)  # as a kill does: nothing is tidied up
-convert(sys.argv[1], sys.argv[2], "nvfp4", progress=progress)
+
+def main():
+    def progress(done, everything):
+        nonlocal left
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    source, new, left, recipe, layout, kind = sys.argv[1:]
+    left, executor = int(left), None
+    if kind == "processes":
+        executor = ProcessPoolExecutor(2)
+    elif kind == "dask":
+        from distributed import Client, LocalCluster
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        executor = Client(cluster).get_executor()
+    convert(source, new, recipe, layout=layout, executor=executor, progress=progress)
+
+if __name__ == "__main__":
+    main()
 """
+LAYOUTS = {  # what is written, and a recipe of it
+    "compressed-tensors": "nvfp4",
+    "modelopt": "nvfp4",
+    "gptq": "int4/32/float16",
+    "gptq_v2": "uint3/64/float16/zero-point",
+    "awq": "uint4/64/float16/zero-point",
+    "minifloat": "qlora",
+    "gguf": "mxfp4",
+}
 
 
 @pytest.fixture
@@ -37,10 +62,22 @@ def source(tmp_path: Path) -> Path:
     return model(tmp_path / "source")
 
 
-def killed(source: Path, new: Path, after: int) -> None:
-    """Convert in another process, which dies after so many tensors."""
-    command = [sys.executable, "-c", KILLED, str(source), str(new), str(after)]
-    assert subprocess.run(command, check=False).returncode == 9
+def killed(
+    source: Path,
+    new: Path,
+    after: int,
+    recipe: str = "nvfp4",
+    layout: str = "compressed-tensors",
+    kind: str = "",
+) -> None:
+    """Convert in another process, which is killed after so many tensors."""
+    script = new.parent / "convert.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script), str(source), str(new), str(after), recipe, layout, kind]
+    process = subprocess.Popen(command, cwd=Path.cwd(), start_new_session=True)
+    assert process.wait() == -signal.SIGKILL
+    with suppress(ProcessLookupError):  # its workers
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -66,6 +103,42 @@ def test_killed_and_run_again(
     whole = convert(source, tmp_path / "whole", "nvfp4")
     assert contents(new) == contents(tmp_path / "whole")
     assert result.errors == whole.errors
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_goes_on(source: Path, tmp_path: Path, layout: str) -> None:
+    """A .gguf file is one for all shards, and so begins anew."""
+    recipe, new = LAYOUTS[layout], tmp_path / "new"
+
+    def die(done: int, everything: int) -> None:
+        if done == everything:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, new, recipe, layout=layout, progress=die)
+    assert not list(new.glob("config.json")) + list(new.glob("model.gguf"))
+    result = convert(source, new, recipe, layout=layout)
+    assert result.kept == (() if layout == "gguf" else (FIRST,))
+    whole = convert(source, tmp_path / "whole", recipe, layout=layout)
+    assert contents(new) == contents(tmp_path / "whole")
+    assert result.errors == whole.errors
+    assert convert(source, new, recipe, layout=layout).kept == tuple(
+        name for name in (FIRST, LAST, "model.gguf") if (new / name).exists()
+    )
+
+
+@pytest.mark.parametrize("kind", ["processes", pytest.param("dask", marks=pytest.mark.long)])
+def test_killed_with_workers_and_run_again(source: Path, tmp_path: Path, kind: str) -> None:
+    if kind == "dask":
+        pytest.importorskip("distributed")
+    new = tmp_path / "new"
+    killed(source, new, 2, kind=kind)
+    assert not (new / "config.json").exists()
+    assert not (new / FIRST).exists()
+    assert [path.name for path in new.iterdir() if path.name.endswith(".new")]
+    convert(source, new, "nvfp4")
+    convert(source, tmp_path / "whole", "nvfp4")
+    assert contents(new) == contents(tmp_path / "whole")
 
 
 def test_a_whole_model_is_kept(source: Path, tmp_path: Path) -> None:

@@ -233,6 +233,8 @@ def use_quantization() -> None:
     assert_type(mf.RECIPES["mxfp4"].replace(fmt="int4", search=mf.ScaleSearch.MSE), mf.Recipe)
     mf.quantize(X, recipe, block=(1, 4), scale="e8m0:ceil", scale_rounding=None, axis=1)
     mf.quantize(X, recipe, block="channel", importance=X**2, tensor_scale=False, threads=2)
+    scale = mf.joint_tensor_scale([X, 2 * X], "e2m1/4/e4m3fn/tensor-scale")
+    assert_type(mf.quantize(X, "e2m1/4/e4m3fn", tensor_scale=scale), mf.Quantized)
     mf.quantize(X, "int4", search="percentile", percentile=99.0, block="1x2")
     mf.quantize(X, "nf4", double=True, scale="float32", scale_rounding=mf.ScaleRounding.FLOOR)
     assert_type(mf.gptq(X, "int4", np.eye(4), damp=0.1, search="shrink"), mf.Quantized)
@@ -287,6 +289,7 @@ def use_conversion() -> None:
         assert_type(convert(f"{folder}/model.safetensors", f"{folder}/a", "mxfp4"), Conversion)
     assert_type(result.errors, mf.Comparison)
     assert_type(result.kept, tuple[str, ...])
+    assert_type([tensor.reason for tensor in result.dropped], list[str])
     assert_type(result.to_json(), str)
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minifloat import Quantized
+from minifloat import Quantized, quantize
 from minifloat.files import WeightsError
-from minifloat.files.checkpoints import Checkpoint, open_checkpoint
+from minifloat.files.checkpoints import Checkpoint, open_checkpoint, own
 from tests.fuzz import mutations, safetensors_file
 from tests.fuzz.faults import check, only
 from tests.fuzz.mutations import Change
@@ -29,6 +29,7 @@ ENDINGS = [
     "_scales", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map",
     ".quant_state.bitsandbytes__nf4", "._weight_qdata", "._weight_scale", "a", "weight",
     "._weight_zero_point", "._weight_act_pre_scale", "._weight_per_tensor_scale",
+    ".codes", ".minifloat", ".zero_points", ".scales_of_scales", ".codebook",
 ]  # fmt: skip
 SETTINGS = [
     "quant_method", "bits", "group_size", "weight_block_size", "config_groups", "weights",
@@ -210,9 +211,25 @@ def seeds() -> dict[str, bytes]:
             ("a.weight_scale", "F32", [4, 1]),
             ("a.weight_zero_point", "I8", [4, 1]),
         ),
+        "minifloat": _own(),
         "plain": checkpoint({}, ("w", "F32", [2, 2]), ("i", "I32", [3]), ("f", "F8_E4M3", [5])),
         "nothing": b"",
     }
+
+
+def _own() -> bytes:
+    """Return a checkpoint in minifloat's own layout: its text, and arrays of all kinds."""
+    weights = np.linspace(-1, 1, 64, dtype=np.float32).reshape(2, 32)
+    header, content = {}, b""
+    for recipe in ("qlora", "uint4/16/float16/zero-point", "nvfp4"):
+        for part in own.tensors(recipe[:2], quantize(weights, recipe)):
+            data = part.read().tobytes()
+            offsets = [len(content), len(content) + len(data)]
+            header[part.name] = {
+                "dtype": part.dtype, "shape": list(part.shape), "data_offsets": offsets,
+            }  # fmt: skip
+            content += data
+    return struct.pack("<I", 2) + b"{}" + safetensors_file.blob(header, content)
 
 
 def mutate(data: bytes, random: Random, change: Change) -> bytes:

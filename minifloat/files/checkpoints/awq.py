@@ -16,21 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.files._safe import quoted
+from minifloat.files.checkpoints import gptq
 from minifloat.files.checkpoints.config import Config
-from minifloat.files.checkpoints.making import bits_of_words, quantized
+from minifloat.files.checkpoints.making import (
+    bits_of_words,
+    bits_to_words,
+    codes_and_zeros,
+    quantized,
+)
 from minifloat.files.checkpoints.stored import (
     Stored,
     Tensors,
     check_dimensions,
     check_dtype,
     check_shape,
+    in_memory,
     scale_format,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
+from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 NAME = "AWQ"
 NIBBLE_OF_OUTPUT = (0, 4, 1, 5, 2, 6, 3, 7)
+OUTPUT_OF_NIBBLE = (0, 2, 4, 6, 1, 3, 5, 7)
 
 
 def find(tensors: Tensors, config: Config) -> Iterator[Group]:
@@ -74,3 +83,53 @@ def _nibbles(words: Stored) -> NDArray[np.uint8]:
     rows, eighth = words.shape
     nibbles = bits_of_words(words.words(), 4, 8 * eighth).reshape(rows, eighth, 8)
     return nibbles[..., NIBBLE_OF_OUTPUT].reshape(rows, 8 * eighth)
+
+
+def tensors(name: str, q: Quantized) -> list[Stored]:
+    """Return the tensors that store weights, the inverse of reading them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights, which ends in "weight".
+    q : Quantized
+        A matrix of 4-bit integers with float16 scales for whole groups of inputs, or for rows:
+        unsigned with zero points, or of two signs, which get the zero point 8. The number of rows
+        is a multiple of 8.
+
+    Returns
+    -------
+    list of Stored
+
+    Raises
+    ------
+    ValueError
+        If AWQ has no place for the recipe or the shape.
+    """
+    stem = name.removesuffix("weight")
+    if not stores(q.recipe) or q.axis != 1:
+        raise ValueError(
+            "q must be a matrix of int4 or uint4 codes with float16 scales along the inputs for "
+            f"AWQ, got {q!r}"
+        )
+    if q.shape[0] % 8 or q.shape[1] % q.blocks.width:
+        raise ValueError(
+            f"q must have eights of rows, and rows of whole groups, for AWQ, got {q!r}"
+        )
+    codes, zeros = codes_and_zeros(q)
+    return [
+        in_memory(f"{stem}qweight", "I32", _words(codes)),
+        in_memory(f"{stem}qzeros", "I32", _words(zeros)),
+        in_memory(f"{stem}scales", "F16", q.scales.T.astype("<f2")),
+    ]
+
+
+def stores(recipe: Recipe) -> bool:
+    """Return whether AWQ has a place for weights of a recipe."""
+    return gptq.stores(recipe) and recipe.fmt.bits == 4
+
+
+def _words(codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Return the codes of outputs, a row for each, as words of eight outputs; see `_nibbles`."""
+    eights = codes.T.reshape(codes.shape[1], -1, 8)[..., OUTPUT_OF_NIBBLE]
+    return bits_to_words(np.ascontiguousarray(eights).reshape(codes.shape[1], -1), 4)

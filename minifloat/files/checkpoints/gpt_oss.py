@@ -14,13 +14,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minifloat.codec import decode
+from minifloat.codec import decode, encode
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.making import quantized
-from minifloat.files.checkpoints.stored import Tensors, check_dimensions, check_dtype, check_shape
+from minifloat.files.checkpoints.stored import (
+    Stored,
+    Tensors,
+    check_dimensions,
+    check_dtype,
+    check_shape,
+    in_memory,
+)
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.packing import unpack
-from minifloat.quantization.recipes import Recipe
+from minifloat.packing import pack, unpack
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import RECIPES, Recipe
 
 NAME = "gpt-oss MXFP4"
 
@@ -51,3 +59,41 @@ def value(group: Group, facts: Facts) -> Value:
     codes = unpack(packed.reshape(experts, rows, blocks * size), 4, 32 * blocks)
     scales = np.asarray(decode(group.parts["scale"].codes(), "e8m0"), np.float32)
     return quantized(facts, np.swapaxes(codes, 1, 2), np.swapaxes(scales, 1, 2))
+
+
+def tensors(name: str, q: Quantized) -> list[Stored]:
+    """Return the tensors that store weights, the inverse of reading them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights.
+    q : Quantized
+        Of the recipe mxfp4, perhaps with a search: (experts, inputs, rows), in whole blocks along
+        the inputs.
+
+    Raises
+    ------
+    ValueError
+        If there is no place for the recipe or the shape.
+    """
+    fits = len(q.shape) == 3 and q.axis == 1 and q.shape[1] % 32 == 0
+    if not stores(q.recipe) or not fits:
+        raise ValueError(
+            "q must be of mxfp4, of shape (experts, inputs, rows) in whole blocks along the "
+            f"inputs, for gpt-oss, got {q!r}"
+        )
+    experts, inputs, rows = q.shape
+    codes = np.ascontiguousarray(np.swapaxes(q.codes, 1, 2))
+    scales = np.ascontiguousarray(np.swapaxes(q.scales, 1, 2))
+    blocks = pack(codes, 4).reshape(experts, rows, inputs // 32, 16)
+    return [
+        in_memory(f"{name}_blocks", "U8", blocks),
+        in_memory(f"{name}_scales", "U8", np.asarray(encode(scales, "e8m0"))),
+    ]
+
+
+def stores(recipe: Recipe) -> bool:
+    """Return whether there is a place for weights of a recipe."""
+    plain = recipe.replace(search="absmax", scale_rounding=RECIPES["mxfp4"].scale_rounding)
+    return plain == RECIPES["mxfp4"]

@@ -19,16 +19,19 @@ import numpy as np
 from minifloat.files._safe import quoted
 from minifloat.files.checkpoints import columns
 from minifloat.files.checkpoints.config import Config
-from minifloat.files.checkpoints.making import bits_of_words
+from minifloat.files.checkpoints.making import bits_of_words, bits_to_words, codes_and_zeros
 from minifloat.files.checkpoints.stored import (
+    Stored,
     Tensors,
     check_dimensions,
     check_dtype,
     check_shape,
+    in_memory,
     scale_format,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
 from minifloat.formats import Integer
+from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 NAMES = {True: "GPTQ v1", False: "GPTQ v2"}
@@ -91,3 +94,68 @@ def _integers(group: Group, facts: Facts) -> columns.Integers:
     if facts.options["less_one"]:
         zeros = zeros.astype(np.uint16) + np.uint16(1)
     return columns.Integers(codes, group.parts["scale"].floats().T, np.ascontiguousarray(zeros))
+
+
+def tensors(name: str, q: Quantized, *, less_one: bool) -> list[Stored]:
+    """Return the tensors that store weights, the inverse of reading them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights, which ends in "weight".
+    q : Quantized
+        A matrix of integers of 2, 3, 4 or 8 bits with float16 scales for whole groups of inputs, or
+        for rows: unsigned with zero points, or of two signs, which get the zero point
+        2**(bits - 1). Rows and columns must fill whole words.
+    less_one : bool
+        Whether zero points are stored less 1: version 1.
+
+    Returns
+    -------
+    list of Stored
+
+    Raises
+    ------
+    ValueError
+        If GPTQ has no place for the recipe, the shape or, in version 1, a zero point of 0.
+    """
+    stem, bits = name.removesuffix("weight"), q.fmt.bits
+    if not stores(q.recipe) or q.axis != 1:
+        raise ValueError(
+            "q must be a matrix of int or uint codes of 2, 3, 4 or 8 bits with float16 scales "
+            f"along the inputs for GPTQ, got {q!r}"
+        )
+    outputs, inputs = q.shape
+    if inputs * bits % 32 or outputs * bits % 32 or inputs % q.blocks.width:
+        raise ValueError(
+            f"q must have rows and columns that fill whole words of 32 bits, and whole groups, for "
+            f"GPTQ, got {q!r}"
+        )
+    codes, zeros = codes_and_zeros(q)
+    if less_one and not zeros.all():
+        raise ValueError(
+            "q must have zero points above 0 for GPTQ's version 1, which stores them less 1, got "
+            "0; use version 2"
+        )
+    zeros = zeros - np.uint8(less_one)
+    across = np.ascontiguousarray(zeros.T)
+    return [
+        in_memory(f"{stem}qweight", "I32", bits_to_words(codes, bits).T),
+        in_memory(f"{stem}qzeros", "I32", bits_to_words(across, bits)),
+        in_memory(f"{stem}scales", "F16", q.scales.T.astype("<f2")),
+        in_memory(f"{stem}g_idx", "I32", (np.arange(inputs) // q.blocks.width).astype("<i4")),
+    ]
+
+
+def stores(recipe: Recipe) -> bool:
+    """Return whether GPTQ has a place for weights of a recipe."""
+    fmt = recipe.fmt
+    return (
+        fmt.is_integer
+        and fmt.bits in WIDTHS
+        and (fmt.min >= 0) == recipe.zero_point
+        and recipe.scale.name == "float16"
+        and not recipe.tensor_scale
+        and not isinstance(recipe.block, tuple)
+        and recipe.block != "tensor"
+    )

@@ -67,6 +67,17 @@ def bits_to_words(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
     return np.ascontiguousarray(rows).view("<u4").astype(np.uint32, copy=False)
 
 
+def codes_and_zeros(q: Quantized) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the unsigned codes of a matrix of integers, and the code that means 0 of each scale.
+
+    Integers of two signs get 2**(bits - 1) added, which is then the zero point of all.
+    """
+    if q.zero_points is not None:
+        return q.codes, q.zero_points
+    middle = np.uint8(1 << (q.fmt.bits - 1))
+    return q.codes ^ middle, np.full(q.scales.shape, middle)
+
+
 def padded_codes_of_words(words: NDArray[np.uint32], bits: int, count: int) -> NDArray[np.uint8]:
     """Return the first ``count`` codes of each row of words, of which each holds whole codes."""
     shifts = np.arange(32 // bits, dtype=np.uint32) * np.uint32(bits)

@@ -1,22 +1,19 @@
-"""A model of plain numbers in .safetensors files: its shards, and the files beside them."""
+"""A model in .safetensors files: its shards, its weights, and the files beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from minifloat.files._safe import WeightsError, quoted, untrusted
 from minifloat.files._source import SourceFile
-from minifloat.files._tensors import Load
-from minifloat.files.checkpoints.config import Config
-from minifloat.files.checkpoints.reading import weights_of
+from minifloat.files.checkpoints.config import Config, json_file
+from minifloat.files.checkpoints.reading import SCALE, Weights, weights_of
 from minifloat.files.checkpoints.sources import tensors_of
-from minifloat.files.checkpoints.stored import Array, Tensors
-from minifloat.files.checkpoints.weights import Value
+from minifloat.files.checkpoints.stored import Tensors
 from minifloat.files.directory import INDEX, OTHERS, PICKLES, model_files
 from minifloat.files.shards import check_names, check_suffix, read_index
 
@@ -55,15 +52,25 @@ class Model:
         The name of the .index.json that tells the shards; empty for a model of one shard.
     others : tuple of Path
         Files of the directory that hold no weights: config.json, those of the tokenizer ...
-    loads : dict of str to callable
-        What loads each tensor as an array, bfloat16 widened to float32.
+    weights : dict of str to Weights
+        Plain numbers and quantized weights, by the names that an unquantized model has.
     """
 
     source: Path
     shards: tuple[Shard, ...]
     index: str
     others: tuple[Path, ...]
-    loads: dict[str, Load]
+    weights: dict[str, Weights]
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether some weights are quantized."""
+        return any(each.description.layout for each in self.weights.values())
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What config.json says; empty without it, or if it was not asked for by the directory."""
+        return next((json_file(path) for path in self.others if path.name == "config.json"), {})
 
     @property
     def folder(self) -> Path:
@@ -72,7 +79,7 @@ class Model:
 
 
 def open_model(path: Path) -> Model:
-    """List the files and tensors of a model that is not quantized.
+    """List the files and tensors of a model.
 
     Parameters
     ----------
@@ -82,7 +89,8 @@ def open_model(path: Path) -> Model:
     Raises
     ------
     WeightsError
-        If a file is missing, damaged or hostile, the model is of another kind, or is quantized.
+        If a file is missing, damaged or hostile, the model is of another kind, or a tensor
+        cannot be read.
     """
     with untrusted(path):
         path.stat()  # which says what is wrong with a path that leads nowhere
@@ -104,21 +112,17 @@ def open_model(path: Path) -> Model:
         if len(shards) > 1 and not index:
             index = f"model{INDEX}"
         others = _others(path) if is_directory else ()
-    loads: dict[str, Load] = {}
-    for weights in weights_of(path, tensors, Config(files[0].parent, {})):
-        about = weights.description
-        if about.skipped or about.layout:
-            reason = about.skipped or f"is quantized already, as {about.layout}"
+    metadata = {key: text for shard in shards for key, text in shard.metadata.items()}
+    config = Config(files[0].parent, metadata)
+    weights = {each.description.name: each for each in weights_of(path, tensors, config)}
+    for name, each in weights.items():
+        reason = each.description.skipped
+        if reason not in ("", SCALE):
             raise WeightsError(
-                f"{path}: must hold plain numbers, but {quoted(about.name)} {reason}; "
+                f"{path}: must hold weights that can be read, but {quoted(name)} cannot: {reason}; "
                 "take the model that was not quantized"
             )
-        loads[about.name] = partial(_array, weights.load)
-    return Model(path, shards, index, others, loads)
-
-
-def _array(load: Callable[[], Value]) -> Array:
-    return np.asarray(load())
+    return Model(path, shards, index, others, weights)
 
 
 def _check_kind(path: Path, files: Sequence[Path]) -> None:

@@ -21,6 +21,7 @@ from minifloat.files.checkpoints import (
     gpt_oss,
     gptq,
     modelopt,
+    own,
     torchao,
 )
 from minifloat.files.checkpoints.config import Config
@@ -36,6 +37,7 @@ from minifloat.files.checkpoints.weights import (
 from minifloat.files.safetensors import BITS
 
 LAYOUTS: Sequence[Layout] = (  # the first that finds a tensor has it
+    own,
     torchao,
     modelopt,
     compressed_tensors,
@@ -56,7 +58,7 @@ LEFT = "part of quantized weights of which another part is missing, or has anoth
 PARTS = (
     "weight_scale", "weight_scale_inv", "weight_scale_2", "weight_global_scale", "weight_packed",
     "weight_zero_point", "weight_g_idx", ".g_idx", ".qzeros", ".qweight", ".absmax", ".quant_map",
-    ".nested_absmax", ".nested_quant_map", ".sign_map",
+    ".nested_absmax", ".nested_quant_map", ".sign_map", ".minifloat",
 )  # fmt: skip
 
 
