@@ -136,6 +136,8 @@ def _activations(recipe: Recipe | str) -> Activations:
         raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt.name}")
     if parsed.search is not ScaleSearch.ABSMAX:
         raise ValueError(f"{rule}, got {parsed}, with a search for scales")
+    if parsed.arithmetic != "exact":
+        raise ValueError(f"{rule}, got {parsed}, with another arithmetic")
     if parsed.tensor_scale or parsed.double:
         raise ValueError(f"{rule}, got {parsed}, whose scales are not those of blocks alone")
     if parsed.block == "tensor" or isinstance(parsed.block, tuple):

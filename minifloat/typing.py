@@ -10,6 +10,7 @@ SpecialsLike        `minifloat.Specials`
 ScaleRoundingLike   `minifloat.ScaleRounding`
 ScaleSearchLike     `minifloat.ScaleSearch`
 BitOrder            "little" or "big", of `minifloat.pack` and `minifloat.unpack`
+ArithmeticLike      "exact" or "authors", of a `minifloat.Recipe`
 Block               blocks of a `minifloat.Recipe`
 Target              "float16" or "bfloat16", of `minifloat.registers`
 
@@ -40,11 +41,12 @@ from minifloat.formats.exmy import SpecialsLike
 from minifloat.formats.rounding import NaNPolicyLike, OverflowLike, RoundingLike
 from minifloat.packing import BitOrder
 from minifloat.quantization import SearchOptions
-from minifloat.quantization.recipes import Block, RecipeFields
+from minifloat.quantization.recipes import ArithmeticLike, Block, RecipeFields
 from minifloat.quantization.scales import ScaleRoundingLike, ScaleSearchLike
 from minifloat.registers._program import Target
 
 __all__ = [
+    "ArithmeticLike",
     "BitOrder",
     "Block",
     "Codes",

@@ -31,7 +31,7 @@ PARTS = {
     ),
     "OPTIONS": (
         "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale`, `double`, "
-        "`zero-point`",
+        "`zero-point`, `authors`",
         "absmax",
     ),
 }

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat.auditing.parts import ALL, Part
 from minifloat.packing import pack
 from minifloat.quantization.quantized import Quantized
 
@@ -25,31 +26,35 @@ AWQ_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 WORD = 8  # nibbles
 
 
-def mistakes(weights: Quantized | Array) -> Iterator[Mistake]:
-    """Yield the mistakes that weights may have, each with what undoes it.
+def mistakes(weights: Quantized | Array, held: Array, part: Part = ALL) -> Iterator[Mistake]:
+    """Yield the mistakes that weights may have, each with what undoes it in a part of them.
 
     Parameters
     ----------
     weights : Quantized or ndarray
         Of an array only what changes values, not codes nor scales.
+    held : ndarray
+        The weights, dequantized.
+    part : Part
     """
     if isinstance(weights, Quantized):
-        for name, undone in _of_codes_and_scales(weights):
-            yield name, partial(_undone, undone)
-        weights = weights.dequantize()
-    yield "sign flipped", partial(np.negative, weights)
-    if weights.ndim >= 2 and weights.shape[-1] == weights.shape[-2]:
-        yield "weights transposed", partial(np.swapaxes, weights, -1, -2)
+        matrix = part.matrix(weights)
+        some = part.rows_of(matrix)
+        for name, axis, order in _orders(matrix):
+            yield name, partial(_dequantized, partial(_reordered, some, axis, order))
+        for name, undone in _of_scales(matrix):
+            yield name, partial(_dequantized, undone, part)
+    yield "sign flipped", partial(np.negative, part.of(held))
+    if held.ndim >= 2 and held.shape[-1] == held.shape[-2]:
+        yield "weights transposed", partial(part.of, np.swapaxes(held, -1, -2))
 
 
-def _undone(change: Callable[[], Quantized]) -> Array:
+def _dequantized(change: Callable[[], Quantized], part: Part = ALL) -> Array:
     with np.errstate(all="ignore"):
-        return change().dequantize()
+        return part.rows_of(change()).dequantize()
 
 
-def _of_codes_and_scales(q: Quantized) -> Iterator[tuple[str, Callable[[], Quantized]]]:
-    for name, axis, order in _orders(q):
-        yield name, partial(_reordered, q, axis, order)
+def _of_scales(q: Quantized) -> Iterator[tuple[str, Callable[[], Quantized]]]:
     yield "scales inverted", lambda: _changed(q, scales=_inverse(q.scales))
     if q.tensor_scale is not None:
         inverse = 1 / q.tensor_scale
@@ -70,7 +75,7 @@ def _orders(q: Quantized) -> Iterator[tuple[str, int, tuple[int, ...]]]:
     if bits not in SWAPPED:
         return
     last = len(q.shape) - 1
-    for axis in dict.fromkeys((last, 0)):
+    for axis in dict.fromkeys((last, max(last - 1, 0))):
         yield SWAPPED[bits], axis, tuple(reversed(range(8 // bits)))
         if bits == 4:
             yield "nibbles of a word in reverse order", axis, tuple(reversed(range(WORD)))

@@ -20,7 +20,8 @@ from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[Any]
 
-SEARCHED_BITS, SEARCHED_SIZE = 4, 1 << 20  # least squares is computed for these without `best`
+SEARCHED_BITS = 4  # least squares is computed for formats of so few bits without `best` ...
+SEARCHED_SIZE = 1 << 18  # ... and for rows of so many weights in all
 ROUNDED_DB = 40.0  # numbers that are not quantized have a higher SQNR if they are only rounded
 SAMPLES = 4096  # of a tensor, by which others that are like it are found
 
@@ -53,7 +54,8 @@ def audit(
     original : path, or mapping of names to weights
     best : bool
         Compute for all tensors what least squares (the search "mse") gives, which may take long;
-        otherwise for those of up to 2**20 weights in formats of up to 4 bits, without zero points.
+        otherwise in formats of up to 4 bits, without zero points: for those of up to 2**18 weights,
+        and of larger ones for some rows, whose gain over absmax counts for all.
     include, exclude : str, or sequence of str, optional
         Names of tensors, or shell patterns for them: those to compare (default: all), and those of
         them to leave out.
@@ -222,7 +224,7 @@ def _quantized(
     held_db = verdicts.sqnr(w, held)
     if isinstance(value, Quantized):
         rule = verdicts.rule_of(value, w)
-        best_db = _best(value, w, best)
+        best_db = _best(value, w, rule.sqnr_db, best)
         blank = replace(
             blank,
             rule_sqnr_db=rule.sqnr_db,
@@ -243,13 +245,24 @@ def _quantized(
     return replace(blank, verdict=verdict, reason=reason, sqnr_db=held_db)
 
 
-def _best(q: Quantized, w: Array, best: bool) -> float:
+def _best(q: Quantized, w: Array, rule_db: float, best: bool) -> float:
     """Return the SQNR of least squares, or NaN where it is not computed."""
-    is_small = q.fmt.bits <= SEARCHED_BITS and q.size <= SEARCHED_SIZE and q.zero_points is None
-    if not (best or is_small):
+    is_searched = q.fmt.bits <= SEARCHED_BITS and q.zero_points is None
+    if not (best or is_searched):
         return math.nan
     try:
-        recipe = q.recipe.replace(search="mse")
-        return verdicts.sqnr(w, verdicts.given(w, recipe, q.axis).dequantize())
+        if best or q.size <= SEARCHED_SIZE:
+            return _least_squares_db(w, q.recipe, q.axis)
+        if q.axis is None or q.blocks.height > 1:
+            return math.nan
+        rows = q.blocks.rows(w)
+        count = max(1, SEARCHED_SIZE // q.blocks.length)
+        some = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(np.intp)]
+        absmax = verdicts.sqnr(some, verdicts.given(some, q.recipe, 1).dequantize())
+        return rule_db + _least_squares_db(some, q.recipe, 1) - absmax
     except ValueError:  # the recipe has no such search
         return math.nan
+
+
+def _least_squares_db(w: Array, recipe: Recipe, axis: int | None) -> float:
+    return verdicts.sqnr(w, verdicts.given(w, recipe.replace(search="mse"), axis).dequantize())

@@ -23,6 +23,8 @@ thresholds below is no proof of a mistake, and none is a proof of none:
                         the same, but what explains it is a positive factor for each column (and
                         row): AWQ and SmoothQuant multiply weights and divide what is before them
     wrong: unlike       what is left
+
+Of large weights, mistakes are tried on the rows that are furthest off (`minifloat.auditing.parts`).
 """
 
 from __future__ import annotations
@@ -36,8 +38,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.auditing.mistakes import mistakes
+from minifloat.auditing.parts import Part, worst_part
 from minifloat.auditing.records import Verdict
-from minifloat.codec import decode
 from minifloat.formats import Integer
 from minifloat.packing import pack
 from minifloat.quantization import quantize
@@ -99,11 +101,14 @@ def rule_of(q: Quantized, w: Array) -> Rule:
     rule = _compared(q, w, own)
     if rule.is_equal:
         return rule
-    others = (_compared(each, w, wanted) for each, wanted in _other_rules(q, w, own))
+    rules = _other_rules(q, w, own, rule.sqnr_db)
+    others = (_compared(each, w, wanted) for each, wanted in rules)
     return next((other for other in others if other.is_equal), rule)
 
 
-def _other_rules(q: Quantized, w: Array, own: Quantized) -> Iterator[tuple[Quantized, Quantized]]:
+def _other_rules(
+    q: Quantized, w: Array, own: Quantized, own_db: float
+) -> Iterator[tuple[Quantized, Quantized]]:
     """Yield other names of the weights, or the weights, with what other rules give for them.
 
     A constant zero point is that of symmetric integers, where a layout has no others. A tensor
@@ -124,7 +129,7 @@ def _other_rules(q: Quantized, w: Array, own: Quantized) -> Iterator[tuple[Quant
         for scale in (number, *(np.nextafter(number, np.float32(to)) for to in (0, np.inf))):
             if scale > own.tensor_scale:
                 shared = given(w, q.recipe, q.axis, tensor_scale=float(scale))
-                if loss(sqnr(w, own.dequantize()), sqnr(w, shared.dequantize())) <= TRIED_DB:
+                if loss(own_db, sqnr(w, shared.dequantize())) <= TRIED_DB:
                     yield q, shared
 
 
@@ -133,7 +138,8 @@ def _compared(q: Quantized, w: Array, rule: Quantized) -> Rule:
     codes, wanted = q.codes, rule.codes
     same = codes == wanted
     if not same.all():
-        same |= np.asarray(decode(codes, q.fmt)) == np.asarray(decode(wanted, q.fmt))  # -0 is 0
+        is_zero = q.fmt.values() == 0
+        same |= is_zero[codes] & is_zero[wanted]  # of two signs
     scales = (q.scales == rule.scales) | (np.isnan(q.scales) & np.isnan(rule.scales))
     if q.zero_points is not None:
         scales &= q.zero_points == rule.zero_points
@@ -190,20 +196,23 @@ def verdict(
     """
     if not is_suspect(rule_db, held_db):
         return Verdict.METHOD, ""
-    if name := _mistake(weights, w, rule_db, held_db):
+    part = worst_part(w, held)
+    a, b = part.of(w), part.of(held)
+    part_db = sqnr(a, b)
+    if name := _mistake(weights, held, w, part, rule_db, part_db):
         return Verdict.WRONG, name
     for other, its in others:
-        if explains(rule_db, held_db, sqnr(its, held)):
+        if explains(rule_db, part_db, sqnr(part.of(its), b)):
             return Verdict.WRONG, f"weights of {other}"
-    if explains(rule_db, held_db, sqnr(w, _without_offsets(held, w))):
+    if explains(rule_db, part_db, sqnr(a, _without_offsets(b, a))):
         return Verdict.WRONG, OFFSETS
-    if factors := _factors(weights, held, w, rule_db, held_db):
+    if factors := _factors(weights, b, a, rule_db, part_db):
         return factors
     if np.isnan(held).any():
         return Verdict.WRONG, f"{int(np.isnan(held).sum())} weights are NaN"
     lost = loss(rule_db, held_db)
     if rule_db < COARSE_DB:
-        is_unlike = not correlation(w, held) >= ALIKE
+        is_unlike = not correlation(a, b) >= ALIKE
     else:
         is_unlike = held_db < 0 or lost > FAR_DB
     if is_unlike:
@@ -211,14 +220,17 @@ def verdict(
     return Verdict.METHOD, f"{lost:.1f} dB worse than the rule" if lost > SOUND_DB else ""
 
 
-def _mistake(weights: Quantized | Array, w: Array, rule_db: float, held_db: float) -> str:
+def _mistake(
+    weights: Quantized | Array, held: Array, w: Array, part: Part, rule_db: float, held_db: float
+) -> str:
     """Return the mistake without which the weights are nearest to the original, if one is near.
 
     The first without which they raise no suspicion ends the search.
     """
     best_db, best = -math.inf, ""
-    for name, undone in mistakes(weights):
-        undone_db = sqnr(w, undone())
+    wanted = part.of(w)
+    for name, undone in mistakes(weights, held, part):
+        undone_db = sqnr(wanted, undone())
         if not is_suspect(rule_db, undone_db) and explains(rule_db, held_db, undone_db):
             return name
         if undone_db > best_db:

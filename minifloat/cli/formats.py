@@ -27,6 +27,7 @@ BLOCKS = {"channel": "all weights along the axis", "tensor": "all weights"}
 TENSOR_SCALE = "one float32 number T multiplies all scales; absmax is divided by it first"
 DOUBLE = "scales less their mean are E4M3FN codes, with a float32 scale to each 256"
 ZERO_POINT = "each block has a code that means 0; absmax is then its largest minus its smallest"
+AUTHORS = "FPE2M2's own code: scales and quotients are rounded to the float of the weights"
 RECIPE_PARTS = {  # as messages name them
     "fmt": "FORMAT",
     "block": "BLOCK",
@@ -209,6 +210,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
         "tensor scale": TENSOR_SCALE if recipe.tensor_scale else "",
         "double": DOUBLE if recipe.double else "",
         "zero point": ZERO_POINT if recipe.zero_point else "",
+        "arithmetic": AUTHORS if recipe.arithmetic == "authors" else "",
         "bits per weight": f"{recipe.bits_per_weight:.6g} in a large tensor, with block scales",
         "source": "; ".join(dict.fromkeys(RECIPE_SOURCES[name] for name in names)),
     }

@@ -93,11 +93,7 @@ def read(folder: Path) -> Record | None:
     content = json_file(path)
     try:
         shards = {
-            name: Done(
-                done["made_of"],
-                _facts(*done["facts"]),
-                tuple(_tensor(row) for row in done["tensors"]),
-            )
+            name: _done(done["made_of"], done["facts"], [_tensor(row) for row in done["tensors"]])
             for name, done in content.pop("shards").items()
         }
         complete = content.pop("complete") is True
@@ -152,6 +148,12 @@ def _tensor(row: Mapping[str, Any]) -> TensorErrors:
     return TensorErrors(
         _text(row["file"]), _text(row["name"]), _text(row["dtype"]), shape, (error,)
     )
+
+
+def _done(made_of: dict[str, Any], facts: list[Any], tensors: list[TensorErrors]) -> Done:
+    if [tensor.name for tensor in tensors] != made_of["tensors"]:
+        raise ValueError("the errors must be those of the shard's tensors")
+    return Done(made_of, _facts(*facts), tuple(tensors))
 
 
 def _facts(size: object, time: object) -> tuple[int, int]:

@@ -99,6 +99,10 @@ class SourceFile:
         """Return the file as a stream with a position of its own, without a buffer."""
         return _Stream(self)
 
+    def buffered(self, buffer: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
+        """Return such a stream with a buffer."""
+        return _Buffered(self, buffer)
+
     @contextmanager
     def _handle(self) -> Iterator[int]:
         if self._kept is not None:
@@ -143,11 +147,30 @@ class _Stream(io.RawIOBase):
         self._at = start + offset
         return self._at
 
+    def read(self, size: int = -1, /) -> bytes:
+        """Read so many bytes, or all; those beyond the end of the file take no memory."""
+        return super().read(_bounded(size, self._file.size - self._at)) or b""
+
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer)[: max(0, self._file.size - self._at)]
         self._file.read_into(view, self._at)
         self._at += len(view)
         return len(view)
+
+
+class _Buffered(io.BufferedReader):
+    def __init__(self, file: SourceFile, buffer: int) -> None:
+        super().__init__(file.stream(), buffer)
+        self._size = file.size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, or all; those beyond the end of the file take no memory."""
+        return super().read(_bounded(size, self._size - self.tell()))
+
+
+def _bounded(size: int | None, left: int) -> int:
+    left = max(left, 0)
+    return left if size is None or size < 0 else min(size, left)
 
 
 def _facts(status: os.stat_result) -> tuple[int, ...]:

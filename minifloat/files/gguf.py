@@ -10,7 +10,6 @@ Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 from collections.abc import Callable, Iterator
@@ -115,7 +114,7 @@ class _Header:
 
     def __init__(self, file: SourceFile) -> None:
         self._file = file
-        self._stream = io.BufferedReader(file.stream(), BUFFER)
+        self._stream = file.buffered(BUFFER)
         self._alignment: int | None = None
 
     def tensors(self) -> Iterator[_Listed]:

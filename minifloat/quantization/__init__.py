@@ -8,6 +8,7 @@ Read in this order to learn how a weight becomes a packed code:
     scale_search   the scale and the zero point of each block
     coders         how a kernel finds the codes of a recipe's format
     pipeline       the steps, some rows at a time, down to packed bytes
+    authors        another arithmetic: that of FPE2M2's own code
     feedback       GPTQ, which corrects errors in the columns to come
     quantized      the result
     picking        some of its rows
@@ -29,6 +30,7 @@ from minifloat._threads import check_threads
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
+from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.checks import checked_axis, checked_tensor_scale
 from minifloat.quantization.errors import max_and_squares
@@ -120,12 +122,17 @@ def quantize(
     weights, name = _arrays.source_array(w, "w")
     axis_or_none = _axis(weights, recipe, axis)
     threads = check_threads(threads)
+    factors = _importance(importance, recipe, weights)
+    if recipe.arithmetic == "authors":
+        return quantized_by_authors(
+            weights, recipe, axis_or_none, importance=factors, threads=threads
+        )
     return quantized(
         weights,
         recipe,
         axis_or_none,
         wide=name == "float64",
-        importance=_importance(importance, recipe, weights),
+        importance=factors,
         tensor_scale=tensor_scale,
         threads=threads,
     )
@@ -209,13 +216,19 @@ def gptq(
             f"{recipe}: an updated weight may be below 0"
         )
     threads = check_threads(threads)
+    factors = _importance(importance, recipe, weights)
+    inverse = feedback.feedback(hessian, weights.shape[1], damp)
+    if recipe.arithmetic == "authors":
+        return quantized_by_authors(
+            weights, recipe, 1, feedback=inverse, importance=factors, threads=threads
+        )
     return quantized(
         weights,
         recipe,
         1,
         wide=name == "float64",
-        importance=_importance(importance, recipe, weights),
-        feedback=feedback.feedback(hessian, weights.shape[1], damp),
+        importance=factors,
+        feedback=inverse,
         tensor_scale=tensor_scale,
         threads=threads,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 1 << 18  # elements of the float64 temporaries
+CHUNK = 1 << 16  # elements of the float64 temporaries, which fit into a cache
 LARGEST_EXPONENT = 1000  # of a chunk's unit: 2**1000 and 2**-1000 are float64 numbers
 
 Array = NDArray[Any]

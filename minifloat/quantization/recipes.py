@@ -10,7 +10,7 @@ SCALE      float32 or the name of a `Format`; default float16. After the colon s
            `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
            Microscaling has it, else "nearest_even"
 OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale,
-           double, zero-point
+           double, zero-point, authors (an arithmetic)
 
 `RECIPES` has the published ones by name, and such a name alone is a text too. Three names are also
 those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a slash the format.
@@ -39,6 +39,7 @@ from minifloat.quantization.scales import (
 )
 
 Block: TypeAlias = int | tuple[int, int] | Literal["channel", "tensor"]
+ArithmeticLike: TypeAlias = Literal["exact", "authors"]
 BlockLike: TypeAlias = SupportsIndex | tuple[SupportsIndex, SupportsIndex] | str
 
 
@@ -57,6 +58,7 @@ class Scaling(TypedDict, total=False):
     tensor_scale: bool | float
     double: bool
     zero_point: bool
+    arithmetic: ArithmeticLike
 
 
 class RecipeFields(Scaling, total=False):
@@ -65,6 +67,8 @@ class RecipeFields(Scaling, total=False):
     fmt: NumberFormat | str
 
 
+ARITHMETICS = ("exact", "authors")
+_FLAGS = ("tensor_scale", "double", "zero_point")
 WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
@@ -105,6 +109,10 @@ class Recipe:
         their mean is subtracted (QLoRA).
     zero_point : bool
         Whether each block has, beside its scale, a code that means 0; for unsigned integers.
+    arithmetic : str
+        "exact": each weight is rounded once. "authors": scales and quotients are rounded as by
+        FPE2M2's own code (`minifloat.quantization.authors`), so that its files come out bit for
+        bit; the codes depend on the float that the weights have.
 
     Raises
     ------
@@ -133,6 +141,7 @@ class Recipe:
     tensor_scale: bool
     double: bool
     zero_point: bool
+    arithmetic: ArithmeticLike
 
     def __init__(
         self,
@@ -146,6 +155,7 @@ class Recipe:
         tensor_scale: bool = False,
         double: bool = False,
         zero_point: bool = False,
+        arithmetic: ArithmeticLike = "exact",
     ) -> None:
         scale_format, rounding = _scale(scale, scale_rounding)
         search = _search(search)
@@ -161,13 +171,14 @@ class Recipe:
             "tensor_scale": tensor_scale,
             "double": double,
             "zero_point": zero_point,
+            "arithmetic": arithmetic,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
         self._check()
 
     def _check(self) -> None:
-        for name in ("tensor_scale", "double", "zero_point"):
+        for name in _FLAGS:
             check_bool(name, getattr(self, name))
         absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
@@ -182,6 +193,20 @@ class Recipe:
             )
         if self.zero_point:
             self._check_zero_point()
+        if self.arithmetic not in ARITHMETICS:
+            raise ValueError(f"arithmetic must be exact or authors, got {shown(self.arithmetic)}")
+        if self.arithmetic == "authors":
+            self._check_authors()
+
+    def _check_authors(self) -> None:
+        """Refuse what FPE2M2's code has not."""
+        others = [name for name in _FLAGS if getattr(self, name)]
+        if others or self.scale_rounding is not ScaleRounding.NEAREST_EVEN:
+            got = others[0] if others else f"{self.scale}:{self.scale_rounding}"
+            raise ValueError(
+                'arithmetic must be "exact" for scales that are more than absmax / max, got '
+                f'"authors" with {got}; leave one of them out'
+            )
 
     def _check_zero_point(self) -> None:
         if not (self.fmt.is_integer and self.fmt.min >= 0):
@@ -317,9 +342,9 @@ class Recipe:
         options = [] if self.search is ScaleSearch.ABSMAX else [str(self.search)]
         if self.percentile is not None:
             options = [f"percentile{_shortest(self.percentile)}"]
-        for name in ("tensor_scale", "double", "zero_point"):
-            if getattr(self, name):
-                options.append(name.replace("_", "-"))
+        options += [name.replace("_", "-") for name in _FLAGS if getattr(self, name)]
+        if self.arithmetic != "exact":
+            options.append(self.arithmetic)
         return "/".join([str(block), scale, *(["+".join(options)] * bool(options))])
 
     def __str__(self) -> str:
@@ -448,12 +473,14 @@ def _options(text: str) -> dict[str, Any]:
             new = {"search": word}
         elif word in ("tensor-scale", "double", "zero-point"):
             new = {word.replace("-", "_"): True}
+        elif word in ARITHMETICS:
+            new = {"arithmetic": word}
         else:
             new = {}
         if not new or not changes.keys().isdisjoint(new):
             raise ValueError(
-                "options must be mse, shrink, percentile99.9, tensor-scale, double or zero-point, "
-                f"each kind once, joined by +, got {text!r}"
+                "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point or "
+                f"authors, each kind once, joined by +, got {text!r}"
             )
         changes |= new
     return changes

@@ -238,6 +238,7 @@ def use_quantization() -> None:
     mf.quantize(X, "int4", search="percentile", percentile=99.0, block="1x2")
     mf.quantize(X, "nf4", double=True, scale="float32", scale_rounding=mf.ScaleRounding.FLOOR)
     assert_type(mf.gptq(X, "int4", np.eye(4), damp=0.1, search="shrink"), mf.Quantized)
+    assert_type(mf.quantize(X, "fpe2m2", arithmetic="authors"), mf.Quantized)
     assert_type(mf.search_format(X, 5, scale="float32", search="mse", axis=0), mf.Quantized)
 
 

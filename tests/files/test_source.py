@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -278,6 +279,24 @@ def test_reads_stay_within_the_file(tmp_path: Path) -> None:
     assert (stream.seek(2), stream.seek(1, os.SEEK_CUR), stream.read(2)) == (2, 3, b"\3\4")
     with pytest.raises(OSError, match="before the start"):
         stream.seek(-1)
+    assert stream.seek(99) == 99
+    assert stream.read() == b""
+
+
+def test_a_stream_takes_no_memory_for_what_is_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(bytes(range(10)))
+    file = SourceFile(path)
+    for stream in (file.stream(), file.buffered(16)):
+        tracemalloc.start()
+        try:
+            assert stream.read(1 << 30) == bytes(range(10))
+            assert stream.read(1 << 30) == b""
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+    assert file.buffered().read() == bytes(range(10))
+    assert file.buffered().read(None) == bytes(range(10))
 
 
 def test_without_preadv_the_bytes_are_the_same(

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NAMES = (
-    *("safetensors", "npz", "npy", "gguf", "index", "checkpoint", "onnx", "conversion"),
+    *("safetensors", "npz", "npy", "gguf", "index", "checkpoint", "onnx", "pickle"),
+    "conversion",
     *("load_npz", "load_safetensors"),
     *("compare_command", "command_lines", "texts", "arrays"),
 )  # of `targets.TARGETS`, which is imported later, with coverage

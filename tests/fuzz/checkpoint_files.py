@@ -22,18 +22,21 @@ from tests.fuzz.target import Target
 from tests.fuzz.workplace import MARK, watched, written
 
 WIDTHS = {"U8": 1, "I8": 1, "I32": 4, "I64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1}
-WIDTHS["F8_E8M0"] = 1
+WIDTHS |= {"F8_E8M0": 1, "F8_E5M2": 1}
 ENDINGS = [
     "_packed", "_scale", "_scale_2", "_scale_inv", "_global_scale", "_zero_point", "_shape",
     "_g_idx", ".weight", ".qweight", ".qzeros", ".scales", ".g_idx", ".sign_map", "_blocks",
     "_scales", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map",
     ".quant_state.bitsandbytes__nf4", "._weight_qdata", "._weight_scale", "a", "weight",
+    "._weight_zero_point", "._weight_act_pre_scale", "._weight_per_tensor_scale",
     ".codes", ".minifloat", ".zero_points", ".scales_of_scales", ".codebook",
 ]  # fmt: skip
 SETTINGS = [
     "quant_method", "bits", "group_size", "weight_block_size", "config_groups", "weights",
     "num_bits", "checkpoint_format", "gptq_v2", "modelopt", "quantization_config", "_type",
-    "MXTensor", "Float8Tensor", "_data", "block_size", "blocksize", "nested_offset", "shape",
+    "MXTensor", "Float8Tensor", "NVFP4Tensor", "Int8Tensor", "Int4Tensor", "_data", "block_size",
+    "IntxUnpackedToInt8Tensor", "target_dtype", "int4", "int3", "blocksize", "nested_offset",
+    "shape",
 ]  # fmt: skip
 
 
@@ -164,6 +167,49 @@ def seeds() -> dict[str, bytes]:
             ("l._weight_qdata", "U8", [3, 32]),
             ("l._weight_scale", "F8_E8M0", [32, 16]),
             metadata={"l.weight": json.dumps(entry)},
+        ),
+        "torchao, bytes": checkpoint(
+            {},
+            ("l._weight_qdata", "I8", [4, 32]),
+            ("l._weight_scale", "F32", [4, 2]),
+            ("l._weight_zero_point", "I8", [4, 2]),
+            metadata={"l.weight": json.dumps({"_type": "Int8Tensor", "_data": {}})},
+        ),
+        "torchao, nibbles": checkpoint(
+            {},
+            ("l._weight_qdata", "U8", [4, 16]),
+            ("l._weight_scale", "BF16", [2, 4]),
+            ("l._weight_zero_point", "BF16", [2, 4]),
+            metadata={
+                "l.weight": json.dumps({"_type": "Int4Tensor", "_data": {"block_size": [1, 16]}})
+            },
+        ),
+        "torchao, floats": checkpoint(
+            {},
+            ("l._weight_qdata", "F8_E5M2", [4, 8]),
+            ("l._weight_scale", "F32", [4, 1]),
+            metadata={"l.weight": json.dumps({"_type": "Float8Tensor", "_data": {}})},
+        ),
+        "gptq of 3 bits": checkpoint(
+            {"bits": 3, "group_size": 32, "checkpoint_format": "gptq"},
+            ("l.qweight", "I32", [6, 32]),
+            ("l.qzeros", "I32", [2, 3]),
+            ("l.scales", "F16", [2, 32]),
+        ),
+        "fpe2m2's kernel": checkpoint(
+            {}, ("l.qweight", "I32", [5, 2]), ("l.scales", "BF16", [1, 2])
+        ),
+        "mxfp6": checkpoint(
+            {}, ("a.weight_packed", "U8", [2, 24]), ("a.weight_scale", "U8", [2, 1])
+        ),
+        "channels": checkpoint(
+            {}, ("a.weight", "F8_E4M3", [4, 32]), ("a.weight_scale", "BF16", [4, 1])
+        ),
+        "bytes": checkpoint(
+            {},
+            ("a.weight", "I8", [4, 32]),
+            ("a.weight_scale", "F32", [4, 1]),
+            ("a.weight_zero_point", "I8", [4, 1]),
         ),
         "minifloat": _own(),
         "plain": checkpoint({}, ("w", "F32", [2, 2]), ("i", "I32", [3]), ("f", "F8_E4M3", [5])),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tests.fuzz import quantized_file, safetensors_file
+from tests.fuzz import conversion_record, quantized_file, safetensors_file
 from tests.fuzz.gguf_file import ARRAY, STRING, UINT8, array, blob, entry, tensors
 from tests.fuzz.index_file import index
 from tests.fuzz.npz_file import STORED, archive, members_of, npy, npy_of
@@ -99,6 +99,19 @@ def codebook_name(suffix: str) -> bytes:
     return archive(members)
 
 
+def errors_of_no_tensor() -> bytes:
+    """A finished shard without the errors of its tensors could not be printed."""
+    record = json.loads(conversion_record.TARGET.seeds()["whole"])
+    for done in record["shards"].values():
+        done["tensors"] = []
+    return json.dumps(record).encode()
+
+
+def long_text() -> bytes:
+    """A text of 2 GB by its length, in 192 bytes, took 2 GB."""
+    return b"\x80\x02X\xff\xff\xff\x74w"
+
+
 def lines(text: str) -> Callable[[], bytes]:
     """Return a command line."""
     return text.replace(" ", "\n").encode
@@ -117,6 +130,8 @@ REGRESSIONS: dict[str, dict[str, Callable[[], bytes]]] = {
     "index": {  # a message with half a surrogate pair cannot be printed
         "a surrogate": lambda: index({"w": "\udc80.safetensors"}),
     },
+    "pickle": {"a long text": long_text},
+    "conversion": {"errors of no tensor": errors_of_no_tensor},
     "load_npz": {"a codebook's name": lambda: codebook_name("npz")},
     "load_safetensors": {
         "a codebook's name": lambda: codebook_name("safetensors"),

@@ -12,6 +12,7 @@ from tests.fuzz import (
     index_file,
     npz_file,
     onnx_file,
+    pickle_file,
     quantized_file,
     safetensors_file,
     texts,
@@ -26,6 +27,7 @@ TARGETS: dict[str, Target] = {
     "index": index_file.TARGET,
     "checkpoint": checkpoint_files.TARGET,
     "onnx": onnx_file.TARGET,
+    "pickle": pickle_file.TARGET,
     "conversion": conversion_record.TARGET,
     "load_npz": quantized_file.NPZ_TARGET,
     "load_safetensors": quantized_file.SAFETENSORS_TARGET,
@@ -34,3 +36,4 @@ TARGETS: dict[str, Target] = {
     "texts": texts.TARGET,
     "arrays": arrays.TARGET,
 }
+PACKAGES = {"pickle": "torch"}  # of targets that need one that no other needs

@@ -81,11 +81,13 @@ def recipes(draw: st.DrawFn) -> mf.Recipe:
         "tensor_scale": tensor_scale and not double,
         "double": double,
         "zero_point": zero_point,
+        "arithmetic": draw(st.sampled_from(["exact", "authors"])),
     }
     try:
         return mf.Recipe(**fields)
     except ValueError as error:
-        for rule in ("scale_rounding must not be", "fmt must have a value above", "scale must be"):
+        rules = ("scale_rounding must not be", "fmt must have a value above", "scale must be")
+        for rule in (*rules, "arithmetic must be"):
             if str(error).startswith(rule):
                 reject()
         raise
@@ -108,7 +110,7 @@ def test_every_recipe_comes_back_from_its_text(recipe: mf.Recipe, shout: bool) -
 @given(one=recipes(), other=recipes())
 def test_different_recipes_have_different_texts(one: mf.Recipe, other: mf.Recipe) -> None:
     assert (one == other) == (str(one) == str(other))
-    for name in ("block", "scale", "search", "tensor_scale", "double", "zero_point"):
+    for name in ("block", "scale", "search", "tensor_scale", "double", "zero_point", "arithmetic"):
         try:
             changed = one.replace(**{name: getattr(other, name)})
         except ValueError:

@@ -14,22 +14,27 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minifloat.codec import encode
 from minifloat.files._safe import quoted
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.making import quantized
 from minifloat.files.checkpoints.stored import (
+    Stored,
     Tensors,
     check_dimensions,
     check_dtype,
     check_shape,
+    in_memory,
     scale_format,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.packing import unpack_words
-from minifloat.quantization.recipes import Recipe
+from minifloat.packing import pack_words, unpack_words
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import RECIPES, Recipe
 
 NAME = "FPE2M2"
 IN_GROUP, MAGNITUDES, WORDS = 32, 4, 5  # weights of a group, words of its magnitudes, and of all
+NEGATIVE_ZERO = 16  # its code
 
 
 def find(tensors: Tensors, config: Config) -> Iterator[Group]:
@@ -74,3 +79,43 @@ def value(group: Group, facts: Facts) -> Value:
         layout = "fpe2m2_checkpoint"
     codes = unpack_words(np.ascontiguousarray(words), layout, facts.shape[1])
     return quantized(facts, codes, group.parts["scale"].floats().reshape(-1))
+
+
+def tensors(name: str, q: Quantized) -> list[Stored]:
+    """Return the tensors of the authors' checkpoints that store weights.
+
+    With ``arithmetic="authors"`` in the recipe they are bit for bit those of the authors' code.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights, which ends in "weight".
+    q : Quantized
+        A matrix in the recipe fpe2m2, of any search and arithmetic, whose number of columns is a
+        multiple of 32.
+
+    Returns
+    -------
+    list of Stored
+
+    Raises
+    ------
+    ValueError
+        If the recipe or the shape is another.
+    """
+    recipe = q.recipe.replace(search="absmax", arithmetic="exact")
+    if recipe != RECIPES["fpe2m2"] or q.axis != 1 or len(q.shape) != 2 or q.shape[1] % IN_GROUP:
+        raise ValueError(
+            "q must be a matrix in the recipe fpe2m2, with rows of whole groups of 32, for "
+            f"FPE2M2's checkpoints, got {q!r}"
+        )
+    stem, outputs = name.removesuffix("weight"), q.shape[0]
+    codes = np.where(q.codes == 0, NEGATIVE_ZERO, q.codes)
+    words = pack_words(codes, "fpe2m2_checkpoint").reshape(outputs, -1, WORDS)
+    magnitudes = words[..., :MAGNITUDES].reshape(outputs, -1)
+    scales = np.asarray(encode(q.scales.reshape(1, -1), "bfloat16"))
+    return [
+        in_memory(f"{stem}qweight", "I32", magnitudes.T),
+        in_memory(f"{stem}sign_map", "I32", words[..., MAGNITUDES].T),
+        in_memory(f"{stem}scales", "BF16", scales),
+    ]

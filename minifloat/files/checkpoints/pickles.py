@@ -3,12 +3,15 @@
 torch's restricted loader makes tensors and containers of them and calls nothing else. It is handed
 an opened file whose archive holds no compressed member, so that it cannot make much of little. The
 whole file is in memory then.
+
+Before PyTorch 2.10 the restricted loader can be made to write to memory beyond a tensor, so such a
+version is refused: https://github.com/pytorch/pytorch/security/advisories/GHSA-63cw-57p8-fm3p
 """
 
 from __future__ import annotations
 
-import io
 import math
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -33,6 +36,7 @@ DTYPES = {
     "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ",
 }  # fmt: skip
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # dictionaries that hold the weights alone
+SAFE = (2, 10)  # PyTorch's first version whose loader checks sizes and types
 DEEPEST = 8  # dictionaries in dictionaries
 
 
@@ -76,7 +80,12 @@ def _loaded(file: SourceFile) -> Any:
         import torch
     except ImportError:
         raise missing_package(file.path, "torch", "torch") from None
-    stream = io.BufferedReader(file.stream())
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SAFE:
+        raise WeightsError(
+            f"{file.path}: needs PyTorch 2.10 or later, got {torch.__version__}, whose loader a "
+            "file can make write to memory that is not its own; update torch"
+        )
+    stream = file.buffered()
     if zipfile.is_zipfile(stream):
         with zipfile.ZipFile(stream) as archive:
             members = archive.infolist()
@@ -85,7 +94,9 @@ def _loaded(file: SourceFile) -> Any:
         if sum(member.file_size for member in members) > file.size:
             raise ValueError("its members overlap")
     stream.seek(0)
-    return torch.load(stream, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of types that PyTorch will give up
+        return torch.load(stream, map_location="cpu", weights_only=True)
 
 
 def _tensors(loaded: Any) -> Iterator[Stored]:

@@ -6,6 +6,7 @@ import pickle
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,20 @@ def test_without_torch_the_package_is_named(
     (tmp_path / "m.pt").write_bytes(b"x")
     with pytest.raises(WeightsError, match=r'needs the package torch; pip install "minifloat'):
         open_checkpoint(tmp_path / "m.pt")
+
+
+def test_a_pytorch_whose_loader_is_not_safe_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.pt").write_bytes(b"x")
+    for version, reason in {
+        "2.9.1+cpu": "needs PyTorch 2.10 or later",
+        "3.0": "is damaged",
+    }.items():
+        loader = SimpleNamespace(__version__=version, load=lambda *_, **__: {}[0])
+        monkeypatch.setitem(sys.modules, "torch", loader)
+        with pytest.raises(WeightsError, match=reason):
+            open_checkpoint(tmp_path / "m.pt")
 
 
 @pytest.fixture
