@@ -17,6 +17,19 @@ reveal(f)              how a function of yours adds: its order, its bits, its ro
 
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.dot_products import dot, linear, matmul, sum
+from minifloat.arithmetic.operations import (
+    absolute,
+    add,
+    divide,
+    faa,
+    fma,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    sqrt,
+    subtract,
+)
 from minifloat.arithmetic.probes import Revealed, reveal
 from minifloat.arithmetic.sum_formats import SumFormat
 from minifloat.arithmetic.units import UNIT_SOURCES, UNITS, Unit
@@ -28,9 +41,20 @@ __all__ = [
     "Revealed",
     "SumFormat",
     "Unit",
+    "absolute",
+    "add",
+    "divide",
     "dot",
+    "faa",
+    "fma",
     "linear",
     "matmul",
+    "maximum",
+    "minimum",
+    "multiply",
+    "negative",
     "reveal",
+    "sqrt",
+    "subtract",
     "sum",
 ]
