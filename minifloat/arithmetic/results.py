@@ -188,14 +188,15 @@ def _decide(
     """Replace hard results, for each combination of operands once."""
     for x in operands:
         hard &= np.isfinite(x)
-    where = np.nonzero(hard)
-    keys = np.stack([x[where].astype(np.float64) for x in operands], axis=1)
+    where = np.flatnonzero(hard)
+    keys = np.stack([x.reshape(-1)[where].astype(np.float64) for x in operands], axis=1)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     decide = _decision(fmt, options)
     decided = np.array([exact.decided(decide, *map(Fraction, key)) for key in unique.tolist()])
     exactly = decided[inverse.reshape(-1)]
     signs_count = (keys == 0).any(axis=1) | (exactly == 0)  # of zeros, which fractions do not have
-    results[where] = np.where(signs_count, np.copysign(exactly, results[where]), exactly)
+    flat = results.reshape(-1)  # a view
+    flat[where] = np.where(signs_count, np.copysign(exactly, flat[where]), exactly)
 
 
 def _decision(fmt: NumberFormat, options: Options) -> Callable[[Fraction], float]:
