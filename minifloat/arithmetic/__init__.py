@@ -49,6 +49,7 @@ __all__ = [
     "Unit",
     "absolute",
     "add",
+    "array",
     "divide",
     "dot",
     "faa",
