@@ -18,9 +18,8 @@ reveal(f)              how a function of yours adds: its order, its bits, its ro
 """
 
 from minifloat.arithmetic.accumulators import Accumulator
-from minifloat.arithmetic.contexts import Context
+from minifloat.arithmetic.arrays import Context, FormatArray, array
 from minifloat.arithmetic.dot_products import dot, linear, matmul, sum
-from minifloat.arithmetic.format_array import FormatArray, array
 from minifloat.arithmetic.operations import (
     absolute,
     add,

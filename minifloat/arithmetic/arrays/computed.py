@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import contractions, operations
-from minifloat.arithmetic.contexts import Context
-from minifloat.arithmetic.ufuncs import (
+from minifloat.arithmetic import operations
+from minifloat.arithmetic.arrays import contractions
+from minifloat.arithmetic.arrays.contexts import Context
+from minifloat.arithmetic.arrays.ufuncs import (
     OPERATIONS,
     Axis,
     accumulated,

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic.computed import COMPUTED, VALUES
-from minifloat.arithmetic.contexts import Context, InContext, check_out, refusal, shared
-from minifloat.arithmetic.ufuncs import Maker, values_of
+from minifloat.arithmetic.arrays.computed import COMPUTED, VALUES
+from minifloat.arithmetic.arrays.contexts import Context, InContext, check_out, refusal, shared
+from minifloat.arithmetic.arrays.ufuncs import Maker, values_of
 from minifloat.formats.base import shown
 
 Array = NDArray[np.float64]

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.arithmetic import operations
-from minifloat.arithmetic.contexts import Context
-from minifloat.arithmetic.reductions import product_of_matrices, total
+from minifloat.arithmetic.arrays.contexts import Context
+from minifloat.arithmetic.arrays.reductions import product_of_matrices, total
 from minifloat.formats.base import shown
 
 Array = NDArray[np.float64]

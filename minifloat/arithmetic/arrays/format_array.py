@@ -9,9 +9,9 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from minifloat.arithmetic import functions, ufuncs
-from minifloat.arithmetic.array_methods import ArrayMethods
-from minifloat.arithmetic.contexts import Context, ContextOptions, InContext
+from minifloat.arithmetic.arrays import functions, ufuncs
+from minifloat.arithmetic.arrays.contexts import Context, ContextOptions, InContext
+from minifloat.arithmetic.arrays.methods import ArrayMethods
 from minifloat.codec import encode
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown

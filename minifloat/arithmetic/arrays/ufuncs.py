@@ -17,10 +17,18 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import contractions, operations
-from minifloat.arithmetic.contexts import Context, InContext, Operation, check_out, refusal, shared
-from minifloat.arithmetic.powers import LIMIT, whole_power
-from minifloat.arithmetic.reductions import fold, running, total
+from minifloat.arithmetic import operations
+from minifloat.arithmetic.arrays import contractions
+from minifloat.arithmetic.arrays.contexts import (
+    Context,
+    InContext,
+    Operation,
+    check_out,
+    refusal,
+    shared,
+)
+from minifloat.arithmetic.arrays.powers import LIMIT, whole_power
+from minifloat.arithmetic.arrays.reductions import fold, running, total
 from minifloat.codec import round_to
 from minifloat.formats.base import shown
 

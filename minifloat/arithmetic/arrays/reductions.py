@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.arithmetic import operations
-from minifloat.arithmetic.contexts import Context, Operation
+from minifloat.arithmetic.arrays.contexts import Context, Operation
 from minifloat.arithmetic.dot_products import matmul, sum
 from minifloat.formats.rounding import Rounding
 

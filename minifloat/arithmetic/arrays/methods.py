@@ -6,8 +6,8 @@ from typing import Any, Self, SupportsIndex, cast
 
 import numpy as np
 
-from minifloat.arithmetic.contexts import InContext
-from minifloat.arithmetic.ufuncs import Axis
+from minifloat.arithmetic.arrays.contexts import InContext
+from minifloat.arithmetic.arrays.ufuncs import Axis
 
 Shape = SupportsIndex | tuple[SupportsIndex, ...]
 
