@@ -190,6 +190,14 @@ class FormatArray(ArrayMethods, NDArrayOperatorsMixin):
 
     __hash__ = None  # type: ignore[assignment]  # == compares elements
 
+    @property
+    def _data(self) -> Any:
+        """What numpy.ma reads in place of asking by NumPy's protocols."""
+        raise TypeError(
+            "a FormatArray must not meet masked arrays, since numpy.ma would compute in float64; "
+            "use np.asarray(x)"
+        )
+
     # NumPy's protocols
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:

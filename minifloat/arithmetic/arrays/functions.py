@@ -189,6 +189,8 @@ def _create(
 ) -> Any:
     if function in (np.empty, np.empty_like):  # whatever lies in memory is no value of the format
         function = np.zeros if function is np.empty else np.zeros_like
+    if function in (np.eye, np.tri) and kwargs.get("dtype") is float:  # which is their default
+        del kwargs["dtype"]
     dtype = kwargs.get("dtype")
     if dtype is not None and np.dtype(dtype).kind not in "biu":
         raise TypeError(

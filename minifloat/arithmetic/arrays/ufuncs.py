@@ -105,7 +105,7 @@ def apply(
     """
     context = shared(x for x in (*inputs, *(out or ())) if isinstance(x, InContext))
     name = f"numpy.{ufunc.__name__}" + f".{method}" * (method != "__call__")
-    if ufunc in ANSWERS:
+    if ufunc in ANSWERS and method in METHODS:
         plain = [x.storage if isinstance(x, InContext) else x for x in inputs]
         if any(isinstance(x, InContext) for x in out or ()):
             raise TypeError(f"out must be a plain array for {name}, got a FormatArray")
