@@ -10,6 +10,7 @@ from typing import Any, SupportsIndex, TypeAlias, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minifloat._arrays import MAX_EXACT_INTEGER
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.sum_formats import SumFormat
 from minifloat.codec import RANDOM_BITS, EncodeOptions, decode, round_to
@@ -165,6 +166,8 @@ class Context:
 
     def rounded(self, x: ArrayLike) -> Array:
         """Return numbers rounded to the format, as a new float64 array."""
+        if type(x) is float or (type(x) is int and abs(x) < MAX_EXACT_INTEGER):
+            x = np.array(x, np.float64)  # which takes a short cut
         return np.asarray(round_to(x, self.fmt, dtype=np.float64, **self.options))
 
     def compute(self, operation: Operation, *operands: ArrayLike) -> Array:

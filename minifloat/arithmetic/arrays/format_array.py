@@ -68,8 +68,7 @@ def array(
         context = fmt
     else:
         context = Context(fmt, **options)
-    values = x.storage if isinstance(x, InContext) else x
-    return FormatArray(context.rounded(values), context)
+    return FormatArray(x, context)
 
 
 def _in_place(ufunc: np.ufunc) -> Any:
@@ -99,9 +98,19 @@ class FormatArray(ArrayMethods, NDArrayOperatorsMixin):
     - Indexing gives views where NumPy does, and what is assigned is rounded.
     """
 
-    def __init__(self, values: NDArray[np.float64], context: Context) -> None:
+    def __init__(self, x: ArrayLike | FormatArray, context: Context) -> None:
+        self._hold(context.rounded(x.storage if isinstance(x, InContext) else x), context)
+
+    @classmethod
+    def of_values(cls, values: NDArray[np.float64], context: Context) -> FormatArray:
+        """Return an array that shares the memory of values, which must be of the format."""
+        made = cls.__new__(cls)
+        made._hold(values, context)
+        return made
+
+    def _hold(self, values: NDArray[np.float64], context: Context) -> None:
         if values.ndim == 0:
-            values = values.copy()
+            values = np.array(values)
             values.flags.writeable = False
         self.storage = values
         self.context = context
@@ -211,17 +220,17 @@ class FormatArray(ArrayMethods, NDArrayOperatorsMixin):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
-        return ufuncs.apply(FormatArray, ufunc, method, inputs, out, options)
+        return ufuncs.apply(FormatArray.of_values, ufunc, method, inputs, out, options)
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        return functions.apply(FormatArray, self.context, func, args, kwargs)
+        return functions.apply(FormatArray.of_values, self.context, func, args, kwargs)
 
     # elements
 
     def __getitem__(self, index: Any) -> FormatArray:
-        return FormatArray(np.asarray(self.storage[index]), self.context)
+        return FormatArray.of_values(np.asarray(self.storage[index]), self.context)
 
     def __setitem__(self, index: Any, x: Any) -> None:
         if self.ndim == 0:
@@ -256,7 +265,7 @@ class FormatArray(ArrayMethods, NDArrayOperatorsMixin):
         FormatArray([0.5, 2. ], 'e2m1')
         """
         context = fmt if isinstance(fmt, Context) else self.context.replaced(fmt=fmt)
-        return FormatArray(context.rounded(self.storage), context)
+        return FormatArray(self, context)
 
     def __copy__(self) -> FormatArray:
         return self.copy()
@@ -265,7 +274,7 @@ class FormatArray(ArrayMethods, NDArrayOperatorsMixin):
         return self.copy()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FormatArray, (self.storage, self.context)
+        return FormatArray.of_values, (self.storage, self.context)
 
     # in place; of a number of a format they make another one
 
