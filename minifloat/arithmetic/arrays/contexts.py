@@ -189,6 +189,11 @@ class Context:
         return Context(**options)
 
     @cached_property
+    def has_minus_zero(self) -> bool:
+        """Whether the format keeps the sign of -0."""
+        return bool(np.signbit(round_to(-0.0, self.fmt)))
+
+    @cached_property
     def adder(self) -> Accumulator | None:
         """The accumulator that gives the bits of one addition after the other, if there is one."""
         fmt, rounding, overflow = self.fmt, self.rounding, self.overflow

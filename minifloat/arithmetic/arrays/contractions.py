@@ -211,6 +211,6 @@ def _pair(context: Context, a: Part, b: Part, output: list[str]) -> Array:
         left.reshape(*left.shape[:n], math.prod(shape_rows), size),
         right.reshape(*right.shape[:n], size, math.prod(shape_columns)),
     )
-    whole = products.reshape(*products.shape[:n], *shape_rows, *shape_columns)
+    whole = products.reshape((*products.shape[:n], *shape_rows, *shape_columns))
     names = [*batch, *rows, *columns]
     return whole.transpose([names.index(name) for name in output])

@@ -34,11 +34,10 @@ def whole_power(x: Array, n: int) -> Array:
     >>> whole_power(np.array([3.0, -2.0, 0.0]), -2).tolist()
     [0.11111111111111112, 0.25, inf]
     """
-    values, places = np.unique(x, return_inverse=True, equal_nan=False)
     with np.errstate(all="ignore"):
-        powers = np.power(values, float(n))  # right where x is not finite, and at 0 but for -0
-    for i in np.flatnonzero(np.isfinite(values) & (values != 0)):
-        powers[i] = to_odd(Fraction(float(values[i])) ** n)
-    results = powers[places].reshape(x.shape)
-    negative = np.signbit(x) & (x == 0) & bool(n % 2)
-    return np.asarray(np.where(negative, -np.abs(results), results))
+        results = np.asarray(np.power(x, float(n)))  # right for zeros, infinities and NaN
+    has_fraction = np.isfinite(x) & (x != 0)
+    values, places = np.unique(x[has_fraction], return_inverse=True)
+    powers = [to_odd(Fraction(value) ** n) for value in values.tolist()]
+    results[has_fraction] = np.array(powers, np.float64)[places]
+    return results

@@ -102,6 +102,12 @@ def _sign(context: Context) -> float:
     return -1.0 if context.rounding is Rounding.DOWNWARD else 1.0
 
 
+def _signed(context: Context, results: Array) -> Array:
+    """Return results of the adder with the signs of the context's operations."""
+    signed = _sign(context) * results
+    return np.asarray(signed if context.has_minus_zero else signed + 0.0)
+
+
 def _added(context: Context, terms: Array, into: Places, others: Places) -> Array:
     """Return the terms after additions: of others into those at some places, in their order."""
     assert context.adder is not None
@@ -109,7 +115,7 @@ def _added(context: Context, terms: Array, into: Places, others: Places) -> Arra
     rows = np.array(sign * terms, order="C")
     flat = rows.reshape(len(rows), rows[:1].size)
     plan_of(context.adder).add_in_pairs(flat, np.stack([into, others], axis=1))
-    return np.asarray(sign * rows)
+    return _signed(context, rows)
 
 
 def _multiplied(context: Context, a: Array, b: Array) -> Array:
@@ -125,4 +131,4 @@ def _multiplied(context: Context, a: Array, b: Array) -> Array:
         columns = np.ascontiguousarray(b[1:, j : j + COLUMNS])
         plan.add(rows, NO_EXPONENTS, columns, NO_EXPONENTS, tile)
         sums[:, j : j + COLUMNS] = tile
-    return np.asarray(sign * sums)
+    return _signed(context, sums)
