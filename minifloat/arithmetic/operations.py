@@ -1,170 +1,317 @@
 """Operations in a format: each result is the exact one, rounded once.
 
-The result of an operation on float64 numbers is computed as a float64 that is rounded to odd, and
-`minifloat.round_to` rounds that to the format: see `minifloat.arithmetic.odd`.
+Operands are numbers of any formats, and the result is an array of values of ``fmt``. Rounding,
+overflow, NaN and random bits are those of `minifloat.round_to`. Infinities, NaN and zeros follow
+IEEE 754-2019: x / 0 is infinite, 0 / 0 and the square root of -1 are NaN, and an exact sum of 0 is
+-0 if it is rounded downward. NaN in a format without NaN follows ``nan``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from fractions import Fraction
-from math import isqrt
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from minifloat import _arrays
 from minifloat._kernels import operations as kernels
-from minifloat._tensors import AnyTensor
-from minifloat.arithmetic.odd import to_odd
-from minifloat.codec import EncodeOptions, FloatDtype, round_to
-from minifloat.formats import NumberFormat
+from minifloat.arithmetic import functions
+from minifloat.arithmetic.functions import Exact
+from minifloat.arithmetic.results import (
+    Fmt,
+    Numbers,
+    Operands,
+    Options,
+    checked_format,
+    kernel_results,
+)
 from minifloat.formats.rounding import Rounding
 
 Array = NDArray[Any]
-Numbers = ArrayLike | AnyTensor
-Fmt = NumberFormat | str
-
-
-class Options(EncodeOptions, total=False):
-    """The options of an operation: those of `minifloat.round_to`, except ``out``."""
-
-    dtype: FloatDtype | None
 
 
 def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a + b."""
-    return _computed(kernels.add, lambda x, y: x + y, (a, b), fmt, options, (-1, -1))
+    """Return a + b.
+
+    Parameters
+    ----------
+    a, b : array_like of float16, bfloat16, float32, float64 or integers up to 2**53
+        Numbers of any format, of shapes that broadcast; tensors too.
+    fmt : format or str
+        The format of the result. Its values are between 2**-1040 and 2**1023 (every codebook's
+        are taken), so that float64 can hold what is needed on the way.
+    **options
+        ``rounding``, ``overflow``, ``nan``, ``seed``, ``random``, ``random_bits``, ``threads`` and
+        ``dtype``, as for `minifloat.round_to`. The default ``dtype`` is the narrowest float that
+        holds the operands; Python's own numbers count only where there are no others.
+
+    Returns
+    -------
+    ndarray of ``dtype``, of the broadcast shape
+        Values of ``fmt``. A NumPy scalar for scalars, a tensor if an operand is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `minifloat.round_to`; if the shapes do not broadcast, or ``fmt`` is too wide.
+
+    Examples
+    --------
+    >>> from minifloat import arithmetic
+    >>> arithmetic.add([1, 2, 3.5], 0.3, "e4m3fn")
+    array([1.25, 2.25, 3.75])
+    >>> arithmetic.add(16, 1.5, "e4m3fn", rounding="toward_zero")
+    np.float64(16.0)
+    """
+    return _sum(kernels.add, functions.ADD, Operands.of(a, b), (1, 1), fmt, options)
 
 
 def subtract(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a - b."""
-    return _computed(kernels.add, lambda x, y: x + y, (a, b), fmt, options, (-1, -1), (1, -1))
+    """Return a - b; arguments as for `add`."""
+    return _sum(kernels.add, functions.ADD, Operands.of(a, b), (1, -1), fmt, options)
 
 
 def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a b."""
-    return _computed(kernels.multiply, lambda x, y: x * y, (a, b), fmt, options)
+    """Return a b; arguments as for `add`.
+
+    >>> from minifloat import arithmetic
+    >>> arithmetic.multiply(1.125, 1.125, "e4m3fn", rounding="upward")
+    np.float64(1.375)
+    """
+    return _computed(kernels.multiply, functions.MULTIPLY, Operands.of(a, b), fmt, options)
 
 
 def divide(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a / b."""
-    return _computed(kernels.divide, lambda x, y: x / y, (a, b), fmt, options)
+    """Return a / b; arguments as for `add`."""
+    return _computed(kernels.divide, functions.DIVIDE, Operands.of(a, b), fmt, options)
+
+
+def reciprocal(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return 1 / a; arguments as for `add`."""
+    return divide(1, a, fmt, **options)
+
+
+def square(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a a; arguments as for `add`."""
+    return multiply(a, a, fmt, **options)
 
 
 def fma(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a b + c, rounded once."""
-    return _computed(kernels.fma, lambda x, y, z: x * y + z, (a, b, c), fmt, options, (-1, 1, -1))
+    """Return a b + c, rounded once; arguments as for `add`.
+
+    >>> from minifloat import arithmetic
+    >>> x = arithmetic.multiply(15, 15, "e4m3fn")
+    >>> x, arithmetic.subtract(x, 224, "e4m3fn"), arithmetic.fma(15, 15, -224, "e4m3fn")
+    (np.float64(224.0), np.float64(0.0), np.float64(1.0))
+    """
+    return _sum(kernels.fma, functions.FMA, Operands.of(a, b, c), (1, 1, 1), fmt, options, fixed=1)
 
 
 def faa(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a + b + c, rounded once."""
-    return _computed(
-        kernels.add_three, lambda x, y, z: x + y + z, (a, b, c), fmt, options, (-1, -1, -1)
-    )
+    """Return a + b + c, rounded once (P3109's fused add-add); arguments as for `add`."""
+    operands = Operands.of(a, b, c)
+    return _sum(kernels.add_three, functions.ADD_THREE, operands, (1, 1, 1), fmt, options)
 
 
 def sqrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the square root of a."""
-    return _computed(kernels.sqrt, _root, (a,), fmt, options)
+    """Return the square root of a; arguments as for `add`. It is NaN below 0, and -0 at -0."""
+    return _computed(kernels.sqrt, functions.SQRT, Operands.of(a), fmt, options)
+
+
+def fmod(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a - b n, with the sign of a, where n is a / b cut to an integer.
+
+    Arguments are as for `add`. NaN if ``a`` is infinite or ``b`` is 0.
+    """
+    return _selected(np.fmod, Operands.of(a, b), fmt, options)
+
+
+def remainder(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a - b floor(a / b), with the sign of b, as `numpy.remainder` and Python's ``%``.
+
+    Arguments are as for `add`. NaN if ``a`` is infinite or ``b`` is 0.
+
+    >>> from minifloat import arithmetic
+    >>> arithmetic.remainder([7, -7], 4, "e2m1"), arithmetic.fmod([7, -7], 4, "e2m1")
+    (array([3., 1.]), array([ 3., -3.]))
+    """
+    operands = Operands.of(a, b)
+    with np.errstate(all="ignore"):
+        x, y = (operand.astype(np.float64, copy=False) for operand in operands.arrays)
+        rest = np.fmod(x, y)  # exact
+        other_side = (rest != 0) & ((rest < 0) != (y < 0))
+        rest = np.where(rest == 0, np.copysign(rest, y), rest)
+        terms = [rest, np.where(other_side, y, -0.0)]
+    fmt = checked_format(fmt)
+    results = kernel_results(kernels.add, functions.ADD, terms, fmt, options)
+    return operands.rounded(results, fmt, options)
 
 
 def negative(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return -a."""
-    return _computed(np.negative, None, (a,), fmt, options)
+    """Return -a, rounded to the format; arguments as for `add`."""
+    return _selected(np.negative, Operands.of(a), fmt, options)
 
 
 def absolute(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the magnitude of a."""
-    return _computed(np.absolute, None, (a,), fmt, options)
+    """Return the magnitude of a, rounded to the format; arguments as for `add`."""
+    return _selected(np.absolute, Operands.of(a), fmt, options)
+
+
+def copysign(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a with the sign of b, rounded to the format; arguments as for `add`."""
+    return _selected(np.copysign, Operands.of(a, b), fmt, options)
+
+
+def sign(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return -1, 0 or 1, as `numpy.sign`; arguments as for `add`."""
+    return _selected(np.sign, Operands.of(a), fmt, options)
 
 
 def minimum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the lesser of a and b."""
-    return _computed(np.minimum, None, (a, b), fmt, options)
+    """Return the lesser of a and b, NaN if one is NaN (IEEE 754's minimum).
+
+    Arguments are as for `add`. -0 is less than 0.
+    """
+    return _selected(_least, Operands.of(a, b), fmt, options)
 
 
 def maximum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the greater of a and b."""
-    return _computed(np.maximum, None, (a, b), fmt, options)
+    """Return the greater of a and b, NaN if one is NaN (IEEE 754's maximum).
+
+    Arguments are as for `add`. 0 is greater than -0.
+    """
+    return _selected(_greatest, Operands.of(a, b), fmt, options)
 
 
-def _root(x: Fraction) -> Fraction:
-    """Return a number that is on the same side of short numbers as the square root of x."""
-    size = x.numerator.bit_length() - x.denominator.bit_length()
-    up = max(0, 140 - size // 2)
-    scaled = x * 4**up
-    root = isqrt(int(scaled))
-    return Fraction(2 * root + (root * root != scaled), 2 << up)
+def fmin(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the lesser of a and b; a number before NaN (IEEE 754's minimumNumber)."""
+    return _selected(_number_first(_least), Operands.of(a, b), fmt, options)
+
+
+def fmax(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the greater of a and b; a number before NaN (IEEE 754's maximumNumber)."""
+    return _selected(_number_first(_greatest), Operands.of(a, b), fmt, options)
+
+
+def minimum_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the one with the smaller magnitude, of equal ones the lesser; NaN if one is NaN."""
+    return _selected(_smaller, Operands.of(a, b), fmt, options)
+
+
+def maximum_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the one with the larger magnitude, of equal ones the greater; NaN if one is NaN."""
+    return _selected(_larger, Operands.of(a, b), fmt, options)
+
+
+def fmin_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the one with the smaller magnitude; a number before NaN."""
+    return _selected(_number_first(_smaller), Operands.of(a, b), fmt, options)
+
+
+def fmax_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the one with the larger magnitude; a number before NaN."""
+    return _selected(_number_first(_larger), Operands.of(a, b), fmt, options)
+
+
+def minimum_finite(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the lesser; a finite number before an infinity before NaN (P3109)."""
+    return _selected(_finite_first(_least), Operands.of(a, b), fmt, options)
+
+
+def maximum_finite(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return the greater; a finite number before an infinity before NaN (P3109)."""
+    return _selected(_finite_first(_greatest), Operands.of(a, b), fmt, options)
+
+
+def clip(a: Numbers, low: Numbers, high: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a, or the end of ``low`` .. ``high`` that it is beyond; arguments as for `add`.
+
+    NaN if one of the three is NaN, or ``low`` is above ``high`` (P3109's Clamp).
+    """
+
+    def clipped(x: Array, bottom: Array, top: Array) -> Array:
+        inside = _least(_greatest(x, bottom), top)
+        return np.where(bottom > top, np.nan, inside)
+
+    return _selected(clipped, Operands.of(a, low, high), fmt, options)
+
+
+def _least(x: Array, y: Array) -> Array:
+    lesser = np.minimum(x, y)
+    return np.where((x == y) & np.signbit(x), x, lesser)
+
+
+def _greatest(x: Array, y: Array) -> Array:
+    greater = np.maximum(x, y)
+    return np.where((x == y) & ~np.signbit(x), x, greater)
+
+
+def _smaller(x: Array, y: Array) -> Array:
+    first, second = abs(x), abs(y)
+    return np.where(first < second, x, np.where(first > second, y, _least(x, y)))
+
+
+def _larger(x: Array, y: Array) -> Array:
+    first, second = abs(x), abs(y)
+    return np.where(first > second, x, np.where(first < second, y, _greatest(x, y)))
+
+
+Choice = Callable[[Array, Array], Array]
+
+
+def _number_first(choose: Choice) -> Choice:
+    return lambda x, y: np.where(np.isnan(x), y, np.where(np.isnan(y), x, choose(x, y)))
+
+
+def _finite_first(choose: Choice) -> Choice:
+    def chosen(x: Array, y: Array) -> Array:
+        only = np.isfinite(x) != np.isfinite(y)
+        return np.where(only, np.where(np.isfinite(x), x, y), _number_first(choose)(x, y))
+
+    return chosen
+
+
+def _selected(compute: Callable[..., Array], operands: Operands, fmt: Fmt, options: Options) -> Any:
+    """Return the results of a function that is exact in floats."""
+    with np.errstate(all="ignore"):
+        results = compute(*operands.arrays)
+    return operands.rounded(results, fmt, options)
 
 
 def _computed(
-    compute: Callable[..., Any],
-    exact: Callable[..., Fraction] | None,
-    given: tuple[Numbers, ...],
+    kernel: Callable[..., None], exact: Exact, operands: Operands, fmt: Fmt, options: Options
+) -> Any:
+    """Return the results of a kernel."""
+    fmt = checked_format(fmt)
+    results = kernel_results(kernel, exact, operands.arrays, fmt, options)
+    return operands.rounded(results, fmt, options)
+
+
+def _sum(
+    kernel: Callable[..., None],
+    exact: Exact,
+    operands: Operands,
+    signs: Sequence[int],
     fmt: Fmt,
     options: Options,
-    negations: tuple[int, ...] | None = None,
-    signs: tuple[int, ...] | None = None,
+    *,
+    fixed: int | None = None,
 ) -> Any:
-    """Return the result of a kernel, or of one of NumPy's exact functions, rounded to a format.
+    """Return sums of operands with signs.
 
-    ``exact`` computes on fractions what the kernel finds hard. ``negations`` are the signs that
-    negate the result: an exact sum of 0 is -0 if it is rounded downward (IEEE 754-2019, 6.3).
+    An exact sum of 0 is 0, and -0 if it is rounded downward (IEEE 754-2019, 6.3): then the
+    negative sum of negative terms is computed. The operand ``fixed`` keeps its sign.
     """
-    _arrays.check_cpu()
-    names = "abc"
-    sources = [_arrays.source_array(x, name) for x, name in zip(given, names, strict=False)]
-    arrays = np.broadcast_arrays(*(np.asarray(a) for a, _ in sources))
-    is_single = all(name != "float64" for _, name in sources)
-    operands = [np.ascontiguousarray(a, np.float32 if is_single else np.float64) for a in arrays]
-    if signs is not None:
-        operands = [x if sign > 0 else -x for x, sign in zip(operands, signs, strict=True)]
-    downward = negations is not None and options.get("rounding") == Rounding.DOWNWARD
-    if downward and negations is not None:
-        operands = [x if sign > 0 else -x for x, sign in zip(operands, negations, strict=True)]
-    shape = arrays[0].shape
-    if exact is None:
-        with np.errstate(all="ignore"):
-            results = compute(*operands)
-    else:
-        flat = [x.reshape(-1) for x in operands]
-        results, hard = np.empty(flat[0].size), np.empty(flat[0].size, np.bool_)
-        compute(*flat, results, hard)
-        if hard.any():
-            _compute_exactly(exact, flat, results, hard)
-    results = results.reshape(shape)
-    if downward:
-        results = -results
-    if options.get("dtype") is None:
-        options = {**options, "dtype": _result_dtype(given, sources)}
-    rounded = round_to(results, fmt, **options)
-    return _arrays.as_given(next((x for x in given if _is_tensor(x)), None), np.asarray(rounded))
+    fmt = checked_format(fmt)
+    terms = [x if sign > 0 else -x for x, sign in zip(operands.arrays, signs, strict=True)]
 
+    def compute_negative(*arrays: Array) -> None:
+        *given, results, hard = arrays
+        kernel(*(x if i == fixed else -x for i, x in enumerate(given)), results, hard)
+        np.negative(results, out=results)
 
-def _compute_exactly(
-    exact: Callable[..., Fraction], operands: list[Array], results: Array, hard: Array
-) -> None:
-    """Compute hard elements in fractions."""
-    for x in operands:
-        hard &= np.isfinite(x)
-    for i in np.flatnonzero(hard):
-        results[i] = to_odd(exact(*(Fraction(float(x[i])) for x in operands)))
-
-
-def _result_dtype(given: tuple[Numbers, ...], sources: list[tuple[Array, str]]) -> FloatDtype:
-    """Return the dtype that holds all operands; Python's own numbers count only if all are such."""
-    own = [
-        source for x, source in zip(given, sources, strict=True) if not isinstance(x, int | float)
-    ]
-    names = {name for _, name in own or sources}
-    if len(names) == 1 and names != {"bfloat16"}:
-        return np.dtype(names.pop())
-    if len(names) == 1:
-        return own[0][0].dtype.newbyteorder("=")
-    return np.dtype(np.float64 if "float64" in names else np.float32)
-
-
-def _is_tensor(x: object) -> bool:
-    return not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__")
+    is_downward = options.get("rounding") == Rounding.DOWNWARD
+    results = kernel_results(
+        compute_negative if is_downward else kernel, exact, terms, fmt, options
+    )
+    return operands.rounded(results, fmt, options)

@@ -54,11 +54,11 @@ def known() -> set[Function]:
 
 
 def matrix() -> Any:
-    return arithmetic.array([[0.3, 1.7], [-2.0, 3.0]], FMT)
+    return arithmetic.array([[0.3, 1.7], [-2.0, 3.0]], FMT, nan="zero")
 
 
 def vector() -> Any:
-    return arithmetic.array([0.3, -1.7, 2.0, 3.0], FMT)
+    return arithmetic.array([0.3, -1.7, 2.0, 3.0], FMT, nan="zero")
 
 
 OUTSIDE = 0.1  # no value of the format: it must be rounded wherever it is joined
@@ -371,15 +371,8 @@ ALL_UFUNCS = {f.__name__: f for f in vars(np).values() if isinstance(f, np.ufunc
 def test_ufuncs_are_honest_or_refused(name: str) -> None:
     ufunc = ALL_UFUNCS[name]
     m = abs(matrix()) + 1
-    knows = (
-        ufunc in ufuncs.OPERATIONS
-        or ufunc in ufuncs.ANSWERS
-        or ufunc in ufuncs.CONTRACTED
-        or ufunc is np.power
-    )
-    calls: list[Callable[[], Any]] = [
-        lambda: ufunc(*[m] * ufunc.nin) if ufunc is not np.power else ufunc(m, 2)
-    ]
+    knows = ufunc in ufuncs.OPERATIONS or ufunc in ufuncs.ANSWERS or ufunc in ufuncs.CONTRACTED
+    calls: list[Callable[[], Any]] = [lambda: ufunc(*[m] * ufunc.nin)]
     if ufunc.signature is None:
         calls += [lambda: ufunc(m, OUTSIDE), lambda: ufunc(OUTSIDE, m)][: 2 * (ufunc.nin == 2)]
         if ufunc.nin == 2:

@@ -5,7 +5,7 @@ contexts       `Context`: a format, and how results are rounded to it
 ufuncs         NumPy's ufuncs: which there are
 functions      NumPy's functions: which there are, and what becomes of them
 computed       the functions that compute, made of operations; `contractions` has products
-reductions     sums and other reductions along an axis; `powers` whole powers
+reductions     sums and other reductions along an axis
 
 NumPy asks an array for its ufuncs and functions (`__array_ufunc__`, NEP 13; `__array_function__`,
 NEP 18). The tables in `ufuncs` and `functions` say which are answered; all others are refused.

@@ -69,7 +69,7 @@ def var(
 ) -> Array:
     """Divide the sum of the squared differences from the mean by the count, which is exact."""
     rest = context.compute(operations.subtract, a, mean(context, a, axis, keepdims=True))
-    squares = context.compute(OPERATIONS[np.square], rest)
+    squares = context.compute(operations.square, rest)
     sums = sum(context, squares, axis, keepdims=keepdims)
     return context.compute(operations.divide, sums, _count(a, axis) - ddof)
 
@@ -184,7 +184,7 @@ def norm(
     """Return the root of the sum of squares, the sum of magnitudes, or the largest or smallest."""
     axes = axes_of(x, axis)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        squares = context.compute(OPERATIONS[np.square], x)
+        squares = context.compute(operations.square, x)
         return context.compute(operations.sqrt, sum(context, squares, axes, keepdims=keepdims))
     sizes = context.compute(operations.absolute, x)
     if len(axes) == 1 and ord == 1:

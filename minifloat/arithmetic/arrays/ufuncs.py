@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import operations
+from minifloat.arithmetic import elementary, operations
 from minifloat.arithmetic.arrays import contractions
 from minifloat.arithmetic.arrays.contexts import (
     Context,
@@ -27,23 +27,23 @@ from minifloat.arithmetic.arrays.contexts import (
     refusal,
     shared,
 )
-from minifloat.arithmetic.arrays.powers import LIMIT, whole_power
 from minifloat.arithmetic.arrays.reductions import fold, running, total
 from minifloat.codec import round_to
-from minifloat.formats.base import shown
 
 Array = NDArray[np.float64]
 Axis: TypeAlias = int | tuple[int, ...] | None
 Maker: TypeAlias = Callable[[Array, Context], InContext]  # of a `FormatArray`
 
-ROUNDED = (  # by `minifloat.arithmetic.operations`
-    "add", "subtract", "multiply", "divide", "remainder", "sqrt", "hypot", "reciprocal", "exp",
-    "exp2", "log", "log2", "tanh",
+FROM_OPERATIONS = (
+    "absolute", "add", "copysign", "divide", "fmax", "fmin", "fmod", "maximum", "minimum",
+    "multiply", "negative", "reciprocal", "remainder", "sign", "sqrt", "square", "subtract",
 )  # fmt: skip
-EXACT = (  # in float64
-    "negative", "positive", "absolute", "fabs", "conjugate", "sign", "copysign", "minimum",
-    "maximum", "fmin", "fmax", "floor", "ceil", "trunc", "rint", "heaviside",
+FROM_ELEMENTARY = (
+    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh",
+    "exp", "exp2", "expm1", "hypot", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan",
+    "tanh",
 )  # fmt: skip
+EXACT = ("ceil", "conjugate", "fabs", "floor", "heaviside", "positive", "rint", "trunc")
 
 
 def _exact(ufunc: np.ufunc) -> Operation:
@@ -57,23 +57,15 @@ def _exact(ufunc: np.ufunc) -> Operation:
     return operation
 
 
-def _square(x: Array, *arguments: Any, **options: Any) -> Any:
-    return operations.multiply(x, x, *arguments, **options)
-
-
 def _named(*names: str) -> dict[str, np.ufunc]:
     """Return the ufuncs of these names, without those that an older NumPy lacks."""
     return {name: getattr(np, name) for name in names if hasattr(np, name)}
 
 
 OPERATIONS: dict[np.ufunc, Operation] = {
-    **{
-        ufunc: getattr(operations, name)
-        for name, ufunc in _named(*ROUNDED).items()
-        if hasattr(operations, name)
-    },
-    **{ufunc: _exact(ufunc) for ufunc in _named(*EXACT).values()},
-    np.square: _square,
+    **{getattr(np, name): getattr(operations, name) for name in FROM_OPERATIONS},
+    **{getattr(np, name): getattr(elementary, name) for name in FROM_ELEMENTARY},
+    **{getattr(np, name): _exact(getattr(np, name)) for name in EXACT},
 }
 ANSWERS = frozenset(
     _named(
@@ -111,7 +103,7 @@ def apply(
             raise TypeError(f"out must be a plain array for {name}, got a FormatArray")
         return getattr(ufunc, method)(*plain, **options, **({"out": out} if out else {}))
     knows = ufunc in OPERATIONS and (method == "__call__" or ufunc.nin == 2)
-    if not (knows or (method == "__call__" and (ufunc in CONTRACTED or ufunc is np.power))):
+    if not (knows or (method == "__call__" and ufunc in CONTRACTED)):
         raise TypeError(refusal(name, context))
     options = {key: x for key, x in options.items() if key != "dtype" or x is not None}
     where = options.pop("where", True)
@@ -153,28 +145,20 @@ def values_of(context: Context, x: Any) -> Array:
 def called(context: Context, ufunc: np.ufunc, *operands: Any) -> Array:
     """Return what a ufunc gives for operands: arrays of the context, or plain numbers.
 
-    Plain numbers are rounded to the format first, but for exponents.
+    Plain numbers are rounded to the format first, but for an exponent that is one whole number.
     """
-    if ufunc is np.power:
-        return _power(context, *operands)
+    if ufunc is np.power and _is_whole(operands[1]):
+        x, n = values_of(context, operands[0]), float(operands[1])
+        return context.compute(*((operations.square, x) if n == 2 else (elementary.power, x, n)))
     values = [values_of(context, x) for x in operands]
     if ufunc in CONTRACTED:
         return CONTRACTED[ufunc](context, *values)
     return context.compute(OPERATIONS[ufunc], *values)
 
 
-def _power(context: Context, x: Any, exponent: Any) -> Array:
-    """Return powers: whole ones, and square roots where the exponent is 0.5."""
-    values = values_of(context, x)
-    number = float(exponent) if np.ndim(exponent) == 0 else math.nan
-    if number == 0.5:
-        return context.compute(operations.sqrt, values)
-    if not (number.is_integer() and abs(number) <= LIMIT):
-        raise TypeError(
-            f"exponent must be 0.5 or a whole number from -{LIMIT} to {LIMIT}, got "
-            f"{shown(exponent)}; use np.exp(y * np.log(x)), which rounds each of its operations"
-        )
-    return context.rounded(whole_power(values, int(number)))
+def _is_whole(exponent: Any) -> bool:
+    """Return whether an exponent is one plain whole number."""
+    return np.isscalar(exponent) and float(exponent).is_integer()
 
 
 def _reduce(

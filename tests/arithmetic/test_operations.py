@@ -1,0 +1,278 @@
+"""Operations against fractions: each exact result, rounded once by the oracle."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import minifloat as mf
+from minifloat import arithmetic
+from minifloat.testing import exact_decode, exact_encode
+
+MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
+STOCHASTIC = [mode for mode in mf.Rounding if mode.is_stochastic]
+NAN, INF = math.nan, math.inf
+
+Number = float | Fraction
+
+
+def fraction(x: float) -> Number:
+    """Return a finite number that is not 0 as a fraction."""
+    return Fraction(x) if math.isfinite(x) and x != 0 else x
+
+
+def signed(exact: Fraction, sign: float) -> Number:
+    """Return an exact result; a 0 has a sign."""
+    return exact if exact else math.copysign(0.0, sign)
+
+
+def add(x: float, y: float, *, downward: bool = False) -> Number:
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return x + y
+    if x == y == 0 and math.copysign(1, x) == math.copysign(1, y):
+        return x
+    return signed(Fraction(x) + Fraction(y), -1 if downward else 1)
+
+
+def multiply(x: float, y: float) -> Number:
+    if not (math.isfinite(x) and math.isfinite(y)):
+        return x * y
+    return signed(Fraction(x) * Fraction(y), math.copysign(1, x) * math.copysign(1, y))
+
+
+def divide(x: float, y: float) -> Number:
+    sign = math.copysign(1, x) * math.copysign(1, y)
+    if math.isnan(x) or math.isnan(y) or (math.isinf(x) and math.isinf(y)) or x == y == 0:
+        return NAN
+    if math.isinf(x) or y == 0:
+        return sign * INF
+    return sign * 0.0 if math.isinf(y) else signed(Fraction(x) / Fraction(y), sign)
+
+
+def fma(x: float, y: float, z: float, *, downward: bool = False) -> Number:
+    if not all(map(math.isfinite, (x, y, z))):
+        product = multiply(x, y)
+        return (product if isinstance(product, float) else 0.0) + z
+    product = Fraction(x) * Fraction(y)
+    if product + Fraction(z):
+        return product + Fraction(z)
+    negative = math.copysign(1, x) * math.copysign(1, y) < 0
+    if product == 0 and negative == (math.copysign(1, z) < 0):
+        return z
+    return -0.0 if downward else 0.0
+
+
+def faa(x: float, y: float, z: float, *, downward: bool = False) -> Number:
+    terms = x, y, z
+    if not all(map(math.isfinite, terms)):
+        return x + y + z
+    total = sum(map(Fraction, terms))
+    if all(t == 0 for t in terms) and len({math.copysign(1, t) for t in terms}) == 1:
+        return x
+    return signed(total, -1 if downward else 1)
+
+
+def root(x: float) -> Number:
+    """Return a number of 200 bits next to the square root, or the root if it has fewer."""
+    if not math.isfinite(x) or x <= 0:
+        return x if x == 0 or x > 0 else NAN
+    exact = Fraction(x) * 4**1400
+    whole = math.isqrt(int(exact))
+    return Fraction(2 * whole + (whole**2 != exact), 2 * 2**1400)
+
+
+def fmod(x: float, y: float) -> Number:
+    if math.isnan(x) or math.isnan(y) or math.isinf(x) or y == 0:
+        return NAN
+    if math.isinf(y):
+        return x
+    a, b = Fraction(x), Fraction(y)
+    return signed(a - b * math.trunc(a / b), x)
+
+
+def remainder(x: float, y: float) -> Number:
+    if math.isnan(x) or math.isnan(y) or math.isinf(x) or y == 0:
+        return NAN
+    if math.isinf(y):
+        return math.copysign(x, y) if x == 0 else x if (x < 0) == (y < 0) else y
+    a, b = Fraction(x), Fraction(y)
+    return signed(a - b * math.floor(a / b), y)
+
+
+def least(x: float, y: float) -> float:
+    if math.isnan(x) or math.isnan(y):
+        return NAN
+    return min((x, y), key=lambda v: (v, math.copysign(1, v)))
+
+
+def greatest(x: float, y: float) -> float:
+    return -least(-x, -y)
+
+
+def smaller(x: float, y: float) -> float:
+    return least(x, y) if abs(x) == abs(y) or x != x or y != y else min(x, y, key=abs)
+
+
+def number_first(choose: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    return lambda x, y: y if x != x else x if y != y else choose(x, y)
+
+
+def finite_first(choose: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    def chosen(x: float, y: float) -> float:
+        if math.isfinite(x) != math.isfinite(y):
+            return x if math.isfinite(x) else y
+        return number_first(choose)(x, y)
+
+    return chosen
+
+
+def larger(x: float, y: float) -> float:
+    return -smaller(-x, -y) if abs(x) == abs(y) or x != x or y != y else max(x, y, key=abs)
+
+
+TWO: dict[str, Callable[..., Number]] = {
+    "add": add,
+    "subtract": lambda x, y, **options: add(x, -y, **options),
+    "multiply": multiply,
+    "divide": divide,
+    "fmod": fmod,
+    "remainder": remainder,
+    "copysign": lambda x, y: fraction(math.copysign(x, y)),
+    "minimum": least,
+    "maximum": greatest,
+    "fmin": number_first(least),
+    "fmax": number_first(greatest),
+    "minimum_magnitude": smaller,
+    "maximum_magnitude": larger,
+    "fmin_magnitude": number_first(smaller),
+    "fmax_magnitude": number_first(larger),
+    "minimum_finite": finite_first(least),
+    "maximum_finite": finite_first(greatest),
+}
+ONE: dict[str, Callable[..., Number]] = {
+    "negative": operator.neg,
+    "absolute": abs,
+    "square": lambda x: multiply(x, x),
+    "reciprocal": lambda x: divide(1.0, x),
+    "sqrt": root,
+    "sign": lambda x: x + 0.0 if x == 0 or x != x else math.copysign(1.0, x),
+}
+THREE: dict[str, Callable[..., Number]] = {"fma": fma, "faa": faa}
+SUMS = ("add", "subtract", "fma", "faa")
+ALL = ONE | TWO | THREE
+
+
+def inputs(fmt: str) -> np.ndarray:
+    """Return the values of a format, with NaN, infinities and -0."""
+    return np.unique(np.concatenate([mf.parse(fmt).values(), [-INF, -0.0, 0.0, INF, NAN]]))
+
+
+def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options) -> None:
+    """Compare the results for lists of operands with the oracle's."""
+    downward = {"downward": True} if options["rounding"] == "downward" and name in SUMS else {}
+    random = {} if words is None else {"random": words}
+    got = getattr(arithmetic, name)(
+        *operands, fmt, **options, **random, nan="max", dtype=np.float64
+    )
+    lists = [x.astype(float).tolist() for x in operands]
+    for i, x in enumerate(zip(*lists, strict=True)):
+        word = {} if words is None else {"random": int(words[i])}
+        exact = ALL[name](*x, **downward)
+        want = exact_decode(exact_encode(exact, fmt, **options, **word, nan="max"), fmt)
+        same = got[i] == want and math.copysign(1, got[i]) == math.copysign(1, want)
+        assert same or (got[i] != got[i] and want != want), (name, x, fmt, options, got[i], want)
+
+
+def pairs(first: str, second: str) -> list[np.ndarray]:
+    a, b = np.meshgrid(inputs(first), inputs(second))
+    return [a.ravel(), b.ravel()]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_all_operands_of_small_formats(name: str) -> None:
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    operands = [inputs(["e4m3fn", "e2m1", "e2m0"][arity - 1]), inputs("e3m0"), inputs("e2m1")]
+    operands = operands[:arity]
+    grid = [x.ravel() for x in np.meshgrid(*operands)]
+    for mode in MODES:
+        check(name, grid, "e2m1", rounding=mode, overflow="saturate")
+    for fmt, overflow in [("e4m3fn", "ieee"), ("binary4p2se", "sat_none"), ("nf4", "saturate")]:
+        check(name, grid, fmt, rounding="nearest_even", overflow=overflow)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("overflow", ["saturate", "saturate_finite", "ieee", "sat_none"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "remainder", "fmod"])
+def test_all_pairs_of_8_bits(name: str, mode: str, overflow: str) -> None:
+    check(name, pairs("e4m3fn", "e5m2"), "e4m3fn", rounding=mode, overflow=overflow)
+    check(
+        name, pairs("binary8p3se", "binary8p3se"), "binary8p3se", rounding=mode, overflow=overflow
+    )
+    check(name, pairs("e4m3fn", "int8"), "int8", rounding=mode, overflow=overflow)
+
+
+DOUBLES = st.one_of(
+    st.floats(width=32),
+    st.floats(width=16),
+    st.floats(),
+    st.builds(math.ldexp, st.integers(-9, 9).map(float), st.integers(-1074, 1020)),
+    st.builds(math.ldexp, st.integers(2**52, 2**53).map(float), st.integers(-110, 10)),
+)
+FORMATS = st.sampled_from(
+    ["e4m3fn", "float16", "bfloat16", "tf32", "e2m1", "int8", "e8m0", "nf4", "binary8p4ue", "e5m10"]
+)
+
+
+@given(
+    name=st.sampled_from(sorted(set(ALL) - {"sign"})),
+    x=st.lists(st.tuples(DOUBLES, DOUBLES, DOUBLES), min_size=1, max_size=5),
+    near=st.integers(-3, 3),
+    fmt=FORMATS,
+    mode=st.sampled_from(MODES),
+    overflow=st.sampled_from(["saturate", "saturate_finite", "ieee", "sat_none"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_numbers(name, x, near, fmt, mode, overflow) -> None:
+    operands = [np.array(column) for column in zip(*x, strict=True)]
+    if near:  # sums that nearly cancel
+        with np.errstate(all="ignore"):
+            product = operands[0] * (operands[1] if name == "fma" else 1.0)
+            operands[2] = -np.nextafter(product, near * np.inf)
+            operands[1] = operands[1] if name == "fma" else np.nextafter(product, 0) * near
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    check(name, operands[:arity], fmt, rounding=mode, overflow=overflow)
+
+
+@pytest.mark.parametrize("mode", STOCHASTIC)
+def test_all_random_words(mode: str) -> None:
+    """Every word of 1, 3 and 6 bits: the probabilities are those of the exact results."""
+    x = np.array([1.0, 3.0, 1.0, 448.0, 2.0**-9, -5.0, 2.0**60])
+    y = np.array([3.0, 2.0**-40, 1 + 2.0**-40, 16.0, 3.0, 7.0, -1.0])
+    for bits in (1, 5):
+        for word in range(2**bits):
+            words = np.full(x.size, word, np.uint32)
+            for name in ("add", "multiply", "divide"):
+                options = {"rounding": mode, "overflow": "sat_none", "random_bits": bits}
+                check(name, [x, y], "e4m3fn", words, **options)
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_stochastic_words_of_any_width(data) -> None:
+    bits = data.draw(st.integers(1, 28))
+    name = data.draw(st.sampled_from(["add", "multiply", "divide", "sqrt", "fma", "faa"]))
+    fmt = data.draw(st.sampled_from(["e4m3fn", "float16", "bfloat16", "int8", "e2m1"]))
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    single = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    operands = [np.array([data.draw(single) for _ in range(4)]) for _ in range(arity)]
+    words = np.array([data.draw(st.integers(0, 2**bits - 1)) for _ in range(4)], np.uint32)
+    mode = data.draw(st.sampled_from(STOCHASTIC))
+    check(name, operands, fmt, words, rounding=mode, overflow="ieee", random_bits=bits)
