@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import math
 import operator
-import pickle
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,8 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import minifloat as mf
 from minifloat import arithmetic
-from minifloat.arithmetic import FormatArray, array, operations
-from minifloat.arithmetic.arrays import reductions
+from minifloat.arithmetic import FormatArray, array
 from tests.arithmetic.slow_numbers import SlowFormat
 
 FORMATS = ["e4m3fn", "e5m2", "e2m1", "bfloat16", "float16", "e3m2b5", "e4m3fnuz", "int5", "nf4"]
@@ -90,7 +86,10 @@ def test_operators_are_slow_operations(
     slow = SlowFormat(fmt, nan="zero", **policies)
     a, b = (x.array(fmt, nan="zero", **policies) for x in both)
     values = np.broadcast_arrays(np.asarray(a), np.asarray(b))
-    flat = [getattr(slow, name)(x, y) for x, y in zip(*(v.ravel().tolist() for v in values))]
+    flat = [
+        getattr(slow, name)(x, y)
+        for x, y in zip(*(v.ravel().tolist() for v in values), strict=True)
+    ]
     want = np.reshape(flat, values[0].shape)
     assert_same(OPERATORS[name](a, b), want)
     # plain numbers are rounded first, on either side
@@ -247,20 +246,20 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        lambda x: x.sum(),
+        np.sum,
         lambda x: x.sum(axis=(0, 2)),
         lambda x: x.sum(1, keepdims=True),
         lambda x: x.sum(-1, initial=3),
         lambda x: np.sum(x, (2, 1), keepdims=True),
         lambda x: np.add.reduce(x, axis=1),
         lambda x: np.add.reduce(x, axis=None),
-        lambda x: np.maximum.reduce(x),
+        np.maximum.reduce,
         lambda x: np.subtract.reduce(x, axis=2),
         lambda x: np.multiply.reduce(x, axis=2),
         lambda x: np.add.accumulate(x, axis=1),
         lambda x: np.multiply.outer(x[0, 0], x[1]),
         lambda x: x.prod(0),
-        lambda x: x.cumsum(),
+        np.cumsum,
         lambda x: x.cumprod(axis=1),
         lambda x: x.mean(axis=0),
         lambda x: np.average(x, axis=1, weights=x * 0 + 1),
@@ -268,7 +267,7 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
         lambda x: x.max(axis=1) - x.min(axis=1),
         lambda x: np.ptp(x, axis=2),
         lambda x: np.diff(x, axis=1),
-        lambda x: np.trace(x),
+        np.trace,
         lambda x: x.trace(axis1=1, axis2=2),
         lambda x: x.T,
         lambda x: x.mT,
@@ -287,7 +286,7 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
         lambda x: x.clip(-1, 1),
         lambda x: x.round(),
         lambda x: np.abs(-x),
-        lambda x: np.sign(x),
+        np.sign,
         lambda x: np.where(x > 0, x, -1),
         lambda x: np.concatenate([x, x], axis=None),
         lambda x: np.sort(x, axis=None),
@@ -301,13 +300,11 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
         lambda x: x % 2,
         lambda x: np.copysign(x, -1),
         lambda x: np.heaviside(x, 1),
-        lambda x: np.nan_to_num(x),
+        np.nan_to_num,
     ],
 )  # fmt: skip
 def test_exact_programs_give_what_numpy_gives(program: Any) -> None:
     x = np.arange(24).reshape(2, 3, 4)[:, ::-1] % 5 - 2.0
-    if "%" in str(program) and not hasattr(operations, "remainder"):
-        return
     got, want = program(array(x, "float16")), program(x)
     assert isinstance(got, FormatArray)
     np.testing.assert_allclose(np.asarray(got), want, rtol=2**-11)

@@ -95,13 +95,13 @@ def apply(
         If the ufunc, or an option of it, would compute in float64, or if arrays of two contexts
         meet.
     """
-    context = shared(x for x in (*inputs, *(out or ())) if isinstance(x, InContext))
     name = f"numpy.{ufunc.__name__}" + f".{method}" * (method != "__call__")
     if ufunc in ANSWERS and method in METHODS:
         plain = [x.storage if isinstance(x, InContext) else x for x in inputs]
         if any(isinstance(x, InContext) for x in out or ()):
             raise TypeError(f"out must be a plain array for {name}, got a FormatArray")
         return getattr(ufunc, method)(*plain, **options, **({"out": out} if out else {}))
+    context = shared(x for x in (*inputs, *(out or ())) if isinstance(x, InContext))
     knows = ufunc in OPERATIONS and (method == "__call__" or ufunc.nin == 2)
     if not (knows or (method == "__call__" and ufunc in CONTRACTED)):
         raise TypeError(refusal(name, context))
@@ -158,7 +158,8 @@ def called(context: Context, ufunc: np.ufunc, *operands: Any) -> Array:
 
 def _is_whole(exponent: Any) -> bool:
     """Return whether an exponent is one plain whole number."""
-    return np.isscalar(exponent) and float(exponent).is_integer()
+    is_one = isinstance(exponent, int | float | np.integer | np.floating)
+    return is_one and float(exponent).is_integer()
 
 
 def _reduce(
