@@ -100,7 +100,7 @@ def rounded(v: Double, grid: Any, mode: Any) -> Double:
     half = np.float64(kept * 0.5)
     is_odd, is_negative = half != np.trunc(half), x < 0.0
     threshold = (minus_odd if is_odd else minus_even) if is_negative else (odd if is_odd else even)
-    kept = np.float64(kept + (np.copysign(1.0, x) if abs(x - kept) >= threshold else 0.0))
+    kept = np.float64(kept + np.copysign(1.0 if abs(x - kept) >= threshold else 0.0, x))
     y = np.float64(kept * np.int64(word).view(np.float64))
     if modulus != 0.0:
         y = np.float64(y - modulus * np.floor((y - least) / modulus))

@@ -6,6 +6,8 @@ sum(x)                 sums along the last axis
 dot(a, b, c)           dot products along the last axis
 matmul(a, b, c)        matrix products
 linear(x, w, c)        those of a layer with weights of shape (out, in)
+array(x, fmt)          a `FormatArray`: NumPy's operations on it are rounded one by one
+Context                a format and how operations are rounded to it
 reveal(f)              how a function of yours adds: its order, its bits, its rounding
 
 >>> import minifloat as mf
@@ -16,6 +18,7 @@ reveal(f)              how a function of yours adds: its order, its bits, its ro
 """
 
 from minifloat.arithmetic.accumulators import Accumulator
+from minifloat.arithmetic.arrays import Context, FormatArray, array
 from minifloat.arithmetic.dot_products import dot, linear, matmul, sum
 from minifloat.arithmetic.elementary import (
     arccos,
@@ -86,6 +89,8 @@ from minifloat.arithmetic.units import UNIT_SOURCES, UNITS, Unit
 
 __all__ = [
     "Accumulator",
+    "Context",
+    "FormatArray",
     "Revealed",
     "SumFormat",
     "UNITS",
@@ -104,6 +109,7 @@ __all__ = [
     "arctan2pi",
     "arctanh",
     "arctanpi",
+    "array",
     "cbrt",
     "clip",
     "copysign",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.benchmarks.cases.arithmetic import arithmetic_cases
+from tests.benchmarks.cases.arrays import array_cases
 from tests.benchmarks.cases.case import Case, Inputs, Thunk
 from tests.benchmarks.cases.codec import (
     FORMATS,
@@ -35,6 +36,7 @@ def every_case() -> Iterator[Case]:
     yield from integer_product_cases()
     yield from register_cases()
     yield from arithmetic_cases()
+    yield from array_cases()
     yield from peer_cases()
     for fmt in FORMATS:
         yield from option_cases(fmt)
