@@ -2,8 +2,8 @@
 
 sequential     ((c + x0) + x1) + x2 ...
 reversed       the last term first
-split:N        of each N terms first 0, 1, 4, 5 and every second pair, then 2, 3, 6, 7 ...; zeros fill
-               the last N
+split:N        of each N terms first every second pair, 0, 1, 4, 5 ..., then 2, 3, 6, 7 ...; zeros
+               fill the last N
 pairwise       halves of halves: ((x0 + x1) + (x2 + x3)) ..., and c added to that at the end
 pairwise:N     blocks of N terms pairwise, and these sums one after the other to c
 blocks:N       blocks of N terms one after the other, and these sums one after the other to c

@@ -146,6 +146,7 @@ MODEL, SCALED, AMD, CDNA3 = "[1] table 4", "[1] table 5", "[1] table 6", "[1] ta
 SEEN = "[1] table 4; [2]"  # with results that are captured
 FIRST = "[1] table 4; [2]; [3]"
 CHAIN, MMA = "[1]", "[2], mma"  # of fused multiply-adds; FP8 by the FP16 units
+BY_32 = "+order=split:32+promote=32"
 
 # fmt: off
 _LINES: dict[str, tuple[str, str]] = {
@@ -187,10 +188,8 @@ _LINES: dict[str, tuple[str, str]] = {
     "blackwell/mxfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
     "blackwell/nvfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
     "blackwell/float64/float64": ("float64", CHAIN),
-    "blackwell-mma/fp8/float32": (f"{RZ}/terms=16+bits=25+floor=-133+order=split:32+promote=32", MMA),
-    "blackwell-mma/fp8/float16": (
-        "float16/terms=16+bits=25+floor=-133+order=split:32+promote=32+outer=float16", MMA,
-    ),
+    "blackwell-mma/fp8/float32": (f"{RZ}/terms=16+bits=25+floor=-133{BY_32}", MMA),
+    "blackwell-mma/fp8/float16": (f"float16/terms=16+bits=25+floor=-133{BY_32}+outer=float16", MMA),
     "blackwell-rtx/tf32/float32": (f"{RZ}/terms=8+bits=25+floor=-133", MODEL),
     "blackwell-rtx/bfloat16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", MODEL),
     "blackwell-rtx/float16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", MODEL),
