@@ -72,7 +72,7 @@ def draw(rows: Rows) -> Figure:
     positive, normal, interval = figure.subplots(1, 3)
     for axes, name in ((positive, POSITIVE), (normal, NORMAL)):
         _lengths(axes, [row for row in rows if (row["quantity"], row["data"]) == (ERROR, name)])
-        axes.set(ylim=(5e-8, 2), title=f"numbers {'from 0 to 1' if name == POSITIVE else name}")
+        axes.set(ylim=(5e-8, 2), title="numbers from 0 to 1" if name == POSITIVE else "normals")
     positive.set_ylabel("relative error of dot products")
     _intervals(interval, [row for row in rows if row["quantity"] == INTERVAL])
     handles, names = positive.get_legend_handles_labels()
@@ -116,10 +116,10 @@ def _intervals(axes: Axes, rows: Rows) -> None:
         )
         last = own[-1]
         axes.annotate(
-            name, (last["at"], last["mean"]), (0, 5), textcoords="offset points", ha="right",
-            color=look.colour,
+            name, (last["at"], last["mean"]), (0, -20 if name == SIGNED else 6),
+            textcoords="offset points", ha="right", color=look.colour,
         )  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel="products until promotion")
+    axes.set(xscale="log", yscale="log", ylim=(2e-5, 0.2), xlabel="products until promotion")
     axes.set_xticks([32, 128, 512, 4096], ["32", "128", "512", "4096"])
     axes.minorticks_off()
     axes.set_title("Hopper, E4M3, 4096 products")

@@ -8,18 +8,19 @@ Theory
 ------
 For numbers between 0 and 1 the sum after k products is k times their mean, less what was lost. In a
 step, its terms lose what cutting them to multiples of q = 2**(e - bits) loses, e being the exponent
-of the sum, and then what rounding their sum to a gap of the format loses: averages over random
-products (`predicted`). These losses add up; rounding errors that have both signs add up as their
-variances do, gap**2 / 12 to nearest, and gap**2 / 6 for stochastic rounding. Hence a sum stagnates
-where q exceeds its products, and stochastic rounding has an error that grows as the square root of
-the length: M. P. Connolly, N. J. Higham and T. Mary, *Stochastic rounding and its probabilistic
-backward error analysis*, SIAM J. Sci. Comput. 43, 2021.
+of the sum, and then what rounding their sum to a gap of the format loses. `predicted` adds up the
+means of these losses, and their variances, over random products. Hence a sum stagnates where the
+gap is twice its products, or q exceeds them. With stochastic rounding a step has the mean 0 and the
+variance f (1 - f) gap**2, f being the fraction of the gap that is rounded; while f is spread evenly
+the relative error grows as the square root of the length (M. P. Connolly, N. J. Higham and T. Mary,
+*Stochastic rounding and its probabilistic backward error analysis*, SIAM J. Sci. Comput. 43, 2021),
+and where products are far smaller than the gap it does not grow any more.
 
 Criteria
 --------
-The theory holds for an accumulator if at every length from 512 on, while the error is below a half,
-the measured error is within 15 % or three standard errors of it. The law of the square root holds
-if the fitted exponent of the error is within three standard errors of 1/2, from 512 on. A sum
+The theory holds for an accumulator if at every length from 512 on the measured error is within 15 %
+or three standard errors of it. The law of the square root holds if the exponent of the error,
+fitted to all lengths, is within three standard errors of 1/2. A sum
 stagnates at the first power of two after which the next as many products add less than half of what
 they should.
 """
@@ -38,7 +39,6 @@ from numpy.typing import NDArray
 from minifloat import round_to
 from minifloat.arithmetic import UNITS, Accumulator, dot
 from minifloat.formats import Format
-from minifloat.formats.rounding import Rounding
 
 Array = NDArray[Any]
 Row = dict[str, Any]
@@ -109,25 +109,26 @@ class Sums:
             return x.astype(np.float32)
         if self.fmt.max < 65504 or self.fmt.bits <= 8:  # the largest of all to the largest value
             x = x * (self.fmt.max / (np.abs(x).max() if data == NORMAL else 1.0))
-        return round_to(x, self.fmt, overflow="saturate").astype(np.float32)
+        rounded: Array = round_to(x, self.fmt, overflow="saturate").astype(np.float32)
+        return rounded
 
     def sums(self, a: Array, b: Array, lengths: Sequence[int], seed: int) -> list[Array]:
         """Return the dot products of the first terms of the rows, for each length."""
         if self.stochastic:
-            return _stochastic_sums(a, b, self.accumulator, lengths, seed)
+            return _stochastic_sums(a, b, str(self.accumulator), lengths, seed)
         return [
             dot(a[:, :k], b[:, :k], accumulator=self.accumulator, dtype=np.float64) for k in lengths
         ]
 
 
 def _stochastic_sums(
-    a: Array, b: Array, accumulator: Accumulator, lengths: Sequence[int], seed: int
+    a: Array, b: Array, fmt: str, lengths: Sequence[int], seed: int
 ) -> list[Array]:
     products = a.astype(np.float64) * b
-    total, found = np.zeros(len(a)), []
+    total: Array = np.zeros(len(a))
+    found: list[Array] = []
     for k in range(max(lengths)):
-        exact = total + products[:, k]
-        total = round_to(exact, str(accumulator.fmt), rounding=STOCHASTIC, seed=seed + k)
+        total = round_to(total + products[:, k], fmt, rounding="stochastic", seed=seed + k)
         if k + 1 in lengths:
             found.append(total)
     return found
@@ -167,7 +168,7 @@ def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
         ``quantity``, ``sums`` (see `Sums`), ``data``, ``at``, ``draw``, ``measured`` and
         ``theory``, None where there is none. Quantities: `ERROR` against the length; `INTERVAL`,
         that of `PROMOTED` at 4096 products, against the interval of promotion; `STAGNATION`, the
-        length, None where the sum still grows at 2**16 products, at 0.
+        length, at 0; None where the sum still grows at 2**16 products.
 
     Examples
     --------
@@ -182,21 +183,37 @@ def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
     for done, name in enumerate(names, 1):
         how = Sums.of(name)
         for data in DATA:
-            found += _errors(how, data, lengths, draws)
+            found += errors(how, data, lengths, draws)
         found += _stagnation(how, 2 if quick else DRAWS, 1 << 16 if quick else LONGEST)
         if progress is not None:
             progress(done, len(names) + 1)
     for interval in INTERVALS[:2] if quick else INTERVALS:
         how = Sums.of(f"{PROMOTED}+promote={interval}")
         for data in DATA:
-            for row in _errors(how, data, [INTERVALS[-1]], draws):
+            for row in errors(how, data, [INTERVALS[-1]], draws):
                 found.append(row | {"quantity": INTERVAL, "sums": PROMOTED, "at": interval})
     if progress is not None:
         progress(len(names) + 1, len(names) + 1)
     return found
 
 
-def _errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> list[Row]:
+def errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> list[Row]:
+    """Return the records of `ERROR` for some draws of operands.
+
+    Parameters
+    ----------
+    how : Sums
+    data : str
+        One of `DATA`.
+    lengths : sequence of int
+        Ascending; a draw depends on the last one.
+    draws : int
+
+    Returns
+    -------
+    list of dict
+        As `records`.
+    """
     theory: dict[int, float | None] = dict.fromkeys(lengths)
     if data == POSITIVE:
         theory |= dict(zip(lengths, predicted(how, lengths), strict=True))
@@ -221,7 +238,7 @@ def _stagnation(how: Sums, draws: int, longest: int) -> list[Row]:
     stops = np.diff(sums, axis=1) < np.diff(exact, axis=1) / 2
     error = predicted(how, lengths)
     theory = None
-    if all(loss is not None for loss in error):
+    if not how.stochastic and all(loss is not None for loss in error):
         grown = [k * (1 - float(loss or 0.0)) for k, loss in zip(lengths, error, strict=True)]
         ends = zip(lengths, grown, grown[1:], strict=False)
         theory = next((k for k, before, after in ends if after - before < k / 2), None)
@@ -271,18 +288,18 @@ def predicted(how: Sums, lengths: Sequence[int]) -> list[float | None]:
     known = order in ("sequential", "split") and own.product is None and own.late is None
     if not known or not isinstance(own.terms, int) or own.cut != "toward_zero":
         return [None] * len(lengths)
-    products = _products(how)
-    mean, top = float(products.mean()), float(products.max())
+    mean, top = float(_products(how).mean()), _top(how)
     lost = variance = 0.0
     found: list[float | None] = []
     terms, fmt = own.terms, own.fmt
+    rounding = "stochastic" if how.stochastic else str(own.rounding)
     for k in range(terms, max(lengths) + terms, terms):
-        before, after = (max(n * mean - lost, top) for n in (k - terms, k))
+        before, after = (n * mean - lost for n in (k - terms, k))
         place = math.frexp(after)[1] - 1 - fmt.mantissa_bits
-        cut = None if own.bits is None else math.frexp(before)[1] - 1 - own.bits
-        lost += 0.0 if how.stochastic else _loss(how, cut, place)
-        variance += math.ldexp(1.0, 2 * place) / (6 if how.stochastic else 12)
-        variance += 0.0 if cut is None else terms * math.ldexp(1.0, 2 * cut) / 12
+        highest = max(math.frexp(before)[1] - 1 if before else top, top)
+        cut = None if own.bits is None else highest - own.bits
+        loss, noise = _step(how, terms, cut, place, rounding)
+        lost, variance = lost + loss, variance + noise
         if k >= lengths[len(found)]:
             found.append(math.hypot(lost, math.sqrt(variance)) / (k * mean))
             if len(found) == len(lengths):
@@ -301,9 +318,9 @@ def _promoted(how: Sums, interval: int, lengths: Sequence[int]) -> list[float | 
     found: list[float | None] = []
     for length in lengths:
         sums = block * np.arange(1, max(1, length // interval) + 1)
-        gaps = np.ldexp(1.0, np.frexp(sums)[1] - 1 - bits)
-        rounding = math.sqrt(float(np.square(gaps).sum()) / 12) / float(sums[-1])
-        found.append(math.hypot(own, rounding))
+        places = np.frexp(sums)[1] - 1 - bits
+        noise = sum(_step(how, interval, None, int(e), "nearest_even")[1] for e in places)
+        found.append(math.hypot(own, math.sqrt(noise) / float(sums[-1])))
     return found
 
 
@@ -313,20 +330,29 @@ def _products(how: Sums) -> Array:
     return np.asarray(a.astype(np.float64) * b)
 
 
-@lru_cache(maxsize=1024)
-def _loss(how: Sums, cut: int | None, place: int) -> float:
-    """Return what a step loses on average.
+@lru_cache(maxsize=16)
+def _top(how: Sums) -> int:
+    """Return the largest exponent of a product, as units read it: the sum of its factors'."""
+    both = (how.operands(POSITIVE, (SAMPLE,), (7, side)).max() for side in (0, 1))
+    return sum(int(np.frexp(largest)[1]) - 1 for largest in both)
 
-    Its terms are cut to multiples of ``2**cut``, and their sum is rounded to one of ``2**place``.
+
+@lru_cache(maxsize=4096)
+def _step(how: Sums, terms: int, cut: int | None, place: int, rounding: str) -> tuple[float, float]:
+    """Return what a step loses on average, and the variance of that.
+
+    Its terms are cut to multiples of ``2**cut``, and their sum is rounded to one of ``2**place``,
+    of which the sum before the step is one too.
     """
-    terms = how.accumulator.terms
-    assert isinstance(terms, int)
     products = _products(how)[: SAMPLE // terms * terms].reshape(-1, terms)
     kept = products if cut is None else np.trunc(products * 2.0**-cut) * 2.0**cut
     sums = kept.sum(axis=1) * 2.0**-place
-    is_cut = how.accumulator.rounding is Rounding.TOWARD_ZERO
-    rounded = np.trunc(sums) if is_cut else np.rint(sums)
-    return float(np.mean(products.sum(axis=1) - rounded * 2.0**place))
+    if rounding == "stochastic":
+        rest = sums - np.floor(sums)
+        return 0.0, float(np.mean(rest * (1 - rest))) * 4.0**place
+    rounded = np.trunc(sums) if rounding == "toward_zero" else np.rint(sums)
+    lost = products.sum(axis=1) - rounded * 2.0**place
+    return float(lost.mean()), float(lost.var())
 
 
 @dataclass(frozen=True)
@@ -380,7 +406,7 @@ def means(rows: Iterable[Row], quantity: str) -> list[Mean]:
     return found
 
 
-def exponent(rows: Iterable[Row], sums: str, data: str, least: int = 512) -> tuple[float, float]:
+def exponent(rows: Iterable[Row], sums: str, data: str, least: int = 1) -> tuple[float, float]:
     """Return how errors grow with the length: the power, fitted to each draw, and its error.
 
     Parameters
@@ -400,5 +426,6 @@ def exponent(rows: Iterable[Row], sums: str, data: str, least: int = 512) -> tup
         own = (row["quantity"], row["sums"], row["data"]) == (ERROR, sums, data)
         if own and row["at"] >= least:
             lines.setdefault(row["draw"], []).append((row["at"], row["measured"]))
-    powers = np.array([np.polyfit(*np.log(np.array(line).T), 1)[0] for line in lines.values()])
+    logs = [np.log(np.array(line)) for line in lines.values()]
+    powers = np.array([np.polyfit(line[:, 0], line[:, 1], 1)[0] for line in logs])
     return float(powers.mean()), float(powers.std(ddof=1)) / math.sqrt(len(powers))

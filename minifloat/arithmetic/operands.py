@@ -96,9 +96,9 @@ def operand_of(
     """
     grouped = unit is not None and unit.accumulator.group > 1
     if unit is not None and unit.scale is not None and is_packed(x):
-        own, values, scales = values_and_scales(name, x, unit, axis)
-        return Operand(values, own.emin, scales, unit.scale.emin, grouped)
-    own = fmt if unit is None else unit.inputs[0]
+        packed_fmt, values, scales = values_and_scales(name, x, unit, axis)
+        return Operand(values, packed_fmt.emin, scales, unit.scale.emin, grouped)
+    own: Format | SumFormat = fmt if unit is None else unit.inputs[0]
     x = cast("ArrayLike", x)
     if unit is None:
         values = numbers(name, x, fmt)

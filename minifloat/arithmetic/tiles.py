@@ -68,9 +68,13 @@ def _add_tile(plan: Plan | DoublePlan, a: Terms, b: Terms, tile: Array) -> None:
         b = _taken(b[0], order_of_terms, 0.0), _taken(b[1], order_of_terms, NOTHING)
 
     def add(part: slice, sums: Array) -> None:
-        left = (np.ascontiguousarray(own[:, part]) for own in a)
-        right = (np.ascontiguousarray(own[part]) for own in b)
-        plan.add(*left, *right, sums)
+        plan.add(
+            np.ascontiguousarray(a[0][:, part]),
+            np.ascontiguousarray(a[1][:, part]),
+            np.ascontiguousarray(b[0][part]),
+            np.ascontiguousarray(b[1][part]),
+            sums,
+        )
 
     if promote is None:
         add(slice(None), tile)

@@ -429,6 +429,9 @@ def use_arithmetic() -> None:
     print(output)
     assert_type(arithmetic.reveal(np.sum, 8).order, str | None)
     assert_type(arithmetic.reveal(np.dot, 8, products=True), arithmetic.Revealed)
+    rounds = arithmetic.reveal(np.dot, 8, products=True, dtype="float64", large=2.0**90).rounds
+    assert_type(rounds, bool | None)
+    arithmetic.Accumulator("float64", terms="all", product=None, outer="float32")
     arithmetic.sum(X, accumulator=accumulator)
     arithmetic.dot(HALVES, HALVES, 1, unit="volta/float16/float32", dtype=np.float64)
     arithmetic.matmul(X, X.T, accumulator="float32", threads=2)
