@@ -61,10 +61,12 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
 def instruction(define: Callable[[], Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Register a function that kernels call and that is one instruction where it is compiled.
 
-    ``define`` is called once Numba is loaded and returns that instruction, an intrinsic.
+    ``define`` is called once Numba is loaded and returns that instruction, an intrinsic; or None
+    where the CPU does not have it: then the function itself is compiled.
     """
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        _compiler.options[plain] = NO_WRAPPER
         _compiler.instructions[plain] = cache(define)
         return plain
 
@@ -195,12 +197,15 @@ class _Compiler:
         names = self.modules[id(own)] = dict(own)
         for name, value in list(names.items()):
             function = getattr(value, "__wrapped__", value)
-            if isinstance(function, FunctionType) and function in self.options:
+            if not isinstance(function, FunctionType):
+                continue
+            found = self.instructions[function]() if function in self.instructions else None
+            if found is not None:
+                names[name] = found
+            elif function in self.options:
                 names[name] = self.dispatcher(function)
                 if function is not value:
                     own[name] = names[name]
-            elif isinstance(function, FunctionType) and function in self.instructions:
-                names[name] = self.instructions[function]()
         return names
 
     def dispatcher(self, plain: FunctionType) -> Any:

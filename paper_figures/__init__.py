@@ -18,4 +18,5 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "models",
     "crest_factor",
     "speed",
+    "dot_products",
 )

@@ -55,7 +55,7 @@ these errors have the same sign. To add the result to a float32 sum every 128 pr
 - Units with scales (`mxfp4`, `nvfp4`, ...) take what `minifloat.quantize` returns, weights in MXFP4
   with activations in MXFP8 too. Scales enter where the unit takes them, before products are
   aligned. Tensor scales multiply the result.
-- Units for float64 are not among them: NVIDIA's and AMD's are chains of IEEE's fused multiply-add.
+- Float64 units are chains of IEEE's fused multiply-add, in float64.
 
 ## Accumulators
 
@@ -80,7 +80,8 @@ these errors have the same sign. To add the result to a float32 sum every 128 pr
 
 `arithmetic.reveal(f)` finds out how a function of yours adds, be it a call of a GPU, a library or a
 simulation: the order (by FPRev's method), the terms of a step, the bits that terms and sums keep,
-the rounding, and an accumulator that gives the same sums for random terms.
+the rounding, whether products are rounded before they are added, and an accumulator that gives the
+same sums for random terms.
 
 ```python
 >>> arithmetic.reveal(np.sum).order                     # NumPy adds 64 numbers in eight sums
@@ -89,6 +90,10 @@ the rounding, and an accumulator that gives the same sums for random terms.
 ...     return arithmetic.dot(a, b, unit="hopper/e5m2/float32")
 >>> arithmetic.reveal(mine, products=True).accumulator
 <Accumulator e8m13:toward_zero/terms=32+bits=13>
+>>> openblas = arithmetic.reveal(np.dot, 128, products=True, dtype="float64")  # depends on the CPU
+>>> x, y = rng.standard_normal((2, 128))
+>>> float(arithmetic.dot(x, y, accumulator=openblas.accumulator)) == float(np.dot(x, y))
+True
 
 ```
 
@@ -110,9 +115,11 @@ Sources: [1] P. Xie et al., arXiv 2511.10909, and microsoft/MMA-Sim; [2] F. A. K
 M. Mikaitis, arXiv 2512.07004, and north-numerical-computing/MATLAB-tensor-core; [3] M. Fasi,
 N. J. Higham, M. Mikaitis and S. Pranesh, PeerJ Computer Science 7:e330, 2021. Results captured on
 V100, A100, Ada and H100 agree in every row (`tests/arithmetic/test_units.py`); the other lines
-follow [1], whose authors compared them with hardware. FP8 on an H100 or a B200 by the instruction
-`mma.sync` is another thing: it runs on the FP16 units. `python -m docs.generators.arithmetic`
-prints this page."""
+follow [1], whose authors compared them with hardware. FP8 on a B200 by the instruction `mma.sync`
+is another thing (`blackwell-mma`): it runs on the FP16 units, C is added afterwards, and 24 rows of
+[2] agree; that an H100's does the same is likely, but no rows show it.
+[Errors of dot products](numerics_dot_products.md) shows what all this does to long sums.
+`python -m docs.generators.arithmetic` prints this page."""
 
 EXAMPLE = ([-(2.0**13), -0.5, -0.25, -0.125], [2.0**10, 1.0, 1.0, 1.0], 2.0**23)
 HALF = 2.0**-12

@@ -22,8 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
-from minifloat.arithmetic.orders import Order, checked_order, text_of
-from minifloat.arithmetic.sum_formats import SumFormat
+from minifloat.arithmetic.orders import Order, checked_order, is_chain, text_of
+from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered
@@ -78,11 +78,13 @@ class Accumulator:
     flush : bool
         Whether subnormal operands are read as 0, and subnormal results become 0.
     order : str or tree
-        sequential, reversed, pairwise, pairwise:N, blocks:N, strided:N or a tree of indices
-        (`minifloat.arithmetic.orders`).
+        sequential, reversed, split:N, pairwise, pairwise:N, blocks:N, strided:N or a tree of
+        indices (`minifloat.arithmetic.orders`).
     promote : int, optional
-        After so many products the running sum is added to a float32 sum, to nearest even, and
-        begins again at 0. What the sum starts from is in the float32 sum.
+        After so many products the running sum is added to an outer sum, to nearest even, and
+        begins again at 0. What the sum starts from is in the outer sum.
+    outer : str, Format or SumFormat
+        Format of that outer sum.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class Accumulator:
     flush: bool
     order: Order
     promote: int | None
+    outer: SumFormat
 
     def __init__(
         self,
@@ -137,6 +140,7 @@ class Accumulator:
         flush: bool = False,
         order: Order = "sequential",
         promote: SupportsIndex | None = None,
+        outer: SumFormat | NumberFormat | str = FLOAT32,
     ) -> None:
         def optional(name: str, value: object, low: int, high: int) -> int | None:
             return None if value is None else check_int(name, value, low, high)
@@ -161,6 +165,7 @@ class Accumulator:
             "flush": flush,
             "order": checked_order(order),
             "promote": optional("promote", promote, 1, 1 << 62),
+            "outer": SumFormat.parse(outer, "outer"),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -186,14 +191,37 @@ class Accumulator:
         if self.late is None:
             self._refuse("late", ("lanes", "drops"))
         if self.terms != 1 or self.bits is not None:
-            given = [name for name in ("product", "order") if self._is_given(name)]
+            names = ("product", *["order"] * (not is_chain(self.order)))
+            given = [name for name in names if self._is_given(name)]
             if given:
                 raise ValueError(
                     f"{given[0]} must be its default where terms are added at once, got "
                     f"{self._text_of(given[0])}; use terms=1 without bits"
                 )
-        if self.promote is not None and self.order != "sequential":
-            raise ValueError(f"order must be sequential for promote, got {text_of(self.order)}")
+        if self.promote is None:
+            self._refuse("promote", ("outer",))
+        elif not is_chain(self.order):
+            raise ValueError(
+                "order must be sequential, reversed or split:N for promote, got "
+                f"{text_of(self.order)}"
+            )
+        self._check_double()
+
+    def _check_double(self) -> None:
+        if self.fmt == FLOAT64:
+            own = ("rounding", "overflow", "bits", "flush", "promote")
+            given = [name for name in own if self._is_given(name)]
+            if given:
+                raise ValueError(
+                    f"{given[0]} must be its default in float64, got {self._text_of(given[0])}"
+                )
+            if self.terms not in (1, ALL):
+                raise ValueError(f"terms must be 1 or all in float64, got {self.terms}")
+            if self.product not in (None, FLOAT64):
+                raise ValueError(f"product must be float64 in float64, got {self.product}")
+        for name in ("product", "outer"):
+            if getattr(self, name) == FLOAT64 != self.fmt:
+                raise ValueError(f"{name} must not be float64 in {self.fmt}, got float64")
 
     def _check_aligned(self, bits: int) -> None:
         if self.terms == ALL:
@@ -225,7 +253,8 @@ class Accumulator:
         overflow = "infinity" if self.fmt.has_inf else "saturate"
         return dict.fromkeys(("bits", "floor", "late", "limit", "product", "promote")) | {
             "overflow": overflow, "terms": 1, "cut": "toward_zero", "group": 1, "lanes": 1,
-            "drops": False, "flush": False, "order": "sequential",
+            "drops": False, "flush": False, "order": "sequential", "outer": FLOAT32,
+            "rounding": Rounding.NEAREST_EVEN,
         }  # fmt: skip
 
     def _text_of(self, name: str) -> str:

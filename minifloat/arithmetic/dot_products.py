@@ -14,7 +14,7 @@ from minifloat._threads import check_threads
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.operands import Operand, numbers, operand_of
 from minifloat.arithmetic.packed import Packed, is_packed
-from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
+from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
 from minifloat.arithmetic.tiles import COLUMNS, add_up
 from minifloat.arithmetic.units import Unit
 from minifloat.formats import NumberFormat
@@ -37,7 +37,8 @@ def sum(
     Parameters
     ----------
     x : array_like, shape (..., n)
-        float32; float16, bfloat16, float64 and integers are rounded to float32 first.
+        float32; float16, bfloat16, float64 and integers are rounded to float32 first, or to float64
+        for an accumulator in float64.
     c : array_like
         What sums start from, of a shape that broadcasts to that of the sums.
     accumulator : Accumulator, format or str
@@ -93,9 +94,9 @@ def dot(
         With a ``unit``: values of its format (TF32 units cut float32 numbers); a unit with scales
         takes `Quantized` in any of its formats, with its blocks and scales, and other arrays as if
         their scales were 1. With an ``accumulator``: float32; numbers of other types are rounded to
-        float32 first. The axes before the last one broadcast.
+        float32 first, or to float64 for one in float64. The axes before the last one broadcast.
     c : array_like
-        What sums start from, rounded to the unit's output type, or to float32; of a shape that
+        What sums start from, rounded to the unit's output type, or as operands; of a shape that
         broadcasts to that of the result.
     accumulator : Accumulator, format or str, optional
         How products are added, see `Accumulator`.
@@ -150,7 +151,10 @@ def dot(
             f"{shapes[0]} and {shapes[1]}"
         ) from None
     (x, ex), (y, ey) = left.terms(), right.terms()
-    with np.errstate(invalid="ignore"):
+    if job.needs_factors:
+        factors = np.stack(np.broadcast_arrays(x, y), axis=-1)
+        return job.sums_of((factors, ex + ey), c, shape)
+    with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return job.sums_of((x * y, ex + ey), c, shape)
 
 
@@ -293,23 +297,34 @@ class _Job:
     def _is_held_by(self, name: str) -> bool:
         fmt, info = self.accumulator.fmt, np.finfo(name)
         if self.accumulator.promote is not None:
-            fmt = FLOAT32
+            fmt = self.accumulator.outer
         unit = math.ldexp(1.0, fmt.emin - fmt.mantissa_bits)
         fits = unit >= float(info.smallest_subnormal) and fmt.largest <= float(info.max)
         return fits and fmt.mantissa_bits <= info.nmant + 2 * fmt.is_fixed
+
+    @property
+    def fmt(self) -> SumFormat:
+        """The format of numbers where there is no unit, and of what sums start from."""
+        return FLOAT64 if self.accumulator.fmt == FLOAT64 else FLOAT32
+
+    @property
+    def needs_factors(self) -> bool:
+        """Whether float64 does not hold the products."""
+        return self.fmt == FLOAT64 and self.accumulator.product is None
 
     def operand(self, name: str, x: ArrayLike | Packed, axis: int = -1) -> Operand:
         """Return an operand, checked; ``axis`` is the one along which products are added."""
         if is_packed(x) and x.tensor_scale is not None and self._takes_scales():
             self.factor = (1.0 if self.factor is None else self.factor) * x.tensor_scale
-        return operand_of(name, x, self.unit, axis, flush=self.accumulator.flush)
+        flush = self.accumulator.flush
+        return operand_of(name, x, self.unit, axis, fmt=self.fmt, flush=flush)
 
     def _takes_scales(self) -> bool:
         return self.unit is not None and self.unit.scale is not None
 
     def start(self, c: ArrayLike, shape: tuple[int, ...]) -> Array:
         """Return what sums start from, as float64."""
-        start = numbers("c", c)
+        start = numbers("c", c, self.fmt)
         if self.factor is not None:  # c is added after the multiplication by the tensor scales
             start = np.zeros_like(start)
         if self.unit is not None and self.unit.output == "float16":
@@ -329,11 +344,14 @@ class _Job:
         """Return the sums of terms along their last axis."""
         sums = self.start(c, shape[:-1])
         flat = math.prod(shape[:-1]), shape[-1]
-        values, exponents = (np.broadcast_to(part, shape).reshape(flat) for part in terms)
+        factors = terms[0].shape[len(shape) :]
+        values = np.broadcast_to(terms[0], shape + factors).reshape(flat + factors)
+        exponents = np.broadcast_to(terms[1], shape).reshape(flat)
         one = np.ones((1, shape[-1])), np.zeros((1, shape[-1]), np.int16)
 
         def columns(part: slice) -> tuple[Array, Array]:
-            return np.ascontiguousarray(values[part].T), np.ascontiguousarray(exponents[part].T)
+            own = values[part].swapaxes(0, 1), exponents[part].T
+            return np.ascontiguousarray(own[0]), np.ascontiguousarray(own[1])
 
         add_up(self.accumulator, one, columns, sums.reshape(1, -1), self.threads)
         return self.result(sums, c)
@@ -379,7 +397,7 @@ class _Job:
         """Return sums in their type, and NaN as the unit writes it."""
         if self.factor is not None:
             with np.errstate(all="ignore"):
-                scaled = (sums * self.factor).astype(np.float32) + numbers("c", c)
+                scaled = (sums * self.factor).astype(np.float32) + numbers("c", c, FLOAT32)
             sums = scaled.astype(np.float64)
         found = sums.astype(self.dtype)
         nan = np.isnan(found)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import _arrays
 from minifloat._kernels import sums as kernels
 from minifloat.arithmetic.packed import Packed, is_packed, values_and_scales
-from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
+from minifloat.arithmetic.sum_formats import FLOAT64, SumFormat
 from minifloat.arithmetic.units import Unit
 from minifloat.codec import round_to
 from minifloat.formats import Format
@@ -26,7 +26,7 @@ class Operand:
 
     Attributes
     ----------
-    values : ndarray of float32
+    values : ndarray of float32, or float64 of that format
     emin : int
         The format's lowest exponent, which subnormals have.
     scales : ndarray of float32, optional
@@ -67,8 +67,10 @@ def _exponents(values: Array, emin: int) -> Array:
     return exponents
 
 
-def numbers(name: str, x: ArrayLike) -> Array:
+def numbers(name: str, x: ArrayLike, fmt: Format | SumFormat) -> Array:
     """Return numbers as float32, rounded to nearest even where they are of another type.
+
+    For the format float64 they are float64.
 
     Raises
     ------
@@ -77,15 +79,15 @@ def numbers(name: str, x: ArrayLike) -> Array:
     """
     a = _arrays.source_array(x, name)[0]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return a.astype(np.float32, copy=False)
+        return a.astype(np.float64 if fmt == FLOAT64 else np.float32, copy=False)
 
 
 def operand_of(
-    name: str, x: ArrayLike | Packed, unit: Unit | None, axis: int, *, flush: bool
+    name: str, x: ArrayLike | Packed, unit: Unit | None, axis: int, *, fmt: SumFormat, flush: bool
 ) -> Operand:
-    """Return an operand, checked: of float32 numbers, or of a unit's format.
+    """Return an operand, checked: of a unit's format, or else float32 or float64 numbers.
 
-    Products are added along ``axis``.
+    Products are added along ``axis``. ``fmt`` is float64 or float32.
 
     Raises
     ------
@@ -94,20 +96,20 @@ def operand_of(
     """
     grouped = unit is not None and unit.accumulator.group > 1
     if unit is not None and unit.scale is not None and is_packed(x):
-        own, values, scales = values_and_scales(name, x, unit, axis)
-        return Operand(values, own.emin, scales, unit.scale.emin, grouped)
-    fmt = FLOAT32 if unit is None else unit.inputs[0]
+        packed_fmt, values, scales = values_and_scales(name, x, unit, axis)
+        return Operand(values, packed_fmt.emin, scales, unit.scale.emin, grouped)
+    own: Format | SumFormat = fmt if unit is None else unit.inputs[0]
     x = cast("ArrayLike", x)
     if unit is None:
-        values = numbers(name, x)
-    elif isinstance(fmt, Format) and fmt.name == "tf32":
-        whole = numbers(name, x)
-        values = round_to(whole, fmt, rounding="toward_zero", overflow="saturate_finite")
+        values = numbers(name, x, fmt)
+    elif isinstance(own, Format) and own.name == "tf32":
+        whole = numbers(name, x, fmt)
+        values = round_to(whole, own, rounding="toward_zero", overflow="saturate_finite")
     else:
-        values = _checked(name, x, fmt)
+        values = _checked(name, x, own)
     if flush:
-        values = np.where(np.abs(values) < 2.0**fmt.emin, np.float32(0.0), values)
-    return Operand(values, fmt.emin, grouped=grouped)
+        values = np.where(np.abs(values) < 2.0**own.emin, np.float32(0.0), values)
+    return Operand(values, own.emin, grouped=grouped)
 
 
 def _checked(name: str, x: ArrayLike, fmt: Format | SumFormat) -> Array:
@@ -117,7 +119,7 @@ def _checked(name: str, x: ArrayLike, fmt: Format | SumFormat) -> Array:
         values = round_to(source, fmt, dtype=np.float32, overflow="saturate_finite", nan="zero")
         remedy = f'use minifloat.round_to({name}, "{fmt.name}"), after scaling'
     else:
-        values, remedy = numbers(name, source), f"use numpy.float32({name})"
+        values, remedy = numbers(name, source, fmt), f"use numpy.{fmt.name}({name})"
     with np.errstate(invalid="ignore"):
         wrong = (values != source) & ~(np.isnan(values) & np.isnan(source))
     if wrong.any():

@@ -2,13 +2,16 @@
 
 sequential     ((c + x0) + x1) + x2 ...
 reversed       the last term first
+split:N        of each N terms first every second pair, 0, 1, 4, 5 ..., then 2, 3, 6, 7 ...; zeros
+               fill the last N
 pairwise       halves of halves: ((x0 + x1) + (x2 + x3)) ..., and c added to that at the end
 pairwise:N     blocks of N terms pairwise, and these sums one after the other to c
 blocks:N       blocks of N terms one after the other, and these sums one after the other to c
 strided:N      N sums, of every Nth term each, which are then added pairwise, and c at the end
 a tree         pairs of pairs of indices, such as ((0, 1), (2, 3)); c is added at the end
 
-The halves of an odd number of terms: the first has one more.
+The halves of an odd number of terms: the first has one more. A sum begins at 0, so that its first
+term is rounded; further terms are added as they are.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ from minifloat.formats.base import shown
 Tree: TypeAlias = "int | tuple[Tree, Tree]"
 Order: TypeAlias = "str | Tree"
 
-CHAINS = ("sequential", "reversed")  # which need no list
+CHAINS = ("sequential", "reversed", "split")  # which need no list
 MAX_DEPTH = 64  # of a tree
-_BLOCKS = re.compile(r"(pairwise|blocks|strided):([1-9][0-9]{0,8})", re.ASCII)
+_BLOCKS = re.compile(r"(pairwise|blocks|strided):[1-9][0-9]{0,8}|split:[1-9][0-9]{0,3}", re.ASCII)
 _TREE = re.compile(r"\([0-9(), ]+\)")
 
 
@@ -43,7 +46,7 @@ def checked_order(order: object) -> Order:
     """
     if isinstance(order, str):
         word = order.strip(" ")
-        if word in (*CHAINS, "pairwise") or _BLOCKS.fullmatch(word):
+        if word in ("sequential", "reversed", "pairwise") or _BLOCKS.fullmatch(word):
             return word
         if _TREE.fullmatch(word):
             with contextlib.suppress(ValueError, RecursionError):
@@ -51,8 +54,8 @@ def checked_order(order: object) -> Order:
     if isinstance(order, tuple):
         return _checked_tree(order)
     raise ValueError(
-        "order must be sequential, reversed, pairwise, pairwise:N, blocks:N, strided:N or a tree "
-        f"of indices such as ((0, 1), (2, 3)), got {shown(order)}"
+        "order must be sequential, reversed, split:N, pairwise, pairwise:N, blocks:N, strided:N or "
+        f"a tree of indices such as ((0, 1), (2, 3)), got {shown(order)}"
     )
 
 
@@ -82,6 +85,23 @@ def _walk(tree: object, leaves: list[int], depth: int) -> Tree:
     raise ValueError(
         f"order must be pairs of pairs of indices, at most {MAX_DEPTH} deep, got {shown(tree)}"
     )
+
+
+def is_chain(order: Order) -> bool:
+    """Return whether terms are added one after the other, or as many at a time as one likes."""
+    return isinstance(order, str) and order.partition(":")[0] in CHAINS
+
+
+@lru_cache(maxsize=64)
+def places(order: Order, count: int) -> NDArray[np.intp]:
+    """Return the terms of a chain in their order; those from ``count`` on are zeros."""
+    assert isinstance(order, str)
+    word, _, number = order.partition(":")
+    if word == "split":
+        whole = np.arange(-(-count // int(number)) * int(number)).reshape(-1, int(number))
+        second = np.arange(int(number)) % 4 >= 2
+        return np.concatenate([whole[:, ~second], whole[:, second]], axis=1).reshape(-1)
+    return np.arange(count)[:: -1 if word == "reversed" else 1]
 
 
 @lru_cache(maxsize=64)

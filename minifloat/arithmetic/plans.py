@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import sums as kernels
 from minifloat.arithmetic.accumulators import CUTS, Accumulator
-from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
+from minifloat.arithmetic.doubles import DoublePlan
+from minifloat.arithmetic.sum_formats import FLOAT64, SumFormat
 from minifloat.formats.rounding import Rounding, Threshold, away_threshold
 
 Array = NDArray[Any]
 Mode = tuple[float, float, float, float, float, float] | None
 
 CHUNK = 256  # terms that stay in the cache
+PRODUCTS = 1 << 21  # that are in memory at a time where the order asks for that
 FRACTIONS = {  # the smallest fraction that reaches a threshold
     Threshold.ABOVE_ZERO: 5e-324,
     Threshold.HALF: 0.5,
@@ -58,42 +60,54 @@ class Plan:
                 b, eb, a, ea, 0, count, at_once, sums, self.grid, self.mode, room, tops
             )
 
-    def add_in_pairs(self, products: Array, pairs: Array) -> None:
-        """Add rows to rows; the first is what the sum starts from, the others are exact products.
-
-        At the end the first row is the sum.
-        """
+    def add_by_list(self, a: Array, b: Array, sums: Array, pairs: Array) -> None:
+        """Add the products of all terms as a list of additions says."""
+        rows = np.empty((len(b) + 1, *sums.shape))
+        rows[0] = sums
+        with np.errstate(invalid="ignore"):
+            np.multiply(a.T[:, :, None], b[:, None, :], out=rows[1:])
+        rows = rows.reshape(len(rows), -1)
         if self.product is not None:
-            kernels.round_numbers(products[1:].reshape(-1), self.product, self.product_mode)
-        kernels.add_pairs(products, pairs, self.grid, self.mode)
+            kernels.round_numbers(rows[1:].reshape(-1), self.product, self.product_mode)
+        first = np.unique(pairs[:, 0])
+        first = first[first > 0]  # terms that a sum begins with
+        begun = rows[first]
+        kernels.round_numbers(begun.reshape(-1), self.grid, self.mode)
+        rows[first] = begun
+        kernels.add_pairs(rows, pairs, self.grid, self.mode)
+        sums[...] = rows[0].reshape(sums.shape)
 
 
 @lru_cache(maxsize=256)
-def plan_of(accumulator: Accumulator) -> Plan:
+def plan_of(accumulator: Accumulator) -> Plan | DoublePlan:
     """Return the plan of an accumulator."""
+    if accumulator.fmt == FLOAT64:
+        return DoublePlan(accumulator)
     product = accumulator.product
     return Plan(
         accumulator,
         _grid(accumulator.fmt, accumulator.overflow),
         _mode(accumulator, accumulator.fmt, wraps=accumulator.overflow == "wrap"),
-        None if product is None else _grid(product, "infinity" if product.has_inf else "saturate"),
+        None if product is None else _grid_of(product),
         None if product is None else _mode(accumulator, product, wraps=False),
         _step(accumulator),
     )
 
 
-def add_float32(sums: Array, others: Array) -> None:
-    """Add numbers to numbers, in float32 to nearest even."""
-    kernels.add_numbers(sums.reshape(-1), others.reshape(-1), _FLOAT32, None)
+def add_numbers(sums: Array, others: Array, fmt: SumFormat) -> None:
+    """Add numbers to numbers, in a format, to nearest even."""
+    kernels.add_numbers(sums.reshape(-1), others.reshape(-1), _grid_of(fmt), None)
+
+
+@lru_cache(maxsize=64)
+def _grid_of(fmt: SumFormat) -> Array:
+    return _grid(fmt, "infinity" if fmt.has_inf else "saturate")
 
 
 def _grid(fmt: SumFormat, overflow: str) -> Array:
     beyond = (math.inf, -math.inf) if overflow == "infinity" else (fmt.largest, fmt.least)
     row = (fmt.mantissa_bits, fmt.emin, fmt.largest, fmt.least, *beyond)
     return np.array([row], kernels.GRID)
-
-
-_FLOAT32 = _grid(FLOAT32, "infinity")
 
 
 def _mode(accumulator: Accumulator, fmt: SumFormat, *, wraps: bool) -> Mode:

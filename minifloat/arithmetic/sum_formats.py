@@ -1,6 +1,7 @@
 """Formats of running sums, which may be wider than the formats that have codes.
 
 float32            23 bits of mantissa
+float64            52; its accumulators are chains of IEEE's fused multiply-add, or exact sums
 eXmY               IEEE formats wider than 16 bits, such as e8m13
 any ExMy           of `minifloat.parse`, with subnormals and a sign: float16, bfloat16, e4m3fn
 intN, fixedN.F     two's complement of N bits, the last F of them behind the point: int32, fixed24.8
@@ -9,6 +10,7 @@ intN, fixedN.F     two's complement of N bits, the last F of them behind the poi
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 
 from minifloat.formats import Format, NumberFormat
@@ -84,8 +86,8 @@ class SumFormat:
             return fmt
         if isinstance(fmt, str):
             word = lowered(fmt)
-            if word == "float32":
-                return FLOAT32
+            if word in WIDEST:
+                return WIDEST[word]
             if match := _FIXED.fullmatch(word):
                 return _fixed(word, match, argument)
             if match := _WIDE.fullmatch(word):
@@ -110,6 +112,8 @@ def _wide(name: str, exponent_bits: int, mantissa_bits: int, argument: str) -> S
 
 
 FLOAT32 = _wide("float32", 8, 23, "fmt")
+FLOAT64 = SumFormat("float64", 52, -1022, sys.float_info.max, -sys.float_info.max, True, False)
+WIDEST = {fmt.name: fmt for fmt in (FLOAT32, FLOAT64)}
 
 
 def _fixed(name: str, match: re.Match[str], argument: str) -> SumFormat:
@@ -126,8 +130,8 @@ def _fixed(name: str, match: re.Match[str], argument: str) -> SumFormat:
 def _of_format(fmt: NumberFormat, argument: str) -> SumFormat:
     if not isinstance(fmt, Format) or not fmt.signed or fmt.binary_grid is None:
         raise ValueError(
-            f"{argument} must be float32, an ExMy with a sign and subnormals, intN or fixedN.F, "
-            f"got {fmt.name}"
+            f"{argument} must be float32, float64, an ExMy with a sign and subnormals, intN or "
+            f"fixedN.F, got {fmt.name}"
         )
     if fmt.max > FLOAT32.largest or fmt.smallest < 2.0**-149:
         raise ValueError(f"{argument} must be a format whose values float32 holds, got {fmt}")

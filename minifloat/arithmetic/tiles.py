@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat import _jit
+from minifloat._kernels.sums import NOTHING
 from minifloat._threads import each
 from minifloat.arithmetic.accumulators import Accumulator
-from minifloat.arithmetic.orders import CHAINS, additions
-from minifloat.arithmetic.plans import Plan, add_float32, plan_of
+from minifloat.arithmetic.doubles import DoublePlan
+from minifloat.arithmetic.orders import additions, is_chain, places
+from minifloat.arithmetic.plans import PRODUCTS, Plan, add_numbers, plan_of
 
 Array = NDArray[Any]
 Terms = tuple[Array, Array]  # values and exponents
 
 COLUMNS = 64  # of a tile
 ROWS = 256  # of a tile, at most
-PRODUCTS = 1 << 21  # that are in memory at a time where the order asks for that
 SMALL = 256  # products that are worth no compiling
 
 
@@ -33,7 +34,7 @@ def add_up(
     """Add to the sums of each row and column the products of the row of a and the column of b.
 
     ``a`` has rows, ``b`` returns some columns, contiguous, and ``sums`` is float64 of shape (rows,
-    columns).
+    columns). Along a third axis ``b`` may have the factors of products that float64 does not hold.
     """
     plan = plan_of(accumulator)
     rows, columns = sums.shape
@@ -55,44 +56,47 @@ def add_up(
     each(work, parts, threads)
 
 
-def _add_tile(plan: Plan, a: Terms, b: Terms, tile: Array) -> None:
-    order, promote = plan.accumulator.order, plan.accumulator.promote
-    if order not in CHAINS:
+def _add_tile(plan: Plan | DoublePlan, a: Terms, b: Terms, tile: Array) -> None:
+    accumulator = plan.accumulator
+    order, promote = accumulator.order, accumulator.promote
+    if not is_chain(order):
         _add_by_list(plan, a[0], b[0], tile)
         return
-    (values, exponents), (others, their_exponents) = a, b
-    if order == "reversed":
-        values, exponents = values[:, ::-1], exponents[:, ::-1]
-        others, their_exponents = others[::-1], their_exponents[::-1]
+    if order != "sequential":
+        order_of_terms = places(order, len(b[0]))
+        a = _taken(a[0].T, order_of_terms, 0.0).T, _taken(a[1].T, order_of_terms, NOTHING).T
+        b = _taken(b[0], order_of_terms, 0.0), _taken(b[1], order_of_terms, NOTHING)
 
     def add(part: slice, sums: Array) -> None:
         plan.add(
-            np.ascontiguousarray(values[:, part]),
-            np.ascontiguousarray(exponents[:, part]),
-            np.ascontiguousarray(others[part]),
-            np.ascontiguousarray(their_exponents[part]),
+            np.ascontiguousarray(a[0][:, part]),
+            np.ascontiguousarray(a[1][:, part]),
+            np.ascontiguousarray(b[0][part]),
+            np.ascontiguousarray(b[1][part]),
             sums,
         )
 
     if promote is None:
         add(slice(None), tile)
         return
-    for k in range(0, len(others), promote):
+    for k in range(0, len(b[0]), promote):
         partial = np.zeros_like(tile)
         add(slice(k, k + promote), partial)
-        add_float32(tile, partial)
+        add_numbers(tile, partial, accumulator.outer)
 
 
-def _add_by_list(plan: Plan, a: Array, b: Array, tile: Array) -> None:
-    """Make all products of some rows, and add them up as the order's list says."""
-    count, columns = b.shape
+def _taken(terms: Array, order: Array, filling: float) -> Array:
+    """Return terms in an order, and a filling where it names none of them."""
+    there = order < len(terms)
+    taken = np.full((len(order), *terms.shape[1:]), filling, terms.dtype)
+    taken[there] = terms[order[there]]
+    return taken
+
+
+def _add_by_list(plan: Plan | DoublePlan, a: Array, b: Array, tile: Array) -> None:
+    """Add up the products of some rows at a time, as the order's list says."""
+    count, columns = b.shape[:2]
     pairs = additions(plan.accumulator.order, count)
     height = max(1, PRODUCTS // ((count + 1) * columns))
     for i in range(0, len(a), height):
-        rows = tile[i : i + height]
-        products = np.empty((count + 1, *rows.shape))
-        products[0] = rows
-        with np.errstate(invalid="ignore"):
-            np.multiply(a[i : i + height].T[:, :, None], b[:, None, :], out=products[1:])
-        plan.add_in_pairs(products.reshape(count + 1, -1), pairs)
-        rows[...] = products[0]
+        plan.add_by_list(a[i : i + height], b, tile[i : i + height], pairs)

@@ -14,16 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 from minifloat.arithmetic.accumulators import Accumulator
-from minifloat.arithmetic.sum_formats import FLOAT32, SumFormat
+from minifloat.arithmetic.sum_formats import WIDEST, SumFormat
 from minifloat.formats import Format
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import parse
 
-Output: TypeAlias = Literal["float16", "float32"]
+Output: TypeAlias = Literal["float16", "float32", "float64"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,7 +35,7 @@ class Unit:
     inputs : tuple of SumFormat
         Formats that an operand may have, each its own. Arrays are rounded to the first, to nearest
         even, or toward zero if that is TF32, as the units do it.
-    output : "float16" or "float32"
+    output : "float16", "float32" or "float64"
         What results are, and C.
     accumulator : Accumulator
         How products are added.
@@ -69,21 +69,24 @@ class Unit:
         if not isinstance(self.inputs, tuple) or not self.inputs:
             raise TypeError(f"inputs must be a tuple of formats, got {shown(self.inputs)}")
         for fmt in self.inputs:
-            if not (fmt == FLOAT32 or (isinstance(fmt, Format) and fmt.binary_grid is not None)):
-                raise ValueError(f"inputs must be float32 or ExMy with subnormals, got {fmt}")
-        if self.output not in ("float16", "float32"):
-            raise ValueError(f"output must be float16 or float32, got {shown(self.output)}")
+            is_exmy = isinstance(fmt, Format) and fmt.binary_grid is not None
+            if not (fmt in WIDEST.values() or is_exmy):
+                raise ValueError(
+                    f"inputs must be float32, float64 or ExMy with subnormals, got {fmt}"
+                )
+        if self.output not in LARGEST:
+            raise ValueError(f"output must be {' or '.join(LARGEST)}, got {shown(self.output)}")
         if not isinstance(self.accumulator, Accumulator):
             raise TypeError(
                 f"accumulator must be an Accumulator, got {shown(self.accumulator)}; use "
                 "Accumulator.parse"
             )
-        top = 65504.0 if self.output == "float16" else FLOAT32.largest
-        if self.accumulator.fmt.largest > top:
-            raise ValueError(
-                f"output must hold the sums of {self.accumulator.fmt}, got {self.output}"
-            )
-        check_int("nan_bits", self.nan_bits, 0, 0xFFFF_FFFF)
+        sums = self.accumulator.fmt if self.accumulator.promote is None else self.accumulator.outer
+        if sums.largest > LARGEST[self.output]:
+            raise ValueError(f"output must hold the sums of {sums}, got {self.output}")
+        if "float64" in {sums.name, self.output} != {"float64"}:
+            raise ValueError(f"output must be float64 with sums of float64, got {self.output}")
+        check_int("nan_bits", self.nan_bits, 0, 0xFFFF_FFFF_FFFF_FFFF)
         if (self.scale_block is None) != (self.scale is None):
             raise ValueError("scale must come with scale_block, got one of them")
         if self.scale_block is not None:
@@ -136,10 +139,14 @@ class Unit:
         return f"<Unit {self}>"
 
 
+LARGEST = {"float16": 65504.0} | {name: fmt.largest for name, fmt in WIDEST.items()}
+
 RZ, E8M13 = "float32:toward_zero", "e8m13:toward_zero"
 MODEL, SCALED, AMD, CDNA3 = "[1] table 4", "[1] table 5", "[1] table 6", "[1] tables 6, 7"
 SEEN = "[1] table 4; [2]"  # with results that are captured
 FIRST = "[1] table 4; [2]; [3]"
+CHAIN, MMA = "[1]", "[2], mma"  # of fused multiply-adds; FP8 by the FP16 units
+BY_32 = "+order=split:32+promote=32"
 
 # fmt: off
 _LINES: dict[str, tuple[str, str]] = {
@@ -151,6 +158,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "ampere/bfloat16/float32": (f"{RZ}/terms=8+bits=24+floor=-132", FIRST),
     "ampere/float16/float32": (f"{RZ}/terms=8+bits=24+floor=-132", FIRST),
     "ampere/float16/float16": ("float16/terms=8+bits=24+floor=-21", FIRST),
+    "ampere/float64/float64": ("float64", CHAIN),
     "ada/tf32/float32": (f"{RZ}/terms=4+bits=24+floor=-132", SEEN),
     "ada/bfloat16/float32": (f"{RZ}/terms=8+bits=24+floor=-132", SEEN),
     "ada/float16/float32": (f"{RZ}/terms=8+bits=24+floor=-132", SEEN),
@@ -159,6 +167,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "ada/e4m3fn/float16": ("float16/terms=16+bits=13+floor=-21", SEEN),
     "ada/e5m2/float32": (f"{E8M13}/terms=16+bits=13+floor=-132", SEEN),
     "ada/e5m2/float16": ("float16/terms=16+bits=13+floor=-21", SEEN),
+    "ada/float64/float64": ("float64", CHAIN),
     "hopper/tf32/float32": (f"{RZ}/terms=8+bits=25+floor=-133", SEEN),
     "hopper/bfloat16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", SEEN),
     "hopper/float16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", SEEN),
@@ -168,6 +177,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "hopper/e4m3fn/float16": ("float16/terms=32+bits=13+floor=-133", f"{MODEL}, wgmma"),
     "hopper/e5m2/float32": (f"{E8M13}/terms=32+bits=13+floor=-133", f"{MODEL}, wgmma; [2]"),
     "hopper/e5m2/float16": ("float16/terms=32+bits=13+floor=-133", f"{MODEL}, wgmma"),
+    "hopper/float64/float64": ("float64", CHAIN),
     "blackwell/tf32/float32": (f"{RZ}/terms=8+bits=25+floor=-133", SEEN),
     "blackwell/bfloat16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", SEEN),
     "blackwell/float16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", SEEN),
@@ -177,6 +187,9 @@ _LINES: dict[str, tuple[str, str]] = {
     "blackwell/mxf8f6/float32": (f"{RZ}/terms=32+bits=25+floor=-133", MODEL),
     "blackwell/mxfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
     "blackwell/nvfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
+    "blackwell/float64/float64": ("float64", CHAIN),
+    "blackwell-mma/fp8/float32": (f"{RZ}/terms=16+bits=25+floor=-133{BY_32}", MMA),
+    "blackwell-mma/fp8/float16": (f"float16/terms=16+bits=25+floor=-133{BY_32}+outer=float16", MMA),
     "blackwell-rtx/tf32/float32": (f"{RZ}/terms=8+bits=25+floor=-133", MODEL),
     "blackwell-rtx/bfloat16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", MODEL),
     "blackwell-rtx/float16/float32": (f"{RZ}/terms=16+bits=25+floor=-133", MODEL),
@@ -186,6 +199,7 @@ _LINES: dict[str, tuple[str, str]] = {
     "blackwell-rtx/mxf8f6/float32": (f"{RZ}/terms=32+bits=25+floor=-133", MODEL),
     "blackwell-rtx/mxfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
     "blackwell-rtx/nvfp4/float32": (f"{RZ}/terms=64+bits=35+floor=-139+group=16", SCALED),
+    "blackwell-rtx/float64/float64": ("float64", CHAIN),
     "cdna1/bfloat16/float32": ("float32/terms=2", AMD),
     "cdna1/float16/float32": ("float32/terms=4", AMD),
     "cdna1/float32/float32": ("float32", AMD),
@@ -193,12 +207,14 @@ _LINES: dict[str, tuple[str, str]] = {
     "cdna2-1k/bfloat16/float32": ("float32/product=float32+flush+order=pairwise:4", AMD),
     "cdna2/float16/float32": ("float32/product=float32+flush+order=pairwise:4", AMD),
     "cdna2/float32/float32": ("float32", AMD),
+    "cdna2/float64/float64": ("float64", AMD),
     "cdna3/tf32/float32": ("float32/terms=4+bits=24+late=31+limit=128", CDNA3),
     "cdna3/bfloat16/float32": ("float32/terms=8+bits=24+late=31+limit=128", CDNA3),
     "cdna3/float16/float32": ("float32/terms=8+bits=24+late=31+limit=128", CDNA3),
     "cdna3/e4m3fnuz/float32": ("float32/terms=16+bits=24+lanes=2+late=31+drops", CDNA3),
     "cdna3/e5m2fnuz/float32": ("float32/terms=16+bits=24+lanes=2+late=31+drops", CDNA3),
     "cdna3/float32/float32": ("float32", AMD),
+    "cdna3/float64/float64": ("float64", AMD),
 }
 # fmt: on
 
@@ -207,6 +223,7 @@ _LINES: dict[str, tuple[str, str]] = {
 _SMALL = ("e4m3fn", "e5m2", "e2m3", "e3m2", "e2m1")
 _INPUTS: dict[str, tuple[dict[str, str], str | None, int | None]] = {
     "f8f6f4": ({fmt: fmt for fmt in _SMALL}, None, None),
+    "fp8": ({fmt: fmt for fmt in _SMALL[:2]}, None, None),
     "mxf8f6": (
         {"mxfp8e4m3": "e4m3fn", "mxfp8e5m2": "e5m2", "mxfp6e2m3": "e2m3", "mxfp6e3m2": "e3m2"},
         "e8m0", 32,
@@ -215,7 +232,7 @@ _INPUTS: dict[str, tuple[dict[str, str], str | None, int | None]] = {
     "nvfp4": ({"nvfp4": "e2m1"}, "ue4m3", 16),
 }  # fmt: skip
 NVIDIA_NAN = {"float32": 0x7FFF_FFFF, "float16": 0x7FFF}
-AMD_NAN = 0x7FC0_0000
+IEEE_NAN = {"float32": 0x7FC0_0000, "float64": 0x7FF8_0000_0000_0000}
 
 
 def _exmy(name: str) -> Format:
@@ -227,16 +244,15 @@ def _exmy(name: str) -> Format:
 def _units() -> Iterator[tuple[str, Unit, str]]:
     for name, (text, source) in _LINES.items():
         architecture, kind, output = name.split("/")
-        results: Output = "float16" if output == "float16" else "float32"
         names, scale, block = _INPUTS.get(kind, ({kind: kind}, None, None))
-        nan = AMD_NAN if architecture.startswith("cdna") else NVIDIA_NAN[output]
+        words = IEEE_NAN if architecture.startswith("cdna") else IEEE_NAN | NVIDIA_NAN
         for each, own in names.items():
-            others = _SMALL if len(names) > 1 else (own,)
-            formats = [FLOAT32 if fmt == "float32" else _exmy(fmt) for fmt in (own, *others)]
+            others = _SMALL if len(names) > 2 else names.values()
+            formats = [WIDEST.get(fmt) or _exmy(fmt) for fmt in (own, *others)]
             inputs = tuple(dict.fromkeys(formats))
             accumulator = Accumulator.parse(text)
             scales = None if scale is None else _exmy(scale)
-            unit = Unit(inputs, results, accumulator, block, scales, nan)
+            unit = Unit(inputs, cast("Output", output), accumulator, block, scales, words[output])
             yield f"{architecture}/{each}/{output}", unit, source
 
 

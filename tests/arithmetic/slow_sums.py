@@ -149,9 +149,23 @@ class SlowSum:
             if a.product is not None:
                 p = self.rounded_product(p)
             terms.append((p, e))
+        terms = self.permuted(terms)
         if a.promote is not None:
             return self.promoted(terms, start)
         return self.ordered(terms, start)
+
+    def permuted(self, terms):
+        word, _, size = str(self.a.order).partition(":")
+        if word == "reversed":
+            return terms[::-1]
+        if word != "split":
+            return terms
+        found, size = [], int(size)
+        for k in range(0, len(terms), size):
+            block = terms[k : k + size] + [(Fraction(0), NOTHING)] * size
+            for parity in (0, 1):
+                found += [block[i] for i in range(size) if i // 2 % 2 == parity]
+        return found
 
     def rounded_product(self, p):
         fmt = self.a.product
@@ -163,17 +177,17 @@ class SlowSum:
         return Fraction(fmt.largest if p > 0 else fmt.least)
 
     def promoted(self, terms, total):
-        from minifloat.arithmetic import SumFormat
-
-        wide = SumFormat.parse("float32")
+        wide = self.a.outer
         for k in range(0, len(terms), self.a.promote):
             part = self.chain(terms[k : k + self.a.promote], Fraction(0))
             found = specials([total, part])
-            total = (
-                found
-                if found is not None
-                else rounded(total + part, wide, "nearest_even", "infinity")
-            )
+            overflow = "infinity" if wide.has_inf else "saturate"
+            if found is None:
+                total = rounded(total + part, wide, "nearest_even", overflow)
+            elif math.isnan(found) or wide.has_inf:
+                total = found
+            else:
+                total = Fraction(wide.largest if found > 0 else wide.least)
         return total
 
     def ordered(self, terms, start):
@@ -181,10 +195,8 @@ class SlowSum:
         if isinstance(order, tuple):
             return self.plus(start, self.tree(order, [p for p, _ in terms]))
         word, _, size = order.partition(":")
-        if word == "sequential":
+        if word in ("sequential", "reversed", "split"):
             return self.chain(terms, start)
-        if word == "reversed":
-            return self.chain(terms[::-1], start)
         values = [p for p, _ in terms]
         if not values:
             return start
@@ -200,8 +212,14 @@ class SlowSum:
             )
         return start
 
+    def begun(self, value):
+        """Return a sum with one term."""
+        return self.plus(Fraction(0), value)
+
     def one_by_one(self, values):
-        total = values[0]
+        if len(values) == 1:
+            return values[0]
+        total = self.begun(values[0])
         for value in values[1:]:
             total = self.plus(total, value)
         return total
@@ -210,12 +228,16 @@ class SlowSum:
         if len(values) == 1:
             return values[0]
         middle = -(-len(values) // 2)
-        return self.plus(self.halves(values[:middle]), self.halves(values[middle:]))
+        left = self.halves(values[:middle])
+        left = self.begun(left) if middle == 1 else left
+        return self.plus(left, self.halves(values[middle:]))
 
     def tree(self, node, values):
         if isinstance(node, int):
             return values[node]
-        return self.plus(*(self.tree(part, values) for part in node))
+        left, right = (self.tree(part, values) for part in node)
+        left = self.begun(left) if isinstance(node[0], int) else left
+        return self.plus(left, right)
 
     def chain(self, terms, total):
         size = len(terms) if self.a.terms == "all" else self.a.terms

@@ -35,7 +35,7 @@ def accumulators(draw: Any) -> Accumulator:
     if how == "one":
         trees = [((0, 1), (2, (3, 4))), (((4, 3), 2), (1, 0))]
         words = ["pairwise:2", "pairwise:4", "blocks:3", "strided:2", "strided:4", "pairwise"]
-        order = draw(st.sampled_from(["sequential", "reversed", *words, *trees]))
+        order = draw(st.sampled_from(["sequential", "reversed", "split:4", *words, *trees]))
         product = draw(st.sampled_from([None, "float32", "bfloat16", "e4m3fn"]))
         options |= {"order": order, "product": product}
     elif how == "exact":
@@ -54,8 +54,11 @@ def accumulators(draw: Any) -> Accumulator:
             options["cut"] = draw(st.sampled_from(["toward_zero", "downward", "nearest_even"]))
             if options["terms"] in (2, 4, 8):
                 options["group"] = draw(st.sampled_from([1, 2]))
-    if options.get("order", "sequential") == "sequential" and draw(st.booleans()):
+    if how != "one":
+        options["order"] = draw(st.sampled_from(["sequential", "reversed", "split:4", "split:6"]))
+    if options["order"] in ("sequential", "reversed", "split:4") and draw(st.booleans()):
         options["promote"] = draw(st.sampled_from([1, 2, 3, 4]))
+        options["outer"] = draw(st.sampled_from(["float32", "float16", "e4m3fn", "int8"]))
     return Accumulator(fmt, **options)
 
 

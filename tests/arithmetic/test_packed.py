@@ -115,6 +115,27 @@ def test_plain_operands_have_scales_of_1() -> None:
         assert np.array_equal(arithmetic.linear(x, x, 3.0, unit=unit), expected)
 
 
+@pytest.mark.parametrize(
+    ("kind", "recipe", "large"), [("mxfp4", "e2m1/32/e8m0", 13), ("nvfp4", "e2m1/16/e4m3fn", 10)]
+)
+def test_the_published_example_spread_over_blocks(kind: str, recipe: str, large: int) -> None:
+    """-2**23 and 2**23 (or 2**20, for NVFP4's scales) and -0.875 beside them: nothing is lost."""
+    own = mf.Recipe.parse(recipe)
+    blocks = 2 if kind == "mxfp4" else 4
+    x, y = np.zeros((2, 1, 64), np.float32)
+    x[0, 0], y[0, 0] = -4.0, 4.0
+    x[0, 32:35], y[0, 32:35] = [-2.0, -1.0, -0.5], 1.0
+    scales = np.ones((2, 1, blocks), np.float32)
+    scales[:, 0, 0] = 2.0 ** (large - 2), 256.0
+    scales[0, 0, blocks // 2] = 0.25
+    a, b = (
+        Quantized(mf.pack(mf.encode(v.reshape(-1), "e2m1"), 4), scale, own, v.shape, 1)
+        for v, scale in zip((x, y), scales, strict=True)
+    )
+    found = arithmetic.dot(a, b, 2.0 ** (large + 10), unit=f"blackwell/{kind}/float32")
+    assert found == -0.875
+
+
 def test_nan_scales_make_nan() -> None:
     q = mf.quantize(numbers(5, 2, 64), "mxfp4")
     scales = q.scales.copy()

@@ -16,7 +16,9 @@ from minifloat.testing import exact_decode
 from tests.arithmetic.slow_sums import same, slow_dot
 
 CAPTURED = Path(__file__).with_name("captured")
-ARCHITECTURES = {"v100": "volta", "a100": "ampere", "ada": "ada", "h100": "hopper"}
+ARCHITECTURES = {
+    "v100": "volta", "a100": "ampere", "ada": "ada", "h100": "hopper", "b200": "blackwell-mma",
+}  # fmt: skip
 INPUTS = {"fp16": "float16", "bf16": "bfloat16", "tf32": "tf32", "e4m3": "e4m3fn", "e5m2": "e5m2"}
 
 # terms, alignment bits, result, floor for float32 and for float16 results
@@ -48,6 +50,10 @@ MODEL: dict[str, tuple[int, int, str, int, int | None]] = {
 
 # a = [-2**13, -0.5, -0.25, -0.125], b = [2**10, 1, 1, 1], c = 2**23; exactly -0.875
 EXAMPLE = {
+    **{
+        f"{name}/float64": -0.875
+        for name in ("ampere", "ada", "hopper", "blackwell", "blackwell-rtx", "cdna2", "cdna3")
+    },
     "cdna1/bfloat16": -0.875, "cdna1/float16": -0.875, "cdna1/float32": -0.875,
     "volta/float16": 0.0,
     "turing/float16": -0.5, "ampere/float16": -0.5, "ampere/bfloat16": -0.5, "ampere/tf32": -0.5,
@@ -93,8 +99,8 @@ def mismatches(found: dict[str, Any], output: str, unit: Unit) -> int:
 
 
 def test_all_rows_are_there() -> None:
-    assert len(captured()) == 18
-    assert sum(len(rows(file)["a"]) for file, _, _ in captured()) == 18 * 400
+    assert len(captured()) == 18 + 2
+    assert sum(len(rows(file)["a"]) for file, _, _ in captured()) == 18 * 400 + 2 * 24
 
 
 @pytest.mark.parametrize(("file", "output", "unit"), captured())
@@ -117,13 +123,18 @@ def test_captured_rows_find_mistakes(file: str, output: str, unit: str) -> None:
         "smaller blocks": text.replace(f"terms={terms}", f"terms={block}"),
         "sums to nearest": text.replace(":toward_zero", ""),
     }
-    if output == "float16":  # 11 bits of moderate numbers show less
+    if file.startswith("b200"):  # 24 rows
+        wrong = (
+            {"one chain of 16": text.replace("+order=split:32", "")} if output == "float16" else {}
+        )
+        wrong["C first"] = text.partition("+promote")[0]
+    elif output == "float16":  # 11 bits of moderate numbers show less
         wrong = {"sums to zero": text.replace("float16/", "float16:toward_zero/", 1)}
     for mistake, other in wrong.items():
         assert other != text
         changed = replace(right, accumulator=Accumulator.parse(other))
         assert mismatches(found, output, changed) > 0, mistake
-    if found["c"].any():
+    if found["c"].any() and right.accumulator.promote is None:
         products = arithmetic.dot(found["a"], found["b"], unit=right)
         late = (products + found["c"].astype(products.dtype)).astype(np.float32)
         assert (bits(late) != bits(found[f"d_{output}"])).any(), "C added afterwards"
@@ -143,16 +154,21 @@ def test_units_are_as_published(name: str) -> None:
 
 def test_every_unit_has_a_line_with_its_source() -> None:
     assert list(UNITS) == list(UNIT_SOURCES)
-    assert all(source.startswith("[1] table") for source in UNIT_SOURCES.values())
+    assert all(source.startswith(("[1]", "[2], mma")) for source in UNIT_SOURCES.values())
     others = {name.rpartition("/")[0] for name in UNITS} - MODEL.keys()
+    others -= {f"blackwell-mma/{fmt}" for fmt in ("e4m3fn", "e5m2")}
     plain = {name.partition("/")[0] for name in others if not name.endswith(("4", "2", "3"))}
-    assert plain == {"hopper-mma", "cdna1", "cdna2", "cdna2-1k", "cdna3"}
+    assert plain == {"cdna1", "cdna2", "cdna2-1k", "cdna3", "hopper-mma"}
+    chains = {name for name in UNITS if name.endswith("/float64/float64")}
+    assert len(chains) == 7
+    assert {str(UNITS[name].accumulator) for name in chains} == {"float64"}
 
 
 @pytest.mark.parametrize("name", EXAMPLE)
 def test_the_published_example(name: str) -> None:
     a, b = [-(2.0**13), -0.5, -0.25, -0.125], [2.0**10, 1.0, 1.0, 1.0]
-    assert arithmetic.dot(a, b, 2.0**23, unit=f"{name}/float32") == EXAMPLE[name]
+    output = "float64" if name.endswith("float64") else "float32"
+    assert arithmetic.dot(a, b, 2.0**23, unit=f"{name}/{output}") == EXAMPLE[name]
 
 
 V, A, H = "volta/float16/float32", "ampere/float16/float32", "hopper/float16/float32"
@@ -257,8 +273,8 @@ def values_of(unit: Unit, size: int, rng: np.random.Generator) -> np.ndarray:
     spread = rng.choice([0, 2, 8, 30, 60, 120])
     x = rng.standard_normal(size) * 2.0 ** rng.integers(-spread, spread + 1, size)
     x = np.where(rng.random(size) < 0.1, 0.0, x).astype(np.float32)
-    if fmt == arithmetic.SumFormat.parse("float32"):
-        return x
+    if fmt in (arithmetic.SumFormat.parse("float32"), arithmetic.SumFormat.parse("float64")):
+        return x if fmt.name == "float32" else x * (1 + 2.0**-30 * rng.standard_normal(size))
     return np.asarray(mf.round_to(x, fmt, nan="zero"))
 
 
@@ -292,13 +308,15 @@ def test_every_product_of_two_values(name: str, c: float) -> None:
     values = np.array([exact_decode(code, fmt) for code in range(256)], float)
     start = np.asarray(c, unit.output)
     fast = arithmetic.matmul(values[:, None], values[None, :], start, unit=unit)
-    half = values[:128]  # signs are symmetric, and shown so where the unit cuts toward zero
+    assert np.array_equal(fast, fast.T, equal_nan=True)
+    # signs are symmetric, and shown so where the unit cuts toward zero
     if "cdna" not in name:
         mirrored = arithmetic.matmul(-values[:, None], values[None, :], -start, unit=unit)
         assert np.array_equal(fast, -mirrored, equal_nan=True)
-    for x, row in zip(half, fast, strict=False):
-        slow = [slow_dot([x], [y], start, unit.accumulator, (fmt.emin, fmt.emin)) for y in values]
-        assert same(row, slow).all()
+    for i, row in enumerate(fast[:128]):
+        pairs = [(values[i], y) for y in values[i:]]
+        slow = [slow_dot([x], [y], start, unit.accumulator, (fmt.emin, fmt.emin)) for x, y in pairs]
+        assert same(row[i:], slow).all()
 
 
 def test_zero_is_positive_but_where_something_was_rounded_to_it() -> None:

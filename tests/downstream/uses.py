@@ -440,6 +440,9 @@ def use_arithmetic() -> None:
     assert_type(arithmetic.array(X, x.context).T.sum(axis=0), arithmetic.FormatArray)
     assert_type(x.values, NDArray[np.float64])
     assert_type(arithmetic.Context("e2m1", nan="max").fmt, mf.NumberFormat)
+    rounds = arithmetic.reveal(np.dot, 8, products=True, dtype="float64", large=2.0**90).rounds
+    assert_type(rounds, bool | None)
+    arithmetic.Accumulator("float64", terms="all", product=None, outer="float32")
     arithmetic.sum(X, accumulator=accumulator)
     arithmetic.dot(HALVES, HALVES, 1, unit="volta/float16/float32", dtype=np.float64)
     arithmetic.matmul(X, X.T, accumulator="float32", threads=2)

@@ -46,6 +46,7 @@ WORDS = [
     ),
     *("percentile", "99.9", "tensor-scale", "double", "zero-point", "(", ")", "student_t", "nu"),
     *("terms", "bits", "floor", "=", "order", "pairwise", "fixed", "int32", "flush", "=all", ","),
+    *("float64", "split:4", "outer", "promote", "blocks", "strided", "reversed", "product"),
     *("normal", "uniform", "fpe2m2_kernel", "5x1p", "000005", "1e3", "nan", "inf", "1_0", "-", "."),
 ]
 

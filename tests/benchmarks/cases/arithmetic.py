@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -65,6 +66,79 @@ def apytypes_product(inputs: Inputs) -> Thunk:
     return run
 
 
+def mmaemu_product(inputs: Inputs) -> Thunk:
+    """Multiply matrices as Hopper's FP8 does, by mmaemu."""
+    torch, chain = import_module("torch"), import_module("mmaemu.model.chain")
+    torch.set_num_threads(1)
+    a, b = operands(inputs, "e4m3fn")
+    codes = [torch.from_numpy(np.asarray(mf.encode(x, "e4m3fn"))) for x in (a, b.T.copy())]
+    return lambda: chain.chain_gemm(*codes, fmt_a="e4m3", fmt_b="e4m3", preset="hopper")
+
+
+def fpy2_product(inputs: Inputs) -> Thunk:
+    """Multiply matrices in bfloat16 with fused multiply-adds, by fpy2."""
+    fpy2 = import_module("fpy2")
+    context = fpy2.IEEEContext(8, 16, fpy2.RM.RNE)
+    a, b = operands(inputs, "bfloat16")
+    rows, columns = (
+        [[fpy2.Float.from_float(float(v)) for v in row] for row in x] for x in (a, b.T)
+    )
+    zero = fpy2.Float.from_float(0.0)
+
+    def run() -> object:
+        found = []
+        for row in rows:
+            for column in columns:
+                total = zero
+                for x, y in zip(row, column, strict=True):
+                    total = fpy2.fma(x, y, total, ctx=context)
+                found.append(total)
+        return found
+
+    return run
+
+
+def chopped_product(chop: Callable[[Any], Any]) -> Callable[[Inputs], Thunk]:
+    """Multiply bfloat16 matrices; a function rounds all products of a step, and then all sums."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        a, b = (x.astype(np.float64) for x in operands(inputs, "bfloat16"))
+
+        def run() -> object:
+            sums = np.zeros((a.shape[0], b.shape[1]))
+            for k in range(a.shape[1]):
+                sums = chop(sums + chop(a[:, k, None] * b[k]))
+            return sums
+
+        return run
+
+    return prepare
+
+
+def peers() -> Iterator[tuple[str, Callable[[Inputs], Thunk], Callable[[Inputs], Thunk], int]]:
+    """Yield the peers that are installed, what is compared with each, and at how many products."""
+    hopper = emulated("e4m3fn", unit="hopper/e4m3fn/float32")
+    fused = emulated("bfloat16", accumulator="bfloat16")
+    both = emulated("bfloat16", accumulator="bfloat16/product=bfloat16")
+    if find_spec("mmaemu") and find_spec("torch"):
+        yield "hopper / mmaemu", hopper, mmaemu_product, 1 << 20
+    if find_spec("fpy2"):
+        yield "bfloat16 / fpy2", fused, fpy2_product, 1 << 14
+    if find_spec("apytypes"):
+        yield "bfloat16 / APyTypes", both, apytypes_product, 1 << 20
+    if find_spec("pychop"):
+        pychop = import_module("pychop")
+        yield "bfloat16 / Pychop", both, chopped_product(pychop.Chop(8, 7, rmode=1)), 1 << 18
+    if find_spec("gfloat"):
+        gfloat, info = import_module("gfloat"), import_module("gfloat.formats").format_info_bfloat16
+        yield (
+            "bfloat16 / gfloat",
+            both,
+            chopped_product(partial(gfloat.round_ndarray, info)),
+            1 << 18,
+        )
+
+
 def arithmetic_cases() -> Iterator[Case]:
     """Products of matrices as matrix units and accumulators compute them; a product an element."""
     hopper = emulated("e4m3fn", unit="hopper/e4m3fn/float32")
@@ -79,12 +153,13 @@ def arithmetic_cases() -> Iterator[Case]:
         ("bfloat16", 0.12),
         ("bfloat16:toward_zero", None),
         ("e6m9/product=e6m9", None),
+        ("float64", None),
         ("float32/terms=all", None),
         ("float32/order=pairwise", None),
     ):
         yield over_copy(f"matmul {text}", "e4m3fn", target, emulated("e4m3fn", accumulator=text))
-    if find_spec("apytypes"):
-        both = emulated("bfloat16", accumulator="bfloat16/product=bfloat16")
-        yield Case("matmul bfloat16 / APyTypes", "bfloat16", 5.0, both, apytypes_product)
+    for name, own, peer, size in peers():
+        fmt = "e4m3fn" if name.startswith("hopper") else "bfloat16"
+        yield Case(f"matmul {name}", fmt, 5.0, own, peer, own_size=size)
     two = emulated("e4m3fn", threads=2, unit="hopper/e4m3fn/float32")
     yield Case("matmul hopper, 2 threads / 1", "e4m3fn", 1.7, two, hopper)

@@ -1,0 +1,1 @@
+"""What arithmetic in small formats does: studies with error bars."""
