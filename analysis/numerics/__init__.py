@@ -1,0 +1,1 @@
+"""Studies of arithmetic in small formats."""
