@@ -17,6 +17,7 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "real_weights",
     "models",
     "crest_factor",
+    "multiplication_error",
     "speed",
     "dot_products",
 )

@@ -137,8 +137,8 @@ def title(fmt: str) -> str:
     Examples
     --------
     >>> from paper_figures.style import title
-    >>> title("e2m2"), title("bnb_fp4"), title("student_t(5)")
-    ('E2M2', 'bnb FP4', 'Student t, ν = 5')
+    >>> title("e2m2"), title("bnb_fp4"), title("sp2_4"), title("student_t(5)")
+    ('E2M2', 'bnb FP4', 'SP2 4', 'Student t, ν = 5')
     """
     student = re.fullmatch(r"student_t\(([0-9.]+)\)", fmt)
     if student:
@@ -147,6 +147,7 @@ def title(fmt: str) -> str:
         return "Gaussian"
     kind, _, rest = fmt.rpartition("_")  # as in bipolar_int4
     name = rest.upper() if re.search("[0-9]", rest) else rest.capitalize()
+    kind = kind.upper() if re.search("[0-9]", kind) else kind
     return f"{kind} {name}" if kind else name
 
 

@@ -206,6 +206,23 @@ def sums(stride: int) -> Iterator[tuple[str, Any]]:
         yield f"sum {text}", arithmetic.sum(x, accumulator=text)
 
 
+def multiplications() -> Iterator[tuple[str, Any]]:
+    """Multiply in other ways."""
+    for name in ("e2m2", "e4m3fn", "e3m3b5"):
+        v = mf.round_to(values(12), name, nan="max")
+        for variant in ("formula", "addition"):
+            product = arithmetic.l_mul(v[:, None], v, name, variant=variant)
+            yield f"l_mul {name} {variant}", product
+    x = np.random.default_rng(6).integers(-99, 99, 12)
+    yield "mitchell", arithmetic.mitchell(x[:, None], x)
+    yield "shift_add", arithmetic.shift_add(x[:, None], np.arange(15), "apot4")
+    for bits, length in ((1, 70), (2, 64), (3, 9)):
+        codes = np.random.default_rng(bits).integers(0, 2**bits, (3, length))
+        planes = arithmetic.bit_planes(codes, bits)
+        yield f"bipolar_matmul {bits}", arithmetic.bipolar_matmul(planes, planes)
+    yield "requantize", arithmetic.requantize(x, arithmetic.dyadic(0.37, 5), "int4")
+
+
 def products() -> Iterator[tuple[str, Any]]:
     """Multiply, as floats to be compared within the bound that `linear` states."""
     w, x = weights(6, 40), weights(3, 40, seed=8)
@@ -253,7 +270,7 @@ def main(how: str, stride: int) -> None:
     digests = {
         name: digest(result)
         for name, result in itertools.chain(
-            coded(stride), packed(), quantized(stride), programs(), sums(stride)
+            coded(stride), packed(), quantized(stride), programs(), sums(stride), multiplications()
         )
     }
     if how != "disabled":

@@ -13,7 +13,14 @@ import pytest
 
 import minifloat as mf
 from analysis import absmax_mse, optimal_scale
-from docs.generators import arithmetic, dot_products, layouts, policies, recipes
+from docs.generators import (
+    arithmetic,
+    dot_products,
+    layouts,
+    multiplication,
+    policies,
+    recipes,
+)
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -23,6 +30,7 @@ PAGES = {
     "recipes.md": recipes,
     "arithmetic.md": arithmetic,
     "numerics_dot_products.md": dot_products,
+    "multiplication.md": multiplication,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

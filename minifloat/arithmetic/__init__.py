@@ -10,6 +10,9 @@ array(x, fmt)          a `FormatArray`: NumPy's operations on it are rounded one
 Context                a format and how operations are rounded to it
 reveal(f)              how a function of yours adds: its order, its bits, its rounding
 
+`minifloat.arithmetic.multiplication` has other ways to multiply: L-Mul, Mitchell's logarithms,
+shifts and additions, bipolar integers by counting bits, dyadic requantization.
+
 >>> import minifloat as mf
 >>> from minifloat import arithmetic
 >>> x = mf.round_to([[0.3, 250.0, -0.7, 64.0]], "e4m3fn")
@@ -82,6 +85,18 @@ from minifloat.arithmetic.operations import (
     sqrt,
     square,
     subtract,
+from minifloat.arithmetic.multiplication import (
+    BitPlanes,
+    Dyadic,
+    SignedPower,
+    bipolar_matmul,
+    bit_planes,
+    dyadic,
+    l_mul,
+    mitchell,
+    requantize,
+    shift_add,
+    shift_terms,
 )
 from minifloat.arithmetic.probes import Revealed, reveal
 from minifloat.arithmetic.sum_formats import SumFormat
@@ -91,7 +106,10 @@ __all__ = [
     "Accumulator",
     "Context",
     "FormatArray",
+    "BitPlanes",
+    "Dyadic",
     "Revealed",
+    "SignedPower",
     "SumFormat",
     "UNITS",
     "UNIT_SOURCES",
@@ -129,6 +147,11 @@ __all__ = [
     "fmin_magnitude",
     "fmod",
     "hypot",
+    "bipolar_matmul",
+    "bit_planes",
+    "dot",
+    "dyadic",
+    "l_mul",
     "linear",
     "log",
     "log10",
@@ -157,6 +180,11 @@ __all__ = [
     "sqrt",
     "square",
     "subtract",
+    "mitchell",
+    "requantize",
+    "reveal",
+    "shift_add",
+    "shift_terms",
     "sum",
     "tan",
     "tanh",

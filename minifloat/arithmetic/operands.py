@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import sums as kernels
@@ -106,17 +106,25 @@ def operand_of(
         whole = numbers(name, x, fmt)
         values = round_to(whole, own, rounding="toward_zero", overflow="saturate_finite")
     else:
-        values = _checked(name, x, own)
+        values = values_of(name, x, own)
     if flush:
         values = np.where(np.abs(values) < 2.0**own.emin, np.float32(0.0), values)
     return Operand(values, own.emin, grouped=grouped)
 
 
-def _checked(name: str, x: ArrayLike, fmt: Format | SumFormat) -> Array:
-    """Return numbers as float32, or raise unless all are values of the format."""
+def values_of(
+    name: str, x: ArrayLike, fmt: Format | SumFormat, dtype: DTypeLike = np.float32
+) -> Array:
+    """Return numbers of a format, or raise unless all are values of it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not numbers that `minifloat.encode` takes, or one is not a value of the format.
+    """
     source = _arrays.source_array(x, name)[0]
     if isinstance(fmt, Format):
-        values = round_to(source, fmt, dtype=np.float32, overflow="saturate_finite", nan="zero")
+        values = round_to(source, fmt, dtype=dtype, overflow="saturate_finite", nan="zero")
         remedy = f'use minifloat.round_to({name}, "{fmt.name}"), after scaling'
     else:
         values, remedy = numbers(name, source, fmt), f"use numpy.{fmt.name}({name})"

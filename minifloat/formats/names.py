@@ -3,6 +3,7 @@
     [u]eXmY[bBIAS][none|ieee|fn|fnuz|p3109][_nosub]   e2m2  e4m3fn  e4m3b11fnuz  ue5m3  e2m2b0
     binaryKpP{s,u}{e,f}                               IEEE P3109: binary8p3se
     intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
+    potN  apotN  sp2_N                                sums of powers of two: pot4  apot5  sp2_8
     a name of the catalogue                           nf4  float16  float8_e4m3fn
     LIBRARY.NAME                                      onnx.INT4  safetensors.F8_E4M3  torch.int8
 
@@ -28,6 +29,7 @@ from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
 from minifloat.formats.literals import CodebookName, FormatName, IntegerName
+from minifloat.formats.published import PUBLISHED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +112,8 @@ smallest 7.629394531e-06, specials p3109>
     word = ALIASES.get(word, word)
     if word in CATALOGUE:
         return CATALOGUE[word]
+    if word in PUBLISHED:
+        return Codebook(PUBLISHED[word], word)
     if word.startswith(PREFIXES):
         fmt = format_of_name(word)
         if fmt is None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterable
 
@@ -18,6 +19,57 @@ def bipolar_values(bits: int) -> tuple[float, ...]:
     (-3.0, -1.0, 1.0, 3.0)
     """
     return tuple(float(2 * code - (2**bits - 1)) for code in range(2**bits))
+
+
+def power_of_two_values(bits: int) -> tuple[float, ...]:
+    """Return 0 and plus or minus a power of two, from 1 on, in ascending order.
+
+    Examples
+    --------
+    >>> power_of_two_values(3)
+    (-4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0)
+    """
+    return _sums_of_powers(range(2 ** (bits - 1) - 1))
+
+
+def two_powers_values(bits: int) -> tuple[float, ...]:
+    """Return the values of SP2, plus or minus a sum of at most two powers of two, ascending.
+
+    One bit is the sign; ``bits / 2`` bits choose the first power or none, the others the second.
+    The width is even: in an odd one the two powers would have the same choices.
+
+    Examples
+    --------
+    >>> two_powers_values(4)[6:]
+    (0.0, 1.0, 2.0, 4.0, 5.0, 6.0, 8.0)
+    """
+    first, second = bits // 2, bits // 2 - 1
+    return _sums_of_powers(range(1, 2**first), range(1, 2**second))
+
+
+def apot_values(bits: int) -> tuple[float, ...]:
+    """Return the values of APoT, additive powers of two, in ascending order.
+
+    Examples
+    --------
+    >>> apot_values(4)[7:]
+    (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
+    """
+    return _sums_of_powers(*APOT_EXPONENTS[bits])
+
+
+def _sums_of_powers(*terms: Iterable[int]) -> tuple[float, ...]:
+    """Return plus or minus the sums of at most one ``2**-exponent`` of each term.
+
+    They are multiplied by the power of two that makes the smallest one 1.
+    """
+    choices = [[None, *exponents] for exponents in terms]
+    last = max(e for exponents in choices for e in exponents if e is not None)
+    sums = {
+        sum(2 ** (last - e) for e in chosen if e is not None)
+        for chosen in itertools.product(*choices)
+    }
+    return tuple(float(value) for value in sorted(sums | {-value for value in sums}))
 
 
 def _float32(values: Iterable[float]) -> tuple[float, ...]:
@@ -55,6 +107,14 @@ NF5_VALUES = (
     0.6358054280281067, 0.7229567170143127, 0.8344157934188843, 1.0,
 )
 BNB_FP4_TWELFTHS = (0, 0.0625, 8, 12, 4, 6, 2, 3, -0.0, -0.0625, -8, -12, -4, -6, -2, -3)
+# By the bits of a code, sign included: the exponents of each power, which may also be left out.
+APOT_EXPONENTS: dict[int, tuple[tuple[int, ...], ...]] = {
+    3: ((1, 2, 3),),
+    4: ((1, 2, 4), (3,)),
+    5: ((1, 3, 5), (2, 4, 6)),
+    6: ((1, 3, 6), (2, 4, 7), (5,)),
+    7: ((1, 4, 7), (2, 5, 8), (3, 6, 9)),
+}
 # fmt: on
 
 PUBLISHED: dict[str, tuple[float, ...]] = {
@@ -66,4 +126,7 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
     "sf4": _float32(SF4_VALUES),
     "bnb_fp4": _float32(value / 12 for value in BNB_FP4_TWELFTHS),
     **{f"bipolar_int{bits}": bipolar_values(bits) for bits in range(1, 9)},
+    **{f"pot{bits}": power_of_two_values(bits) for bits in range(2, 9)},
+    **{f"sp2_{bits}": two_powers_values(bits) for bits in (4, 6, 8)},
+    **{f"apot{bits}": apot_values(bits) for bits in APOT_EXPONENTS},
 }

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"errors", "published"},
     "weights": {"errors"},
     "models": {"output"},
+    "numerics": {"errors"},
     "__init__": {"errors"},
 }
 

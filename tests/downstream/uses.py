@@ -448,6 +448,17 @@ def use_arithmetic() -> None:
     arithmetic.matmul(X, X.T, accumulator="float32", threads=2)
     q = mf.quantize(np.ones((2, 32), np.float32), "mxfp4")
     arithmetic.linear(q, q, unit="blackwell/mxfp4/float32")
+    arithmetic.l_mul(HALVES, HALVES, "e4m3fn", variant="addition")
+    arithmetic.mitchell(X, 3)
+    assert_type(arithmetic.shift_terms("apot4")[0], tuple[arithmetic.SignedPower, ...] | None)
+    arithmetic.shift_add([3, -4], [0, 1], "apot4")
+    planes = arithmetic.bit_planes([[0, 1, 3]], bits=2)
+    assert_type(planes, arithmetic.BitPlanes)
+    assert_type(planes.bits, int)
+    products: np.ndarray[Any, Any] = arithmetic.bipolar_matmul(planes, planes)
+    scale = arithmetic.dyadic([0.1, 0.01], bits=16)
+    assert_type(scale, arithmetic.Dyadic)
+    arithmetic.requantize(products, arithmetic.dyadic(0.1), "int4", zero_point=1)
 
 
 def use_wrappers() -> None:

@@ -115,6 +115,20 @@ def chopped_product(chop: Callable[[Any], Any]) -> Callable[[Inputs], Thunk]:
     return prepare
 
 
+BIPOLAR_SHAPE = 128, 4096  # of both operands, whose rows are multiplied
+
+
+def bipolar(bits: int) -> Callable[[Inputs], Thunk]:
+    """Multiply bipolar integers, packed before, by counting bits."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        codes = np.random.default_rng(bits).integers(0, 2**bits, (2, *BIPOLAR_SHAPE), np.uint8)
+        a, b = (arithmetic.bit_planes(part, bits) for part in codes)
+        return lambda: arithmetic.bipolar_matmul(a, b)
+
+    return prepare
+
+
 def peers() -> Iterator[tuple[str, Callable[[Inputs], Thunk], Callable[[Inputs], Thunk], int]]:
     """Yield the peers that are installed, what is compared with each, and at how many products."""
     hopper = emulated("e4m3fn", unit="hopper/e4m3fn/float32")
@@ -137,6 +151,12 @@ def peers() -> Iterator[tuple[str, Callable[[Inputs], Thunk], Callable[[Inputs],
             chopped_product(partial(gfloat.round_ndarray, info)),
             1 << 18,
         )
+
+
+def float_product(inputs: Inputs) -> Thunk:
+    """Multiply float32 matrices of the same shapes, by NumPy."""
+    a, b = np.random.default_rng(0).standard_normal((2, *BIPOLAR_SHAPE), np.float32)
+    return lambda: a @ b.T
 
 
 def arithmetic_cases() -> Iterator[Case]:
@@ -163,3 +183,10 @@ def arithmetic_cases() -> Iterator[Case]:
         yield Case(f"matmul {name}", fmt, 5.0, own, peer, own_size=size)
     two = emulated("e4m3fn", threads=2, unit="hopper/e4m3fn/float32")
     yield Case("matmul hopper, 2 threads / 1", "e4m3fn", 1.7, two, hopper)
+    products = BIPOLAR_SHAPE[0] ** 2 * BIPOLAR_SHAPE[1]
+    for bits, bar in ((1, 4.0), (2, 1.3), (4, None)):
+        name = f"bipolar_int{bits}"
+        yield Case(
+            "bipolar_matmul / NumPy float32", name, bar, bipolar(bits), float_product,
+            own_size=products,
+        )  # fmt: skip
