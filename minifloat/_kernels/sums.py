@@ -110,15 +110,30 @@ def rounded(v: Double, grid: Any, mode: Any) -> Double:
 
 
 @inlined
-def sum_to_odd(a: Double, b: Double) -> Double:
-    """Return a + b rounded to odd: if it is inexact, the neighbour whose last bit is set."""
-    total = np.float64(a + b)
-    part = np.float64(total - a)
-    error = np.float64((a - (total - part)) + (b - part))  # exact: Knuth's TwoSum
+def to_odd(total: Double, error: Double) -> Double:
+    """Return total + error rounded to odd; ``total`` is that sum, rounded to nearest.
+
+    If it is inexact, it becomes the neighbour of the sum whose last bit is set.
+    """
     word = np.float64(total).view(np.int64)
-    inexact = (total - total == 0.0) & (error != 0.0) & ((word & np.int64(1)) == 0)
+    inexact = ((error > 0.0) | (error < 0.0)) & ((word & np.int64(1)) == 0)
     step = np.int64(1) if (error > 0.0) == (total > 0.0) else np.int64(-1)
     return np.int64(word + (step if inexact else np.int64(0))).view(np.float64)
+
+
+@inlined
+def two_sum(a: Double, b: Double) -> tuple[Double, Double]:
+    """Return a + b and what it lacks, exactly (Knuth's TwoSum); NaN if the sum is not finite."""
+    total = np.float64(a + b)
+    part = np.float64(total - a)
+    return total, np.float64((a - (total - part)) + (b - part))
+
+
+@inlined
+def sum_to_odd(a: Double, b: Double) -> Double:
+    """Return a + b rounded to odd: if it is inexact, the neighbour whose last bit is set."""
+    total, error = two_sum(a, b)
+    return to_odd(total, error)
 
 
 @inlined
