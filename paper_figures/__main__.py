@@ -14,8 +14,9 @@ from importlib import import_module
 from pathlib import Path
 
 from analysis.output import write_files
+from analysis.records import from_csv, to_csv
 from paper_figures import FIGURES
-from paper_figures.rows import NotAvailable, Progress, from_csv, to_csv
+from paper_figures.rows import NotAvailable, Progress
 
 COMMAND = "python -m paper_figures"
 IMAGE_FORMATS = ("png", "pdf", "svg")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.models.layers import Array, rms_norm, softmax
-from analysis.models.matrices import MatrixModel, product, rows
+from analysis.models.matrices import MatrixModel, rows
 
 MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory
@@ -124,7 +124,9 @@ class Llama(MatrixModel):
 
     def project(self, x: Array) -> Array:
         """Return the logits, (..., vocabulary), of the last layer's output, (..., width)."""
-        return product(self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"])
+        return self.multiply(
+            self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"]
+        )
 
     def layer(self, index: int, x: Array, cache: Cache, observe: Observer | None = None) -> Array:
         """Return the output of a layer, and append its keys and values to the cache.
@@ -147,7 +149,7 @@ class Llama(MatrixModel):
             name = f"blk.{index}.{name}.weight"
             if observe is not None:
                 observe(name, x)
-            return product(x, self.matrices[name])
+            return self.multiply(x, self.matrices[name])
 
         n = self._norm(x, f"blk.{index}.attn_norm.weight")
         start, stop = cache.length, cache.length + len(x)

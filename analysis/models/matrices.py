@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,62 @@ Matrix = Array | Quantized  # (outputs, inputs)
 SomeRecipe = mf.Recipe | NumberFormat | str
 
 
+def dense(matrix: Matrix) -> Array:
+    """Return a matrix as float32; a packed one is dequantized.
+
+    Parameters
+    ----------
+    matrix : ndarray of float32 or Quantized
+
+    Returns
+    -------
+    ndarray of float32
+
+    Examples
+    --------
+    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2/128/float32"))
+    array([[1. , 0.5]], dtype=float32)
+    """
+    return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
+
+
+def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
+    """Return ``x @ matrix.T + bias``; a packed matrix is multiplied as it is.
+
+    Parameters
+    ----------
+    x : ndarray of float32, (..., inputs)
+    matrix : ndarray of float32 or Quantized, (outputs, inputs)
+    bias : ndarray of float32, (outputs,), optional
+
+    Returns
+    -------
+    ndarray of float32, (..., outputs)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+
+    Examples
+    --------
+    >>> product(np.ones((1, 2), np.float32), np.array([[1, 2], [3, 4]], np.float32))
+    array([[3., 7.]], dtype=float32)
+    """
+    if isinstance(matrix, Quantized):
+        return mf.linear(x, matrix, bias)
+    y: Array = x @ matrix.T
+    return y if bias is None else y + bias
+
+
+class Multiply(Protocol):
+    """How a model multiplies by its matrices: `product`, or another arithmetic in its place."""
+
+    def __call__(self, x: Array, matrix: Matrix, bias: Array | None = None, /) -> Array:
+        """Return ``x @ matrix.T + bias``, (..., outputs)."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class MatrixModel:
     """A model with packed or float32 matrices.
@@ -29,10 +85,15 @@ class MatrixModel:
     matrices : mapping of str to Matrix
     vectors : mapping of str to ndarray of float32
         Biases and gains, which stay float32.
+    multiply : Multiply
+        Called for every product with a matrix. ``dataclasses.replace(model, multiply=f)`` is the
+        same model in the arithmetic of ``f``, such as that of a matrix unit; what models compute
+        without a matrix (norms, attention's scores, sums) stays float32.
     """
 
     matrices: Mapping[str, Matrix]
     vectors: Mapping[str, Array]
+    multiply: Multiply = product
 
     def quantized(self, recipe: SomeRecipe) -> Self:
         """Return the model with all matrices packed, each weight rounded to nearest.
@@ -127,54 +188,6 @@ class MatrixModel:
             return held + tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-
-
-def dense(matrix: Matrix) -> Array:
-    """Return a matrix as float32; a packed one is dequantized.
-
-    Parameters
-    ----------
-    matrix : ndarray of float32 or Quantized
-
-    Returns
-    -------
-    ndarray of float32
-
-    Examples
-    --------
-    >>> dense(mf.quantize([[1.0, 0.5]], "e2m2/128/float32"))
-    array([[1. , 0.5]], dtype=float32)
-    """
-    return matrix.dequantize() if isinstance(matrix, Quantized) else matrix
-
-
-def product(x: Array, matrix: Matrix, bias: Array | None = None) -> Array:
-    """Return ``x @ matrix.T + bias``; a packed matrix is multiplied as it is.
-
-    Parameters
-    ----------
-    x : ndarray of float32, (..., inputs)
-    matrix : ndarray of float32 or Quantized, (outputs, inputs)
-    bias : ndarray of float32, (outputs,), optional
-
-    Returns
-    -------
-    ndarray of float32, (..., outputs)
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
-
-    Examples
-    --------
-    >>> product(np.ones((1, 2), np.float32), np.array([[1, 2], [3, 4]], np.float32))
-    array([[3., 7.]], dtype=float32)
-    """
-    if isinstance(matrix, Quantized):
-        return mf.linear(x, matrix, bias)
-    y: Array = x @ matrix.T
-    return y if bias is None else y + bias
 
 
 def rows(matrix: Matrix, index: NDArray[np.integer[Any]]) -> Array:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array, layer_norm, softmax
-from analysis.models.matrices import MatrixModel, SomeRecipe, product, rows
+from analysis.models.matrices import MatrixModel, SomeRecipe, rows
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
 from minifloat.files.weights import open_weights
@@ -97,7 +97,7 @@ class Encoder(MatrixModel):
         return rows(self.matrices[f"embeddings.{name}_embeddings.weight"], index)
 
     def _times(self, x: Array, name: str) -> Array:
-        return product(x, self.matrices[f"{name}.weight"], self.vectors[f"{name}.bias"])
+        return self.multiply(x, self.matrices[f"{name}.weight"], self.vectors[f"{name}.bias"])
 
     def _norm(self, x: Array, name: str) -> Array:
         return layer_norm(x, self.vectors[f"{name}.weight"], self.vectors[f"{name}.bias"], EPSILON)

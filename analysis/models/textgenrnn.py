@@ -18,7 +18,7 @@ import numpy as np
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.layers import Array, softmax
-from analysis.models.matrices import MatrixModel, SomeRecipe, dense, product
+from analysis.models.matrices import MatrixModel, SomeRecipe, dense
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, SHORTEST, TEXTS, passages
 
@@ -79,7 +79,7 @@ class CharacterModel(MatrixModel):
         outputs = np.concatenate([x, first, self._lstm("rnn_2", first)], axis=-1)
         scores = outputs @ self.vectors["attention"]
         mean = np.einsum("wt,wtc->wc", softmax(scores), outputs)
-        logits = product(mean, self.matrices["output"], self.vectors["output"])
+        logits = self.multiply(mean, self.matrices["output"], self.vectors["output"])
         logits -= logits.max(axis=-1, keepdims=True)
         totals: Array = np.log(np.exp(logits).sum(axis=-1))
         chosen: Array = logits[np.arange(len(text)), characters]
@@ -87,12 +87,12 @@ class CharacterModel(MatrixModel):
 
     def _lstm(self, layer: str, x: Array) -> Array:
         """Map (windows, characters, inputs) to (windows, characters, units)."""
-        from_input = product(x, self.matrices[f"{layer} input"], self.vectors[layer])
+        from_input = self.multiply(x, self.matrices[f"{layer} input"], self.vectors[layer])
         units = from_input.shape[-1] // GATES
         state, cell = np.zeros((2, len(x), units), np.float32)
         states = np.empty((*x.shape[:2], units), np.float32)
         for place in range(x.shape[1]):
-            gates = from_input[:, place] + product(state, self.matrices[f"{layer} state"])
+            gates = from_input[:, place] + self.multiply(state, self.matrices[f"{layer} state"])
             add, keep, new, show = np.split(gates, GATES, axis=-1)
             cell = _sigmoid(keep) * cell + _sigmoid(add) * np.tanh(new)
             state = _sigmoid(show) * np.tanh(cell)

@@ -58,6 +58,19 @@ from minifloat.arithmetic.elementary import (
     tanh,
     tanpi,
 )
+from minifloat.arithmetic.multiplication import (
+    BitPlanes,
+    Dyadic,
+    SignedPower,
+    bipolar_matmul,
+    bit_planes,
+    dyadic,
+    l_mul,
+    mitchell,
+    requantize,
+    shift_add,
+    shift_terms,
+)
 from minifloat.arithmetic.operations import (
     absolute,
     add,
@@ -85,18 +98,6 @@ from minifloat.arithmetic.operations import (
     sqrt,
     square,
     subtract,
-from minifloat.arithmetic.multiplication import (
-    BitPlanes,
-    Dyadic,
-    SignedPower,
-    bipolar_matmul,
-    bit_planes,
-    dyadic,
-    l_mul,
-    mitchell,
-    requantize,
-    shift_add,
-    shift_terms,
 )
 from minifloat.arithmetic.probes import Revealed, reveal
 from minifloat.arithmetic.sum_formats import SumFormat
@@ -149,7 +150,6 @@ __all__ = [
     "hypot",
     "bipolar_matmul",
     "bit_planes",
-    "dot",
     "dyadic",
     "l_mul",
     "linear",
@@ -182,7 +182,6 @@ __all__ = [
     "subtract",
     "mitchell",
     "requantize",
-    "reveal",
     "shift_add",
     "shift_terms",
     "sum",

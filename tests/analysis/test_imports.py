@@ -16,7 +16,9 @@ PACKAGE = Path(analysis.__file__).parent
 # The folders and modules of this package that each may import, at any depth of its code.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "numerics": {"models", "output", "records"},
     "output": set(),
+    "records": set(),
     "gpu": set(),
     "published": {"errors"},
     "formats": {"errors", "published"},

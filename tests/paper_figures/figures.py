@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import paper_figures
+from analysis.records import from_csv
 from paper_figures import style
-from paper_figures.rows import Row, Rows, from_csv
+from paper_figures.rows import Row, Rows
 
 PACKAGE = Path(paper_figures.__file__).parent
 IN_DOCS = PACKAGE.parent / "docs" / "figures"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from analysis.output import write_files
+from analysis.records import from_csv, to_csv
 from paper_figures import FIGURES, style
 from paper_figures.__main__ import figure_files, main
-from paper_figures.rows import NotAvailable, from_csv, to_csv
+from paper_figures.rows import NotAvailable
 from tests.paper_figures.figures import (
     IN_DOCS,
     PACKAGE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paper_figures.rows import Rows, from_csv, to_csv
+from analysis.records import Rows, from_csv, to_csv
 
 CELLS = st.one_of(
     st.none(),

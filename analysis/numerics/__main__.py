@@ -1,0 +1,11 @@
+"""Run the command as ``python -m analysis.numerics``."""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    for library in ("OMP", "OPENBLAS", "MKL"):  # before NumPy is loaded
+        os.environ[f"{library}_NUM_THREADS"] = "1"
+    from analysis.numerics.command import main
+
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Run a study of arithmetic in small formats, and print its records.
+
+The table goes to stdout, progress to stderr. The exit code is 2 after an error, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from analysis.models.packages import MissingPackage
+from analysis.numerics import STUDIES
+from analysis.output import write_files
+from analysis.records import Rows, to_csv
+from minifloat.cli.terminal import Table, progress_bar
+
+COMMAND = "python -m analysis.numerics"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Arguments without the program's name; default those of the process.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    SystemExit
+        From `argparse`, for wrong arguments.
+    """
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
+    parser.add_argument("study", choices=STUDIES)
+    parser.add_argument("--quick", action="store_true", help="a slice that takes seconds")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the records there instead")
+    options = parser.parse_args(arguments)
+    try:
+        if options.csv:
+            write_files(options.csv.parent, {})  # an error now rather than after hours
+        with progress_bar(options.study) as progress:
+            study = import_module(f"analysis.numerics.{options.study}")
+            found: Rows = study.records(quick=options.quick, progress=progress)
+        if options.csv:
+            text = to_csv(found, f"{COMMAND} {options.study}{' --quick' * options.quick}")
+            write_files(options.csv.parent, {options.csv.name: text.encode()})
+        else:
+            print(_table(options.study, found).text())
+    except (OSError, MissingPackage) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _table(title: str, found: Rows) -> Table:
+    texts = tuple(name for name, value in found[0].items() if isinstance(value, str))
+    lines = [tuple(map(_cell, row.values())) for row in found]
+    return Table(title, tuple(found[0]), texts, lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
