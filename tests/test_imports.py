@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": ARRAYS,
     "registers": ARRAYS | {"codec", "packing"},
     "arithmetic": ARRAYS | {"codec", "packing"},
+    "hardware": ARRAYS | {"codec", "packing", "arithmetic"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "layers": {"_tensors", "products", "quantization"},
