@@ -1,0 +1,1 @@
+"""Circuits of formats: emitted, checked, synthesised, counted."""
