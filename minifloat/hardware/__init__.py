@@ -1,14 +1,34 @@
 """Circuits: the same format as Verilog, checked on its netlist.
 
-decoder   a code to an exact integer, float16 or bfloat16
+decoder      a code to an exact integer, float16 or bfloat16
+multiplier   the exact product of two codes
+dot          the exact sum of the products of many lanes, accumulated or not
+check        a circuit's netlist against the library
 
 >>> from minifloat import hardware
 >>> hardware.decoder("e2m1")
 <Circuit decoder_e2m1_fixed_case_twos_complement: code[4] -> value[5]>
 """
 
+from minifloat.hardware.checks import Check, Mismatch, check
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.decoders import decoder, decoder_forms
+from minifloat.hardware.dots import FixedSum, dot
 from minifloat.hardware.integers import integer_codebook
+from minifloat.hardware.multipliers import multiplier, multiplier_forms
+from minifloat.hardware.netlists import Netlist
 
-__all__ = ["Circuit", "decoder", "decoder_forms", "integer_codebook"]
+__all__ = [
+    "Check",
+    "Circuit",
+    "FixedSum",
+    "Mismatch",
+    "Netlist",
+    "check",
+    "decoder",
+    "decoder_forms",
+    "dot",
+    "integer_codebook",
+    "multiplier",
+    "multiplier_forms",
+]

@@ -109,42 +109,63 @@ def to_words(numbers: Any, width: int) -> Words:
     return array.astype(np.uint64) & np.uint64(mask)
 
 
-def split_lanes(words: Words, width: int, lanes: int) -> NDArray[np.uint64]:
+def bits_of(words: Words, width: int) -> NDArray[np.uint8]:
+    """Return the bits of words, the lowest first, along a new last axis.
+
+    Examples
+    --------
+    >>> bits_of(np.array([1, 6]), 3).tolist()
+    [[1, 0, 0], [0, 1, 1]]
+    """
+    flat = np.ravel(words)
+    size = 8 if width <= 64 else -(-width // 8)
+    if width <= 64:
+        raw = flat.astype(np.uint64).astype("<u8").view(np.uint8)
+    else:
+        raw = np.frombuffer(b"".join(int(w).to_bytes(size, "little") for w in flat), np.uint8)
+    bits = np.unpackbits(raw.reshape(-1, size), axis=1, bitorder="little")
+    return bits[:, :width].reshape((*np.shape(words), width))
+
+
+def words_of(bits: NDArray[Any]) -> Words:
+    """Return words of bits, the lowest first, along the last axis: undoes `bits_of`."""
+    *shape, width = bits.shape
+    size = 8 if width <= 64 else -(-width // 8)
+    rows = np.zeros((int(np.prod(shape)), size * 8), np.uint8)
+    rows[:, :width] = bits.reshape(-1, width)
+    raw = np.packbits(rows, axis=1, bitorder="little")
+    if width <= 64:
+        return raw.view("<u8").astype(np.uint64).reshape(shape)
+    words = np.empty(len(raw), object)
+    words[:] = [int.from_bytes(row.tobytes(), "little") for row in raw]
+    return words.reshape(shape)
+
+
+def split_lanes(words: Words, width: int, lanes: int) -> Words:
     """Return the fields of words, the lowest first, along a new last axis.
 
     Parameters
     ----------
     words : ndarray of integers, of any shape
     width : int
-        Width of a field in bits, at most 64.
+        Width of a field in bits.
     lanes : int
         Number of fields.
 
     Returns
     -------
-    ndarray of uint64, shape (..., lanes)
+    ndarray, shape (..., lanes)
 
     Examples
     --------
     >>> split_lanes(np.array([0x21]), 4, 2).tolist()
     [[1, 2]]
     """
-    shape = np.shape(words)
-    if width * lanes <= 64:
-        shifts = np.arange(lanes, dtype=np.uint64) * np.uint64(width)
-        fields = np.asarray(words).astype(np.uint64)[..., None] >> shifts
-        return fields & np.uint64((1 << width) - 1)
-    # the bytes of each word, then its bits: 100 times as fast as shifts of Python's integers
-    size = -(-width * lanes // 8)
-    raw = b"".join(int(word).to_bytes(size, "little") for word in np.ravel(words))
-    rows = np.frombuffer(raw, np.uint8).reshape(-1, size)
-    bits = np.unpackbits(rows, axis=1, bitorder="little")[:, : width * lanes]
-    weights = np.uint64(1) << np.arange(width, dtype=np.uint64)
-    fields = bits.reshape(-1, lanes, width).astype(np.uint64) @ weights
-    return np.asarray(fields, np.uint64).reshape((*shape, lanes))
+    bits = bits_of(words, width * lanes)
+    return words_of(bits.reshape((*bits.shape[:-1], lanes, width)))
 
 
-def join_lanes(fields: NDArray[Any], width: int) -> Words:
+def join_lanes(fields: Words, width: int) -> Words:
     """Return words of fields along the last axis, the first one lowest: undoes `split_lanes`.
 
     Examples
@@ -152,8 +173,5 @@ def join_lanes(fields: NDArray[Any], width: int) -> Words:
     >>> join_lanes(np.array([[1, 2]]), 4).tolist()
     [33]
     """
-    lanes = fields.shape[-1]
-    total = to_words(fields[..., 0], width * lanes)
-    for lane in range(1, lanes):
-        total = total | (to_words(fields[..., lane], width * lanes) << width * lane)
-    return total
+    bits = bits_of(fields, width)
+    return words_of(bits.reshape((*bits.shape[:-2], -1)))

@@ -178,13 +178,16 @@ def twos_complement(module: Module, x: Integers, code: str, name: str, form: str
     if form == "case":
         rows = {literal(number, x.bits): value for number, value in enumerate(x.values)}
         unsigned = {pattern: value % (1 << x.width) for pattern, value in rows.items()}
-        return module.table(f"{name}_value", x.width, code, unsigned)
+        word = module.table(f"{name}_word", x.width, code, unsigned)
+        return module.wire(f"{name}_value", x.width, word, signed=True)
     part = operands.magnitude_by_shift(module, x, code, name)
-    padded = f"{{{x.width - part.width}'h0, {part.magnitude}}}"
-    wide = module.wire(f"{name}_positive", x.width, padded)
-    return module.wire(
-        f"{name}_value", x.width, f"{part.sign} ? -{wide} : {wide}" if x.signed else wide
-    )
+    return signed_of(module, part, x.width, f"{name}_value")
+
+
+def signed_of(module: Module, part: operands.Magnitude, width: int, name: str) -> str:
+    """Add a sign and magnitude as two's complement, and return its name."""
+    wide = module.wire(f"{name}_positive", width, part.magnitude)
+    return module.wire(name, width, f"{part.sign} ? -{wide} : {wide}", signed=True)
 
 
 def has_shift(fmt: NumberFormat, target: Target) -> bool:

@@ -74,10 +74,9 @@ def magnitude_by_shift(module: Module, x: Integers, code: str, name: str) -> Mag
     part = significand(module, x, code, name)
     if part.exponent_max == 0:
         return Magnitude(part.sign, part.significand, part.width)
-    width = x.magnitude_width
-    wide = module.wire(f"{name}_wide", max(width, part.width), part.significand)
-    shifted = module.wire(f"{name}_magnitude", width, f"{wide} << {part.exponent}")
-    return Magnitude(part.sign, shifted, width)
+    shift = f"{part.significand} << {part.exponent}"
+    shifted = module.wire(f"{name}_magnitude", x.magnitude_width, shift)
+    return Magnitude(part.sign, shifted, x.magnitude_width)
 
 
 def significand(module: Module, x: Integers, code: str, name: str) -> Significand:
