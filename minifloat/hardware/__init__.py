@@ -1,6 +1,7 @@
 """Circuits: the same format as Verilog, checked on its netlist.
 
 decoder      a code to an exact integer, float16 or bfloat16
+encoder      a float or an integer to a code, in any rounding mode
 multiplier   the exact product of two codes
 dot          the exact sum of the products of many lanes, accumulated or not
 check        a circuit's netlist against the library
@@ -14,6 +15,7 @@ from minifloat.hardware.checks import Check, Mismatch, check
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import FixedSum, dot
+from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.integers import integer_codebook
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
 from minifloat.hardware.netlists import Netlist
@@ -28,6 +30,8 @@ __all__ = [
     "decoder",
     "decoder_forms",
     "dot",
+    "encoder",
+    "encoder_forms",
     "integer_codebook",
     "multiplier",
     "multiplier_forms",

@@ -23,7 +23,7 @@ from minifloat.hardware.products import (
     product_forms,
     product_range,
 )
-from minifloat.hardware.sums import Adders, Range, Term, add_tree
+from minifloat.hardware.sums import ADDERS, Adders, AdderStyle, Range, Term, add_tree, flat_sum
 from minifloat.hardware.verilog import Module, identifier, literal, span
 
 MAX_LANES = 256
@@ -70,6 +70,7 @@ def dot(
     form: ProductForm | None = None,
     accumulator: FixedSum | None = FixedSum(),
     specials: Specials = "zero",
+    adders: AdderStyle = "tree",
 ) -> Circuit:
     """Return a circuit that multiplies lane by lane and adds, without rounding.
 
@@ -89,6 +90,9 @@ def dot(
     specials : "zero" or "flag"
         NaN and infinities count as 0. With "flag" the outputs ``nan``, ``positive_inf`` and
         ``negative_inf``, those that can occur, say what IEEE 754 makes of all that was added.
+    adders : "tree" or "flat"
+        A tree of adders of two numbers and a sign, each a module and one carry chain of an FPGA; or
+        one expression, which synthesis may reduce as it likes, and does for static CMOS.
 
     Returns
     -------
@@ -112,6 +116,7 @@ def dot(
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     lanes = check_int("lanes", lanes, 1, MAX_LANES)
     one_of("specials", specials, SPECIALS)
+    one_of("adders", adders, ADDERS)
     if accumulator is not None and not isinstance(accumulator, FixedSum):
         raise TypeError(f"accumulator must be a FixedSum or None, got {shown(accumulator)}")
     forms = product_forms(x, y)
@@ -121,22 +126,29 @@ def dot(
         accumulator and f"sum_of_{accumulator.terms}",
         accumulator and accumulator.cut and f"cut_{accumulator.cut}",
         "flag" if specials == "flag" else "",
+        adders if adders != ADDERS[0] else "",
     )  # fmt: skip
     cut = accumulator.cut if accumulator else 0
     lane = lane_of(f"{name}_lane", x, y, chosen, cut, flags=specials == "flag")
-    module, adders = Module(name), Adders(name)
+    module, tree = Module(name), Adders(name)
     module.input("a", x.bits * lanes)
     module.input("b", y.bits * lanes)
     if accumulator:
         module.input("first", 1)
         module.clock()
-    total, flags, left = add_lanes(module, adders, lane, lanes)
+    terms, carries, flags = add_lanes(module, lane, lanes)
+    total = lane.exact * (accumulator.terms if accumulator else lanes)
     if accumulator:
-        total = _accumulate(module, adders, lane, total, left, accumulator)
+        module.line(f"reg signed {span(total.width)}register;")
+        old = module.wire(
+            "old", total.width, f"register & {{{total.width}{{~first}}}}", signed=True
+        )
+        after = add_all(module, tree, terms, carries, total, adders, Term(old, total))
+        module.line(f"always @(posedge clock) register <= {after};")
+        module.output("sum", total.width, "register")
         flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
     else:
-        total = last_carry(module, adders, lane, lanes, total, left)
-    module.output("sum", total.range.width, total.net)
+        module.output("sum", total.width, add_all(module, tree, terms, carries, total, adders))
     if "positive_inf" in flags or "negative_inf" in flags:
         both = [flags[flag] for flag in ("positive_inf", "negative_inf") if flag in flags]
         nan = module.wire("is_nan", 1, f"{flags.get('nan', literal(0, 1))} | {' & '.join(both)}")
@@ -148,7 +160,7 @@ def dot(
         }
     for flag, condition in flags.items():
         module.output(flag, 1, condition)
-    text = "\n".join([module.text(), lane.body.text(), adders.text()])
+    text = "\n".join([module.text(), lane.body.text(), tree.text()])
     meaning = _Meaning(lane, lanes, accumulator, dict(module.outputs))
     corners = {"a": extremes(x, lanes), "b": extremes(y, lanes)}
     unit = x.unit * y.unit * (1 << lane.cut)
@@ -239,9 +251,9 @@ def lane_of(
 
 
 def add_lanes(
-    module: Module, adders: Adders, lane: Lane, lanes: int
-) -> tuple[Term, dict[str, str], list[str]]:
-    """Add lanes and their tree of adders; return the sum, flags, and carries that are left."""
+    module: Module, lane: Lane, lanes: int
+) -> tuple[list[Term], list[str], dict[str, str]]:
+    """Add all lanes; return the terms to add, the signs that count 1 each, and the flags."""
     terms, carries = [], []
     flags: dict[str, list[str]] = {}
     for i in range(lanes):
@@ -263,36 +275,27 @@ def add_lanes(
                 ports[flag] = f"{flag}{i}"
                 flags.setdefault(flag, []).append(f"{flag}{i}")
         module.instance(lane.body.name, f"lane{i}", ports)
-    total, left = add_tree(adders, module, terms, carries)
     some = {flag: module.wire(f"some_{flag}", 1, " | ".join(nets)) for flag, nets in flags.items()}
-    return total, some, left
+    return terms, carries, some
 
 
-def last_carry(
-    module: Module, adders: Adders, lane: Lane, lanes: int, total: Term, left: list[str]
-) -> Term:
-    """Add the carry that the tree has no adder for."""
-    if not left:
-        return Term(total.net, lane.exact * lanes)
-    (carry,) = left
-    zero = Term("1'h0", Range(0, 0))
-    return adders.add(module, "whole", total, zero, lane.exact * lanes, carry)
-
-
-def _accumulate(
+def add_all(
     module: Module,
-    adders: Adders,
-    lane: Lane,
-    total: Term,
-    left: list[str],
-    accumulator: FixedSum,
-) -> Term:
-    ends = lane.exact * accumulator.terms
-    module.line(f"reg signed {span(ends.width)}register;")
-    kept = module.wire("kept", ends.width, f"register & {{{ends.width}{{~first}}}}", signed=True)
-    after = adders.add(module, "after", total, Term(kept, ends), ends, left[0] if left else None)
-    module.line(f"always @(posedge clock) register <= {after.net};")
-    return Term("register", ends)
+    tree: Adders,
+    terms: list[Term],
+    carries: list[str],
+    total: Range,
+    adders: AdderStyle,
+    more: Term | None = None,
+) -> str:
+    """Add the sum of terms, carries and one more term; return its net, which holds ``total``."""
+    if adders == "flat":
+        return flat_sum(module, [*terms, *([more] if more else [])], carries, total).net
+    term, left = add_tree(tree, module, terms, carries)
+    if more is None and not left:
+        return term.net
+    other = more or Term("1'h0", Range(0, 0))
+    return tree.add(module, "after", term, other, total, left[0] if left else None).net
 
 
 def _sticky(module: Module, flag: str, condition: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from minifloat.hardware.integers import signed_width
 from minifloat.hardware.verilog import Module
+
+AdderStyle: TypeAlias = Literal["tree", "flat"]
+ADDERS = ("tree", "flat")
 
 
 class Range(NamedTuple):
@@ -72,26 +75,18 @@ class Adders:
 
     def _text(self, name: str, a: int, b: int, total: int, *, with_carry: bool) -> str:
         module = Module(name)
-        module.input("a", a)
-        module.input("b", b)
+        module.input("a", a, signed=True)
+        module.input("b", b, signed=True)
         if with_carry:
             module.input("carry", 1)
-        x = module.wire("x", total, _extended("a", a, total), signed=True)
-        y = module.wire("y", total, _extended("b", b, total), signed=True)
         if not with_carry:
-            module.output("sum", total, f"{x} + {y}")
-        else:  # the carry enters as the sum of 1 and itself, one place below: one carry chain
-            module.wire("wide", total + 1, f"{{{x}, 1'h1}} + {{{y}, carry}}")
-            module.output("sum", total, f"wide[{total}:1]")
+            module.output("sum", total, "a + b", signed=True)
+        else:  # the carry enters as the sum of 1 and itself
+            module.wire("x", total, "a", signed=True)
+            module.wire("y", total, "b", signed=True)
+            module.wire("wide", total + 1, "{x, 1'h1} + {y, carry}")
+            module.output("sum", total, f"wide[{total}:1]", signed=True)
         return module.text()
-
-
-def _extended(net: str, width: int, total: int) -> str:
-    """Return a signed net at another width."""
-    if width >= total:
-        return f"{net}[{total - 1}:0]" if width > total else net
-    top = f"{net}[{width - 1}]" if width > 1 else net
-    return f"{{{{{total - width}{{{top}}}}}, {net}}}"
 
 
 def add_tree(
@@ -130,3 +125,11 @@ def add_tree(
     if carry is not None:
         total = Range(total.low, total.high + 1)
     return adders.add(module, name, low, high, total, carry), left
+
+
+def flat_sum(
+    module: Module, terms: list[Term], carries: list[str], total: Range, name: str = "flat"
+) -> Term:
+    """Add one expression for the sum of all terms and carries."""
+    numbers = [term.net for term in terms] + [f"$signed({{1'h0, {net}}})" for net in carries]
+    return Term(module.wire(name, total.width, " + ".join(numbers), signed=True), total)

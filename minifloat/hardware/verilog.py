@@ -36,19 +36,19 @@ class Module:
         self._ports: list[str] = []
         self._lines: list[str] = []
 
-    def input(self, name: str, width: int) -> None:
+    def input(self, name: str, width: int, *, signed: bool = False) -> None:
         """Add an input."""
         self.inputs[name] = width
-        self._ports.append(f"input {span(width)}{name}")
+        self._ports.append(f"input {'signed ' * signed}{span(width)}{name}")
 
     def clock(self) -> None:
         """Add the input ``clock``, which is not among `inputs`."""
         self._ports.append("input clock")
 
-    def output(self, name: str, width: int, value: str) -> None:
+    def output(self, name: str, width: int, value: str, *, signed: bool = False) -> None:
         """Add an output and what it is."""
         self.outputs[name] = width
-        self._ports.append(f"output {span(width)}{name}")
+        self._ports.append(f"output {'signed ' * signed}{span(width)}{name}")
         self.line(f"assign {name} = {value};")
 
     def wire(self, name: str, width: int, value: str, *, signed: bool = False) -> str:
