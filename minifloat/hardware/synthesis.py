@@ -117,7 +117,9 @@ def netlist(
         raise ValueError(f"top must be the name of a module, got {top!r}; see Circuit.name")
     yosys = _find_tool()
     script = "\n".join(passes(target, top, dsp=dsp, booth=booth)) + "\n"
-    digest = hashlib.sha256("\0".join((verilog, script, liberty(), yosys.name)).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "\0".join((verilog, script, liberty(), yosys.name)).encode()
+    ).hexdigest()
     kept = _cache_folder() / f"{digest[:32]}.json.gz"
     with suppress(OSError, ValueError, EOFError):
         return _as_netlist(json.loads(gzip.decompress(kept.read_bytes())))
