@@ -14,7 +14,7 @@ from minifloat.hardware.counts import count, lut6_sites
 
 
 def least_sites(luts: list[frozenset[int]]) -> int:
-    """Return the same from the definition: the first LUT alone, or with each that it may share with."""
+    """Return the same by trying each way to pair the first LUT."""
     if not luts:
         return 0
     first, rest = luts[0], luts[1:]
