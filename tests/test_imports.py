@@ -54,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "arithmetic", "registers", "testing", "typing",
+        "arithmetic", "hardware", "registers", "testing", "typing",
     },
 }  # fmt: skip
 
