@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.synthesis import Netlist, netlist, tool
-from minifloat.hardware.targets import CMOS_CELLS, FLIP_FLOP_TRANSISTORS, Target
+from minifloat.hardware.targets import CMOS_CELLS, FLIP_FLOP_TRANSISTORS, WAYS, Target, check_target
 
 Cell: TypeAlias = dict[str, Any]
 Bit: TypeAlias = int | str
@@ -102,12 +102,11 @@ def synthesize(
     circuit : Circuit
     target : str
         "xc7", "xcup" (AMD's 7 series and UltraScale+), "ice40", "ecp5" (Lattice) or "cmos": gates
-        of static CMOS, whose products are recoded as Booth does where that takes fewer transistors.
+        of static CMOS, by the one of its ways that takes the fewest transistors.
     dsp : bool
         Whether products may take the multipliers of an FPGA.
     timeout : float
-        Seconds after which a run of Yosys, and what it has started, is ended. A circuit is run
-        once; then its netlist is in the cache.
+        Seconds after which a run of Yosys, and what it has started, is ended.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def synthesize(
     SynthesisError
         If Yosys takes longer than ``timeout``, or finds an error in the text.
     ValueError
-        If there is no such target, or "cmos" is to have DSPs.
+        If there is no such target, or "cmos" is to have multipliers of its own.
 
     Examples
     --------
@@ -129,18 +128,19 @@ def synthesize(
     >>> counts.lut6, counts.levels  # doctest: +SKIP
     (23, 4)
     """
-    if dsp and target == "cmos":
-        raise ValueError("dsp must be False for cmos, which has no multipliers; choose an FPGA")
-    has_product = target == "cmos" and " * " in circuit.verilog
-    counted = (
-        count(
-            netlist(circuit.verilog, circuit.name, target, dsp=dsp, booth=booth, timeout=timeout),
-            target,
-            tool(),
-        )
-        for booth in ((False, True) if has_product else (False,))
+    check_target(target)
+    if dsp:
+        ways: tuple[str, ...] = ("dsp",)
+    elif target == "cmos":
+        ways = tuple(way for way in WAYS[target] if way != "booth" or " * " in circuit.verilog)
+    else:
+        ways = ("plain",)
+    netlists = [
+        netlist(circuit.verilog, circuit.name, target, way, timeout=timeout) for way in ways
+    ]
+    return min(
+        (count(each, target, tool()) for each in netlists), key=lambda each: each.transistors
     )
-    return min(counted, key=lambda counts: counts.transistors)
 
 
 def count(mapped: Netlist, target: Target, tool: str) -> Counts:

@@ -13,9 +13,10 @@ import pytest
 pytest.importorskip("platformdirs")
 
 from minifloat.hardware import synthesis
-from minifloat.hardware.counts import count
+from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.counts import count, synthesize
 from minifloat.hardware.synthesis import SynthesisError, netlist, tool
-from minifloat.hardware.targets import CMOS_CELLS, TARGETS, passes
+from minifloat.hardware.targets import CMOS_CELLS, TARGETS, WAYS, passes
 
 try:
     TOOL: str | None = tool()
@@ -47,9 +48,26 @@ def test_a_product_is_mapped_to_each_target(target: Any) -> None:
 @pytest.mark.skipif(TOOL != "pyosys 0.70", reason="counts are those of pyosys 0.70")
 def test_counts_of_one_version() -> None:
     assert count(netlist(MULTIPLIER, "mul", "xc7"), "xc7", tool()).lut6 == 29
-    booth = count(netlist(MULTIPLIER, "mul", "cmos", booth=True), "cmos", tool())
+    booth = count(netlist(MULTIPLIER, "mul", "cmos", "booth"), "cmos", tool())
     plain = count(netlist(MULTIPLIER, "mul", "cmos"), "cmos", tool())
-    assert (plain.transistors, booth.transistors) == (1016, 736)
+    assert (plain.transistors, booth.transistors) == (738, 654)
+
+
+@needs_yosys
+@pytest.mark.parametrize("target", ["ice40", "ecp5"])
+def test_wide_products_take_multipliers_if_they_may(target: Any) -> None:
+    wide = MULTIPLIER.replace("[4:0]", "[15:0]").replace("[9:0]", "[31:0]")
+    counts = count(netlist(wide, "mul", target, "dsp"), target, tool())
+    assert (counts.dsps, counts.luts) == (1, 0)
+
+
+@needs_yosys
+def test_the_cheapest_way_is_taken() -> None:
+    circuit = Circuit("mul", MULTIPLIER, {"a": 5, "b": 5}, {"product": 10}, None, 0, dict)
+    each = [count(netlist(MULTIPLIER, "mul", "cmos", way), "cmos", tool()) for way in WAYS["cmos"]]
+    assert synthesize(circuit, "cmos") == min(each, key=lambda counts: counts.transistors)
+    with pytest.raises(ValueError, match="way must be"):
+        synthesize(circuit, "cmos", dsp=True)
 
 
 @needs_yosys
@@ -125,11 +143,16 @@ def test_no_yosys_is_an_error_that_says_what_to_install(monkeypatch: pytest.Monk
         netlist(MULTIPLIER, "mul", "cmos")
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_each_target_reads_one_circuit_and_writes_one_netlist(target: Any) -> None:
-    lines = passes(target, "mul", dsp=target != "cmos", booth=target == "cmos")
+@pytest.mark.parametrize(("target", "way"), [(t, way) for t in TARGETS for way in WAYS[t]])
+def test_each_way_reads_one_circuit_and_writes_one_netlist(target: Any, way: str) -> None:
+    lines = passes(target, "mul", way)
     assert "read_verilog circuit.v" in lines
     assert lines[-1].endswith("netlist.json")
+
+
+def test_an_unknown_way() -> None:
+    with pytest.raises(ValueError, match="way must be one of plain, dsp for xc7, got 'booth'"):
+        netlist(MULTIPLIER, "mul", "xc7", "booth")
 
 
 @pytest.mark.parametrize(("name", "cell"), CMOS_CELLS.items())
