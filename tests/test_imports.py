@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": ARRAYS,
     "registers": ARRAYS | {"codec", "packing"},
     "arithmetic": ARRAYS | {"codec", "packing"},
-    "hardware": ARRAYS | {"codec", "packing", "arithmetic"},
+    "hardware": ARRAYS | {"_paths", "codec", "packing", "arithmetic"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "layers": {"_tensors", "products", "quantization"},
@@ -66,13 +66,14 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_tensors": {"ml_dtypes"},
     "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "interop": {"torch"},
+    "hardware": {"networkx", "platformdirs", "pyosys"},
     "_tables": {"rich"},
     "cli": {"rich"},
 }
 
 LAZY = [
     "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
-    "numba", "onnx", "rich", "safetensors", "scipy", "torch",
+    "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
 

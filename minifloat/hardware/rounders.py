@@ -2,10 +2,9 @@
 
 The grid is that of `minifloat.formats.base.BinaryGrid`: magnitudes in equal steps up to
 ``2**emin``, then in steps that double. The significand of a number is shifted right until its last
-bit has the
-weight of a step. What is shifted out are the fraction, of which the first bits are kept, and a
-sticky bit, which is 1 if any of the others is. The number of the binade, added above the mantissa,
-makes the magnitude of the code, and rounding up adds 1 to it.
+bit has the weight of a step. What is shifted out are the fraction, of which the first bits are
+kept, and a sticky bit, which is 1 if any of the others is. The number of the binade, added above
+the mantissa, makes the magnitude of the code, and rounding up adds 1 to it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from minifloat._paths import replacing
-from minifloat.hardware.targets import Target, check_target, liberty, passes
+from minifloat.hardware.targets import Target, check_target, check_way, liberty, passes
 
 Netlist: TypeAlias = dict[str, Any]
 
@@ -73,9 +73,8 @@ def netlist(
     verilog: str,
     top: str,
     target: Target,
+    way: str = "plain",
     *,
-    dsp: bool = False,
-    booth: bool = False,
     timeout: float = 600.0,
 ) -> Netlist:
     """Return the netlist of a circuit: the module ``top`` of the JSON that Yosys writes.
@@ -89,10 +88,8 @@ def netlist(
     target : str
         "xc7", "xcup" (AMD's 7 series and UltraScale+), "ice40", "ecp5" (Lattice) or "cmos": gates
         of static CMOS, see `minifloat.hardware.targets`.
-    dsp : bool
-        Whether products may take the multipliers of an FPGA.
-    booth : bool
-        Whether products are recoded as Booth does, which "cmos" alone knows.
+    way : str
+        One of the target's `WAYS` there.
     timeout : float
         Seconds after which Yosys, and what it has started, is ended.
 
@@ -110,13 +107,14 @@ def netlist(
     SynthesisError
         If Yosys finds an error in the text, or takes longer than ``timeout``.
     ValueError
-        If ``target`` or ``top`` is none.
+        If there is no such target or way, or ``top`` is no name.
     """
     check_target(target)
+    check_way(way, target)
     if not _IDENTIFIER.fullmatch(top):
         raise ValueError(f"top must be the name of a module, got {top!r}; see Circuit.name")
     yosys = _find_tool()
-    script = "\n".join(passes(target, top, dsp=dsp, booth=booth)) + "\n"
+    script = "\n".join(passes(target, top, way)) + "\n"
     digest = hashlib.sha256(
         "\0".join((verilog, script, liberty(), yosys.name)).encode()
     ).hexdigest()

@@ -18,6 +18,12 @@ def check_target(target: object) -> None:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
 
 
+def check_way(way: object, target: Target) -> None:
+    """Raise unless this is one of the target's `WAYS`."""
+    if way not in WAYS[target]:
+        raise ValueError(f"way must be one of {', '.join(WAYS[target])} for {target}, got {way!r}")
+
+
 class CmosCell(NamedTuple):
     """A gate of static CMOS: its function in Liberty's notation and its number of transistors."""
 
@@ -47,14 +53,22 @@ CMOS_CELLS: dict[str, CmosCell] = {
 _FPGA: dict[str, str] = {
     "xc7": "synth_xilinx -family xc7 -abc9 -noclkbuf -noiopad",
     "xcup": "synth_xilinx -family xcup -abc9 -noclkbuf -noiopad",
-    "ice40": "synth_ice40 -noflatten -abc9",
+    "ice40": "synth_ice40 -noflatten -abc9",  # without multipliers unless it is told
     "ecp5": "synth_ecp5 -noflatten -abc9 -noiopad",
 }
-_DSP = {  # without and with multipliers
-    "xc7": (" -nodsp", ""),
-    "xcup": (" -nodsp", ""),
-    "ice40": ("", " -dsp"),
-    "ecp5": (" -nodsp", ""),
+# How a circuit can be mapped to a target; `minifloat.hardware.synthesize` takes the cheapest one.
+# "dsp": products may take an FPGA's multipliers. "booth": products are recoded as Booth does.
+# "tables": ABC looks for other structures, which tables often need, instead of mending theirs.
+WAYS: dict[Target, tuple[str, ...]] = {
+    "xc7": ("plain", "dsp"),
+    "xcup": ("plain", "dsp"),
+    "ice40": ("plain", "dsp"),
+    "ecp5": ("plain", "dsp"),
+    "cmos": ("plain", "booth", "tables"),
+}
+_ABC = {  # then gates by area
+    "plain": "strash;ifraig;scorr;dc2;dc2;dc2;dch,-f;amap",
+    "tables": "strash;&get,-n;&syn2;&syn3;&syn4;&dch,-f;&put;strash;dch,-f;amap",
 }
 FLIP_FLOP_TRANSISTORS = 24  # a master and a slave latch with transmission gates
 
@@ -77,7 +91,7 @@ def liberty() -> str:
     return "\n".join(lines) + "\n"
 
 
-def passes(target: Target, top: str, *, dsp: bool = False, booth: bool = False) -> list[str]:
+def passes(target: Target, top: str, way: str = "plain") -> list[str]:
     """Return the passes of Yosys that map the module ``top`` to ``target``.
 
     They expect the circuit in circuit.v, and the cells of `liberty` in cells.lib.
@@ -88,18 +102,19 @@ def passes(target: Target, top: str, *, dsp: bool = False, booth: bool = False) 
         One of `TARGETS`.
     top : str
         The name of the outermost module.
-    dsp : bool
-        Whether products may take a part's multipliers (xc7, xcup, ice40 and ecp5).
-    booth : bool
-        Whether products are recoded as Booth does (cmos).
+    way : str
+        One of the target's `WAYS`.
     """
     read = ["read_verilog circuit.v", f"hierarchy -check -top {top}", "proc -norom"]
     if target == "cmos":
+        script = _ABC.get(way, _ABC["plain"])
         read.insert(0, "read_liberty -lib cells.lib")
-        mapped = [f"synth -flatten -top {top}{' -booth' if booth else ''}"]
-        mapped += ["dfflibmap -liberty cells.lib", "abc -liberty cells.lib"]
+        mapped = [f"synth -flatten -top {top}{' -booth' if way == 'booth' else ''}"]
+        mapped += ["dfflibmap -liberty cells.lib", f"abc -liberty cells.lib -script +{script}"]
     else:
-        synth = f"{_FPGA[target]} -top {top}{_DSP[target][dsp]}"
+        without_dsp = "" if way == "dsp" or target == "ice40" else " -nodsp"
+        with_dsp = " -dsp" if way == "dsp" and target == "ice40" else ""
+        synth = f"{_FPGA[target]} -top {top}{without_dsp}{with_dsp}"
         mapped = [f"{synth} -run begin:map_luts", "flatten", "opt_clean -purge"]
         mapped += [f"hierarchy -top {top}", f"{synth} -run map_luts:"]
     return [*read, *mapped, "opt_clean -purge", "write_json -noscopeinfo netlist.json"]
