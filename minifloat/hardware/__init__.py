@@ -4,6 +4,9 @@ decoder      a code to an exact integer, float16 or bfloat16
 encoder      a float or an integer to a code, in any rounding mode
 multiplier   the exact product of two codes
 dot          the exact sum of the products of many lanes, accumulated or not
+block_dot    the same of two blocks that have a scale each: Microscaling, NVFP4
+converter    a code of one format to a code of another
+best         the form of a circuit that takes the least of a target
 check        a circuit's netlist against the library
 
 >>> from minifloat import hardware
@@ -11,8 +14,11 @@ check        a circuit's netlist against the library
 <Circuit decoder_e2m1_fixed_case_twos_complement: code[4] -> value[5]>
 """
 
+from minifloat.hardware.block_dots import block_dot
 from minifloat.hardware.checks import Check, Mismatch, check
+from minifloat.hardware.choices import Choice, best, candidates
 from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import FixedSum, dot
 from minifloat.hardware.encoders import encoder, encoder_forms
@@ -22,11 +28,17 @@ from minifloat.hardware.netlists import Netlist
 
 __all__ = [
     "Check",
+    "Choice",
     "Circuit",
     "FixedSum",
     "Mismatch",
     "Netlist",
+    "best",
+    "block_dot",
+    "candidates",
     "check",
+    "converter",
+    "converter_forms",
     "decoder",
     "decoder_forms",
     "dot",

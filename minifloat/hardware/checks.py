@@ -99,9 +99,10 @@ def check(
     circuit : Circuit
     target : str
         What it is synthesised for: "xc7", "xcup", "ice40", "ecp5" or "cmos". The cells of this
-        netlist are evaluated, those that `minifloat cost` counts.
+        netlist are evaluated.
     netlist : mapping, optional
-        A module of Yosys' JSON to check instead; then nothing is synthesised.
+        A module of Yosys' JSON to check instead, such as `Counts.netlist`; then nothing is
+        synthesised.
     seed : int
         Of the random words.
     timeout : float

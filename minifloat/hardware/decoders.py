@@ -205,7 +205,7 @@ def has_shift(fmt: NumberFormat, target: Target) -> bool:
 def _float_decoder(x: Integers, target: Target, form: str) -> Circuit:
     fmt, wide = x.fmt, parse(target)
     assert isinstance(wide, Format)
-    bits = float_words(x, wide)
+    bits = float_words(x, target)
     module = Module(identifier("decoder", fmt.name, target, form))
     module.input("code", x.bits)
     if form == "case":
@@ -220,7 +220,7 @@ def _float_decoder(x: Integers, target: Target, form: str) -> Circuit:
     return Circuit(module.name, module.text(), module.inputs, module.outputs, None, 0, meaning)
 
 
-def float_words(x: Integers, wide: Format) -> list[int]:
+def float_words(x: Integers, name: str) -> list[int]:
     """Return the word of a wider float for each code; a code without a value is 0.
 
     Raises
@@ -228,13 +228,11 @@ def float_words(x: Integers, wide: Format) -> list[int]:
     ValueError
         If the float cannot hold every value.
     """
-    fmt = x.fmt
-    values = operands.decoded(x).astype(np.float64) * float(x.unit)
-    codes = [code for code in range(fmt.code_count) if code != fmt.unused_code]
-    values[codes] = decode(np.array(codes), fmt, dtype=np.float64)
+    wide = parse(name)
+    values = operands.floats(x)
     words = encode(values, wide, overflow="saturate_finite")
     if not np.array_equal(decode(words, wide, dtype=np.float64), values, equal_nan=True):
-        raise ValueError(f"target must hold every value of {fmt}, got {wide.name}")
+        raise ValueError(f"target must hold every value of {x.fmt}, got {wide.name}")
     return [int(word) for word in words]
 
 

@@ -23,8 +23,8 @@ from minifloat.hardware.products import (
     product_forms,
     product_range,
 )
-from minifloat.hardware.sums import ADDERS, Adders, AdderStyle, Range, Term, add_tree, flat_sum
-from minifloat.hardware.verilog import Module, identifier, literal, span
+from minifloat.hardware.sums import Adders, Range, Term, add_tree
+from minifloat.hardware.verilog import Module, identifier, span
 
 MAX_LANES = 256
 MAX_TERMS = 1 << 24
@@ -70,7 +70,6 @@ def dot(
     form: ProductForm | None = None,
     accumulator: FixedSum | None = FixedSum(),
     specials: Specials = "zero",
-    adders: AdderStyle = "tree",
 ) -> Circuit:
     """Return a circuit that multiplies lane by lane and adds, without rounding.
 
@@ -90,9 +89,6 @@ def dot(
     specials : "zero" or "flag"
         NaN and infinities count as 0. With "flag" the outputs ``nan``, ``positive_inf`` and
         ``negative_inf``, those that can occur, say what IEEE 754 makes of all that was added.
-    adders : "tree" or "flat"
-        A tree of adders of two numbers and a sign, each a module and one carry chain of an FPGA; or
-        one expression, which synthesis may reduce as it likes, and does for static CMOS.
 
     Returns
     -------
@@ -116,7 +112,6 @@ def dot(
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     lanes = check_int("lanes", lanes, 1, MAX_LANES)
     one_of("specials", specials, SPECIALS)
-    one_of("adders", adders, ADDERS)
     if accumulator is not None and not isinstance(accumulator, FixedSum):
         raise TypeError(f"accumulator must be a FixedSum or None, got {shown(accumulator)}")
     forms = product_forms(x, y)
@@ -126,7 +121,6 @@ def dot(
         accumulator and f"sum_of_{accumulator.terms}",
         accumulator and accumulator.cut and f"cut_{accumulator.cut}",
         "flag" if specials == "flag" else "",
-        adders if adders != ADDERS[0] else "",
     )  # fmt: skip
     cut = accumulator.cut if accumulator else 0
     lane = lane_of(f"{name}_lane", x, y, chosen, cut, flags=specials == "flag")
@@ -143,22 +137,13 @@ def dot(
         old = module.wire(
             "old", total.width, f"register & {{{total.width}{{~first}}}}", signed=True
         )
-        after = add_all(module, tree, terms, carries, total, adders, Term(old, total))
+        after = add_all(module, tree, terms, carries, total, Term(old, total))
         module.line(f"always @(posedge clock) register <= {after};")
         module.output("sum", total.width, "register")
         flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
     else:
-        module.output("sum", total.width, add_all(module, tree, terms, carries, total, adders))
-    if "positive_inf" in flags or "negative_inf" in flags:
-        both = [flags[flag] for flag in ("positive_inf", "negative_inf") if flag in flags]
-        nan = module.wire("is_nan", 1, f"{flags.get('nan', literal(0, 1))} | {' & '.join(both)}")
-        if len(both) == 1:
-            nan = flags["nan"]
-        flags = {
-            flag: nan if flag == "nan" else f"{condition} & ~{nan}"
-            for flag, condition in flags.items()
-        }
-    for flag, condition in flags.items():
+        module.output("sum", total.width, add_all(module, tree, terms, carries, total))
+    for flag, condition in resolved(module, flags).items():
         module.output(flag, 1, condition)
     text = "\n".join([module.text(), lane.body.text(), tree.text()])
     meaning = _Meaning(lane, lanes, accumulator, dict(module.outputs))
@@ -285,17 +270,25 @@ def add_all(
     terms: list[Term],
     carries: list[str],
     total: Range,
-    adders: AdderStyle,
     more: Term | None = None,
 ) -> str:
     """Add the sum of terms, carries and one more term; return its net, which holds ``total``."""
-    if adders == "flat":
-        return flat_sum(module, [*terms, *([more] if more else [])], carries, total).net
     term, left = add_tree(tree, module, terms, carries)
     if more is None and not left:
         return term.net
     other = more or Term("1'h0", Range(0, 0))
     return tree.add(module, "after", term, other, total, left[0] if left else None).net
+
+
+def resolved(module: Module, flags: dict[str, str], nan: str = "") -> dict[str, str]:
+    """Return flags of which one at most is raised: NaN by both infinities, or a condition."""
+    infinities = [flags[flag] for flag in ("positive_inf", "negative_inf") if flag in flags]
+    conditions = [flags.get("nan", ""), " & ".join(infinities) * (len(infinities) == 2), nan]
+    some = [f"({condition})" for condition in conditions if condition]
+    if not some:
+        return {}
+    net = module.wire("is_nan", 1, " | ".join(some))
+    return {"nan": net} | {flag: f"{flags[flag]} & ~{net}" for flag in flags if flag != "nan"}
 
 
 def _sticky(module: Module, flag: str, condition: str) -> str:
@@ -345,11 +338,14 @@ class _Meaning:
             first = np.asarray(words["first"]).astype(bool)
             sums = _running(sums, first)
             raised = {flag: _running_flag(value, first) for flag, value in raised.items()}
-        both = raised["positive_inf"] & raised["negative_inf"]
-        nan = raised["nan"] | both
-        found = {flag: value & ~nan for flag, value in raised.items()} | {"nan": nan}
-        found["sum"] = sums
+        found = {**resolved_words(raised), "sum": sums}
         return {name: to_words(found[name], width) for name, width in self.outputs.items()}
+
+
+def resolved_words(raised: dict[str, Words]) -> dict[str, Words]:
+    """Return flags of which one at most is raised, as `resolved`."""
+    nan = raised["nan"] | (raised["positive_inf"] & raised["negative_inf"])
+    return {flag: value & ~nan for flag, value in raised.items()} | {"nan": nan}
 
 
 def _running(sums: Words, first: Words) -> Words:

@@ -118,14 +118,7 @@ def encoder(
     """
     fmt = parse(fmt)
     integers(fmt)  # refuses wide formats
-    mode = choose(Rounding, "rounding", rounding)
-    policy = choose(Overflow, "overflow", overflow)
-    nan_policy = choose(NaNPolicy, "nan", nan)
-    if policy is Overflow.RAISE or nan_policy is NaNPolicy.RAISE:
-        raise ValueError(
-            "overflow and nan must give every number a code in a circuit, got raise; "
-            'pass overflow="saturate" or nan="zero"'
-        )
+    mode, policy, nan_policy = check_policies(rounding, overflow, nan)
     given = _source(source, width, unit, encoding)
     forms = encoder_forms(fmt, source)
     if mode.is_stochastic:
@@ -172,6 +165,21 @@ def encoder(
     return Circuit(
         module.name, module.text(), module.inputs, module.outputs, None, 0, meaning, corners
     )
+
+
+def check_policies(
+    rounding: RoundingLike, overflow: OverflowLike, nan: NaNPolicyLike
+) -> tuple[Rounding, Overflow, NaNPolicy]:
+    """Return the policies of an encoder, or raise unless every number gets a code."""
+    mode = choose(Rounding, "rounding", rounding)
+    policy = choose(Overflow, "overflow", overflow)
+    nan_policy = choose(NaNPolicy, "nan", nan)
+    if policy is Overflow.RAISE or nan_policy is NaNPolicy.RAISE:
+        raise ValueError(
+            "overflow and nan must give every number a code in a circuit, got raise; "
+            'pass overflow="saturate" or nan="zero"'
+        )
+    return mode, policy, nan_policy
 
 
 def _source(

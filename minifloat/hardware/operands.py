@@ -136,6 +136,17 @@ def decoded(x: Integers) -> NDArray[np.object_]:
     return numbers
 
 
+def floats(x: Integers) -> NDArray[np.float64]:
+    """Return the value of each code in float64, as the library decodes it, with -0 and NaN.
+
+    Codes that the library refuses have the value that `Integers` states.
+    """
+    values = decoded(x).astype(np.float64) * float(x.unit)
+    codes = [code for code in range(x.fmt.code_count) if code != x.fmt.unused_code]
+    values[codes] = decode(np.array(codes), x.fmt, dtype=np.float64)
+    return values
+
+
 def signs(x: Integers) -> NDArray[np.bool_]:
     """Return the sign of each code; that of -0 is set."""
     return np.array(x.negative)

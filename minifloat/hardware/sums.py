@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from minifloat.hardware.integers import signed_width
 from minifloat.hardware.verilog import Module
-
-AdderStyle: TypeAlias = Literal["tree", "flat"]
-ADDERS = ("tree", "flat")
 
 
 class Range(NamedTuple):
@@ -125,11 +122,3 @@ def add_tree(
     if carry is not None:
         total = Range(total.low, total.high + 1)
     return adders.add(module, name, low, high, total, carry), left
-
-
-def flat_sum(
-    module: Module, terms: list[Term], carries: list[str], total: Range, name: str = "flat"
-) -> Term:
-    """Add one expression for the sum of all terms and carries."""
-    numbers = [term.net for term in terms] + [f"$signed({{1'h0, {net}}})" for net in carries]
-    return Term(module.wire(name, total.width, " + ".join(numbers), signed=True), total)
