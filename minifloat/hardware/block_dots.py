@@ -151,7 +151,7 @@ def block_dot(
 def _flags(module: Module, s: Integers, flags: dict[str, str], nans: list[str]) -> dict[str, str]:
     """Return the flags of a scaled sum: NaN too by a scale, and by 0 times an infinite sum."""
     infinities = [flags[flag] for flag in flags if flag != "nan"]
-    zeros = [code for code in range(s.fmt.code_count) if s.fmt.kind(code) == "zero"]
+    zeros = s.codes_of_kind("zero")
     terms = nans if s.codes_of_kind("nan") else []
     if infinities and zeros:
         is_zero = [is_one_of(port, s.bits, zeros) for port in ("scale_a", "scale_b")]
@@ -181,11 +181,9 @@ class _Meaning:
         powers = np.array([_power(s, int(number)) for number in numbers], object)
         exponent = powers[scales[0]] + powers[scales[1]]
         exact = sums * numbers[scales[0]] * numbers[scales[1]]
-        raised = {f: v.any(axis=-1) for f, v in flags_of_products(lane.a, lane.b, i, j).items()}
-        nan, zero = (
-            np.isin(scales, [code for code in range(s.fmt.code_count) if s.fmt.kind(code) == kind])
-            for kind in ("nan", "zero")
-        )
+        flags = flags_of_products(lane.a, lane.b, i, j)
+        raised: dict[str, Words] = {flag: np.any(v, axis=-1) for flag, v in flags.items()}
+        nan, zero = (np.isin(scales, s.codes_of_kind(kind)) for kind in ("nan", "zero"))
         infinite = raised["positive_inf"] | raised["negative_inf"]
         raised["nan"] = raised["nan"] | nan.any(axis=0) | (zero.any(axis=0) & infinite)
         found: dict[str, Words] = {

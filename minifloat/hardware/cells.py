@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from minifloat.hardware.targets import CMOS_CELLS
@@ -109,25 +109,26 @@ def parts(cell: Cell, fresh: Iterator[int]) -> Iterator[Table | FlipFlop]:
     if kind == "INV" and "I" in cell.pins:  # AMD's; that of static CMOS has the pins A and Y
         yield from _table(0b01, [cell.pin("I")], cell.drives("O"))
     elif kind in GATES:
-        inputs = [pin for pin in "ABCDS" if pin in GATES[kind]]
-        yield from _table(gate_table(GATES[kind]), [cell.pin(p) for p in inputs], cell.drives("Y"))
+        pins = [cell.pin(pin) for pin in "ABCDS" if pin in GATES[kind]]
+        yield from _table(gate_table(GATES[kind]), pins, cell.drives("Y"))
     elif match := re.fullmatch(r"LUT([1-6])", kind):
         if "Z" in cell.pins:
             yield from _table(cell.number("INIT"), [cell.pin(p) for p in "ABCD"], cell.drives("Z"))
         else:
-            inputs = [cell.pin(f"I{i}") for i in range(int(match[1]))]
-            yield from _table(cell.number("INIT"), inputs, cell.drives("O"))
+            pins = [cell.pin(f"I{i}") for i in range(int(match[1]))]
+            yield from _table(cell.number("INIT"), pins, cell.drives("O"))
     elif kind == "SB_LUT4":
-        inputs = [cell.pin(f"I{i}") for i in range(4)]
-        yield from _table(cell.number("LUT_INIT"), inputs, cell.drives("O"))
+        pins = [cell.pin(f"I{i}") for i in range(4)]
+        yield from _table(cell.number("LUT_INIT"), pins, cell.drives("O"))
     elif kind in MUX_CELLS:
-        *inputs, output = MUX_CELLS[kind]
-        yield from _table(MUX, [cell.pin(p) for p in inputs], cell.drives(output))
+        low, high, select, output = MUX_CELLS[kind]
+        pins = [cell.pin(low), cell.pin(high), cell.pin(select)]
+        yield from _table(MUX, pins, cell.drives(output))
     elif kind in ("CARRY4", "CARRY8"):
         yield from _amd_carry(cell, int(kind[-1]), fresh)
     elif kind == "SB_CARRY":
-        inputs = [cell.pin(p) for p in ("I0", "I1", "CI")]
-        yield from _table(MAJORITY, inputs, cell.drives("CO"))
+        pins = [cell.pin(p) for p in ("I0", "I1", "CI")]
+        yield from _table(MAJORITY, pins, cell.drives("CO"))
     elif kind == "CCU2C":
         yield from _ecp5_carry(cell, fresh)
     else:
@@ -189,7 +190,7 @@ class _Function:
         return self.bits[first]
 
 
-def _table(table: int, inputs: list[Bit], output: int | None) -> Iterator[Table]:
+def _table(table: int, inputs: Sequence[Bit], output: int | None) -> Iterator[Table]:
     if output is not None:
         yield Table(table, tuple(inputs), output)
 

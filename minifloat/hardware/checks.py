@@ -150,11 +150,12 @@ def check(
         wrong += int(bad.sum())
         if first is None and bad.any():
             place = tuple(np.argwhere(bad)[0].tolist())
-            sides = (
+            went_in, came_out, wanted = (
                 {name: int(port[place]) for name, port in side.items()}
                 for side in (given, got, expected)
             )
-            first = Mismatch(*sides, cycle=place[0] if circuit.latency else None)
+            cycle = place[0] if circuit.latency else None
+            first = Mismatch(went_in, came_out, wanted, cycle)
     name = "netlist" if netlist is not None else target
     return Check(circuit.name, name, words, exhaustive, wrong, first)
 

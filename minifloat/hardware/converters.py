@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def converter(
     if mode.is_stochastic:
         raise ValueError(f"rounding must be a deterministic mode in a converter, got {mode}")
     forms = converter_forms(x.fmt, y.fmt)
-    chosen = one_of("form", form or forms[0], forms)
+    chosen: Any = one_of("form", form or forms[0], forms)
     numbers = operands.floats(x)
     results = encode(numbers, y.fmt, rounding=mode, overflow=policy, nan=nan_policy)
     name = identifier("converter", x.fmt.name, y.fmt.name, mode, policy, nan_policy, chosen)

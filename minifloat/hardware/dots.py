@@ -306,15 +306,11 @@ def extremes(x: Integers, lanes: int) -> tuple[int, ...]:
     """
     order = sorted(range(len(x.values)), key=lambda code: (x.values[code], code))
     above = [code for code in order if x.values[code] > 0]
-    codes = {order[0], order[-1], above[0], *_zeros(x)}
+    codes = {order[0], order[-1], above[0], *x.codes_of_kind("zero")}
     for flag in FLAGS:
         codes.update(x.codes_of_kind(flag)[:2])
     ones = sum(1 << lane * x.bits for lane in range(lanes))
     return tuple(code * ones for code in sorted(codes))
-
-
-def _zeros(x: Integers) -> list[int]:
-    return [code for code in range(x.fmt.code_count) if x.fmt.kind(code) == "zero"]
 
 
 @dataclass(frozen=True)
@@ -333,7 +329,8 @@ class _Meaning:
             for name, x in (("a", lane.a), ("b", lane.b))
         )
         sums = lane.numbers(i, j).sum(axis=-1)
-        raised = {f: v.any(axis=-1) for f, v in flags_of_products(lane.a, lane.b, i, j).items()}
+        flags = flags_of_products(lane.a, lane.b, i, j)
+        raised: dict[str, Words] = {flag: np.any(v, axis=-1) for flag, v in flags.items()}
         if self.accumulator is not None:
             first = np.asarray(words["first"]).astype(bool)
             sums = _running(sums, first)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, SupportsIndex, TypeAlias
+from typing import Any, Literal, SupportsIndex, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,10 +139,10 @@ def encoder(
     if mode.is_stochastic:
         module.input("random", random_bits)
 
-    def codes_of(numbers: NDArray[np.floating], random: Words | None = None) -> Words:
-        at_random = {} if random is None else {"random": random, "random_bits": random_bits}
-        how = Rounding.TOWARD_ZERO if mode.is_stochastic and random is None else mode
-        return encode(numbers, fmt, rounding=how, overflow=policy, nan=nan_policy, **at_random)
+    how = Rounding.TOWARD_ZERO if mode.is_stochastic else mode  # stochastic modes have its steps
+
+    def codes_of(numbers: NDArray[Any]) -> Words:
+        return encode(numbers, fmt, rounding=how, overflow=policy, nan=nan_policy)
 
     by_sign = [steps(given, codes_of, negative=negative) for negative in (False, True)]
     if chosen == "round":
@@ -155,8 +155,19 @@ def encoder(
     module.output("code", fmt.bits, code)
 
     def meaning(words: PortWords) -> dict[str, Words]:
-        random = np.asarray(words["random"]) if mode.is_stochastic else None
-        return {"code": to_words(codes_of(given.read(words), random), fmt.bits)}
+        numbers = given.read(words)
+        if not mode.is_stochastic:
+            return {"code": to_words(codes_of(numbers), fmt.bits)}
+        codes: Words = encode(
+            numbers,
+            fmt,
+            rounding=mode,
+            overflow=policy,
+            nan=nan_policy,
+            random=np.asarray(words["random"]),
+            random_bits=random_bits,
+        )
+        return {"code": to_words(codes, fmt.bits)}
 
     starts = {start for found, _ in by_sign for start in found}
     near = sorted({m for start in starts for m in (start - 1, start, start + 1) if m >= 0})

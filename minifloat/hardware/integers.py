@@ -66,8 +66,8 @@ class Integers:
         return signed_width(min(self.values), max(self.values))
 
     def codes_of_kind(self, kind: str) -> list[int]:
-        """Return the codes of a kind: nan, positive_inf or negative_inf."""
-        return [code for code in range(self.fmt.code_count) if _kind(self.fmt, code) == kind]
+        """Return the codes of a kind: zero, nan, positive_inf or negative_inf."""
+        return [code for code, name in enumerate(_kinds(self.fmt)) if name == kind]
 
 
 def signed_width(low: int, high: int) -> int:
@@ -107,7 +107,8 @@ def integers(fmt: NumberFormat) -> Integers:
     unit /= max(value.denominator for value in exact)
     values = tuple(int(value / unit) for value in exact)
     half = len(values) // 2
-    sign_bit = min(values) < 0 and all(values[half + code] == -values[code] for code in range(half))
+    low, high = values[:half], values[half:]
+    sign_bit = min(high) < 0 <= min(low) and all(x == -y for x, y in zip(low, high, strict=True))
     negative = tuple(code >= half if sign_bit else value < 0 for code, value in enumerate(values))
     return Integers(fmt, unit, values, negative, sign_bit)
 
@@ -121,11 +122,14 @@ def _exact(fmt: NumberFormat, code: int) -> Fraction:
     return fmt.exact_value(code)
 
 
-def _kind(fmt: NumberFormat, code: int) -> str:
-    kind = fmt.kind(code)
-    if kind == "inf":
-        return "positive_inf" if fmt.value(code) > 0 else "negative_inf"
-    return kind
+@lru_cache(maxsize=256)
+def _kinds(fmt: NumberFormat) -> tuple[str, ...]:
+    """Return the kind of each code as the format has it, infinities with their sign."""
+    kinds = (fmt.kind(code) for code in range(fmt.code_count))
+    sign = ("positive_inf", "negative_inf")
+    return tuple(
+        sign[fmt.value(code) < 0] if kind == "inf" else kind for code, kind in enumerate(kinds)
+    )
 
 
 def integer_codebook(fmt: NumberFormat | str, largest: int = 127) -> Codebook:

@@ -97,7 +97,7 @@ class Netlist:
         given = {name: np.reshape(words[name], (cycles, -1)) for name in self.inputs}
         count = next(iter(given.values())).shape[1]
         none = np.zeros(-(-count // 64), np.uint64)
-        state: dict[int, Plane] = {part.output: none for part in self._flip_flops}
+        state: dict[Bit, Plane] = {part.output: none for part in self._flip_flops}
         results: dict[str, list[Words]] = {name: [] for name in self.outputs}
         for cycle in range(cycles):
             nets: dict[Bit, Plane] = {"0": none, "x": none, "z": none, "1": ~none, **state}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -122,6 +123,7 @@ def flags_of(x: Integers, code: str) -> dict[str, str]:
     return {flag: is_one_of(code, x.bits, codes) for flag, codes in kinds.items() if codes}
 
 
+@lru_cache(maxsize=256)
 def decoded(x: Integers) -> NDArray[np.object_]:
     """Return the value of each code over the unit, as the library decodes it.
 
@@ -133,6 +135,7 @@ def decoded(x: Integers) -> NDArray[np.object_]:
     values = decode(np.array(codes), fmt, dtype=np.float64).tolist()
     for code, value in zip(codes, values, strict=True):
         numbers[code] = int(value / x.unit) if abs(value) < np.inf else 0
+    numbers.flags.writeable = False  # it is kept
     return numbers
 
 
