@@ -22,7 +22,7 @@ from minifloat.hardware.circuits import Circuit, PortWords, Words
 from minifloat.hardware.decoders import decoder, float_words, one_of
 from minifloat.hardware.encoders import check_policies, encoder
 from minifloat.hardware.integers import integers
-from minifloat.hardware.verilog import Module, identifier, literal
+from minifloat.hardware.verilog import Module, identifier, literal, span
 
 ConverterForm: TypeAlias = Literal["case", "float16", "bfloat16"]
 
@@ -107,14 +107,18 @@ def converter(
         rows = {literal(code, x.bits): int(word) for code, word in enumerate(results)}
         module.output("result", y.bits, module.table("found", y.bits, "code", rows))
     else:
-        decode = decoder(x.fmt, chosen)
-        into = encoder(y.fmt, chosen, rounding=mode, overflow=policy, nan=nan_policy)
+        parts = {
+            f"{name}_decoder": decoder(x.fmt, chosen),
+            f"{name}_encoder": encoder(
+                y.fmt, chosen, rounding=mode, overflow=policy, nan=nan_policy
+            ),
+        }
+        texts = [part.verilog.replace(part.name, own) for own, part in parts.items()]
         module.line("wire [15:0] between;")
-        module.line(f"wire [{y.bits - 1}:0] found;")
-        module.instance(decode.name, "decode", {"code": "code", "value": "between"})
-        module.instance(into.name, "encode", {"value": "between", "code": "found"})
+        module.line(f"wire {span(y.bits)}found;")
+        module.instance(f"{name}_decoder", "decode", {"code": "code", "value": "between"})
+        module.instance(f"{name}_encoder", "encode", {"value": "between", "code": "found"})
         module.output("result", y.bits, "found")
-        texts = [decode.verilog, into.verilog]
 
     def meaning(words: PortWords) -> dict[str, Words]:
         return {"result": results[operands.port(words, "code")].astype(np.uint64)}

@@ -79,8 +79,8 @@ def magnitude_code(
     else:
         binade = found.binade
         beyond = module.wire("beyond", 1, f"{binade} > {top}")
-        small = module.wire("small", width, f"{beyond} ? {literal(0, width)} : {binade}")
-        code = module.wire("truncated", width, f"{whole} + ({small} << {m})")
+        low_binade = module.wire("low_binade", width, f"{beyond} ? {literal(0, width)} : {binade}")
+        code = module.wire("truncated", width, f"{whole} + ({low_binade} << {m})")
     up = _up(module, rounding, random_bits, fraction, sticky, f"{code}[0]", sign)
     return module.wire("rounded", width, f"{code} + {up}"), width, beyond
 
