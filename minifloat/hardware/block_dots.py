@@ -83,7 +83,7 @@ def block_dot(
     >>> hardware.block_dot("e2m1", "e2m1").outputs
     {'sum': 14, 'exponent': 9}
     >>> hardware.block_dot("e2m1", "e2m1", "ue4m3", 16, aligned=True).outputs
-    {'sum': 49}
+    {'sum': 48}
     """
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     scale_format = parse(scale, "scale")
