@@ -12,7 +12,8 @@ from minifloat.formats.names import parse
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
 from minifloat.hardware.decoders import SPECIALS, Specials, one_of
-from minifloat.hardware.dots import (
+from minifloat.hardware.integers import Integers, integers
+from minifloat.hardware.lanes import (
     MAX_LANES,
     Lane,
     add_all,
@@ -22,7 +23,6 @@ from minifloat.hardware.dots import (
     resolved,
     resolved_words,
 )
-from minifloat.hardware.integers import Integers, integers
 from minifloat.hardware.multipliers import flags_of_products
 from minifloat.hardware.products import ProductForm, product_forms
 from minifloat.hardware.sums import Adders, Range
