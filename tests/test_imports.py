@@ -204,4 +204,5 @@ print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvm
 def test_dir_shows_the_public_names_alone() -> None:
     program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
     names = [name for name in eval(run(program)) if not name.startswith("__")]
-    assert names == sorted([*minifloat.__all__, "arithmetic", "registers", "testing", "typing"])
+    modules = ["arithmetic", "hardware", "registers", "testing", "typing"]
+    assert names == sorted([*minifloat.__all__, *modules])

@@ -12,7 +12,8 @@ from minifloat.formats.names import parse
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
 from minifloat.hardware.decoders import SPECIALS, Specials, one_of
-from minifloat.hardware.dots import (
+from minifloat.hardware.integers import Integers, integers
+from minifloat.hardware.lanes import (
     MAX_LANES,
     Lane,
     add_all,
@@ -22,7 +23,6 @@ from minifloat.hardware.dots import (
     resolved,
     resolved_words,
 )
-from minifloat.hardware.integers import Integers, integers
 from minifloat.hardware.multipliers import flags_of_products
 from minifloat.hardware.products import ProductForm, product_forms
 from minifloat.hardware.sums import Adders, Range
@@ -83,7 +83,7 @@ def block_dot(
     >>> hardware.block_dot("e2m1", "e2m1").outputs
     {'sum': 14, 'exponent': 9}
     >>> hardware.block_dot("e2m1", "e2m1", "ue4m3", 16, aligned=True).outputs
-    {'sum': 49}
+    {'sum': 48}
     """
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     scale_format = parse(scale, "scale")

@@ -12,9 +12,9 @@ from minifloat.hardware.decoders import ENCODINGS, SPECIALS, Encoding, Specials,
 from minifloat.hardware.integers import Integers, integers, signed_width
 from minifloat.hardware.products import (
     ProductForm,
-    a_max,
     as_parts,
     as_value,
+    largest,
     product,
     product_flags,
     product_forms,
@@ -95,7 +95,7 @@ def multiplier(
         width = signed_width(*product_range(x, y))
         module.output("product", width, as_value(module, found, width))
     else:
-        parts = as_parts(module, found, (a_max(x) * a_max(y)).bit_length())
+        parts = as_parts(module, found, (largest(x) * largest(y)).bit_length())
         module.output("sign", 1, parts.sign)
         module.output("magnitude", parts.width, parts.magnitude)
     if specials == "flag":

@@ -53,7 +53,7 @@ def product(module: Module, a: Integers, b: Integers, form: str) -> Product:
         if form == "integer":
             return Product(module.wire("product_value", width, f"{x} * {y}", signed=True), None)
         return Product(_booth(module, x, a.width, y, b.width, width), None)
-    width = (a_max(a) * a_max(b)).bit_length()
+    width = (largest(a) * largest(b)).bit_length()
     if form == "magnitudes":
         p = magnitude(module, a, "a", "a", _decoder_form(a))
         q = magnitude(module, b, "b", "b", _decoder_form(b))
@@ -119,7 +119,7 @@ def product_flags(a: Integers, b: Integers) -> dict[str, str]:
     }
 
 
-def a_max(x: Integers) -> int:
+def largest(x: Integers) -> int:
     """Return the largest magnitude of a format's integers."""
     return max(map(abs, x.values))
 
@@ -161,7 +161,7 @@ def _by_table(module: Module, a: Integers, b: Integers) -> Product:
         for j in range(1 << widths[1])
     }
     if apart:
-        width = (a_max(a) * a_max(b)).bit_length()
+        width = (largest(a) * largest(b)).bit_length()
         net = module.table("product_magnitude", width, select, rows)
         sign = _sign(
             module,

@@ -156,7 +156,7 @@ def steps(source: Source, encode: Encoder, *, negative: bool) -> tuple[list[int]
     >>> half = float_source("float16")
     >>> starts, codes = steps(half, lambda x: mf.encode(x, "e2m1"), negative=False)
     >>> codes, np.array(starts[:3], np.uint16).view(np.float16).tolist()
-    ([0, 1, 2, 3, 4, 5, 6, 7], [0.0, 0.25048828125, 0.75])
+    ([0, 1, 2, 3, 4, 5, 6, 7], [0.0, 0.250244140625, 0.75])
     """
 
     def code_of(magnitudes: NDArray[np.int64]) -> NDArray[np.int64]:
