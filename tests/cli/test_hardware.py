@@ -11,6 +11,7 @@ from minifloat import hardware
 from minifloat.cli import main
 from minifloat.hardware import synthesis
 
+STOCHASTIC = ["--rounding", "stochastic", "--random-bits", "4"]
 Capture = pytest.CaptureFixture[str]
 
 try:
@@ -31,7 +32,7 @@ needs_yosys = pytest.mark.skipif(MISSING, reason="needs Yosys: pip install pyosy
             hardware.multiplier("e2m2", "int8", form="significands", specials="flag"),
         ),
         (
-            "e4m3fn --unit encoder --source float32 --rounding stochastic --random-bits 4".split(),
+            ["e4m3fn", "--unit", "encoder", "--source", "float32", *STOCHASTIC],
             hardware.encoder("e4m3fn", "float32", rounding="stochastic", random_bits=4),
         ),
         (["e2m1", "--unit", "decoder", "--as", "float16"], hardware.decoder("e2m1", "float16")),
