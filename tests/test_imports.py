@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packing": ARRAYS,
     "registers": ARRAYS | {"codec", "packing"},
     "arithmetic": ARRAYS | {"codec", "packing"},
+    "hardware": ARRAYS | {"_paths", "codec", "packing", "arithmetic"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "layers": {"_tensors", "products", "quantization"},
@@ -53,7 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "arithmetic", "registers", "testing", "typing",
+        "arithmetic", "hardware", "registers", "testing", "typing",
     },
 }  # fmt: skip
 
@@ -65,13 +66,14 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_tensors": {"ml_dtypes"},
     "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "interop": {"torch"},
+    "hardware": {"networkx", "platformdirs", "pyosys"},
     "_tables": {"rich"},
     "cli": {"rich"},
 }
 
 LAZY = [
     "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
-    "numba", "onnx", "rich", "safetensors", "scipy", "torch",
+    "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
 
@@ -202,4 +204,5 @@ print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvm
 def test_dir_shows_the_public_names_alone() -> None:
     program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
     names = [name for name in eval(run(program)) if not name.startswith("__")]
-    assert names == sorted([*minifloat.__all__, "arithmetic", "registers", "testing", "typing"])
+    modules = ["arithmetic", "hardware", "registers", "testing", "typing"]
+    assert names == sorted([*minifloat.__all__, *modules])

@@ -29,7 +29,7 @@ import pytest
 
 import minifloat as mf
 import minifloat.typing as mft
-from minifloat import registers, testing
+from minifloat import hardware, registers, testing
 from minifloat.formats import literals
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,7 +191,7 @@ def test_values_are_of_the_types_that_type_checkers_know(monkeypatch: pytest.Mon
 
 def test_the_project_uses_every_public_name() -> None:
     text = (PROJECT / "uses.py").read_text(encoding="utf-8")
-    packages = {"mf": mf, "registers": registers, "testing": testing}
+    packages = {"mf": mf, "hardware": hardware, "registers": registers, "testing": testing}
     names = [f"{short}.{name}" for short, package in packages.items() for name in package.__all__]
     assert [name for name in names if not re.search(rf"\b{re.escape(name)}\b", text)] == []
     assert [name for name in mft.__all__ if not re.search(rf"\b{name}\b", text)] == []

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
 
-PACKAGES = ("minifloat", "minifloat.registers", "minifloat.testing", "analysis")
+PACKAGES = (
+    "minifloat",
+    "minifloat.registers",
+    "minifloat.hardware",
+    "minifloat.testing",
+    "analysis",
+)
 NO_PAGE = {"analysis.models.__main__"}
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save_file
 
 import minifloat as mf
-from minifloat import arithmetic, auditing, registers, testing
+from minifloat import arithmetic, auditing, hardware, registers, testing
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.conversion import Conversion, convert
@@ -305,6 +305,39 @@ def use_auditing() -> None:
     assert_type(result.wrong, tuple[auditing.TensorAudit, ...])
     assert_type(result.tensors[0].verdict, auditing.Verdict)
     assert_type(result.to_json(), str)
+
+
+def use_hardware() -> None:
+    circuit = hardware.decoder("e2m1", form="shift", encoding="sign_magnitude", specials="flag")
+    assert_type(circuit, hardware.Circuit)
+    assert_type(circuit.unit, Fraction | None)
+    assert_type(hardware.decoder_forms("e2m1"), list[str])
+    assert_type(hardware.encoder("e2m1", "fixed", width=8, unit=0.5), hardware.Circuit)
+    assert_type(hardware.encoder_forms("e2m1", "float32"), list[str])
+    assert_type(hardware.converter("e2m1", "int4", rounding="upward"), hardware.Circuit)
+    assert_type(hardware.converter_forms("e2m1", "int4"), list[str])
+    assert_type(hardware.multiplier("e2m1", "int4", form="booth"), hardware.Circuit)
+    assert_type(hardware.multiplier_forms("e2m1", "int4"), list[str])
+    register = hardware.FixedSum(terms=64, cut=1)
+    assert_type(hardware.dot("e2m1", "e2m1", 4, accumulator=register), hardware.Circuit)
+    assert_type(hardware.block_dot("e2m1", "e2m1", "ue4m3", 16), hardware.Circuit)
+    assert_type(hardware.integer_codebook("nf4"), mf.Codebook)
+    found = hardware.candidates("multiplier", "e2m1", "e2m1")
+    assert_type(found, dict[str, hardware.Circuit])
+    wire: Any = {"direction": "input", "bits": [2]}
+    module = {"ports": {"a": wire, "y": {**wire, "direction": "output"}}, "cells": {}}
+    netlist = hardware.Netlist(module)
+    assert_type(netlist.flip_flops, int)
+    assert netlist.run({"a": np.array([0, 1])})["y"].tolist() == [0, 1]
+
+
+def needs_yosys() -> None:
+    """What the extra hardware brings: its types are looked at, and it is not run."""
+    choice = hardware.best("decoder", "e2m1", on="cmos")
+    assert_type(choice, hardware.Choice)
+    result = hardware.check(choice.circuit, netlist=choice.counts.netlist)
+    assert_type(result, hardware.Check)
+    assert_type(result.first, hardware.Mismatch | None)
 
 
 def use_registers() -> None:

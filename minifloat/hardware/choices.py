@@ -1,0 +1,149 @@
+"""The best form of a circuit for a target: all of them are synthesised and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from minifloat.formats import NumberFormat
+from minifloat.hardware.block_dots import block_dot
+from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.converters import converter, converter_forms
+from minifloat.hardware.counts import Counts, synthesize
+from minifloat.hardware.decoders import decoder, decoder_forms, one_of
+from minifloat.hardware.dots import dot
+from minifloat.hardware.encoders import encoder, encoder_forms
+from minifloat.hardware.multipliers import multiplier, multiplier_forms
+from minifloat.hardware.targets import Target, check_target
+
+Unit: TypeAlias = Literal["decoder", "encoder", "converter", "multiplier", "dot", "block_dot"]
+
+# The function of each unit, the function that lists its forms, and how many formats both take.
+UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] = {
+    "decoder": (decoder, decoder_forms, 1),
+    "encoder": (encoder, encoder_forms, 1),
+    "converter": (converter, converter_forms, 2),
+    "multiplier": (multiplier, multiplier_forms, 2),
+    "dot": (dot, multiplier_forms, 2),
+    "block_dot": (block_dot, multiplier_forms, 2),
+}
+
+
+class Choice(NamedTuple):
+    """The form of a circuit that takes the least of a target.
+
+    Attributes
+    ----------
+    circuit : Circuit
+    counts : Counts
+        What it takes.
+    forms : dict of str to Counts
+        What each form takes.
+    """
+
+    circuit: Circuit
+    counts: Counts
+    forms: dict[str, Counts]
+
+
+def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict[str, Circuit]:
+    """Return a unit in each form that it can have.
+
+    Parameters
+    ----------
+    unit : str
+        "decoder", "encoder", "converter", "multiplier", "dot" or "block_dot".
+    *formats : format or str
+        As the function of this name takes them: one for a decoder or an encoder, else two.
+    **options
+        The other arguments of that function, except ``form``.
+
+    Returns
+    -------
+    dict of str to Circuit
+
+    Raises
+    ------
+    ValueError
+        If there is no such unit, or an argument is refused.
+    TypeError
+        If the number of formats is wrong.
+
+    Examples
+    --------
+    >>> from minifloat import hardware
+    >>> list(hardware.candidates("decoder", "e2m1"))
+    ['case', 'shift']
+    """
+    one_of("unit", unit, list(UNITS))
+    build, forms_of, count = UNITS[unit]
+    if len(formats) != count:
+        raise TypeError(f"formats must be {count} for a {unit}, got {len(formats)}")
+    if "form" in options:
+        raise TypeError("form must not be given, since all forms are tried")
+    about = {name: options[name] for name in ("target", "source") if name in options}
+    names = forms_of(*formats, **about)
+    if unit == "decoder" and options.get("encoding") == "sign_magnitude":
+        names = [name for name in names if name != "wire"]
+    if unit == "encoder" and str(options.get("rounding", "")).startswith("stochastic"):
+        names = [name for name in names if name == "round"]
+    return {name: build(*formats, form=name, **options) for name in names}
+
+
+def best(
+    unit: Unit,
+    *formats: NumberFormat | str,
+    on: Target = "xc7",
+    timeout: float = 600.0,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Any,
+) -> Choice:
+    """Return the form of a unit that takes the least of a target.
+
+    Parameters
+    ----------
+    unit, *formats, **options
+        As for `candidates`.
+    on : str
+        The target of the synthesis. The least is that of transistors ("cmos"), of LUT6 sites
+        ("xc7", "xcup"), or of LUTs ("ice40", "ecp5"); of as many, that of carry blocks and then of
+        levels.
+    timeout : float
+        Seconds that one run of Yosys may take.
+    progress : callable, optional
+        Called with the number of forms done and that of all.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Yosys is not installed.
+    ValueError, TypeError
+        As `candidates` and `synthesize`.
+
+    Examples
+    --------
+    >>> from minifloat import hardware
+    >>> choice = hardware.best("multiplier", "e2m2", "e2m2", on="cmos")  # doctest: +SKIP
+    >>> choice.circuit.name  # doctest: +SKIP
+    'multiplier_e2m2_e2m2_significands_twos_complement'
+    >>> bool(hardware.check(choice.circuit, netlist=choice.counts.netlist))  # doctest: +SKIP
+    True
+    """
+    check_target(on)
+    circuits = candidates(unit, *formats, **options)
+    forms: dict[str, Counts] = {}
+    for name, circuit in circuits.items():
+        forms[name] = synthesize(circuit, on, timeout=timeout)
+        if progress is not None:
+            progress(len(forms), len(circuits))
+    least = min(forms, key=lambda name: size(forms[name]))
+    return Choice(circuits[least], forms[least], forms)
+
+
+def size(counts: Counts) -> tuple[int, int, int]:
+    """Return what `best` compares: the cells that a target is short of, then carries and levels."""
+    return (counts.transistors or counts.lut6 or counts.luts, counts.carry, counts.levels)

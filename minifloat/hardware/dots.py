@@ -1,0 +1,205 @@
+"""Dot products: the products of many lanes, added exactly, and perhaps accumulated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int, shown
+from minifloat.formats.names import parse
+from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
+from minifloat.hardware.decoders import SPECIALS, Specials, one_of
+from minifloat.hardware.integers import integers
+from minifloat.hardware.lanes import (
+    MAX_LANES,
+    Lane,
+    add_all,
+    add_lanes,
+    extremes,
+    lane_of,
+    resolved,
+    resolved_words,
+)
+from minifloat.hardware.multipliers import flags_of_products
+from minifloat.hardware.products import ProductForm, product_forms
+from minifloat.hardware.sums import Adders, Term
+from minifloat.hardware.verilog import Module, identifier, span
+
+MAX_TERMS = 1 << 24
+
+
+@dataclass(frozen=True)
+class FixedSum:
+    """An accumulator in fixed point: a register wide enough for so many products.
+
+    Parameters
+    ----------
+    terms : int
+        The sum of so many products is exact, 1 to 2**24; more of them may wrap around.
+    cut : int
+        Low bits of each product that are dropped before it is added, at least 0: toward zero where
+        the form of the product keeps its sign apart, downward where it is two's complement.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a number is out of range or not an integer.
+
+    Examples
+    --------
+    >>> from minifloat.hardware import FixedSum
+    >>> FixedSum()
+    FixedSum(terms=4096, cut=0)
+    """
+
+    terms: int = 4096
+    cut: int = 0
+
+    def __post_init__(self) -> None:
+        check_int("terms", self.terms, 1, MAX_TERMS)
+        check_int("cut", self.cut, 0)
+
+
+def dot(
+    a: NumberFormat | str,
+    b: NumberFormat | str,
+    lanes: int = 16,
+    *,
+    form: ProductForm | None = None,
+    accumulator: FixedSum | None = FixedSum(),
+    specials: Specials = "zero",
+) -> Circuit:
+    """Return a circuit that multiplies lane by lane and adds, without rounding.
+
+    Products of sign and magnitude enter the tree of adders as they are or inverted, and their
+    signs as the adders' carries.
+
+    Parameters
+    ----------
+    a, b : format or str
+        Of at most 8 bits each.
+    lanes : int
+        Products in each clock cycle, 1 to 256. Lane 0 is at the lowest bits of the inputs.
+    form : str, optional
+        How products are written: see `multiplier_forms`, whose first is the default.
+    accumulator : FixedSum or None
+        A register to which each cycle's products are added; None for a circuit without one.
+    specials : "zero" or "flag"
+        NaN and infinities count as 0. With "flag" the outputs ``nan``, ``positive_inf`` and
+        ``negative_inf``, those that can occur, say what IEEE 754 makes of all that was added.
+
+    Returns
+    -------
+    Circuit
+        The inputs are ``a`` and ``b``, and with an accumulator ``first``, which is 1 in the cycle
+        that begins a new sum, and ``clock``. The output is ``sum``.
+
+    Raises
+    ------
+    ValueError
+        If a format is wider than 8 bits, or an option has no such value.
+    TypeError
+        If ``accumulator`` is something else.
+
+    Examples
+    --------
+    >>> from minifloat import hardware
+    >>> hardware.dot("e2m1", "e2m1").outputs, hardware.dot("int4", "int4").outputs
+    ({'sum': 21}, {'sum': 20})
+    """
+    x, y = integers(parse(a, "a")), integers(parse(b, "b"))
+    lanes = check_int("lanes", lanes, 1, MAX_LANES)
+    one_of("specials", specials, SPECIALS)
+    if accumulator is not None and not isinstance(accumulator, FixedSum):
+        raise TypeError(f"accumulator must be a FixedSum or None, got {shown(accumulator)}")
+    forms = product_forms(x, y)
+    chosen = one_of("form", form or forms[0], forms)
+    name = identifier(
+        "dot", x.fmt.name, y.fmt.name, f"{lanes}x", chosen,
+        accumulator and f"sum_of_{accumulator.terms}",
+        accumulator and accumulator.cut and f"cut_{accumulator.cut}",
+        "flag" if specials == "flag" else "",
+    )  # fmt: skip
+    cut = accumulator.cut if accumulator else 0
+    lane = lane_of(f"{name}_lane", x, y, chosen, cut, flags=specials == "flag")
+    module, tree = Module(name), Adders(name)
+    module.input("a", x.bits * lanes)
+    module.input("b", y.bits * lanes)
+    if accumulator:
+        module.input("first", 1)
+        module.clock()
+    terms, carries, flags = add_lanes(module, lane, lanes)
+    total = lane.exact * (accumulator.terms if accumulator else lanes)
+    if accumulator:
+        module.line(f"reg signed {span(total.width)}register;")
+        old = module.wire(
+            "old", total.width, f"register & {{{total.width}{{~first}}}}", signed=True
+        )
+        after = add_all(module, tree, terms, carries, total, Term(old, total))
+        module.line(f"always @(posedge clock) register <= {after};")
+        module.output("sum", total.width, "register")
+        flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
+    else:
+        module.output("sum", total.width, add_all(module, tree, terms, carries, total))
+    for flag, condition in resolved(module, flags).items():
+        module.output(flag, 1, condition)
+    text = "\n".join([module.text(), lane.body.text(), tree.text()])
+    meaning = _Meaning(lane, lanes, accumulator, dict(module.outputs))
+    corners = {"a": extremes(x, lanes), "b": extremes(y, lanes)}
+    unit = x.unit * y.unit * (1 << lane.cut)
+    latency = int(accumulator is not None)
+    return Circuit(name, text, module.inputs, module.outputs, unit, latency, meaning, corners)
+
+
+def _sticky(module: Module, flag: str, condition: str) -> str:
+    """Add a register that keeps a flag until a sum begins."""
+    module.line(f"reg kept_{flag};")
+    module.line(f"always @(posedge clock) kept_{flag} <= {condition} | (kept_{flag} & ~first);")
+    return f"kept_{flag}"
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What a dot product computes, by the library's decoded values."""
+
+    lane: Lane
+    lanes: int
+    accumulator: FixedSum | None
+    outputs: dict[str, int]
+
+    def __call__(self, words: PortWords) -> dict[str, Words]:
+        lane = self.lane
+        i, j = (
+            split_lanes(words[name], x.bits, self.lanes).astype(np.int64)
+            for name, x in (("a", lane.a), ("b", lane.b))
+        )
+        sums = lane.numbers(i, j).sum(axis=-1)
+        flags = flags_of_products(lane.a, lane.b, i, j)
+        raised: dict[str, Words] = {flag: np.any(v, axis=-1) for flag, v in flags.items()}
+        if self.accumulator is not None:
+            first = np.asarray(words["first"]).astype(bool)
+            sums = _running(sums, first)
+            raised = {flag: _running_flag(value, first) for flag, value in raised.items()}
+        found = {**resolved_words(raised), "sum": sums}
+        return {name: to_words(found[name], width) for name, width in self.outputs.items()}
+
+
+def _running(sums: Words, first: Words) -> Words:
+    """Return running sums along the first axis."""
+    total = np.zeros(sums.shape[1:], sums.dtype)
+    rows = []
+    for row, begins in zip(sums, first, strict=True):
+        total = np.where(begins, 0, total) + row
+        rows.append(total)
+    return np.stack(rows)
+
+
+def _running_flag(raised: Words, first: Words) -> Words:
+    total = np.zeros(raised.shape[1:], bool)
+    rows = []
+    for row, begins in zip(raised, first, strict=True):
+        total = row | (total & ~begins)
+        rows.append(total)
+    return np.stack(rows)

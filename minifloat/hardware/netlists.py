@@ -1,0 +1,189 @@
+"""Netlists evaluated in NumPy: 64 inputs in a word, net by net."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat.hardware.cells import Bit, Cell, FlipFlop, Table, parts
+from minifloat.hardware.circuits import PortWords, Words, bits_of, words_of
+
+Plane = NDArray[np.uint64]  # one bit of 64 inputs in each word
+
+
+class Netlist:
+    """A netlist as truth tables and flip-flops, in the order in which they can be computed.
+
+    Parameters
+    ----------
+    module : mapping
+        A module of Yosys' JSON: `minifloat.hardware.netlist` returns one.
+
+    Attributes
+    ----------
+    inputs, outputs : dict of str to list
+        The nets of the ports, the lowest bit first; ``clock`` is left out.
+
+    Raises
+    ------
+    ValueError
+        If a cell is not known, or nets depend on each other in a circle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gate = {
+    ...     "type": "$_NAND_",
+    ...     "parameters": {},
+    ...     "connections": {"A": [2], "B": [3], "Y": [4]},
+    ... }
+    >>> ports = {
+    ...     "ab": {"direction": "input", "bits": [2, 3]},
+    ...     "y": {"direction": "output", "bits": [4]},
+    ... }
+    >>> Netlist({"ports": ports, "cells": {"gate": gate}}).run({"ab": np.arange(4)})["y"].tolist()
+    [1, 1, 1, 0]
+    """
+
+    def __init__(self, module: Mapping[str, Any]) -> None:
+        ports = module["ports"]
+        self.inputs = _ports(ports, "input")
+        self.outputs = _ports(ports, "output")
+        clock = self.inputs.pop("clock", None)
+        cells = [
+            Cell(cell["type"], cell["parameters"], cell["connections"])
+            for cell in module["cells"].values()
+        ]
+        used = [bit for cell in cells for bits in cell.pins.values() for bit in bits]
+        used += [bit for bits in self.inputs.values() for bit in bits]
+        fresh = itertools.count(1 + max((bit for bit in used if isinstance(bit, int)), default=0))
+        found = [part for cell in cells for part in parts(cell, fresh)]
+        self._flip_flops = [part for part in found if isinstance(part, FlipFlop)]
+        if any([part.clock] != clock for part in self._flip_flops):
+            raise ValueError("netlist must have one clock, at the port clock")
+        self._tables = _in_order([part for part in found if isinstance(part, Table)])
+        registers = {part.output for part in self._flip_flops}
+        self._outputs_are_registers = registers.issuperset(
+            bit for bits in self.outputs.values() for bit in bits if isinstance(bit, int)
+        )
+
+    @property
+    def flip_flops(self) -> int:
+        """Number of flip-flops."""
+        return len(self._flip_flops)
+
+    def run(self, words: PortWords) -> dict[str, Words]:
+        """Return the words at the outputs for words at the inputs.
+
+        Parameters
+        ----------
+        words : mapping of str to array
+            The words of each input, all of one shape. With flip-flops, which begin as 0, the first
+            axis counts clock cycles.
+
+        Returns
+        -------
+        dict of str to array
+            Of the same shape. With flip-flops row t is what stands at the outputs after clock
+            edge t, with the inputs of row t.
+        """
+        shape = np.shape(words[next(iter(self.inputs))])
+        cycles = shape[0] if self._flip_flops else 1
+        given = {name: np.reshape(words[name], (cycles, -1)) for name in self.inputs}
+        count = next(iter(given.values())).shape[1]
+        none = np.zeros(-(-count // 64), np.uint64)
+        state: dict[Bit, Plane] = {part.output: none for part in self._flip_flops}
+        results: dict[str, list[Words]] = {name: [] for name in self.outputs}
+        for cycle in range(cycles):
+            nets: dict[Bit, Plane] = {"0": none, "x": none, "z": none, "1": ~none, **state}
+            for name, bits in self.inputs.items():
+                planes = to_planes(given[name][cycle], len(bits))
+                nets.update(zip(bits, planes, strict=True))
+            self._settle(nets)
+            if self._flip_flops:
+                state = {part.output: nets[part.input] for part in self._flip_flops}
+                nets.update(state)
+                if not self._outputs_are_registers:
+                    self._settle(nets)
+            for name, bits in self.outputs.items():
+                results[name].append(from_planes([nets[bit] for bit in bits], count))
+        return {name: np.stack(found).reshape(shape) for name, found in results.items()}
+
+    def _settle(self, nets: dict[Bit, Plane]) -> None:
+        for table, inputs, output in self._tables:
+            nets[output] = look_up(table, [nets[bit] for bit in inputs])
+
+
+def look_up(table: int, inputs: Sequence[Plane]) -> Plane:
+    """Return a truth table of bits, 64 of them in each word.
+
+    Parameters
+    ----------
+    table : int
+        Bit i is the result where the inputs, the first lowest, read i.
+    inputs : sequence of ndarray of uint64
+        At least one.
+
+    Examples
+    --------
+    >>> look_up(0b1000, [np.array([0b0011], np.uint64), np.array([0b0101], np.uint64)]).tolist()
+    [1]
+    """
+    *rest, top = inputs
+    half = 1 << len(rest)
+    ones = (1 << half) - 1
+    low, high = table & ones, table >> half & ones
+    if low == high:
+        return look_up(low, rest) if rest else _constant(low, top)
+    if high == low ^ ones:
+        return top ^ (look_up(low, rest) if rest else _constant(low, top))
+    if low == 0:
+        return top & look_up(high, rest)
+    if high == 0:
+        return ~top & look_up(low, rest)
+    if low == ones:
+        return ~top | look_up(high, rest)
+    if high == ones:
+        return top | look_up(low, rest)
+    below = look_up(low, rest)
+    return below ^ (top & (below ^ look_up(high, rest)))
+
+
+def _constant(bit: int, like: Plane) -> Plane:
+    return ~np.zeros_like(like) if bit else np.zeros_like(like)
+
+
+def to_planes(words: Words, width: int) -> list[Plane]:
+    """Return the bits of words, the lowest first: bit i of 64 words in each word of plane i."""
+    bits = bits_of(words, width)
+    padded = np.zeros((width, -(-len(bits) // 64) * 64), np.uint8)
+    padded[:, : len(bits)] = bits.T
+    return list(np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64))
+
+
+def from_planes(planes: Sequence[Plane], count: int) -> Words:
+    """Return the first ``count`` words of planes: undoes `to_planes`."""
+    raw = np.stack(planes).astype("<u8").view(np.uint8)
+    return words_of(np.unpackbits(raw, axis=1, bitorder="little", count=count).T)
+
+
+def _ports(ports: Mapping[str, Any], direction: str) -> dict[str, list[Bit]]:
+    return {n: list(p["bits"]) for n, p in ports.items() if p["direction"] == direction}
+
+
+def _in_order(tables: list[Table]) -> list[Table]:
+    """Return tables so that each stands behind those that drive its inputs."""
+    driver = {table.output: place for place, table in enumerate(tables)}
+    needs = {
+        place: [driver[bit] for bit in table.inputs if bit in driver]
+        for place, table in enumerate(tables)
+    }
+    try:
+        return [tables[place] for place in TopologicalSorter(needs).static_order()]
+    except CycleError:
+        raise ValueError("netlist must not have nets that depend on each other") from None
