@@ -469,7 +469,7 @@ def changed_shares(bits: int, *, draws: int = 24, seed: int = 0) -> Measured:
     >>> changed_shares(24, draws=2).mean
     0.0
     """
-    scales = np.float32(2.0 ** np.random.default_rng(seed).uniform(-11, -10, draws))
+    scales = (2.0 ** np.random.default_rng(seed).uniform(-11, -10, draws)).astype(np.float32)
     return _measured([changed_share(scale, bits) for scale in scales.tolist()])
 
 
