@@ -5,17 +5,19 @@ python -m docs.generators.multiplication > docs/multiplication.md
 
 from __future__ import annotations
 
-from analysis.numerics.multiplication import (
+from analysis.numerics.dyadic_scales import changed_shares
+from analysis.numerics.gaussian_products import (
     AS_GOOD,
-    PUBLISHED,
     RACES,
     Multiplier,
-    RelativeError,
-    changed_shares,
-    error_table,
     gaussian_error,
-    relative_error,
     shift_cost,
+)
+from analysis.numerics.multiplication import (
+    PUBLISHED,
+    RelativeError,
+    error_table,
+    relative_error,
     significand_error,
 )
 from docs.generators.policies import table
