@@ -5,14 +5,16 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.numerics.multiplication import (
-    METHODS,
-    PUBLISHED,
+from analysis.numerics.gaussian_products import (
     RACES,
     Multiplier,
     dot_error,
     gaussian_error,
     measured_error,
+)
+from analysis.numerics.multiplication import (
+    METHODS,
+    PUBLISHED,
     relative_error,
     significand_error,
 )

@@ -5,17 +5,19 @@ python -m docs.generators.multiplication > docs/multiplication.md
 
 from __future__ import annotations
 
-from analysis.numerics.multiplication import (
+from analysis.numerics.dyadic_scales import changed_shares
+from analysis.numerics.gaussian_products import (
     AS_GOOD,
-    PUBLISHED,
     RACES,
     Multiplier,
-    RelativeError,
-    changed_shares,
-    error_table,
     gaussian_error,
-    relative_error,
     shift_cost,
+)
+from analysis.numerics.multiplication import (
+    PUBLISHED,
+    RelativeError,
+    error_table,
+    relative_error,
     significand_error,
 )
 from docs.generators.policies import table
@@ -31,11 +33,11 @@ Each is here bit for bit as it is defined, so that its loss can be measured:
 >>> import minifloat as mf
 >>> from minifloat import arithmetic
 >>> arithmetic.l_mul([1.25, 3.5], [1.5, 1.75], "e4m3fn")  # L-Mul's formula; exactly 1.875, 6.125
-array([1.875, 4.75 ])
+array([1.875, 5.25 ])
 >>> arithmetic.l_mul([1.25, 3.5], [1.5, 1.75], "e4m3fn", variant="addition")
-array([1.875, 5.5  ])
+array([1.875, 6.5  ])
 >>> arithmetic.mitchell([12, 100], [13, -7])              # exactly 156, -700
-array([ 144., -656.])
+array([ 144., -672.])
 >>> arithmetic.shift_add([100, -7], mf.encode([6.0, -10.0], "apot4"), "apot4")
 array([600.,  70.])
 >>> def planes(values: list[list[float]]) -> arithmetic.BitPlanes:

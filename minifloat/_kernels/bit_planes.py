@@ -12,6 +12,8 @@ from minifloat._jit import instruction, kernel
 
 Array = NDArray[Any]
 
+TILE = 1 << 11  # words of the rows of b that are multiplied at a time; they stay in the cache
+
 
 def _define() -> Any:
     from numba import types
@@ -30,9 +32,6 @@ def _define() -> Any:
 def count_ones(word: Any) -> Any:
     """Return how many bits of a uint64 are one."""
     return int(word).bit_count()
-
-
-TILE = 1 << 11  # words of the rows of b that are multiplied at a time; they stay in the cache
 
 
 @kernel(cost=16.0)

@@ -141,8 +141,6 @@ CATALOGUE: dict[str, NumberFormat] = {
     "af4_32": _published("af4_32"),  # arXiv 2306.06965, for blocks of 32
     "sf4": _published("sf4"),  # arXiv 2405.03103, Student-t with 5 degrees
     "bnb_fp4": _published("bnb_fp4"),  # bitsandbytes
-    "pot4": _published("pot4"),  # powers of two, arXiv 1909.13144
-    "apot4": _published("apot4"),  # additive powers of two, arXiv 1909.13144, and its code
     "bipolar_int1": bipolar_int(1),  # APT-LLM's bipolar-INT
     "bipolar_int2": bipolar_int(2),  # APT-LLM's bipolar-INT
     "bipolar_int3": bipolar_int(3),  # APT-LLM's bipolar-INT

@@ -20,6 +20,6 @@ IntegerName: TypeAlias = Literal[
     "uint8",
 ]
 CodebookName: TypeAlias = Literal[
-    "mxint8", "nf4", "nf5", "af4", "af4_32", "sf4", "bnb_fp4", "pot4", "apot4", "bipolar_int1",
-    "bipolar_int2", "bipolar_int3", "bipolar_int4",
+    "mxint8", "nf4", "nf5", "af4", "af4_32", "sf4", "bnb_fp4", "bipolar_int1", "bipolar_int2",
+    "bipolar_int3", "bipolar_int4",
 ]

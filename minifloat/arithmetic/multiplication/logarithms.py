@@ -73,7 +73,7 @@ def l_mul(a: ArrayLike, b: ArrayLike, fmt: Format | str, *, variant: Variant = "
     >>> arithmetic.l_mul([1.125, 1.75], [1.25, 1.75], "e4m3fn", variant="addition")
     array([1.5 , 3.25])
     """
-    if variant not in VARIANTS:
+    if not isinstance(variant, str) or variant not in VARIANTS:
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {shown(variant)}")
     fmt = _checked_format(fmt)
     offset = 2.0 ** -offset_bits(fmt.mantissa_bits)

@@ -142,7 +142,8 @@ def requantize(
             f"{numbers.shape}, got {multiplier.shape} and {zeros.shape}"
         ) from None
     kind = f"{'i' if found.signed else 'u'}{1 if found.bits <= 8 else 2}"
-    return np.clip(results, int(found.min), int(found.max)).astype(kind)
+    saturated: Array = np.clip(results, int(found.min), int(found.max)).astype(kind)
+    return saturated
 
 
 def _checked(scale: Dyadic) -> tuple[Array, Array]:

@@ -7,7 +7,9 @@ weights are rounded to a format whose values have few terms.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,11 +56,7 @@ def shift_terms(fmt: NumberFormat | str) -> tuple[tuple[SignedPower, ...] | None
     >>> max(len(terms) for terms in arithmetic.shift_terms("e2m2"))
     2
     """
-    found = parse(fmt)
-    return tuple(
-        _nonadjacent(Fraction(value)) if np.isfinite(value) else None
-        for value in found.values().tolist()
-    )
+    return _terms(parse(fmt))
 
 
 def shift_add(x: ArrayLike, codes: ArrayLike, fmt: NumberFormat | str) -> Any:
@@ -115,6 +113,14 @@ def shift_add(x: ArrayLike, codes: ArrayLike, fmt: NumberFormat | str) -> Any:
     for k in range(most):
         products += np.ldexp(signs[k, which] * numbers, exponents[k, which])
     return products[()]
+
+
+@lru_cache(maxsize=8)
+def _terms(fmt: NumberFormat) -> tuple[tuple[SignedPower, ...] | None, ...]:
+    return tuple(
+        _nonadjacent(Fraction(value)) if math.isfinite(value) else None
+        for value in fmt.values().tolist()
+    )
 
 
 def _nonadjacent(value: Fraction) -> tuple[SignedPower, ...]:

@@ -172,6 +172,7 @@ def test_shapes_broadcast_and_scalars_stay() -> None:
     (lambda: arithmetic.l_mul(1, 1, "e2m2b900"), ValueError, "fmt must have values in 2"),
     (lambda: arithmetic.l_mul(1, 1, "e2m2", variant="carry"), ValueError, "variant must be one of"),
     (lambda: arithmetic.l_mul(1, 1, "e2m2", variant=[]), ValueError, "variant must be one of"),
+    (lambda: arithmetic.l_mul(1, 1, "e2m2", variant=np.ones(2)), ValueError, "variant must be one"),
     (lambda: arithmetic.l_mul("1", 1, "e2m2"), TypeError, "a must"),
     (lambda: arithmetic.l_mul([1, 1], [1, 1, 1], "e2m2"), ValueError, "broadcast"),
     (lambda: arithmetic.mitchell(1e200, 1.0), ValueError, "a must hold zeros and magnitudes"),

@@ -38,6 +38,13 @@ def test_names_mean_formats_of_so_many_bits(name: str) -> None:
     assert fmt.smallest == 1
 
 
+def test_recipes_take_them() -> None:
+    recipe = mf.Recipe.parse("apot5/32/float16")
+    assert mf.Recipe.parse(str(recipe)) == recipe
+    q = mf.quantize([[48.0, -33.0, 9.0, 0.0]], recipe)
+    assert q.dequantize().tolist() == [[48.0, -33.0, 9.0, 0.0]]
+
+
 @pytest.mark.parametrize("bits", range(2, 9))
 def test_powers_of_two_are_zero_and_all_that_fit(bits: int) -> None:
     """Li et al. build 2**(bits - 1) magnitudes: 0, 1, 1/2, 1/4 ..."""
