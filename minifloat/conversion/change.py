@@ -46,7 +46,7 @@ class Change:
     fused : tuple of callable
         Load the tensors that share its tensor scale, itself too; none without others.
     beside : tuple
-        Size and time of change of the shards of these.
+        Size and time of change of the shards of these, and of its own parts.
     """
 
     file: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -35,10 +35,11 @@ class GgufFiles:
 
     def copied(self, stored: Stored, place: Place) -> Stored:
         """Return a tensor under its new name, its rows in their new order."""
+        if place.heads:
+            stored = replace(stored, read=partial(_in_order, stored, place.heads))
         if is_float(stored.dtype) and len(stored.shape) < 2:
             return Stored(place.name, "F32", stored.shape, partial(_widened, stored))
-        read = partial(_in_order, stored, place.heads) if place.heads else stored.read
-        return Stored(place.name, stored.dtype, stored.shape, read)
+        return replace(stored, name=place.name)
 
     def header(
         self, tensors: Sequence[Named], shards: Sequence[Shard], model: Model, recipe: Recipe

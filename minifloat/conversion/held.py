@@ -6,7 +6,6 @@ from collections.abc import Container
 from dataclasses import replace
 
 from minifloat.files import WeightsError
-from minifloat.files._safe import quoted
 from minifloat.files.checkpoints.model import Model
 from minifloat.files.checkpoints.weights import Array, Dequantizable
 from minifloat.quantization.quantized import Quantized
@@ -34,7 +33,7 @@ def check_held(model: Model, recipe: Recipe, chosen: Container[str]) -> None:
             remedy = ", or name that recipe to change its layout alone" if about.recipe else ""
             raise WeightsError(
                 f"{model.source}: must hold plain numbers, or weights of {recipe}, but "
-                f"{quoted(name)} is quantized already, as {about.layout}{of}; {REMEDY}{remedy}"
+                f"{name!r:.100} is quantized already, as {about.layout}{of}; {REMEDY}{remedy}"
             )
         if name not in chosen:
             raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.comparison.records import Skipped
-from minifloat.comparison.selection import matches, select
+from minifloat.comparison.selection import Task, matches, select
 from minifloat.conversion.change import Change
-from minifloat.conversion.containers import Header, Named
+from minifloat.conversion.containers import Header, Named, Places
 from minifloat.conversion.experts import axis_of_inputs, is_expert
 from minifloat.conversion.fused import partners
 from minifloat.conversion.held import check_held
@@ -95,47 +95,79 @@ def planned(
     chosen = {task.info.name: task for task in tasks}
     check_held(model, recipe, chosen)
     places = layout.container.places(model)
-    dropped = [
-        Skipped(shard.path.name, name, weights.description.dtype, reason)
+    dropped = {
+        name: Skipped(shard.path.name, name, weights.description.dtype, reason)
         for shard in model.shards
         for name, weights in held[shard.path].items()
         if (reason := weights.description.skipped or places(name).dropped)
-    ]
-    gone = {tensor.name for tensor in dropped}
+    }
+    changes = _Changes(model, chosen, places, axis, fuses=layout.fuses and recipe.tensor_scale)
     stored = {name: each for shard in model.shards for name, each in shard.tensors.items()}
-    shard_of = {name: shard for shard in model.shards for name in held[shard.path]}
-
-    def change(name: str) -> Change:
-        task, fused = chosen[name], partners(name, chosen) if layout.fuses else ()
-        return Change(
-            task.file,
-            task.info,
-            places(name),
-            bool(model.weights[name].description.layout),
-            model.weights[name].load,
-            axis if len(task.info.shape) == 3 and axis is not None else len(task.info.shape) - 1,
-            tuple(model.weights[each].load for each in fused) if recipe.tensor_scale else (),
-            tuple(shard_of[each].facts for each in fused),
-        )
-
     made = _Made(recipe, layout)
     new_shards = []
     for name, sources in layout.container.files(model):
-        names = [each for shard in sources for each in held[shard.path] if each not in gone]
-        changes = tuple(change(each) for each in names if each in chosen)
+        names = [each for shard in sources for each in held[shard.path] if each not in dropped]
+        changed = tuple(changes.of(each) for each in names if each in chosen)
         plain = tuple(
             layout.container.copied(stored[each], places(each))
             for each in names
             if each not in chosen
         )
         tensors = [(each.name, each.dtype, each.shape) for each in plain]
-        tensors += [new for each in changes for new in made.of(each)]
+        tensors += [new for each in changed for new in made.of(each)]
         header = layout.container.header(tensors, sources, model, recipe)
-        new_shards.append(NewShard(name, sources, changes, plain, header))
+        new_shards.append(NewShard(name, sources, changed, plain, header))
     _check_names(entry.name for shard in new_shards for entry in shard.header.entries)
-    copied = [tensor for tensor in copied if tensor.name not in gone]
-    left_out = _left_out(model, chosen)
-    return Plan(tuple(new_shards), tuple(copied), tuple(dropped), left_out)
+    left = tuple(tensor for tensor in copied if tensor.name not in dropped)
+    return Plan(tuple(new_shards), left, tuple(dropped.values()), _left_out(model, chosen))
+
+
+class _Changes:
+    """The changes of the tensors that are chosen.
+
+    Parameters
+    ----------
+    model : Model
+    chosen : dict of str to Task
+    places : callable
+    axis : int or None
+        Of the inputs of experts that are one tensor.
+    fuses : bool
+        Whether layers that loaders fuse share a tensor scale.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        chosen: Mapping[str, Task],
+        places: Places,
+        axis: int | None,
+        *,
+        fuses: bool,
+    ) -> None:
+        self._weights = model.weights
+        self._chosen = chosen
+        self._places = places
+        self._axis = axis
+        self._fuses = fuses
+        self._facts = {name: shard.facts for shard in model.shards for name in shard.tensors}
+
+    def of(self, name: str) -> Change:
+        """Return the change of a tensor."""
+        task = self._chosen[name]
+        dimensions = len(task.info.shape)
+        fused = partners(name, self._chosen) if self._fuses else ()
+        parts = (part for each in (name, *fused) for part in self._weights[each].description.parts)
+        return Change(
+            task.file,
+            task.info,
+            self._places(name),
+            bool(self._weights[name].description.layout),
+            self._weights[name].load,
+            dimensions - 1 if dimensions < 3 or self._axis is None else self._axis,
+            tuple(self._weights[each].load for each in fused),
+            tuple(dict.fromkeys(self._facts[part] for part in parts)),
+        )
 
 
 def _by_shard(model: Model) -> dict[object, dict[str, Weights]]:

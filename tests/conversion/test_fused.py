@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from minifloat.auditing import Verdict, audit
 from minifloat.conversion import convert
 from minifloat.conversion.fused import FUSED, partners
-from minifloat.files.checkpoints import open_checkpoint
+from minifloat.files.checkpoints import modelopt, open_checkpoint
 from tests.conversion.models import numbers
 from tests.files.checkpoints.by_hand import stored, write
 
@@ -71,6 +72,28 @@ def test_parts_are_those_of_the_joined_weights(source: Path, tmp_path: Path, lay
                 assert held.tensor_scale == joined.tensor_scale
             else:  # its inverse is stored, the same for all
                 assert held.tensor_scale == pytest.approx(joined.tensor_scale, rel=2**-23, abs=0)
+
+
+@pytest.mark.parametrize("layout", ["modelopt", "compressed-tensors"])
+def test_audit_takes_the_shared_tensor_scale(source: Path, tmp_path: Path, layout: str) -> None:
+    convert(source, tmp_path / "new", "nvfp4", layout=layout)
+    assert {tensor.verdict for tensor in audit(tmp_path / "new", source).tensors} == {Verdict.RULE}
+
+
+def test_audit_does_not_take_any_tensor_scale(tmp_path: Path) -> None:
+    """One so large that most scales are gone is no fused layer's."""
+    w = weights("mlp.up_proj")
+    q = mf.quantize(w, "nvfp4")
+    assert q.tensor_scale is not None
+    for factor, by_rule in ((1 + 2.0**-18, True), (2.0, True), (2.0**19, False)):
+        scale = float(np.float32(q.tensor_scale * factor))
+        held = mf.quantize(w, "nvfp4", tensor_scale=scale)
+        parts = modelopt.tensors("a.weight", held)
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        write(folder, {p.name: (p.dtype, list(p.shape), p.read().tobytes()) for p in parts})
+        [tensor] = audit(folder, {"a.weight": w}).tensors
+        assert (tensor.verdict == Verdict.RULE) == by_rule
 
 
 def test_other_layouts_have_a_tensor_scale_for_each(source: Path, tmp_path: Path) -> None:

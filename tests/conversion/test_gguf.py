@@ -126,6 +126,8 @@ def llama() -> dict[str, Stored]:
             held[f"{stem}.{name}.weight"] = bfloat16(numbers(shape, seed))
         for name in ("input_layernorm", "post_attention_layernorm"):
             held[f"{stem}.{name}.weight"] = bfloat16(np.ones(64, np.float32))
+        for name, heads in (("q_proj", HEADS), ("k_proj", KV_HEADS)):  # some have biases
+            held[f"{stem}.self_attn.{name}.bias"] = bfloat16(numbers((heads * HEAD,), seed + 50))
         held[f"{stem}.self_attn.rotary_emb.inv_freq"] = stored(np.ones(8, np.float32))
     held["model.norm.weight"] = bfloat16(np.ones(64, np.float32))
     held["lm_head.weight"] = bfloat16(numbers((32, 64), 99))
@@ -160,15 +162,16 @@ def test_a_llama_has_the_names_and_the_metadata_of_llama_cpp(tmp_path: Path) -> 
     held = llama()
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2)
     known = {
-        f"{names.get_name(name.removesuffix('.weight'))}.weight": name
-        for name in held
-        if "inv_freq" not in name
+        f"{names.get_name(module)}.{part}": f"{module}.{part}"
+        for module, _, part in (name.rpartition(".") for name in held)
+        if part != "inv_freq"
     }
     assert tensors.keys() == known.keys()
     for new, old in known.items():
         w = floats(held[old])
-        if w.ndim == 2 and ("q_proj" in old or "k_proj" in old):
-            w = permuted(w, HEADS if "q_proj" in old else KV_HEADS)
+        if "q_proj" in old or "k_proj" in old:
+            rows = w.reshape(w.shape[0], -1)
+            w = permuted(rows, HEADS if "q_proj" in old else KV_HEADS).reshape(w.shape)
         if "layers" in old and w.ndim == 2 and old != skipped:
             assert tensors[new].tensor_type.name == "Q8_0"
             w = mf.quantize(w, "int8full/32/float16").dequantize()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from minifloat.auditing import Verdict, audit
 from minifloat.conversion import convert
 from minifloat.files.checkpoints import awq, gptq, open_checkpoint
 from tests.conversion.models import numbers, one_shard
@@ -190,6 +191,17 @@ def test_awq(tmp_path: Path, recipe: str) -> None:
         "version": "gemm",
         "modules_to_not_convert": ["model.layers.0.mlp.gate", "lm_head"],
     }
+
+
+@pytest.mark.parametrize("recipe", ["int4/32/float16", "int4full/32/float16"])
+@pytest.mark.parametrize("layout", ["gptq", "awq"])
+def test_audit_knows_symmetric_integers(tmp_path: Path, layout: str, recipe: str) -> None:
+    """They are stored with a constant zero point."""
+    folder, _ = converted(tmp_path, recipe, layout)
+    audited = audit(folder, tmp_path / "source")
+    verdicts = {tensor.name: tensor.verdict for tensor in audited.tensors}
+    assert verdicts[NAME] == Verdict.RULE
+    assert not audited.wrong
 
 
 def test_a_zero_point_of_0_needs_version_2(tmp_path: Path) -> None:
