@@ -14,7 +14,7 @@ from minifloat._text import printable
 from minifloat.auditing import verdicts
 from minifloat.auditing.records import Audit, TensorAudit, Verdict
 from minifloat.auditing.sources import Source, Tensors, floats
-from minifloat.comparison.selection import check_matches, matches
+from minifloat.comparison.selection import check_matches, matches, patterns
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
@@ -91,6 +91,8 @@ def audit(
     held, wanted = Tensors("quantized", quantized), Tensors("original", original)
     names = list(dict.fromkeys([*held.names, *held.unreadable, *wanted.names]))
     names = _chosen(names, include, exclude)
+    if not names:
+        raise ValueError("include and exclude must leave a tensor to audit, got none that is left")
     if not any(name in wanted.names for name in names if name in held.names):
         raise ValueError(
             f"original must have tensors of the names that {printable(held.source)} has, got "
@@ -109,10 +111,10 @@ def audit(
 def _chosen(
     names: Sequence[str], include: str | Sequence[str] | None, exclude: str | Sequence[str]
 ) -> list[str]:
-    wanted = None if include is None else [include] if isinstance(include, str) else list(include)
-    unwanted = [exclude] if isinstance(exclude, str) else list(exclude)
-    for argument, patterns in (("include", wanted or []), ("exclude", unwanted)):
-        for pattern in patterns:
+    wanted = None if include is None else patterns("include", include)
+    unwanted = patterns("exclude", exclude)
+    for argument, several in (("include", wanted or []), ("exclude", unwanted)):
+        for pattern in several:
             check_matches(argument, pattern, names)
     return [
         name

@@ -262,7 +262,9 @@ class Contents:
         more = len(self.tensors) - len(listed)
         notes = (f"... and {more} more",) if more else ()
         left = ("tensor", "recipe", "shape", "scales", "odd")
-        head = f"{printable(self.source)}\n{', '.join(self.layouts) or 'plain numbers'}"
+        is_quantized = any(tensor.recipe for tensor in self.tensors)
+        kind = ", ".join(self.layouts) or ("quantized" if is_quantized else "plain numbers")
+        head = f"{printable(self.source)}\n{kind}"
         total = (
             f"{len(self.tensors)} tensors, {self.parameters} weights, {self.nbytes} bytes, "
             f"{self.bits_per_weight:.3f} bits per weight"

@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minifloat._arrays import as_array, source_array
+from minifloat._tensors import AnyTensor
 from minifloat.files.checkpoints import (
     Checkpoint,
     Dequantizable,
@@ -19,7 +21,9 @@ from minifloat.files.checkpoints.reading import SCALE
 from minifloat.quantization.quantized import Quantized
 
 Array = NDArray[Any]
-Source: TypeAlias = str | PathLike[str] | Mapping[str, ArrayLike | Quantized | Dequantizable]
+Source: TypeAlias = (
+    str | PathLike[str] | Mapping[str, ArrayLike | AnyTensor | Quantized | Dequantizable]
+)
 Value: TypeAlias = Array | Quantized | Dequantizable
 
 
@@ -43,6 +47,7 @@ class Tensors:
                 f"{name} must be a path, or a mapping of names to weights, got "
                 f"{type(source).__name__}"
             )
+        self._name = name
         self._held: Mapping[str, Any] = source
         is_checkpoint = isinstance(source, Checkpoint)
         self.source = source.source if isinstance(source, Checkpoint) else f"{name} in memory"
@@ -56,9 +61,22 @@ class Tensors:
         self.names = tuple(self._about) if is_checkpoint else tuple(source)
 
     def load(self, name: str) -> Value:
-        """Read one tensor."""
+        """Read one tensor: numbers as they are, small floats that NumPy lacks as float32.
+
+        Raises
+        ------
+        TypeError
+            If it is no array of numbers.
+        WeightsError
+            If a file cannot be read.
+        """
         value = self._held[name]
-        return value if isinstance(value, Quantized | Dequantizable) else floats(value)
+        if isinstance(value, Quantized | Dequantizable):
+            return value
+        array = as_array(f"{self._name}[{name!r}]", value)
+        if array.dtype.kind in "fiub":
+            return array
+        return source_array(array, f"{self._name}[{name!r}]")[0].astype(np.float32)
 
     def describe(self, name: str) -> Description | None:
         """Return what is known of a tensor of a file; None of one in memory."""
@@ -70,9 +88,6 @@ class Tensors:
         return tuple(np.shape(self._held[name])) if about is None else about.shape
 
 
-def floats(value: ArrayLike | Quantized | Dequantizable) -> Array:
-    """Return numbers as they are, small floats that NumPy lacks as float32."""
-    if isinstance(value, Quantized | Dequantizable):
-        return value.dequantize()
-    array = np.asarray(value)
-    return array if array.dtype.kind in "fiub" else array.astype(np.float32)
+def floats(value: Value) -> Array:
+    """Return the numbers of weights that were read."""
+    return value if isinstance(value, np.ndarray) else value.dequantize()

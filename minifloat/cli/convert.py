@@ -42,6 +42,7 @@ Recipes by layout:
   modelopt            nvfp4
   gptq, gptq_v2       int4/128/float16, uint3/64/float16/zero-point, ...
   awq                 uint4/128/float16/zero-point, int4/128/float16, ...
+  fpe2m2              fpe2m2, e2m2b0/channel/bfloat16/authors
   gpt-oss             mxfp4, for experts that are one tensor
   gguf                int8full/32/float16 (Q8_0), int4full/32/float16 (Q4_0),
                       int5full/32/float16 (Q5_0), mxfp4, nvfp4, int2/256/float16 (TQ2_0)
@@ -61,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--layout",
         default="compressed-tensors",
-        help="compressed-tensors (the default), modelopt, gptq, gptq_v2, awq, gpt-oss, gguf, "
-        "minifloat",
+        help="compressed-tensors (the default), modelopt, gptq, gptq_v2, awq, fpe2m2, gpt-oss, "
+        "gguf, minifloat",
     )
     add_patterns(parser, "quantize only tensors", "do not quantize those")
     add("--hessians", metavar="FILE", help="Hessians by the tensors' names, for GPTQ")

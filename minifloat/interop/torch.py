@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from minifloat import codec, products
 from minifloat.codec import EncodeOptions
-from minifloat.comparison.selection import check_matches, matches
+from minifloat.comparison.selection import check_matches, matches, patterns
 from minifloat.files.quantized import from_arrays, to_arrays
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
@@ -84,7 +84,8 @@ def fake_quantize(
             raise TypeError("include and exclude must be left out for a tensor, which has no name")
         chosen = {"target": target}
     elif isinstance(target, torch.nn.Module):
-        chosen = _chosen(target, _patterns(include), _patterns(exclude) or [])
+        wanted = None if include is None else patterns("include", include)
+        chosen = _chosen(target, wanted, patterns("exclude", exclude))
     else:
         raise TypeError(f"target must be a Tensor or a Module, got {type(target).__name__}")
     recipe = Recipe.parse(recipe).replace(**changes)
@@ -305,12 +306,6 @@ class QuantizedLinear(torch.nn.Module):
         self.weight = loaded
 
 
-def _patterns(patterns: str | Sequence[str] | None) -> list[str] | None:
-    if patterns is None:
-        return None
-    return [patterns] if isinstance(patterns, str) else list(patterns)
-
-
 def _chosen(
     module: torch.nn.Module, include: list[str] | None, exclude: list[str]
 ) -> dict[str, torch.Tensor]:
@@ -318,8 +313,8 @@ def _chosen(
     parameters = {
         name: weights for name, weights in module.named_parameters() if weights.is_floating_point()
     }
-    for argument, patterns in (("include", include or ()), ("exclude", exclude)):
-        for pattern in patterns:
+    for argument, several in (("include", include or ()), ("exclude", exclude)):
+        for pattern in several:
             check_matches(argument, pattern, list(parameters))
     chosen = {
         name: weights

@@ -6,11 +6,12 @@ import json
 import math
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat.auditing import Verdict, audit, verdicts
+from minifloat.auditing import Verdict, audit, inspect, verdicts
 from minifloat.cli import main
 from tests.auditing import planted
 from tests.auditing.planted import FP8, INT4, NAME, OTHER, RECIPES, Plant, weights, write_model
@@ -406,3 +407,38 @@ def test_an_original_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     result = audit({"a.weight_scale": w, "b": w}, folder)
     assert [tensor.verdict for tensor in result.tensors] == [Verdict.UNREAD, Verdict.EQUAL]
     assert result.tensors[0].reason.startswith("original: part of quantized weights")
+
+
+def test_tensors_of_other_libraries_in_memory() -> None:
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(64, 32).bfloat16()
+    held = {"weight": mf.quantize(layer.weight, "nvfp4"), "bias": layer.bias}
+    for original in (layer.state_dict(), dict(layer.named_parameters())):
+        assert [tensor.text for tensor in audit(held, original).tensors] == [
+            "as the rule gives",
+            "equal",
+        ]
+        assert [tensor.shape for tensor in inspect(original).tensors] == [(32, 64), (32,)]
+
+
+def test_small_types_in_memory_are_their_values() -> None:
+    w = weights().astype(ml_dtypes.bfloat16)
+    [tensor] = audit({"w": mf.quantize(w, "mxfp4")}, {"w": w}).tensors
+    assert tensor.text == "as the rule gives"
+
+
+@pytest.mark.parametrize("wrong", ["x", None, np.array(["a"]), np.ones(2, complex)])
+def test_what_is_no_array_of_numbers_is_a_type_error(wrong: object) -> None:
+    w = weights()
+    with pytest.raises(TypeError, match=r"original\['w'\] must be float16, bfloat16"):
+        audit({"w": w}, {"w": wrong})  # type: ignore[dict-item]  # what a user may pass
+    with pytest.raises(TypeError, match=r"source\['w'\] must be float16, bfloat16"):
+        inspect({"w": wrong})  # type: ignore[dict-item]
+
+
+def test_patterns_that_leave_nothing() -> None:
+    w = weights()
+    with pytest.raises(ValueError, match="include and exclude must leave a tensor to audit"):
+        audit({"w": w}, {"w": w}, exclude="*")
+    with pytest.raises(TypeError, match="include must be a str or a sequence of str, got 3"):
+        audit({"w": w}, {"w": w}, include=3)  # type: ignore[arg-type]

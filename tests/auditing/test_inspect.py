@@ -174,3 +174,10 @@ def test_the_total_is_over_all_tensors() -> None:
     contents = inspect({"a": mf.quantize(np.ones((2, 32)), "mxfp4"), "b": np.ones(64, np.float16)})
     assert isinstance(contents, Contents)
     assert contents.bits_per_weight == (4.25 + 16) / 2
+
+
+def test_the_head_says_what_is_there() -> None:
+    w = np.ones((4, 32), np.float32)
+    assert str(inspect({"w": w})).startswith("source in memory\nplain numbers\n")
+    held = inspect({"w": mf.quantize(w, "mxfp4")})
+    assert str(held).startswith("source in memory\nquantized\n")

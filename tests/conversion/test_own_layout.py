@@ -125,3 +125,22 @@ def test_names_that_clash(tmp_path: Path) -> None:
     source = one_shard(tmp_path / "source", held)
     with pytest.raises(ValueError, match=r"must not hold a tensor named 'a\.weight\.codes'"):
         convert(source, tmp_path / "new", "mxfp4", layout="minifloat")
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES, mf.Recipe(mf.Codebook([-1.0, 0.0, 3.0]), block=8)])
+def test_a_file_of_one_tensor_is_read_too(tmp_path: Path, recipe: str | mf.Recipe) -> None:
+    q = mf.quantize(numbers((24, 32), 5), recipe)
+    path = tmp_path / "q.safetensors"
+    mf.save(q, path)
+    checkpoint = open_checkpoint(path)
+    assert list(checkpoint) == ["weights"]
+    assert checkpoint["weights"] == q
+    assert checkpoint.layouts == ("minifloat",)
+
+
+def test_a_damaged_file_of_one_tensor_is_named(tmp_path: Path) -> None:
+    arrays = {"codes": stored(np.zeros(4, np.uint8)), "scales": stored(np.zeros(1, np.uint8))}
+    for text in ("", "{}", "[]", '{"version": 3}'):
+        write(tmp_path, arrays, metadata={"minifloat": text})
+        (about,) = open_checkpoint(tmp_path).skipped
+        assert about.name == "weights"

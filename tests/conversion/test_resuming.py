@@ -52,6 +52,7 @@ LAYOUTS = {  # what is written, and a recipe of it
     "gptq": "int4/32/float16",
     "gptq_v2": "uint3/64/float16/zero-point",
     "awq": "uint4/64/float16/zero-point",
+    "fpe2m2": "fpe2m2",
     "minifloat": "qlora",
     "gguf": "mxfp4",
 }

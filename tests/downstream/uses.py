@@ -25,6 +25,7 @@ from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
 from minifloat.formats.dtypes import DtypeNames
 from minifloat.typing import (
+    ArithmeticLike,
     BitOrder,
     Block,
     Codes,
@@ -447,6 +448,10 @@ def policies(
     return mf.round_to(X, fmt, overflow=overflow, nan=nan)
 
 
+def by_arithmetic(w: ArrayLike, arithmetic: ArithmeticLike) -> mf.Quantized:
+    return mf.quantize(w, "fpe2m2", arithmetic=arithmetic)
+
+
 def scaled(rounding: ScaleRoundingLike, search: ScaleSearchLike) -> mf.Recipe:
     return mf.Recipe("e2m1", block=32, scale="e8m0", scale_rounding=rounding, search=search)
 
@@ -505,6 +510,7 @@ def use_wrappers() -> None:
     assert_type(searched(X, axis=0), mf.Quantized)
     assert_type(policies("ieee", mf.NaNPolicy.ZERO, "fn"), NDArray[np.float32])
     assert_type(scaled("up", "mse"), mf.Recipe)
+    assert_type(by_arithmetic([1.0], "authors"), mf.Quantized)
     assert_type(program("bfloat16"), registers.Program)
     assert_type(code_of(0.3), int)
     any_array(X)

@@ -15,7 +15,7 @@ import numpy as np
 from minifloat import Quantized, quantize
 from minifloat.files import WeightsError
 from minifloat.files.checkpoints import Checkpoint, open_checkpoint, own
-from tests.fuzz import mutations, safetensors_file
+from tests.fuzz import mutations, quantized_file, safetensors_file
 from tests.fuzz.faults import check, only
 from tests.fuzz.mutations import Change
 from tests.fuzz.target import Target
@@ -212,6 +212,10 @@ def seeds() -> dict[str, bytes]:
             ("a.weight_zero_point", "I8", [4, 1]),
         ),
         "minifloat": _own(),
+        **{
+            f"saved, {name}": struct.pack("<I", 2) + b"{}" + file
+            for name, file in list(quantized_file.saved("safetensors").items())[:3]
+        },
         "plain": checkpoint({}, ("w", "F32", [2, 2]), ("i", "I32", [3]), ("f", "F8_E4M3", [5])),
         "nothing": b"",
     }

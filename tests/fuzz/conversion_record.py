@@ -37,6 +37,7 @@ RECIPES = {  # of each layout
     "gptq_v2": "uint8/32/float16/zero-point",
     "awq": "uint4/32/float16/zero-point",
     "minifloat": "qlora",
+    "fpe2m2": "fpe2m2",
     "gguf": "mxfp4",
 }
 OF_MODEL = 0x80  # in the first byte: the rest is the model's config.json

@@ -101,10 +101,11 @@ def codebook_name(suffix: str) -> bytes:
 
 def errors_of_no_tensor() -> bytes:
     """A finished shard without the errors of its tensors could not be printed."""
-    record = json.loads(conversion_record.TARGET.seeds()["whole"])
+    seed = conversion_record.TARGET.seeds()["whole, compressed-tensors"]
+    record = json.loads(seed[1:])
     for done in record["shards"].values():
         done["tensors"] = []
-    return json.dumps(record).encode()
+    return seed[:1] + json.dumps(record).encode()
 
 
 def long_text() -> bytes:

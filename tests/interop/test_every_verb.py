@@ -45,11 +45,13 @@ VERBS: dict[str, Verb] = {
     "q @ x": ((X[0],), lambda x: Q @ x),
     "x @ q": ((W[:, :6],), lambda x: x @ Q),
     "quantize": ((W,), lambda w: mf.quantize(w, "nvfp4")),
+    "quantize authors": ((W,), lambda w: mf.quantize(w, "fpe2m2", arithmetic="authors")),
     "quantize importance": (
         (W, np.abs(W)),
         lambda w, importance: mf.quantize(w, "e2m2", search="mse", importance=importance),
     ),
     "gptq": ((W, HESSIAN), lambda w, hessian: mf.gptq(w, "e2m2", hessian)),
+    "joint_tensor_scale": ((W, X), lambda w, x: mf.joint_tensor_scale([w, x], "nvfp4")),
     "search_format": ((W,), lambda w: mf.search_format(w, 4)),
     "sqnr": ((W,), Q.sqnr),
     "compare": ((W,), lambda w: mf.compare(w, "e2m2").total),

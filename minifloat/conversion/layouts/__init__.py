@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from minifloat.conversion.layouts import (
     awq,
     compressed_tensors,
+    fpe2m2,
     gguf,
     gpt_oss,
     gptq,
@@ -21,6 +22,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "gptq": gptq.VERSION_1,
     "gptq_v2": gptq.VERSION_2,
     "awq": awq.LAYOUT,
+    "fpe2m2": fpe2m2.LAYOUT,
     "gpt-oss": gpt_oss.LAYOUT,
     "gguf": gguf.LAYOUT,
     "minifloat": own.LAYOUT,

@@ -103,8 +103,7 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     ValueError
         If the recipe or the shape is another.
     """
-    recipe = q.recipe.replace(search="absmax", arithmetic="exact")
-    if recipe != RECIPES["fpe2m2"] or q.axis != 1 or len(q.shape) != 2 or q.shape[1] % IN_GROUP:
+    if not stores(q.recipe) or q.axis != 1 or len(q.shape) != 2 or q.shape[1] % IN_GROUP:
         raise ValueError(
             "q must be a matrix in the recipe fpe2m2, with rows of whole groups of 32, for "
             f"FPE2M2's checkpoints, got {q!r}"
@@ -119,3 +118,8 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
         in_memory(f"{stem}sign_map", "I32", words[..., MAGNITUDES].T),
         in_memory(f"{stem}scales", "BF16", scales),
     ]
+
+
+def stores(recipe: Recipe) -> bool:
+    """Return whether the authors' checkpoints have a place for weights of a recipe."""
+    return recipe.replace(search="absmax", arithmetic="exact") == RECIPES["fpe2m2"]

@@ -3,8 +3,9 @@
     X.codes, X.scales, perhaps X.zero_points, X.scales_of_scales, X.codebook
     X.minifloat U8: the JSON text, padded with spaces
 
-`minifloat.save` describes the arrays and the text. Every recipe has a place here, and each tensor
-is read without the others.
+What `minifloat.save` itself writes to a .safetensors file are the weights "weights": there the
+names have no X, and the text is in the header's metadata. `minifloat.save` describes the arrays and
+the text. Every recipe has a place here, and each tensor is read without the others.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from minifloat.quantization.quantized import Quantized
 
 NAME = "minifloat"
 TEXT = f".{MARK}"
+SAVED = "weights"  # the name of those that are alone in a file
 DTYPES = {"uint8": "U8", "uint16": "U16", "float16": "F16", "float32": "F32", "float64": "F64"}
 LONGEST_TEXT = 1 << 16  # bytes
 LONGEST_BOOK = 1 << 16  # values
@@ -44,6 +46,8 @@ def find(tensors: Tensors, config: Config) -> Iterator[Group]:
     for group in suffixed(tensors, ".codes", text=TEXT, **others):
         if {"text", "scales"} <= group.parts.keys():
             yield group
+    if MARK in config.metadata and {"codes", "scales"} <= tensors.keys():
+        yield Group(SAVED, {name: tensors[name] for name in sorted(ARRAYS & tensors.keys())})
 
 
 def facts(group: Group, config: Config) -> Facts:
@@ -54,20 +58,21 @@ def facts(group: Group, config: Config) -> Facts:
         check_dimensions(book, 1)
         if book.size > LONGEST_BOOK:
             raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
+    text = _text(group) if "text" in group.parts else config.metadata[MARK]
     try:
-        recipe, shape, axis = facts_of(_text(group), None if book is None else book.numbers())
+        recipe, shape, axis = facts_of(text, None if book is None else book.numbers())
     except (KeyError, TypeError) as error:
         raise ValueError(f"its description is damaged ({error})") from None
     size = byte_count(math.prod(shape), recipe.fmt.bits)
     check_dtype(codes, "U8")
     check_shape(codes, (size,))
-    return Facts(shape, recipe, axis, NAME)
+    return Facts(shape, recipe, axis, NAME, {"text": text})
 
 
 def value(group: Group, facts: Facts) -> Value:
     """Read all arrays."""
     arrays = {name: part.numbers() for name, part in group.parts.items() if name != "text"}
-    return from_arrays(arrays, _text(group))
+    return from_arrays(arrays, facts.options["text"])
 
 
 def _text(group: Group) -> str:
