@@ -32,7 +32,9 @@ Array = NDArray[Any]
 Numbers = ArrayLike | AnyTensor
 Fmt = NumberFormat | str
 
-LEAST, MOST = 2.0**-1040, 2.0**1023  # float64 has 34 bits below the first
+LEAST = 2.0**-1040  # float64 has 34 bits below it
+MOST = 1.99 * 2.0**1023  # and some numbers above that
+CHUNK = 1 << 14  # elements whose temporaries stay in the cache
 
 
 class Options(EncodeOptions, total=False):
@@ -138,12 +140,11 @@ def function_results(
     ``change`` is what the results undergo before they are rounded; it is monotone.
     """
     x = [a.astype(np.float64, copy=False) for a in operands]
-    with np.errstate(all="ignore"):
-        base, part = function.approximate(*x)
-        error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
-        if function.turns:
-            error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
-        results, below, above = (_sum(base, p) for p in (part, part - error, part + error))
+    results, below, above = (np.empty(x[0].shape) for _ in range(3))
+    flat = [a.reshape(-1) for a in (*x, results, below, above)]
+    for low in range(0, results.size, CHUNK):
+        *arguments, near, under, over = (a[low : low + CHUNK] for a in flat)
+        near[:], under[:], over[:] = _approximated(function, arguments)
     hard = ~_agree(change(below), change(above), fmt, options) & np.isfinite(results)
     if hard.any():
         _decide(function.exact, x, results, hard, fmt, options)
@@ -156,6 +157,18 @@ def run(kernel: Callable[..., None], operands: Sequence[Array]) -> tuple[Array, 
     results, hard = np.empty(shape), np.empty(shape, np.bool_)
     kernel(*(x.reshape(-1) for x in operands), results.reshape(-1), hard.reshape(-1))
     return results, hard
+
+
+def _approximated(function: Function, x: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """Return approximations of a function, and numbers that its exact results are between."""
+    with np.errstate(all="ignore"):
+        base, part = function.approximate(*x)
+        error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
+        if function.turns:
+            error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
+        if not base.any():
+            return part, part - error, part + error
+        return _sum(base, part), _sum(base, part - error), _sum(base, part + error)
 
 
 def _sum(base: Array, part: Array) -> Array:
@@ -222,7 +235,7 @@ def checked_format(fmt: Fmt) -> NumberFormat:
         above = fmt.next_above_max
         if fmt.smallest < LEAST or (above is not None and above > MOST):
             raise ValueError(
-                f"fmt must have values between 2**-1040 and 2**1023, got {fmt}; choose fewer "
-                "exponent bits or another bias"
+                f"fmt must have values between 2**-1040 and 1.99 * 2**1023, got {fmt}; "
+                "choose fewer exponent bits or another bias"
             )
     return fmt

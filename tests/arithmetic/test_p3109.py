@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat.arithmetic import p3109, p3109_blocks
+from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from tests.arithmetic import slow_functions as slow
 from tests.formats import p3109_report as report
 from tests.formats.p3109_report import P3109Format
@@ -381,3 +381,36 @@ def test_scaled() -> None:
 def test_errors(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         call()
+
+
+def test_comparisons_and_classes() -> None:
+    rows = list(itertools.product(data(SMALL), data(UNSIGNED)))
+    x, y = (np.array([float(v) for v in column]) for column in zip(*rows, strict=True))
+    for name, want in [
+        ("CompareLess", [a < b for a, b in rows]),
+        ("CompareLessEqual", [a <= b for a, b in rows]),
+        ("CompareEqual", [a == b for a, b in rows]),
+        ("CompareGreaterEqual", [a >= b for a, b in rows]),
+        ("CompareGreater", [a > b for a, b in rows]),
+        ("TotalOrder", [True if is_nan(a) else False if is_nan(b) else a <= b for a, b in rows]),
+    ]:
+        assert p3109_values.compare(name, x, y).tolist() == want, name
+    assert p3109_values.holds("IsOne", [1.0, NAN, 2.0]).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("f", [SMALL, SCALES, FINITE, UNSIGNED])
+def test_neighbours_and_classes(f: P3109Format) -> None:
+    numbers = sorted(x for x in data(f) if not is_nan(x))
+    x = np.array([float(v) for v in numbers])
+    up = p3109_values.next_greater_than(x, f.name)
+    check(up, [*(float(v) for v in numbers[1:]), NAN])
+    check(p3109_values.next_less_than(x, f.name), [NAN, *(float(v) for v in numbers[:-1])])
+    assert np.isnan(p3109_values.next_less_than(NAN, f.name))
+    normal = Fraction(2) ** (1 - f.B)
+    classes = p3109_values.classify(x, f.name)
+    for number, name in zip(numbers, classes.tolist(), strict=True):
+        side = "Negative" if number < 0 else "Positive"
+        kind = "Infinity" if is_inf(number) else "Normal" if abs(number) >= normal else "Subnormal"
+        assert name == ("ClsZero" if number == 0 else f"Cls{side}{kind}")
+    with pytest.raises(ValueError, match="x must hold values of"):
+        p3109_values.classify(0.3, f.name)
