@@ -137,6 +137,12 @@ def test_products_of_matrices_are_loops(
     assert_same(np.einsum("ij,jk", a, b), want)
     assert_same(np.tensordot(a, b, 1), want)
     assert_same(np.dot(a, b[:, 0]), [row[0] for row in want])
+    c = array(b.values.T, fmt, nan="zero", **policies)
+    if m == p:  # over two axes, in C order
+        both = np.einsum("ij,ij", a, c)
+        assert_same(both, slow.dot(a.values.ravel().tolist(), c.values.ravel().tolist()))
+        assert_same((a * c).sum(axis=(1, 0)), both.values)
+        assert_same(np.einsum("ji,ji->", a, c), both.values)
     loops = array(np.zeros((m, p)), a.context)
     for k in range(n):
         products = np.multiply.outer(a[:, k], b[k])
@@ -157,6 +163,12 @@ def test_the_fast_loops_are_the_slow_ones(policies: dict[str, Any], monkeypatch:
         monkeypatch.undo()
         for one, other in zip(fast, slow, strict=True):
             assert_same(one, np.asarray(other))
+
+
+def test_products_that_vanish_have_the_sign_that_the_format_has() -> None:
+    for fmt, negative in (("e4m3fn", True), ("e4m3fnuz", False)):
+        x = array([2.0**-9, 2.0**-9], fmt)
+        assert np.signbit((-x) @ x) == negative == np.signbit((-x * x).sum())
 
 
 def test_which_contexts_have_fast_loops() -> None:
@@ -264,6 +276,8 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
         lambda x: x.mean(axis=0),
         lambda x: np.average(x, axis=1, weights=x * 0 + 1),
         lambda x: x.var(axis=0),
+        lambda x: x.std(axis=(0, 1), ddof=1),
+        lambda x: np.var(x, ddof=3),
         lambda x: x.max(axis=1) - x.min(axis=1),
         lambda x: np.ptp(x, axis=2),
         lambda x: np.diff(x, axis=1),
