@@ -137,12 +137,6 @@ def test_products_of_matrices_are_loops(
     assert_same(np.einsum("ij,jk", a, b), want)
     assert_same(np.tensordot(a, b, 1), want)
     assert_same(np.dot(a, b[:, 0]), [row[0] for row in want])
-    c = array(b.values.T, fmt, nan="zero", **policies)
-    if m == p:  # over two axes, in C order
-        both = np.einsum("ij,ij", a, c)
-        assert_same(both, slow.dot(a.values.ravel().tolist(), c.values.ravel().tolist()))
-        assert_same((a * c).sum(axis=(1, 0)), both.values)
-        assert_same(np.einsum("ji,ji->", a, c), both.values)
     loops = array(np.zeros((m, p)), a.context)
     for k in range(n):
         products = np.multiply.outer(a[:, k], b[k])
@@ -163,6 +157,20 @@ def test_the_fast_loops_are_the_slow_ones(policies: dict[str, Any], monkeypatch:
         monkeypatch.undo()
         for one, other in zip(fast, slow, strict=True):
             assert_same(one, np.asarray(other))
+
+
+def test_sums_over_several_axes_are_in_c_order() -> None:
+    rng = np.random.default_rng(5)
+    slow = SlowFormat("e4m3fn")
+    x, y = (array(rng.standard_normal((6, 7)), "e4m3fn") for _ in range(2))
+    numbers, others = (v.values.ravel().tolist() for v in (x, y))
+    assert slow.sum(numbers) != slow.sum(x.values.T.ravel().tolist())
+    for total in (x.sum(), x.sum(axis=(1, 0)), np.einsum("ij->", x), np.add.reduce(x, (0, 1))):
+        assert_same(total, slow.sum(numbers))
+    want = slow.dot(numbers, others)
+    assert want != slow.dot(x.values.T.ravel().tolist(), y.values.T.ravel().tolist())
+    for total in (np.einsum("ij,ij", x, y), np.einsum("ij,ji->", x, y.T), np.tensordot(x, y)):
+        assert_same(total, want)
 
 
 def test_products_that_vanish_have_the_sign_that_the_format_has() -> None:
