@@ -31,11 +31,13 @@ FAR = 18.0  # beyond this exp(-x)**2 is too small to matter
 
 def plain(y: Array) -> Pair:
     """Return an approximation without a base."""
-    return np.zeros_like(y), y
+    return np.zeros(()), y
 
 
 def near(where: Array, base: Array | float, part: Array, pair: Pair) -> Pair:
     """Return ``base`` and ``part`` where the function is near its base, else the pair."""
+    if not where.any():
+        return pair
     part = np.where(part == 0, np.copysign(SMALLEST, part), part)  # it has underflowed
     return np.where(where, base, pair[0]), np.where(where, part, pair[1])
 

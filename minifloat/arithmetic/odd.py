@@ -8,8 +8,9 @@ IEEE Transactions on Computers 57(4), 2008).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from fractions import Fraction
-from math import ldexp
 
 PRECISION = 53
 LEAST_EXPONENT, GREATEST_EXPONENT = -1074, 971  # of the last bit of a float64
@@ -43,5 +44,31 @@ def to_odd(x: Fraction) -> float:
     whole, rest = divmod(size / Fraction(2) ** exponent, 1)
     if exponent > GREATEST_EXPONENT:
         whole, exponent = 2**PRECISION - 1, GREATEST_EXPONENT
-    odd = ldexp(whole | (rest != 0), exponent)
+    odd = math.ldexp(whole | (rest != 0), exponent)
     return odd if x > 0 else -odd
+
+
+def sum_to_odd(terms: Sequence[float]) -> float:
+    """Return the exact sum of finite numbers, rounded to odd; 0 if it is 0.
+
+    Parameters
+    ----------
+    terms : sequence of float
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> sum_to_odd([1.0, 1e-30]).hex(), sum_to_odd([1e300, 1.0, -1e300])
+    ('0x1.0000000000001p+0', 1.0)
+    """
+    try:
+        total = math.fsum(terms)
+        error = math.fsum([*terms, -total])
+    except OverflowError:
+        return to_odd(sum(map(Fraction, terms), Fraction(0)))
+    if error == 0 or math.frexp(total)[0] * 2**PRECISION % 2 == 1:
+        return total
+    return math.nextafter(total, math.inf if error > 0 else -math.inf)

@@ -8,7 +8,7 @@ IEEE 754-2019: x / 0 is infinite, 0 / 0 and the square root of -1 are NaN, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -28,6 +28,7 @@ from minifloat.arithmetic.results import (
 from minifloat.formats.rounding import Rounding
 
 Array = NDArray[Any]
+Kernel = Callable[..., None]
 
 
 def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -63,12 +64,12 @@ def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     >>> arithmetic.add(16, 1.5, "e4m3fn", rounding="toward_zero")
     np.float64(16.0)
     """
-    return _sum(kernels.add, functions.ADD, Operands.of(a, b), (1, 1), fmt, options)
+    return _sum("add", Operands.of(a, b), fmt, options)
 
 
 def subtract(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a - b; arguments as for `add`."""
-    return _sum(kernels.add, functions.ADD, Operands.of(a, b), (1, -1), fmt, options)
+    return _sum("subtract", Operands.of(a, b), fmt, options)
 
 
 def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -78,17 +79,17 @@ def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> An
     >>> arithmetic.multiply(1.125, 1.125, "e4m3fn", rounding="upward")
     np.float64(1.375)
     """
-    return _computed(kernels.multiply, functions.MULTIPLY, Operands.of(a, b), fmt, options)
+    return _computed("multiply", Operands.of(a, b), fmt, options)
 
 
 def divide(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a / b; arguments as for `add`."""
-    return _computed(kernels.divide, functions.DIVIDE, Operands.of(a, b), fmt, options)
+    return _computed("divide", Operands.of(a, b), fmt, options)
 
 
 def reciprocal(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return 1 / a; arguments as for `add`."""
-    return divide(1, a, fmt, **options)
+    return _computed("reciprocal", Operands.of(a), fmt, options)
 
 
 def square(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -104,18 +105,17 @@ def fma(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]
     >>> x, arithmetic.subtract(x, 224, "e4m3fn"), arithmetic.fma(15, 15, -224, "e4m3fn")
     (np.float64(224.0), np.float64(0.0), np.float64(1.0))
     """
-    return _sum(kernels.fma, functions.FMA, Operands.of(a, b, c), (1, 1, 1), fmt, options, fixed=1)
+    return _sum("fma", Operands.of(a, b, c), fmt, options)
 
 
 def faa(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a + b + c, rounded once (P3109's fused add-add); arguments as for `add`."""
-    operands = Operands.of(a, b, c)
-    return _sum(kernels.add_three, functions.ADD_THREE, operands, (1, 1, 1), fmt, options)
+    return _sum("faa", Operands.of(a, b, c), fmt, options)
 
 
 def sqrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the square root of a; arguments as for `add`. It is NaN below 0, and -0 at -0."""
-    return _computed(kernels.sqrt, functions.SQRT, Operands.of(a), fmt, options)
+    return _computed("sqrt", Operands.of(a), fmt, options)
 
 
 def fmod(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -123,7 +123,7 @@ def fmod(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
     Arguments are as for `add`. NaN if ``a`` is infinite or ``b`` is 0.
     """
-    return _selected(np.fmod, Operands.of(a, b), fmt, options)
+    return _selected("fmod", Operands.of(a, b), fmt, options)
 
 
 def remainder(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -149,22 +149,22 @@ def remainder(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> A
 
 def negative(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return -a, rounded to the format; arguments as for `add`."""
-    return _selected(np.negative, Operands.of(a), fmt, options)
+    return _selected("negative", Operands.of(a), fmt, options)
 
 
 def absolute(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the magnitude of a, rounded to the format; arguments as for `add`."""
-    return _selected(np.absolute, Operands.of(a), fmt, options)
+    return _selected("absolute", Operands.of(a), fmt, options)
 
 
 def copysign(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a with the sign of b, rounded to the format; arguments as for `add`."""
-    return _selected(np.copysign, Operands.of(a, b), fmt, options)
+    return _selected("copysign", Operands.of(a, b), fmt, options)
 
 
 def sign(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return -1, 0 or 1, as `numpy.sign`; arguments as for `add`."""
-    return _selected(np.sign, Operands.of(a), fmt, options)
+    return _selected("sign", Operands.of(a), fmt, options)
 
 
 def minimum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -172,7 +172,7 @@ def minimum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any
 
     Arguments are as for `add`. -0 is less than 0.
     """
-    return _selected(_least, Operands.of(a, b), fmt, options)
+    return _selected("minimum", Operands.of(a, b), fmt, options)
 
 
 def maximum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -180,47 +180,47 @@ def maximum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any
 
     Arguments are as for `add`. 0 is greater than -0.
     """
-    return _selected(_greatest, Operands.of(a, b), fmt, options)
+    return _selected("maximum", Operands.of(a, b), fmt, options)
 
 
 def fmin(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the lesser of a and b; a number before NaN (IEEE 754's minimumNumber)."""
-    return _selected(_number_first(_least), Operands.of(a, b), fmt, options)
+    return _selected("fmin", Operands.of(a, b), fmt, options)
 
 
 def fmax(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the greater of a and b; a number before NaN (IEEE 754's maximumNumber)."""
-    return _selected(_number_first(_greatest), Operands.of(a, b), fmt, options)
+    return _selected("fmax", Operands.of(a, b), fmt, options)
 
 
 def minimum_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the one with the smaller magnitude, of equal ones the lesser; NaN if one is NaN."""
-    return _selected(_smaller, Operands.of(a, b), fmt, options)
+    return _selected("minimum_magnitude", Operands.of(a, b), fmt, options)
 
 
 def maximum_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the one with the larger magnitude, of equal ones the greater; NaN if one is NaN."""
-    return _selected(_larger, Operands.of(a, b), fmt, options)
+    return _selected("maximum_magnitude", Operands.of(a, b), fmt, options)
 
 
 def fmin_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the one with the smaller magnitude; a number before NaN."""
-    return _selected(_number_first(_smaller), Operands.of(a, b), fmt, options)
+    return _selected("fmin_magnitude", Operands.of(a, b), fmt, options)
 
 
 def fmax_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the one with the larger magnitude; a number before NaN."""
-    return _selected(_number_first(_larger), Operands.of(a, b), fmt, options)
+    return _selected("fmax_magnitude", Operands.of(a, b), fmt, options)
 
 
 def minimum_finite(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the lesser; a finite number before an infinity before NaN (P3109)."""
-    return _selected(_finite_first(_least), Operands.of(a, b), fmt, options)
+    return _selected("minimum_finite", Operands.of(a, b), fmt, options)
 
 
 def maximum_finite(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return the greater; a finite number before an infinity before NaN (P3109)."""
-    return _selected(_finite_first(_greatest), Operands.of(a, b), fmt, options)
+    return _selected("maximum_finite", Operands.of(a, b), fmt, options)
 
 
 def clip(a: Numbers, low: Numbers, high: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -228,12 +228,7 @@ def clip(a: Numbers, low: Numbers, high: Numbers, fmt: Fmt, **options: Unpack[Op
 
     NaN if one of the three is NaN, or ``low`` is above ``high`` (P3109's Clamp).
     """
-
-    def clipped(x: Array, bottom: Array, top: Array) -> Array:
-        inside = _least(_greatest(x, bottom), top)
-        return np.where(bottom > top, np.nan, inside)
-
-    return _selected(clipped, Operands.of(a, low, high), fmt, options)
+    return _selected("clip", Operands.of(a, low, high), fmt, options)
 
 
 def _least(x: Array, y: Array) -> Array:
@@ -256,6 +251,10 @@ def _larger(x: Array, y: Array) -> Array:
     return np.where(first > second, x, np.where(first < second, y, _greatest(x, y)))
 
 
+def _clipped(x: Array, low: Array, high: Array) -> Array:
+    return np.where(low > high, np.nan, _least(_greatest(x, low), high))
+
+
 Choice = Callable[[Array, Array], Array]
 
 
@@ -271,47 +270,75 @@ def _finite_first(choose: Choice) -> Choice:
     return chosen
 
 
-def _selected(compute: Callable[..., Array], operands: Operands, fmt: Fmt, options: Options) -> Any:
+def _selected(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
     """Return the results of a function that is exact in floats."""
     with np.errstate(all="ignore"):
-        results = compute(*operands.arrays)
+        results = SELECTIONS[name](*operands.arrays)
     return operands.rounded(results, fmt, options)
 
 
-def _computed(
-    kernel: Callable[..., None], exact: Exact, operands: Operands, fmt: Fmt, options: Options
-) -> Any:
+def _computed(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
     """Return the results of a kernel."""
     fmt = checked_format(fmt)
-    results = kernel_results(kernel, exact, operands.arrays, fmt, options)
+    kernel, exact, terms = KERNELS[name]
+    results = kernel_results(kernel, exact, terms(*operands.arrays), fmt, options)
     return operands.rounded(results, fmt, options)
 
 
-def _sum(
-    kernel: Callable[..., None],
-    exact: Exact,
-    operands: Operands,
-    signs: Sequence[int],
-    fmt: Fmt,
-    options: Options,
-    *,
-    fixed: int | None = None,
-) -> Any:
-    """Return sums of operands with signs.
+def _sum(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
+    """Return sums.
 
-    An exact sum of 0 is 0, and -0 if it is rounded downward (IEEE 754-2019, 6.3): then the
-    negative sum of negative terms is computed. The operand ``fixed`` keeps its sign.
+    An exact sum of 0 is 0, and -0 if it is rounded downward (IEEE 754-2019, 6.3): then it is
+    computed as the negative sum of negative terms.
     """
+    if options.get("rounding") != Rounding.DOWNWARD:
+        return _computed(name, operands, fmt, options)
     fmt = checked_format(fmt)
-    terms = [x if sign > 0 else -x for x, sign in zip(operands.arrays, signs, strict=True)]
+    kernel, exact, terms = KERNELS[name]
 
     def compute_negative(*arrays: Array) -> None:
-        *given, results, hard = arrays
-        kernel(*(x if i == fixed else -x for i, x in enumerate(given)), results, hard)
+        *x, results, hard = arrays
+        second = [x[1]] if name == "fma" else [-x[1]]
+        kernel(-x[0], *second, *(-z for z in x[2:]), results, hard)
         np.negative(results, out=results)
 
-    is_downward = options.get("rounding") == Rounding.DOWNWARD
-    results = kernel_results(
-        compute_negative if is_downward else kernel, exact, terms, fmt, options
-    )
+    results = kernel_results(compute_negative, exact, terms(*operands.arrays), fmt, options)
     return operands.rounded(results, fmt, options)
+
+
+def _as_given(*x: Array) -> list[Array]:
+    return list(x)
+
+
+KERNELS: Mapping[str, tuple[Kernel, Exact, Callable[..., list[Array]]]] = {
+    "add": (kernels.add, functions.ADD, _as_given),
+    "subtract": (kernels.add, functions.ADD, lambda x, y: [x, -y]),
+    "multiply": (kernels.multiply, functions.MULTIPLY, _as_given),
+    "divide": (kernels.divide, functions.DIVIDE, _as_given),
+    "reciprocal": (kernels.divide, functions.DIVIDE, lambda x: [np.ones_like(x), x]),
+    "fma": (kernels.fma, functions.FMA, _as_given),
+    "faa": (kernels.add_three, functions.ADD_THREE, _as_given),
+    "sqrt": (kernels.sqrt, functions.SQRT, _as_given),
+}
+"""For arrays of one shape: the kernel, what is exact, and what they take."""
+
+SELECTIONS: Mapping[str, Callable[..., Array]] = {
+    "positive": np.positive,
+    "negative": np.negative,
+    "absolute": np.absolute,
+    "copysign": np.copysign,
+    "sign": np.sign,
+    "fmod": np.fmod,
+    "minimum": _least,
+    "maximum": _greatest,
+    "fmin": _number_first(_least),
+    "fmax": _number_first(_greatest),
+    "minimum_magnitude": _smaller,
+    "maximum_magnitude": _larger,
+    "fmin_magnitude": _number_first(_smaller),
+    "fmax_magnitude": _number_first(_larger),
+    "minimum_finite": _finite_first(_least),
+    "maximum_finite": _finite_first(_greatest),
+    "clip": _clipped,
+}
+"""Functions that are exact in floats."""

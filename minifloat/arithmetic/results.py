@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import operations as kernels
@@ -33,6 +33,7 @@ Numbers = ArrayLike | AnyTensor
 Fmt = NumberFormat | str
 
 LEAST, MOST = 2.0**-1040, 2.0**1023  # float64 has 34 bits below the first
+CHUNK = 1 << 14  # elements whose temporaries stay in the cache
 
 
 class Options(EncodeOptions, total=False):
@@ -48,9 +49,7 @@ class Operands:
     Attributes
     ----------
     arrays : list of ndarray
-        One-dimensional and contiguous, of float32 where that holds all numbers, else of float64.
-    shape : tuple of int
-        The shape of the result.
+        Contiguous and of one shape, of float32 where that holds all numbers, else of float64.
     dtype : dtype
         The narrowest float that holds all operands, Python's own numbers aside.
     like : array_like
@@ -58,7 +57,6 @@ class Operands:
     """
 
     arrays: list[Array]
-    shape: tuple[int, ...]
     dtype: FloatDtype
     like: Any
 
@@ -77,9 +75,9 @@ class Operands:
             raise ValueError(f"operands must have shapes that broadcast, got {shapes}") from None
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
-        flat = [np.ascontiguousarray(a, dtype).reshape(-1) for a in arrays]
+        whole = [np.array(a, dtype, order="C", copy=None, ndmin=a.ndim) for a in arrays]
         tensors = [x for x in given if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__")]
-        return cls(flat, arrays[0].shape, _common(given, sources), (tensors or [given[0]])[0])
+        return cls(whole, _common(given, sources), (tensors or [given[0]])[0])
 
     def doubles(self) -> list[Array]:
         """Return the arrays as float64."""
@@ -87,9 +85,8 @@ class Operands:
 
     def rounded(self, results: Array, fmt: Fmt, options: Options) -> Any:
         """Return results, rounded to the format, as the kind of the operands."""
-        if options.get("dtype") is None:
-            options = {**options, "dtype": self.dtype}
-        values = round_to(results.reshape(self.shape), fmt, **options)
+        dtype = options.get("dtype")
+        values = round_results(results, fmt, options, self.dtype if dtype is None else dtype)
         return _arrays.as_given(self.like, np.asarray(values))
 
 
@@ -104,6 +101,12 @@ def _common(given: Sequence[Numbers], sources: Sequence[tuple[Array, str]]) -> F
     return own[0][0].dtype.newbyteorder("=") if name == "bfloat16" else np.dtype(name)
 
 
+def round_results(results: Array, fmt: Fmt, options: Options, dtype: FloatDtype) -> Array:
+    """Return results rounded to a format, in the options' way, as values of ``dtype``."""
+    others = cast("EncodeOptions", {name: o for name, o in options.items() if name != "dtype"})
+    return round_to(results, fmt, dtype=cast("DTypeLike", dtype), **others)
+
+
 def kernel_results(
     kernel: Callable[..., None],
     exact: Exact,
@@ -113,10 +116,9 @@ def kernel_results(
 ) -> Array:
     """Return a kernel's results; those that it finds hard come from fractions.
 
-    ``operands`` are one-dimensional arrays of float32 or float64, all of one dtype.
+    ``operands`` are contiguous arrays of one shape and dtype, float32 or float64.
     """
-    results, hard = np.empty(operands[0].size), np.empty(operands[0].size, np.bool_)
-    kernel(*operands, results, hard)
+    results, hard = run(kernel, operands)
     if fmt.is_table:  # a decision point may be between two float64 numbers
         below, above = np.nextafter(results, -np.inf), np.nextafter(results, np.inf)
         hard |= ~_agree(below, above, fmt, options)
@@ -126,40 +128,65 @@ def kernel_results(
 
 
 def function_results(
-    function: Function, operands: Sequence[Array], fmt: NumberFormat, options: Options
+    function: Function,
+    operands: Sequence[Array],
+    fmt: NumberFormat,
+    options: Options,
+    change: Callable[[Array], Array] = lambda results: results,
 ) -> Array:
-    """Return a function's results; those that float64 leaves undecided come from fractions."""
+    """Return a function's results; those that float64 leaves undecided come from fractions.
+
+    ``change`` is what the results undergo before they are rounded; it is monotone.
+    """
     x = [a.astype(np.float64, copy=False) for a in operands]
-    with np.errstate(all="ignore"):
-        base, part = function.approximate(*x)
-        error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
-        if function.turns:
-            error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
-        results, below, above = (_sum(base, p) for p in (part, part - error, part + error))
-    hard = ~_agree(below, above, fmt, options)
+    results, below, above = (np.empty(x[0].shape) for _ in range(3))
+    flat = [a.reshape(-1) for a in (*x, results, below, above)]
+    for low in range(0, results.size, CHUNK):
+        *arguments, near, under, over = (a[low : low + CHUNK] for a in flat)
+        near[:], under[:], over[:] = _approximated(function, arguments)
+    hard = ~_agree(change(below), change(above), fmt, options) & np.isfinite(results)
     if hard.any():
         _decide(function.exact, x, results, hard, fmt, options)
     return results
 
 
+def run(kernel: Callable[..., None], operands: Sequence[Array]) -> tuple[Array, Array]:
+    """Return a kernel's results, and which of them are hard."""
+    shape = operands[0].shape
+    results, hard = np.empty(shape), np.empty(shape, np.bool_)
+    kernel(*(x.reshape(-1) for x in operands), results.reshape(-1), hard.reshape(-1))
+    return results, hard
+
+
+def _approximated(function: Function, x: Sequence[Array]) -> tuple[Array, Array, Array]:
+    """Return approximations of a function, and numbers that its exact results are between."""
+    with np.errstate(all="ignore"):
+        base, part = function.approximate(*x)
+        error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
+        if function.turns:
+            error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
+        if not base.any():
+            return part, part - error, part + error
+        return _sum(base, part), _sum(base, part - error), _sum(base, part + error)
+
+
 def _sum(base: Array, part: Array) -> Array:
     """Return base + part, rounded to odd."""
-    results, hard = np.empty(base.size), np.empty(base.size, np.bool_)
-    kernels.add(base, part, results, hard)
+    results, _ = run(kernels.add, [base, part])
     return np.where(base == 0, part, results)  # 0 + -0 would be 0
 
 
 def _agree(below: Array, above: Array, fmt: NumberFormat, options: Options) -> Array:
     """Return where two numbers round to the same value; NaN and infinities are left as they are."""
     strict = options.get("overflow") == Overflow.RAISE
-    options = {**options, "nan": NaNPolicy.MAX, "dtype": np.float64}
+    options = {**options, "nan": NaNPolicy.MAX}
     if strict:
         options["overflow"] = Overflow.SATURATE
-    low, high = (round_to(y, fmt, **options) for y in (below, above))
+    low, high = (round_results(y, fmt, options, np.float64) for y in (below, above))
     agree = (low == high) & (np.signbit(low) == np.signbit(high)) | np.isnan(low) & np.isnan(high)
     if strict:  # the largest value itself, or beyond it?
         agree &= (low != fmt.max) & (high != fmt.min)
-    return agree | ~np.isfinite(below)
+    return np.asarray(agree | ~np.isfinite(below))
 
 
 def _decide(
@@ -174,13 +201,14 @@ def _decide(
     for x in operands:
         hard &= np.isfinite(x)
     where = np.flatnonzero(hard)
-    keys = np.stack([x[where].astype(np.float64) for x in operands], axis=1)
+    keys = np.stack([x.reshape(-1)[where].astype(np.float64) for x in operands], axis=1)
     unique, inverse = np.unique(keys, axis=0, return_inverse=True)
     decide = _decision(fmt, options)
     decided = np.array([exact.decided(decide, *map(Fraction, key)) for key in unique.tolist()])
     exactly = decided[inverse.reshape(-1)]
     signs_count = (keys == 0).any(axis=1) | (exactly == 0)  # of zeros, which fractions do not have
-    results[where] = np.where(signs_count, np.copysign(exactly, results[where]), exactly)
+    flat = results.reshape(-1)  # a view
+    flat[where] = np.where(signs_count, np.copysign(exactly, flat[where]), exactly)
 
 
 def _decision(fmt: NumberFormat, options: Options) -> Callable[[Fraction], float]:

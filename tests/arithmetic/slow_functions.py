@@ -26,6 +26,7 @@ LEAST = D("1e-70")  # for all that is nearer to a limit
 @cache
 def pi() -> Decimal:
     """Return pi by the arithmetic-geometric mean (Gauss and Legendre)."""
+    setcontext(CONTEXT)
     a, b, t, p = D(1), 1 / D(2).sqrt(), D("0.25"), D(1)
     for _ in range(10):
         a, b, last = (a + b) / 2, (a * b).sqrt(), a

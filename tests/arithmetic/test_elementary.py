@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 import minifloat as mf
 from minifloat import arithmetic
@@ -88,3 +90,109 @@ def test_all_values_of_all_kinds(name: str, mode: str, overflow: str) -> None:
 def test_all_values_of_16_bits(name: str, fmt: str) -> None:
     check_all(name, fmt, fmt, "nearest_even", "ieee")
     check_all(name, fmt, fmt, "to_odd", "ieee")  # shows on which side of each value results are
+
+
+# special results of two numbers come from Python's math module, which has IEEE 754's
+PYTHONS = {
+    "hypot": math.hypot,
+    "power": math.pow,
+    "arctan2": math.atan2,
+    "arctan2pi": lambda y, x: math.atan2(y, x) / math.pi,
+}
+
+
+def of_two(name: str, x: float, y: float) -> float | Fraction:
+    """Return the exact result for two numbers."""
+    usual = math.isfinite(x) and math.isfinite(y) and x != 0
+    if name == "power" and x < 0 and math.isfinite(x) and math.isfinite(y) and y % 1:
+        return math.nan
+    if name == "power" and x == 0 and y < 0:
+        return math.copysign(math.inf, x) if y % 2 == 1 else math.inf
+    if not usual or (y == 0 and name != "hypot"):
+        special = PYTHONS[name](x, y)
+        if name.startswith("arctan2") and special and math.isfinite(special):  # parts of a turn
+            parts = Fraction(round(special * 4 / (1 if name.endswith("pi") else math.pi)), 4)
+            return parts * (1 if name.endswith("pi") else Fraction(slow.pi()))
+        return special
+    result = slow.exactly(name, x, y)
+    return result if result else PYTHONS[name](x, y)
+
+
+def check_pairs(name: str, first: np.ndarray, second: np.ndarray, fmt: str, **options) -> None:
+    x, y = (a.ravel() for a in np.meshgrid(first, second))
+    got = getattr(arithmetic, name)(x, y, fmt, **options, nan="max", dtype=np.float64)
+    exact = [of_two(name, a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)]
+    check(got, expected(exact, fmt, **options), np.stack([x, y], axis=1), name, fmt, options)
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_pairs_of_small_formats(name: str) -> None:
+    for mode in ["nearest_even", "to_odd", "downward"]:
+        check_pairs(name, inputs("e2m1"), inputs("e3m1"), "e3m2", rounding=mode, overflow="ieee")
+    check_pairs(name, inputs("e4m3fn")[::9], inputs("e5m2")[::7], "e4m3fn", rounding="upward")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["nearest_even", "to_odd"])
+@pytest.mark.parametrize("name", TWO)
+def test_all_pairs_of_8_bits(name: str, mode: str) -> None:
+    check_pairs(name, inputs("e4m3fn"), inputs("e5m2"), "e4m3fn", rounding=mode, overflow="ieee")
+
+
+NUMBERS = st.one_of(
+    st.floats(width=32),
+    st.floats(-20, 20),
+    st.builds(math.ldexp, st.floats(-2, 2), st.integers(-120, 0)),
+    st.integers(-400, 400).map(lambda n: n / 8),
+).filter(lambda x: x == 0 or abs(x) > 1e-37 or math.isnan(x))  # else the oracle lacks digits
+
+
+@given(st.sampled_from(ONE), st.lists(NUMBERS, min_size=1, max_size=4), st.sampled_from(MODES))
+@settings(max_examples=80, deadline=None)
+def test_any_numbers(name: str, x: list[float], mode: str) -> None:
+    exact = [slow.value(name, v) for v in x]
+    for fmt in ("float16", "e4m3fn", "e8m0"):
+        got = getattr(arithmetic, name)(np.array(x), fmt, rounding=mode, nan="max")
+        check(got, expected(exact, fmt, rounding=mode), np.array(x), name, fmt, mode)
+
+
+@given(st.sampled_from(ONE), st.lists(NUMBERS, min_size=4, max_size=4), st.data())
+@settings(max_examples=50, deadline=None)
+def test_stochastic_words(name: str, x: list[float], data) -> None:
+    """The probabilities are those of the exact results, next to values of the format too."""
+    bits = data.draw(st.integers(1, 28))
+    word = st.one_of(st.integers(0, 2**bits - 1), st.sampled_from([0, 2**bits - 1]))
+    words = np.array([data.draw(word) for _ in x], np.uint32)
+    options = {"rounding": data.draw(st.sampled_from(STOCHASTIC)), "random_bits": bits}
+    exact = [slow.value(name, v) for v in x]
+    for fmt in ("float16", "e4m3fn"):
+        got = getattr(arithmetic, name)(np.array(x), fmt, random=words, **options, nan="max")
+        want = expected(exact, fmt, words.tolist(), **options)
+        check(got, want, np.array(x), name, fmt, options)
+
+
+def test_large_angles() -> None:
+    x = np.ldexp(np.arange(1.0, 33.0), np.arange(32) * 30)  # up to 2**935
+    for name in ("sin", "cos", "tan"):
+        with np.errstate(all="ignore"):
+            got = getattr(arithmetic, name)(x[:4], "float16", rounding="to_odd")
+        want = expected([slow.value(name, v) for v in x[:4].tolist()], "float16", rounding="to_odd")
+        check(got, want, x, name)
+    assert np.isfinite(arithmetic.sin(x, "float16")).all()
+
+
+def test_results_are_the_same_without_the_jit() -> None:
+    """A small call is interpreted, a large one compiled."""
+    x = np.linspace(-3, 3, 40)
+    few = arithmetic.exp(x, "e4m3fn", rounding="to_odd")
+    many = arithmetic.exp(np.tile(x, 1000), "e4m3fn", rounding="to_odd")
+    assert (many.reshape(1000, 40) == few).all()
+
+
+def test_an_overflow_is_an_error_only_beyond_the_largest_value() -> None:
+    x = math.log(448)  # a little less, so it rounds up to 448
+    assert arithmetic.exp(x, "e4m3fn", overflow="raise") == 448
+    with pytest.raises(ValueError, match="beyond it"):
+        arithmetic.exp(math.log(465), "e4m3fn", overflow="raise")
+    with pytest.raises(ValueError, match="x must hold no NaN"):
+        arithmetic.log(-1.0, "e2m1")

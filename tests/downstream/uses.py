@@ -18,6 +18,7 @@ from safetensors.numpy import save_file
 
 import minifloat as mf
 from minifloat import arithmetic, auditing, registers, testing
+from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.conversion import Conversion, convert
@@ -441,6 +442,19 @@ def use_arithmetic() -> None:
     arithmetic.matmul(X, X.T, accumulator="float32", threads=2)
     q = mf.quantize(np.ones((2, 32), np.float32), "mxfp4")
     arithmetic.linear(q, q, unit="blackwell/mxfp4/float32")
+
+
+def use_operations() -> None:
+    arithmetic.add(X, 1, "e4m3fn", rounding="upward", overflow="ieee", dtype=np.float64)
+    arithmetic.fma(X, X, HALVES, mf.parse("e5m2"), rounding="stochastic", seed=1)
+    arithmetic.exp(X, "bfloat16", nan="zero", threads=2)
+    p3109.compute("Add", X, X, fmt="binary8p3se", rounding="TowardZero", saturation="SatFinite")
+    block: p3109_blocks.Block = p3109_blocks.convert_to_block(np.ones((2, 4)), [1, 2], "e4m3fn")
+    p3109_blocks.dot_product(block, block, "binary8p4se")
+    p3109_blocks.scaled("Abs", 2.0, X, fmt="e4m3fn")
+    assert_type(p3109_values.Class.ZERO.value, str)
+    p3109_values.compare("CompareLess", 1, X)
+    p3109_values.next_less_than(1.0, "e4m3fn")
 
 
 def use_wrappers() -> None:

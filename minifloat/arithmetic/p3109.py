@@ -1,0 +1,252 @@
+"""P3109's operations by their names, with its rounding modes, saturation modes and special values.
+
+Names and special values are those of the draft P3109/D1 of July 2026, clauses 4.9 to 4.13; those of
+the working group's report 4.0 are the same. Operands and results are values, of any formats.
+
+P3109 has one zero and one NaN. Its results are those of the functions with NumPy's names
+(`minifloat.arithmetic.add` ...) but for these:
+
+- x / 0, 1 / 0 and 1 / sqrt(0) are NaN;
+- ArcTan2 and ArcTan2Pi of two zeros and of two infinities are NaN;
+- Hypot and CopySign are NaN if an operand is;
+- an exact result of 0 is 0, never -0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, SupportsIndex, TypedDict, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat.arithmetic.functions import FUNCTIONS
+from minifloat.arithmetic.operations import KERNELS, SELECTIONS
+from minifloat.arithmetic.results import (
+    Fmt,
+    Numbers,
+    Operands,
+    Options,
+    checked_format,
+    function_results,
+    kernel_results,
+)
+from minifloat.codec import FloatDtype
+from minifloat.formats import NumberFormat
+from minifloat.formats.base import shown
+from minifloat.formats.rounding import OverflowLike, RoundingLike
+
+Array = NDArray[Any]
+Change = Callable[[Array], Array]
+
+ROUNDING_MODES: Mapping[str, RoundingLike] = {
+    "NearestTiesToEven": "nearest_even",
+    "NearestTiesToAway": "nearest_away",
+    "TowardPositive": "upward",
+    "TowardNegative": "downward",
+    "TowardZero": "toward_zero",
+    "ToOdd": "to_odd",
+    "StochasticA": "stochastic",
+    "StochasticB": "stochastic_b",
+    "StochasticC": "stochastic_c",
+}
+SATURATION_MODES: Mapping[str, OverflowLike] = {
+    "SatNone": "sat_none",
+    "SatFinite": "saturate",
+    "SatPropagate": "saturate_finite",
+}
+RoundingMode = Literal[
+    "NearestTiesToEven", "NearestTiesToAway", "TowardPositive", "TowardNegative", "TowardZero",
+    "ToOdd", "StochasticA", "StochasticB", "StochasticC",
+]  # fmt: skip
+SaturationMode = Literal["SatNone", "SatFinite", "SatPropagate"]
+
+
+class Projection(TypedDict, total=False):
+    """How a result is projected to its format.
+
+    ``rounding`` and ``saturation`` are P3109's modes, by default NearestTiesToEven and SatNone.
+    The others are those of `minifloat.round_to`: StochasticA, B and C have ``random_bits`` as N
+    and take a ``seed``, or words R in ``random``.
+    """
+
+    rounding: RoundingMode
+    saturation: SaturationMode
+    seed: SupportsIndex | None
+    random: ArrayLike | None
+    random_bits: SupportsIndex
+    threads: SupportsIndex
+    dtype: FloatDtype | None
+
+
+OPERATIONS: Mapping[str, str] = {
+    "Convert": "positive",
+    "Abs": "absolute",
+    "Negate": "negative",
+    "CopySign": "copysign",
+    "Add": "add",
+    "Subtract": "subtract",
+    "Multiply": "multiply",
+    "Divide": "divide",
+    "FMA": "fma",
+    "FAA": "faa",
+    "Sqrt": "sqrt",
+    "Recip": "reciprocal",
+    "RSqrt": "rsqrt",
+    "Exp": "exp",
+    "Exp2": "exp2",
+    "Log": "log",
+    "Log2": "log2",
+    "LogOnePlus": "log1p",
+    "ExpMinusOne": "expm1",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "ArcSin": "arcsin",
+    "ArcCos": "arccos",
+    "ArcTan": "arctan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Tanh": "tanh",
+    "ArcSinh": "arcsinh",
+    "ArcCosh": "arccosh",
+    "ArcTanh": "arctanh",
+    "SinPi": "sinpi",
+    "CosPi": "cospi",
+    "TanPi": "tanpi",
+    "ArcSinPi": "arcsinpi",
+    "ArcCosPi": "arccospi",
+    "ArcTanPi": "arctanpi",
+    "Softplus": "softplus",
+    "Hypot": "hypot",
+    "ArcTan2": "arctan2",
+    "ArcTan2Pi": "arctan2pi",
+    "Minimum": "minimum",
+    "Maximum": "maximum",
+    "MinimumNumber": "fmin",
+    "MaximumNumber": "fmax",
+    "MinimumMagnitude": "minimum_magnitude",
+    "MaximumMagnitude": "maximum_magnitude",
+    "MinimumMagnitudeNumber": "fmin_magnitude",
+    "MaximumMagnitudeNumber": "fmax_magnitude",
+    "MinimumFinite": "minimum_finite",
+    "MaximumFinite": "maximum_finite",
+    "Clamp": "clip",
+}
+"""P3109's names, and those of the functions of `minifloat.arithmetic`."""
+
+TERNARY = ("FMA", "FAA", "Clamp")
+BINARY = (
+    "CopySign", "Add", "Subtract", "Multiply", "Divide", "Hypot", "ArcTan2", "ArcTan2Pi",
+    "Minimum", "Maximum", "MinimumNumber", "MaximumNumber", "MinimumMagnitude",
+    "MaximumMagnitude", "MinimumMagnitudeNumber", "MaximumMagnitudeNumber", "MinimumFinite",
+    "MaximumFinite",
+)  # fmt: skip
+
+Special = Callable[..., Array]
+NAN_WHERE: Mapping[str, Special] = {  # beside what IEEE 754 has
+    "Divide": lambda x, y: y == 0,
+    "Recip": lambda x: x == 0,
+    "RSqrt": lambda x: x <= 0,
+    "Hypot": lambda x, y: np.isnan(x) | np.isnan(y),
+    "CopySign": lambda x, y: np.isnan(x) | np.isnan(y),
+    "ArcTan2": lambda y, x: (x == 0) & (y == 0) | np.isinf(x) & np.isinf(y),
+    "ArcTan2Pi": lambda y, x: (x == 0) & (y == 0) | np.isinf(x) & np.isinf(y),
+}
+
+
+def compute(name: str, *operands: Numbers, fmt: Fmt, **projection: Unpack[Projection]) -> Any:
+    """Compute an operation of P3109 on values.
+
+    Parameters
+    ----------
+    name : str
+        One of `OPERATIONS`, such as ``"Add"``.
+    *operands : array_like
+        One, two or three arrays of numbers that broadcast, as for `minifloat.arithmetic.add`.
+    fmt : format or str
+        The format of the result; P3109's are ``binary8p3se`` and so on.
+    **projection
+        ``rounding`` and ``saturation``, and options of `minifloat.round_to`; see `Projection`.
+
+    Returns
+    -------
+    ndarray, NumPy scalar or tensor
+        Values of ``fmt``, as `minifloat.arithmetic.add` returns them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such operation or mode, the number of operands is not its own, or as
+        `minifloat.arithmetic.add`. In a format without NaN a result of NaN is one.
+
+    Examples
+    --------
+    >>> from minifloat.arithmetic import p3109
+    >>> p3109.compute("Divide", [1, 1, -8], [3, 0, 3], fmt="binary8p4se")
+    array([ 0.34375,      nan, -2.75   ])
+    >>> p3109.compute("Exp", 100, fmt="binary8p4sf", saturation="SatFinite")
+    np.float64(240.0)
+    """
+    check_name(name, len(operands))
+    fmt = checked_format(fmt)
+    options = options_of(projection)
+    given = Operands.of(*operands)
+    results = results_of(name, given.arrays, fmt, options)
+    return given.rounded(results, fmt, options)
+
+
+def check_name(name: str, count: int) -> None:
+    """Raise unless an operation has this name and so many operands."""
+    if name not in OPERATIONS:
+        raise ValueError(f"name must be one of {', '.join(OPERATIONS)}, got {shown(name)}")
+    arity = 3 if name in TERNARY else 2 if name in BINARY else 1
+    if count != arity:
+        raise ValueError(f"operands must be {arity} for {name}, got {count}")
+
+
+def options_of(projection: Projection) -> Options:
+    """Return the options of `minifloat.round_to` for a projection."""
+    rounding = projection.get("rounding", "NearestTiesToEven")
+    saturation = projection.get("saturation", "SatNone")
+    for argument, mode, modes in [
+        ("rounding", rounding, ROUNDING_MODES),
+        ("saturation", saturation, SATURATION_MODES),
+    ]:
+        if mode not in modes:
+            raise ValueError(f"{argument} must be one of {', '.join(modes)}, got {shown(mode)}")
+    others: Any = {k: o for k, o in projection.items() if k not in ("rounding", "saturation")}
+    for option in others:
+        if option not in Projection.__annotations__:
+            raise TypeError(f"projection must have the options of P3109, got {option!r}")
+    policies: Options = {
+        "rounding": ROUNDING_MODES[rounding],
+        "overflow": SATURATION_MODES[saturation],
+    }
+    return {**policies, **others}
+
+
+def results_of(
+    name: str,
+    operands: Sequence[Array],
+    fmt: NumberFormat,
+    options: Options,
+    change: Change = lambda results: results,
+) -> Array:
+    """Return an operation's results, to be rounded: on their exact values' side of all decisions.
+
+    ``change`` is what they undergo before that.
+    """
+    with np.errstate(all="ignore"):
+        x = [operand + 0.0 for operand in operands]  # without -0
+        own = OPERATIONS[name]
+        if own in FUNCTIONS:
+            results = function_results(FUNCTIONS[own], x, fmt, options, change)
+        elif own in KERNELS:
+            kernel, exact, terms = KERNELS[own]
+            results = kernel_results(kernel, exact, terms(*x), fmt, options)
+        else:
+            results = SELECTIONS[own](*x).astype(np.float64, copy=False)
+        if name in NAN_WHERE:
+            results = np.where(NAN_WHERE[name](*x), np.nan, results)
+        return change(results + 0.0)

@@ -1,0 +1,416 @@
+"""P3109's operations against the draft P3109/D1 on fractions, and the projection of its report."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from functools import reduce
+
+import numpy as np
+import pytest
+
+import minifloat as mf
+from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
+from tests.arithmetic import slow_functions as slow
+from tests.formats import p3109_report as report
+from tests.formats.p3109_report import P3109Format
+
+INF, NAN = math.inf, math.nan
+X = Fraction | float  # a datum: a fraction, an infinity or NaN
+
+SMALL = P3109Format(4, 2, True, True)
+SCALES = P3109Format(4, 1, False, True)
+FINITE = P3109Format(5, 3, True, False)
+UNSIGNED = P3109Format(5, 3, False, True)
+SATURATIONS = ("SatNone", "SatFinite", "SatPropagate")
+MODES = report.MODES[:6]
+
+
+def is_nan(*x: X) -> bool:
+    return any(isinstance(v, float) and math.isnan(v) for v in x)
+
+
+def is_inf(x: X) -> bool:
+    return x in (INF, -INF)
+
+
+def sgn(x: X) -> int:
+    return (x > 0) - (x < 0)
+
+
+# 4.10, as far as the rows are not those of real numbers
+
+
+def add(x: X, y: X) -> X:
+    if is_nan(x, y) or (is_inf(x) and is_inf(y) and x != y):
+        return NAN
+    return x if is_inf(x) else y if is_inf(y) else Fraction(x) + Fraction(y)
+
+
+def multiply(x: X, y: X) -> X:
+    if is_nan(x, y) or (is_inf(x) and y == 0) or (x == 0 and is_inf(y)):
+        return NAN
+    return sgn(x) * sgn(y) * INF if is_inf(x) or is_inf(y) else Fraction(x) * Fraction(y)
+
+
+def divide(x: X, y: X) -> X:
+    if is_nan(x, y) or (is_inf(x) and is_inf(y)) or y == 0:
+        return NAN
+    if is_inf(y):
+        return Fraction(0)
+    return sgn(x) * sgn(y) * INF if is_inf(x) else Fraction(x) / Fraction(y)
+
+
+def negate(x: X) -> X:
+    return -x
+
+
+def copysign(x: X, y: X) -> X:
+    return NAN if is_nan(x, y) else -abs(x) if y < 0 else abs(x)
+
+
+def minimum(x: X, y: X) -> X:
+    return NAN if is_nan(x, y) else min(x, y)
+
+
+def maximum(x: X, y: X) -> X:
+    return NAN if is_nan(x, y) else max(x, y)
+
+
+def by_magnitude(x: X, y: X, larger: bool) -> X:
+    if is_nan(x, y):
+        return NAN
+    if abs(x) == abs(y):
+        return max(x, y) if larger else min(x, y)
+    return x if (abs(x) > abs(y)) == larger else y
+
+
+def number(choose: Callable[[X, X], X]) -> Callable[[X, X], X]:
+    return lambda x, y: y if is_nan(x) else x if is_nan(y) else choose(x, y)
+
+
+def finite(choose: Callable[[X, X], X]) -> Callable[[X, X], X]:
+    def chosen(x: X, y: X) -> X:
+        usual = [v for v in (x, y) if not is_nan(v) and not is_inf(v)]
+        return usual[0] if len(usual) == 1 else number(choose)(x, y)
+
+    return chosen
+
+
+def clamp(x: X, low: X, high: X) -> X:
+    if is_nan(x, low, high) or low > high:
+        return NAN
+    return low if x <= low else high if x >= high else x
+
+
+def of_one(name: str) -> Callable[[X], X]:
+    """Return a function from the decimal oracle; there is one zero."""
+
+    def evaluated(x: X) -> X:
+        if x == 0 and name in ("rsqrt",):
+            return NAN
+        return slow.value(name, float(x))
+
+    return evaluated
+
+
+def root(x: X) -> X:
+    if is_nan(x) or x < 0:
+        return NAN
+    return x if x in (0, INF) else square_root(x)
+
+
+def square_root(x: X) -> Fraction:
+    whole = math.isqrt(int(Fraction(x) * 4**100))
+    return Fraction(2 * whole + (whole**2 != Fraction(x) * 4**100), 2 * 2**100)
+
+
+def hypot(x: X, y: X) -> X:
+    if is_nan(x, y):
+        return NAN
+    return INF if is_inf(x) or is_inf(y) else square_root(Fraction(x) ** 2 + Fraction(y) ** 2)
+
+
+def arctan2(y: X, x: X, pi: Fraction) -> X:
+    """Return the angle of a point in units of which pi is so many."""
+    if is_nan(x, y) or (x == 0 and y == 0) or (is_inf(x) and is_inf(y)):
+        return NAN
+    if x == INF or (y == 0 and x > 0):
+        return Fraction(0)
+    if is_inf(y) or x == 0:
+        return sgn(y) * pi / 2
+    if x == -INF or y == 0:
+        return -pi if y < 0 else pi
+    name = "arctan2" if pi > 2 else "arctan2pi"
+    return slow.exactly(name, float(y), float(x))
+
+
+PI = Fraction(slow.pi())
+ONE: dict[str, Callable[[X], X]] = {
+    "Convert": lambda x: x,
+    "Abs": abs,
+    "Negate": negate,
+    "Sqrt": root,
+    "Recip": lambda x: divide(Fraction(1), x),
+} | {name: of_one(own) for name, own in p3109.OPERATIONS.items() if own in slow.SPECIAL}
+TWO: dict[str, Callable[[X, X], X]] = {
+    "CopySign": copysign,
+    "Add": add,
+    "Subtract": lambda x, y: add(x, negate(y)),
+    "Multiply": multiply,
+    "Divide": divide,
+    "Hypot": hypot,
+    "ArcTan2": lambda y, x: arctan2(y, x, PI),
+    "ArcTan2Pi": lambda y, x: arctan2(y, x, Fraction(1)),
+    "Minimum": minimum,
+    "Maximum": maximum,
+    "MinimumNumber": number(minimum),
+    "MaximumNumber": number(maximum),
+    "MinimumMagnitude": lambda x, y: by_magnitude(x, y, False),
+    "MaximumMagnitude": lambda x, y: by_magnitude(x, y, True),
+    "MinimumMagnitudeNumber": number(lambda x, y: by_magnitude(x, y, False)),
+    "MaximumMagnitudeNumber": number(lambda x, y: by_magnitude(x, y, True)),
+    "MinimumFinite": finite(minimum),
+    "MaximumFinite": finite(maximum),
+}
+THREE: dict[str, Callable[[X, X, X], X]] = {
+    "FMA": lambda x, y, z: add(multiply(x, y), z),
+    "FAA": lambda x, y, z: add(add(x, y), z),
+    "Clamp": clamp,
+}
+ALL: dict[str, Callable[..., X]] = ONE | TWO | THREE
+
+
+def data(f: P3109Format) -> list[X]:
+    return [report.decode(f, code) for code in range(2**f.K)]
+
+
+def project(f: P3109Format, x: X, mode: str, saturation: str, *words: int) -> float:
+    """Return the value that a datum is projected to."""
+    if not is_nan(x) and not is_inf(x):
+        x = Fraction(x)
+    return float(report.project(f, x, mode, saturation, *words))
+
+
+def check(got: np.ndarray, want: list[float], *what: object) -> None:
+    want_array = np.array(want).reshape(np.shape(got))
+    same = (got == want_array) | np.isnan(got) & np.isnan(want_array)
+    assert same.all(), (*what, np.argwhere(~same)[:5], got[~same][:5], want_array[~same][:5])
+
+
+def operands(arity: int) -> list[tuple[X, ...]]:
+    grids = [data(SMALL), data(SCALES), data(SMALL)[::3]][:arity]
+    return list(itertools.product(*grids))
+
+
+def test_every_name_of_the_draft() -> None:
+    assert set(p3109.OPERATIONS) == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_all_operands(name: str) -> None:
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    rows = operands(arity)
+    columns = [np.array([float(x) for x in column]) for column in zip(*rows, strict=True)]
+    exact = [ALL[name](*row) for row in rows]
+    for f, mode, saturation in [
+        (SMALL, "NearestTiesToEven", "SatNone"), (FINITE, "ToOdd", "SatFinite"),
+        (UNSIGNED, "TowardPositive", "SatPropagate"), (FINITE, "TowardNegative", "SatNone"),
+    ]:  # fmt: skip
+        got = p3109.compute(name, *columns, fmt=f.name, rounding=mode, saturation=saturation)
+        check(got, [project(f, x, mode, saturation) for x in exact], name, f.name, mode, saturation)
+
+
+@pytest.mark.parametrize("mode", ["StochasticA", "StochasticB", "StochasticC"])
+def test_stochastic_words(mode: str) -> None:
+    rows = operands(2)
+    x, y = (np.array([float(v) for v in column]) for column in zip(*rows, strict=True))
+    words = np.arange(len(rows), dtype=np.uint32) % 8
+    got = p3109.compute("Divide", x, y, fmt=FINITE.name, rounding=mode, random=words, random_bits=3)
+    want = [
+        project(FINITE, divide(*row), mode, "SatNone", 3, int(word))
+        for row, word in zip(rows, words, strict=True)
+    ]
+    check(got, want, mode)
+
+
+def block_project(f: P3109Format, scale: X, z: X, mode: str, saturation: str) -> float:
+    """5.1.2."""
+    if is_nan(scale, z):
+        return NAN
+    if scale == 0:
+        quotient: X = Fraction(0)
+    elif is_inf(scale):
+        quotient = Fraction(sgn(z) * sgn(scale))
+    else:
+        quotient = divide(z, scale)
+    return project(f, quotient, mode, saturation)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_blocks(name: str) -> None:
+    """Elementwise operations on blocks of all values, with all scales of operands and results."""
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    small, scales = data(SMALL), [*data(UNSIGNED)[::5], Fraction(3), INF, NAN]
+    blocks = [np.array([float(x) for x in small[i:] + small[:i]]) for i in range(arity)]
+    operand_scales = [Fraction(1, 2), Fraction(3), Fraction(2)][:arity]
+    terms = zip(*(x.tolist() for x in blocks), strict=True)
+    exact = [
+        ALL[name](*(multiply(s, datum(x)) for s, x in zip(operand_scales, row, strict=True)))
+        for row in terms
+    ]
+    pairs = [(float(s), x) for s, x in zip(operand_scales, blocks, strict=True)]
+    for f, mode, saturation in [
+        (SMALL, "NearestTiesToEven", "SatNone"), (FINITE, "TowardNegative", "SatFinite"),
+    ]:  # fmt: skip
+        for scale in scales:
+            result = p3109_blocks.block(
+                name, *pairs, scale=float(scale), fmt=f.name, rounding=mode, saturation=saturation
+            )
+            want = [block_project(f, scale, z, mode, saturation) for z in exact]
+            check(result.elements, want, name, f.name, scale)
+
+
+def datum(x: float) -> X:
+    return Fraction(x) if math.isfinite(x) else x
+
+
+def random_blocks(f: P3109Format, count: int, size: int, seed: int) -> list[list[X]]:
+    rng = np.random.default_rng(seed)
+    usual = [x for x in data(f) if not is_nan(x) and not is_inf(x)]
+    rows = [[usual[i] for i in rng.integers(len(usual), size=size)] for _ in range(count)]
+    rows[0][1], rows[1][1], rows[2][:2] = INF, NAN, [INF, Fraction(0)]
+    return rows
+
+
+def floats(rows: list[list[X]]) -> np.ndarray:
+    return np.array([[float(x) for x in row] for row in rows])
+
+
+def test_reductions_and_dot_products() -> None:
+    f = P3109Format(8, 3, True, True)
+    first, second = random_blocks(f, 30, 5, 1), random_blocks(f, 30, 5, 2)
+    scale = [Fraction(3, 4)] * 20 + [Fraction(2**20)] * 10
+    x = [[multiply(s, v) for v in row] for s, row in zip(scale, first, strict=True)]
+    y = [[multiply(s, v) for v in row] for s, row in zip(scale, second, strict=True)]
+    sums = [reduce(add, row, Fraction(0)) for row in x]
+    products = [reduce(multiply, row, Fraction(1)) for row in x]
+    dots = [reduce(add, map(multiply, a, b), Fraction(0)) for a, b in zip(x, y, strict=True)]
+    a = np.array([float(s) for s in scale]), floats(first)
+    b = np.array([float(s) for s in scale]), floats(second)
+    for mode in MODES:
+        options = {"rounding": mode, "saturation": "SatNone"}
+        for got, exact in [
+            (p3109_blocks.reduce_add(a, f.name, **options), sums),
+            (p3109_blocks.reduce_multiply(a, f.name, **options), products),
+            (p3109_blocks.dot_product(a, b, f.name, **options), dots),
+        ]:
+            check(got, [project(f, v, mode, "SatNone") for v in exact], mode)
+
+
+def test_conversions() -> None:
+    f, g = P3109Format(8, 4, True, True), P3109Format(8, 1, False, False)
+    rows = [*random_blocks(f, 20, 4, 3), [NAN] * 4, [INF, NAN, -INF, INF], [Fraction(0)] * 4]
+    up = {"rounding": "TowardPositive", "saturation": "SatFinite"}
+    scale, elements = p3109_blocks.convert_to_block_max_abs_finite(
+        floats(rows), g.name, SMALL.name, scale_projection=up
+    )
+    for i, row in enumerate(rows):
+        largest = reduce(finite(maximum), [abs(x) for x in row], NAN)
+        want = project(g, largest, "TowardPositive", "SatFinite")
+        check(scale[i], [want], row)
+        exact = datum(want)
+        check(
+            elements[i],
+            [block_project(SMALL, exact, x, "NearestTiesToEven", "SatNone") for x in row],
+            row,
+        )
+    back = p3109_blocks.convert_from_block((scale, elements), f.name)
+    for i, row in enumerate(elements.tolist()):
+        check(
+            back[i],
+            [
+                project(f, multiply(datum(scale[i]), datum(x)), "NearestTiesToEven", "SatNone")
+                for x in row
+            ],
+        )
+
+
+def test_packed_weights_are_blocks() -> None:
+    rng = np.random.default_rng(0)
+    w, v = rng.normal(size=(2, 3, 64)).astype(np.float32)
+    a, b = mf.quantize(w, "mxfp4"), mf.quantize(v, "nvfp4", block=32)
+    got = p3109_blocks.dot_product(a, b, "binary8p4se")
+    exact = np.asarray(a).astype(float) * np.asarray(b).astype(float)
+    sums = [[sum(map(Fraction, part)) for part in row.reshape(2, 32).tolist()] for row in exact]
+    want = [
+        project(P3109Format(8, 4, True, True), x, "NearestTiesToEven", "SatNone")
+        for r in sums
+        for x in r
+    ]
+    check(got, want)
+
+
+def test_scaled() -> None:
+    f = P3109Format(8, 4, True, True)
+    values = [float(x) for x in data(f)[::7]]
+    x, y = np.meshgrid(values, values)
+    got = p3109_blocks.scaled("Add", 2.0**5, x, 2.0**-3, y, fmt=f.name)
+    want = [
+        project(f, add(multiply(Fraction(32), datum(a)), multiply(Fraction(1, 8), datum(b))),
+                "NearestTiesToEven", "SatNone")
+        for a, b in zip(x.ravel().tolist(), y.ravel().tolist(), strict=True)
+    ]  # fmt: skip
+    check(got, want)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: p3109.compute("Plus", 1, fmt="e4m3fn"), "name must be one of Convert"),
+        (lambda: p3109.compute("Add", 1, fmt="e4m3fn"), "operands must be 2 for Add, got 1"),
+        (lambda: p3109.compute("Abs", 1, fmt="e5m2", rounding="up"), "rounding must be one of"),
+        (lambda: p3109_blocks.block("Abs", (1, [2]), scale=1, fmt="nf4"), "fmt must be no"),
+        (lambda: p3109_blocks.reduce_add((1.1, [1.1]), "e4m3fn"), "scale times element must"),
+        (lambda: p3109_blocks.reduce_add(([1, 1], [1]), "e4m3fn"), "scale must have the shape"),
+        (lambda: p3109_blocks.convert_to_block([1], 0.1, "e4m3fn"), "scale must have at most 47"),
+    ],
+)
+def test_errors(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}"):
+        call()
+
+
+def test_comparisons_and_classes() -> None:
+    rows = list(itertools.product(data(SMALL), data(UNSIGNED)))
+    x, y = (np.array([float(v) for v in column]) for column in zip(*rows, strict=True))
+    for name, want in [
+        ("CompareLess", [a < b for a, b in rows]),
+        ("CompareLessEqual", [a <= b for a, b in rows]),
+        ("CompareEqual", [a == b for a, b in rows]),
+        ("CompareGreaterEqual", [a >= b for a, b in rows]),
+        ("CompareGreater", [a > b for a, b in rows]),
+        ("TotalOrder", [True if is_nan(a) else False if is_nan(b) else a <= b for a, b in rows]),
+    ]:
+        assert p3109_values.compare(name, x, y).tolist() == want, name
+    assert p3109_values.holds("IsOne", [1.0, NAN, 2.0]).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("f", [SMALL, SCALES, FINITE, UNSIGNED])
+def test_neighbours_and_classes(f: P3109Format) -> None:
+    numbers = sorted(x for x in data(f) if not is_nan(x))
+    x = np.array([float(v) for v in numbers])
+    up = p3109_values.next_greater_than(x, f.name)
+    check(up, [*(float(v) for v in numbers[1:]), NAN])
+    check(p3109_values.next_less_than(x, f.name), [NAN, *(float(v) for v in numbers[:-1])])
+    assert np.isnan(p3109_values.next_less_than(NAN, f.name))
+    normal = Fraction(2) ** (1 - f.B)
+    classes = p3109_values.classify(x, f.name)
+    for number, name in zip(numbers, classes.tolist(), strict=True):
+        side = "Negative" if number < 0 else "Positive"
+        kind = "Infinity" if is_inf(number) else "Normal" if abs(number) >= normal else "Subnormal"
+        assert name == ("ClsZero" if number == 0 else f"Cls{side}{kind}")
+    with pytest.raises(ValueError, match="x must hold values of"):
+        p3109_values.classify(0.3, f.name)
