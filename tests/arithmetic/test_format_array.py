@@ -160,7 +160,7 @@ def test_the_fast_loops_are_the_slow_ones(policies: dict[str, Any], monkeypatch:
 
 
 def test_sums_over_several_axes_are_in_c_order() -> None:
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(0)
     slow = SlowFormat("bfloat16")
     x, y = (array(rng.standard_normal((12, 13)), "bfloat16") for _ in range(2))
     numbers, others = (v.values.ravel().tolist() for v in (x, y))
