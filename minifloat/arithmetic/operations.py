@@ -39,8 +39,8 @@ def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     a, b : array_like of float16, bfloat16, float32, float64 or integers up to 2**53
         Numbers of any format, of shapes that broadcast; tensors too.
     fmt : format or str
-        The format of the result. Its values are between 2**-1040 and 2**1023 (every codebook's
-        are taken), so that float64 can hold what is needed on the way.
+        The format of the result. Its values are between 2**-1040 and 1.99 * 2**1023, so that
+        float64 holds what is needed on the way; codebooks have no limit.
     **options
         ``rounding``, ``overflow``, ``nan``, ``seed``, ``random``, ``random_bits``, ``threads`` and
         ``dtype``, as for `minifloat.round_to`. The default ``dtype`` is the narrowest float that

@@ -32,7 +32,8 @@ Array = NDArray[Any]
 Numbers = ArrayLike | AnyTensor
 Fmt = NumberFormat | str
 
-LEAST, MOST = 2.0**-1040, 2.0**1023  # float64 has 34 bits below the first
+LEAST = 2.0**-1040  # float64 has 34 bits below it
+MOST = 1.99 * 2.0**1023  # and some numbers above that
 CHUNK = 1 << 14  # elements whose temporaries stay in the cache
 
 
@@ -234,7 +235,7 @@ def checked_format(fmt: Fmt) -> NumberFormat:
         above = fmt.next_above_max
         if fmt.smallest < LEAST or (above is not None and above > MOST):
             raise ValueError(
-                f"fmt must have values between 2**-1040 and 2**1023, got {fmt}; choose fewer "
-                "exponent bits or another bias"
+                f"fmt must have values between 2**-1040 and 1.99 * 2**1023, got {fmt}; "
+                "choose fewer exponent bits or another bias"
             )
     return fmt

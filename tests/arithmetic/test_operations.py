@@ -227,7 +227,18 @@ DOUBLES = st.one_of(
     st.builds(math.ldexp, st.integers(2**52, 2**53).map(float), st.integers(-110, 10)),
 )
 FORMATS = st.sampled_from(
-    ["e4m3fn", "float16", "bfloat16", "tf32", "e2m1", "int8", "e8m0", "nf4", "binary8p4ue", "e5m10"]
+    [
+        "e4m3fn",
+        "float16",
+        "bfloat16",
+        "tf32",
+        "e2m1",
+        "int8",
+        "e8m0",
+        "nf4",
+        "binary8p4ue",
+        "binary16p5se",
+    ]
 )
 
 
@@ -276,3 +287,84 @@ def test_stochastic_words_of_any_width(data) -> None:
     words = np.array([data.draw(st.integers(0, 2**bits - 1)) for _ in range(4)], np.uint32)
     mode = data.draw(st.sampled_from(STOCHASTIC))
     check(name, operands, fmt, words, rounding=mode, overflow="ieee", random_bits=bits)
+
+
+def test_dtypes_and_shapes_of_results() -> None:
+    single, half = np.float32([1, 2]), np.float16([[0.5], [0.25]])
+    assert arithmetic.add(single, half, "e4m3fn").dtype == np.float32
+    assert arithmetic.add(single, half, "e4m3fn").shape == (2, 2)
+    assert arithmetic.add(half, half, "e4m3fn").dtype == np.float16
+    assert arithmetic.add(half, 0.1, "e4m3fn").dtype == np.float16
+    assert arithmetic.add([1, 2], 0.1, "e4m3fn").dtype == np.float64
+    assert arithmetic.add(single, 1, "e4m3fn", dtype="float64").dtype == np.float64
+    assert isinstance(arithmetic.add(1.0, 2, "e4m3fn"), np.float64)
+    assert arithmetic.add(np.zeros((0, 2)), 1, "e4m3fn").shape == (0, 2)
+    swapped = single.astype(">f4")[::-1]
+    assert arithmetic.add(swapped, single, "e4m3fn").tolist() == [3, 3]
+    words = np.array([0, 1], np.uint32)  # they broadcast to the shape of the result
+    options = {"rounding": "stochastic", "random": words, "random_bits": 1}
+    ones = np.ones((2, 2), np.float32)
+    assert arithmetic.add(ones, 0.0625, "e4m3fn", **options).tolist() == [[1, 1.125]] * 2
+    assert arithmetic.exp(ones, "e4m3fn", **options).tolist() == [[2.5, 2.75]] * 2
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: arithmetic.add([1, 2], [1, 2, 3], "e2m1"),
+            ValueError,
+            "operands must have shapes",
+        ),
+        (lambda: arithmetic.add("a", 1, "e2m1"), TypeError, "a must be float16"),
+        (lambda: arithmetic.add(1, 1j, "e2m1"), TypeError, "b must be float16"),
+        (lambda: arithmetic.add(1, 1, "float32"), ValueError, "fmt "),
+        (lambda: arithmetic.add(1, 1, "e4m3b1060"), ValueError, "fmt must have values between"),
+        (lambda: arithmetic.add(1, 1, "e2m1", rounding="up"), ValueError, "rounding must be"),
+        (lambda: arithmetic.add(1, 1, "e2m1", rounding="stochastic"), ValueError, "seed must be"),
+        (lambda: arithmetic.divide(0, 0, "e2m1"), ValueError, "x must hold no NaN"),
+        (lambda: arithmetic.add(1, 1, "e2m1", way="up"), TypeError, r"round_to\(\) got an unexp"),
+    ],
+)
+def test_errors(call: Callable[[], object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{message}"):
+        call()
+
+
+def beside(name: str, t: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Return operands whose result is ``t`` or, for most of them, nearer to it than any float64."""
+    b = rng.uniform(1, 2, t.size)
+    tiny = t * 2.0**-60 * rng.choice([-1, 1], t.size)
+    match name:
+        case "add":
+            return [t, tiny]
+        case "subtract":
+            return [tiny, t]
+        case "multiply":
+            return [b, t / b]
+        case "divide":
+            return [t * b, b]
+        case "reciprocal":
+            return [1 / t]
+        case "square":
+            return [np.sqrt(t)]
+        case "sqrt":
+            return [np.nextafter(t * t, rng.choice([-np.inf, np.inf], t.size))]
+        case "fma":
+            return [b, t / b, np.where(b < 1.5, tiny * 2.0**-50, 0)]
+        case "faa":
+            return [tiny * 2.0**-9, t, -tiny * 2.0**-10]
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("name", ["reciprocal", "square", "sqrt", *list(TWO)[:4], *THREE])
+def test_results_beside_values_and_ties(name: str) -> None:
+    """Float64 arithmetic gives the value or the tie itself, from which the sides do not show."""
+    rng = np.random.default_rng(0)
+    values = mf.parse("e4m3fn").values()[1:127]
+    points = np.concatenate([values, (values[1:] + values[:-1]) / 2])
+    for mode in ["nearest_even", "nearest_away", "nearest_zero", "upward", "downward", "to_odd"]:
+        check(name, beside(name, points, rng), "e4m3fn", rounding=mode, overflow="saturate")
+    words = np.zeros(points.size, np.uint32) + 2**28 - 1  # rounds away from any value
+    options = {"rounding": "stochastic_b", "overflow": "saturate", "random_bits": 28}
+    check(name, beside(name, points, rng), "e4m3fn", words, **options)

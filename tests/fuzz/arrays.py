@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 import minifloat as mf
+from minifloat import arithmetic
 from tests.fuzz.choices import Choices
 from tests.fuzz.faults import check, check_line, only
 from tests.fuzz.mutations import Change
@@ -31,7 +32,7 @@ Array = np.ndarray[Any, Any]
 def run(data: bytes) -> None:
     """Make an array and a copy, call a verb with both, compare."""
     choices = Choices(data)
-    verb = choices.one_of([encode, round_to, decode, quantize, pack])
+    verb = choices.one_of([encode, round_to, decode, quantize, pack, operate])
     kinds = [*FLOATS, *FLOATS, *FLOATS, *INTEGERS, *OTHERS]
     if verb in (decode, pack):
         kinds = [*INTEGERS, *INTEGERS, *FLOATS[:1], *OTHERS[:1]]
@@ -102,6 +103,14 @@ def round_to(choices: Choices) -> Verb:
     fmt, options = choices.one_of(FORMATS), policies(choices)
     dtype = choices.one_of([None, np.float64, np.float32, np.float16])
     return lambda x: mf.round_to(x, fmt, dtype=dtype, **options)
+
+
+def operate(choices: Choices) -> Verb:
+    """Return a call of an operation in a format; NumPy's dates and the like are refused there."""
+    name = choices.one_of(["add", "divide", "fma", "sqrt", "remainder", "exp", "sinpi", "log2"])
+    count = {"add": 2, "divide": 2, "fma": 3, "remainder": 2}.get(name, 1)
+    fmt, options = choices.one_of(FORMATS), policies(choices)
+    return lambda x: getattr(arithmetic, name)(*[x] * count, fmt, **options)
 
 
 def policies(choices: Choices) -> dict[str, Any]:
