@@ -159,6 +159,26 @@ def test_the_fast_loops_are_the_slow_ones(policies: dict[str, Any], monkeypatch:
             assert_same(one, np.asarray(other))
 
 
+def test_sums_over_several_axes_are_in_c_order() -> None:
+    rng = np.random.default_rng(0)
+    slow = SlowFormat("bfloat16")
+    x, y = (array(rng.standard_normal((12, 13)), "bfloat16") for _ in range(2))
+    numbers, others = (v.values.ravel().tolist() for v in (x, y))
+    assert slow.sum(numbers) != slow.sum(x.values.T.ravel().tolist())
+    for total in (x.sum(), x.sum(axis=(1, 0)), np.einsum("ij->", x), np.add.reduce(x, (0, 1))):
+        assert_same(total, slow.sum(numbers))
+    want = slow.dot(numbers, others)
+    assert want != slow.dot(x.values.T.ravel().tolist(), y.values.T.ravel().tolist())
+    for total in (np.einsum("ij,ij", x, y), np.einsum("ij,ji->", x, y.T), np.tensordot(x, y)):
+        assert_same(total, want)
+
+
+def test_products_that_vanish_have_the_sign_that_the_format_has() -> None:
+    for fmt, negative in (("e4m3fn", True), ("e4m3fnuz", False)):
+        x = array([2.0**-9, 2.0**-9], fmt)
+        assert np.signbit((-x) @ x) == negative == np.signbit((-x * x).sum())
+
+
 def test_which_contexts_have_fast_loops() -> None:
     has = {
         (fmt, overflow): arithmetic.Context(fmt, overflow=overflow).adder is not None
@@ -264,6 +284,8 @@ def test_products_have_numpys_shapes(data: st.DataObject) -> None:
         lambda x: x.mean(axis=0),
         lambda x: np.average(x, axis=1, weights=x * 0 + 1),
         lambda x: x.var(axis=0),
+        lambda x: x.std(axis=(0, 1), ddof=1),
+        lambda x: np.var(x, ddof=3),
         lambda x: x.max(axis=1) - x.min(axis=1),
         lambda x: np.ptp(x, axis=2),
         lambda x: np.diff(x, axis=1),

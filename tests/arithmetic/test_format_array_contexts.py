@@ -372,6 +372,8 @@ HOSTILE: list[Callable[[FormatArray], Any]] = [
     lambda x: np.sum(x, axis=5),
     lambda x: np.diff(x, axis=5),
     lambda x: np.equal(x, x, out=x),
+    lambda x: np.clip(x, 0.1, 0.2, x),  # which would write 0.1 itself
+    lambda x: np.all(x, 0, x[0]),
     lambda x: x.reshape(4),
     lambda x: x.context.replaced(nonsense=1),
 ]
@@ -379,8 +381,10 @@ HOSTILE: list[Callable[[FormatArray], Any]] = [
 
 @pytest.mark.parametrize("call", HOSTILE)
 def test_hostile_arguments_are_errors(call: Any, x: FormatArray) -> None:
+    before = x.tolist()
     with pytest.raises((TypeError, ValueError, IndexError)):
         call(x)
+    assert x.tolist() == before
 
 
 def test_integers_beyond_float64_are_refused(x: FormatArray) -> None:

@@ -90,7 +90,7 @@ def apply(
         contexts meet.
     """
     if function in ANSWERS:
-        return function(*_plain(args), **_plain(kwargs))
+        return function(*_plain(args, writable=False), **_plain(kwargs, writable=False))
     if function in WRITTEN:
         return _write(function, args, kwargs)
     context = shared(arrays_in((args, kwargs)), own)
@@ -107,8 +107,9 @@ def apply(
         return _made(make, context, function(*_plain(args), **_plain(kwargs)), is_rounded=True)
     if function in JOINED:
         _check_pad(function, args, kwargs)
-        result = function(*_plain(args), **_plain(kwargs))
-        return _made(make, context, result, is_rounded=not _has_numbers((args, kwargs)))
+        alone = not _has_numbers((args, kwargs))  # no number comes in that must be rounded
+        result = function(*_plain(args, writable=alone), **_plain(kwargs, writable=alone))
+        return _made(make, context, result, is_rounded=alone)
     raise TypeError(refusal(f"{function.__module__}.{function.__name__}", context))
 
 
@@ -128,14 +129,16 @@ def arrays_in(x: Any) -> Iterator[InContext]:
         yield from arrays_in(list(x.values()))
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: Any, *, writable: bool = True) -> Any:
     """Return arguments with the values of arrays in place of the arrays."""
     if isinstance(x, InContext):
-        return x.storage
+        view = x.storage.view()
+        view.flags.writeable &= writable
+        return view
     if type(x) in (list, tuple):
-        return type(x)(map(_plain, x))
+        return type(x)(_plain(part, writable=writable) for part in x)
     if isinstance(x, dict):
-        return {name: _plain(value) for name, value in x.items()}
+        return {name: _plain(value, writable=writable) for name, value in x.items()}
     return x
 
 
