@@ -97,8 +97,8 @@ def reveal(
         Type of the arrays, if ``f`` takes all numbers of that type. Default: float32, and all
         numbers are 0 or powers of two and their negatives.
     large, small : float, optional
-        Powers of two; ``length`` times ``small`` must be lost beside ``large``, which must be no
-        overflow. With ``products`` each is the product of two numbers near its square root.
+        Powers of two; ``length`` times ``small`` must be lost beside ``large``, and twice ``large``
+        must be no overflow. With ``products`` each is the product of two numbers near its root.
         Default: 2**30, or 2**80 in float64, and 2**-10.
 
     Returns
