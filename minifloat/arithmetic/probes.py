@@ -128,7 +128,7 @@ def reveal(
     """
     check_bool("products", products)
     n = check_int("length", length, 4, MAX_LENGTH)
-    if dtype not in (None, *LARGE_AND_SMALL):
+    if dtype is not None and not (isinstance(dtype, str) and dtype in LARGE_AND_SMALL):
         raise ValueError(f"dtype must be float32 or float64, got {shown(dtype)}")
     usual = LARGE_AND_SMALL[dtype or "float32"]
     large, small = (
