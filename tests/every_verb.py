@@ -204,6 +204,10 @@ def sums(stride: int) -> Iterator[tuple[str, Any]]:
     ):
         yield f"linear {text}", arithmetic.linear(x, w, 0.3, accumulator=text)
         yield f"sum {text}", arithmetic.sum(x, accumulator=text)
+    wide = values(24).reshape(3, 12)  # float64, with infinities, NaN and subnormal numbers
+    for text in ("float64", "float64/order=strided:3", "float64/product=float64"):
+        yield f"dot {text}", arithmetic.dot(wide, wide[::-1], 0.3, accumulator=text)
+        yield f"linear {text}", arithmetic.linear(wide, wide, 0.3, accumulator=text)
 
 
 def multiplications() -> Iterator[tuple[str, Any]]:

@@ -175,7 +175,7 @@ def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
     >>> from analysis.numerics.dot_products import STAGNATION, records
     >>> found = records(quick=True)
     >>> [row["measured"] for row in found if row["quantity"] == STAGNATION]
-    [1024, 1024, None, None, 32768, 32768]
+    [1024.0, 1024.0, None, None, 32768.0, 32768.0]
     """
     names = ["bfloat16", f"bfloat16:{STOCHASTIC}", PROMOTED] if quick else [*units(), *ALONE]
     lengths, draws = (LENGTHS[:4], 2) if quick else (LENGTHS, DRAWS)

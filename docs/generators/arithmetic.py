@@ -147,7 +147,11 @@ def positive(unit: Unit, seed: int) -> NDArray[np.float32]:
 def error(unit: Unit) -> str:
     """Return the relative error of long products of positive numbers."""
     a, b = positive(unit, 1), positive(unit, 2)
-    exact = a.astype(float) @ b.T
+    if unit.output == "float64":  # BLAS is not more exact than the unit
+        a, b = a[:8], b[:8]
+        exact = arithmetic.linear(a, b, accumulator="float64/terms=all")
+    else:
+        exact = a.astype(float) @ b.T
     found = arithmetic.linear(a, b, unit=unit).astype(float)
     return f"{np.linalg.norm(found - exact) / np.linalg.norm(exact):.1e}"
 

@@ -136,9 +136,9 @@ def findings() -> str:
             f"""Stochastic rounding has no such end. Its error grows as the square root of the
             length for signed numbers, and for positive ones until the products are far smaller
             than the gap; then it stops at {percent("bfloat16:stochastic", 16384)} in bfloat16,
-            where rounding to nearest loses {percent("bfloat16", 16384)}. At 64 products, long before
-            stagnation, rounding to nearest loses {percent("bfloat16", 64)} and stochastic rounding
-            {percent("bfloat16:stochastic", 64)}.""",
+            where rounding to nearest loses {percent("bfloat16", 16384)}. At 64 products, long
+            before stagnation, rounding to nearest loses {percent("bfloat16", 64)} and stochastic
+            rounding {percent("bfloat16:stochastic", 64)}.""",
             f"""Adding in pairs is worth more than bits: bfloat16 in pairs loses
             {percent("bfloat16/order=pairwise", 4096)} at 4096 products, float16 one by one
             {percent("float16", 4096)}.""",

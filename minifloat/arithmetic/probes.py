@@ -97,8 +97,8 @@ def reveal(
         Type of the arrays, if ``f`` takes all numbers of that type. Default: float32, and all
         numbers are 0 or powers of two and their negatives.
     large, small : float, optional
-        Powers of two; ``length`` times ``small`` must be lost beside ``large``, which must be no
-        overflow. With ``products`` each is the product of two numbers near its square root.
+        Powers of two; ``length`` times ``small`` must be lost beside ``large``, and twice ``large``
+        must be no overflow. With ``products`` each is the product of two numbers near its root.
         Default: 2**30, or 2**80 in float64, and 2**-10.
 
     Returns
@@ -128,7 +128,7 @@ def reveal(
     """
     check_bool("products", products)
     n = check_int("length", length, 4, MAX_LENGTH)
-    if dtype not in (None, *LARGE_AND_SMALL):
+    if dtype is not None and not (isinstance(dtype, str) and dtype in LARGE_AND_SMALL):
         raise ValueError(f"dtype must be float32 or float64, got {shown(dtype)}")
     usual = LARGE_AND_SMALL[dtype or "float32"]
     large, small = (

@@ -43,7 +43,14 @@ def revealed(name: str, length: int = 36) -> arithmetic.Revealed:
     )
 
 
-@pytest.mark.parametrize("name", PROBED)
+# units that add alike are tried by the long tests
+ALIKE = {str(UNITS[name].accumulator).partition("+floor")[0]: name for name in reversed(PROBED)}
+TRIED = [
+    pytest.param(name, marks=[] if name in ALIKE.values() else pytest.mark.long) for name in PROBED
+]
+
+
+@pytest.mark.parametrize("name", TRIED)
 def test_units_are_revealed(name: str) -> None:
     own, found = UNITS[name].accumulator, revealed(name)
     kind = name.rpartition("/")[0]
