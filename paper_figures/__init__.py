@@ -18,4 +18,9 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "models",
     "crest_factor",
     "speed",
+    "reproducibility",
+    "masked_bits",
+    "linear_systems",
+    "time_steps",
+    "roots_and_clusters",
 )

@@ -13,7 +13,7 @@ import pytest
 
 import minifloat as mf
 from analysis import absmax_mse, optimal_scale
-from docs.generators import arithmetic, layouts, policies, recipes
+from docs.generators import arithmetic, layouts, numerics, policies, recipes
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -22,6 +22,7 @@ PAGES = {
     "layouts.md": layouts,
     "recipes.md": recipes,
     "arithmetic.md": arithmetic,
+    "numerics.md": numerics,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
