@@ -6,6 +6,8 @@ the bottom where κ u = 1), and a residual of the order of u. Line styles are th
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
@@ -44,7 +46,7 @@ def _backward(axes: Axes, rows: Rows) -> None:
     for rounding, (name, look) in ROUNDINGS.items():
         curve(axes, of(rows, rounding=rounding), look, name)
     sizes = sorted({row["at"] for row in rows})
-    grey = {"color": style.GREY, "linewidth": 0.8}
+    grey: dict[str, Any] = {"color": style.GREY, "linewidth": 0.8}
     axes.plot(sizes, sizes, label="bound", **grey)
     axes.plot(sizes, [size**0.5 / 3 for size in sizes], ":", label="like √n", **grey)
     axes.set(xscale="log", yscale="log", xlabel="size n", ylabel="backward error of LU over u")

@@ -118,7 +118,7 @@ def _computed(
     sources = [_arrays.source_array(x, name) for x, name in zip(given, names, strict=False)]
     arrays = np.broadcast_arrays(*(np.asarray(a) for a, _ in sources))
     is_single = all(name != "float64" for _, name in sources)
-    operands = [np.ascontiguousarray(a, np.float32 if is_single else np.float64) for a in arrays]
+    operands = [np.array(a, np.float32 if is_single else np.float64, order="C") for a in arrays]
     if signs is not None:
         operands = [x if sign > 0 else -x for x, sign in zip(operands, signs, strict=True)]
     downward = negations is not None and options.get("rounding") == Rounding.DOWNWARD
