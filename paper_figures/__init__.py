@@ -20,4 +20,9 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "multiplication_error",
     "speed",
     "dot_products",
+    "reproducibility",
+    "masked_bits",
+    "linear_systems",
+    "time_steps",
+    "roots_and_clusters",
 )

@@ -18,6 +18,7 @@ from docs.generators import (
     dot_products,
     layouts,
     multiplication,
+    numerics,
     policies,
     recipes,
 )
@@ -31,6 +32,7 @@ PAGES = {
     "arithmetic.md": arithmetic,
     "numerics_dot_products.md": dot_products,
     "multiplication.md": multiplication,
+    "numerics.md": numerics,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

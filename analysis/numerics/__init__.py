@@ -10,4 +10,10 @@ computed again. A study's docstring has its criteria. docs/numerics.md shows the
 STUDIES = (
     "reproducibility",
     "masked_bits",
+    "lu_refinement",
+    "conjugate_gradients",
+    "time_steps",
+    "heat_equation",
+    "k_means",
+    "newton_root",
 )

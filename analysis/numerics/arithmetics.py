@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.records import Row, Rows
 from minifloat import arithmetic as small
+from minifloat.formats import Format
 from minifloat.formats.names import parse
+from minifloat.formats.rounding import Rounding
 
 Array = NDArray[np.float64]
 
@@ -57,17 +59,31 @@ class Arithmetic:
     @property
     def mantissa_bits(self) -> int:
         """Bits of the mantissa, without the leading 1."""
-        return parse(self.fmt).precision - 1
+        return self._format.mantissa_bits
 
     @property
     def largest(self) -> float:
         """The largest number of the format."""
-        return parse(self.fmt).max_abs
+        return self._format.max
+
+    @property
+    def smallest_normal(self) -> float:
+        """The smallest normal number of the format."""
+        return 2.0**self._format.emin
+
+    @property
+    def _format(self) -> Format:
+        found = parse(self.fmt)
+        if not isinstance(found, Format):
+            raise ValueError(f"fmt must be an ExMy, got {self.fmt}")
+        return found
 
     def array(self, x: ArrayLike, seed: int = 0) -> Any:
         """Return numbers rounded to the format, as an array that computes in it."""
-        random = {"seed": seed} if self.rounding == STOCHASTIC else {}
-        return small.array(x, self.fmt, rounding=self.rounding, **random)
+        rounding = Rounding(self.rounding)
+        return small.array(
+            x, self.fmt, rounding=rounding, seed=seed if rounding.is_stochastic else None
+        )
 
 
 def arithmetics(formats: Iterable[str]) -> Iterator[Arithmetic]:
@@ -109,6 +125,7 @@ def record(
     Returns
     -------
     dict
+        Numbers have six digits.
     """
     return {
         "quantity": quantity,
@@ -116,8 +133,8 @@ def record(
         "rounding": arithmetic.rounding,
         "at": float(at),
         "draw": draw,
-        "measured": None if measured is None else float(measured),
-        "theory": None if theory is None else float(theory),
+        "measured": None if measured is None else float(f"{measured:.6g}"),
+        "theory": None if theory is None else float(f"{theory:.6g}"),
     }
 
 
@@ -203,7 +220,22 @@ def slope(points: Iterable[Mean]) -> tuple[float, float]:
     >>> [round(number, 12) for number in slope(points)]
     [2.0, 0.0]
     """
-    x, y = np.log([(point.at, point.mean) for point in points]).T
+    return fitted(*np.log([(point.at, point.mean) for point in points]).T)
+
+
+def fitted(x: Array, y: Array) -> tuple[float, float]:
+    """Return the slope of the line of least squares through points, and its standard error.
+
+    Parameters
+    ----------
+    x, y : ndarray of float64, (points,)
+        At least three points.
+
+    Returns
+    -------
+    slope, error : float
+        The error is that of the scatter around the line.
+    """
     x = x - x.mean()
     exponent = float(x @ y / (x @ x))
     rest = y - y.mean() - exponent * x

@@ -4,16 +4,16 @@ Matrices are symmetric with random eigenvectors and eigenvalues that go evenly, 
 scale, from 1 to 1/kappa; the solution is random. Every operation is rounded, those of sums one
 after the other. The true residual is computed in float64 from the iterates.
 
-Theory
-------
+**Theory**
+
 - Exactly, the residual falls below ``tol`` within ``sqrt(kappa) / 2 * log(2 sqrt(kappa) / tol)``
   steps (from the Chebyshev bound).
 - Rounded, the residual stops at a small multiple of ``u |A| max |x_k|`` (A. Greenbaum, SIAM J.
   Matrix Anal. Appl. 18, 1997), so the attained residual over ``|A| |x|`` is expected to be of the
   order of u, whatever kappa.
 
-Criteria
---------
+**Criteria**
+
 The residual's law holds for an arithmetic if the attained residual changes by less than a factor of
 4 over all kappa at which there is a number, and is below 10 u sqrt(n). A format *reaches* the
 tolerance if all draws do.
@@ -30,17 +30,17 @@ from analysis.models.evaluation import Progress, counter
 from analysis.numerics.arithmetics import Arithmetic, Array, arithmetics, record
 from analysis.records import Rows
 
-ATTAINED, STEPS_TAKEN = "attained residual", "steps to 1 %"
+ATTAINED, STEPS_TAKEN = "attained residual", "steps to 10 %"
 FORMATS = ("float16", "bfloat16", "e4m3fn")
-KAPPAS = (10.0, 30.0, 100.0, 300.0, 1000.0)
-SIZE = 64
-DRAWS = 6
-STEPS = 150
-TOLERANCE = 0.01
+KAPPAS = (10.0, 100.0, 1000.0)
+SIZE = 48
+DRAWS = 5
+STEPS = 80
+TOLERANCE = 0.1
 
 
 def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
-    """Measure the attained residual, and the steps to a residual of 1 %.
+    """Measure the attained residual, and the steps to a residual of 10 %.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     -------
     list of dict
         See `analysis.numerics.arithmetics.record`. Quantities against kappa: `ATTAINED`, the
-        smallest true residual over ``|A| |x|`` in units of u, and `STEPS_TAKEN` until it is 1 % of
+        smallest true residual over ``|A| |x|`` in units of u, and `STEPS_TAKEN` until it is 10 % of
         the right side, None if it never is.
     """
     formats, kappas, draws = (("bfloat16",), (10.0,), 2) if quick else (FORMATS, KAPPAS, DRAWS)

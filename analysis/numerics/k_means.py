@@ -4,15 +4,17 @@ Points of four Gaussians in the plane are rounded to the format once; float64 cl
 rounded points from the same four first centres. Distances are computed in the format, and centres
 are sums over a cluster, one point after the other, divided by its number of points.
 
-Theory
-------
+**Theory**
+
 A squared distance has a relative error of up to about 4 u: twice that of its differences, and one
 of the square and of the sum each. A point whose two nearest centres have squared distances that
 differ by less than 4 u of their sum may be misassigned, all others cannot, if the centres are
-right. To nearest, a sum stops growing once a point is below half a gap of it, at about 1/u points.
+right. A centre is the sum of m numbers of about c over m, with a rounding error of up to
+u (c + 2 c + ... + m c), so a relative one of up to u m / 2. To nearest, a sum stops growing once a
+point is below half a gap of it, at about 1/u points.
 
-Criteria
---------
+**Criteria**
+
 An arithmetic *clusters* if fewer than 1 % of the points are assigned otherwise, plus two standard
 errors over draws. Centres are called stagnant if their largest error is above 4 u of the spread of
 the points and grows with the number of points.
@@ -50,7 +52,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     list of dict
         See `analysis.numerics.arithmetics.record`. Quantities against the number of points:
         `MISASSIGNED`, the share of points in another cluster than in float64, with the share of
-        points that rounding can move as theory; `CENTRES`, the largest difference of a coordinate.
+        points that rounding can move as theory; `CENTRES`, the largest difference of a coordinate,
+        with the bound of its sum.
     """
     formats, counts, draws = (("bfloat16",), (64,), 2) if quick else (FORMATS, COUNTS, DRAWS)
     step = counter(progress, len(formats) * 3 * draws * len(counts))
@@ -66,7 +69,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
                 movable = close(values, exact, 4 * arithmetic.unit)
                 found.append(record(MISASSIGNED, arithmetic, count, draw, share, movable))
                 error = np.abs(np.asarray(centres, np.float64) - exact).max()
-                found.append(record(CENTRES, arithmetic, count, draw, error, None))
+                bound = arithmetic.unit * count / CLUSTERS / 2 * MEANS.max()
+                found.append(record(CENTRES, arithmetic, count, draw, error, bound))
                 step()
     return found
 

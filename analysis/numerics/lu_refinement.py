@@ -6,16 +6,18 @@ solution are float32, the residual is float64 (E. Carson and N. J. Higham, SIAM 
 scale, from 1 to 1/kappa; before the factorization they are scaled by a power of two into the range
 of the format.
 
-Theory
-------
-- The backward error ``max |A - LU| / (|L| |U|)`` is at most n u / (1 - n u) (Higham, Accuracy and
-  Stability, theorem 9.3), and about sqrt(n) u if rounding errors are independent with mean 0, which
-  stochastic rounding makes true (Connolly, Higham and Mary, SIAM J. Sci. Comput. 43, 2021).
+**Theory**
+
+- The backward error ``max |A - LU| / (|L| |U| + s)``, entry by entry, is at most n u / (1 - n u)
+  without underflow (Higham, Accuracy and Stability, theorem 9.3; s is the smallest normal number,
+  so that errors below it count as absolute ones), and about sqrt(n) u if rounding errors are
+  independent with mean 0, which stochastic rounding makes true (Connolly, Higham and Mary, SIAM J.
+  Sci. Comput. 43, 2021).
 - Refinement multiplies the error by I - (LU)^-1 A, so its contraction tends to the spectral radius
   of that; it is expected to converge if kappa u < 1, kappa in the infinity norm.
 
-Criteria
---------
+**Criteria**
+
 Refinement *converges* if the largest error, over the largest entry of the solution, falls to 4
 units of float32 in at most 50 steps. The rule kappa u < 1 is called *safe* if no matrix below it
 fails, and *sharp* if convergence fails within a factor of 10 above it. The square-root law holds if
@@ -28,6 +30,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.models.evaluation import Progress, counter
 from analysis.numerics.arithmetics import Arithmetic, Array, arithmetics, record
@@ -57,7 +60,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     -------
     list of dict
         See `analysis.numerics.arithmetics.record`. Quantities: `BACKWARD` in units of u against n;
-        `CONTRACTION` of the error by a step, and `CONVERGES`, 1 or 0, against kappa.
+        `CONTRACTION` of the error by a step, unless a factor is singular, and `CONVERGES`, 1 or 0,
+        against kappa.
     """
     formats = ("bfloat16",) if quick else FORMATS
     sizes, kappas, draws = ((8, 16), (10.0, 1e4), 2) if quick else (SIZES, KAPPAS, DRAWS)
@@ -73,7 +77,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
             for kappa in kappas:
                 a = matrix(SIZE, kappa, draw)
                 contraction, radius, error = refinement(a, arithmetic, draw)
-                found.append(record(CONTRACTION, arithmetic, kappa, draw, contraction, radius))
+                if math.isfinite(radius):
+                    found.append(record(CONTRACTION, arithmetic, kappa, draw, contraction, radius))
                 safe = np.linalg.cond(a, np.inf) * arithmetic.unit < 1
                 found.append(record(CONVERGES, arithmetic, kappa, draw, error <= 4 * WORKING, safe))
                 step()
@@ -85,10 +90,11 @@ def matrix(size: int, kappa: float, draw: int) -> Array:
     rng = np.random.default_rng((draw, size))
     left, right = (np.linalg.qr(rng.standard_normal((size, size)))[0] for _ in range(2))
     values = kappa ** -np.linspace(0, 1, size)
-    return (left * values @ right).astype(np.float32).astype(np.float64)
+    found: Array = (left * values @ right).astype(np.float32).astype(np.float64)
+    return found
 
 
-def factors(a: Any) -> tuple[Any, Array]:
+def factors(a: Any) -> tuple[Any, NDArray[np.intp]]:
     """Return L (below the diagonal) and U of an LU factorization, and the order of the rows.
 
     Parameters
@@ -127,22 +133,26 @@ def backward_error(a: Array, arithmetic: Arithmetic, seed: int) -> tuple[float, 
     Returns
     -------
     error : float
-        ``max |A - LU| / (|L| |U|) / u`` with A as rounded to the format.
+        ``max |A - LU| / (|L| |U| + s) / u`` with A as rounded to the format.
     bound : float or None
         ``n / (1 - n u)``; None if ``n u`` is 1 or more.
     """
-    a, lower, upper = _split(a, arithmetic, seed)
-    wrong = np.abs(a - lower @ upper) / (np.abs(lower) @ np.abs(upper))
+    rounded, order, lower, upper = _factored(a * scale_of(a, arithmetic), arithmetic, seed)
+    a = rounded[order]
+    wrong = np.abs(a - lower @ upper)
+    wrong /= np.abs(lower) @ np.abs(upper) + arithmetic.smallest_normal
     n, u = len(a), arithmetic.unit
     return float(wrong.max() / u), n / (1 - n * u) if n * u < 1 else None
 
 
-def _split(a: Array, arithmetic: Arithmetic, seed: int) -> tuple[Array, Array, Array]:
-    """Return the matrix as rounded, its rows in the order of the factors, and L and U."""
-    rounded = arithmetic.array(a * scale_of(a, arithmetic), seed)
+def _factored(
+    a: Array, arithmetic: Arithmetic, seed: int
+) -> tuple[Array, NDArray[np.intp], Array, Array]:
+    """Return the matrix as rounded, the order of the rows, and L and U, as float64."""
+    rounded = arithmetic.array(a, seed)
     lu, order = factors(rounded)
     values = np.asarray(lu)
-    return np.asarray(rounded)[order], np.tril(values, -1) + np.eye(len(a)), np.triu(values)
+    return np.asarray(rounded), order, np.tril(values, -1) + np.eye(len(a)), np.triu(values)
 
 
 def scale_of(a: Array, arithmetic: Arithmetic) -> float:
@@ -171,14 +181,11 @@ def refinement(a: Array, arithmetic: Arithmetic, seed: int) -> tuple[float, floa
     error : float
         The smallest of all steps: the largest error over the largest entry of the solution.
     """
-    scale = scale_of(a, arithmetic)
-    rounded = arithmetic.array(a * scale, seed)
-    lu, order = factors(rounded)
-    values = np.asarray(lu)
-    lower, upper = np.tril(values, -1) + np.eye(len(a)), np.triu(values)
+    a = a * scale_of(a, arithmetic)
+    _, order, lower, upper = _factored(a, arithmetic, seed)
     if np.any(np.diag(upper) == 0):
         return math.inf, math.inf, math.inf
-    a = (a * scale)[order]
+    a = a[order]
     inverse = np.linalg.solve(upper, np.linalg.solve(lower, np.eye(len(a))))
     radius = float(np.abs(np.linalg.eigvals(np.eye(len(a)) - inverse @ a)).max())
     solution = np.random.default_rng((seed, 1)).uniform(-1, 1, len(a))

@@ -4,14 +4,14 @@ Heron's ``x <- (x + a / x) / 2`` from x = (1 + a) / 2, and the one without divis
 ``y <- y (3 - a y^2) / 2`` for 1 / sqrt(a), from y = 1 / (0.75 + a / 4), then x = a y. All numbers
 of the format from 1 to 4 are tried, so errors need no error bar but with stochastic rounding.
 
-Theory
-------
+**Theory**
+
 Exactly, Heron's relative error goes from e to e^2 / (2 (1 + e)); rounded, it stops at about u. An
 error of 1 gap is the best that three rounded operations promise; a correctly rounded root is within
 half a gap.
 
-Criteria
---------
+**Criteria**
+
 An iteration *arrives* if the largest relative error is below 2 u (4 u without division, which has
 more operations) after 8 steps. The law holds if the largest error of each step is within 4 u of
 the law's.

@@ -4,19 +4,21 @@ The linear problem is y' = -y from y = 1 to about t = 1, in steps h of 2^-k or 3
 system (sigma 10, rho 28, beta 8/3) is chaotic; it starts at points of its attractor, and takes
 steps of h = 1/64.
 
-Theory
-------
+**Theory**
+
 - Truncation: the error at t = 1 is h / (2 e) for Euler's method, h^4 / (120 e) for Runge and
   Kutta's of order 4.
 - Rounding: 1/h steps, each with a relative error of up to u, add up to u / (e h); independent ones
-  with mean 0 (stochastic rounding) to about u / (e sqrt(h)).
+  with mean 0 (stochastic rounding) to about u / (e sqrt(h)). Steps h y below a gap g are then a
+  coin toss with the variance h y g, so that the error stops growing at about sqrt(0.23 g), with
+  0.23 the integral of exp(-t) exp(-2 (1 - t)) and g the gap below 1.
 - Stagnation: to nearest, Euler's step h y is lost once it is at most half a gap below y. With m
   mantissa bits, y stays at 1 if h <= 2^-(m + 2), and stops at 2^-(m + 2) / h if h < 2^-(m + 1).
 - Chaos: a small difference d grows as d exp(0.9056 t), so a trajectory departs from the exact one,
   by a distance of 1, after about log(1/u) / 0.9056: 0.765 later for each mantissa bit.
 
-Criteria
---------
+**Criteria**
+
 The stagnation law holds if every measured y(1) that it says stagnates is within one gap of the
 predicted one. A rounding law holds for small h if the exponent of the error against h, fitted below
 the h of the smallest error, is within two standard errors of -1 (or -1/2). The law of chaos holds
@@ -72,7 +74,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     list of dict
         See `analysis.numerics.arithmetics.record`. Quantities: `EULER` and `RUNGE_KUTTA`, the error
         at t = 1, and `STOPS`, y(1) to nearest where it stagnates, against h; `DEPARTS`, a time,
-        against the mantissa bits, with a draw for each starting point.
+        against the mantissa bits, with a draw for each starting point; NumPy's float32 too.
     """
     formats, lorenz_formats = (("bfloat16",), ("e5m4",)) if quick else (FORMATS, LORENZ_FORMATS)
     methods: tuple[tuple[str, Any, tuple[float, ...]], ...] = (
@@ -87,31 +89,47 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
             for h in steps:
                 found += _linear(quantity, method, h, arithmetic)
                 step()
+    starts = attractor(2 if quick else POINTS)
+    limit = 4.0 if quick else LORENZ_TIME
     for arithmetic in arithmetics(lorenz_formats):
-        theory = math.log(1 / arithmetic.unit) / GROWTH
-        times = departures(arithmetic, 2 if quick else POINTS, 4.0 if quick else LORENZ_TIME)
-        for draw, time in enumerate(times):
-            at = arithmetic.mantissa_bits
-            found.append(record(DEPARTS, arithmetic, at, draw, time, theory))
+        times = departures(arithmetic.array(starts), limit)
+        found += _departures(arithmetic, arithmetic.mantissa_bits, times)
         step()
-    return found
+    times = departures(starts.astype(np.float32), limit)
+    return found + _departures(Arithmetic("float32"), 23, times)
+
+
+def _departures(arithmetic: Arithmetic, bits: int, times: list[float | None]) -> Rows:
+    theory = bits_of_time(bits + (arithmetic.rounding == NEAREST))
+    return [
+        record(DEPARTS, arithmetic, bits, draw, time, theory) for draw, time in enumerate(times)
+    ]
 
 
 def _linear(quantity: str, method: Any, h: float, arithmetic: Arithmetic) -> Rows:
-    u, steps = arithmetic.unit, round(1 / h)
+    steps = round(1 / h)
     exact = math.exp(-steps * h)
+    theory = expected(quantity, h, arithmetic)
     found: Rows = []
-    truncation = (h / 2 if quantity == EULER else h**4 / 120) / math.e
-    rounding = u / math.e / (math.sqrt(h) if arithmetic.rounding == STOCHASTIC else h)
-    for draw in draws_of(arithmetic, DRAWS):
-        y = arithmetic.array([1.0], draw)
-        end = float(np.asarray(integrated(method, lambda y: -y, y, h, steps))[0])
+    y = arithmetic.array(np.ones(len(draws_of(arithmetic, DRAWS))))  # a draw in each element
+    ends = np.asarray(integrated(method, lambda y: -y, y, h, steps))
+    for draw, end in enumerate(ends):
         error = abs(end - exact)
-        found.append(record(quantity, arithmetic, h, draw, error, truncation + rounding))
+        found.append(record(quantity, arithmetic, h, draw, error, theory))
         stop = stagnation(h, arithmetic.mantissa_bits)
         if quantity == EULER and arithmetic.rounding == NEAREST and stop is not None:
             found.append(record(STOPS, arithmetic, h, draw, end, stop))
     return found
+
+
+def expected(quantity: str, h: float, arithmetic: Arithmetic) -> float:
+    """Return the error on the linear problem that the theory expects."""
+    truncation = (h / 2 if quantity == EULER else h**4 / 120) / math.e
+    u = arithmetic.unit
+    if arithmetic.rounding == STOCHASTIC:
+        coin_tosses = math.sqrt((math.e - 1) / math.e**2 * u / 2)
+        return truncation + min(u / (math.e * math.sqrt(h)), coin_tosses)
+    return truncation + u / (math.e * h)
 
 
 def euler(slope: Slope, y: Any, h: float) -> Any:
@@ -178,14 +196,18 @@ def attractor(points: int) -> Array:
     return np.array(found).T
 
 
-def departures(arithmetic: Arithmetic, points: int, limit: float) -> list[float | None]:
+def bits_of_time(bits: int) -> float:
+    """Return how long a difference of 2**-bits takes to grow to 1 in Lorenz' system."""
+    return bits * math.log(2) / GROWTH
+
+
+def departures(y: Any, limit: float) -> list[float | None]:
     """Return when trajectories depart from those in float64 with the same steps.
 
     Parameters
     ----------
-    arithmetic : Arithmetic
-    points : int
-        How many.
+    y : array, (3, points)
+        Where they start, in their arithmetic.
     limit : float
         The longest time.
 
@@ -194,9 +216,8 @@ def departures(arithmetic: Arithmetic, points: int, limit: float) -> list[float 
     list of float or None
         None for those that have not departed by then.
     """
-    y = arithmetic.array(attractor(points))
     exact = np.asarray(y, np.float64).copy()
-    times: list[float | None] = [None] * points
+    times: list[float | None] = [None] * exact.shape[1]
     for step in range(1, int(limit / LORENZ_STEP) + 1):
         y = runge_kutta(lorenz, y, LORENZ_STEP)
         exact = runge_kutta(lorenz, exact, LORENZ_STEP)

@@ -24,12 +24,12 @@ from tests.paper_figures.figures import (
     quiet,
 )
 
-SHARED = {"__init__", "__main__", "fields", "rows", "style"}
+SHARED = {"__init__", "__main__", "fields", "rows", "studies", "style"}
 
 
 def test_every_module_is_a_figure_or_shared() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} == {*FIGURES, *SHARED}
-    assert len(set(FIGURES)) == 13
+    assert len(set(FIGURES)) == len(FIGURES)
 
 
 def test_the_search_for_illegible_texts_has_teeth() -> None:

@@ -105,8 +105,8 @@ def test_a_summary_and_the_votes_of_texts() -> None:
         }
     )
     first, _, last = study.summary(rows)
-    assert (first.order, first.texts, first.parted, first.median) == ("reversed", 4, 3, 4)
-    assert (last.scheme, last.parted, last.median, last.error) == (LAYERCAST, 1, None, 0)
+    assert (first.order, first.texts, first.parted, first.tokens) == ("reversed", 4, 3, 7.0)
+    assert (last.scheme, last.parted, last.tokens, last.error) == (LAYERCAST, 1, 30.0, 0)
     assert first.low < 0.75 < first.high
     assert study.votes(rows) == (3, 1, 0.625)
 

@@ -1,0 +1,102 @@
+"""Records of `analysis.numerics` that were measured by hand, since most take minutes to an hour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, means
+from analysis.records import from_csv
+from paper_figures import style
+from paper_figures.rows import NotAvailable, Rows
+from paper_figures.style import Look
+
+FOLDER = Path(__file__).parents[1] / "docs" / "data" / "numerics"
+ROUNDINGS = {
+    NEAREST: ("nearest", Look(style.BLUE, "o", "-")),
+    STOCHASTIC: ("stochastic", Look(style.VERMILLION, "s", (0, (4, 1.5)))),
+    TOWARD_ZERO: ("toward zero", Look(style.GREEN, "^", (0, (6, 1.5, 1, 1.5)))),
+}
+
+
+def saved(study: str) -> Rows:
+    """Return the records of a study from ``docs/data/numerics``.
+
+    Parameters
+    ----------
+    study : str
+        One of `analysis.numerics.STUDIES`.
+
+    Returns
+    -------
+    list of dict
+
+    Raises
+    ------
+    NotAvailable
+        If they are missing or damaged.
+    """
+    path = FOLDER / f"{study}.csv"
+    try:
+        return from_csv(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotAvailable(
+            f"the records of {study}: {error}; python -m analysis.numerics {study} --csv {path}"
+        ) from None
+
+
+def averaged(study: str, quantities: tuple[str, ...]) -> Rows:
+    """Return the means over draws of some quantities of a study of numerical methods.
+
+    Parameters
+    ----------
+    study : str
+    quantities : tuple of str
+
+    Returns
+    -------
+    list of dict
+        ``quantity``, ``format``, ``rounding``, ``at``, ``draws``, ``mean``, ``error``, ``theory``.
+
+    Raises
+    ------
+    NotAvailable
+        As `saved`.
+    """
+    rows = saved(study)
+    return [
+        {
+            "quantity": quantity,
+            "format": mean.fmt,
+            "rounding": mean.rounding,
+            "at": mean.at,
+            "draws": mean.draws,
+            "mean": mean.mean,
+            "error": mean.error,
+            "theory": mean.theory,
+        }
+        for quantity in quantities
+        for mean in means(rows, quantity)
+    ]
+
+
+def curve(axes: Axes, rows: Rows, look: Look, label: str | None = None, floor: float = 0.0) -> None:
+    """Draw means, those below a floor at the floor, with error bars of two standard errors."""
+    axes.errorbar(
+        [row["at"] for row in rows],
+        [max(row["mean"], floor) for row in rows],
+        [2 * row["error"] for row in rows],
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.line,
+        label=label,
+        elinewidth=0.6,
+        markeredgecolor="white",
+        markeredgewidth=0.3,
+    )
+
+
+def of(rows: Rows, **wanted: object) -> Rows:
+    """Return the rows with these values."""
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]

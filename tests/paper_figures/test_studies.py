@@ -1,0 +1,42 @@
+"""Figures of numerical studies: drawn from the records of the docs, and legible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.numerics import STUDIES
+from analysis.records import from_csv
+from paper_figures import studies
+from paper_figures.rows import NotAvailable, Rows
+from tests.paper_figures.figures import IN_DOCS, assert_agree, assert_legible
+
+FIGURES = (
+    "reproducibility", "masked_bits", "linear_systems", "time_steps", "roots_and_clusters",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_of_the_docs_are_those_of_the_records(name: str, computed: dict[str, Rows]) -> None:
+    shown = (IN_DOCS / f"{name}.csv").read_text(encoding="utf-8")
+    assert_agree(from_csv(shown), computed[name])
+    assert (IN_DOCS / f"{name}.png").stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_all_texts_are_legible(name: str, computed: dict[str, Rows]) -> None:
+    assert_legible(name, computed[name])
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_study_has_its_records(study: str) -> None:
+    assert studies.saved(study)
+    first = (studies.FOLDER / f"{study}.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert first == f"# python -m analysis.numerics {study}"
+
+
+def test_missing_records_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studies, "FOLDER", tmp_path)
+    with pytest.raises(NotAvailable, match=r"python -m analysis.numerics k_means --csv"):
+        studies.saved("k_means")
