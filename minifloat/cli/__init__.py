@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import audit, codes, compare, convert, formats, registers, vectors
+from minifloat.cli import audit, codes, compare, convert, formats, hardware, registers, vectors
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable, shortened
 
@@ -61,6 +61,18 @@ COMMANDS = (  # name, its options, the function that runs it, its description
         registers.add_options,
         registers.run,
         "Show how a GPU turns codes into float16 pairs.",
+    ),
+    (
+        "rtl",
+        hardware.add_rtl_options,
+        hardware.run_rtl,
+        "Print a circuit of a format, in Verilog.",
+    ),
+    (
+        "cost",
+        hardware.add_cost_options,
+        hardware.run_cost,
+        "Show what formats take in a circuit: LUTs, transistors.",
     ),
     (
         "vectors",

@@ -8,6 +8,8 @@ block_dot    the same of two blocks that have a scale each: Microscaling, NVFP4
 converter    a code of one format to a code of another
 best         the form of a circuit that takes the least of a target
 check        a circuit's netlist against the library
+synthesize   what a circuit takes on a target, by Yosys
+costs        what formats take: the best form of a unit for each, checked and counted
 
 >>> from minifloat import hardware
 >>> hardware.decoder("e2m1")
@@ -19,6 +21,8 @@ from minifloat.hardware.checks import Check, Mismatch, check
 from minifloat.hardware.choices import Choice, best, candidates
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
+from minifloat.hardware.costs import Cost, costs
+from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import FixedSum, dot
 from minifloat.hardware.encoders import encoder, encoder_forms
@@ -30,6 +34,8 @@ __all__ = [
     "Check",
     "Choice",
     "Circuit",
+    "Cost",
+    "Counts",
     "FixedSum",
     "Mismatch",
     "Netlist",
@@ -39,6 +45,7 @@ __all__ = [
     "check",
     "converter",
     "converter_forms",
+    "costs",
     "decoder",
     "decoder_forms",
     "dot",
@@ -47,4 +54,5 @@ __all__ = [
     "integer_codebook",
     "multiplier",
     "multiplier_forms",
+    "synthesize",
 ]

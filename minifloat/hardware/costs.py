@@ -1,0 +1,149 @@
+"""What formats cost in a circuit: the best form of a unit for each, checked and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from minifloat.formats import NumberFormat
+from minifloat.formats.base import check_int, shown
+from minifloat.formats.names import parse
+from minifloat.hardware.checks import Check, check
+from minifloat.hardware.choices import best
+from minifloat.hardware.counts import Counts
+from minifloat.hardware.synthesis import tool
+from minifloat.hardware.targets import Target, check_target
+
+CostUnit: TypeAlias = Literal["dot", "multiplier", "decoder"]
+UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the best form of a unit takes on one target.
+
+    Attributes
+    ----------
+    fmt, activations : NumberFormat
+        The formats of the two factors; a decoder has the first alone.
+    unit : str
+        "dot", "multiplier" or "decoder".
+    lanes : int
+        Products that the unit computes at once; 1 but for "dot".
+    target : str
+    form : str
+        The form that takes the least, see `minifloat.hardware.candidates`.
+    counts : Counts
+        What it takes, all lanes together.
+    forms : dict of str to Counts
+        What each form takes.
+    checked : Check
+        What came of checking the netlist that was counted.
+    """
+
+    fmt: NumberFormat
+    activations: NumberFormat
+    unit: CostUnit
+    lanes: int
+    target: Target
+    form: str
+    counts: Counts
+    forms: dict[str, Counts]
+    checked: Check
+
+
+def costs(
+    formats: Sequence[NumberFormat | str],
+    *,
+    activations: NumberFormat | str | None = None,
+    unit: CostUnit = "dot",
+    lanes: int = 16,
+    targets: Sequence[Target] = ("xc7", "cmos"),
+    workers: int = 2,
+    timeout: float = 600.0,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[Cost]:
+    """Return what each format costs on each target, in the order in which they are given.
+
+    All forms of the unit are synthesised and counted. The netlist of the one that takes the least
+    is then compared with the library, see `check`.
+
+    Parameters
+    ----------
+    formats : sequence of formats or str
+        Of weights, at most 8 bits wide.
+    activations : format or str, optional
+        The other factor; by default each format is multiplied by itself.
+    unit : "dot", "multiplier" or "decoder"
+        A dot product with an exact accumulator, one product, or one code as a two's complement
+        integer.
+    lanes : int
+        Products of a dot product, 1 to 256.
+    targets : sequence of str
+        See `synthesize`.
+    workers : int
+        Runs of Yosys at once.
+    timeout : float
+        Seconds that one of them may take.
+    progress : callable, optional
+        Called with the number of costs known and that of all.
+
+    Returns
+    -------
+    list of Cost
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If Yosys is not installed.
+    SynthesisError
+        If a run takes longer than ``timeout``.
+    RuntimeError
+        If a netlist does not compute what the library does.
+    ValueError
+        If a format is too wide, or an option has no such value.
+
+    Examples
+    --------
+    >>> from minifloat import hardware
+    >>> rows = hardware.costs(["e2m2", "int5"], unit="multiplier")  # doctest: +SKIP
+    >>> [(row.fmt.name, row.target, row.form) for row in rows]  # doctest: +SKIP
+    [('e2m2', 'xc7', 'significands'), ('e2m2', 'cmos', 'significands'), ...]
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {shown(unit)}")
+    if unit == "decoder" and activations is not None:
+        raise ValueError("activations must be None for a decoder, which has one factor")
+    lanes = check_int("lanes", lanes, 1, 256) if unit == "dot" else 1
+    workers = check_int("workers", workers, 1)
+    for target in targets:
+        check_target(target)
+    tool()
+    jobs = []
+    for fmt in map(parse, formats):
+        other = fmt if activations is None else parse(activations)
+        jobs += [(fmt, other, target) for target in targets]
+
+    def cost(fmt: NumberFormat, other: NumberFormat, target: Target) -> Cost:
+        factors = (fmt,) if unit == "decoder" else (fmt, other)
+        options = {"lanes": lanes} if unit == "dot" else {}
+        choice = best(unit, *factors, on=target, timeout=timeout, **options)
+        form = next(name for name, counts in choice.forms.items() if counts is choice.counts)
+        checked = check(choice.circuit, target, netlist=choice.counts.netlist)
+        if not checked:
+            raise RuntimeError(f"the netlist must be right, and is not: {checked}")
+        return Cost(fmt, other, unit, lanes, target, form, choice.counts, choice.forms, checked)
+
+    with ThreadPoolExecutor(workers) as pool:
+        running = [pool.submit(cost, *job) for job in jobs]
+        try:
+            for done, each in enumerate(as_completed(running), 1):
+                each.result()
+                if progress is not None:
+                    progress(done, len(jobs))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [each.result() for each in running]
