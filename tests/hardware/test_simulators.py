@@ -64,7 +64,7 @@ def simulate(circuits: Sequence[Circuit], words: dict[str, np.ndarray], folder: 
         build = ["iverilog", "-g2005", "-o", "run", "bench.v"]
         run = ["vvp", "run"]
     else:
-        options = "--binary --output-split 0 -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --top-module bench"
+        options = "--binary --output-split 0 -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --top bench"
         build = [*VERILATOR, *options.split(), "bench.v"]
         run = ["obj_dir/Vbench"]
     subprocess.run(build, cwd=folder, check=True, capture_output=True, text=True)
