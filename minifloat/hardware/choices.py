@@ -10,10 +10,11 @@ from minifloat.hardware.block_dots import block_dot
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.counts import Counts, synthesize
-from minifloat.hardware.decoders import decoder, decoder_forms, one_of
+from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import dot
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
+from minifloat.hardware.options import one_of
 from minifloat.hardware.targets import Target, check_target
 
 Unit: TypeAlias = Literal["decoder", "encoder", "converter", "multiplier", "dot", "block_dot"]
