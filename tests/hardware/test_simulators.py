@@ -64,7 +64,9 @@ def simulate(circuits: Sequence[Circuit], words: dict[str, np.ndarray], folder: 
         build = ["iverilog", "-g2005", "-o", "run", "bench.v"]
         run = ["vvp", "run"]
     else:
-        options = "--binary --output-split 0 -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --top bench"
+        options = "--binary -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --top bench"
+        # the wheel's makefile forgets how a precompiled header is included
+        options += " -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include"
         build = [*VERILATOR, *options.split(), "bench.v"]
         run = ["obj_dir/Vbench"]
     subprocess.run(build, cwd=folder, check=True, capture_output=True, text=True)
