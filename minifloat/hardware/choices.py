@@ -35,6 +35,8 @@ class Choice(NamedTuple):
 
     Attributes
     ----------
+    form : str
+        Its name.
     circuit : Circuit
     counts : Counts
         What it takes.
@@ -42,6 +44,7 @@ class Choice(NamedTuple):
         What each form takes.
     """
 
+    form: str
     circuit: Circuit
     counts: Counts
     forms: dict[str, Counts]
@@ -129,8 +132,8 @@ def best(
     --------
     >>> from minifloat import hardware
     >>> choice = hardware.best("multiplier", "e2m2", "e2m2", on="cmos")  # doctest: +SKIP
-    >>> choice.circuit.name  # doctest: +SKIP
-    'multiplier_e2m2_e2m2_significands_twos_complement'
+    >>> choice.form  # doctest: +SKIP
+    'significands'
     >>> bool(hardware.check(choice.circuit, netlist=choice.counts.netlist))  # doctest: +SKIP
     True
     """
@@ -142,7 +145,7 @@ def best(
         if progress is not None:
             progress(len(forms), len(circuits))
     least = min(forms, key=lambda name: size(forms[name]))
-    return Choice(circuits[least], forms[least], forms)
+    return Choice(least, circuits[least], forms[least], forms)
 
 
 def size(counts: Counts) -> tuple[int, int, int]:
