@@ -138,6 +138,21 @@ def test_a_netlist_that_is_not_understood() -> None:
     ports = {"y": {"direction": "output", "bits": [2]}}
     with pytest.raises(ValueError, match="netlist must not have nets that depend on each other"):
         Netlist({"ports": ports, "cells": {"loop": loop}})
+    with pytest.raises(ValueError, match="netlist must drive each net, and does not drive 2"):
+        Netlist({"ports": ports, "cells": {}})
+    hostile: list[Any] = [{}, {"ports": 3}, {"ports": {}, "cells": []}, None,
+                          {"ports": ports, "cells": {"a": {}}}]  # fmt: skip
+    for module in hostile:
+        with pytest.raises(ValueError, match="netlist must be a module of Yosys' JSON"):
+            Netlist(module)
+
+
+def test_words_that_do_not_fit() -> None:
+    built = one_cell("$_AND_", {"A": 1, "B": 1}, {"Y": 1})
+    with pytest.raises(ValueError, match="words must have each input, and lack B"):
+        built.run({"A": np.array([1])})
+    with pytest.raises(ValueError, match="words must be of one shape"):
+        built.run({"A": np.array([1]), "B": np.array([1, 0])})
 
 
 WORDS = """
