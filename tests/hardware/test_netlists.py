@@ -226,7 +226,7 @@ def test_netlists_of_all_units() -> None:
 
 @needs_yosys
 def test_netlists_of_luts_and_carry_chains() -> None:
-    assert wrong(accumulators(), "xc7") == {}
+    assert wrong(accumulators()[:2], "xc7") == {}
 
 
 @needs_yosys
