@@ -47,8 +47,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
-        "__init__", "_jit", "_tables", "_text", "formats", "codec", "quantization", "registers",
-        "comparison", "conversion", "auditing", "testing",
+        "__init__", "_jit", "_paths", "_tables", "_text", "formats", "codec", "quantization",
+        "registers", "hardware", "comparison", "conversion", "auditing", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -11,7 +11,6 @@ from minifloat.formats.base import check_bool, check_int
 from minifloat.formats.names import parse
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
-from minifloat.hardware.decoders import SPECIALS, Specials, one_of
 from minifloat.hardware.integers import Integers, integers
 from minifloat.hardware.lanes import (
     MAX_LANES,
@@ -24,6 +23,7 @@ from minifloat.hardware.lanes import (
     resolved_words,
 )
 from minifloat.hardware.multipliers import flags_of_products
+from minifloat.hardware.options import SPECIALS, Specials, form_of, one_of
 from minifloat.hardware.products import ProductForm, product_forms
 from minifloat.hardware.sums import Adders, Range
 from minifloat.hardware.verilog import Module, identifier, is_one_of
@@ -98,7 +98,7 @@ def block_dot(
     one_of("specials", specials, SPECIALS)
     check_bool("aligned", aligned)
     forms = product_forms(x, y)
-    chosen = one_of("form", form or forms[0], forms)
+    chosen = form_of(form, forms)
     name = identifier(
         "block_dot", x.fmt.name, y.fmt.name, s.fmt.name, f"{block}x", chosen,
         aligned and "aligned", specials == "flag" and "flag",

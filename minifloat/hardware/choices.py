@@ -10,10 +10,11 @@ from minifloat.hardware.block_dots import block_dot
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.counts import Counts, synthesize
-from minifloat.hardware.decoders import decoder, decoder_forms, one_of
+from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import dot
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
+from minifloat.hardware.options import one_of
 from minifloat.hardware.targets import Target, check_target
 
 Unit: TypeAlias = Literal["decoder", "encoder", "converter", "multiplier", "dot", "block_dot"]
@@ -34,6 +35,8 @@ class Choice(NamedTuple):
 
     Attributes
     ----------
+    form : str
+        Its name.
     circuit : Circuit
     counts : Counts
         What it takes.
@@ -41,6 +44,7 @@ class Choice(NamedTuple):
         What each form takes.
     """
 
+    form: str
     circuit: Circuit
     counts: Counts
     forms: dict[str, Counts]
@@ -128,8 +132,8 @@ def best(
     --------
     >>> from minifloat import hardware
     >>> choice = hardware.best("multiplier", "e2m2", "e2m2", on="cmos")  # doctest: +SKIP
-    >>> choice.circuit.name  # doctest: +SKIP
-    'multiplier_e2m2_e2m2_significands_twos_complement'
+    >>> choice.form  # doctest: +SKIP
+    'significands'
     >>> bool(hardware.check(choice.circuit, netlist=choice.counts.netlist))  # doctest: +SKIP
     True
     """
@@ -141,7 +145,7 @@ def best(
         if progress is not None:
             progress(len(forms), len(circuits))
     least = min(forms, key=lambda name: size(forms[name]))
-    return Choice(circuits[least], forms[least], forms)
+    return Choice(least, circuits[least], forms[least], forms)
 
 
 def size(counts: Counts) -> tuple[int, int, int]:

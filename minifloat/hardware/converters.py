@@ -19,9 +19,10 @@ from minifloat.formats.rounding import (
 )
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words
-from minifloat.hardware.decoders import decoder, float_words, one_of
+from minifloat.hardware.decoders import decoder, float_words
 from minifloat.hardware.encoders import check_policies, encoder
 from minifloat.hardware.integers import integers
+from minifloat.hardware.options import form_of
 from minifloat.hardware.verilog import Module, identifier, literal, span
 
 ConverterForm: TypeAlias = Literal["case", "float16", "bfloat16"]
@@ -96,7 +97,7 @@ def converter(
     if mode.is_stochastic:
         raise ValueError(f"rounding must be a deterministic mode in a converter, got {mode}")
     forms = converter_forms(x.fmt, y.fmt)
-    chosen: Any = one_of("form", form or forms[0], forms)
+    chosen: Any = form_of(form, forms)
     numbers = operands.floats(x)
     results = encode(numbers, y.fmt, rounding=mode, overflow=policy, nan=nan_policy)
     name = identifier("converter", x.fmt.name, y.fmt.name, mode, policy, nan_policy, chosen)

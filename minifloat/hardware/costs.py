@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
@@ -128,13 +128,14 @@ def costs(
 
     def cost(fmt: NumberFormat, other: NumberFormat, target: Target) -> Cost:
         factors = (fmt,) if unit == "decoder" else (fmt, other)
-        options = {"lanes": lanes} if unit == "dot" else {}
+        options: dict[str, Any] = {"lanes": lanes} if unit == "dot" else {}
         choice = best(unit, *factors, on=target, timeout=timeout, **options)
-        form = next(name for name, counts in choice.forms.items() if counts is choice.counts)
         checked = check(choice.circuit, target, netlist=choice.counts.netlist)
         if not checked:
             raise RuntimeError(f"the netlist must be right, and is not: {checked}")
-        return Cost(fmt, other, unit, lanes, target, form, choice.counts, choice.forms, checked)
+        return Cost(
+            fmt, other, unit, lanes, target, choice.form, choice.counts, choice.forms, checked
+        )
 
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(cost, *job) for job in jobs]

@@ -8,21 +8,24 @@ import numpy as np
 
 from minifloat.codec import decode, encode
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import shown
 from minifloat.formats.names import parse
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, to_words
 from minifloat.hardware.integers import Integers, integers
+from minifloat.hardware.options import (
+    ENCODINGS,
+    SPECIALS,
+    Encoding,
+    Specials,
+    form_of,
+    one_of,
+)
 from minifloat.hardware.verilog import Module, identifier, literal
 
 Target: TypeAlias = Literal["fixed", "float16", "bfloat16"]
-Encoding: TypeAlias = Literal["twos_complement", "sign_magnitude"]
-Specials: TypeAlias = Literal["zero", "flag"]
 DecoderForm: TypeAlias = Literal["wire", "case", "shift"]
 
 TARGETS = ("fixed", "float16", "bfloat16")
-ENCODINGS = ("twos_complement", "sign_magnitude")
-SPECIALS = ("zero", "flag")
 TABLE_BITS = 6  # a table of so many bits is one LUT6 for each bit of its result
 
 
@@ -40,6 +43,7 @@ def decoder_forms(fmt: NumberFormat | str, target: Target = "fixed") -> list[str
     (['case', 'shift'], ['shift', 'case'], ['wire', 'case'], ['case'])
     """
     fmt = parse(fmt)
+    one_of("target", target, TARGETS)
     if fmt.is_integer:
         return ["wire", "case"] if target == "fixed" else ["case"]
     if not has_shift(fmt, target):
@@ -118,18 +122,11 @@ def decoder(
     forms = decoder_forms(fmt, target)
     if encoding == "sign_magnitude" and target == "fixed":
         forms = [name for name in forms if name != "wire"]
-    chosen = one_of("form", form or forms[0], forms)
+    chosen = form_of(form, forms)
     x = integers(fmt)
     if target != "fixed":
         return _float_decoder(x, target, chosen)
     return _fixed_decoder(x, chosen, encoding, specials)
-
-
-def one_of(name: str, value: object, allowed: tuple[str, ...] | list[str]) -> str:
-    """Return an option's value, or raise unless it is one of those allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {shown(value)}")
-    return value
 
 
 def _fixed_decoder(x: Integers, form: str, encoding: Encoding, specials: Specials) -> Circuit:

@@ -10,7 +10,6 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
-from minifloat.hardware.decoders import SPECIALS, Specials, one_of
 from minifloat.hardware.integers import integers
 from minifloat.hardware.lanes import (
     MAX_LANES,
@@ -23,6 +22,7 @@ from minifloat.hardware.lanes import (
     resolved_words,
 )
 from minifloat.hardware.multipliers import flags_of_products
+from minifloat.hardware.options import SPECIALS, Specials, form_of, one_of
 from minifloat.hardware.products import ProductForm, product_forms
 from minifloat.hardware.sums import Adders, Term
 from minifloat.hardware.verilog import Module, identifier, span
@@ -115,7 +115,7 @@ def dot(
     if accumulator is not None and not isinstance(accumulator, FixedSum):
         raise TypeError(f"accumulator must be a FixedSum or None, got {shown(accumulator)}")
     forms = product_forms(x, y)
-    chosen = one_of("form", form or forms[0], forms)
+    chosen = form_of(form, forms)
     name = identifier(
         "dot", x.fmt.name, y.fmt.name, f"{lanes}x", chosen,
         accumulator and f"sum_of_{accumulator.terms}",

@@ -24,8 +24,8 @@ from minifloat.formats.rounding import (
     choose,
 )
 from minifloat.hardware.circuits import Circuit, PortWords, Words, to_words
-from minifloat.hardware.decoders import ENCODINGS, Encoding, one_of
 from minifloat.hardware.integers import integers
+from minifloat.hardware.options import ENCODINGS, Encoding, form_of, one_of
 from minifloat.hardware.rounders import can_round, magnitude_code
 from minifloat.hardware.sources import FLOATS, Source, float_source, is_nan, steps
 from minifloat.hardware.verilog import Module, identifier, literal, tree
@@ -125,7 +125,7 @@ def encoder(
         forms = [name for name in forms if name == "round"]
         if not forms:
             raise ValueError(f"rounding must not be stochastic for {fmt}, whose steps differ")
-    chosen = one_of("form", form or forms[0], forms)
+    chosen = form_of(form, forms)
     random_bits = check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
     special = special_codes(fmt, mode, policy, nan_policy)
     module = Module(

@@ -8,8 +8,8 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, to_words
-from minifloat.hardware.decoders import ENCODINGS, SPECIALS, Encoding, Specials, one_of
 from minifloat.hardware.integers import Integers, integers, signed_width
+from minifloat.hardware.options import ENCODINGS, SPECIALS, Encoding, Specials, form_of, one_of
 from minifloat.hardware.products import (
     ProductForm,
     as_parts,
@@ -85,7 +85,7 @@ def multiplier(
     one_of("specials", specials, SPECIALS)
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     forms = product_forms(x, y)
-    chosen = one_of("form", form or forms[0], forms)
+    chosen = form_of(form, forms)
     flag = "flag" if specials == "flag" else ""
     module = Module(identifier("multiplier", x.fmt.name, y.fmt.name, chosen, encoding, flag))
     module.input("a", x.bits)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -22,7 +22,7 @@ class Netlist:
     Parameters
     ----------
     module : mapping
-        A module of Yosys' JSON: `minifloat.hardware.netlist` returns one.
+        A module of Yosys' JSON, such as `Counts.netlist`.
 
     Attributes
     ----------
@@ -32,7 +32,8 @@ class Netlist:
     Raises
     ------
     ValueError
-        If a cell is not known, or nets depend on each other in a circle.
+        If it is not such a module, a cell is not known, a net is not driven, or nets depend on each
+        other in a circle.
 
     Examples
     --------
@@ -51,26 +52,31 @@ class Netlist:
     """
 
     def __init__(self, module: Mapping[str, Any]) -> None:
-        ports = module["ports"]
-        self.inputs = _ports(ports, "input")
-        self.outputs = _ports(ports, "output")
+        try:
+            self.inputs = _ports(module["ports"], "input")
+            self.outputs = _ports(module["ports"], "output")
+            found = list(_parts(module))
+        except (AttributeError, IndexError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"netlist must be a module of Yosys' JSON, got one without {error}"
+            ) from None
         clock = self.inputs.pop("clock", None)
-        cells = [
-            Cell(cell["type"], cell["parameters"], cell["connections"])
-            for cell in module["cells"].values()
-        ]
-        used = [bit for cell in cells for bits in cell.pins.values() for bit in bits]
-        used += [bit for bits in self.inputs.values() for bit in bits]
-        fresh = itertools.count(1 + max((bit for bit in used if isinstance(bit, int)), default=0))
-        found = [part for cell in cells for part in parts(cell, fresh)]
         self._flip_flops = [part for part in found if isinstance(part, FlipFlop)]
         if any([part.clock] != clock for part in self._flip_flops):
-            raise ValueError("netlist must have one clock, at the port clock")
+            raise ValueError(f"netlist must have one clock, at the port clock, got {clock}")
         self._tables = _in_order([part for part in found if isinstance(part, Table)])
         registers = {part.output for part in self._flip_flops}
+        results = [bit for bits in self.outputs.values() for bit in bits]
         self._outputs_are_registers = registers.issuperset(
-            bit for bits in self.outputs.values() for bit in bits if isinstance(bit, int)
+            bit for bit in results if isinstance(bit, int)
         )
+        driven: set[Bit] = {*"01xz", *registers, *(table.output for table in self._tables)}
+        driven.update(bit for bits in self.inputs.values() for bit in bits)
+        read = [bit for table in self._tables for bit in table.inputs]
+        read += [part.input for part in self._flip_flops]
+        for bit in [*read, *results]:
+            if bit not in driven:
+                raise ValueError(f"netlist must drive each net, and does not drive {bit}")
 
     @property
     def flip_flops(self) -> int:
@@ -91,8 +97,18 @@ class Netlist:
         dict of str to array
             Of the same shape. With flip-flops row t is what stands at the outputs after clock
             edge t, with the inputs of row t.
+
+        Raises
+        ------
+        ValueError
+            If an input is missing, or has another shape.
         """
-        shape = np.shape(words[next(iter(self.inputs))])
+        if missing := [name for name in self.inputs if name not in words]:
+            raise ValueError(f"words must have each input, and lack {', '.join(missing)}")
+        shapes = {np.shape(words[name]) for name in self.inputs}
+        if len(shapes) != 1 or (self._flip_flops and shapes == {()}):
+            raise ValueError(f"words must be of one shape, and have rows, got {sorted(shapes)}")
+        (shape,) = shapes
         cycles = shape[0] if self._flip_flops else 1
         given = {name: np.reshape(words[name], (cycles, -1)) for name in self.inputs}
         count = next(iter(given.values())).shape[1]
@@ -170,6 +186,19 @@ def from_planes(planes: Sequence[Plane], count: int) -> Words:
     """Return the first ``count`` words of planes: undoes `to_planes`."""
     raw = np.stack(planes).astype("<u8").view(np.uint8)
     return words_of(np.unpackbits(raw, axis=1, bitorder="little", count=count).T)
+
+
+def _parts(module: Mapping[str, Any]) -> Iterator[Table | FlipFlop]:
+    """Yield the truth tables and flip-flops of all cells."""
+    cells = [
+        Cell(cell["type"], cell["parameters"], cell["connections"])
+        for cell in module["cells"].values()
+    ]
+    used = [bit for cell in cells for bits in cell.pins.values() for bit in bits]
+    used += [bit for port in module["ports"].values() for bit in port["bits"]]
+    fresh = itertools.count(1 + max((bit for bit in used if isinstance(bit, int)), default=0))
+    for cell in cells:
+        yield from parts(cell, fresh)
 
 
 def _ports(ports: Mapping[str, Any], direction: str) -> dict[str, list[Bit]]:

@@ -341,6 +341,8 @@ def needs_yosys() -> None:
     result = hardware.check(choice.circuit, netlist=choice.counts.netlist)
     assert_type(result, hardware.Check)
     assert_type(result.first, hardware.Mismatch | None)
+    assert_type(hardware.synthesize(choice.circuit, "xc7"), hardware.Counts)
+    assert_type(hardware.costs(["e2m1", "int4"], targets=["cmos"]), list[hardware.Cost])
 
 
 def use_registers() -> None:

@@ -25,7 +25,7 @@ FLAGS = dot("e5m2", "e2m1", 2, accumulator=None, specials="flag")
 SCALED = block_dot("e2m1", "e2m1", "ue4m3", 2, specials="flag")
 PRODUCT = multiplier("e2m1", "e2m1", encoding="sign_magnitude")
 SHIFTED = encoder("e2m1", form="round")
-RANDOM = encoder("e2m1", rounding="stochastic_c", random_bits=3)
+RANDOM = encoder("e2m1", "fixed", width=7, unit=0.125, rounding="stochastic_c", random_bits=3)
 
 # The mistake, the circuit, and what is replaced in its text by what.
 MISTAKES: list[tuple[str, Circuit, dict[str, str]]] = [
