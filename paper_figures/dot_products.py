@@ -6,8 +6,6 @@ it has one.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -20,11 +18,10 @@ from analysis.numerics.dot_products import (
     means,
 )
 from paper_figures import style
-from paper_figures.rows import NotAvailable, Progress, Rows, from_csv
+from paper_figures.rows import Progress, Rows
+from paper_figures.studies import saved
 from paper_figures.style import Look
 
-RECORDS = Path(__file__).parents[1] / "docs" / "data" / "numerics" / "dot_products.csv"
-COMMAND = "python -m analysis.numerics dot_products"
 SHOWN = {
     "bfloat16": ("bfloat16", Look(style.GREY, "X", "-")),
     "bfloat16:stochastic": ("bfloat16, stochastic", Look(style.BLACK, "*", "-")),
@@ -44,10 +41,7 @@ OF_DATA = {
 
 def data(progress: Progress) -> Rows:
     """Return means over draws, from the records in docs/data."""
-    try:
-        records = from_csv(RECORDS.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAvailable(f"the records of dot products: {error}; {COMMAND}") from None
+    records = saved("dot_products")
     rows = [
         {
             "quantity": quantity,

@@ -74,8 +74,12 @@ class Plan:
         begun = rows[first]
         kernels.round_numbers(begun.reshape(-1), self.grid, self.mode)
         rows[first] = begun
-        kernels.add_pairs(rows, pairs, self.grid, self.mode)
+        self.add_pairs(rows, pairs)
         sums[...] = rows[0].reshape(sums.shape)
+
+    def add_pairs(self, rows: Array, pairs: Array) -> None:
+        """Add, for each pair of places, the second row of numbers to the first one."""
+        kernels.add_pairs(rows, pairs, self.grid, self.mode)
 
 
 @lru_cache(maxsize=256)

@@ -16,7 +16,7 @@ PACKAGE = Path(analysis.__file__).parent
 # The folders and modules of this package that each may import, at any depth of its code.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "numerics": {"models", "output", "records"},
+    "numerics": {"errors", "models", "output", "records"},
     "output": set(),
     "records": set(),
     "gpu": set(),
@@ -24,7 +24,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "formats": {"errors", "published"},
     "weights": {"errors"},
     "models": {"output"},
-    "numerics": {"errors"},
     "__init__": {"errors"},
 }
 

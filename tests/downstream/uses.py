@@ -18,7 +18,6 @@ from safetensors.numpy import save_file
 
 import minifloat as mf
 from minifloat import arithmetic, auditing, hardware, registers, testing
-from minifloat import arithmetic, auditing, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from minifloat.arithmetic import operations
 from minifloat.arithmetic.arrays.contexts import Context, Operation
 from minifloat.arithmetic.dot_products import matmul, sum
-from minifloat.arithmetic.plans import plan_of
+from minifloat.arithmetic.plans import Plan, plan_of
 from minifloat.arithmetic.tiles import COLUMNS
 from minifloat.formats.rounding import Rounding
 
@@ -108,20 +108,26 @@ def _signed(context: Context, results: Array) -> Array:
     return np.asarray(signed if context.has_minus_zero else signed + 0.0)
 
 
+def _plan(context: Context) -> Plan:
+    """Return the plan of the context's adder, whose format has at most the bits of float32."""
+    assert context.adder is not None
+    plan = plan_of(context.adder)
+    assert isinstance(plan, Plan)
+    return plan
+
+
 def _added(context: Context, terms: Array, into: Places, others: Places) -> Array:
     """Return the terms after additions: of others into those at some places, in their order."""
-    assert context.adder is not None
     sign = _sign(context)
     rows = np.array(sign * terms, order="C")
     flat = rows.reshape(len(rows), rows[:1].size)
-    plan_of(context.adder).add_in_pairs(flat, np.stack([into, others], axis=1))
+    _plan(context).add_pairs(flat, np.stack([into, others], axis=1))
     return _signed(context, rows)
 
 
 def _multiplied(context: Context, a: Array, b: Array) -> Array:
     """Return the product of two matrices, each product and each sum rounded."""
-    assert context.adder is not None
-    plan = plan_of(context.adder)
+    plan = _plan(context)
     plan = replace(plan, product=plan.grid, product_mode=plan.mode)
     sign = _sign(context)
     sums = sign * context.compute(operations.multiply, a[:, :1], b[:1])
