@@ -78,7 +78,11 @@ def test_converted_read_and_audited(source: Path, tmp_path: Path, recipe: str, l
 
 @pytest.mark.parametrize("recipe", sorted(LOADED))
 def test_transformers_computes_with_our_weights(source: Path, tmp_path: Path, recipe: str) -> None:
-    """All parameters and outputs are equal to those of the model with our dequantized weights."""
+    """All parameters and outputs are equal to those of the model with our dequantized weights.
+
+    But for NVFP4: the package divides by the global scale, of which we have the inverse, rounded to
+    float32. So a few numbers may be rounded to the next bfloat16.
+    """
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("compressed_tensors")
@@ -95,11 +99,18 @@ def test_transformers_computes_with_our_weights(source: Path, tmp_path: Path, re
     missing, unexpected = ours.load_state_dict(weights, strict=False)
     assert not [name for name in missing if name != "lm_head.weight"]
     assert not [name for name in unexpected if not name.endswith("position_ids")]
+    ids = torch.tensor(real_models.SENTENCE)
     with torch.no_grad():
-        ids = torch.tensor(real_models.SENTENCE)
-        assert torch.equal(theirs(ids)[0], ours(ids)[0])
-    for name, weight in ours.named_parameters():  # which are there after the first pass
-        assert torch.equal(theirs.get_parameter(name), weight)
+        got = theirs(ids)[0]
+        unequal = 0
+        for name, weight in ours.named_parameters():  # which theirs has after the first pass
+            held = theirs.get_parameter(name)
+            near = 2.0**-7 if recipe == "nvfp4" else 0.0
+            torch.testing.assert_close(held, weight, rtol=near, atol=0.0)
+            unequal += int((held != weight).sum())
+            weight.copy_(held)
+        assert unequal <= (2.0**-6 if recipe == "nvfp4" else 0.0) * ours.num_parameters()
+        assert torch.equal(got, ours(ids)[0])
 
 
 @pytest.mark.parametrize("recipe", ["int8full/32/float16", "int4/32/float16", "mxfp4", "nvfp4"])
