@@ -148,7 +148,7 @@ NUMBERS = st.one_of(
 
 
 @given(st.sampled_from(ONE), st.lists(NUMBERS, min_size=1, max_size=4), st.sampled_from(MODES))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_any_numbers(name: str, x: list[float], mode: str) -> None:
     exact = [slow.value(name, v) for v in x]
     for fmt in ("float16", "e4m3fn", "e8m0"):
