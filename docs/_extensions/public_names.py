@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 PACKAGES = ("minifloat", "minifloat.registers", "minifloat.testing", "analysis")
-NO_PAGE = {"analysis.models.__main__"}
+NO_PAGE = {"analysis.models.__main__", "analysis.numerics.__main__"}
 
 
 def public_names() -> Iterator[str]:
