@@ -14,7 +14,7 @@ PACKAGES = (
     "minifloat.testing",
     "analysis",
 )
-NO_PAGE = {"analysis.models.__main__"}
+NO_PAGE = {"analysis.models.__main__", "analysis.numerics.__main__"}
 
 
 def public_names() -> Iterator[str]:

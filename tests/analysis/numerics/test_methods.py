@@ -141,7 +141,7 @@ def test_euler_stops_where_the_law_says(bits: int) -> None:
     for h in (start, 1.5 * start, 1.75 * start, 2 * start):
         law = time_steps.stagnation(h, bits)
         y = time_steps.integrated(
-            time_steps.euler, lambda y: -y, Arithmetic(fmt).array([1.0]), h, 8 * round(1 / h)
+            time_steps.euler, lambda y: -y, Arithmetic(fmt).array([1.0]), h, 2 * round(1 / h)
         )
         if law is None:
             assert h == 2 * start
