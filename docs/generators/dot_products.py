@@ -154,11 +154,11 @@ def page() -> str:
 
 How much a long dot product loses in a matrix unit or an accumulator, measured and predicted.
 `python -m analysis.numerics dot_products` measures, and `analysis/numerics/dot_products.py` has the
-theory and the criteria. Errors are those of the sums alone, operands being rounded first: root mean
-squares over 32 dot products, relative to the sums. They are means over 8 draws of operands, ± their
-standard error; in brackets, what the theory says. It has no free constant, but it was mended once:
-its first form took variances of gap^2 / 12, which a first run showed to be too large for FP8 and
-for stochastic rounding of small products.
+theory and the criteria; [Numerics](numerics.md) has the other studies. Errors are those of the sums
+alone, operands being rounded first: root mean squares over 32 dot products, relative to the sums.
+They are means over 8 draws of operands, ± their standard error; in brackets, what the theory says.
+It has no free constant, but it was mended once: its first form took variances of gap^2 / 12, which
+a first run showed to be too large for FP8 and for stochastic rounding of small products.
 
 ![Errors against the length and against the interval of promotion](figures/dot_products.png)
 

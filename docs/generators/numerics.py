@@ -56,6 +56,10 @@ python -m analysis.numerics lu_refinement --csv lu.csv  # the whole study
 python -m docs.generators.numerics > docs/numerics.md   # this page, from the records
 ```
 
+Two parts have pages of their own: [errors of dot products](numerics_dot_products.md) by length,
+matrix unit and accumulator, which is the study `dot_products`, and what
+[other ways to multiply](multiplication.md#relative-errors) lose, which is computed exactly.
+
 Errors are standard errors: over texts, chunks of text, random matrices, starting points or seeds of
 stochastic rounding, as each study says; figures show two of them. u is half the gap above 1 to
 nearest, and the whole gap in other modes."""
