@@ -21,7 +21,8 @@ from analysis.numerics import (
     newton_root,
     time_steps,
 )
-from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, Arithmetic, Mean
+from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, Arithmetic
+from analysis.numerics.draws import means, power
 from analysis.records import from_csv, to_csv
 
 HALF = Arithmetic("float16")
@@ -215,12 +216,10 @@ def test_units_slopes_and_means() -> None:
         arithmetics.record("q", HALF, 2, draw, value, theory)
         for draw, (value, theory) in enumerate([(1.0, 5.0), (3.0, 7.0), (None, None)])
     ]
-    (mean,) = arithmetics.means(rows, "q")
-    assert (mean.draws, mean.mean, mean.error, mean.theory) == (2, 2.0, 1.0, 6.0)
-    points = [
-        Mean("q", "f", "r", x, 1, y, 0.0, None) for x, y in ((1, 1), (math.e, math.e), (1, math.e))
-    ]
-    exponent, error = arithmetics.slope(points)
+    (mean,) = means(rows, "q")
+    assert [mean[name] for name in ("draws", "mean", "error", "theory")] == [2, 2.0, 1.0, 6.0]
+    points = [{"at": x, "mean": y} for x, y in ((1, 1), (math.e, math.e), (1, math.e))]
+    exponent, error = power(points)
     assert exponent == pytest.approx(0.5)
     assert error == pytest.approx(math.sqrt(0.5 / (2 / 3)))
 
