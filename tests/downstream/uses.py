@@ -396,6 +396,30 @@ def use_testing() -> None:
     testing.assert_same_codes([4], [4], [1.0], "e2m2", about="mine")
     decoder: testing.Decoder = mf.decode
     assert_type(testing.check_decoder(decoder, "e2m1", dtypes=[np.float32]), int)
+    nearest: dict[str, Any] = {"roundings": ["nearest_even"], "overflows": ["saturate"]}
+
+    def multiply(a: Codes, b: Codes) -> Codes:
+        return mf.encode(
+            arithmetic.multiply(mf.decode(a, "e2m1"), mf.decode(b, "e2m1"), "e2m1"), "e2m1"
+        )
+
+    def total(a: Codes, b: Codes) -> Codes:
+        result = arithmetic.add(mf.decode(a, "e2m1"), mf.decode(b, "e2m1"), "e2m1")
+        return np.asarray(mf.encode(result, "e2m1"))
+
+    def fma(a: Codes, b: Codes, c: Codes) -> Codes:
+        x, y, z = (mf.decode(codes, "e2m1") for codes in (a, b, c))
+        return np.asarray(mf.encode(arithmetic.fma(x, y, z, "e2m1"), "e2m1"))
+
+    def dot(a: Codes, b: Codes) -> NDArray[np.int64]:
+        x, y = (mf.decode(codes, "e2m1") for codes in (a, b))
+        return np.asarray(4 * (x * y).sum(axis=1)).astype(np.int64)
+
+    assert_type(testing.check_multiplier(multiply, "e2m1", **nearest), int)
+    assert_type(testing.check_adder(total, "e2m1", output="e2m1", **nearest), int)
+    assert_type(testing.check_fma(fma, "e2m1", **nearest), int)
+    assert_type(testing.check_dot(dot, "e2m1", lanes=3, output="exact"), int)
+    testing.vectors("e2m1", "dot", lanes=3, output="exact")
     vectors = testing.vectors("e2m1", "decoder", source="float16")
     assert_type(vectors, testing.Vectors)
     assert_type(vectors.ports, tuple[testing.Port, ...])
