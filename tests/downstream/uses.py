@@ -320,6 +320,8 @@ def use_hardware() -> None:
     assert_type(hardware.converter_forms("e2m1", "int4"), list[str])
     assert_type(hardware.multiplier("e2m1", "int4", form="booth"), hardware.Circuit)
     assert_type(hardware.multiplier_forms("e2m1", "int4"), list[str])
+    assert_type(hardware.l_mul("e2m1", variant="addition", aligned=False), hardware.Circuit)
+    assert_type(hardware.l_mul_forms("e2m1"), list[str])
     register = hardware.FixedSum(terms=64, cut=1)
     assert_type(hardware.dot("e2m1", "e2m1", 4, accumulator=register), hardware.Circuit)
     assert_type(hardware.block_dot("e2m1", "e2m1", "ue4m3", 16), hardware.Circuit)
