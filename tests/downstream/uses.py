@@ -401,9 +401,8 @@ def use_testing() -> None:
     nearest: dict[str, Any] = {"roundings": ["nearest_even"], "overflows": ["saturate"]}
 
     def multiply(a: Codes, b: Codes) -> Codes:
-        return mf.encode(
-            arithmetic.multiply(mf.decode(a, "e2m1"), mf.decode(b, "e2m1"), "e2m1"), "e2m1"
-        )
+        product = arithmetic.multiply(mf.decode(a, "e2m1"), mf.decode(b, "e2m1"), "e2m1")
+        return np.asarray(mf.encode(product, "e2m1"))
 
     def total(a: Codes, b: Codes) -> Codes:
         result = arithmetic.add(mf.decode(a, "e2m1"), mf.decode(b, "e2m1"), "e2m1")

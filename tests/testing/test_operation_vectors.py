@@ -115,10 +115,10 @@ def test_special_values_subnormals_and_cancellations_are_there(fmt):
         )
     opposite = a.numbers == -b.numbers
     assert len(set(a.words[opposite].tolist())) >= np.isfinite(kind.values()).sum()
-    products = vectors(fmt, "fma", output="float16").ports
+    products = vectors(fmt, "fma", output="e5m4").ports
     x, y, c = (port.numbers for port in products[:3])
     with np.errstate(invalid="ignore"):
-        nearly = np.abs(x * y + c) < np.abs(c) / 64
+        nearly = np.abs(x * y + c) < np.abs(c) / 16
     assert np.count_nonzero(nearly & (c != 0)) > 50
 
 
@@ -179,6 +179,10 @@ def test_a_dot_product_agrees_with_an_accumulator_that_adds_at_once(rounding):
     want = arithmetic.dot(a.numbers, b.numbers, accumulator=accumulator)
     np.testing.assert_array_equal(result.numbers, want)
     numbers = ~np.isnan(want)
+    if (
+        rounding == "downward"
+    ):  # accumulators have no rule for an exact sum of 0 there; IEEE 754 has
+        numbers &= want != 0
     np.testing.assert_array_equal(np.signbit(result.numbers[numbers]), np.signbit(want[numbers]))
 
 
