@@ -466,3 +466,15 @@ def test_float32_sums_beside_values_and_ties() -> None:
                 check("add", [tiny, neighbour], "e4m3fn", **options)
             check("fma", [np.full(t.size, -2.0), t / -2, tiny], "e4m3fn", **options)
             check("faa", [t, tiny, tiny / -2], "e4m3fn", **options)
+
+
+@pytest.mark.parametrize("exponents", [(-149, -148, -140, -100, -64, 0), (0, 60, 100, 126, 127)])
+@pytest.mark.parametrize("fmt", ["bfloat16", "e9m3", "e4m3fn"])
+def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
+    """At the upper end float64 is needed; so it has a call of its own."""
+    sizes = [*(2.0**e for e in exponents), 1.5 * 2.0 ** exponents[-1]]
+    grid = [x.ravel() for x in np.meshgrid(*[[*sizes, *(-x for x in sizes)]] * 2)]
+    for mode in ["nearest_even", "upward", "downward", "to_odd"]:
+        for name in ("add", "multiply", "divide", "ieee_remainder"):
+            check(name, grid, fmt, rounding=mode, overflow="sat_none")
+        check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")
