@@ -452,3 +452,29 @@ def test_results_beside_values_and_ties(name: str) -> None:
     words = np.zeros(points.size, np.uint32) + 2**28 - 1  # rounds away from any value
     options = {"rounding": "stochastic_b", "overflow": "saturate", "random_bits": 28}
     check(name, beside(name, points, rng), "e4m3fn", words, **options)
+
+
+def test_float32_sums_beside_values_and_ties() -> None:
+    values = mf.parse("e4m3fn").values()[1:127]
+    t = np.concatenate([values, (values[1:] + values[:-1]) / 2])
+    for tiny in (t * 2.0**-60, t * -(2.0**-60)):
+        for mode in ["nearest_even", "downward", "to_odd"]:
+            options = {"rounding": mode, "overflow": "saturate"}
+            check("add", [tiny, t], "e4m3fn", **options)
+            for end in (0, math.inf):  # float32's neighbours of the points, with an odd last bit
+                neighbour = np.nextafter(t.astype(np.float32), np.float32(end)).astype(float)
+                check("add", [tiny, neighbour], "e4m3fn", **options)
+            check("fma", [np.full(t.size, -2.0), t / -2, tiny], "e4m3fn", **options)
+            check("faa", [t, tiny, tiny / -2], "e4m3fn", **options)
+
+
+@pytest.mark.parametrize("exponents", [(-149, -148, -140, -100, -64, 0), (0, 60, 100, 126, 127)])
+@pytest.mark.parametrize("fmt", ["bfloat16", "e9m3", "e4m3fn"])
+def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
+    """At the upper end float64 is needed; so it has a call of its own."""
+    sizes = [*(2.0**e for e in exponents), 1.5 * 2.0 ** exponents[-1]]
+    grid = [x.ravel() for x in np.meshgrid(*[[*sizes, *(-x for x in sizes)]] * 2)]
+    for mode in ["nearest_even", "upward", "downward", "to_odd"]:
+        for name in ("add", "multiply", "divide", "ieee_remainder"):
+            check(name, grid, fmt, rounding=mode, overflow="sat_none")
+        check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")
