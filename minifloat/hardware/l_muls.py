@@ -188,7 +188,8 @@ class _LMul:
 
     def logarithms(self) -> list[int | None]:
         """Return ``e 2**M + f`` of each code without its sign, None of zeros and specials."""
-        m, found = self.fmt.mantissa_bits, []
+        m = self.fmt.mantissa_bits
+        found: list[int | None] = []
         for value in self.x.values[: self.x.magnitude_codes]:
             if not value:
                 found.append(None)
