@@ -18,6 +18,7 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "models",
     "crest_factor",
     "multiplication_error",
+    "circuit_cost",
     "speed",
     "dot_products",
     "reproducibility",

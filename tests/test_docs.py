@@ -14,6 +14,7 @@ import pytest
 import minifloat as mf
 from analysis import absmax_mse, optimal_scale
 from docs.generators import (
+    accuracy_and_cost,
     arithmetic,
     dot_products,
     layouts,
@@ -33,6 +34,7 @@ PAGES = {
     "numerics_dot_products.md": dot_products,
     "multiplication.md": multiplication,
     "numerics.md": numerics,
+    "accuracy_and_cost.md": accuracy_and_cost,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

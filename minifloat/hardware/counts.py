@@ -126,7 +126,7 @@ def synthesize(
     >>> from minifloat import hardware
     >>> counts = hardware.synthesize(hardware.multiplier("e2m2", "e2m2"))  # doctest: +SKIP
     >>> counts.lut6, counts.levels  # doctest: +SKIP
-    (23, 4)
+    (28, 9)
     """
     check_target(target)
     if dsp:

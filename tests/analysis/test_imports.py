@@ -17,6 +17,7 @@ PACKAGE = Path(analysis.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "numerics": {"errors", "models", "output", "records"},
+    "hardware": {"errors", "output", "records"},
     "output": set(),
     "records": set(),
     "gpu": set(),

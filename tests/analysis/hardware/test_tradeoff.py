@@ -1,0 +1,120 @@
+"""Cost joined with error: the front, the criterion of races, and where the cost goes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from analysis.hardware import circuits
+from analysis.hardware.circuits import ITSELF, LANES, PARTS, Job
+from analysis.hardware.races import NOT_WORTH, TRADE, WORTH, races
+from analysis.hardware.tradeoff import Point, error_of, front, of_job, points, shares
+from analysis.records import Row, Rows
+from paper_figures.circuit_cost import saved
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    return saved()
+
+
+def row(fmt: str, transistors: float, unit: str = circuits.DOT, **other: Any) -> Row:
+    job = Job(fmt, ITSELF, unit, 0, "cmos")._asdict()
+    lanes = LANES if unit in (circuits.DOT, circuits.SUM) else 1
+    return {**job, "lanes": lanes, "transistors": transistors * lanes, "lut6": 0, **other}
+
+
+def test_the_front_is_that_of_all_pairs() -> None:
+    draw = np.random.default_rng(3)
+    some = [Point(str(i), ITSELF, 4, *draw.integers(0, 12, 2).tolist()) for i in range(60)]
+    found = front(some)
+    for point in some:
+        beaten = any(
+            other.cost <= point.cost
+            and other.sqnr_db >= point.sqnr_db
+            and (other.cost, other.sqnr_db) != (point.cost, point.sqnr_db)
+            for other in some
+        )
+        assert ((point.cost, point.sqnr_db) in {(p.cost, p.sqnr_db) for p in found}) != beaten
+    assert [point.cost for point in found] == sorted({point.cost for point in found})
+
+
+def test_a_point_is_the_cost_of_a_lane_and_the_error_of_measured_products() -> None:
+    """Gaussian products, drawn; the draw's own error is 0.02 dB, the second order 0.1."""
+    (point,) = points([row("e2m1", 591.5)], "normal", "cmos", ITSELF)
+    assert (point.cost, point.bits) == (591.5, 4.125)
+    values = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    x = np.random.default_rng(5).normal(size=(2, 4096, 128))
+    scale = np.abs(x).max(axis=-1, keepdims=True) / 6
+    nearest = values[np.searchsorted((values[1:] + values[:-1]) / 2, np.abs(x) / scale)]
+    rounded = np.sign(x) * nearest * scale
+    error = np.mean((x[0] * x[1] - rounded[0] * rounded[1]) ** 2)
+    assert point.sqnr_db == pytest.approx(-10 * math.log10(error), abs=0.15)
+
+
+def test_activations_count() -> None:
+    some = [row("e2m1", 900.0, activations="e4m3fn"), row("e2m1", 800.0, activations="int8")]
+    int8, e4m3 = points(some, "normal", "cmos", "int8", "e4m3fn")
+    assert (int8.activations, e4m3.activations) == ("int8", "e4m3fn")
+    assert int8.sqnr_db > e4m3.sqnr_db
+    assert points(some, "normal", "cmos", ITSELF) == []
+
+
+def test_blocks_have_the_error_of_their_recipe() -> None:
+    assert error_of("mxfp4", "normal") == (4.25, pytest.approx(0.013218762, rel=1e-6))
+    assert error_of("nvfp4", "normal") == (4.5, pytest.approx(0.009047542, rel=1e-6))
+
+
+@pytest.mark.parametrize(
+    ("cost", "law", "verdict"),
+    [
+        (90.0, "laplace", WORTH),  # as cheap and more accurate
+        (120.0, "laplace", WORTH),  # +2.4 dB for 20; the integers ask 100 for 6.3
+        (150.0, "laplace", NOT_WORTH),
+        (102.0, "normal", WORTH),  # +0.18 dB for 2
+        (104.0, "normal", NOT_WORTH),
+    ],
+)
+def test_the_criterion(cost: float, law: str, verdict: str) -> None:
+    some = [row("e1m3", 100.0), row("e1m4", 200.0), row("e1m2", 1.0), row("e2m2", cost)]
+    (race,) = (race for race in races(some, law) if race.fmt == "e2m2")
+    assert race.rival == "e1m3"
+    assert race.more == pytest.approx(cost / 100 - 1)
+    assert race.verdict == verdict
+    assert race.price == pytest.approx(100 / 6.3, rel=0.01)
+
+
+def test_the_other_verdicts() -> None:
+    worse = [row("int8", 100.0), row("e4m3fn", 120.0)]  # E4M3 loses 12 dB
+    assert [race.verdict for race in races(worse, "normal")] == [NOT_WORTH]
+    cheap = [row("int8", 100.0), row("e4m3fn", 90.0)]
+    assert [race.verdict for race in races(cheap, "normal")] == [TRADE]
+    alone = [row("int5", 100.0), row("e2m2", 120.0)]  # no other integer, no price
+    assert [race.verdict for race in races(alone, "normal")] == [""]
+
+
+def test_shares_are_the_differences_of_circuits() -> None:
+    some = [
+        row("e2m2", 40.0, circuits.DECODER),
+        row("e2m2", 400.0, circuits.MULTIPLIER),
+        row("e1m2", 200.0, circuits.MULTIPLIER),
+        row("e2m2", 700.0, circuits.SUM),
+        row("e2m2", 900.0),
+    ]
+    assert shares(some, "e2m2") == (80, 200, 120, 300, 200)
+    assert shares(some[1:], "e2m2") is None
+
+
+def test_shares_of_the_records(rows: Rows) -> None:
+    taken = of_job(rows)
+    for fmt in PARTS:
+        found = shares(rows, fmt)
+        if found:
+            lane = taken[Job(fmt, ITSELF, circuits.DOT, 0, "cmos")]["transistors"] / LANES
+            assert sum(found) == pytest.approx(lane)
+            assert min(found) >= 0, fmt
+            if fmt.startswith(("int", "e1m")):
+                assert (found.decode, found.align) == (0, 0)
