@@ -92,6 +92,11 @@ def run(options: argparse.Namespace) -> None:
             )
     except ValueError as error:
         raise ValueError(in_terms_of_options(str(error), ARGUMENTS)) from error
+    except OSError as error:
+        raise ValueError(
+            f"DST must be a directory that can be written, got {options.destination} "
+            f"({error.strerror}: {error.filename}); make room or name another"
+        ) from error
     if options.json:
         print(result.to_json())
     else:

@@ -59,3 +59,7 @@ def test_errors_about_the_paths(tmp_path: Path, capsys: Capture) -> None:
     assert out.startswith("minifloat: error: DST must not be the folder of source")
     out = run(capsys, "convert", tmp_path / "nope", tmp_path / "new", *recipe, code=2)
     assert "nope: cannot be read (No such file or directory)" in out
+    (tmp_path / "file").touch()
+    out = run(capsys, "convert", source, tmp_path / "file" / "new", *recipe, code=2)
+    assert out.startswith("minifloat: error: DST must be a directory that can be written, got ")
+    assert "(Not a directory: " in out
