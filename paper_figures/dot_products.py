@@ -9,17 +9,10 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.numerics.dot_products import (
-    ERROR,
-    INTERVAL,
-    NORMAL,
-    POSITIVE,
-    SIGNED,
-    means,
-)
+from analysis.numerics.dot_products import ERROR, INTERVAL, NORMAL, POSITIVE, SIGNED
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
-from paper_figures.studies import saved
+from paper_figures.studies import averaged
 from paper_figures.style import Look
 
 SHOWN = {
@@ -41,21 +34,7 @@ OF_DATA = {
 
 def data(progress: Progress) -> Rows:
     """Return means over draws, from the records in docs/data."""
-    records = saved("dot_products")
-    rows = [
-        {
-            "quantity": quantity,
-            "sums": mean.sums,
-            "data": mean.data,
-            "at": mean.at,
-            "mean": mean.mean,
-            "error": mean.error,
-            "theory": mean.theory,
-        }
-        for quantity in (ERROR, INTERVAL)
-        for mean in means(records, quantity)
-        if mean.sums in SHOWN
-    ]
+    rows = [row for row in averaged("dot_products", (ERROR, INTERVAL)) if row["sums"] in SHOWN]
     progress(1, 1)
     return rows
 

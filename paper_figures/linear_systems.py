@@ -1,7 +1,8 @@
 """Linear systems in small formats: errors of LU, refinement, and conjugate gradients.
 
 The theory is beside each: the bound of LU, the spectral radius of refinement (lines, with marks at
-the bottom where κ u = 1), and a residual of the order of u. Line styles are those of the left.
+the bottom where κ u = 1), and a residual of the order of u. Colours are formats, lines and marks
+are rounding modes, as on the left.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from analysis.numerics import conjugate_gradients, lu_refinement
 from analysis.numerics.arithmetics import NEAREST, Arithmetic
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
-from paper_figures.studies import ROUNDINGS, averaged, curve, of
+from paper_figures.studies import ROUNDINGS, averaged, curve, in_mode, of
 
+FORMATS = lu_refinement.FORMATS
 SHOWN = "bfloat16"  # of LU's errors
 WILD = 2.0  # larger contractions are means of a few wild matrices, and left out
 ATTAINED = conjugate_gradients.ATTAINED
@@ -43,8 +45,9 @@ def draw(rows: Rows) -> Figure:
 
 
 def _backward(axes: Axes, rows: Rows) -> None:
-    for rounding, (name, look) in ROUNDINGS.items():
-        curve(axes, of(rows, rounding=rounding), look, name)
+    colour = style.looks(FORMATS)[SHOWN]
+    for rounding, (name, _) in ROUNDINGS.items():
+        curve(axes, of(rows, rounding=rounding), in_mode(colour, rounding), name)
     sizes = sorted({row["at"] for row in rows})
     grey: dict[str, Any] = {"color": style.GREY, "linewidth": 0.8}
     axes.plot(sizes, sizes, label="bound", **grey)
@@ -52,21 +55,19 @@ def _backward(axes: Axes, rows: Rows) -> None:
     axes.set(xscale="log", yscale="log", xlabel="size n", ylabel="backward error of LU over u")
     axes.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
     axes.minorticks_off()
-    axes.set_title(style.title(SHOWN))
+    axes.set_title(f"LU, {style.title(SHOWN)}")
     axes.set_ylim(0.5, 5000)
     axes.legend(loc="upper left")
 
 
 def _contraction(axes: Axes, rows: Rows) -> None:
-    formats = list(dict.fromkeys(row["format"] for row in rows))
-    for name, look in style.looks(formats).items():
+    for name, look in style.looks(FORMATS).items():
         mine = [row for row in of(rows, format=name) if row["mean"] < WILD]
-        curve(axes, mine, look._replace(line=""), style.title(name))
+        curve(axes, mine, in_mode(look, NEAREST)._replace(line=""), style.title(name))
         axes.plot(
             [row["at"] for row in mine if row["theory"]],
             [row["theory"] for row in mine if row["theory"]],
             color=look.colour,
-            linestyle=look.line,
             linewidth=0.8,
         )
         axes.axvline(1 / Arithmetic(name).unit, 0, 0.06, color=look.colour)  # where κ u = 1
@@ -79,13 +80,12 @@ def _contraction(axes: Axes, rows: Rows) -> None:
 
 
 def _attained(axes: Axes, rows: Rows) -> None:
-    formats = list(dict.fromkeys(row["format"] for row in rows))
-    for name, look in style.looks(formats).items():
-        for rounding, (_, rounding_look) in ROUNDINGS.items():
+    for name, look in style.looks(FORMATS).items():
+        for rounding in ROUNDINGS:
             curve(
                 axes,
                 of(rows, format=name, rounding=rounding),
-                look._replace(line=rounding_look.line, marker=rounding_look.marker),
+                in_mode(look, rounding),
                 style.title(name) if rounding == NEAREST else None,
             )
     axes.set(xscale="log", yscale="log", xlabel="condition number κ")

@@ -1,4 +1,7 @@
-"""SmolLM2's loss when bits of the bfloat16 operands of its products are masked."""
+"""SmolLM2's loss when bits of the bfloat16 operands of its products are masked.
+
+Losses below the bottom are drawn there.
+"""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from analysis.statistics import Estimate
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows
 
@@ -77,6 +78,7 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             raise ValueError(f"items must be at least two for an error, got {differences.size}")
         if not np.isfinite(differences).all():
             raise ValueError(f"items must be finite, got those of {result['recipe']}")
+        worse = Estimate.of(differences)
         yield {
             "model": str(result["model"]),
             "data": str(result["data"]),
@@ -85,8 +87,8 @@ def _rows(results: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             "bits_per_weight": float(result["bits_per_weight"]),
             "items": differences.size,
             "reference": math.fsum(reference["items"]) / differences.size,
-            "worse_by": float(differences.mean()),
-            "standard_error": float(differences.std(ddof=1) / math.sqrt(differences.size)),
+            "worse_by": worse.mean,
+            "standard_error": worse.standard_error,
         }
 
 

@@ -61,7 +61,7 @@ def data(progress: Progress) -> Rows:
             rows.append(
                 _row("race", text, bits, error.rms)
                 | {"with_factor": error.rms_with_factor, "factor": error.factor}
-                | {"drawn": drawn.mean, "drawn_error": drawn.error}
+                | {"drawn": drawn.mean, "drawn_error": drawn.standard_error}
             )
             progress(sum(row["kind"] == "race" for row in rows), count)
     return rows
@@ -152,7 +152,6 @@ def _races(axes: Axes, rows: Rows) -> None:
 
 def _label(m: Multiplier) -> str:
     left, right = style.title(m.left.removesuffix("ieee")), style.title(m.right)
-    left = left.removesuffix("FN")
     if m.method != "exact":
         return f"{NAMES[m.method]}, {left}"
     return left if m.left == m.right else f"{left} × {right}"

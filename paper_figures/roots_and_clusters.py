@@ -1,6 +1,7 @@
 """Square roots by Newton's iteration, and k-means, in small formats.
 
-Dotted: the exact iteration. Shares of 0 are drawn at the bottom.
+Colours are formats, lines and marks are rounding modes. Dotted: the exact iteration. Shares of 0
+are drawn at the bottom.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from analysis.numerics import k_means, newton_root
 from analysis.numerics.arithmetics import NEAREST
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
-from paper_figures.studies import ROUNDINGS, averaged, curve, of
+from paper_figures.studies import ROUNDINGS, averaged, curve, in_mode, of
 
 FLOOR = 1e-4  # where shares of 0 are drawn
 
@@ -46,7 +47,7 @@ def _roots(axes: Axes, rows: Rows) -> None:
     formats = list(dict.fromkeys(row["format"] for row in rows))
     for name, look in style.looks(formats).items():
         mine = of(rows, format=name)
-        curve(axes, mine, look, style.title(name))
+        curve(axes, mine, in_mode(look, NEAREST), style.title(name))
         axes.plot(
             [row["at"] for row in mine],
             [row["theory"] for row in mine],
@@ -63,9 +64,9 @@ def _roots(axes: Axes, rows: Rows) -> None:
 def _clusters(axes: Axes, rows: Rows, ends: tuple[float, float]) -> None:
     formats = list(dict.fromkeys(row["format"] for row in rows))
     for name, look in style.looks(formats).items():
-        for rounding, (_, rounding_look) in ROUNDINGS.items():
-            mine = look._replace(line=rounding_look.line, marker=rounding_look.marker)
-            curve(axes, of(rows, format=name, rounding=rounding), mine, floor=ends[0])
+        for rounding in ROUNDINGS:
+            mine = of(rows, format=name, rounding=rounding)
+            curve(axes, mine, in_mode(look, rounding), floor=ends[0])
     counts = sorted({row["at"] for row in rows})
     axes.set(xscale="log", yscale="log", xlabel="points", ylim=(0.9 * ends[0], ends[1]))
     axes.set_xticks(counts, [f"{count:.0f}" for count in counts])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
-from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, means
+from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO
+from analysis.numerics.draws import means
 from analysis.records import from_csv
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Rows
@@ -47,7 +48,7 @@ def saved(study: str) -> Rows:
 
 
 def averaged(study: str, quantities: tuple[str, ...]) -> Rows:
-    """Return the means over draws of some quantities of a study of numerical methods.
+    """Return the means over draws of some quantities of a study.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def averaged(study: str, quantities: tuple[str, ...]) -> Rows:
     Returns
     -------
     list of dict
-        ``quantity``, ``format``, ``rounding``, ``at``, ``draws``, ``mean``, ``error``, ``theory``.
+        See `analysis.numerics.draws.means`.
 
     Raises
     ------
@@ -65,20 +66,7 @@ def averaged(study: str, quantities: tuple[str, ...]) -> Rows:
         As `saved`.
     """
     rows = saved(study)
-    return [
-        {
-            "quantity": quantity,
-            "format": mean.fmt,
-            "rounding": mean.rounding,
-            "at": mean.at,
-            "draws": mean.draws,
-            "mean": mean.mean,
-            "error": mean.error,
-            "theory": mean.theory,
-        }
-        for quantity in quantities
-        for mean in means(rows, quantity)
-    ]
+    return [mean for quantity in quantities for mean in means(rows, quantity)]
 
 
 def curve(axes: Axes, rows: Rows, look: Look, label: str | None = None, floor: float = 0.0) -> None:
@@ -95,6 +83,12 @@ def curve(axes: Axes, rows: Rows, look: Look, label: str | None = None, floor: f
         markeredgecolor="white",
         markeredgewidth=0.3,
     )
+
+
+def in_mode(look: Look, rounding: str) -> Look:
+    """Return the look of a format with the line and the marker of a rounding mode."""
+    _, mode = ROUNDINGS[rounding]
+    return look._replace(line=mode.line, marker=mode.marker)
 
 
 def of(rows: Rows, **wanted: object) -> Rows:

@@ -139,13 +139,17 @@ def title(fmt: str) -> str:
     >>> from paper_figures.style import title
     >>> title("e2m2"), title("bnb_fp4"), title("sp2_4"), title("student_t(5)")
     ('E2M2', 'bnb FP4', 'SP2 4', 'Student t, ν = 5')
+    >>> title("bfloat16"), title("e4m3fn")
+    ('bfloat16', 'E4M3')
     """
     student = re.fullmatch(r"student_t\(([0-9.]+)\)", fmt)
     if student:
         return f"Student t, ν = {student[1]}"
     if fmt == "normal":
         return "Gaussian"
-    kind, _, rest = fmt.rpartition("_")  # as in bipolar_int4
+    if "float" in fmt:
+        return fmt
+    kind, _, rest = fmt.removesuffix("fn").rpartition("_")  # as in bipolar_int4
     name = rest.upper() if re.search("[0-9]", rest) else rest.capitalize()
     kind = kind.upper() if re.search("[0-9]", kind) else kind
     return f"{kind} {name}" if kind else name

@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },
     "auditing": {
-        "_tables", "_text", "formats", "codec", "packing", "quantization", "files", "comparison",
+        "_arrays", "_tables", "_tensors", "_text", "formats", "codec", "packing", "quantization",
+        "files", "comparison",
     },
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {

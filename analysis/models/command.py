@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import minifloat as mf
-from analysis.models.evaluation import RECIPES, REFERENCE, Estimate, Result, difference
+from analysis.models.evaluation import RECIPES, REFERENCE, Result, difference
 from analysis.models.packages import MissingPackage, require
 from analysis.output import write_files
+from analysis.statistics import Estimate
 from minifloat.cli.terminal import Table, progress_bar
 from minifloat.quantization.recipes import Recipe
 

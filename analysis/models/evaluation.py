@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.statistics import Estimate
 from minifloat import Quantized
 
 RECIPES = tuple(f"{fmt}/128/float16" for fmt in ("e2m2", "int5", "nf5", "int4", "nf4", "e2m1"))
@@ -79,14 +80,6 @@ class Result:
         return math.fsum(self.items) / len(self.items)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean and its standard error."""
-
-    mean: float
-    standard_error: float
-
-
 def difference(result: Result, reference: Result) -> Estimate:
     """Return by how much ``result`` is worse than ``reference``, item by item.
 
@@ -121,11 +114,7 @@ def difference(result: Result, reference: Result) -> Estimate:
         raise ValueError(f"reference must be of {ours}, got {theirs}")
     if len(result.items) < 2:
         raise ValueError(f"items must be at least two for an error, got {len(result.items)}")
-    differences = np.subtract(result.items, reference.items)
-    return Estimate(
-        float(np.mean(differences)),
-        float(np.std(differences, ddof=1) / math.sqrt(differences.size)),
-    )
+    return Estimate.of(np.subtract(result.items, reference.items))
 
 
 def counter(progress: Progress | None, total: int) -> Callable[[], None]:

@@ -1,13 +1,19 @@
-"""What arithmetic in small formats does: studies with error bars, `python -m analysis.numerics`.
+"""What arithmetic in small formats does: studies with error bars, and exact errors.
 
-Each study is a module of `STUDIES` with a function ``records(*, quick=False, progress=None)``,
-which measures and returns records: dicts with the same keys, as `analysis.records` writes them.
-``quick`` is a slice that takes seconds; ``progress`` is called with the steps done and all steps.
-Records are raw, one for each draw (a text, a matrix, a seed), so that every error bar can be
-computed again. A study's docstring has its criteria. docs/numerics.md shows the results.
+A study draws: texts, matrices, operands, seeds. It is a module of `STUDIES` with a function
+``records(*, quick=False, progress=None)``, which measures and returns records: dicts with the same
+keys, as `analysis.records` writes them. ``quick`` is a slice that takes seconds; ``progress`` is
+called with the steps done and all steps. Records are raw, one for each draw, so that every error
+bar can be computed again. A study's docstring has its criteria. ``python -m analysis.numerics``
+runs it by its name; docs/data/numerics has its records, and docs/numerics.md shows the results.
+
+What can be computed exactly has no records and is no study: `multiplication`, `gaussian_products`
+and `dyadic_scales` are called as functions. docs/multiplication.md shows what they return, with
+draws beside the expectations.
 """
 
 STUDIES = (
+    "dot_products",
     "reproducibility",
     "masked_bits",
     "lu_refinement",

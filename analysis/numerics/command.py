@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a slice that takes seconds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the records there instead")
     options = parser.parse_args(arguments)
+    if options.csv and options.csv.is_dir():
+        parser.error(f"--csv must be a file, got the folder {options.csv}")
     try:
         if options.csv:
             write_files(options.csv.parent, {})  # an error now rather than after hours

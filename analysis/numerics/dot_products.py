@@ -4,8 +4,8 @@ Operands are rounded to the input's format first, E4M3 and E5M2 after a scale th
 57344; the error is that of the sum alone, against the exact sum of the same products. A draw is
 `ROWS` dot products, and its error the root mean square error over the root mean square sum.
 
-Theory
-------
+**Theory**
+
 For numbers between 0 and 1 the sum after k products is k times their mean, less what was lost. In a
 step, its terms lose what cutting them to multiples of q = 2**(e - bits) loses, e being the exponent
 of the sum, and then what rounding their sum to a gap of the format loses. `predicted` adds up the
@@ -16,13 +16,12 @@ the relative error grows as the square root of the length (M. P. Connolly, N. J.
 *Stochastic rounding and its probabilistic backward error analysis*, SIAM J. Sci. Comput. 43, 2021),
 and where products are far smaller than the gap it does not grow any more.
 
-Criteria
---------
+**Criteria**
+
 The theory holds for an accumulator if at every length from 512 on the measured error is within 15 %
 or three standard errors of it. The law of the square root holds if the exponent of the error,
-fitted to all lengths, is within three standard errors of 1/2. A sum
-stagnates at the first power of two after which the next as many products add less than half of what
-they should.
+fitted to all lengths, is within three standard errors of 1/2. A sum stagnates at the first power of
+two after which the next as many products add less than half of what they should.
 """
 
 from __future__ import annotations
@@ -36,12 +35,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.models.evaluation import Progress, counter
+from analysis.numerics.draws import record
+from analysis.records import Row, Rows
+from analysis.statistics import Estimate, fitted
 from minifloat import round_to
 from minifloat.arithmetic import UNITS, Accumulator, dot
 from minifloat.formats import Format
 
 Array = NDArray[Any]
-Row = dict[str, Any]
 
 ERROR, INTERVAL, STAGNATION = "relative error", "relative error by interval", "stagnation length"
 POSITIVE, NORMAL, SIGNED = "0 to 1", "normal", "-1 to 1"
@@ -135,24 +137,19 @@ def _stochastic_sums(
 
 
 def units() -> list[str]:
-    """Return the units whose error the study measures: without scales, returning 32 bits or more.
+    """Return the units whose error the study measures: without scales, returning float32.
 
     Units that differ in their names alone count once.
     """
     found: dict[tuple[Any, ...], str] = {}
     for name, unit in UNITS.items():
-        narrow = unit.inputs[0].name in (
-            "e2m1",
-            "e2m3",
-            "e3m2",
-            "float64",
-        )  # sums are exact, nearly
-        if unit.scale is None and unit.output == "float32" and not narrow:
+        exact = unit.inputs[0].name in ("e2m1", "e2m3", "e3m2", "float64")  # nearly
+        if unit.scale is None and unit.output == "float32" and not exact:
             found.setdefault((unit.inputs[0].name, str(unit.accumulator)), name)
     return list(found.values())
 
 
-def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
+def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     """Measure the errors of dot products.
 
     Parameters
@@ -160,13 +157,12 @@ def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
     quick : bool
         Three accumulators, short products, two draws.
     progress : callable, optional
-        Called with the accumulators done and all of them.
 
     Returns
     -------
     list of dict
-        ``quantity``, ``sums`` (see `Sums`), ``data``, ``at``, ``draw``, ``measured`` and
-        ``theory``, None where there is none. Quantities: `ERROR` against the length; `INTERVAL`,
+        See `analysis.numerics.draws.record`, with the labels ``sums`` (the name of a `Sums`) and
+        ``data`` (one of `DATA`). Quantities: `ERROR` against the length; `INTERVAL`,
         that of `PROMOTED` at 4096 products, against the interval of promotion; `STAGNATION`, the
         length, at 0; None where the sum still grows at 2**16 products.
 
@@ -179,25 +175,25 @@ def records(*, quick: bool = False, progress: Any = None) -> list[Row]:
     """
     names = ["bfloat16", f"bfloat16:{STOCHASTIC}", PROMOTED] if quick else [*units(), *ALONE]
     lengths, draws = (LENGTHS[:4], 2) if quick else (LENGTHS, DRAWS)
-    found: list[Row] = []
-    for done, name in enumerate(names, 1):
+    found: Rows = []
+    intervals = INTERVALS[:2] if quick else INTERVALS
+    step = counter(progress, len(names) + len(intervals))
+    for name in names:
         how = Sums.of(name)
         for data in DATA:
             found += errors(how, data, lengths, draws)
         found += _stagnation(how, 2 if quick else DRAWS, 1 << 16 if quick else LONGEST)
-        if progress is not None:
-            progress(done, len(names) + 1)
-    for interval in INTERVALS[:2] if quick else INTERVALS:
+        step()
+    for interval in intervals:
         how = Sums.of(f"{PROMOTED}+promote={interval}")
         for data in DATA:
             for row in errors(how, data, [INTERVALS[-1]], draws):
                 found.append(row | {"quantity": INTERVAL, "sums": PROMOTED, "at": interval})
-    if progress is not None:
-        progress(len(names) + 1, len(names) + 1)
+        step()
     return found
 
 
-def errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> list[Row]:
+def errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> Rows:
     """Return the records of `ERROR` for some draws of operands.
 
     Parameters
@@ -223,11 +219,12 @@ def errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> list[Row
         exact = np.cumsum(a.astype(np.float64) * b, axis=1)
         for k, sums in zip(lengths, how.sums(a, b, lengths, 1000 * draw), strict=True):
             error = np.linalg.norm(sums - exact[:, k - 1]) / np.linalg.norm(exact[:, k - 1])
-            found.append(_row(ERROR, how, data, k, draw, float(error), theory[k]))
+            labels = {"sums": how.name, "data": data}
+            found.append(record(ERROR, labels, k, draw, float(error), theory[k]))
     return found
 
 
-def _stagnation(how: Sums, draws: int, longest: int) -> list[Row]:
+def _stagnation(how: Sums, draws: int, longest: int) -> Rows:
     """Measure the length at which the sums of all draws stop growing, one sum a draw."""
     lengths = [1 << k for k in range(5, longest.bit_length())]
     if how.stochastic:  # which takes a call a term
@@ -242,22 +239,11 @@ def _stagnation(how: Sums, draws: int, longest: int) -> list[Row]:
         grown = [k * (1 - float(loss or 0.0)) for k, loss in zip(lengths, error, strict=True)]
         ends = zip(lengths, grown, grown[1:], strict=False)
         theory = next((k for k, before, after in ends if after - before < k / 2), None)
+    labels = {"sums": how.name, "data": POSITIVE}
+    found = [lengths[int(row.argmax())] if row.any() else None for row in stops]
     return [
-        _row(STAGNATION, how, POSITIVE, 0, draw, lengths[int(row.argmax())] if row.any() else None,
-             theory)
-        for draw, row in enumerate(stops)
-    ]  # fmt: skip
-
-
-def _row(
-    quantity: str, how: Sums, data: str, at: int, draw: int, measured: float | None,
-    theory: float | None,
-) -> Row:  # fmt: skip
-    return {
-        "quantity": quantity, "sums": how.name, "data": data, "at": at, "draw": draw,
-        "measured": None if measured is None else float(f"{measured:.6g}"),
-        "theory": None if theory is None else float(f"{theory:.6g}"),
-    }  # fmt: skip
+        record(STAGNATION, labels, 0, draw, length, theory) for draw, length in enumerate(found)
+    ]
 
 
 def predicted(how: Sums, lengths: Sequence[int]) -> list[float | None]:
@@ -355,77 +341,27 @@ def _step(how: Sums, terms: int, cut: int | None, place: int, rounding: str) -> 
     return float(lost.mean()), float(lost.var())
 
 
-@dataclass(frozen=True)
-class Mean:
-    """The mean of a quantity over draws.
-
-    Attributes
-    ----------
-    sums, data : str
-    at : int
-    mean : float
-    error : float
-        Standard error of the mean: the draws' standard deviation over the root of their number.
-    theory : float or None
-    """
-
-    sums: str
-    data: str
-    at: int
-    mean: float
-    error: float
-    theory: float | None
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the criterion for the theory holds."""
-        assert self.theory is not None
-        return abs(self.mean - self.theory) <= max(WITHIN * self.theory, 3 * self.error)
+def agrees(mean: Row) -> bool:
+    """Return whether the theory holds for a mean (`analysis.numerics.draws.means`)."""
+    theory: float = mean["theory"]
+    return bool(abs(mean["mean"] - theory) <= max(WITHIN * theory, 3 * mean["error"]))
 
 
-def means(rows: Iterable[Row], quantity: str) -> list[Mean]:
-    """Return the means over draws of a quantity, in the order of the records.
-
-    Examples
-    --------
-    >>> from analysis.numerics.dot_products import ERROR, means
-    >>> row = {"quantity": ERROR, "sums": "bfloat16", "data": "normal", "at": 32, "theory": None}
-    >>> rows = [row | {"draw": draw, "measured": 1.0 + draw} for draw in range(2)]
-    >>> means(rows, ERROR)[0].mean, means(rows, ERROR)[0].error
-    (1.5, 0.5)
-    """
-    groups: dict[tuple[str, str, int], list[Row]] = {}
-    for row in rows:
-        if row["quantity"] == quantity:
-            groups.setdefault((row["sums"], row["data"], row["at"]), []).append(row)
-    found = []
-    for key, group in groups.items():
-        values = np.array([row["measured"] for row in group])
-        spread = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-        found.append(Mean(*key, float(values.mean()), spread, group[0]["theory"]))
-    return found
-
-
-def exponent(rows: Iterable[Row], sums: str, data: str, least: int = 1) -> tuple[float, float]:
-    """Return how errors grow with the length: the power, fitted to each draw, and its error.
+def exponent(rows: Iterable[Row], sums: str, data: str) -> Estimate:
+    """Return how errors grow with the length: the power, fitted to each draw.
 
     Parameters
     ----------
     rows : iterable of dict
     sums, data : str
-    least : int
-        The shortest length that counts.
 
     Returns
     -------
-    power, error : float
-        The mean over draws, and its standard error.
+    Estimate
+        Over draws.
     """
     lines: dict[int, list[tuple[int, float]]] = {}
     for row in rows:
-        own = (row["quantity"], row["sums"], row["data"]) == (ERROR, sums, data)
-        if own and row["at"] >= least:
+        if (row["quantity"], row["sums"], row["data"]) == (ERROR, sums, data):
             lines.setdefault(row["draw"], []).append((row["at"], row["measured"]))
-    logs = [np.log(np.array(line)) for line in lines.values()]
-    powers = np.array([np.polyfit(line[:, 0], line[:, 1], 1)[0] for line in logs])
-    return float(powers.mean()), float(powers.std(ddof=1)) / math.sqrt(len(powers))
+    return Estimate.of([fitted(*np.log(line).T)[0] for line in lines.values()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from analysis.numerics.gaussian_products import Measured
+from analysis.statistics import Estimate
 from minifloat import arithmetic
 
 
@@ -36,7 +36,7 @@ def changed_share(scale: float, bits: int) -> float:
     return float(np.mean(arithmetic.requantize(sums, arithmetic.dyadic(scale, bits)) != wanted))
 
 
-def changed_shares(bits: int, *, draws: int = 24, seed: int = 0) -> Measured:
+def changed_shares(bits: int, *, draws: int = 24, seed: int = 0) -> Estimate:
     """Return the mean `changed_share` of random scales, with its standard error over them.
 
     Parameters
@@ -49,7 +49,7 @@ def changed_shares(bits: int, *, draws: int = 24, seed: int = 0) -> Measured:
 
     Returns
     -------
-    Measured
+    Estimate
 
     Examples
     --------
@@ -58,4 +58,4 @@ def changed_shares(bits: int, *, draws: int = 24, seed: int = 0) -> Measured:
     0.0
     """
     scales = (2.0 ** np.random.default_rng(seed).uniform(-11, -10, draws)).astype(np.float32)
-    return Measured.of([changed_share(scale, bits) for scale in scales.tolist()])
+    return Estimate.of([changed_share(scale, bits) for scale in scales.tolist()])

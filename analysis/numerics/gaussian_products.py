@@ -19,6 +19,7 @@ from analysis.errors.distributions import Normal
 from analysis.errors.expected_error import optimal_scale
 from analysis.errors.grids import grid_of
 from analysis.numerics.multiplication import METHODS
+from analysis.statistics import Estimate
 from minifloat import arithmetic, round_to
 from minifloat.formats.names import parse
 
@@ -188,18 +189,6 @@ def dot_error(multiplier: Multiplier | str, length: int, *, positive: bool = Fal
     return math.sqrt((length * variance + (length * bias) ** 2) / exact)
 
 
-class Measured(NamedTuple):
-    """The mean of an error over draws, and its standard error."""
-
-    mean: float
-    error: float
-
-    @classmethod
-    def of(cls, draws: list[float]) -> Measured:
-        """Return the mean of independent draws, at least two, and its standard error."""
-        return cls(float(np.mean(draws)), float(np.std(draws, ddof=1)) / math.sqrt(len(draws)))
-
-
 def measured_error(
     multiplier: Multiplier | str,
     length: int,
@@ -208,7 +197,7 @@ def measured_error(
     draws: int = 24,
     dots: int = 64,
     seed: int = 0,
-) -> Measured:
+) -> Estimate:
     """Return the relative rms error of dot products, as measured on draws.
 
     Parameters
@@ -223,14 +212,14 @@ def measured_error(
 
     Returns
     -------
-    Measured
-        The standard error is that of the mean over draws.
+    Estimate
+        Over draws.
 
     Examples
     --------
     >>> from analysis.numerics.gaussian_products import dot_error, measured_error
     >>> found = measured_error("l-mul formula:e2m2", 64)
-    >>> abs(found.mean - dot_error("l-mul formula:e2m2", 64)) < 4 * found.error
+    >>> abs(found.mean - dot_error("l-mul formula:e2m2", 64)) < 4 * found.standard_error
     True
     """
     m = _parsed(multiplier)
@@ -248,7 +237,7 @@ def measured_error(
         got = (METHODS[m.method](a, b, m.left) * (scale * other)).sum(axis=1)
         exact = (x * y).sum(axis=1)
         found.append(math.sqrt(np.square(got - exact).mean() / np.square(exact).mean()))
-    return Measured.of(found)
+    return Estimate.of(found)
 
 
 class ShiftCost(NamedTuple):

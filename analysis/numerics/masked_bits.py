@@ -28,7 +28,6 @@ nat. The standard error is the larger of that over chunks of text and that over 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -42,6 +41,7 @@ from analysis.models.llama import Llama
 from analysis.models.matrices import Matrix, dense, product
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
+from analysis.statistics import Estimate
 
 MANTISSA_BITS, EXPONENT_BITS = 7, 8  # of bfloat16
 HARMLESS, DESTRUCTIVE = 0.01, 1.0  # nats
@@ -288,9 +288,6 @@ def losses(rows: Iterable[Row]) -> list[Loss]:
         over = np.array([masked[place] - unmasked[place] for place in unmasked])
         over = over.reshape(draws, -1)  # places go by draws
         by_chunk, by_draw = over.mean(axis=0), over.mean(axis=1)
-        found.append(Loss(kind, bits, float(over.mean()), _error(by_chunk), _error(by_draw)))
+        chunk, draw = (Estimate.of(x).standard_error for x in (by_chunk, by_draw))
+        found.append(Loss(kind, bits, float(over.mean()), chunk, draw))
     return found
-
-
-def _error(values: Array) -> float:
-    return float(values.std(ddof=1) / math.sqrt(len(values)))

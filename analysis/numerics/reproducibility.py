@@ -40,6 +40,7 @@ from analysis.models.llama import Llama, Tokens
 from analysis.models.matrices import Matrix, Multiply, dense
 from analysis.models.texts import TEXTS, passages
 from analysis.records import Rows
+from analysis.statistics import Estimate
 from minifloat import arithmetic
 
 REFERENCE = "sequential"
@@ -322,7 +323,7 @@ def summary(rows: Rows) -> list[Parted]:
 
 def _parted(scheme: str, order: str, group: Rows) -> Parted:
     parted = sum(row["same"] < row["tokens"] for row in group)
-    rms = np.array([row["logit_rms"] for row in group])
+    rms = Estimate.of([row["logit_rms"] for row in group])
     return Parted(
         scheme,
         order,
@@ -330,8 +331,8 @@ def _parted(scheme: str, order: str, group: Rows) -> Parted:
         parted,
         *wilson(parted, len(group)),
         tokens=sum(row["same"] for row in group) / parted if parted else None,
-        logit_rms=float(rms.mean()),
-        error=float(rms.std(ddof=1) / math.sqrt(len(rms))) if len(rms) > 1 else math.nan,
+        logit_rms=rms.mean,
+        error=rms.standard_error,
     )
 
 

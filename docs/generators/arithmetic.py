@@ -43,6 +43,11 @@ many bits it keeps of them, how it rounds. Ten lines show what Hopper's FP8 does
 these errors have the same sign. To add the result to a float32 sum every 128 products
 (`promote=128`) helps.
 
+Other pages have [operations in a format](operations.md), each rounded once,
+[arrays that compute in their format](format_array.md),
+[multiplication without a multiplier](multiplication.md), and what all this does to long sums, to
+models and to numerical methods ([numerics](numerics.md)).
+
 ## Verbs
 
 - `arithmetic.sum(x, c)` and `arithmetic.dot(a, b, c)` go along the last axis. Then there are

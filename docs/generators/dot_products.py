@@ -16,31 +16,31 @@ from analysis.numerics.dot_products import (
     NORMAL,
     POSITIVE,
     STAGNATION,
-    Mean,
+    agrees,
     exponent,
-    means,
     units,
 )
+from analysis.numerics.draws import means
+from analysis.records import Row, Rows
 from docs.generators.policies import table
-from paper_figures.dot_products import RECORDS
-from paper_figures.rows import Rows, from_csv
+from paper_figures.studies import saved
 
 SHOWN = (256, 4096, 16384)
 LEAST = 512  # products of the criterion
 
 
 @cache
-def records() -> tuple[Rows, dict[tuple[str, str, int], Mean]]:
+def records() -> tuple[Rows, dict[tuple[str, str, int], Row]]:
     """Return all records, and the mean errors."""
-    rows = from_csv(RECORDS.read_text(encoding="utf-8"))
-    return rows, {(mean.sums, mean.data, mean.at): mean for mean in means(rows, ERROR)}
+    rows = saved("dot_products")
+    return rows, {(m["sums"], m["data"], m["at"]): m for m in means(rows, ERROR)}
 
 
 def error(sums: str, data: str, at: int) -> str:
     """Return a mean error, and the theory behind it if there is one."""
     mean = records()[1][sums, data, at]
-    theory = "" if mean.theory is None else f" ({mean.theory:.1e})"
-    return f"{mean.mean:.1e} ± {mean.error:.0e}{theory}"
+    theory = "" if mean["theory"] is None else f" ({mean['theory']:.1e})"
+    return f"{mean['mean']:.1e} ± {mean['error']:.0e}{theory}"
 
 
 def lengths() -> str:
@@ -74,14 +74,14 @@ def intervals() -> str:
     """Return the table of promotion."""
     found = means(records()[0], INTERVAL)
     rows = []
-    for at in sorted({mean.at for mean in found}):
-        cells = {mean.data: mean for mean in found if mean.at == at}
-        theory = f" ({cells[POSITIVE].theory:.1e})"
+    for at in sorted({mean["at"] for mean in found}):
+        cells = {mean["data"]: mean for mean in found if mean["at"] == at}
+        theory = {POSITIVE: f" ({cells[POSITIVE]['theory']:.1e})"}
         rows.append(
             [
                 f"{at}",
                 *(
-                    f"{cells[data].mean:.2e} ± {cells[data].error:.0e}{theory * (data == POSITIVE)}"
+                    f"{cells[data]['mean']:.2e} ± {cells[data]['error']:.0e}{theory.get(data, '')}"
                     for data in DATA
                 ),
             ]
@@ -94,16 +94,16 @@ def powers() -> str:
     rows = []
     for sums in ("float32", "bfloat16", "bfloat16:stochastic", "float16", "float16:stochastic"):
         fits = (exponent(records()[0], sums, data) for data in DATA)
-        rows.append([f"`{sums}`", *(f"{power:.2f} ± {error:.2f}" for power, error in fits)])
+        rows.append([f"`{sums}`", *(f"{fit.mean:.2f} ± {fit.standard_error:.2f}" for fit in fits)])
     return table(["sums", *DATA], rows)
 
 
 def verdict() -> str:
     """Return for how many means the criterion of the theory holds, and the others."""
-    own = [mean for mean in records()[1].values() if mean.theory is not None and mean.at >= LEAST]
-    others = [mean for mean in own if not mean.agrees]
+    own = [m for m in records()[1].values() if m["theory"] is not None and m["at"] >= LEAST]
+    others = [mean for mean in own if not agrees(mean)]
     names = ", ".join(
-        f"`{mean.sums}` at {mean.at} ({mean.mean:.1e}, theory {mean.theory:.1e})" for mean in others
+        f"`{m['sums']}` at {m['at']} ({m['mean']:.1e}, theory {m['theory']:.1e})" for m in others
     )
     return f"holds for {len(own) - len(others)} of {len(own)} means, not for {names}"
 
@@ -154,11 +154,11 @@ def page() -> str:
 
 How much a long dot product loses in a matrix unit or an accumulator, measured and predicted.
 `python -m analysis.numerics dot_products` measures, and `analysis/numerics/dot_products.py` has the
-theory and the criteria. Errors are those of the sums alone, operands being rounded first: root mean
-squares over 32 dot products, relative to the sums. They are means over 8 draws of operands, ± their
-standard error; in brackets, what the theory says. It has no free constant, but it was mended once:
-its first form took variances of gap^2 / 12, which a first run showed to be too large for FP8 and
-for stochastic rounding of small products.
+theory and the criteria; [Numerics](numerics.md) has the other studies. Errors are those of the sums
+alone, operands being rounded first: root mean squares over 32 dot products, relative to the sums.
+They are means over 8 draws of operands, ± their standard error; in brackets, what the theory says.
+It has no free constant, but it was mended once: its first form took variances of gap^2 / 12, which
+a first run showed to be too large for FP8 and for stochastic rounding of small products.
 
 ![Errors against the length and against the interval of promotion](figures/dot_products.png)
 
@@ -190,7 +190,7 @@ The power of the length, fitted to 16 to 16384 products; 0.5 is the square root.
 
 def percent(sums: str, at: int) -> str:
     """Return the error for positive numbers."""
-    return f"{100 * records()[1][sums, POSITIVE, at].mean:.2g} %"
+    return f"{100 * records()[1][sums, POSITIVE, at]['mean']:.2g} %"
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ def multipliers() -> str:
     """Return the table of dyadic multipliers."""
     widths = (4, 6, 8, 12, 16, 24, 31)
     shares = [changed_shares(bits) for bits in widths]
-    cells = [f"{100 * share.mean:.2g} ± {100 * share.error:.1g}" for share in shares]
+    cells = [f"{100 * share.mean:.2g} ± {100 * share.standard_error:.1g}" for share in shares]
     return table(["bits", *map(str, widths)], [["changed", *cells]])
 
 

@@ -19,8 +19,10 @@ from analysis.numerics import (
     reproducibility,
     time_steps,
 )
-from analysis.numerics.arithmetics import NEAREST, Arithmetic, Mean, fitted, means, slope
-from analysis.records import Rows
+from analysis.numerics.arithmetics import NEAREST, Arithmetic
+from analysis.numerics.draws import means, power
+from analysis.records import Row, Rows
+from analysis.statistics import fitted
 from docs.generators.policies import table
 from paper_figures import style
 from paper_figures.studies import ROUNDINGS, saved
@@ -54,32 +56,36 @@ python -m analysis.numerics lu_refinement --csv lu.csv  # the whole study
 python -m docs.generators.numerics > docs/numerics.md   # this page, from the records
 ```
 
+Two parts have pages of their own: [errors of dot products](numerics_dot_products.md) by length,
+matrix unit and accumulator, which is the study `dot_products`, and what
+[other ways to multiply](multiplication.md#relative-errors) lose, which is computed exactly.
+
 Errors are standard errors: over texts, chunks of text, random matrices, starting points or seeds of
 stochastic rounding, as each study says; figures show two of them. u is half the gap above 1 to
 nearest, and the whole gap in other modes."""
 
-Group = dict[float, Mean]  # by the parameter
+Group = dict[float, Row]  # by the parameter
 
 
 def groups(rows: Rows, quantity: str) -> Iterator[tuple[list[str], Group]]:
     """Yield the first cells of a line, format and rounding, and the means of a quantity."""
     found: dict[tuple[str, str], Group] = {}
     for mean in means(rows, quantity):
-        found.setdefault((mean.fmt, mean.rounding), {})[mean.at] = mean
+        found.setdefault((mean["format"], mean["rounding"]), {})[mean["at"]] = mean
     for (fmt, rounding), group in found.items():
         yield [style.title(fmt), ROUNDINGS[rounding][0]], group
 
 
-def shown(mean: Mean | None) -> str:
+def shown(mean: Row | None) -> str:
     """Return a mean with its standard error, if there is one."""
     if mean is None:
         return "-"
-    return f"{mean.mean:.2g}" + (f" ± {mean.error:.1g}" if mean.error else "")
+    return f"{mean['mean']:.2g}" + (f" ± {mean['error']:.1g}" if mean["error"] else "")
 
 
 def exponent(points: Group) -> str:
     """Return the fitted exponent of a law of powers and its standard error."""
-    value, error = slope(points.values())
+    value, error = power(points.values())
     return f"{value:.2f} ± {error:.2f}"
 
 
@@ -124,9 +130,9 @@ def factors_table(rows: Rows) -> str:
     lines = []
     for cells, group in groups(rows, lu_refinement.BACKWARD):
         mine = converging[tuple(cells)]
-        safe = [at for at, mean in mine.items() if mean.theory == 1]
-        all_do = [at for at, mean in mine.items() if mean.mean == 1]
-        none_do = [at for at, mean in mine.items() if mean.mean == 0]
+        safe = [at for at, mean in mine.items() if mean["theory"] == 1]
+        all_do = [at for at, mean in mine.items() if mean["mean"] == 1]
+        none_do = [at for at, mean in mine.items() if mean["mean"] == 0]
         last = group[float(lu_refinement.SIZES[-1])]
         lines.append(
             [
@@ -170,14 +176,14 @@ def euler_table(rows: Rows) -> str:
     """Show the smallest error of Euler's method, and how it grows below that step."""
     lines = []
     for cells, group in groups(rows, time_steps.EULER):
-        best = min(group.values(), key=lambda mean: mean.mean)
-        below = {at: mean for at, mean in group.items() if at < best.at and mean.mean < 0.3}
+        best = min(group.values(), key=lambda mean: float(mean["mean"]))
+        below = {at: mean for at, mean in group.items() if at < best["at"] and mean["mean"] < 0.3}
         smallest = group[min(group)]
         lines.append(
             [
                 *cells,
                 shown(best),
-                f"1/{1 / best.at:.0f}",
+                f"1/{1 / best['at']:.0f}",
                 exponent(below) if len(below) > 2 else "-",
                 shown(smallest),
             ]
@@ -191,11 +197,11 @@ def lorenz_table(rows: Rows) -> str:
     lines = []
     by_rounding: dict[str, Group] = {}
     for mean in means(rows, time_steps.DEPARTS):
-        if mean.fmt != "float32":
-            by_rounding.setdefault(mean.rounding, {})[mean.at] = mean
+        if mean["format"] != "float32":
+            by_rounding.setdefault(mean["rounding"], {})[mean["at"]] = mean
     for rounding, group in by_rounding.items():
         bits = np.array(list(group))
-        gain, error = fitted(bits, np.array([mean.mean for mean in group.values()]))
+        gain, error = fitted(bits, np.array([mean["mean"] for mean in group.values()]))
         lines.append(
             [
                 ROUNDINGS[rounding][0],
@@ -219,7 +225,7 @@ def heat_table(rows: Rows) -> str:
                 shown(group[large]),
                 shown(group[small]),
                 exponent(group),
-                f"{100 * idle[tuple(cells)][small].mean:.1f} %",
+                f"{100 * idle[tuple(cells)][small]['mean']:.1f} %",
             ]
         )
     head = ["format", "rounding", "error over u, dt = 1/256", "dt = 1/16384", "exponent of dt"]
@@ -234,7 +240,7 @@ def roots_table(rows: Rows) -> str:
         [
             *cells,
             *(shown(group[at]) for at in (0.0, 1.0, 2.0, 8.0)),
-            f"{100 * wrong[tuple(cells)][8.0].mean:.0f} %",
+            f"{100 * wrong[tuple(cells)][8.0]['mean']:.0f} %",
             shown(other[tuple(cells)][8.0]),
         ]
         for cells, group in groups(rows, newton_root.HERON)
@@ -251,7 +257,7 @@ def clusters_table(rows: Rows) -> str:
         [
             *cells,
             *(_percent(group[float(count)]) for count in k_means.COUNTS),
-            f"{100 * (group[last].theory or 0):.2g} %",
+            f"{100 * (group[last]['theory'] or 0):.2g} %",
             shown(centres[tuple(cells)][last]),
         ]
         for cells, group in groups(rows, k_means.MISASSIGNED)
@@ -260,8 +266,8 @@ def clusters_table(rows: Rows) -> str:
     return table([*head, "movable", "error of centres"], lines)
 
 
-def _percent(mean: Mean) -> str:
-    return f"{100 * mean.mean:.2g} ± {100 * mean.error:.1g} %"
+def _percent(mean: Row) -> str:
+    return f"{100 * mean['mean']:.2g} ± {100 * mean['error']:.1g} %"
 
 
 def page() -> str:
@@ -337,8 +343,8 @@ LU with partial pivoting of random matrices, and refinement in three precisions:
 format, working precision float32, residuals in float64 (Carson and Higham 2018)."""
     yield factors_table(rows)
     largest = lu_refinement.SIZES[-1]
-    found = [m for m in means(rows, lu_refinement.BACKWARD) if m.at == largest and m.theory]
-    factor = min(m.theory / m.mean for m in found if m.theory)
+    found = [m for m in means(rows, lu_refinement.BACKWARD) if m["at"] == largest and m["theory"]]
+    factor = min(m["theory"] / m["mean"] for m in found)
     yield f"""\
 - At n = {largest} the bound n u / (1 - n u) is at least {factor:.0f} times too large. Errors grow
   no faster than the square root of n, toward zero too, since entries and errors have both signs; in
@@ -397,10 +403,10 @@ stand still, and the error is up to hundreds of times larger."""
 Lorenz' system by Runge and Kutta's method: the time until trajectories are 1 apart from those in
 float64. Chaos says 0.765 later for each bit, from the exponent 0.9056 (the grey line)."""
     yield lorenz_table(rows)
-    at = {m.at: m for m in means(rows, time_steps.DEPARTS) if m.fmt in ("e5m10", "float32")
-          and m.rounding == NEAREST}  # fmt: skip
-    gain = (at[23.0].mean - at[10.0].mean) / 13
-    error = (at[23.0].error ** 2 + at[10.0].error ** 2) ** 0.5 / 13
+    at = {m["at"]: m for m in means(rows, time_steps.DEPARTS) if m["format"] in ("e5m10", "float32")
+          and m["rounding"] == NEAREST}  # fmt: skip
+    gain = (at[23.0]["mean"] - at[10.0]["mean"]) / 13
+    error = (at[23.0]["error"] ** 2 + at[10.0]["error"] ** 2) ** 0.5 / 13
     yield f"""\
 With 4 to 10 bits a bit is worth less than chaos says: trajectories are apart before the growth is
 exponential. From 10 bits to the 23 of float32 it is {gain:.2f} ± {error:.2f} a bit."""

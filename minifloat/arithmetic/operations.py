@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import operations as kernels
 from minifloat.arithmetic import functions
-from minifloat.arithmetic.functions import Exact
 from minifloat.arithmetic.results import (
     Fmt,
     Numbers,
@@ -25,10 +24,9 @@ from minifloat.arithmetic.results import (
     checked_format,
     kernel_results,
 )
-from minifloat.formats.rounding import Rounding
+from minifloat.arithmetic.singles import Operation, rounded_singles
 
 Array = NDArray[Any]
-Kernel = Callable[..., None]
 
 
 def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -64,12 +62,12 @@ def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     >>> arithmetic.add(16, 1.5, "e4m3fn", rounding="toward_zero")
     np.float64(16.0)
     """
-    return _sum("add", Operands.of(a, b), fmt, options)
+    return _computed("add", Operands.of(a, b), fmt, options)
 
 
 def subtract(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a - b; arguments as for `add`."""
-    return _sum("subtract", Operands.of(a, b), fmt, options)
+    return _computed("subtract", Operands.of(a, b), fmt, options)
 
 
 def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -105,12 +103,12 @@ def fma(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]
     >>> x, arithmetic.subtract(x, 224, "e4m3fn"), arithmetic.fma(15, 15, -224, "e4m3fn")
     (np.float64(224.0), np.float64(0.0), np.float64(1.0))
     """
-    return _sum("fma", Operands.of(a, b, c), fmt, options)
+    return _computed("fma", Operands.of(a, b, c), fmt, options)
 
 
 def faa(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
     """Return a + b + c, rounded once (P3109's fused add-add); arguments as for `add`."""
-    return _sum("faa", Operands.of(a, b, c), fmt, options)
+    return _computed("faa", Operands.of(a, b, c), fmt, options)
 
 
 def sqrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -145,6 +143,20 @@ def remainder(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> A
     fmt = checked_format(fmt)
     results = kernel_results(kernels.add, functions.ADD, terms, fmt, options)
     return operands.rounded(results, fmt, options)
+
+
+def ieee_remainder(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
+    """Return a - b n, where n is a / b rounded to the nearest integer, ties to even.
+
+    It is IEEE 754's remainder and Python's `math.remainder`, at most half of b. Arguments are as
+    for `add`. NaN if ``a`` is infinite or ``b`` is 0; ``a`` if ``b`` is infinite. A result of 0 has
+    the sign of a.
+
+    >>> from minifloat import arithmetic
+    >>> arithmetic.ieee_remainder([5, 6, 7, -7], 4, "e2m1")
+    array([ 1., -2., -1.,  1.])
+    """
+    return _selected("ieee_remainder", Operands.of(a, b), fmt, options)
 
 
 def negative(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
@@ -251,6 +263,16 @@ def _larger(x: Array, y: Array) -> Array:
     return np.where(first > second, x, np.where(first < second, y, _greatest(x, y)))
 
 
+def _nearest_rest(x: Array, y: Array) -> Array:
+    """Return IEEE 754's remainder. Where a difference decides, it is exact."""
+    size = abs(y)
+    rest = np.fmod(abs(x), size)
+    is_odd = np.where(np.isfinite(2 * size), np.fmod(abs(x), 2 * size) != rest, abs(x) >= size)
+    other = size - rest
+    rest = np.where((rest > other) | (rest == other) & is_odd, -other, rest)
+    return np.asarray(np.copysign(1, x) * rest)
+
+
 def _clipped(x: Array, low: Array, high: Array) -> Array:
     return np.where(low > high, np.nan, _least(_greatest(x, low), high))
 
@@ -278,49 +300,28 @@ def _selected(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
 
 
 def _computed(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
-    """Return the results of a kernel."""
+    """Return the results of a kernel, rounded."""
     fmt = checked_format(fmt)
-    kernel, exact, terms = KERNELS[name]
-    results = kernel_results(kernel, exact, terms(*operands.arrays), fmt, options)
+    operation = KERNELS[name]
+    rounded = rounded_singles(operation, operands, fmt, options)
+    if rounded is not None:
+        return rounded
+    terms = operation.terms(*operands.arrays)
+    kernel = operation.loop(kernels, options)
+    results = kernel_results(kernel, operation.exact, terms, fmt, options)
     return operands.rounded(results, fmt, options)
 
 
-def _sum(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
-    """Return sums.
-
-    An exact sum of 0 is 0, and -0 if it is rounded downward (IEEE 754-2019, 6.3): then it is
-    computed as the negative sum of negative terms.
-    """
-    if options.get("rounding") != Rounding.DOWNWARD:
-        return _computed(name, operands, fmt, options)
-    fmt = checked_format(fmt)
-    kernel, exact, terms = KERNELS[name]
-
-    def compute_negative(*arrays: Array) -> None:
-        *x, results, hard = arrays
-        second = [x[1]] if name == "fma" else [-x[1]]
-        kernel(-x[0], *second, *(-z for z in x[2:]), results, hard)
-        np.negative(results, out=results)
-
-    results = kernel_results(compute_negative, exact, terms(*operands.arrays), fmt, options)
-    return operands.rounded(results, fmt, options)
-
-
-def _as_given(*x: Array) -> list[Array]:
-    return list(x)
-
-
-KERNELS: Mapping[str, tuple[Kernel, Exact, Callable[..., list[Array]]]] = {
-    "add": (kernels.add, functions.ADD, _as_given),
-    "subtract": (kernels.add, functions.ADD, lambda x, y: [x, -y]),
-    "multiply": (kernels.multiply, functions.MULTIPLY, _as_given),
-    "divide": (kernels.divide, functions.DIVIDE, _as_given),
-    "reciprocal": (kernels.divide, functions.DIVIDE, lambda x: [np.ones_like(x), x]),
-    "fma": (kernels.fma, functions.FMA, _as_given),
-    "faa": (kernels.add_three, functions.ADD_THREE, _as_given),
-    "sqrt": (kernels.sqrt, functions.SQRT, _as_given),
+KERNELS: Mapping[str, Operation] = {
+    "add": Operation("add", functions.ADD, negates=(0, 1)),
+    "subtract": Operation("add", functions.ADD, lambda x, y: [x, -y], negates=(0, 1)),
+    "multiply": Operation("multiply", functions.MULTIPLY),
+    "divide": Operation("divide", functions.DIVIDE),
+    "reciprocal": Operation("divide", functions.DIVIDE, lambda x: [np.ones_like(x), x]),
+    "fma": Operation("fma", functions.FMA, negates=(0, 2)),
+    "faa": Operation("add_three", functions.ADD_THREE, negates=(0, 1, 2)),
+    "sqrt": Operation("sqrt", functions.SQRT),
 }
-"""For arrays of one shape: the kernel, what is exact, and what they take."""
 
 SELECTIONS: Mapping[str, Callable[..., Array]] = {
     "positive": np.positive,
@@ -329,6 +330,7 @@ SELECTIONS: Mapping[str, Callable[..., Array]] = {
     "copysign": np.copysign,
     "sign": np.sign,
     "fmod": np.fmod,
+    "ieee_remainder": _nearest_rest,
     "minimum": _least,
     "maximum": _greatest,
     "fmin": _number_first(_least),

@@ -20,6 +20,7 @@ from typing import Any, Literal, SupportsIndex, TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minifloat._kernels import operations as kernels
 from minifloat.arithmetic.functions import FUNCTIONS
 from minifloat.arithmetic.operations import KERNELS, SELECTIONS
 from minifloat.arithmetic.results import (
@@ -243,8 +244,10 @@ def results_of(
         if own in FUNCTIONS:
             results = function_results(FUNCTIONS[own], x, fmt, options, change)
         elif own in KERNELS:
-            kernel, exact, terms = KERNELS[own]
-            results = kernel_results(kernel, exact, terms(*x), fmt, options)
+            operation = KERNELS[own]
+            terms = operation.terms(*x)
+            kernel = getattr(kernels, operation.name)
+            results = kernel_results(kernel, operation.exact, terms, fmt, options)
         else:
             results = SELECTIONS[own](*x).astype(np.float64, copy=False)
         if name in NAN_WHERE:

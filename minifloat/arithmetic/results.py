@@ -70,13 +70,13 @@ class Operands:
             check_no_gradient(name, x)
             sources.append(_arrays.source_array(x, name))
         try:
-            arrays = np.broadcast_arrays(*(a for a, _ in sources))
+            shape = np.broadcast_shapes(*(a.shape for a, _ in sources))
         except ValueError:
             shapes = " and ".join(str(a.shape) for a, _ in sources)
             raise ValueError(f"operands must have shapes that broadcast, got {shapes}") from None
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
-        whole = [np.array(a, dtype, order="C", copy=None, ndmin=a.ndim) for a in arrays]
+        whole = [_whole(a, shape, dtype) for a, _ in sources]
         tensors = [x for x in given if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__")]
         return cls(whole, _common(given, sources), (tensors or [given[0]])[0])
 
@@ -89,6 +89,17 @@ class Operands:
         dtype = options.get("dtype")
         values = round_results(results, fmt, options, self.dtype if dtype is None else dtype)
         return _arrays.as_given(self.like, np.asarray(values))
+
+
+def _whole(a: Array, shape: tuple[int, ...], dtype: type[np.floating[Any]]) -> Array:
+    """Return an array for kernels: contiguous and writable, since Numba compiles again for others.
+
+    It is the given one if that is so.
+    """
+    if a.shape != shape:
+        return np.array(np.broadcast_to(a, shape), dtype, order="C")
+    whole = np.array(a, dtype, order="C", copy=None, ndmin=a.ndim)
+    return whole if whole.flags.writeable else whole.copy()
 
 
 def _common(given: Sequence[Numbers], sources: Sequence[tuple[Array, str]]) -> FloatDtype:

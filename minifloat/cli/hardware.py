@@ -21,10 +21,11 @@ OPTIONS = {  # of each unit, as its function in minifloat.hardware names them
     "encoder": ("source", "rounding", "overflow", "random_bits"),
     "converter": ("rounding", "overflow"),
     "multiplier": ("encoding", "specials"),
+    "l_mul": ("variant", "encoding", "specials"),
     "dot": ("lanes", "specials"),
     "block_dot": ("scale", "block", "specials"),
 }
-COST_UNITS = ("dot", "multiplier", "decoder")
+COST_UNITS = ("dot", "multiplier", "l_mul", "decoder")
 COUNTED = {  # the column of each count that a target is short of
     "lut6": "LUT6",
     "luts": "LUTs",
@@ -83,6 +84,7 @@ def add_rtl_options(parser: argparse.ArgumentParser) -> None:
     add("--random-bits", type=integer(1), metavar="N", help="of a stochastic encoder")
     add("--encoding", choices=("twos_complement", "sign_magnitude"), help="of a number")
     add("--specials", choices=("zero", "flag"), help="NaN and infinities are 0, or have flags")
+    add("--variant", choices=("formula", "addition"), help="of L-Mul (formula)")
     add("--lanes", type=integer(1), metavar="N", help="of a dot product (16)")
     add("--scale", metavar="FORMAT", help="of a block_dot's scales (e8m0)")
     add("--block", type=integer(1), metavar="N", help="elements of a block_dot (32)")

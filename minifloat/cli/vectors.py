@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from minifloat.cli.options import TYPED_AS, in_terms_of_options
+from minifloat.cli.options import TYPED_AS, in_terms_of_options, integer
 from minifloat.cli.terminal import progress_bar
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
-UNITS = ("encoder", "decoder")
+UNITS = ("encoder", "decoder", "multiplier", "add", "fma", "dot")
 FORMATS = ("hex", "csv", "mem")
 SOURCES = ("float32", "float16", "bfloat16", "float64")
 EXAMPLES = """\
@@ -17,8 +17,14 @@ examples:
   minifloat vectors e2m1
   minifloat vectors e4m3fn --format mem --out encoder.mem
   minifloat vectors e4m3fn --unit decoder --source bfloat16 --format csv
+  minifloat vectors e2m1 --unit multiplier --output exact --format mem
+  minifloat vectors e4m3fn --unit dot --lanes 8 --output float16 --overflow ieee
 """
-HERE = {**TYPED_AS, "path": "--out", "source": "--source", "unit": "--unit"}
+HERE = {
+    **TYPED_AS,
+    **{name: f"--{name}" for name in ("lanes", "output", "source", "unit")},
+    "path": "--out",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +51,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             str(mode) for mode in kind if not (isinstance(mode, Rounding) and mode.is_stochastic)
         ]
         add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")
+    add(
+        "--output",
+        metavar="FORMAT",
+        help="result of the other units, and the c of fma: a format, or exact in two's complement "
+        "(FORMAT)",
+    )
+    add("--lanes", type=integer(1), metavar="N", help="products of dot (16)")
     add("--out", metavar="FILE", help="write a file, and print how many vectors it has (-: stdout)")
 
 
@@ -54,7 +67,8 @@ def run(options: argparse.Namespace) -> None:
     from minifloat import testing
 
     to_stdout = options.out in (None, "-")
-    settings = {name: getattr(options, name) for name in ("rounding", "overflow", "nan", "source")}
+    names = ("rounding", "overflow", "nan", "source", "output", "lanes")
+    settings = {name: getattr(options, name) for name in names}
     try:
         with progress_bar("computing") as progress:
             if to_stdout:

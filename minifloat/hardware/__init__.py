@@ -3,6 +3,7 @@
 decoder      a code to an exact integer, float16 or bfloat16
 encoder      a float or an integer to a code, in any rounding mode
 multiplier   the exact product of two codes
+l_mul        L-Mul's product of two codes, by addition
 dot          the exact sum of the products of many lanes, accumulated or not
 block_dot    the same of two blocks that have a scale each: Microscaling, NVFP4
 converter    a code of one format to a code of another
@@ -27,6 +28,7 @@ from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import FixedSum, dot
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.integers import integer_codebook
+from minifloat.hardware.l_muls import l_mul, l_mul_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
 from minifloat.hardware.netlists import Netlist
 
@@ -52,6 +54,8 @@ __all__ = [
     "encoder",
     "encoder_forms",
     "integer_codebook",
+    "l_mul",
+    "l_mul_forms",
     "multiplier",
     "multiplier_forms",
     "synthesize",

@@ -13,11 +13,14 @@ from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import dot
 from minifloat.hardware.encoders import encoder, encoder_forms
+from minifloat.hardware.l_muls import l_mul, l_mul_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
 from minifloat.hardware.options import one_of
 from minifloat.hardware.targets import Target, check_target
 
-Unit: TypeAlias = Literal["decoder", "encoder", "converter", "multiplier", "dot", "block_dot"]
+Unit: TypeAlias = Literal[
+    "decoder", "encoder", "converter", "multiplier", "l_mul", "dot", "block_dot"
+]
 
 # The function of each unit, the function that lists its forms, and how many formats both take.
 UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] = {
@@ -25,6 +28,7 @@ UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] =
     "encoder": (encoder, encoder_forms, 1),
     "converter": (converter, converter_forms, 2),
     "multiplier": (multiplier, multiplier_forms, 2),
+    "l_mul": (l_mul, l_mul_forms, 1),
     "dot": (dot, multiplier_forms, 2),
     "block_dot": (block_dot, multiplier_forms, 2),
 }
@@ -56,9 +60,10 @@ def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict
     Parameters
     ----------
     unit : str
-        "decoder", "encoder", "converter", "multiplier", "dot" or "block_dot".
+        "decoder", "encoder", "converter", "multiplier", "l_mul", "dot" or "block_dot".
     *formats : format or str
-        As the function of this name takes them: one for a decoder or an encoder, else two.
+        As the function of this name takes them: one for a decoder, an encoder or L-Mul, else
+        two.
     **options
         The other arguments of that function, except ``form``.
 

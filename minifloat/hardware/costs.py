@@ -16,8 +16,9 @@ from minifloat.hardware.counts import Counts
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
-CostUnit: TypeAlias = Literal["dot", "multiplier", "decoder"]
+CostUnit: TypeAlias = Literal["dot", "multiplier", "l_mul", "decoder"]
 UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
+OF_ONE_FORMAT = ("l_mul", "decoder")
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Cost:
     Attributes
     ----------
     fmt, activations : NumberFormat
-        The formats of the two factors; a decoder has the first alone.
+        The formats of the two factors; a decoder has the first alone, and L-Mul has one for both.
     unit : str
-        "dot", "multiplier" or "decoder".
+        "dot", "multiplier", "l_mul" or "decoder".
     lanes : int
         Products that the unit computes at once; 1 but for "dot".
     target : str
@@ -76,9 +77,9 @@ def costs(
         Of weights, at most 8 bits wide.
     activations : format or str, optional
         The other factor; by default each format is multiplied by itself.
-    unit : "dot", "multiplier" or "decoder"
-        A dot product with an exact accumulator, one product, or one code as a two's complement
-        integer.
+    unit : "dot", "multiplier", "l_mul" or "decoder"
+        A dot product with an exact accumulator, one product, L-Mul's product by the formula, or one
+        code as a two's complement integer.
     lanes : int
         Products of a dot product, 1 to 256.
     targets : sequence of str
@@ -114,8 +115,8 @@ def costs(
     """
     if unit not in UNITS:
         raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {shown(unit)}")
-    if unit == "decoder" and activations is not None:
-        raise ValueError("activations must be None for a decoder, which has one factor")
+    if unit in OF_ONE_FORMAT and activations is not None:
+        raise ValueError(f"activations must be None for {unit}, which has one format; leave it out")
     lanes = check_int("lanes", lanes, 1, 256) if unit == "dot" else 1
     workers = check_int("workers", workers, 1)
     for target in targets:
@@ -127,7 +128,7 @@ def costs(
         jobs += [(fmt, other, target) for target in targets]
 
     def cost(fmt: NumberFormat, other: NumberFormat, target: Target) -> Cost:
-        factors = (fmt,) if unit == "decoder" else (fmt, other)
+        factors = (fmt,) if unit in OF_ONE_FORMAT else (fmt, other)
         options: dict[str, Any] = {"lanes": lanes} if unit == "dot" else {}
         choice = best(unit, *factors, on=target, timeout=timeout, **options)
         checked = check(choice.circuit, target, netlist=choice.counts.netlist)

@@ -76,7 +76,7 @@ class Counts:
     tool : str
         Name and version of the Yosys that made the netlist.
     netlist : dict
-        The netlist that was counted, see `minifloat.hardware.netlist`.
+        The netlist that was counted, see `minifloat.hardware.netlists.Netlist`.
     """
 
     target: Target

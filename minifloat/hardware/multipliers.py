@@ -31,6 +31,10 @@ def multiplier_forms(a: NumberFormat | str, b: NumberFormat | str) -> list[str]:
     magnitudes     magnitudes, multiplied; the sign apart
     significands   significands multiplied, exponents added, the product shifted; the sign apart
     table          all products; signs apart where both formats have a sign bit; to 10 bits
+    shifts         one operand, shifted for each power of two of the other, of which the other has
+                   two at most: see `minifloat.arithmetic.shift_add`
+    planes         bits compared, plane by plane, and added: bipolar integers, see
+                   `minifloat.arithmetic.bipolar_matmul`
 
     Examples
     --------
@@ -60,7 +64,7 @@ def multiplier(
     encoding : "twos_complement" or "sign_magnitude"
         The output ``product``, or the outputs ``sign`` and ``magnitude``; a product of 0 then has
         the sign that the codes' signs give, where the form keeps signs apart (all but integer,
-        booth, and the table of formats without a sign bit).
+        booth, planes, and the table and shifts of formats without a sign bit).
     specials : "zero" or "flag"
         NaN and infinities count as 0. With "flag" the outputs ``nan``, ``positive_inf`` and
         ``negative_inf`` say what IEEE 754 makes of them; there are those that can occur.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
-from minifloat.hardware import operands
+from minifloat.hardware import operands, rows
 from minifloat.hardware.decoders import TABLE_BITS, magnitude, signed_of, twos_complement
 from minifloat.hardware.integers import Integers, signed_width
 from minifloat.hardware.operands import Magnitude, Significand
 from minifloat.hardware.verilog import Module, is_one_of, literal
 
-ProductForm: TypeAlias = Literal["table", "integer", "booth", "magnitudes", "significands"]
+ProductForm: TypeAlias = Literal[
+    "table", "integer", "booth", "magnitudes", "significands", "shifts", "planes"
+]
 
 MAX_TABLE_BITS = 10  # of the two codes together, signs apart
+MAX_TERMS = 2  # of weights that shifts multiply: with three, Booth's rows are no more
 
 
 class Product(NamedTuple):
@@ -30,7 +33,13 @@ def product_forms(a: Integers, b: Integers) -> list[str]:
     twos = ["integer", "booth"]
     forms = [*twos, *forms] if a.fmt.is_integer and b.fmt.is_integer else [*forms, *twos]
     bits = a.bits + b.bits - (a.sign_bit + b.sign_bit if _signs_apart(a, b) else 0)
-    return [*forms, "table"] if bits <= MAX_TABLE_BITS else forms
+    if bits <= MAX_TABLE_BITS:
+        forms.append("table")
+    if min(rows.most_terms(a), rows.most_terms(b)) <= MAX_TERMS:
+        forms.append("shifts")
+    if rows.is_bipolar(a) and rows.is_bipolar(b):
+        forms.append("planes")
+    return forms
 
 
 def product_range(a: Integers, b: Integers) -> tuple[int, int]:
@@ -52,7 +61,12 @@ def product(module: Module, a: Integers, b: Integers, form: str) -> Product:
         width = signed_width(*product_range(a, b))
         if form == "integer":
             return Product(module.wire("product_value", width, f"{x} * {y}", signed=True), None)
-        return Product(_booth(module, x, a.width, y, b.width, width), None)
+        return Product(rows.booth(module, x, a.width, y, b.width, width), None)
+    if form == "planes":
+        width = signed_width(*product_range(a, b))
+        return Product(rows.planes(module, a.bits, b.bits, width), None)
+    if form == "shifts":
+        return _by_shifts(module, a, b)
     width = (largest(a) * largest(b)).bit_length()
     if form == "magnitudes":
         p = magnitude(module, a, "a", "a", _decoder_form(a))
@@ -147,6 +161,27 @@ def _significand(module: Module, x: Integers, code: str) -> Significand:
     return Significand(part.sign, part.magnitude, part.width, "1'h0", 1, 0)
 
 
+def _by_shifts(module: Module, a: Integers, b: Integers) -> Product:
+    """Add one operand, shifted and added for each power of two of the other."""
+    (x, x_code), (y, y_code) = sorted(
+        [(a, "a"), (b, "b")], key=lambda operand: rows.most_terms(operand[0]), reverse=True
+    )
+    form = _decoder_form(x)
+    if _signs_apart(a, b):
+        part = magnitude(module, x, x_code, x_code, form)
+        sign = _sign(module, part.sign, operands.sign_of(module, y, y_code, f"{y_code}_sign"))
+        select, bits = operands.magnitude_bits(y, y_code)
+        terms = [rows.powers(y, code, sign_apart=True) for code in range(y.magnitude_codes)]
+        width = (largest(a) * largest(b)).bit_length()
+        net = rows.shifts(module, part.magnitude, select, bits, terms, width)
+        return Product(None, Magnitude(sign, net, width))
+    value = twos_complement(module, x, x_code, x_code, form)
+    terms = [rows.powers(y, code, sign_apart=False) for code in range(1 << y.bits)]
+    width = signed_width(*product_range(a, b))
+    net = rows.shifts(module, value, y_code, y.bits, terms, width)
+    return Product(module.wire("product_value", width, net, signed=True), None)
+
+
 def _by_table(module: Module, a: Integers, b: Integers) -> Product:
     apart = _signs_apart(a, b)
     words, widths = [], []
@@ -155,14 +190,14 @@ def _by_table(module: Module, a: Integers, b: Integers) -> Product:
         words.append(word)
         widths.append(width)
     select = module.wire("select", sum(widths), f"{{{words[0]}, {words[1]}}}")
-    rows = {
+    values = {
         literal(i << widths[1] | j, sum(widths)): a.values[i] * b.values[j]
         for i in range(1 << widths[0])
         for j in range(1 << widths[1])
     }
     if apart:
         width = (largest(a) * largest(b)).bit_length()
-        net = module.table("product_magnitude", width, select, rows)
+        net = module.table("product_magnitude", width, select, values)
         sign = _sign(
             module,
             operands.sign_of(module, a, "a", "a_sign"),
@@ -170,34 +205,6 @@ def _by_table(module: Module, a: Integers, b: Integers) -> Product:
         )
         return Product(None, Magnitude(sign, net, width))
     width = signed_width(*product_range(a, b))
-    unsigned = {pattern: value % (1 << width) for pattern, value in rows.items()}
+    unsigned = {pattern: value % (1 << width) for pattern, value in values.items()}
     word = module.table("product_word", width, select, unsigned)
     return Product(module.wire("product_value", width, word, signed=True), None)
-
-
-def _booth(module: Module, a: str, a_width: int, b: str, b_width: int, width: int) -> str:
-    """Add a product by radix-4 Booth recoding: b in digits of -2 to 2, one row for each.
-
-    A. D. Booth, A signed binary multiplication technique, 1951; in radix 4, O. L. MacSorley, 1961.
-    """
-    digits = -(-b_width // 2)
-    terms = []
-    for i in range(digits):
-        high, middle, low = (
-            f"{b}[{place}]" if 0 <= place < b_width else ("1'h0" if place < 0 else sign)
-            for sign in (f"{b}[{b_width - 1}]",)
-            for place in (2 * i + 1, 2 * i, 2 * i - 1)
-        )
-        one = module.wire(f"one{i}", 1, f"{middle} ^ {low}")
-        two = module.wire(f"two{i}", 1, f"({high} ^ {middle}) & ~{one}")
-        negative = module.wire(f"negative{i}", 1, f"{high} & ~({middle} & {low})")
-        once = f"{{{a}[{a_width - 1}], {a}}}" if a_width > 1 else f"{{{a}, {a}}}"
-        twice = f"{{{a}, 1'h0}}"
-        chosen = f"({{{a_width + 1}{{{one}}}}} & {once}) | ({{{a_width + 1}{{{two}}}}} & {twice})"
-        net = module.wire(f"digit{i}", a_width + 1, chosen)
-        flipped = f"{net} ^ {{{a_width + 1}{{{negative}}}}}"
-        row = module.wire(f"row{i}", a_width + 1, flipped, signed=True)
-        wide = module.wire(f"wide{i}", width, row, signed=True)
-        shift = f" << {2 * i}" if i else ""
-        terms += [f"({wide}{shift})", f"({{{width - 1}'h0, {negative}}}{shift})"]
-    return module.wire("product_value", width, " + ".join(terms), signed=True)

@@ -9,6 +9,7 @@ exact_decode, exact_encode, exact_encode_array   the value of a code; the code o
 decision_points                                  the inputs at which rounding can go wrong
 exact_steps, StepTable                           the oracle as a table, for sweeps over all inputs
 check_encoder, check_decoder, assert_same_codes  compare functions, or codes, with the oracle
+check_multiplier, check_adder, check_fma, check_dot  the same for functions of codes
 vectors, write_vectors                           inputs and right outputs, for a test bench
 random_formats                                   formats from a seeded generator
 formats, codes, values, near_ties                hypothesis strategies (need `hypothesis`)
@@ -31,6 +32,12 @@ formats, codes, values, near_ties                hypothesis strategies (need `hy
 from minifloat.testing._checks import Encoder, assert_same_codes, check_encoder
 from minifloat.testing._decoders import Decoder, check_decoder
 from minifloat.testing._meaning import exact_decode
+from minifloat.testing._operation_checks import (
+    check_adder,
+    check_dot,
+    check_fma,
+    check_multiplier,
+)
 from minifloat.testing._oracle import code_dtype, exact_encode, exact_encode_array
 from minifloat.testing._points import decision_points
 from minifloat.testing._steps import StepTable, exact_steps
@@ -45,8 +52,12 @@ __all__ = [
     "StepTable",
     "Vectors",
     "assert_same_codes",
+    "check_adder",
     "check_decoder",
+    "check_dot",
     "check_encoder",
+    "check_fma",
+    "check_multiplier",
     "code_dtype",
     "codes",
     "decision_points",

@@ -22,7 +22,7 @@ from minifloat.formats.rounding import (
 )
 from minifloat.testing._calls import UnderTest, dtype_of, listed, under_test
 from minifloat.testing._meaning import ends, exact_decode
-from minifloat.testing._oracle import encode_number, exact_encode_array
+from minifloat.testing._oracle import code_dtype, encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
 
 MAX_STRIDE = 1 << 30
@@ -123,7 +123,9 @@ def check_encoder(
         `minifloat.encode`, or your own function of an array: ``f(x)``, ``f(x, fmt)``, or with the
         options ``rounding``, ``overflow``, ``random`` and ``random_bits`` too (see `Encoder`). It
         is given those that its signature has. Without ``rounding`` or ``overflow``, name the one
-        mode or policy that it has.
+        mode or policy that it has. Or a function of a `ctypes.CDLL`,
+        ``void f(const T *x, uint8_t *codes, size_t n)``, which fills ``codes``; T is the type of
+        the one dtype that it reads, and codes are uint16_t or uint32_t in wider formats.
     fmt : format or str
     dtypes : sequence of dtypes
     roundings, overflows : iterable of Rounding, of Overflow
@@ -202,15 +204,7 @@ def _encoder(
     encode: object, roundings: Sequence[Rounding], overflows: Sequence[Overflow]
 ) -> UnderTest:
     tested = under_test(encode, "encode", ("rounding", "overflow", "random", "random_bits"))
-    for name, kind, asked in (
-        ("rounding", "modes", roundings),
-        ("overflow", "policies", overflows),
-    ):
-        if name not in tested.takes and len(asked) > 1:
-            raise TypeError(
-                f"encode must take {name} to be checked in {len(asked)} {kind}, got "
-                f"{tested.spelled}; name the one that it has: {name}s=[{asked[0].value!r}]"
-            )
+    tested.check_choices("encode", roundings, overflows)
     drawn = [rounding for rounding in roundings if rounding.is_stochastic]
     if drawn and not tested.takes >= {"random", "random_bits"}:
         raise TypeError(
@@ -226,7 +220,7 @@ def _points(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
     return points if dtype.kind in "iu" or fmt.has_nan else points[:-1]
 
 
-def _with_one_nan(codes: Codes, fmt: NumberFormat) -> Codes:
+def with_one_nan(codes: Codes, fmt: NumberFormat) -> Codes:
     """Return codes with the format's `nan_code` in place of its other NaN codes."""
     if fmt.nan_code is None or not isinstance(codes, np.ndarray) or codes.dtype.kind != "u":
         return codes
@@ -278,7 +272,7 @@ def _compare(
 
     def call(indices: NDArray[np.intp]) -> Codes:
         words = None if random is None else random[indices]
-        return _with_one_nan(encode(x[indices], fmt, random=words), fmt)
+        return with_one_nan(encode([x[indices]], fmt, code_dtype(fmt), random=words), fmt)
 
     encoded, failing = np.flatnonzero(~fails), np.flatnonzero(fails)
     assert_same_codes(call(encoded), want[encoded], x[encoded], fmt, about=about)

@@ -42,7 +42,9 @@ def check_decoder(
     decode : callable
         `minifloat.decode`, or your own function of an array of codes: ``f(codes)``,
         ``f(codes, fmt)``, or with the option ``dtype`` too (see `Decoder`). It is given those that
-        its signature has. Without ``dtype``, name the one dtype that it returns.
+        its signature has. Without ``dtype``, name the one dtype that it returns. Or a function of a
+        `ctypes.CDLL`, ``void f(const uint8_t *codes, T *values, size_t n)``, which fills
+        ``values``; T is the type of that dtype.
     fmt : format or str
     dtypes : sequence of dtypes
         float16, bfloat16 (of ml_dtypes), float32, float64.
@@ -89,7 +91,7 @@ def check_decoder(
     for dtype in kinds:
         want = in_dtype(values, dtype)
         if want is not None:
-            got = np.asarray(tested.call(codes.copy(), fmt, dtype=dtype))
+            got = np.asarray(tested.call([codes.copy()], fmt, dtype))
             _compare(got, want, codes, fmt)
             compared += len(codes)
     if not compared:

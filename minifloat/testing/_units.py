@@ -24,14 +24,14 @@ from minifloat.formats.rounding import (
 )
 from minifloat.testing._decoders import used_codes
 from minifloat.testing._meaning import exact_decode
+from minifloat.testing._operation_vectors import operation_vectors
+from minifloat.testing._operations import NO_CODE, PORTS, operation
 from minifloat.testing._oracle import encode_number
 from minifloat.testing._sources import SOURCES, Source, SourceName, source_of
 from minifloat.testing._vectors import Port, TextFormat, Vectors, Words, check_text_format
 
-Unit: TypeAlias = Literal["encoder", "decoder"]
+Unit: TypeAlias = Literal["encoder", "decoder", "multiplier", "add", "fma", "dot"]
 Progress: TypeAlias = Callable[[int, int], object]
-
-NO_CODE = -1
 
 
 def vectors(
@@ -42,29 +42,46 @@ def vectors(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
+    output: NumberFormat | str | None = None,
+    lanes: int | None = None,
     progress: Progress | None = None,
 ) -> Vectors:
-    """Return inputs of an encoder or a decoder with the right outputs, from the oracle.
+    """Return inputs of a unit with the right outputs, from the oracle.
 
     Those of an encoder begin with the numbers at which the code changes and their neighbours in
     the source. The other `decision_points` follow: values, powers of two, zeros, infinities and
-    extremes; then NaNs. Numbers that are an error under the policies are left out. Those of a
-    decoder are all codes but the unused ones.
+    extremes; then NaNs. Those of a decoder are all codes but the unused ones.
+
+    The other units take codes of ``fmt``, and their exact result is rounded once. Those whose
+    results are on or beside a decision point of the output come first: ties, values, the ends of
+    the range. Special values, zeros, subnormals and extremes follow, each with each, then
+    cancellations; in the end all other inputs if there are at most 4096, or a seeded selection.
+
+    Inputs whose output is an error under the policies are left out.
 
     Parameters
     ----------
     fmt : format or str
     unit : str
-        "encoder" (ports ``x`` and ``code``) or "decoder" (ports ``code`` and ``y``).
+        "encoder" (ports ``x`` and ``code``), "decoder" (``code`` and ``y``), "multiplier" (``a``,
+        ``b`` and ``product``), "add" (``a``, ``b`` and ``sum``), "fma" (a b + c: ``a``, ``b``,
+        ``c`` and ``sum``) or "dot" (``a`` and ``b`` with many lanes each, and ``sum``).
     source : str
-        The float type on the other side: float16, bfloat16, float32 or float64. An encoder reads
-        it, a decoder writes it.
+        Of an encoder, which reads it, and a decoder, which writes it: float16, bfloat16, float32 or
+        float64.
     rounding : Rounding or str
-        Of an encoder; not a stochastic mode.
+        Not of a decoder; not a stochastic mode.
     overflow : Overflow or str
-        Of an encoder.
+        Not of a decoder.
     nan : NaNPolicy or str
-        Of an encoder.
+        Not of a decoder.
+    output : format or str, optional
+        Not of an encoder or a decoder: the format of the result, and of ``c``. Default: ``fmt``.
+        "exact" is two's complement, wide enough for every result, in units of the least bit of
+        ``fmt`` (of its square for products), as `minifloat.hardware.multiplier` has it; NaN and
+        infinities count as 0 there.
+    lanes : int, optional
+        Of a dot product, 1 to 256. Default: 16. Lane 0 is at the lowest bits.
     progress : callable, optional
         Called with the number of vectors done and their total number.
 
@@ -75,8 +92,15 @@ def vectors(
     Raises
     ------
     ValueError
-        If an option has no such value, a decoder is given a policy, or the source does not have
-        every value of the format that a decoder gives.
+        If an option has no such value or is not one of the unit, or the source does not have every
+        value of the format that a decoder gives.
+
+    Notes
+    -----
+    Results of NaN, infinities and zeros are IEEE 754-2019's: 0 times infinity and a difference of
+    infinities are NaN, a product's sign is that of its factors' signs, and a sum that is exactly 0
+    is 0, or -0 rounded downward, unless all terms are zeros of one sign. A dot product adds its
+    lanes to 0 exactly, and rounds once.
 
     Examples
     --------
@@ -85,16 +109,28 @@ def vectors(
     0 0000
     1 3800
     """
-    if unit not in tuple(UNITS):  # which need not be hashable
-        raise ValueError(f"unit must be {' or '.join(UNITS)}, got {unit!r}")
-    return UNITS[unit](
-        parse(fmt),
-        source_of(source),
+    if unit not in (*UNITS, *PORTS):  # which need not be hashable
+        names = [*UNITS, *PORTS]
+        raise ValueError(f"unit must be {', '.join(names[:-1])} or {names[-1]}, got {unit!r}")
+    settings = (
         choose(Rounding, "rounding", rounding),
         choose(Overflow, "overflow", overflow),
         choose(NaNPolicy, "nan", nan),
-        progress or (lambda *_: None),
     )
+    told = progress or (lambda *_: None)
+    if unit in PORTS:
+        _left_out(unit, source=(source, "float32"))
+        return operation_vectors(operation(unit, fmt, output, lanes), *settings, told)
+    _left_out(unit, output=(output, None), lanes=(lanes, None))
+    return UNITS[unit](parse(fmt), source_of(source), *settings, told)
+
+
+def _left_out(unit: str, **options: tuple[object, object]) -> None:
+    """Raise unless each option has its default."""
+    article = "an" if unit[0] in "ae" else "a"
+    for name, (value, default) in options.items():
+        if value != default:
+            raise ValueError(f"{name} must be left out for {article} {unit}, got {value}")
 
 
 def write_vectors(
@@ -107,13 +143,15 @@ def write_vectors(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
+    output: NumberFormat | str | None = None,
+    lanes: int | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Write `vectors` to a file, which is replaced at once when all of them are there.
 
     Parameters
     ----------
-    fmt, unit, source, rounding, overflow, nan, progress
+    fmt, unit, source, rounding, overflow, nan, output, lanes, progress
         As in `vectors`.
     path : path
         A file that is there keeps its permissions; of a symbolic link the target is replaced.
@@ -141,6 +179,8 @@ def write_vectors(
         rounding=rounding,
         overflow=overflow,
         nan=nan,
+        output=output,
+        lanes=lanes,
         progress=progress,
     )
     with replacing(target) as file:
@@ -205,13 +245,12 @@ def _decoder(
     nan: NaNPolicy,
     progress: Progress,
 ) -> Vectors:
-    for name, value, default in (
-        ("rounding", rounding, Rounding.NEAREST_EVEN),
-        ("overflow", overflow, Overflow.SATURATE),
-        ("nan", nan, NaNPolicy.RAISE),
-    ):
-        if value != default:
-            raise ValueError(f"{name} must be left out for a decoder, got {value}")
+    _left_out(
+        "decoder",
+        rounding=(rounding, Rounding.NEAREST_EVEN),
+        overflow=(overflow, Overflow.SATURATE),
+        nan=(nan, NaNPolicy.RAISE),
+    )
     codes = np.array(used_codes(fmt), np.uint64)
     values = np.array([exact_decode(code, fmt) for code in codes.tolist()])
     words = source.words(values)

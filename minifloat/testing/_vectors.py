@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,13 @@ Words: TypeAlias = "NDArray[np.uint64]"
 class Port(NamedTuple):
     """An input or output of a unit: its name, its width in bits, its word in each vector.
 
-    ``numbers`` are the values of the words, as float64.
+    ``words`` are uint64, or Python's integers where they are wider. ``numbers`` are their values as
+    float64, a row of them for a port with lanes.
     """
 
     name: str
     bits: int
-    words: Words
+    words: NDArray[Any]
     numbers: NDArray[np.float64]
 
     @property
@@ -97,12 +98,17 @@ class Vectors:
         writer.writerow(
             name for port in self.ports for name in (f"{port.name}_bits", f"{port.name}_value")
         )
-        values = [map(repr, port.numbers.tolist()) for port in self.ports]
+        values = [map(_spelled, port.numbers.tolist()) for port in self.ports]
         pairs = [zip(*pair, strict=True) for pair in zip(columns, values, strict=True)]
         writer.writerows(
             [cell for pair in line for cell in pair] for line in zip(*pairs, strict=True)
         )
         return file.getvalue()
+
+
+def _spelled(value: float | list[float]) -> str:
+    """Return a value, or those of lanes with a space between them."""
+    return " ".join(map(repr, value)) if isinstance(value, list) else repr(value)
 
 
 def check_text_format(format: object) -> None:

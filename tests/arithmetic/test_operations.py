@@ -14,6 +14,7 @@ from hypothesis import given, settings
 
 import minifloat as mf
 from minifloat import arithmetic
+from minifloat._kernels import operations as kernels
 from minifloat.testing import exact_decode, exact_encode
 
 MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
@@ -106,6 +107,15 @@ def remainder(x: float, y: float) -> Number:
     return signed(a - b * math.floor(a / b), y)
 
 
+def ieee_remainder(x: float, y: float) -> Number:
+    if math.isnan(x) or math.isnan(y) or math.isinf(x) or y == 0:
+        return NAN
+    if math.isinf(y):
+        return x
+    a, b = Fraction(x), Fraction(y)
+    return signed(a - b * round(a / b), x)  # round is to even
+
+
 def least(x: float, y: float) -> float:
     if math.isnan(x) or math.isnan(y):
         return NAN
@@ -144,6 +154,7 @@ TWO: dict[str, Callable[..., Number]] = {
     "divide": divide,
     "fmod": fmod,
     "remainder": remainder,
+    "ieee_remainder": ieee_remainder,
     "copysign": lambda x, y: fraction(math.copysign(x, y)),
     "minimum": least,
     "maximum": greatest,
@@ -181,11 +192,22 @@ def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options
     got = getattr(arithmetic, name)(
         *operands, fmt, **options, **random, nan="max", dtype=np.float64
     )
+    with np.errstate(all="ignore"):
+        singles = [x.astype(np.float32) for x in operands]
+    if all(map(np.array_equal, singles, operands, [True] * len(operands))):
+        options32 = {**options, **random, "nan": "max", "dtype": np.float64}
+        of_singles = getattr(arithmetic, name)(*singles, fmt, **options32)
+        assert np.array_equal(of_singles.view(np.int64), got.view(np.int64)), (name, fmt, options)
     lists = [x.astype(float).tolist() for x in operands]
+    rounded: dict[tuple[Number, float, int], float] = {}
     for i, x in enumerate(zip(*lists, strict=True)):
         word = {} if words is None else {"random": int(words[i])}
         exact = ALL[name](*x, **downward)
-        want = exact_decode(exact_encode(exact, fmt, **options, **word, nan="max"), fmt)
+        key = exact, math.copysign(1, exact), word.get("random", 0)  # 0 is -0
+        if key not in rounded:
+            code = exact_encode(exact, fmt, **options, **word, nan="max")
+            rounded[key] = exact_decode(code, fmt)
+        want = rounded[key]
         same = got[i] == want and math.copysign(1, got[i]) == math.copysign(1, want)
         assert same or (got[i] != got[i] and want != want), (name, x, fmt, options, got[i], want)
 
@@ -208,9 +230,16 @@ def test_all_operands_of_small_formats(name: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("overflow", ["saturate", "saturate_finite", "ieee", "sat_none"])
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "remainder", "fmod"])
+@pytest.mark.parametrize(
+    ("mode", "overflow"),
+    [
+        *((mode, "saturate") for mode in MODES),
+        *(("nearest_even", overflow) for overflow in ["saturate_finite", "ieee", "sat_none"]),
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["add", "subtract", "multiply", "divide", "remainder", "ieee_remainder", "fmod"]
+)
 def test_all_pairs_of_8_bits(name: str, mode: str, overflow: str) -> None:
     check(name, pairs("e4m3fn", "e5m2"), "e4m3fn", rounding=mode, overflow=overflow)
     check(
@@ -260,6 +289,61 @@ def test_any_numbers(name, x, near, fmt, mode, overflow) -> None:
             operands[1] = operands[1] if name == "fma" else np.nextafter(product, 0) * near
     arity = 1 if name in ONE else 2 if name in TWO else 3
     check(name, operands[:arity], fmt, rounding=mode, overflow=overflow)
+
+
+SINGLES = st.one_of(
+    st.floats(width=32),
+    st.builds(math.ldexp, st.integers(-9, 9).map(float), st.integers(-149, 124)),
+    st.builds(math.ldexp, st.integers(2**23, 2**24 - 1).map(float), st.integers(-149, 104)),
+)
+
+
+@given(
+    name=st.sampled_from(["add", "subtract", "multiply", "divide", "reciprocal", "sqrt", *THREE]),
+    x=st.lists(st.tuples(SINGLES, SINGLES, SINGLES), min_size=1, max_size=5),
+    scale=st.sampled_from([1.0, 2.0**-20, 2.0**-30, 2.0**-60]),
+    fmt=st.sampled_from(["e4m3fn", "bfloat16", "tf32", "e8m0", "e9m3", "int8", "e3m12"]),
+    mode=st.sampled_from(MODES),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_float32_numbers(name, x, scale, fmt, mode) -> None:
+    """Short formats take another way: up to the ends of float32, and beside values and ties."""
+    operands = np.array(x, np.float32).T
+    with np.errstate(all="ignore"):
+        operands[0] = mf.round_to(operands[0], "bfloat16", overflow="ieee")  # a value of some
+        operands[-1] = operands[0] * np.float32(scale)
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    check(name, list(operands[:arity]), fmt, rounding=mode, overflow="sat_none")
+
+
+@pytest.mark.parametrize("name", ["add", "multiply", "fma"])
+def test_chunks_and_threads(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = [rng.normal(size=(1, 70_001)).astype(np.float32) for _ in range(3)][: 2 + (name == "fma")]
+    compute = getattr(arithmetic, name)
+    want = compute(*(a.astype(np.float64) for a in x), "e4m3fn")
+    for threads in (1, 2):
+        got = compute(*x, "e4m3fn", threads=threads)
+        assert got.dtype == np.float32
+        assert np.array_equal(got, want)
+    x[0][0, 60_000] = 2.0**127  # one chunk needs float64
+    want = compute(*(a.astype(np.float64) for a in x), "bfloat16")
+    assert np.array_equal(compute(*x, "bfloat16"), want)
+    x[0][0, 60_000] = np.nan
+    with pytest.raises(ValueError, match=r"got 1 NaN, the first at index \(0, 60000\)"):
+        compute(*x, "e2m1")
+
+
+def test_kernels_are_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Operands that are read-only, or of other shapes, reach them as any others."""
+    given = []
+    monkeypatch.setattr(kernels, "add", lambda *arrays: given.extend(arrays[:2]))
+    one = np.ones(1)
+    one.flags.writeable = False
+    for x, y in [(one, one), (one, 1.0), (np.ones(()), one), (np.ones((2, 1)), np.ones(3))]:
+        arithmetic.add(x, y, "e4m3fn")
+        assert all(a.flags.writeable and a.flags.c_contiguous for a in given)
+    assert not one.flags.writeable
 
 
 @pytest.mark.parametrize("mode", STOCHASTIC)
@@ -368,3 +452,29 @@ def test_results_beside_values_and_ties(name: str) -> None:
     words = np.zeros(points.size, np.uint32) + 2**28 - 1  # rounds away from any value
     options = {"rounding": "stochastic_b", "overflow": "saturate", "random_bits": 28}
     check(name, beside(name, points, rng), "e4m3fn", words, **options)
+
+
+def test_float32_sums_beside_values_and_ties() -> None:
+    values = mf.parse("e4m3fn").values()[1:127]
+    t = np.concatenate([values, (values[1:] + values[:-1]) / 2])
+    for tiny in (t * 2.0**-60, t * -(2.0**-60)):
+        for mode in ["nearest_even", "downward", "to_odd"]:
+            options = {"rounding": mode, "overflow": "saturate"}
+            check("add", [tiny, t], "e4m3fn", **options)
+            for end in (0, math.inf):  # float32's neighbours of the points, with an odd last bit
+                neighbour = np.nextafter(t.astype(np.float32), np.float32(end)).astype(float)
+                check("add", [tiny, neighbour], "e4m3fn", **options)
+            check("fma", [np.full(t.size, -2.0), t / -2, tiny], "e4m3fn", **options)
+            check("faa", [t, tiny, tiny / -2], "e4m3fn", **options)
+
+
+@pytest.mark.parametrize("exponents", [(-149, -148, -140, -100, -64, 0), (0, 60, 100, 126, 127)])
+@pytest.mark.parametrize("fmt", ["bfloat16", "e9m3", "e4m3fn"])
+def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
+    """At the upper end float64 is needed; so it has a call of its own."""
+    sizes = [*(2.0**e for e in exponents), 1.5 * 2.0 ** exponents[-1]]
+    grid = [x.ravel() for x in np.meshgrid(*[[*sizes, *(-x for x in sizes)]] * 2)]
+    for mode in ["nearest_even", "upward", "downward", "to_odd"]:
+        for name in ("add", "multiply", "divide", "ieee_remainder"):
+            check(name, grid, fmt, rounding=mode, overflow="sat_none")
+        check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")

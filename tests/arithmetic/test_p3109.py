@@ -310,6 +310,40 @@ def test_reductions_and_dot_products() -> None:
             check(got, [project(f, v, mode, "SatNone") for v in exact], mode)
 
 
+@pytest.mark.parametrize("mode", ["NearestTiesToEven", "TowardPositive", "TowardNegative", "ToOdd"])
+def test_products_longer_than_float64(mode: str) -> None:
+    """Float32 scales times elements of 7 bits: the products' lost bits decide near cancellation."""
+    rng = np.random.default_rng(0)
+    f = P3109Format(8, 3, True, True)
+    scales = (1 + rng.integers(1, 2**23, (2, 40)) * 2.0**-23).astype(np.float32).astype(float)
+    terms = rng.integers(64, 128, (40, 3)).astype(float)  # 7 bits
+    terms[:, 1] = np.minimum(terms[:, 1], terms[:, 0] - 1)
+    terms[:, 2] = terms[:, 0] - terms[:, 1] + rng.integers(-1, 2, 40)
+    second = np.broadcast_to([1.0, -1.0, -1.0], terms.shape)  # the sum is -1, 0 or 1, exactly
+    got = p3109_blocks.dot_product(
+        (scales[0], terms), (scales[1], second), f.name, rounding=mode, saturation="SatNone"
+    )
+    exact = [
+        Fraction(x - y - z) * Fraction(s) * Fraction(t)
+        for (x, y, z), s, t in zip(terms.tolist(), *scales.tolist(), strict=True)
+    ]
+    check(got, [project(f, x, mode, "SatNone") for x in exact], mode)
+
+
+def test_ieee_data() -> None:
+    """ConvertFromIEEE754 and ConvertToIEEE754: Convert from float16, and from a value to it."""
+    f = P3109Format(8, 4, True, True)
+    x = np.arange(0, 2**16, 5, dtype=np.uint16).view(np.float16)
+    for mode in ("NearestTiesToEven", "TowardPositive"):
+        got = p3109.compute("Convert", x, fmt=f.name, rounding=mode)
+        check(got, [project(f, datum(v), mode, "SatNone") for v in x.tolist()], mode)
+        assert not np.signbit(got[got == 0]).any()
+    wide = np.array([float(v) for v in data(P3109Format(8, 2, True, True))])  # exponents of 6 bits
+    near = p3109.compute("Convert", wide, fmt="float16")
+    with np.errstate(over="ignore"):
+        assert np.array_equal(near, wide.astype(np.float16), equal_nan=True)
+
+
 def test_conversions() -> None:
     f, g = P3109Format(8, 4, True, True), P3109Format(8, 1, False, False)
     rows = [*random_blocks(f, 20, 4, 3), [NAN] * 4, [INF, NAN, -INF, INF], [Fraction(0)] * 4]

@@ -117,10 +117,12 @@ def test_orders_of_other_layouts_are_named() -> None:
     codes = q.codes
     eights = codes.reshape(8, 8, 128)
     words = eights[:, [0, 4, 1, 5, 2, 6, 3, 7]].reshape(codes.shape)
+    inverse = eights[:, [0, 2, 4, 6, 1, 3, 5, 7]].reshape(codes.shape)
     backwards = eights[:, ::-1].reshape(codes.shape)
     halves = codes.reshape(64, 4, 2, 16).swapaxes(-1, -2).reshape(codes.shape)
     for name, order in (
         ("nibbles in AWQ's order", words),
+        ("nibbles in AWQ's order", inverse),
         ("nibbles of a word in reverse order", backwards),
         ("nibbles in GGUF's order", halves),
     ):

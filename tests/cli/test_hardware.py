@@ -36,6 +36,10 @@ needs_yosys = pytest.mark.skipif(MISSING, reason="needs Yosys: pip install pyosy
             hardware.encoder("e4m3fn", "float32", rounding="stochastic", random_bits=4),
         ),
         (["e2m1", "--unit", "decoder", "--as", "float16"], hardware.decoder("e2m1", "float16")),
+        (
+            ["e2m1", "--unit", "l_mul", "--variant", "addition"],
+            hardware.l_mul("e2m1", variant="addition"),
+        ),
         (["e2m1", "--unit", "dot", "--lanes", "3"], hardware.dot("e2m1", "e2m1", 3)),
         (
             ["e2m1", "--unit", "block_dot", "--scale", "ue4m3", "--block", "16"],
@@ -59,6 +63,7 @@ def test_options_are_the_arguments_of_the_unit(
     [
         (["e2m2", "--unit", "decoder", "--lanes", "3"], "--lanes must not be given with --unit"),
         (["e2m2", "--unit", "decoder", "--with", "e2m1"], "--with must not be given with --unit"),
+        (["int4", "--unit", "l_mul"], "FORMAT must be an ExMy with mantissa bits"),
         (["e2m2", "--as", "float16"], "--as must not be given with --unit multiplier"),
         (["e2m2", "--form", "nix"], "--form must be one of significands"),
         (["float16"], "FORMAT must have at most 8 bits"),

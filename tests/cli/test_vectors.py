@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minifloat.cli import main, vectors
-from minifloat.testing import _sources, _units, _vectors
+from minifloat.testing import _operations, _sources, _units, _vectors
 from minifloat.testing import vectors as made
 
 Capture = pytest.CaptureFixture[str]
@@ -34,6 +34,14 @@ def test_the_options_are_passed_on(capsys: Capture) -> None:
     assert run(capsys, "e4m3fn", "--unit", "decoder", "--source", "float16") == want.text()
 
 
+def test_the_options_of_units_that_compute(capsys: Capture) -> None:
+    where = ("--output", "bfloat16", "--lanes", "3", "--rounding", "downward")
+    want = made("e2m1", "dot", output="bfloat16", lanes=3, rounding="downward")
+    assert run(capsys, "e2m1", "--unit", "dot", *where) == want.text()
+    want = made("e2m1", "multiplier", output="exact")
+    assert run(capsys, "e2m1", "--unit", "multiplier", "--output", "exact") == want.text()
+
+
 def test_a_file_is_written(capsys: Capture, tmp_path: Path) -> None:
     path = tmp_path / "vectors.mem"
     out = run(capsys, "e2m1", "--format", "mem", "--out", str(path))
@@ -56,7 +64,7 @@ def test_a_pipe_is_not_replaced(capsys: Capture, tmp_path: Path) -> None:
 
 
 def test_the_choices_are_those_of_the_library() -> None:
-    assert set(vectors.UNITS) == set(_units.UNITS)
+    assert set(vectors.UNITS) == {*_units.UNITS, *_operations.PORTS}
     assert set(vectors.SOURCES) == set(_sources.SOURCES)
     assert vectors.FORMATS == _vectors.FORMATS
 
@@ -65,7 +73,7 @@ def test_the_choices_are_those_of_the_library() -> None:
     ("arguments", "message"),
     [
         (["e2m9x"], "FORMAT must be a known format name, got 'e2m9x'"),
-        (["e2m1", "--unit", "adder"], "--unit must be encoder or decoder, got 'adder'"),
+        (["e2m1", "--unit", "adder"], "--unit must be encoder, decoder, multiplier, add, "),
         (["e2m1", "--format", "json"], "--format must be hex, csv or mem, got 'json'"),
         (["e2m1", "--source", "fp8"], "--source must be float32, float16, bfloat16 or float64"),
         (["e2m1", "--rounding", "nearest"], "--rounding must be one of nearest_even, "),
@@ -85,6 +93,20 @@ def test_the_choices_are_those_of_the_library() -> None:
         (
             ["e2m1", "--out", "nowhere/v.hex"],
             "--out must be a file that can be written, got nowhere/v.hex (No such file or ",
+        ),
+        (
+            ["e2m1", "--unit", "add", "--lanes", "3"],
+            "--lanes must be left out but for a dot product",
+        ),
+        (
+            ["e2m1", "--unit", "dot", "--lanes", "0"],
+            "--lanes must be an integer of at least 1, got '0'",
+        ),
+        (["e2m1", "--unit", "dot", "--lanes", "999"], "--lanes must be in 1..256, got 999"),
+        (["e2m1", "--output", "e2m1"], "--output must be left out for an encoder, got e2m1"),
+        (
+            ["e2m1", "--unit", "add", "--output", "x"],
+            "--output must be a known format name, got 'x'",
         ),
         (["e2m1", "--out", ""], "--out must be a path of at least a character"),
         (["e2m1", "--out", "a\0b"], "--out must be a path of at least a character"),

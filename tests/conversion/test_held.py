@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 import minifloat as mf
 from minifloat.conversion import convert
@@ -92,7 +93,8 @@ def modelopt(folder: Path) -> Path:
         "model.layers.0.self_attn.k_proj.k_scale": ("F32", [], np.float32(1).tobytes()),
         "model.norm.weight": bfloat16(np.ones(32, np.float32)),
     }
-    return write(folder, held, {"quant_method": "modelopt", "quant_algo": "NVFP4"})
+    config = {"quant_method": "modelopt", "quant_algo": "NVFP4"}
+    return write(folder, held, config, metadata={"format": "pt", "quantized": "NVFP4"})
 
 
 def test_scales_of_activations_are_dropped_and_named(tmp_path: Path) -> None:
@@ -110,6 +112,8 @@ def test_scales_of_activations_are_dropped_and_named(tmp_path: Path) -> None:
     assert new.dequantize(name).tobytes() == open_checkpoint(source).dequantize(name).tobytes()
     config = json.loads((tmp_path / "new/config.json").read_text())
     assert config["quantization_config"]["quant_method"] == "compressed-tensors"
+    with safe_open(tmp_path / "new/model.safetensors", "np") as file:
+        assert file.metadata() == {"format": "pt"}  # the old one told of the old layout
 
 
 def test_another_recipe_is_refused(tmp_path: Path) -> None:

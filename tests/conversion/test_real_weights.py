@@ -21,6 +21,7 @@ from minifloat.conversion.fused import partners
 from minifloat.files.checkpoints import open_checkpoint
 from minifloat.quantization import joint_tensor_scale
 from tests.conversion import real_models
+from tests.conversion.package_arithmetic import as_package_computes
 
 pytestmark = pytest.mark.long
 
@@ -78,10 +79,9 @@ def test_converted_read_and_audited(source: Path, tmp_path: Path, recipe: str, l
 
 @pytest.mark.parametrize("recipe", sorted(LOADED))
 def test_transformers_computes_with_our_weights(source: Path, tmp_path: Path, recipe: str) -> None:
-    """All parameters and outputs are equal to those of the model with our dequantized weights.
+    """All parameters and outputs are equal, bit for bit, to those of the model with our weights.
 
-    But for NVFP4: the package divides by the global scale, of which we have the inverse, rounded to
-    float32. So a few numbers may be rounded to the next bfloat16.
+    For NVFP4 with the codes and scales that we read, in the package's arithmetic.
     """
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
@@ -94,22 +94,15 @@ def test_transformers_computes_with_our_weights(source: Path, tmp_path: Path, re
         kind = transformers.AutoModel
     theirs = kind.from_pretrained(new, dtype=dtype).eval()
     ours = kind.from_pretrained(source, dtype=dtype).eval()
-    checkpoint = open_checkpoint(new)
-    weights = {name: torch.from_numpy(checkpoint.dequantize(name)) for name in checkpoint}
+    weights = {name: torch.from_numpy(w) for name, w in as_package_computes(new).items()}
     missing, unexpected = ours.load_state_dict(weights, strict=False)
     assert not [name for name in missing if name != "lm_head.weight"]
     assert not [name for name in unexpected if not name.endswith("position_ids")]
     ids = torch.tensor(real_models.SENTENCE)
     with torch.no_grad():
         got = theirs(ids)[0]
-        unequal = 0
         for name, weight in ours.named_parameters():  # which theirs has after the first pass
-            held = theirs.get_parameter(name)
-            near = 2.0**-7 if recipe == "nvfp4" else 0.0
-            torch.testing.assert_close(held, weight, rtol=near, atol=0.0)
-            unequal += int((held != weight).sum())
-            weight.copy_(held)
-        assert unequal <= (2.0**-6 if recipe == "nvfp4" else 0.0) * ours.num_parameters()
+            assert torch.equal(theirs.get_parameter(name), weight), name
         assert torch.equal(got, ours(ids)[0])
 
 

@@ -155,9 +155,9 @@ def test_a_whole_model_is_kept(source: Path, tmp_path: Path) -> None:
     assert contents(new) == before
 
 
-def interrupted(source: Path, new: Path) -> None:
+def interrupted(source: Path, new: Path, layout: str = "compressed-tensors") -> None:
     """Make a folder as a conversion leaves it that was killed at its very end."""
-    convert(source, new, "nvfp4")
+    convert(source, new, "nvfp4", layout=layout)
     record = json.loads((new / RECORD).read_text())
     record["complete"] = False
     (new / RECORD).write_text(json.dumps(record))
@@ -199,6 +199,15 @@ def test_what_the_bytes_depend_on(source: Path, tmp_path: Path) -> None:
     interrupted(source, interrupted_again)
     os.utime(source / LAST, ns=(status.st_atime_ns, status.st_mtime_ns + 2))
     assert convert(source, interrupted_again, "nvfp4").kept == (FIRST,)
+
+
+def test_metadata_from_config_json_belongs_to_the_bytes(source: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    interrupted(source, new, "gguf")
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps(config | {"model_type": "qwen3"}))
+    assert convert(source, new, "nvfp4", layout="gguf").kept == ()
+    assert convert(source, new, "nvfp4", layout="gguf").kept == ("model.gguf",)
 
 
 def test_no_old_config_stays_beside_new_shards(source: Path, tmp_path: Path) -> None:

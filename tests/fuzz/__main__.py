@@ -12,6 +12,7 @@ NAMES = (
     *("load_npz", "load_safetensors"),
     *("compare_command", "command_lines", "texts", "arrays"),
 )  # of `targets.TARGETS`, which is imported later, with coverage
+PACKAGES = {"pickle": "torch"}  # of targets that need one that the extra `fuzz` lacks
 
 
 def main() -> None:
@@ -28,6 +29,9 @@ def main() -> None:
             'the package atheris must be installed; pip install "minifloat[fuzz]", or use '
             "pytest -m long tests/fuzz, which needs none"
         )
+    package = PACKAGES.get(options.target)
+    if package is not None and find_spec(package) is None:
+        parser.error(f"the target {options.target} needs the package {package}, which is missing")
     from tests.fuzz.guided import fuzz
 
     fuzz(options.target, options.seconds, options.corpus, options.found)

@@ -14,22 +14,24 @@ from random import Random
 from typing import Any
 
 MAX_LENGTH = 1 << 14  # bytes of an input
+NOT_FUZZED = ("minifloat.__main__", "minifloat.interop", "minifloat.testing")  # no target calls it
 
 
 def instrumented() -> None:
     """Import all of minifloat with coverage, and of the analyses the distributions."""
     import atheris  # type: ignore[import-untyped, unused-ignore]
 
-    _import_below("minifloat._kernels")  # before: Numba compiles no instrumented function
+    import_below("minifloat._kernels")  # before: Numba compiles no instrumented function
     with atheris.instrument_imports(include=["minifloat", "analysis"]):
-        _import_below("minifloat")
+        import_below("minifloat")
         import analysis.errors.distributions  # noqa: F401
 
 
-def _import_below(name: str) -> None:
+def import_below(name: str) -> None:
+    """Import a package and the modules below it, but those that no target calls."""
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, f"{name}."):
-        if not module.name.startswith(("minifloat.__main__", "minifloat.testing")):
+        if not module.name.startswith(NOT_FUZZED):
             importlib.import_module(module.name)
 
 

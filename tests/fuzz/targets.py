@@ -36,4 +36,3 @@ TARGETS: dict[str, Target] = {
     "texts": texts.TARGET,
     "arrays": arrays.TARGET,
 }
-PACKAGES = {"pickle": "torch"}  # of targets that need one that no other needs

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.fuzz import faults, loop
+from tests.fuzz.__main__ import PACKAGES
 from tests.fuzz.regressions import REGRESSIONS
-from tests.fuzz.targets import PACKAGES, TARGETS
+from tests.fuzz.targets import TARGETS
 
 MINUTE = 60.0
 MUTATIONS = {"arrays": 60, "compare_command": 30, "command_lines": 100}

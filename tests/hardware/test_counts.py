@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("networkx")
 
+from minifloat.hardware import costs
 from minifloat.hardware.counts import count, lut6_sites
 
 
@@ -106,3 +107,9 @@ def test_transistors_of_gates_and_registers() -> None:
 )
 def test_registers_of_each_kind(target: Any, kind: str) -> None:
     assert count(netlist(cell(kind, 2, 1)), target, "by hand").flip_flops == 1
+
+
+@pytest.mark.parametrize("unit", ["decoder", "l_mul"])
+def test_a_unit_of_one_format_has_no_activations(unit: Any) -> None:
+    with pytest.raises(ValueError, match="activations must be None for"):
+        costs(["e2m1"], unit=unit, activations="int8")

@@ -22,6 +22,8 @@ from minifloat.hardware import (
     dot,
     encoder,
     encoder_forms,
+    l_mul,
+    l_mul_forms,
     multiplier,
     multiplier_forms,
 )
@@ -190,6 +192,9 @@ def units() -> list[Circuit]:
     ]
     for a, b in (("e2m1", "e2m1"), ("int4", "int3")):
         forms += [multiplier(a, b, form=form) for form in multiplier_forms(a, b)]  # type: ignore[arg-type]
+    forms += [multiplier("bipolar_int2", "bipolar_int1", form="planes")]
+    forms += [l_mul("e2m1", form=form) for form in l_mul_forms("e2m1")]  # type: ignore[arg-type]
+    forms += [l_mul("e3m1", variant="addition", aligned=False, specials="flag")]
     forms += [multiplier("e3m2", "e2m1", encoding="sign_magnitude", specials="flag")]
     forms += [converter("e3m1", "e2m1", form=form) for form in converter_forms("e3m1", "e2m1")]  # type: ignore[arg-type]
     forms += [

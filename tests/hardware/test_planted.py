@@ -15,6 +15,7 @@ from minifloat.hardware import (
     decoder,
     dot,
     encoder,
+    l_mul,
     multiplier,
 )
 from tests.hardware.bundles import needs_yosys, wrong
@@ -26,6 +27,10 @@ SCALED = block_dot("e2m1", "e2m1", "ue4m3", 2, specials="flag")
 PRODUCT = multiplier("e2m1", "e2m1", encoding="sign_magnitude")
 SHIFTED = encoder("e2m1", form="round")
 RANDOM = encoder("e2m1", "fixed", width=7, unit=0.125, rounding="stochastic_c", random_bits=3)
+
+ADDED = l_mul("e2m2", variant="addition", aligned=False)
+SHIFTS = multiplier("int5", "apot4", form="shifts")
+PLANES = multiplier("bipolar_int2", "bipolar_int3", form="planes")
 
 # The mistake, the circuit, and what is replaced in its text by what.
 MISTAKES: list[tuple[str, Circuit, dict[str, str]]] = [
@@ -50,6 +55,14 @@ MISTAKES: list[tuple[str, Circuit, dict[str, str]]] = [
     ("a scale's significand lost", SCALED, {"$signed({1'h0, factor})": "1"}),
     ("an infinity's sign lost", FLAGS, {"assign negative_inf = ": "assign negative_inf = 1'h0 & "}),
     ("a code of a table", converter("e3m1", "e2m1"), {"5'h2: ": "5'h3: ", "5'h3: ": "5'h2: "}),
+    ("L-Mul's offset lost", ADDED, {"a_log + b_log + 6'h9": "a_log + b_log + 6'h8"}),
+    ("L-Mul's carry dropped", ADDED, {"= log[5:2]": "= a_log[5:2] + b_log[5:2] + 4'h2"}),
+    ("a subnormal's fraction", l_mul("e2m2"), {"a_subnormal = 6'h2": "a_subnormal = 6'h0"}),
+    ("a product of 0", l_mul("e2m2"), {"a_live & b_live": "a_live"}),
+    ("a negative row that is only inverted", SHIFTS, {"{8'h0, negative1}": "9'h0"}),
+    ("a row lost", SHIFTS, {"used1 = 1'h1": "used1 = 1'h0"}),
+    ("bits that differ count", PLANES, {"~(b ^ {3{a[0]}})": "(b ^ {3{a[0]}})"}),
+    ("a plane's weight", PLANES, {"{plane1, 2'h0}": "{plane1, 1'h0}"}),
 ]  # fmt: skip
 MISTAKES_OF_SUMS: list[tuple[str, Circuit, dict[str, str]]] = [
     ("a sum one bit too narrow", SUM, {"<= after;": "<= {after[11], after[11:0]};"}),

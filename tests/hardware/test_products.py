@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from minifloat import arithmetic
 from minifloat.hardware import (
     Circuit,
     FixedSum,
@@ -70,6 +71,29 @@ def test_the_product_of_minus_zero_has_a_sign() -> None:
     found = circuit.meaning({"a": np.array([8, 8, 0]), "b": np.array([1, 9, 0])})
     assert found["sign"].tolist() == [1, 0, 0]
     assert found["magnitude"].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("b", ["pot4", "sp2_4", "apot4", "e2m1", "int4"])
+def test_shifts_compute_what_shift_add_does(b: str) -> None:
+    circuit = multiplier("int8", b, form="shifts")
+    x = mf.parse("int8").values()
+    i, j = (grid.ravel() for grid in np.meshgrid(codes_of("int8"), codes_of(b)))
+    word = circuit.meaning({"a": i, "b": j})["product"]
+    found = [signed(number, circuit.outputs["product"]) for number in word.tolist()]
+    expected = arithmetic.shift_add(x[i].astype(int), j, b)
+    assert circuit.unit is not None
+    assert (np.array(found) * float(circuit.unit)).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize(("bits", "others"), [(1, 1), (2, 2), (4, 4), (2, 8)])
+def test_planes_compute_what_bipolar_matmul_does(bits: int, others: int) -> None:
+    circuit = multiplier(f"bipolar_int{bits}", f"bipolar_int{others}", form="planes")
+    assert circuit.unit == 1
+    a, b = np.arange(1 << bits), np.arange(1 << others)
+    word = circuit.meaning({"a": a[:, None] + 0 * b, "b": 0 * a[:, None] + b})["product"]
+    found = [[signed(int(n), circuit.outputs["product"]) for n in row] for row in word]
+    planes = (arithmetic.bit_planes(codes[:, None], n) for codes, n in ((a, bits), (b, others)))
+    assert found == arithmetic.bipolar_matmul(*planes).tolist()
 
 
 def exact_sum(a: str, b: str, i: Sequence[int], j: Sequence[int]) -> Fraction:
@@ -196,6 +220,8 @@ LONG_PAIRS: list[tuple[Any, Any]] = [
     *PAIRS, ("int4", "int4"), ("int8", "int8"), ("e4m3fn", "e4m3fn"), ("e5m2", "e5m2"),
     ("e2m2", "e2m2"), ("e3m2", "e2m3"), ("int8", "e2m2"), ("e6m1", "e1m6"), ("mxint8", "int5"),
     (integer_codebook("nf4"), integer_codebook("nf4")), ("e8m0", "e2m1"), ("e7m0", "int3"),
+    ("int8", "pot4"), ("int8", "sp2_4"), ("int8", "apot4"), ("apot4", "int8"), ("e4m3fn", "pot4"),
+    ("bipolar_int4", "bipolar_int4"), ("bipolar_int1", "bipolar_int8"),
 ]  # fmt: skip
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from paper_figures import dot_products
-from paper_figures.rows import NotAvailable, Rows
+from paper_figures.rows import Rows
 from tests.paper_figures.figures import (
     assert_agree,
     assert_legible,
     assert_seen,
     changed,
     in_docs,
-    quiet,
 )
 
 
@@ -48,9 +46,3 @@ def test_all_texts_are_legible(computed: dict[str, Rows]) -> None:
 
 def test_the_docs_show_the_same_numbers(computed: dict[str, Rows]) -> None:
     assert_agree(in_docs("dot_products"), computed["dot_products"])
-
-
-def test_missing_records_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dot_products, "RECORDS", tmp_path / "none.csv")
-    with pytest.raises(NotAvailable, match=r"python -m analysis.numerics dot_products"):
-        dot_products.data(quiet)

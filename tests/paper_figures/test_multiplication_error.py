@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from paper_figures.rows import Rows, from_csv, grouped
+from analysis.records import from_csv
+from paper_figures.rows import Rows, grouped
 from tests.paper_figures.figures import (
     IN_DOCS,
     assert_agree,

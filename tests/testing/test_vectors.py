@@ -206,7 +206,7 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unit": "adder"}, "unit must be encoder or decoder, got 'adder'"),
+        ({"unit": "adder"}, "unit must be encoder, .* fma or dot, got 'adder'"),
         ({"format": "json"}, "format must be hex, csv or mem, got 'json'"),
         ({"source": "tf32"}, "source must be float16, bfloat16, float32 or float64, got 'tf32'"),
         ({"source": []}, r"source must be float16, bfloat16, float32 or float64, got \[\]"),

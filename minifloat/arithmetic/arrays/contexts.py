@@ -172,8 +172,8 @@ class Context:
 
     def compute(self, operation: Operation, *operands: ArrayLike) -> Array:
         """Return the results of an operation, each rounded once to the format, as float64."""
-        arrays = _alike(operands)
-        return np.asarray(operation(*arrays, self.fmt, dtype=np.float64, **self.options))
+        numbers = (np.asarray(x, np.float64) for x in operands)
+        return np.asarray(operation(*numbers, self.fmt, dtype=np.float64, **self.options))
 
     def replaced(self, **changes: Any) -> Context:
         """Return a context with other options.
@@ -230,16 +230,6 @@ class Context:
         if self.seeds is not None:
             shown.append(f"seed={self.seeds.seed}")
         return shown
-
-
-def _alike(operands: tuple[ArrayLike, ...]) -> list[Array]:
-    """Return operands in one shape, and all writable: Numba compiles again for what is not."""
-    arrays = [np.asarray(x, np.float64) for x in operands]
-    shape = np.broadcast_shapes(*(x.shape for x in arrays))
-    return [
-        x if x.shape == shape and x.flags.writeable else np.array(np.broadcast_to(x, shape))
-        for x in arrays
-    ]
 
 
 class InContext:

@@ -78,7 +78,7 @@ def dyadic(scale: ArrayLike, bits: SupportsIndex = MULTIPLIER_BITS) -> Dyadic:
     multipliers = np.where(full, multipliers >> 1, multipliers)
     shifts = width - exponents.astype(np.int64) - full
     if np.any(shifts < 0):
-        raise ValueError(f"scale must be below 2**{width}, got {shown(scale)}; use more bits")
+        raise ValueError(f"scale must be below 2**{width}, got {shown(scale)}")
     return Dyadic(multipliers, shifts)
 
 

@@ -12,8 +12,8 @@ import pytest
 import minifloat as mf
 from analysis.models import command
 from analysis.models.command import records
-from analysis.models.evaluation import Estimate
 from analysis.models.packages import PackageFile
+from analysis.statistics import Estimate
 from tests.analysis.models.test_evaluation import result
 
 Capture = pytest.CaptureFixture[str]

@@ -18,19 +18,19 @@ from analysis.numerics.dot_products import (
     SIGNED,
     STAGNATION,
     Sums,
+    agrees,
     errors,
     exponent,
-    means,
     predicted,
     records,
 )
-from paper_figures.dot_products import RECORDS
-from paper_figures.rows import from_csv
+from analysis.numerics.draws import means
+from paper_figures import studies
 
 
 @pytest.fixture(scope="module")
 def saved() -> list[dict[str, Any]]:
-    return from_csv(RECORDS.read_text(encoding="utf-8"))
+    return studies.saved("dot_products")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_saved_records_are_those_measured(name: str, saved: Any) -> None:
 def test_a_quick_run_has_all_quantities(saved: Any) -> None:
     calls: list[tuple[int, int]] = []
     quick = records(quick=True, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert calls == [(k, 5) for k in range(1, 6)]
     assert [list(row) for row in quick] == [list(saved[0])] * len(quick)
     assert {row["quantity"] for row in quick} == {ERROR, INTERVAL, STAGNATION}
     for name in ("bfloat16", PROMOTED):
@@ -88,16 +88,16 @@ def test_saved_records_are_complete(saved: Any) -> None:
 def test_errors_at_4096_are_those_of_others(
     data: str, plain: float, promoted: float, saved: Any
 ) -> None:
-    found = {mean.at: mean for mean in means(saved, INTERVAL) if mean.data == data}
+    found = {mean["at"]: mean for mean in means(saved, INTERVAL) if mean["data"] == data}
     for at, other in ((4096, plain), (128, promoted)):
         mean = found[at]  # theirs is one draw, as ours are
-        spread = max(4 * mean.error * dot_products.DRAWS**0.5, 0.005 * mean.mean)
-        assert abs(mean.mean - other) < spread, (at, mean)
+        spread = max(4 * mean["error"] * dot_products.DRAWS**0.5, 0.005 * mean["mean"])
+        assert abs(mean["mean"] - other) < spread, (at, mean)
 
 
 def test_the_theory_holds_where_the_page_says_so(saved: Any) -> None:
-    own = [mean for mean in means(saved, ERROR) if mean.theory is not None and mean.at >= 512]
-    wrong = {mean.sums for mean in own if not mean.agrees}
+    own = [m for m in means(saved, ERROR) if m["theory"] is not None and m["at"] >= 512]
+    wrong = {mean["sums"] for mean in own if not agrees(mean)}
     assert len(own) == 69
     assert wrong == {
         "blackwell/e4m3fn/float32",
@@ -123,9 +123,9 @@ def test_the_theory_knows_what_is_cut() -> None:
 @pytest.mark.parametrize("fmt", ["float16", "bfloat16"])
 @pytest.mark.parametrize("data", [NORMAL, SIGNED])
 def test_the_law_of_the_square_root(fmt: str, data: str, saved: Any) -> None:
-    power, error = exponent(saved, f"{fmt}:stochastic", data)
-    assert abs(power - 0.5) < 3 * error
-    assert error < 0.03
+    power = exponent(saved, f"{fmt}:stochastic", data)
+    assert abs(power.mean - 0.5) < 3 * power.standard_error
+    assert power.standard_error < 0.03
 
 
 def test_exponents_of_exact_powers() -> None:
@@ -134,9 +134,9 @@ def test_exponents_of_exact_powers() -> None:
          "measured": (draw + 1) * k**0.75}
         for draw in range(3) for k in (16, 64, 256)
     ]  # fmt: skip
-    power, error = exponent(rows, "x", NORMAL)
-    assert power == pytest.approx(0.75)
-    assert error == pytest.approx(0, abs=1e-12)
+    power = exponent(rows, "x", NORMAL)
+    assert power.mean == pytest.approx(0.75)
+    assert power.standard_error == pytest.approx(0, abs=1e-12)
 
 
 def test_stochastic_sums_have_the_right_mean() -> None:

@@ -75,14 +75,14 @@ def test_draws_agree_with_the_expectation(length: int, *, positive: bool) -> Non
     for text in ("exact:e2m2", "mitchell:int5", "l-mul addition:e2m2", "exact:int4*apot4"):
         found = measured_error(text, length, positive=positive, dots=50)
         wanted = dot_error(text, length, positive=positive)
-        assert abs(found.mean - wanted) < 5 * found.error + 0.02 * wanted, text
-        assert found.error < 0.1 * wanted
+        assert abs(found.mean - wanted) < 5 * found.standard_error + 0.02 * wanted, text
+        assert found.standard_error < 0.1 * wanted
 
 
 def test_a_draw_finds_a_wrong_expectation() -> None:
     found = measured_error("l-mul addition:e2m2", 40)
     for wrong in ("l-mul formula:e2m2", "exact:e2m2", "mitchell:e2m2"):
-        assert abs(found.mean - dot_error(wrong, 40)) > 5 * found.error
+        assert abs(found.mean - dot_error(wrong, 40)) > 5 * found.standard_error
 
 
 def test_races_are_among_as_many_bits() -> None:

@@ -21,7 +21,7 @@ from analysis.numerics import (
     newton_root,
     time_steps,
 )
-from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, Arithmetic, Mean
+from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO, Arithmetic
 from analysis.records import from_csv, to_csv
 
 HALF = Arithmetic("float16")
@@ -206,23 +206,11 @@ def test_operands_are_all_numbers_from_1_to_4() -> None:
     assert numbers.tolist() == [1 + k / 8 for k in range(8)] + [2 + k / 4 for k in range(8)]
 
 
-def test_units_slopes_and_means() -> None:
+def test_units_and_draws() -> None:
     assert HALF.unit == 2.0**-11
     assert Arithmetic("e4m3fn", STOCHASTIC).unit == 2.0**-3
     assert list(arithmetics.draws_of(HALF, 5)) == [0]
     assert len(arithmetics.draws_of(Arithmetic("float16", STOCHASTIC), 5)) == 5
-    rows = [
-        arithmetics.record("q", HALF, 2, draw, value, theory)
-        for draw, (value, theory) in enumerate([(1.0, 5.0), (3.0, 7.0), (None, None)])
-    ]
-    (mean,) = arithmetics.means(rows, "q")
-    assert (mean.draws, mean.mean, mean.error, mean.theory) == (2, 2.0, 1.0, 6.0)
-    points = [
-        Mean("q", "f", "r", x, 1, y, 0.0, None) for x, y in ((1, 1), (math.e, math.e), (1, math.e))
-    ]
-    exponent, error = arithmetics.slope(points)
-    assert exponent == pytest.approx(0.5)
-    assert error == pytest.approx(math.sqrt(0.5 / (2 / 3)))
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,0 +1,38 @@
+"""Simulate a multiplier with cocotb, on vectors: python cocotb_multiplier.py (SIM=verilator)."""
+
+import os
+from pathlib import Path
+
+import cocotb
+from cocotb.triggers import Timer
+from cocotb_tools.runner import get_results, get_runner
+
+from minifloat import hardware
+from minifloat.testing import write_vectors
+
+
+@cocotb.test()
+async def products(dut):
+    """Compare all products in the file."""
+    for line in Path("vectors.hex").read_text().splitlines():
+        a, b, product = (int(word, 16) for word in line.split())
+        dut.a.value, dut.b.value = a, b
+        await Timer(1)
+        got = dut.product.value.to_unsigned()
+        assert got == product, f"a={a:x} b={b:x}: got {got:x}, expected {product:x}"
+
+
+def main():
+    """Write the circuit and its vectors, and run the simulator here."""
+    circuit = hardware.multiplier("e2m1", "e2m1")
+    Path("multiplier.v").write_text(circuit.verilog)
+    write_vectors("e2m1", "vectors.hex", "multiplier", output="exact")
+    runner = get_runner(os.environ.get("SIM", "icarus"))
+    runner.build(sources=["multiplier.v"], hdl_toplevel=circuit.name, always=True)
+    results = runner.test(test_module=Path(__file__).stem, hdl_toplevel=circuit.name, test_dir=".")
+    _, failed = get_results(results)
+    raise SystemExit(failed)
+
+
+if __name__ == "__main__":
+    main()

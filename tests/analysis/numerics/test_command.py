@@ -1,0 +1,73 @@
+"""`python -m analysis.numerics`: the table, the file of records, and errors before a long run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.models.packages import MissingPackage
+from analysis.numerics import newton_root
+from analysis.numerics.command import main
+from analysis.records import Rows, from_csv
+
+ROWS: Rows = [
+    {"quantity": "q", "at": 2.0, "draw": 0, "measured": 0.125, "theory": None},
+    {"quantity": "q", "at": 2.0, "draw": 1, "measured": 1.5, "theory": 1.0},
+]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let a study return `ROWS`, and collect whether it was asked for a slice."""
+    found: list[bool] = []
+
+    def records(*, quick: bool = False, progress: Any = None) -> Rows:
+        found.append(quick)
+        return ROWS
+
+    monkeypatch.setattr(newton_root, "records", records)
+    return found
+
+
+def test_a_table_shows_every_record(calls: list[bool], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["newton_root", "--quick"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[-3:]] == [
+        ["quantity", "at", "draw", "measured", "theory"],
+        ["q", "2", "0", "0.125"],
+        ["q", "2", "1", "1.5", "1"],
+    ]
+    assert calls == [True]
+
+
+def test_a_file_has_the_records_and_the_command(calls: list[bool], tmp_path: Path) -> None:
+    assert main(["newton_root", "--csv", str(tmp_path / "new" / "roots.csv")]) == 0
+    text = (tmp_path / "new" / "roots.csv").read_text(encoding="utf-8")
+    assert text.startswith("# python -m analysis.numerics newton_root\n")
+    assert from_csv(text) == ROWS
+    assert calls == [False]
+
+
+def test_a_place_that_cannot_be_written_is_an_error_before_the_run(
+    calls: list[bool], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="2"):
+        main(["newton_root", "--csv", str(tmp_path)])
+    assert "--csv must be a file, got the folder" in capsys.readouterr().err
+    assert main(["newton_root", "--csv", str(tmp_path / "file" / "roots.csv")]) == 2
+    assert "error: " in capsys.readouterr().err
+    assert calls == []
+
+
+def test_a_missing_package_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def records(*, quick: bool = False, progress: Any = None) -> Rows:
+        raise MissingPackage("a", "needs the package b")
+
+    monkeypatch.setattr(newton_root, "records", records)
+    assert main(["newton_root"]) == 2
+    assert "needs the package b" in capsys.readouterr().err
