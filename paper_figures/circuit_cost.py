@@ -19,12 +19,19 @@ from paper_figures.style import Look
 RECORDS = Path(__file__).parents[1] / "docs" / "data" / "hardware" / "counts.csv"
 DISTRIBUTIONS = ("normal", "laplace")
 ACTIVATIONS = {ITSELF: "times themselves", "e1m6": "times INT8 in sign and magnitude"}
+SIGN_AND_MAGNITUDE = "integer, sign and magnitude"
 KINDS = {
     "ExMy": Look(style.BLUE, "o", ""),
     "integer, two's complement": Look(style.VERMILLION, "s", ""),
-    "integer, sign and magnitude": Look(style.ORANGE, "D", ""),
+    SIGN_AND_MAGNITUDE: Look(style.ORANGE, "D", ""),
     "codebook": Look(style.GREEN, "^", ""),
     "blocks of their own": Look(style.PURPLE, "P", ""),
+}
+
+PLACES = {  # of a name beside its point: the shift in points, and how it is aligned
+    "left": ((-4, 0), "right", "center"),
+    "above": ((0, 3), "center", "bottom"),
+    "below": ((3, -2), "left", "top"),
 }
 
 
@@ -80,7 +87,7 @@ def kind_of(fmt: str) -> str:
     if fmt in BLOCK_FORMATS:
         return "blocks of their own"
     if fmt.startswith("e1m"):
-        return "integer, sign and magnitude"
+        return SIGN_AND_MAGNITUDE
     family = style.family(fmt)
     named = {"floating point": "ExMy", "integer": "integer, two's complement"}
     return named.get(family, family)
@@ -119,14 +126,17 @@ def _panel(axes: Axes, rows: Rows) -> None:
         look = KINDS[row["kind"]]
         x, y = row["transistors"], row["sqnr_db"]
         axes.plot(x, y, look.marker, color=look.colour, markersize=3.5)
-        above = bool(row["on_front"])
+        place = "left" if row["kind"] == SIGN_AND_MAGNITUDE else "below"
+        if place == "below" and row["on_front"]:
+            place = "above"
+        shift, ha, va = PLACES[place]
         axes.annotate(
             style.title(row["format"]),
             (x, y),
-            xytext=(-3, 2) if above else (3, -2),
+            xytext=shift,
             textcoords="offset points",
-            ha="right" if above else "left",
-            va="bottom" if above else "top",
+            ha=ha,
+            va=va,
             color=look.colour,
         )
     best = [row for row in rows if row["on_front"]]
@@ -137,4 +147,4 @@ def _panel(axes: Axes, rows: Rows) -> None:
     axes.set_xticks([200, 500, 1000, 2000, 5000])
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(0.12)
+    axes.margins(x=0.22, y=0.12)

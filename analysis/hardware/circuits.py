@@ -33,7 +33,7 @@ BLOCK_FORMATS = {
 }  # recipes: the format of elements and of scales, and the elements of a block
 CUTS = {"e4m3fn": (8, 14, 20)}  # low bits of each product that an accumulator drops
 PARTS = (  # whose parts are counted
-    "e2m1", "int4", "e1m2", "e2m2", "int5", "e1m3", "e3m1", "int8", "e1m6", "e4m3fn", "e1m1",
+    "e2m2", "int5", "e1m3", "e4m3fn", "int8", "e1m6", "e2m1", "int4", "e1m2", "e3m1", "e1m1",
 )  # fmt: skip
 TARGETS: tuple[Target, ...] = ("cmos", "xc7")
 DECODER = "decoder"  # of one operand: its significand and its exponent, not yet shifted

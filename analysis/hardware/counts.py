@@ -2,9 +2,9 @@
 
 All forms of a circuit's multiplier are counted, and the circuit is written in the form that takes
 the least. Floats whose integers have more than `MAX_DECODED` bits are written with significands
-alone: decoded first they take several times as much. A multiplier whose product keeps its sign
-apart is counted with the gates that invert it, one for each bit, since they are a part of a lane.
-The netlist that was counted is compared with the library.
+alone: decoded first they take several times as much. A multiplier has its product as its form has
+it, in two's complement or as sign and magnitude. The netlist that was counted is compared with the
+library.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
+from typing import cast
 
 from analysis.hardware import circuits
 from analysis.hardware.circuits import ITSELF, LANES, Job, format_of, jobs
@@ -32,8 +33,9 @@ from minifloat.hardware.counts import count
 from minifloat.hardware.integers import integers
 from minifloat.hardware.operands import has_significand, significand
 from minifloat.hardware.options import Encoding
+from minifloat.hardware.products import ProductForm
 from minifloat.hardware.synthesis import netlist, tool
-from minifloat.hardware.targets import CMOS_CELLS, Target
+from minifloat.hardware.targets import Target
 from minifloat.hardware.verilog import Module, identifier
 
 MAX_DECODED = 9  # E3M1 is counted in all forms
@@ -70,9 +72,9 @@ def measured(
     Yields
     ------
     dict
-        The fields of a `Job`, ``lanes``, ``form``, ``width`` of the sum, ``transistors``, ``lut6``,
-        ``carry``, ``flip_flops``, ``levels`` of all lanes together, ``checked`` (words that the
-        netlist was compared at; none for a decoder) and ``tool``.
+        The fields of a `Job`, ``lanes``, ``form`` (None for a decoder), ``width`` of the outputs,
+        ``transistors``, ``lut6``, ``carry``, ``flip_flops``, ``levels`` of all lanes together,
+        ``checked`` (words that the netlist was compared at; 0 for a decoder) and ``tool``.
 
     Raises
     ------
@@ -97,9 +99,9 @@ def measured(
 def record(job: Job) -> Row:
     """Count one circuit in its best form."""
     if job.unit == circuits.DECODER:
-        form, width, counts, checked = "", 0, _decoder(job.fmt, job.target), 0
+        name, width, counts, checked = None, 0, _decoder(job.fmt, job.target), 0
     else:
-        form = best_form(*_factors(job), job.target)
+        name = form = best_form(*_factors(job), job.target)
         circuit = _circuit(job, form)
         counts = synthesize(circuit, job.target)
         result = check(circuit, job.target, netlist=counts.netlist)
@@ -109,7 +111,7 @@ def record(job: Job) -> Row:
     return {
         **job._asdict(),
         "lanes": _lanes(job),
-        "form": form,
+        "form": name,
         "width": width,
         "transistors": counts.transistors,
         "lut6": counts.lut6,
@@ -122,22 +124,19 @@ def record(job: Job) -> Row:
 
 
 @cache
-def best_form(a: NumberFormat, b: NumberFormat, target: Target) -> str:
-    """Return the form whose multiplier takes the least, the gates that invert products included."""
-    inverter = CMOS_CELLS["XOR2"].transistors if target == "cmos" else 0
-    sizes = {}
-    forms = multiplier_forms(a, b)
+def best_form(a: NumberFormat, b: NumberFormat, target: Target) -> ProductForm:
+    """Return the form whose multiplier takes the least."""
+    sizes: dict[ProductForm, int] = {}
+    forms = cast(list[ProductForm], multiplier_forms(a, b))
     if forms[0] == "significands" and max(integers(a).width, integers(b).width) > MAX_DECODED:
         forms = forms[:1]
     for form in forms:
-        circuit = _multiplier(a, b, form)
-        counts = synthesize(circuit, target)
-        inverters = inverter * circuit.outputs.get("magnitude", 0)
-        sizes[form] = (counts.transistors or counts.lut6) + inverters
+        counts = synthesize(_multiplier(a, b, form), target)
+        sizes[form] = counts.transistors or counts.lut6
     return min(sizes, key=sizes.__getitem__)
 
 
-def _multiplier(a: NumberFormat, b: NumberFormat, form: str) -> Circuit:
+def _multiplier(a: NumberFormat, b: NumberFormat, form: ProductForm) -> Circuit:
     """Return a multiplier with its product as the form has it, without a conversion."""
     apart = form in ("significands", "magnitudes")
     if form == "table":  # with signs of their own where both codes have a sign bit
@@ -157,7 +156,7 @@ def _lanes(job: Job) -> int:
     return LANES if job.unit in (circuits.SUM, circuits.DOT) else 1
 
 
-def _circuit(job: Job, form: str) -> Circuit:
+def _circuit(job: Job, form: ProductForm) -> Circuit:
     a, b = _factors(job)
     if job.unit == circuits.MULTIPLIER:
         return _multiplier(a, b, form)

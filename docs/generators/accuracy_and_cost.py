@@ -122,8 +122,8 @@ def formats_table(rows: Rows) -> str:
         row = taken.get(Job(name, ITSELF, circuits.BLOCK, 0, "cmos"))
         if row:
             cost = f"{row['transistors'] / lanes:.0f}"
-            width = f"{error_of(name, NORMAL)[0]:g}"
-            lines.append([width, _name(name, best), *_decibels(name), cost, NO, NO, NO, NO])
+            bits = f"{error_of(name, NORMAL)[0]:g}"
+            lines.append([bits, _name(name, best), *_decibels(name), cost, NO, NO, NO, NO])
     head = [
         "bits",
         "format",

@@ -42,10 +42,10 @@ def exact_width(fmt: str) -> int:
     parsed = format_of(fmt)
     if isinstance(parsed, Format):
         e, m = parsed.exponent_bits, parsed.mantissa_bits
-        largest = ((2 << m) - 1) << (2**e - 2)
+        largest = ((2 << m) - 1) << ((1 << e) - 2)
     else:
         largest = 1 << (parsed.bits - 1)  # the code -2**(n - 1) counts
-    return (4096 * largest**2).bit_length() + 1
+    return 1 + (4096 * int(largest) ** 2).bit_length()
 
 
 def test_registers_are_as_wide_as_exact_sums(rows: Rows) -> None:
