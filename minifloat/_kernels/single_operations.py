@@ -50,7 +50,7 @@ def _is_beyond(x: Any) -> Any:
 
 
 @kernel
-def add(a: Array, b: Array, out: Array) -> int:
+def add(a: Array, b: Array, out: Array) -> np.int32:
     """Compute a + b, in float32."""
     beyond = np.int32(0)
     for i in range(a.size):
@@ -64,7 +64,7 @@ def add(a: Array, b: Array, out: Array) -> int:
 
 
 @kernel
-def multiply(a: Array, b: Array, out: Array) -> int:
+def multiply(a: Array, b: Array, out: Array) -> np.int32:
     """Compute a b."""
     beyond = np.int32(0)
     for i in range(a.size):
@@ -75,7 +75,7 @@ def multiply(a: Array, b: Array, out: Array) -> int:
 
 
 @kernel
-def divide(a: Array, b: Array, out: Array) -> int:
+def divide(a: Array, b: Array, out: Array) -> np.int32:
     """Compute a / b."""
     beyond = np.int32(0)
     for i in range(a.size):
@@ -94,7 +94,7 @@ def sqrt(a: Array, out: Array) -> int:
 
 
 @kernel
-def fma(a: Array, b: Array, c: Array, out: Array) -> int:
+def fma(a: Array, b: Array, c: Array, out: Array) -> np.int32:
     """Compute a b + c."""
     beyond = np.int32(0)
     for i in range(a.size):
@@ -106,7 +106,7 @@ def fma(a: Array, b: Array, c: Array, out: Array) -> int:
 
 
 @kernel
-def add_three(a: Array, b: Array, c: Array, out: Array) -> int:
+def add_three(a: Array, b: Array, c: Array, out: Array) -> np.int32:
     """Compute a + b + c, as the kernel for float64 does."""
     beyond = np.int32(0)
     for i in range(a.size):
