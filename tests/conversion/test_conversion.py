@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -172,6 +173,35 @@ def test_executors_write_the_same(source: Path, tmp_path: Path, pool: Any) -> No
     everything = 96 * 256 + 128 * 128 + 64 * 128
     assert progress.call_args == ((everything, everything),)
     assert progress.call_count == 3
+
+
+class Counting(Executor):
+    """Does the work at once, and counts the results that wait."""
+
+    def __init__(self) -> None:
+        self.waiting: list[int] = [0]
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Any:
+        waiting = self.waiting
+
+        class Result(Future[Any]):
+            def result(self, timeout: float | None = None) -> Any:
+                waiting.append(waiting[-1] - 1)
+                return super().result(timeout)
+
+        waiting.append(waiting[-1] + 1)
+        future = Result()
+        future.set_result(work(*arguments, **named))
+        return future
+
+
+def test_up_to_eight_tensors_wait_to_be_written(tmp_path: Path) -> None:
+    layers = {f"{i}.up_proj.weight": stored(numbers((2, 32), i)) for i in range(12)}
+    one_shard(tmp_path / "source", layers)
+    executor = Counting()
+    convert(tmp_path / "source", tmp_path / "new", "nvfp4", executor=executor)
+    assert max(executor.waiting) == 8
+    assert executor.waiting[-1] == 0
 
 
 def test_a_file_and_an_index_are_models(source: Path, tmp_path: Path) -> None:
