@@ -94,7 +94,7 @@ def l_mul(
     --------
     >>> from minifloat import hardware
     >>> hardware.l_mul("e4m3fn").outputs
-    {'product': 39}
+    {'product': 40}
     >>> hardware.l_mul("e4m3fn", variant="addition", aligned=False).outputs
     {'product': 5, 'exponent': 6}
     """
