@@ -16,15 +16,16 @@ PACKAGE = Path(analysis.__file__).parent
 # The folders and modules of this package that each may import, at any depth of its code.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "numerics": {"errors", "models", "output", "records"},
+    "numerics": {"errors", "models", "output", "records", "statistics"},
     "hardware": {"errors", "output", "records"},
     "output": set(),
     "records": set(),
+    "statistics": set(),
     "gpu": set(),
     "published": {"errors"},
     "formats": {"errors", "published"},
     "weights": {"errors"},
-    "models": {"output"},
+    "models": {"output", "statistics"},
     "__init__": {"errors"},
 }
 
