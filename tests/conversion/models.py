@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import minifloat as mf
+from minifloat.conversion import convert
 from tests.files.checkpoints.by_hand import Stored, bfloat16, stored, write
 
 LAYERS = {  # matrices to quantize, in shards
@@ -17,6 +18,7 @@ LAYERS = {  # matrices to quantize, in shards
 }
 SECOND = "model.layers.0.down_proj.weight"  # in the first shard
 OTHERS = ("model.embed_tokens.weight", "lm_head.weight", "model.norm.weight", "model.step")
+LAYER = "model.layers.0.mlp.up_proj.weight"  # the one that `converted` quantizes
 
 
 def numbers(shape: tuple[int, ...], seed: int = 0) -> Any:
@@ -64,3 +66,18 @@ def one_shard(folder: Path, held: dict[str, Stored]) -> Path:
     """Write a model of one file into a new folder, and return this."""
     folder.mkdir(parents=True)
     return write(folder, held)
+
+
+def converted(folder: Path, recipe: str, layout: str, w: Any = None) -> tuple[Path, mf.Quantized]:
+    """Convert a model with one layer, and return the folder and what the layer must be."""
+    w = numbers((64, 128), 5) if w is None else w
+    held = {
+        LAYER: stored(w),
+        "model.layers.0.mlp.gate.weight": stored(numbers((8, 8), 1)),
+        "lm_head.weight": stored(numbers((8, 8), 1)),
+        "model.layers.0.mlp.up_proj.bias": stored(numbers((64,), 1)),
+    }
+    source = one_shard(folder / "source", held)
+    (source / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    convert(source, folder / "new", recipe, layout=layout)
+    return folder / "new", mf.quantize(w, recipe)

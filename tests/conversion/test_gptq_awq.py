@@ -11,14 +11,11 @@ import pytest
 
 import minifloat as mf
 from minifloat.auditing import Verdict, audit
-from minifloat.conversion import convert
 from minifloat.files.checkpoints import awq, gptq, open_checkpoint
-from tests.conversion.models import numbers, one_shard
-from tests.files.checkpoints.by_hand import stored
+from tests.conversion.models import LAYER, converted, numbers
 
 safetensors = pytest.importorskip("safetensors.numpy")
 
-NAME = "model.layers.0.mlp.up_proj.weight"
 SHAPE = (64, 128)  # outputs, inputs
 ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # AWQ: the outputs in a word, from the lowest nibble on
 
@@ -89,23 +86,8 @@ def awq_by_hand(q: mf.Quantized) -> dict[str, Any]:
     }
 
 
-def converted(folder: Path, recipe: str, layout: str, w: Any = None) -> tuple[Path, mf.Quantized]:
-    """Convert a model with one layer, and return the folder and what the layer must be."""
-    w = numbers(SHAPE, 5) if w is None else w
-    held = {
-        NAME: stored(w),
-        "model.layers.0.mlp.gate.weight": stored(numbers((8, 8), 1)),
-        "lm_head.weight": stored(numbers((8, 8), 1)),
-        "model.layers.0.mlp.up_proj.bias": stored(numbers((64,), 1)),
-    }
-    source = one_shard(folder / "source", held)
-    (source / "config.json").write_text(json.dumps({"model_type": "llama"}))
-    convert(source, folder / "new", recipe, layout=layout)
-    return folder / "new", mf.quantize(w, recipe)
-
-
 def layer(folder: Path) -> dict[str, Any]:
-    stem = NAME.removesuffix("weight")
+    stem = LAYER.removesuffix("weight")
     every = safetensors.load_file(folder / "model.safetensors")
     del every[f"{stem}bias"]
     return {name.removeprefix(stem): array for name, array in every.items() if stem in name}
@@ -120,7 +102,7 @@ def check_equal(got: dict[str, Any], expected: dict[str, Any]) -> None:
 def read_back(folder: Path, q: mf.Quantized, layout: str) -> None:
     checkpoint = open_checkpoint(folder)
     assert checkpoint.layouts == (layout,)
-    back = checkpoint[NAME]
+    back = checkpoint[LAYER]
     assert isinstance(back, mf.Quantized)
     assert back.scales.tobytes() == q.scales.tobytes()
     np.testing.assert_array_equal(back.dequantize(), q.dequantize(), strict=True)
@@ -200,7 +182,7 @@ def test_audit_knows_symmetric_integers(tmp_path: Path, layout: str, recipe: str
     folder, _ = converted(tmp_path, recipe, layout)
     audited = audit(folder, tmp_path / "source")
     verdicts = {tensor.name: tensor.verdict for tensor in audited.tensors}
-    assert verdicts[NAME] == Verdict.RULE
+    assert verdicts[LAYER] == Verdict.RULE
     assert not audited.wrong
 
 
@@ -229,7 +211,7 @@ def test_recipes_without_a_place(tmp_path: Path, layout: str, recipe: str) -> No
         converted(tmp_path, recipe, layout)
     q = mf.quantize(np.abs(numbers(SHAPE)), recipe)
     with pytest.raises(ValueError, match=r"q must be a matrix of int"):
-        awq.tensors(NAME, q) if layout == "awq" else gptq.tensors(NAME, q, less_one=True)
+        awq.tensors(LAYER, q) if layout == "awq" else gptq.tensors(LAYER, q, less_one=True)
 
 
 @pytest.mark.parametrize(
