@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it; the command's tables are as wide as it says
+
 settings.register_profile("minifloat", deadline=None, print_blob=True)  # first calls compile
 settings.register_profile("ci", settings.get_profile("minifloat"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "minifloat")

@@ -69,11 +69,7 @@ class Operands:
         for name, x in zip("abc", given, strict=False):
             check_no_gradient(name, x)
             sources.append(_arrays.source_array(x, name))
-        try:
-            shape = np.broadcast_shapes(*(a.shape for a, _ in sources))
-        except ValueError:
-            shapes = " and ".join(str(a.shape) for a, _ in sources)
-            raise ValueError(f"operands must have shapes that broadcast, got {shapes}") from None
+        shape = _shape_of([a.shape for a, _ in sources])
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
         whole = [_whole(a, shape, dtype) for a, _ in sources]
@@ -89,6 +85,22 @@ class Operands:
         dtype = options.get("dtype")
         values = round_results(results, fmt, options, self.dtype if dtype is None else dtype)
         return _arrays.as_given(self.like, np.asarray(values))
+
+
+def _shape_of(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+    """Return the shape to which shapes broadcast."""
+    if len(set(shapes)) == 1:
+        return shapes[0]
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        texts = " and ".join(map(str, shapes))
+        raise ValueError(f"operands must have shapes that broadcast, got {texts}") from None
+    except RuntimeError:  # of NumPy
+        axes = max(map(len, shapes))
+        raise ValueError(
+            f"operands must have at most 32 axes to be broadcast, got {axes}; reshape them"
+        ) from None
 
 
 def _whole(a: Array, shape: tuple[int, ...], dtype: type[np.floating[Any]]) -> Array:

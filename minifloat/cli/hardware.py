@@ -71,10 +71,20 @@ def add_rtl_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = RTL_EXAMPLES
     add = parser.add_argument
     add("fmt", metavar="FORMAT")
-    add("--unit", choices=tuple(OPTIONS), default="multiplier", help="(multiplier)")
+    units = ", ".join(OPTIONS)
+    add(
+        "--unit",
+        choices=tuple(OPTIONS),
+        default="multiplier",
+        metavar="UNIT",
+        help=f"{units} (multiplier)",
+    )
     add("--with", dest="other", metavar="FORMAT", help="the second factor, or what to convert to")
     add("--form", help="how it is written (default: the first that fits)")
-    add("--target", choices=TARGETS, help="write the form that takes the least of this")
+    targets = ", ".join(TARGETS)
+    add(
+        "--target", choices=TARGETS, metavar="T", help=f"the form that takes the least of {targets}"
+    )
     add("--check", action="store_true", help="compare its netlist with the library; 2 if wrong")
     add("--out", metavar="FILE", help="write a file")
     add("--as", dest="as_type", choices=("fixed", "float16", "bfloat16"), help="of a decoder")
@@ -163,11 +173,24 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of `cost` to its parser."""
     parser.epilog = COST_EXAMPLES
     add = parser.add_argument
+    targets = ", ".join(TARGETS)
     add("formats", nargs="+", metavar="FORMAT")
     add("--activations", metavar="FORMAT", help="the other factor (default: the format itself)")
-    add("--unit", choices=COST_UNITS, default="dot", help="(dot, with an exact accumulator)")
+    add(
+        "--unit",
+        choices=COST_UNITS,
+        default="dot",
+        metavar="UNIT",
+        help=f"{', '.join(COST_UNITS)} (dot, with an exact accumulator)",
+    )
     add("--lanes", type=integer(1), default=16, metavar="N", help="of a dot product (16)")
-    add("--target", action="append", choices=TARGETS, help="may be repeated (xc7 and cmos)")
+    add(
+        "--target",
+        action="append",
+        choices=TARGETS,
+        metavar="T",
+        help=f"{targets}; may be repeated (xc7 and cmos)",
+    )
     add("--workers", type=integer(1), default=2, metavar="N", help="runs of Yosys at once (2)")
     add("--json", action="store_true", help="print JSON instead of a table")
 

@@ -32,7 +32,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     add = parser.add_argument
     add("fmt", metavar="FORMAT")
-    add("--unit", choices=UNITS, default=UNITS[0], help=f"{', '.join(UNITS)} ({UNITS[0]})")
+    add(
+        "--unit",
+        choices=UNITS,
+        default=UNITS[0],
+        metavar="UNIT",
+        help=f"{', '.join(UNITS)} ({UNITS[0]})",
+    )
     add(
         "--format",
         choices=FORMATS,
