@@ -71,7 +71,7 @@ def numbers() -> st.SearchStrategy[float]:
     )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     accumulators(),
     st.lists(st.tuples(numbers(), numbers()), min_size=5, max_size=5),

@@ -279,7 +279,7 @@ FORMATS = st.sampled_from(
     mode=st.sampled_from(MODES),
     overflow=st.sampled_from(["saturate", "saturate_finite", "ieee", "sat_none"]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_numbers(name, x, near, fmt, mode, overflow) -> None:
     operands = [np.array(column) for column in zip(*x, strict=True)]
     if near:  # sums that nearly cancel
