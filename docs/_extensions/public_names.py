@@ -14,7 +14,7 @@ PACKAGES = (
     "minifloat.testing",
     "analysis",
 )
-NO_PAGE = {"analysis.models.__main__", "analysis.numerics.__main__"}
+NO_PAGE = {f"analysis.{name}.__main__" for name in ("hardware", "models", "numerics")}
 
 
 def public_names() -> Iterator[str]:
