@@ -61,8 +61,8 @@ def cells(fmt: str, lanes: int = 32) -> dict[str, float]:
     Examples
     --------
     >>> from analysis.hardware.mac_model import cells
-    >>> sum(cells("int8").values()), round(sum(cells("e4m3fn").values()), -1)
-    (2560, 5290.0)
+    >>> sum(cells("int8").values()), round(sum(cells("e4m3fn").values()), -2)
+    (2560, 5300.0)
     """
     parsed = parse(fmt)
     if isinstance(parsed, Integer):
