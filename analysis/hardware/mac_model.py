@@ -1,17 +1,14 @@
 """The analytic model of a multiply-accumulate unit of INT v.s. FP (arXiv 2510.25602).
 
 Cells of a unit of k lanes, for codes of a sign, x bits of exponent and y of mantissa; an integer of
-as many bits has x + y + 1:
+as many bits has x + y + 1::
 
-==================  =====================  ====================================
-part                integer                floating point
-==================  =====================  ====================================
-multiplier          k (x + y + 1)**2       k (y + 1)**2
-adder               2 k (x + y + 1)        k n
-exponents           -                      3 k x: adder, subtractor, comparator
-aligner             -                      k n log2 n
-normalizer          -                      n log2 n
-==================  =====================  ====================================
+    part          integer             floating point
+    multiplier    k (x + y + 1)**2    k (y + 1)**2
+    adder         2 k (x + y + 1)     k n
+    exponents     -                   3 k x: adder, subtractor, comparator
+    aligner       -                   k n log2 n
+    normalizer    -                   n log2 n
 
 ``n = min(2**(x + 1) + 2 y, 24)`` is the width of the aligned sum. The paper weighs cells by figures
 of a process that it does not print. Here they weigh the same, or as many transistors as static CMOS
