@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.numerics.masked_bits import DESTRUCTIVE, HARMLESS, losses
 from paper_figures import style
 from paper_figures.rows import Progress, Rows
-from paper_figures.studies import saved
+from paper_figures.studies import curve, saved
 from paper_figures.style import Look
 
 LOOKS = {
@@ -46,19 +46,12 @@ def draw(rows: Rows) -> Figure:
     figure = style.new_figure(style.COLUMN, 3.0)
     axes = figure.add_subplot()
     for kind, (name, look) in LOOKS.items():
-        mine = [row for row in rows if row["kind"] == kind]
-        axes.errorbar(
-            [row["bits"] for row in mine],
-            [max(row["loss"], FLOOR) for row in mine],
-            [2 * row["error"] for row in mine],
-            color=look.colour,
-            marker=look.marker,
-            linestyle=look.line,
-            label=name,
-            elinewidth=0.6,
-            markeredgecolor="white",
-            markeredgewidth=0.3,
-        )
+        mine = [
+            {"at": row["bits"], "mean": row["loss"], "error": row["error"]}
+            for row in rows
+            if row["kind"] == kind
+        ]
+        curve(axes, mine, look, name, FLOOR)
     for line, name in ((HARMLESS, "harmless below"), (DESTRUCTIVE, "destructive above")):
         axes.axhline(line, color=style.GREY, linewidth=0.5, zorder=0)
         axes.annotate(name, (0.6, 1.15 * line), color=style.GREY)

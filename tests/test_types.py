@@ -95,19 +95,6 @@ def code(found: list[doctest.Example]) -> str:
     return "".join(example.source for example in found)
 
 
-# Examples that pass values where a type checker knows less than the function takes.
-LOOSE = {
-    "circuits",
-    "format_array",
-    "minifloat_arithmetic_multiplication_requantization_requantize",
-    "minifloat_arithmetic_multiplication_shifts_shift_terms",
-    "minifloat_arithmetic_p3109_blocks_block",
-    "minifloat_arithmetic_p3109_blocks_reduce_add",
-    "minifloat_testing__operation_checks_check_multiplier",
-    "numerics",
-}
-
-
 def mistakes() -> set[int]:
     """Return the lines of the project that must be reported."""
     lines = (PROJECT / "mistakes.py").read_text(encoding="utf-8").splitlines()
@@ -140,11 +127,7 @@ def test_mypy_accepts_the_examples_of_pages_and_docstrings(
     project: Path, mypy: list[tuple[str, int, str]]
 ) -> None:
     assert len(list(project.glob("examples/*.py"))) > 100
-    found = [error for error in mypy if error[0].startswith("examples")]
-    untyped = "[no-untyped-call]"  # of a function that an example defines
-    assert [
-        error for error in found if untyped not in error[2] and Path(error[0]).stem not in LOOSE
-    ] == []
+    assert [error for error in mypy if error[0].startswith("examples")] == []
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ _PAIRS = (
 
 
 def _cost(taken: dict[Job, Row], fmt: str, activations: str, target: str) -> str:
-    row = taken.get(Job(fmt, activations, DOT, 0, target))  # type: ignore[arg-type]
+    row = taken.get(Job(fmt, activations, DOT, 0, target))
     if row is None:
         return NO
     return f"{row['transistors'] / LANES:.0f}" if target == "cmos" else f"{row['lut6'] / LANES:.1f}"

@@ -41,7 +41,7 @@ def float_like() -> str:
         for variant in ("addition", "formula"):
             circuit = l_mul(
                 fmt,
-                variant=variant,  # type: ignore[arg-type]
+                variant=variant,
                 aligned=False,
                 encoding="sign_magnitude",
             )
@@ -61,11 +61,11 @@ def aligned() -> str:
         ]
     for name, forms in SHIFTED.items():
         for form in forms:
-            circuits.append((f"int8 x {name}, `{form}`", multiplier("int8", name, form=form)))  # type: ignore[arg-type]
+            circuits.append((f"int8 x {name}, `{form}`", multiplier("int8", name, form=form)))
     for bits in (1, 2, 4):
         name = f"bipolar_int{bits}"
         for form in ("planes", "magnitudes"):
-            circuits.append((f"{name}, `{form}`", multiplier(name, name, form=form)))  # type: ignore[arg-type]
+            circuits.append((f"{name}, `{form}`", multiplier(name, name, form=form)))
     for bits in (2, 4):
         name = f"int{bits}full"
         circuits.append((f"{name}, `integer`", multiplier(name, name, form="integer")))

@@ -93,8 +93,8 @@ def block(
 
     Examples
     --------
-    >>> from minifloat.arithmetic.p3109_blocks import Block, block
-    >>> a, b = Block(4.0, [1.5, -0.75]), Block(2.0, [1, 8])
+    >>> from minifloat.arithmetic.p3109_blocks import block
+    >>> a, b = (4.0, [1.5, -0.75]), (2.0, [1, 8])
     >>> block("Add", a, b, scale=8.0, fmt="binary8p4se").elements  # 6 + 2 and -3 + 16, in eighths
     array([1.   , 1.625])
     """
@@ -163,7 +163,7 @@ def reduce_add(x: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) -> Arra
     Examples
     --------
     >>> from minifloat.arithmetic.p3109_blocks import reduce_add
-    >>> reduce_add(([4.0, 1.0], [[1.5, -0.75], [1, 2]]), "binary8p4se")
+    >>> reduce_add(([4.0, 1.0], [[1.5, -0.75], [1.0, 2.0]]), "binary8p4se")
     array([3., 3.])
     """
     return _reduced(_sum, decoded(x), fmt, projection)

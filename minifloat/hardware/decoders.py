@@ -236,7 +236,7 @@ def float_words(x: Integers, name: str) -> list[int]:
 def _moved_fields(module: Module, x: Integers, wide: Format, words: list[int]) -> str:
     """Add a float from the fields of a code: the exponent plus a constant, the mantissa padded.
 
-    Subnormals are a table of the mantissa, and what is not finite are constants.
+    Subnormals are a table of the mantissa, and NaN and infinities are constants.
     """
     fmt = x.fmt
     assert isinstance(fmt, Format)

@@ -31,8 +31,8 @@ def multiplier_forms(a: NumberFormat | str, b: NumberFormat | str) -> list[str]:
     magnitudes     magnitudes, multiplied; the sign apart
     significands   significands multiplied, exponents added, the product shifted; the sign apart
     table          all products; signs apart where both formats have a sign bit; to 10 bits
-    shifts         one operand, shifted for each power of two of the other, of which the other has
-                   two at most: see `minifloat.arithmetic.shift_add`
+    shifts         one operand, shifted for each power of two of the other, which has two of
+                   them at most: see `minifloat.arithmetic.shift_add`
     planes         bits compared, plane by plane, and added: bipolar integers, see
                    `minifloat.arithmetic.bipolar_matmul`
 

@@ -14,7 +14,7 @@ from minifloat.hardware.circuits import PortWords, Words
 from minifloat.hardware.integers import Integers
 from minifloat.hardware.verilog import Module, is_one_of, literal
 
-FLAGS = ("nan", "positive_inf", "negative_inf")  # outputs that say what is not a number
+FLAGS = ("nan", "positive_inf", "negative_inf")  # outputs that tell NaN and infinities
 
 
 class Magnitude(NamedTuple):

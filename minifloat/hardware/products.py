@@ -43,7 +43,7 @@ def product_forms(a: Integers, b: Integers) -> list[str]:
 
 
 def product_range(a: Integers, b: Integers) -> tuple[int, int]:
-    """Return the lowest and the greatest product of two formats' values."""
+    """Return the least and the largest product of two formats' values."""
     ends = [x * y for x in (min(a.values), max(a.values)) for y in (min(b.values), max(b.values))]
     return min(ends), max(ends)
 

@@ -2,8 +2,8 @@
 
 The grid is that of `minifloat.formats.base.BinaryGrid`: magnitudes in equal steps up to
 ``2**emin``, then in steps that double. The significand of a number is shifted right until its last
-bit has the weight of a step. What is shifted out are the fraction, of which the first bits are
-kept, and a sticky bit, which is 1 if any of the others is. The number of the binade, added above
+bit has the weight of a step. What is shifted out is the fraction: its first bits are kept, and a
+sticky bit is 1 if any of its others is. The number of the binade, added above
 the mantissa, makes the magnitude of the code, and rounding up adds 1 to it.
 """
 
@@ -98,7 +98,7 @@ def _from_float(
     )
     place = module.wire("place", e, f"{is_normal} ? {field} : {literal(1, e)}")
     lowest = grid.emin + bias  # the field of the grid's lowest binade
-    last = (1 << e) - 2  # the field of the greatest float
+    last = (1 << e) - 2  # the field of the largest float
     shift = binade = None
     max_shift = min(max(lowest - 1, 0), shift_limit)
     if max_shift:

@@ -69,7 +69,7 @@ class Source:
 
     @property
     def last(self) -> int:
-        """The greatest magnitude: infinity, if it is a float."""
+        """The largest magnitude: infinity, if it is a float."""
         if self.fields is not None:
             return self.fields.infinity
         return (1 << self.width) - 1 if self.sign_apart else 1 << (self.width - 1)

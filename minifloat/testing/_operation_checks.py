@@ -83,7 +83,7 @@ def check_multiplier(
     >>> def int4(a, b):
     ...     a, b = ((codes.astype(np.int8) << 4) >> 4 for codes in (a, b))
     ...     return np.clip(a * b, -7, 7).astype(np.uint8) & 15
-    >>> check_multiplier(int4, "int4", roundings="nearest_even", overflows="saturate")
+    >>> check_multiplier(int4, "int4", roundings=["nearest_even"], overflows=["saturate"])
     225
     """
     return _check(

@@ -18,7 +18,7 @@ def as_package_computes(folder: Path) -> dict[str, Any]:
     """Return all weights of a checkpoint; float32 where they are quantized.
 
     They are ours, but for NVFP4: the package has code * (scale / global), with two roundings to
-    float32, and we code * scale * (1 / global), of which the inverse and the product are rounded.
+    float32, and we code * scale * (1 / global), where the inverse and the product are rounded.
     """
     checkpoint = open_checkpoint(folder)
     weights = {name: np.asarray(checkpoint.dequantize(name)) for name in checkpoint}

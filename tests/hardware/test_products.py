@@ -44,7 +44,7 @@ def codes_of(name: str) -> list[int]:
 
 @pytest.mark.parametrize(("a", "b"), PAIRS)
 def test_meaning_of_products(a: str, b: str) -> None:
-    """All pairs, by the oracle's values and float64's rules for what is not finite."""
+    """All pairs, by the oracle's values and float64's rules for NaN and infinities."""
     circuit = multiplier(a, b, specials="flag")
     i, j = (grid.ravel() for grid in np.meshgrid(codes_of(a), codes_of(b)))
     found = circuit.meaning({"a": i, "b": j})

@@ -120,7 +120,7 @@ def requantize(
     --------
     >>> import numpy as np
     >>> from minifloat import arithmetic
-    >>> x, w = np.int8([[100, -7]]), np.int8([[3], [-20]])
+    >>> x, w = np.array([[100, -7]], np.int8), np.array([[3], [-20]], np.int8)
     >>> sums = x.astype(np.int32) @ w  # 440
     >>> arithmetic.requantize(sums, arithmetic.dyadic(0.05 * 0.02 / 0.1))
     array([[4]], dtype=int8)

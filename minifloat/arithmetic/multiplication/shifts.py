@@ -53,7 +53,7 @@ def shift_terms(fmt: NumberFormat | str) -> tuple[tuple[SignedPower, ...] | None
     >>> from minifloat import arithmetic
     >>> arithmetic.shift_terms("int4")[7]
     (SignedPower(sign=1, exponent=3), SignedPower(sign=-1, exponent=0))
-    >>> max(len(terms) for terms in arithmetic.shift_terms("e2m2"))
+    >>> max(len(terms or ()) for terms in arithmetic.shift_terms("e2m2"))
     2
     """
     return _terms(parse(fmt))
