@@ -6,9 +6,13 @@ sum(x)                 sums along the last axis
 dot(a, b, c)           dot products along the last axis
 matmul(a, b, c)        matrix products
 linear(x, w, c)        those of a layer with weights of shape (out, in)
+add(a, b, fmt) ...     operations and elementary functions in a format, each rounded once
 array(x, fmt)          a `FormatArray`: NumPy's operations on it are rounded one by one
 Context                a format and how operations are rounded to it
 reveal(f)              how a function of yours adds: its order, its bits, its rounding
+
+`p3109` has IEEE P3109's operations by their names, `p3109_blocks` those on blocks, `p3109_values`
+comparisons and classes.
 
 `minifloat.arithmetic.multiplication` has other ways to multiply: L-Mul, Mitchell's logarithms,
 shifts and additions, bipolar integers by counting bits, dyadic requantization.
@@ -20,10 +24,35 @@ shifts and additions, bipolar integers by counting bits, dyadic requantization.
 (array([69632.], dtype=float32), np.float64(69632.5703125))
 """
 
+from minifloat.arithmetic import p3109
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.arrays import Context, FormatArray, array
 from minifloat.arithmetic.dot_products import dot, linear, matmul, sum
-from minifloat.arithmetic.elementary import (
+from minifloat.arithmetic.multiplication import (
+    BitPlanes,
+    Dyadic,
+    SignedPower,
+    bipolar_matmul,
+    bit_planes,
+    dyadic,
+    l_mul,
+    mitchell,
+    requantize,
+    shift_add,
+    shift_terms,
+)
+from minifloat.arithmetic.operations.algebraic import (
+    add,
+    divide,
+    faa,
+    fma,
+    multiply,
+    reciprocal,
+    sqrt,
+    square,
+    subtract,
+)
+from minifloat.arithmetic.operations.elementary import (
     arccos,
     arccosh,
     arccospi,
@@ -58,48 +87,30 @@ from minifloat.arithmetic.elementary import (
     tanh,
     tanpi,
 )
-from minifloat.arithmetic.multiplication import (
-    BitPlanes,
-    Dyadic,
-    SignedPower,
-    bipolar_matmul,
-    bit_planes,
-    dyadic,
-    l_mul,
-    mitchell,
-    requantize,
-    shift_add,
-    shift_terms,
+from minifloat.arithmetic.operations.remainders import (
+    fmod,
+    ieee_remainder,
+    remainder,
 )
-from minifloat.arithmetic.operations import (
+from minifloat.arithmetic.operations.selections import (
     absolute,
-    add,
     clip,
     copysign,
-    divide,
-    faa,
-    fma,
     fmax,
     fmax_magnitude,
     fmin,
     fmin_magnitude,
-    fmod,
-    ieee_remainder,
     maximum,
     maximum_finite,
     maximum_magnitude,
     minimum,
     minimum_finite,
     minimum_magnitude,
-    multiply,
     negative,
-    reciprocal,
-    remainder,
     sign,
-    sqrt,
-    square,
-    subtract,
 )
+from minifloat.arithmetic.p3109 import blocks as p3109_blocks
+from minifloat.arithmetic.p3109 import values as p3109_values
 from minifloat.arithmetic.probes import Revealed, reveal
 from minifloat.arithmetic.sum_formats import SumFormat
 from minifloat.arithmetic.units import UNIT_SOURCES, UNITS, Unit
@@ -168,6 +179,9 @@ __all__ = [
     "minimum_magnitude",
     "multiply",
     "negative",
+    "p3109",
+    "p3109_blocks",
+    "p3109_values",
     "power",
     "reciprocal",
     "remainder",

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import operations
 from minifloat.arithmetic.arrays import contractions
 from minifloat.arithmetic.arrays.contexts import Context
 from minifloat.arithmetic.arrays.ufuncs import (
@@ -24,6 +23,7 @@ from minifloat.arithmetic.arrays.ufuncs import (
     on_all_pairs,
     reduced,
 )
+from minifloat.arithmetic.operations import algebraic, selections
 from minifloat.formats.base import shown
 
 Array = NDArray[np.float64]
@@ -60,7 +60,7 @@ def prod(
 def mean(context: Context, a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """Divide the sum by the count, which is exact."""
     return context.compute(
-        operations.divide, sum(context, a, axis, keepdims=keepdims), _count(a, axis)
+        algebraic.divide, sum(context, a, axis, keepdims=keepdims), _count(a, axis)
     )
 
 
@@ -68,17 +68,17 @@ def var(
     context: Context, a: Array, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False
 ) -> Array:
     """Divide the sum of the squared differences from the mean by the count, which is exact."""
-    rest = context.compute(operations.subtract, a, mean(context, a, axis, keepdims=True))
-    squares = context.compute(operations.square, rest)
+    rest = context.compute(algebraic.subtract, a, mean(context, a, axis, keepdims=True))
+    squares = context.compute(algebraic.square, rest)
     sums = sum(context, squares, axis, keepdims=keepdims)
-    return context.compute(operations.divide, sums, _count(a, axis) - ddof)
+    return context.compute(algebraic.divide, sums, _count(a, axis) - ddof)
 
 
 def std(
     context: Context, a: Array, axis: Axis = None, *, ddof: int = 0, keepdims: bool = False
 ) -> Array:
     """Take the square root of the variance."""
-    return context.compute(operations.sqrt, var(context, a, axis, ddof=ddof, keepdims=keepdims))
+    return context.compute(algebraic.sqrt, var(context, a, axis, ddof=ddof, keepdims=keepdims))
 
 
 def _count(a: Array, axis: Axis) -> int:
@@ -91,9 +91,9 @@ def average(context: Context, a: Array, axis: Axis = None, weights: Array | None
         return mean(context, a, axis)
     if weights.shape != a.shape:
         raise ValueError(f"weights must have the shape of a, {a.shape}, got {weights.shape}")
-    products = context.compute(operations.multiply, a, weights)
+    products = context.compute(algebraic.multiply, a, weights)
     sums = (sum(context, x, axis) for x in (products, weights))
-    return context.compute(operations.divide, *sums)
+    return context.compute(algebraic.divide, *sums)
 
 
 def cumsum(context: Context, a: Array, axis: int | None = None) -> Array:
@@ -134,14 +134,14 @@ def diff(context: Context, a: Array, n: int = 1, axis: int = -1) -> Array:
     """Subtract neighbours, ``n`` times."""
     rows = np.moveaxis(a, axis, 0)
     for _ in range(n):
-        rows = context.compute(operations.subtract, rows[1:], rows[:-1])
+        rows = context.compute(algebraic.subtract, rows[1:], rows[:-1])
     return np.moveaxis(rows, 0, axis)
 
 
 def ptp(context: Context, a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
     """Subtract the smallest value from the largest."""
     largest, smallest = (f(a, axis=axis, keepdims=keepdims) for f in (np.max, np.min))
-    return context.compute(operations.subtract, largest, smallest)
+    return context.compute(algebraic.subtract, largest, smallest)
 
 
 def outer(context: Context, a: Array, b: Array) -> Array:
@@ -168,8 +168,8 @@ def polyval(context: Context, p: Array, x: Array) -> Array:
     """Evaluate a polynomial by Horner's rule, the highest power first, from 0 as NumPy does."""
     y = np.zeros_like(x)
     for coefficient in p:
-        y = context.compute(operations.multiply, y, x)
-        y = context.compute(operations.add, y, coefficient)
+        y = context.compute(algebraic.multiply, y, x)
+        y = context.compute(algebraic.add, y, coefficient)
     return y
 
 
@@ -184,9 +184,9 @@ def norm(
     """Return the root of the sum of squares, the sum of magnitudes, or the largest or smallest."""
     axes = axes_of(x, axis)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        squares = context.compute(operations.square, x)
-        return context.compute(operations.sqrt, sum(context, squares, axes, keepdims=keepdims))
-    sizes = context.compute(operations.absolute, x)
+        squares = context.compute(algebraic.square, x)
+        return context.compute(algebraic.sqrt, sum(context, squares, axes, keepdims=keepdims))
+    sizes = context.compute(selections.absolute, x)
     if len(axes) == 1 and ord == 1:
         return sum(context, sizes, axes, keepdims=keepdims)
     if len(axes) == 1 and ord in (math.inf, -math.inf):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import operations
 from minifloat.arithmetic.arrays.contexts import Context
 from minifloat.arithmetic.arrays.reductions import product_of_matrices, total
+from minifloat.arithmetic.operations import algebraic
 from minifloat.formats.base import shown
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ def vecdot(context: Context, a: Array, b: Array) -> Array:
 def dot(context: Context, a: Array, b: Array) -> Array:
     """Return `numpy.dot`: products of matrices, or of all rows of a and all columns of b."""
     if a.ndim == 0 or b.ndim == 0:
-        return context.compute(operations.multiply, a, b)
+        return context.compute(algebraic.multiply, a, b)
     if a.ndim <= 2 and b.ndim <= 2:
         return matmul(context, a, b)
     return tensordot(context, a, b, (-1, max(b.ndim - 2, 0)))
@@ -70,13 +70,13 @@ def vdot(context: Context, a: Array, b: Array) -> Array:
 def inner(context: Context, a: Array, b: Array) -> Array:
     """Return the dot products of all rows of a and all rows of b."""
     if a.ndim == 0 or b.ndim == 0:
-        return context.compute(operations.multiply, a, b)
+        return context.compute(algebraic.multiply, a, b)
     return tensordot(context, a, b, (-1, -1))
 
 
 def outer(context: Context, a: Array, b: Array) -> Array:
     """Return the products of all numbers of a and all numbers of b."""
-    return context.compute(operations.multiply, a.reshape(-1, 1), b.reshape(1, -1))
+    return context.compute(algebraic.multiply, a.reshape(-1, 1), b.reshape(1, -1))
 
 
 def tensordot(context: Context, a: Array, b: Array, axes: Axes = 2) -> Array:

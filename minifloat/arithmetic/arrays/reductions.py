@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import operations
 from minifloat.arithmetic.arrays.contexts import Context, Operation
 from minifloat.arithmetic.dot_products import matmul, sum
+from minifloat.arithmetic.operations import algebraic
 from minifloat.arithmetic.plans import Plan, plan_of
 from minifloat.arithmetic.tiles import COLUMNS
 from minifloat.formats.rounding import Rounding
@@ -30,7 +30,7 @@ NO_EXPONENTS = np.empty((0, 0), np.int16)  # which additions one by one do not r
 
 def fold(context: Context, operation: Operation, terms: Array) -> Array:
     """Return the terms, of which there is at least one, joined by an operation."""
-    if operation is operations.add and context.adder is not None:
+    if operation is algebraic.add and context.adder is not None:
         others = np.arange(1, len(terms))
         return np.asarray(_added(context, terms, np.zeros_like(others), others)[0])
     joined: Array = terms[0]
@@ -41,7 +41,7 @@ def fold(context: Context, operation: Operation, terms: Array) -> Array:
 
 def running(context: Context, operation: Operation, terms: Array) -> Array:
     """Return the terms joined by an operation, with what there is after each."""
-    is_sum = operation is operations.add
+    is_sum = operation is algebraic.add
     if is_sum and context.accumulator is None and context.adder is not None:
         into = np.arange(1, len(terms))
         return _added(context, terms, into, into - 1)
@@ -68,7 +68,7 @@ def total(context: Context, terms: Array, start: Array | None = None) -> Array:
         terms = np.concatenate([start, terms])
     if not len(terms):
         return context.rounded(np.zeros(terms.shape[1:]))
-    return fold(context, operations.add, terms)
+    return fold(context, algebraic.add, terms)
 
 
 def product_of_matrices(context: Context, a: Array, b: Array) -> Array:
@@ -88,7 +88,7 @@ def product_of_matrices(context: Context, a: Array, b: Array) -> Array:
         height = max(1, PRODUCTS // max(1, length * columns))
         for i in range(0, rows, height):
             part = left[index][i : i + height].T[:, :, None], right[index][:, None, :]
-            terms = context.compute(operations.multiply, *part)
+            terms = context.compute(algebraic.multiply, *part)
             result[index][i : i + height] = total(context, terms)
     return result
 
@@ -130,7 +130,7 @@ def _multiplied(context: Context, a: Array, b: Array) -> Array:
     plan = _plan(context)
     plan = replace(plan, product=plan.grid, product_mode=plan.mode)
     sign = _sign(context)
-    sums = sign * context.compute(operations.multiply, a[:, :1], b[:1])
+    sums = sign * context.compute(algebraic.multiply, a[:, :1], b[:1])
     rows = np.ascontiguousarray(sign * a[:, 1:])
     for j in range(0, sums.shape[1], COLUMNS):
         tile = np.ascontiguousarray(sums[:, j : j + COLUMNS])

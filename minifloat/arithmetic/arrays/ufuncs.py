@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from types import ModuleType
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import elementary, operations
 from minifloat.arithmetic.arrays import contractions
 from minifloat.arithmetic.arrays.contexts import (
     Context,
@@ -28,21 +28,23 @@ from minifloat.arithmetic.arrays.contexts import (
     shared,
 )
 from minifloat.arithmetic.arrays.reductions import fold, running, total
+from minifloat.arithmetic.operations import algebraic, elementary, remainders, selections
 from minifloat.codec import round_to
 
 Array = NDArray[np.float64]
 Axis: TypeAlias = int | tuple[int, ...] | None
 Maker: TypeAlias = Callable[[Array, Context], InContext]  # of a `FormatArray`
 
-FROM_OPERATIONS = (
-    "absolute", "add", "copysign", "divide", "fmax", "fmin", "fmod", "maximum", "minimum",
-    "multiply", "negative", "reciprocal", "remainder", "sign", "sqrt", "square", "subtract",
-)  # fmt: skip
-FROM_ELEMENTARY = (
-    "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos", "cosh",
-    "exp", "exp2", "expm1", "hypot", "log", "log10", "log1p", "log2", "power", "sin", "sinh", "tan",
-    "tanh",
-)  # fmt: skip
+ROUNDED: dict[ModuleType, tuple[str, ...]] = {
+    algebraic: ("add", "divide", "multiply", "reciprocal", "sqrt", "square", "subtract"),
+    remainders: ("fmod", "remainder"),
+    selections: ("absolute", "copysign", "fmax", "fmin", "maximum", "minimum", "negative", "sign"),
+    elementary: (
+        "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "cbrt", "cos",
+        "cosh", "exp", "exp2", "expm1", "hypot", "log", "log10", "log1p", "log2", "power", "sin",
+        "sinh", "tan", "tanh",
+    ),
+}  # fmt: skip
 EXACT = ("ceil", "conjugate", "fabs", "floor", "heaviside", "positive", "rint", "trunc")
 
 
@@ -63,8 +65,11 @@ def _named(*names: str) -> dict[str, np.ufunc]:
 
 
 OPERATIONS: dict[np.ufunc, Operation] = {
-    **{getattr(np, name): getattr(operations, name) for name in FROM_OPERATIONS},
-    **{getattr(np, name): getattr(elementary, name) for name in FROM_ELEMENTARY},
+    **{
+        getattr(np, name): getattr(module, name)
+        for module, names in ROUNDED.items()
+        for name in names
+    },
     **{getattr(np, name): _exact(getattr(np, name)) for name in EXACT},
 }
 ANSWERS = frozenset(
@@ -149,7 +154,7 @@ def called(context: Context, ufunc: np.ufunc, *operands: Any) -> Array:
     """
     if ufunc is np.power and _is_whole(operands[1]):
         x, n = values_of(context, operands[0]), float(operands[1])
-        return context.compute(*((operations.square, x) if n == 2 else (elementary.power, x, n)))
+        return context.compute(*((algebraic.square, x) if n == 2 else (elementary.power, x, n)))
     values = [values_of(context, x) for x in operands]
     if ufunc in CONTRACTED:
         return CONTRACTED[ufunc](context, *values)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic.results import Fmt, Numbers, Operands
+from minifloat.arithmetic.operations.results import Fmt, Numbers, Operands
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.formats.names import parse

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from minifloat import _arrays
 from minifloat._kernels import single_operations
 from minifloat._threads import check_threads, each
-from minifloat.arithmetic.functions import Exact
-from minifloat.arithmetic.results import Operands, Options
+from minifloat.arithmetic.operations.functions import Exact
+from minifloat.arithmetic.operations.results import Operands, Options
 from minifloat.codec import EncodeOptions, round_to
 from minifloat.codec.plans import dtype_or_error
 from minifloat.formats import NumberFormat

@@ -2,7 +2,7 @@
 
 An operation gives a float64 for each exact result, which is on the same side of all values and
 decision points of the format: the exact result, or that rounded to odd
-(`minifloat.arithmetic.odd`). `minifloat.round_to` then rounds it, once.
+(`minifloat.arithmetic.operations.odd_rounding`). `minifloat.round_to` then rounds it, once.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from minifloat import _arrays
 from minifloat._kernels import operations as kernels
 from minifloat._tensors import AnyTensor, check_no_gradient
-from minifloat.arithmetic.approximations import ACCURACY, PART_ACCURACY, TURN_ACCURACY
-from minifloat.arithmetic.functions import Exact, Function
-from minifloat.arithmetic.odd import to_odd
+from minifloat.arithmetic.operations.approximations import ACCURACY, PART_ACCURACY, TURN_ACCURACY
+from minifloat.arithmetic.operations.functions import Exact, Function
+from minifloat.arithmetic.operations.odd_rounding import to_odd
 from minifloat.codec import EncodeOptions, FloatDtype, round_to
 from minifloat.codec.exact import encode_exactly
 from minifloat.formats import NumberFormat

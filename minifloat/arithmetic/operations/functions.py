@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.arithmetic import approximations as near
-from minifloat.arithmetic import enclosures as real
-from minifloat.arithmetic.enclosures import Enclosure, exact
+from minifloat.arithmetic.operations import approximations as near
+from minifloat.arithmetic.operations import enclosures as real
+from minifloat.arithmetic.operations.enclosures import Enclosure, exact
 
 Array = NDArray[Any]
 Decision = TypeVar("Decision")
@@ -67,7 +67,7 @@ class Function:
     Attributes
     ----------
     approximate : callable
-        Base and part for arrays of float64, see `minifloat.arithmetic.approximations`.
+        Base and part for arrays of float64, see `minifloat.arithmetic.operations.approximations`.
     exact : Exact
     turns : bool
         Whether the approximation has an absolute error, for angles above 1.

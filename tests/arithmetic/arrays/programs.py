@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.arithmetic.slow_numbers import SlowFormat
+from tests.arithmetic.arrays.slow_numbers import SlowFormat
 
 Matrix = list[list[float]]
 

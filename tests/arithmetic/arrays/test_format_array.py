@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 import minifloat as mf
 from minifloat import arithmetic
 from minifloat.arithmetic import FormatArray, array
-from tests.arithmetic.slow_numbers import SlowFormat
+from tests.arithmetic.arrays.slow_numbers import SlowFormat
 
 FORMATS = ["e4m3fn", "e5m2", "e2m1", "bfloat16", "float16", "e3m2b5", "e4m3fnuz", "int5", "nf4"]
 POLICIES: list[dict[str, Any]] = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minifloat import arithmetic
-from tests.arithmetic import programs
-from tests.arithmetic.slow_numbers import SlowFormat
+from tests.arithmetic.arrays import programs
+from tests.arithmetic.arrays.slow_numbers import SlowFormat
 
 CASES = [
     ("e4m3fn", {}),

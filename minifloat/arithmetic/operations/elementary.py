@@ -1,16 +1,16 @@
 """Elementary functions in a format: each result is the exact one, rounded once.
 
-Arguments, options and results are as for `minifloat.arithmetic.add`. Nearly all results are decided
-by float64, the others by fractions (`minifloat.arithmetic.functions`). Special values are IEEE
-754-2019's, as NumPy has them.
+Arguments, options and results are as for `minifloat.arithmetic.add`. Nearly all results are
+decided by float64, the others by fractions (`functions`). Special values are IEEE 754-2019's, as
+NumPy has them.
 """
 
 from __future__ import annotations
 
 from typing import Any, Unpack
 
-from minifloat.arithmetic.functions import FUNCTIONS
-from minifloat.arithmetic.results import (
+from minifloat.arithmetic.operations.functions import FUNCTIONS
+from minifloat.arithmetic.operations.results import (
     Fmt,
     Numbers,
     Operands,

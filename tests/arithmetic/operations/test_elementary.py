@@ -15,7 +15,7 @@ from hypothesis import given, settings
 import minifloat as mf
 from minifloat import arithmetic
 from minifloat.testing import exact_decode, exact_encode
-from tests.arithmetic import slow_functions as slow
+from tests.arithmetic.operations import slow_functions as slow
 
 MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
 STOCHASTIC = [mode for mode in mf.Rounding if mode.is_stochastic]

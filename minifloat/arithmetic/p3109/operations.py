@@ -1,29 +1,17 @@
-"""P3109's operations by their names, with its rounding modes, saturation modes and special values.
-
-Names and special values are those of the draft P3109/D1 of July 2026, clauses 4.9 to 4.13; those of
-the working group's report 4.0 are the same. Operands and results are values, of any formats.
-
-P3109 has one zero and one NaN. Its results are those of the functions with NumPy's names
-(`minifloat.arithmetic.add` ...) but for these:
-
-- x / 0, 1 / 0 and 1 / sqrt(0) are NaN;
-- ArcTan2 and ArcTan2Pi of two zeros and of two infinities are NaN;
-- Hypot and CopySign are NaN if an operand is;
-- an exact result of 0 is 0, never -0.
-"""
+"""P3109's operations by their names, and what is special about each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, SupportsIndex, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from minifloat._kernels import operations as kernels
-from minifloat.arithmetic.functions import FUNCTIONS
-from minifloat.arithmetic.operations import KERNELS, SELECTIONS
-from minifloat.arithmetic.results import (
+from minifloat.arithmetic.operations.algebraic import KERNELS
+from minifloat.arithmetic.operations.functions import FUNCTIONS
+from minifloat.arithmetic.operations.results import (
     Fmt,
     Numbers,
     Operands,
@@ -32,53 +20,13 @@ from minifloat.arithmetic.results import (
     function_results,
     kernel_results,
 )
-from minifloat.codec import FloatDtype
+from minifloat.arithmetic.operations.selections import SELECTIONS
+from minifloat.arithmetic.p3109.projections import Projection, options_of
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
-from minifloat.formats.rounding import OverflowLike, RoundingLike
 
 Array = NDArray[Any]
 Change = Callable[[Array], Array]
-
-ROUNDING_MODES: Mapping[str, RoundingLike] = {
-    "NearestTiesToEven": "nearest_even",
-    "NearestTiesToAway": "nearest_away",
-    "TowardPositive": "upward",
-    "TowardNegative": "downward",
-    "TowardZero": "toward_zero",
-    "ToOdd": "to_odd",
-    "StochasticA": "stochastic",
-    "StochasticB": "stochastic_b",
-    "StochasticC": "stochastic_c",
-}
-SATURATION_MODES: Mapping[str, OverflowLike] = {
-    "SatNone": "sat_none",
-    "SatFinite": "saturate",
-    "SatPropagate": "saturate_finite",
-}
-RoundingMode = Literal[
-    "NearestTiesToEven", "NearestTiesToAway", "TowardPositive", "TowardNegative", "TowardZero",
-    "ToOdd", "StochasticA", "StochasticB", "StochasticC",
-]  # fmt: skip
-SaturationMode = Literal["SatNone", "SatFinite", "SatPropagate"]
-
-
-class Projection(TypedDict, total=False):
-    """How a result is projected to its format.
-
-    ``rounding`` and ``saturation`` are P3109's modes, by default NearestTiesToEven and SatNone.
-    The others are those of `minifloat.round_to`: StochasticA, B and C have ``random_bits`` as N
-    and take a ``seed``, or words R in ``random``.
-    """
-
-    rounding: RoundingMode
-    saturation: SaturationMode
-    seed: SupportsIndex | None
-    random: ArrayLike | None
-    random_bits: SupportsIndex
-    threads: SupportsIndex
-    dtype: FloatDtype | None
-
 
 OPERATIONS: Mapping[str, str] = {
     "Convert": "positive",
@@ -204,27 +152,6 @@ def check_name(name: str, count: int) -> None:
     arity = 3 if name in TERNARY else 2 if name in BINARY else 1
     if count != arity:
         raise ValueError(f"operands must be {arity} for {name}, got {count}")
-
-
-def options_of(projection: Projection) -> Options:
-    """Return the options of `minifloat.round_to` for a projection."""
-    rounding = projection.get("rounding", "NearestTiesToEven")
-    saturation = projection.get("saturation", "SatNone")
-    for argument, mode, modes in [
-        ("rounding", rounding, ROUNDING_MODES),
-        ("saturation", saturation, SATURATION_MODES),
-    ]:
-        if mode not in modes:
-            raise ValueError(f"{argument} must be one of {', '.join(modes)}, got {shown(mode)}")
-    others: Any = {k: o for k, o in projection.items() if k not in ("rounding", "saturation")}
-    for option in others:
-        if option not in Projection.__annotations__:
-            raise TypeError(f"projection must have the options of P3109, got {option!r}")
-    policies: Options = {
-        "rounding": ROUNDING_MODES[rounding],
-        "overflow": SATURATION_MODES[saturation],
-    }
-    return {**policies, **others}
 
 
 def results_of(

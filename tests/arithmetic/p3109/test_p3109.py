@@ -13,7 +13,7 @@ import pytest
 
 import minifloat as mf
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
-from tests.arithmetic import slow_functions as slow
+from tests.arithmetic.operations import slow_functions as slow
 from tests.formats import p3109_report as report
 from tests.formats.p3109_report import P3109Format
 

@@ -9,7 +9,7 @@ import pytest
 
 import minifloat as mf
 from minifloat import arithmetic
-from tests.arithmetic import programs
+from tests.arithmetic.arrays import programs
 
 FORMATS = [mf.Format(e, m, specials="ieee") for e, m in ((8, 7), (5, 10), (5, 2), (4, 3))]
 PYCHOP_MODES = {"nearest_even": 1, "upward": 2, "downward": 3, "toward_zero": 4}

@@ -1,0 +1,75 @@
+"""Results divided by the scale of their block, and rounded (BlockProject)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat._kernels import operations as kernels
+from minifloat.arithmetic.operations import functions
+from minifloat.arithmetic.operations.results import (
+    Fmt,
+    Options,
+    checked_format,
+    kernel_results,
+    round_results,
+)
+from minifloat.arithmetic.p3109.blocks.operands import of_one_shape
+from minifloat.arithmetic.p3109.operations import results_of
+from minifloat.formats import NumberFormat
+from minifloat.formats.rounding import Rounding, choose
+
+Array = NDArray[Any]
+
+SIGNIFICAND = 52  # bits of a float64 that was rounded to odd, without the last one
+STOCHASTIC = 30  # bits of a fraction that a stochastic mode looks at
+FAR = 2.0**1000
+
+
+def format_of(fmt: Fmt) -> NumberFormat:
+    """Return a format of results, or raise if it is a codebook or too wide."""
+    fmt = checked_format(fmt)
+    if fmt.is_table:
+        raise ValueError(f"fmt must be no codebook, got {fmt}; P3109's formats are ExMy")
+    return fmt
+
+
+def projected(
+    name: str, operands: list[Array], scale: Array, fmt: NumberFormat, options: Options
+) -> Array:
+    """Return the results of an operation, divided by scales, rounded (BlockProject)."""
+    _check_scale(scale, fmt, options)
+    operands = of_one_shape(operands)
+    scale = np.ascontiguousarray(scale).reshape(scale.shape)
+
+    def divided(results: Array) -> Array:
+        quotients = kernel_results(kernels.divide, functions.DIVIDE, [results, scale], fmt, options)
+        quotients = np.where(np.isinf(scale), np.sign(results) * np.sign(scale), quotients)
+        quotients = np.where(scale == 0, 0.0, quotients)
+        return np.where(np.isnan(scale) | np.isnan(results), np.nan, quotients + 0.0)
+
+    with np.errstate(all="ignore"):
+        results = results_of(name, operands, fmt, options, divided)
+    return round_results(results + 0.0, fmt, options, options.get("dtype") or np.float64)
+
+
+def _check_scale(scale: Array, fmt: NumberFormat, options: Options) -> None:
+    """Raise unless results that were rounded to odd may be divided by these scales.
+
+    A quotient is compared with a number p of the format, or between two: the result with p times
+    the scale, which must have fewer bits than float64.
+    """
+    usual = abs(scale[np.isfinite(scale) & (scale != 0)])
+    if usual.size == 0 or (usual == 1).all():
+        return
+    whole = np.ldexp(np.frexp(usual)[0], 53).astype(np.int64)
+    bits = 53 - int(np.log2(np.min(whole & -whole)))
+    mode = choose(Rounding, "rounding", options.get("rounding", Rounding.NEAREST_EVEN))
+    room = SIGNIFICAND - (fmt.precision or 0) - (STOCHASTIC if mode.is_stochastic else 1)
+    if bits > room or fmt.max * usual.max() > FAR or fmt.smallest * usual.min() < 1 / FAR:
+        raise ValueError(
+            f"scale must have at most {room} bits, and {fmt.name} times scale be between 2**-1000 "
+            f"and 2**1000, got scales of {bits} bits up to {usual.max():g}"
+        )
