@@ -7,6 +7,7 @@ dot(a, b, c)           dot products along the last axis
 matmul(a, b, c)        matrix products
 linear(x, w, c)        those of a layer with weights of shape (out, in)
 add(a, b, fmt) ...     operations and elementary functions in a format, each rounded once
+less(a, b) ...         comparisons
 array(x, fmt)          a `FormatArray`: NumPy's operations on it are rounded one by one
 Context                a format and how operations are rounded to it
 reveal(f)              how a function of yours adds: its order, its bits, its rounding
@@ -51,6 +52,14 @@ from minifloat.arithmetic.operations.algebraic import (
     sqrt,
     square,
     subtract,
+)
+from minifloat.arithmetic.operations.comparisons import (
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    not_equal,
 )
 from minifloat.arithmetic.operations.elementary import (
     arccos,
@@ -115,6 +124,9 @@ from minifloat.arithmetic.probes import Revealed, reveal
 from minifloat.arithmetic.sum_formats import SumFormat
 from minifloat.arithmetic.units import UNIT_SOURCES, UNITS, Unit
 
+abs = absolute  # the names of `abs(x)` and of P3109
+negate = negative
+
 __all__ = [
     "Accumulator",
     "Context",
@@ -127,6 +139,7 @@ __all__ = [
     "UNITS",
     "UNIT_SOURCES",
     "Unit",
+    "abs",
     "absolute",
     "add",
     "arccos",
@@ -149,6 +162,7 @@ __all__ = [
     "cospi",
     "divide",
     "dot",
+    "equal",
     "exp",
     "exp2",
     "expm1",
@@ -159,11 +173,15 @@ __all__ = [
     "fmin",
     "fmin_magnitude",
     "fmod",
+    "greater",
+    "greater_equal",
     "hypot",
     "bipolar_matmul",
     "bit_planes",
     "dyadic",
     "l_mul",
+    "less",
+    "less_equal",
     "linear",
     "ieee_remainder",
     "log",
@@ -178,7 +196,9 @@ __all__ = [
     "minimum_finite",
     "minimum_magnitude",
     "multiply",
+    "negate",
     "negative",
+    "not_equal",
     "p3109",
     "p3109_blocks",
     "p3109_values",

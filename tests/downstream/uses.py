@@ -532,6 +532,7 @@ def use_operations() -> None:
     arithmetic.add(X, 1, "e4m3fn", rounding="upward", overflow="ieee", dtype=np.float64)
     arithmetic.fma(X, X, HALVES, mf.parse("e5m2"), rounding="stochastic", seed=1)
     arithmetic.exp(X, "bfloat16", nan="zero", threads=2)
+    arithmetic.abs(X, "e4m3fn"), arithmetic.negate(X, "e4m3fn"), arithmetic.less(X, HALVES)
     p3109.compute("Add", X, X, fmt="binary8p3se", rounding="TowardZero", saturation="SatFinite")
     block: p3109_blocks.Block = p3109_blocks.convert_to_block(np.ones((2, 4)), [1, 2], "e4m3fn")
     p3109_blocks.dot_product(block, block, "binary8p4se")

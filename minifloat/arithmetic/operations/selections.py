@@ -19,12 +19,12 @@ Choice = Callable[[Array, Array], Array]
 
 
 def negative(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return -a, rounded to the format; arguments as for `add`."""
+    """Return -a, also of NaN and zeros. `negate` is another name of it."""
     return _selected("negative", Operands.of(a), fmt, options)
 
 
 def absolute(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the magnitude of a, rounded to the format; arguments as for `add`."""
+    """Return the magnitude of a: 0 for -0, inf for -inf. `abs` is another name of it."""
     return _selected("absolute", Operands.of(a), fmt, options)
 
 

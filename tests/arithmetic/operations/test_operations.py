@@ -478,3 +478,8 @@ def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
         for name in ("add", "multiply", "divide", "ieee_remainder"):
             check(name, grid, fmt, rounding=mode, overflow="sat_none")
         check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")
+
+
+def test_abs_and_negate_are_names_of_others() -> None:
+    assert arithmetic.abs is arithmetic.absolute
+    assert arithmetic.negate is arithmetic.negative
