@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import SupportsIndex
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minifloat._kernels import codec as kernels
 from minifloat._kernels.scalar import WINDOW
@@ -63,9 +64,9 @@ def encode_exactly(
     overflow, nan = choose(Overflow, "overflow", overflow), choose(NaNPolicy, "nan", nan)
     policies: EncodeOptions = {"rounding": mode, "overflow": overflow, "nan": nan, "seed": seed}
     special = special_codes(fmt, mode, overflow, nan)
-    thresholds = _thresholds(mode, seed, len(numbers))
+    drawn = thresholds(mode, (len(numbers),), seed=seed)
     codes = []
-    for number, threshold in zip(numbers, thresholds, strict=True):
+    for number, threshold in zip(numbers, drawn, strict=True):
         code = None
         if isinstance(number, float) and (number == 0 or not math.isfinite(number)):
             code = int(encode(number, fmt, **policies))  # nothing is rounded, so nothing is drawn
@@ -105,14 +106,34 @@ def _common_code(x: Fraction, fmt: NumberFormat, policies: EncodeOptions) -> int
     return int(codes[0]) if codes[0] == codes[1] else None
 
 
-def _thresholds(mode: Rounding, seed: SupportsIndex | None, count: int) -> list[int]:
-    """Return the threshold that `minifloat.encode` draws for each element, of 2**WINDOW."""
-    stochastic = stochastic_mode(mode, seed, None, RANDOM_BITS, (count,))
-    thresholds = np.zeros(count, np.int32)
+def thresholds(
+    mode: Rounding,
+    shape: tuple[int, ...],
+    *,
+    seed: SupportsIndex | None = None,
+    random: ArrayLike | None = None,
+    random_bits: SupportsIndex = RANDOM_BITS,
+) -> list[int]:
+    """Return the threshold of each element of an array, of 2**WINDOW, as `minifloat.encode` has it.
+
+    A number is rounded away from zero if its fraction of the gap reaches its threshold. They are 0
+    in a deterministic mode, which has other thresholds.
+    """
+    stochastic = stochastic_mode(mode, seed, random, random_bits, shape)
+    found = np.zeros(math.prod(shape), np.int32)
     if stochastic is not None:
-        scratch = np.empty(count // 2 + 1, np.uint64)
-        kernels.fill_thresholds(thresholds, NO_WORDS, 0, stochastic.record, scratch)
-    return [int(threshold) for threshold in thresholds]
+        given = stochastic.random_words
+        words = NO_WORDS if given is None else given.reshape(-1).astype(np.uint32)
+        scratch = np.empty(found.size // 2 + 1, np.uint64)
+        kernels.fill_thresholds(found, words, 0, stochastic.record, scratch)
+    return [int(threshold) for threshold in found]
+
+
+def reaches(fraction: Fraction, threshold: int) -> bool:
+    """Return whether a fraction of a gap reaches a threshold of `thresholds`."""
+    whole = math.floor(fraction * 2**WINDOW)
+    whole |= whole != fraction * 2**WINDOW  # the last bit is sticky
+    return whole >= threshold
 
 
 def _code(
@@ -137,6 +158,4 @@ def _code(
         return (high if x > point.at or (x == point.at and on_point_up) else low).code
     up = away(low, high) > 0 or (away(low, high) == 0 and x > 0)
     covered = (x - low.exact if up else high.exact - x) / (high.exact - low.exact)
-    whole = math.floor(covered * 2**WINDOW)
-    whole |= whole != covered * 2**WINDOW  # the last bit is sticky
-    return (high if (whole >= threshold) == up else low).code
+    return (high if reaches(covered, threshold) == up else low).code

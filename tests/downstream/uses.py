@@ -534,6 +534,8 @@ def use_operations() -> None:
     arithmetic.exp(X, "bfloat16", nan="zero", threads=2)
     arithmetic.abs(X, "e4m3fn"), arithmetic.negate(X, "e4m3fn"), arithmetic.less(X, HALVES)
     p3109.compute("Add", X, X, fmt="binary8p3se", rounding="TowardZero", saturation="SatFinite")
+    p3109.compute("Exp", X, fmt="binary64", rounding="ToOdd")
+    print(p3109.property_of("BitwidthOf", "binary32"), p3109_values.holds("IsNormal", 1, "e4m3fn"))
     block: p3109_blocks.Block = p3109_blocks.convert_to_block(np.ones((2, 4)), [1, 2], "e4m3fn")
     p3109_blocks.dot_product(block, block, "binary8p4se")
     p3109_blocks.scaled("Abs", 2.0, X, fmt="e4m3fn")

@@ -124,7 +124,7 @@ def round_to_precision(f: P3109Format, x: Fraction, mode: str, N: int = 0, R: in
 def saturate(f: P3109Format, x: Fraction | float, mode: str, saturation: str) -> Fraction | float:
     """Apply a saturation mode to a rounded value (4.7.5), the first rule that fits."""
     low, high = f.min_finite, f.max_finite
-    if low <= x <= high or math.isnan(x):
+    if low <= x <= high or x != x:
         return x
     if saturation == "SatFinite":
         return low if x < low else high

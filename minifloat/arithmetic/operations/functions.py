@@ -193,8 +193,8 @@ def _known_tanpi(x: Fraction) -> Fraction | None:
 def _arcsin(x: Fraction, bits: int) -> Enclosure:
     if abs(x) == 1:
         return real.pi(bits).times(exact(x / 2))
-    if x < 0:
-        return -_arcsin(-x, bits)
+    if x <= 0:
+        return -_arcsin(-x, bits) if x else exact(x)
     rest = real.sqrt(exact(1 / (x * x) - 1), bits)
     return _quarter(bits).minus(real.arctan(rest, bits))
 

@@ -1,13 +1,14 @@
-"""P3109's operations by their names, and what is special about each."""
+"""P3109's operations on values, by their names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat import _arrays
 from minifloat._kernels import operations as kernels
 from minifloat.arithmetic.operations.algebraic import KERNELS
 from minifloat.arithmetic.operations.functions import FUNCTIONS
@@ -16,92 +17,20 @@ from minifloat.arithmetic.operations.results import (
     Numbers,
     Operands,
     Options,
-    checked_format,
     function_results,
     kernel_results,
+    round_results,
 )
 from minifloat.arithmetic.operations.selections import SELECTIONS
+from minifloat.arithmetic.p3109.exact_results import exact_results
+from minifloat.arithmetic.p3109.external import External, Projector, target_of
+from minifloat.arithmetic.p3109.names import NAN_WHERE, OPERATIONS, check_name
 from minifloat.arithmetic.p3109.projections import Projection, options_of
+from minifloat.codec import FloatDtype
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
 
 Array = NDArray[Any]
 Change = Callable[[Array], Array]
-
-OPERATIONS: Mapping[str, str] = {
-    "Convert": "positive",
-    "Abs": "absolute",
-    "Negate": "negative",
-    "CopySign": "copysign",
-    "Add": "add",
-    "Subtract": "subtract",
-    "Multiply": "multiply",
-    "Divide": "divide",
-    "FMA": "fma",
-    "FAA": "faa",
-    "Sqrt": "sqrt",
-    "Recip": "reciprocal",
-    "RSqrt": "rsqrt",
-    "Exp": "exp",
-    "Exp2": "exp2",
-    "Log": "log",
-    "Log2": "log2",
-    "LogOnePlus": "log1p",
-    "ExpMinusOne": "expm1",
-    "Sin": "sin",
-    "Cos": "cos",
-    "Tan": "tan",
-    "ArcSin": "arcsin",
-    "ArcCos": "arccos",
-    "ArcTan": "arctan",
-    "Sinh": "sinh",
-    "Cosh": "cosh",
-    "Tanh": "tanh",
-    "ArcSinh": "arcsinh",
-    "ArcCosh": "arccosh",
-    "ArcTanh": "arctanh",
-    "SinPi": "sinpi",
-    "CosPi": "cospi",
-    "TanPi": "tanpi",
-    "ArcSinPi": "arcsinpi",
-    "ArcCosPi": "arccospi",
-    "ArcTanPi": "arctanpi",
-    "Softplus": "softplus",
-    "Hypot": "hypot",
-    "ArcTan2": "arctan2",
-    "ArcTan2Pi": "arctan2pi",
-    "Minimum": "minimum",
-    "Maximum": "maximum",
-    "MinimumNumber": "fmin",
-    "MaximumNumber": "fmax",
-    "MinimumMagnitude": "minimum_magnitude",
-    "MaximumMagnitude": "maximum_magnitude",
-    "MinimumMagnitudeNumber": "fmin_magnitude",
-    "MaximumMagnitudeNumber": "fmax_magnitude",
-    "MinimumFinite": "minimum_finite",
-    "MaximumFinite": "maximum_finite",
-    "Clamp": "clip",
-}
-"""P3109's names, and those of the functions of `minifloat.arithmetic`."""
-
-TERNARY = ("FMA", "FAA", "Clamp")
-BINARY = (
-    "CopySign", "Add", "Subtract", "Multiply", "Divide", "Hypot", "ArcTan2", "ArcTan2Pi",
-    "Minimum", "Maximum", "MinimumNumber", "MaximumNumber", "MinimumMagnitude",
-    "MaximumMagnitude", "MinimumMagnitudeNumber", "MaximumMagnitudeNumber", "MinimumFinite",
-    "MaximumFinite",
-)  # fmt: skip
-
-Special = Callable[..., Array]
-NAN_WHERE: Mapping[str, Special] = {  # beside what IEEE 754 has
-    "Divide": lambda x, y: y == 0,
-    "Recip": lambda x: x == 0,
-    "RSqrt": lambda x: x <= 0,
-    "Hypot": lambda x, y: np.isnan(x) | np.isnan(y),
-    "CopySign": lambda x, y: np.isnan(x) | np.isnan(y),
-    "ArcTan2": lambda y, x: (x == 0) & (y == 0) | np.isinf(x) & np.isinf(y),
-    "ArcTan2Pi": lambda y, x: (x == 0) & (y == 0) | np.isinf(x) & np.isinf(y),
-}
 
 
 def compute(name: str, *operands: Numbers, fmt: Fmt, **projection: Unpack[Projection]) -> Any:
@@ -114,14 +43,16 @@ def compute(name: str, *operands: Numbers, fmt: Fmt, **projection: Unpack[Projec
     *operands : array_like
         One, two or three arrays of numbers that broadcast, as for `minifloat.arithmetic.add`.
     fmt : format or str
-        The format of the result; P3109's are ``binary8p3se`` and so on.
+        The format of the result: ``binary8p3se`` and so on, any other, or IEEE 754's ``binary32``
+        and ``binary64``.
     **projection
         ``rounding`` and ``saturation``, and options of `minifloat.round_to`; see `Projection`.
 
     Returns
     -------
     ndarray, NumPy scalar or tensor
-        Values of ``fmt``, as `minifloat.arithmetic.add` returns them.
+        Values of ``fmt``, as `minifloat.arithmetic.add` returns them, but never -0; of float32 for
+        ``binary32`` and float64 for ``binary64``.
 
     Raises
     ------
@@ -136,22 +67,19 @@ def compute(name: str, *operands: Numbers, fmt: Fmt, **projection: Unpack[Projec
     array([ 0.34375,      nan, -2.75   ])
     >>> p3109.compute("Exp", 100, fmt="binary8p4sf", saturation="SatFinite")
     np.float64(240.0)
+    >>> p3109.compute("Divide", 1, 3, fmt="binary32", rounding="TowardPositive")
+    np.float32(0.33333334)
     """
     check_name(name, len(operands))
-    fmt = checked_format(fmt)
-    options = options_of(projection)
+    target, options = target_of(fmt), options_of(projection)
     given = Operands.of(*operands)
-    results = results_of(name, given.arrays, fmt, options)
-    return given.rounded(results, fmt, options)
-
-
-def check_name(name: str, count: int) -> None:
-    """Raise unless an operation has this name and so many operands."""
-    if name not in OPERATIONS:
-        raise ValueError(f"name must be one of {', '.join(OPERATIONS)}, got {shown(name)}")
-    arity = 3 if name in TERNARY else 2 if name in BINARY else 1
-    if count != arity:
-        raise ValueError(f"operands must be {arity} for {name}, got {count}")
+    if isinstance(target, External):
+        projector = Projector.of(target, options, given.arrays[0].shape)
+        values = exact_results(name, given.doubles(), projector)
+    else:
+        results = results_of(name, given.arrays, target, options)
+        values = rounded_results(results, target, options, given.dtype)
+    return _arrays.as_given(given.like, np.asarray(values))
 
 
 def results_of(
@@ -180,3 +108,13 @@ def results_of(
         if name in NAN_WHERE:
             results = np.where(NAN_WHERE[name](*x), np.nan, results)
         return change(results + 0.0)
+
+
+def rounded_results(
+    results: Array, fmt: NumberFormat, options: Options, dtype: FloatDtype | None = None
+) -> Array:
+    """Return results rounded to a format, without -0, which P3109 does not have."""
+    dtype = options.get("dtype") or dtype or np.dtype(np.float64)
+    values = np.asarray(round_results(results + 0.0, fmt, options, dtype))
+    whole: Array = np.where(values == 0, np.zeros((), values.dtype), values)[()]
+    return whole

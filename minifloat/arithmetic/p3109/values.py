@@ -1,6 +1,7 @@
 """P3109's comparisons, classes and neighbours of values, which round nothing.
 
-Names and results are those of the draft P3109/D1 of July 2026, clauses 4.12, 4.13 and 4.16.
+Names and results are those of the draft P3109/D1 of July 2026, clauses 4.12, 4.13 and 4.16; those
+of report 4.0.3 are the same.
 Operands are values, as everywhere here; they have one zero, so -0 is 0.
 """
 
@@ -52,6 +53,12 @@ PREDICATES: Mapping[str, Callable[[Array], Any]] = {
 }
 
 
+CLASS_PREDICATES: Mapping[str, list[str]] = {
+    "IsNormal": [Class.NEGATIVE_NORMAL, Class.POSITIVE_NORMAL],
+    "IsSubnormal": [Class.NEGATIVE_SUBNORMAL, Class.POSITIVE_SUBNORMAL],
+}
+
+
 def compare(name: str, x: Numbers, y: Numbers) -> Any:
     """Compare values of any two formats.
 
@@ -82,22 +89,43 @@ def compare(name: str, x: Numbers, y: Numbers) -> Any:
     return _known("name", name, COMPARISONS)(*operands.arrays)[()]
 
 
-def holds(name: str, x: Numbers) -> Any:
-    """Return where a predicate holds: one of `PREDICATES`.
+def holds(name: str, x: Numbers, fmt: Fmt | None = None) -> Any:
+    """Return where a predicate holds.
+
+    Parameters
+    ----------
+    name : str
+        One of `PREDICATES`, or IsNormal or IsSubnormal, which need the format.
+    x : array_like
+    fmt : format or str, optional
+        The format of the numbers.
+
+    Returns
+    -------
+    ndarray of bool, or a NumPy scalar
+
+    Raises
+    ------
+    ValueError
+        If there is no such predicate, it needs a format, or a number is not a value of it.
 
     Examples
     --------
     >>> from minifloat.arithmetic import p3109_values
     >>> p3109_values.holds("IsSignMinus", [-0.0, -1.0])
     array([False,  True])
+    >>> p3109_values.holds("IsSubnormal", [0.0, 2.0**-10, 1.0], "binary8p4se")
+    array([False,  True, False])
     """
+    if name in CLASS_PREDICATES:
+        if fmt is None:
+            raise ValueError(f"fmt must be given for {name}, got None")
+        return np.isin(classify(x, fmt), CLASS_PREDICATES[name])
     return _known("name", name, PREDICATES)(*Operands.of(x).arrays)[()]
 
 
 def classify(x: Numbers, fmt: Fmt) -> Any:
     """Return the class of each value of a format (Class).
-
-    IsNormal and IsSubnormal are comparisons of it with classes.
 
     Parameters
     ----------

@@ -222,7 +222,8 @@ FUNCTIONS: dict[str, Callable[..., Decimal]] = {
 }
 
 # results at -inf, -0, 0, inf, for functions of one number
-SPECIAL: dict[str, tuple[float, float, float, float]] = {
+TURN, LOG_2 = Fraction(pi() / 2), Fraction(D(2).ln(CONTEXT))
+SPECIAL: dict[str, tuple[float | Fraction, ...]] = {
     "exp": (0.0, 1.0, 1.0, INF),
     "exp2": (0.0, 1.0, 1.0, INF),
     "expm1": (-1.0, -0.0, 0.0, INF),
@@ -231,7 +232,7 @@ SPECIAL: dict[str, tuple[float, float, float, float]] = {
     "log10": (NAN, -INF, -INF, INF),
     "log1p": (NAN, -0.0, 0.0, INF),
     "sigmoid": (0.0, 0.5, 0.5, 1.0),
-    "softplus": (0.0, math.log(2), math.log(2), INF),
+    "softplus": (0.0, LOG_2, LOG_2, INF),
     "sinh": (-INF, -0.0, 0.0, INF),
     "cosh": (INF, 1.0, 1.0, INF),
     "tanh": (-1.0, -0.0, 0.0, 1.0),
@@ -242,8 +243,8 @@ SPECIAL: dict[str, tuple[float, float, float, float]] = {
     "cos": (NAN, 1.0, 1.0, NAN),
     "tan": (NAN, -0.0, 0.0, NAN),
     "arcsin": (NAN, -0.0, 0.0, NAN),
-    "arccos": (NAN, math.pi / 2, math.pi / 2, NAN),
-    "arctan": (-math.pi / 2, -0.0, 0.0, math.pi / 2),
+    "arccos": (NAN, TURN, TURN, NAN),
+    "arctan": (-TURN, -0.0, 0.0, TURN),
     "sinpi": (NAN, -0.0, 0.0, NAN),
     "cospi": (NAN, 1.0, 1.0, NAN),
     "tanpi": (NAN, -0.0, 0.0, NAN),

@@ -3,7 +3,7 @@
 A block is a scale and the elements that are multiplied by it. Here many blocks are one `Block`:
 scales of shape (...) and elements of shape (..., B), both of them values. Weights that
 `minifloat.quantize` has packed are blocks, too. Operations are those of the draft P3109/D1 of July
-2026, clauses 5.2 to 5.5. Each result is the exact one, rounded once.
+2026, clauses 5.1 to 5.5. Each result is the exact one, rounded once.
 
 Limits: a scale times an element is a float64 (as for all formats of at most 16 bits and for float32
 scales), and so are other numbers on the way, but for their last bits.

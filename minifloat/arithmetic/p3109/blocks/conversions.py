@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat.arithmetic.operations.results import Fmt, round_results
+from minifloat.arithmetic.operations.results import Fmt
 from minifloat.arithmetic.p3109.blocks.operands import (
     Block,
     BlockLike,
@@ -93,7 +93,5 @@ def convert_to_block_max_abs_finite(
     infinite = np.where(np.isinf(sizes).any(axis=-1), np.inf, np.nan)
     largest = np.where(finite >= 0, finite, infinite)
     options = options_of(scale_projection or {})
-    scale = round_results(
-        largest, format_of(scale_fmt), options, options.get("dtype") or np.float64
-    )
+    scale = projected("Convert", [largest], np.ones_like(largest), format_of(scale_fmt), options)
     return convert_to_block(numbers, scale, fmt, **projection)

@@ -12,12 +12,12 @@ from minifloat.arithmetic.operations import functions
 from minifloat.arithmetic.operations.results import (
     Fmt,
     Options,
-    checked_format,
     kernel_results,
-    round_results,
 )
 from minifloat.arithmetic.p3109.blocks.operands import of_one_shape
-from minifloat.arithmetic.p3109.operations import results_of
+from minifloat.arithmetic.p3109.exact_results import exact_results
+from minifloat.arithmetic.p3109.external import External, Projector, target_of
+from minifloat.arithmetic.p3109.operations import results_of, rounded_results
 from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import Rounding, choose
 
@@ -28,21 +28,28 @@ STOCHASTIC = 30  # bits of a fraction that a stochastic mode looks at
 FAR = 2.0**1000
 
 
-def format_of(fmt: Fmt) -> NumberFormat:
+def format_of(fmt: Fmt) -> NumberFormat | External:
     """Return a format of results, or raise if it is a codebook or too wide."""
-    fmt = checked_format(fmt)
-    if fmt.is_table:
-        raise ValueError(f"fmt must be no codebook, got {fmt}; P3109's formats are ExMy")
-    return fmt
+    target = target_of(fmt)
+    if isinstance(target, NumberFormat) and target.is_table:
+        raise ValueError(f"fmt must be no codebook, got {target}; P3109's formats are ExMy")
+    return target
 
 
 def projected(
-    name: str, operands: list[Array], scale: Array, fmt: NumberFormat, options: Options
+    name: str,
+    operands: list[Array],
+    scale: Array,
+    fmt: NumberFormat | External,
+    options: Options,
 ) -> Array:
     """Return the results of an operation, divided by scales, rounded (BlockProject)."""
-    _check_scale(scale, fmt, options)
     operands = of_one_shape(operands)
     scale = np.ascontiguousarray(scale).reshape(scale.shape)
+    if isinstance(fmt, External):
+        projector = Projector.of(fmt, options, operands[0].shape)
+        return exact_results(name, operands, projector, scale)
+    _check_scale(scale, fmt, options)
 
     def divided(results: Array) -> Array:
         quotients = kernel_results(kernels.divide, functions.DIVIDE, [results, scale], fmt, options)
@@ -52,7 +59,7 @@ def projected(
 
     with np.errstate(all="ignore"):
         results = results_of(name, operands, fmt, options, divided)
-    return round_results(results + 0.0, fmt, options, options.get("dtype") or np.float64)
+    return rounded_results(results, fmt, options)
 
 
 def _check_scale(scale: Array, fmt: NumberFormat, options: Options) -> None:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import operations as kernels
 from minifloat.arithmetic.operations.odd_rounding import sum_to_odd, to_odd
-from minifloat.arithmetic.operations.results import Fmt, round_results, run
+from minifloat.arithmetic.operations.results import Fmt, run
 from minifloat.arithmetic.p3109.blocks.operands import BlockLike, decoded, of_one_shape
 from minifloat.arithmetic.p3109.blocks.projection import format_of
+from minifloat.arithmetic.p3109.external import External, Projector, Real
+from minifloat.arithmetic.p3109.operations import rounded_results
 from minifloat.arithmetic.p3109.projections import Projection, options_of
 
 Array = NDArray[Any]
@@ -44,7 +46,7 @@ def reduce_add(x: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) -> Arra
     >>> reduce_add(([4.0, 1.0], [[1.5, -0.75], [1.0, 2.0]]), "binary8p4se")
     array([3., 3.])
     """
-    return _reduced(_sum, decoded(x), fmt, projection)
+    return _reduced(_sum, [decoded(x)], fmt, projection)
 
 
 def reduce_multiply(x: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) -> Array:
@@ -52,7 +54,7 @@ def reduce_multiply(x: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) ->
 
     Arguments and result are as for `reduce_add`.
     """
-    return _reduced(_product_of_all, decoded(x), fmt, projection)
+    return _reduced(_product, [decoded(x)], fmt, projection)
 
 
 def dot_product(a: BlockLike, b: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) -> Array:
@@ -64,45 +66,70 @@ def dot_product(a: BlockLike, b: BlockLike, fmt: Fmt, **projection: Unpack[Proje
     >>> float(dot_product((2.0, [1, 2, 3]), (0.5, [4, 5, 6]), "binary8p4se"))
     32.0
     """
-    x, y = of_one_shape([decoded(a), decoded(b)])
-    products = np.multiply(x, y)
+    return _reduced(_dot, of_one_shape([decoded(a), decoded(b)]), fmt, projection)
+
+
+def _sum(x: Array) -> Real:
+    if not np.isfinite(x).all():
+        with np.errstate(all="ignore"):
+            return float(np.sum(x[~np.isfinite(x)]))
+    return sum(map(Fraction, x.tolist()), Fraction(0))
+
+
+def _product(x: Array) -> Real:
+    if not np.isfinite(x).all():
+        with np.errstate(all="ignore"):
+            return float(np.prod(np.where(np.isfinite(x), np.sign(x), x)))
+    return math.prod(map(Fraction, x.tolist()), start=Fraction(1))
+
+
+def _dot(x: Array, y: Array) -> Real:
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.all():
+        with np.errstate(all="ignore"):
+            return float(np.sum((x * y)[~finite]))
+    pairs = zip(x.tolist(), y.tolist(), strict=True)
+    return sum((Fraction(p) * Fraction(q) for p, q in pairs), Fraction(0))
+
+
+def _quick_sums(x: Array) -> tuple[Array, Array]:
+    """Return sums, rounded to odd, and where they are none."""
+    hard = ~np.isfinite(x).all(axis=-1)
+    sums = np.zeros(hard.shape)
+    for index in map(tuple, np.argwhere(~hard).tolist()):
+        sums[index] = sum_to_odd(x[index].tolist())
+    return sums, hard
+
+
+def _quick_dots(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return dot products, rounded to odd, and where they are none."""
+    with np.errstate(all="ignore"):
+        products = np.multiply(x, y)
     errors, hard = run(kernels.fma, [x, y, -products])
-    errors = np.where(np.isfinite(products), errors, 0.0)
-    terms = np.concatenate([products, errors], axis=-1)
-    hard &= np.isfinite(x) & np.isfinite(y)
-
-    def total(row: Array, index: tuple[int, ...]) -> float:
-        if hard[index].any() and np.isfinite(row).all():
-            pairs = zip(x[index].tolist(), y[index].tolist(), strict=True)
-            return to_odd(sum((Fraction(p) * Fraction(q) for p, q in pairs), Fraction(0)))
-        return _sum(row, index)
-
-    return _reduced(total, terms, fmt, projection)
+    sums, not_finite = _quick_sums(np.concatenate([products, errors], axis=-1))
+    return sums, not_finite | hard.any(axis=-1)
 
 
-def _sum(row: Array, _: tuple[int, ...]) -> float:
-    if not np.isfinite(row).all():
-        with np.errstate(all="ignore"):
-            return float(np.sum(row[~np.isfinite(row)]))
-    return sum_to_odd(row.tolist())
-
-
-def _product_of_all(row: Array, _: tuple[int, ...]) -> float:
-    if not np.isfinite(row).all():
-        with np.errstate(all="ignore"):
-            return float(np.prod(np.where(np.isfinite(row), np.sign(row), row)))
-    return to_odd(math.prod(map(Fraction, row.tolist()), start=Fraction(1)))
+QUICK: dict[Callable[..., Real], Callable[..., tuple[Array, Array]]] = {
+    _sum: _quick_sums,
+    _dot: _quick_dots,
+}
+"""Reductions in float64, which do for nearly all blocks where the format is short."""
 
 
 def _reduced(
-    reduce: Callable[[Array, tuple[int, ...]], float],
-    numbers: Array,
-    fmt: Fmt,
-    projection: Projection,
+    reduce: Callable[..., Real], numbers: list[Array], fmt: Fmt, projection: Projection
 ) -> Array:
     """Return one rounded result for each row of the last axis."""
-    fmt, options = format_of(fmt), options_of(projection)
-    results = np.empty(numbers.shape[:-1])
-    for index in np.ndindex(results.shape):
-        results[index] = reduce(numbers[index], index)
-    return round_results(results + 0.0, fmt, options, options.get("dtype") or np.float64)
+    target, options = format_of(fmt), options_of(projection)
+    shape = numbers[0].shape[:-1]
+    if isinstance(target, External):
+        exact = [reduce(*(x[index] for x in numbers)) for index in np.ndindex(shape)]
+        return Projector.of(target, options, shape).all(exact, shape)
+    results, hard = np.empty(shape), np.ones(shape, bool)
+    if reduce in QUICK:
+        results, hard = QUICK[reduce](*numbers)
+    for index in map(tuple, np.argwhere(hard).tolist()):
+        total = reduce(*(x[index] for x in numbers))
+        results[index] = total if isinstance(total, float) else to_odd(total)
+    return rounded_results(results, target, options)
