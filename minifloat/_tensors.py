@@ -61,6 +61,8 @@ def tensor_array(name: str, x: Any) -> Array | None:
     """
     if is_torch(x):
         return _torch_array(name, x)
+    if isinstance(x, getattr(sys.modules.get("torch.fx"), "Proxy", ())):
+        raise _traced_by_torch(name)
     if is_jax(x):
         return _jax_array(name, x)
     if hasattr(x, "__dlpack__") and not hasattr(x, "__array__"):
@@ -184,6 +186,8 @@ def _torch_array(name: str, x: Any) -> Array:
             f"{name} must not be a quantized tensor of PyTorch, got {x.dtype}; use "
             f"{name}.dequantize()"
         )
+    if torch.jit.is_tracing():  # what is computed would be a constant of the trace
+        raise _traced_by_torch(name)
     dtype = str(x.dtype).removeprefix("torch.")
     lacking = dtype.startswith(("bfloat16", "float8_"))  # in NumPy
     try:
@@ -204,6 +208,13 @@ def _torch_array(name: str, x: Any) -> Array:
             f"{remedy if dtype.startswith(('float4', 'int', 'uint')) else ''}"
         ) from None
     return np.asarray(words.view(ml_dtype(name, dtype)) if lacking else words)
+
+
+def _traced_by_torch(name: str) -> TypeError:
+    return TypeError(
+        f"{name} must have values, got one that PyTorch traces; call minifloat outside of "
+        "torch.jit.trace and torch.fx.symbolic_trace"
+    )
 
 
 def _jax_array(name: str, x: Any) -> Array:

@@ -60,8 +60,9 @@ def _of_scales(q: Quantized) -> Iterator[tuple[str, Callable[[], Quantized]]]:
         inverse = 1 / q.tensor_scale
         yield "tensor scale inverted", lambda: _changed(q, tensor_scale=inverse)
     if q.fmt.is_integer:
-        for step in (1, -1):
-            yield "zero point off by one", partial(_zero_moved, q, step)
+        for wraps in (False, True) if q.zero_points is not None else (False,):
+            for step in (1, -1):
+                yield "zero point off by one", partial(_zero_moved, q, step, wraps=wraps)
     along = [place for place, count in enumerate(q.scales.shape) if count > 1]
     for place in (None, *along) if along else ():
         for step in (1, -1):
@@ -103,10 +104,11 @@ def _reordered(q: Quantized, axis: int, order: tuple[int, ...]) -> Quantized:
     return _changed(q, packed=pack(back.reshape(-1), q.fmt.bits))
 
 
-def _zero_moved(q: Quantized, step: int) -> Quantized:
-    """Return integers whose zero is another code."""
+def _zero_moved(q: Quantized, step: int, *, wraps: bool) -> Quantized:
+    """Return integers whose zero is another code; one less than 0 may be the last code."""
     zeros = np.zeros(q.scales.shape, np.int32) if q.zero_points is None else q.zero_points
-    return _changed(q, zero_points=zeros.astype(np.int32) + np.int32(step))
+    moved = zeros.astype(np.int32) + np.int32(step)
+    return _changed(q, zero_points=moved % q.fmt.code_count if wraps else moved)
 
 
 def _shifted(q: Quantized, step: int, axis: int | None) -> Quantized:

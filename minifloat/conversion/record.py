@@ -111,8 +111,8 @@ def facts_of(path: Path) -> tuple[int, int]:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a file by JSON."""
-    text = json.dumps(content, indent=2, allow_nan=False)
+    """Replace a file by JSON, with the NaN and Infinity that Python adds to it."""
+    text = json.dumps(content, indent=2)
     with replacing(path) as file:
         file.write(f"{text}\n".encode())
 

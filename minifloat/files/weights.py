@@ -87,6 +87,7 @@ def open_weights(source: str | PathLike[str] | Mapping[str, ArrayLike | AnyTenso
         return arrays_in_memory(source)
     path = file_path("source", source)
     with untrusted(path):
+        path.stat()  # which says what is wrong with a path that leads nowhere
         if path.is_dir():
             files = model_files(path)
             return open_weights(files[0]) if len(files) == 1 else open_shards(path, files)

@@ -47,7 +47,8 @@ def quantized_by_authors(
     """
     name = dtype_name(weights.dtype)
     if name not in FLOATS or feedback is not None:
-        weights, name = weights.astype(np.float32), "float32"
+        with np.errstate(over="ignore"):  # infinity is refused below
+            weights, name = weights.astype(np.float32), "float32"
     working = recipe.replace(scale=name, arithmetic="exact")
     q = quantized(weights, working, axis, importance=importance, feedback=feedback, threads=threads)
     zero = np.float32(1 / recipe.fmt.max_abs)

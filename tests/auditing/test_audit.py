@@ -246,6 +246,18 @@ def test_scaled_inputs_are_another_method(rows: bool) -> None:
     assert changed.text == "changed"
 
 
+@pytest.mark.parametrize("step", [1, 15])
+def test_a_zero_point_that_went_round_is_off_by_one(step: int) -> None:
+    """One less than 0 is 15 in 4 bits; a few such blocks are most of the error."""
+    w = weights((64, 128))
+    w[3] = abs(w[3]) * (1 if step == 15 else -1)
+    q = mf.quantize(w, INT4)
+    assert q.zero_points is not None
+    assert (q.zero_points[3] == (0 if step == 15 else 15)).all()
+    wrong = planted.changed(q, zero_points=(q.zero_points + np.uint8(step)) % np.uint8(16))
+    assert audit({NAME: wrong}, {NAME: w}).tensors[0].text == "wrong: zero point off by one"
+
+
 def test_both_signs_of_zero_are_alike() -> None:
     w = weights()
     q = mf.quantize(w, "mxfp4")

@@ -301,6 +301,15 @@ def test_a_model_of_another_recipe_is_refused(source: Path, tmp_path: Path) -> N
         convert(tmp_path / "new", tmp_path / "again", "nvfp4")
 
 
+def test_infinity_in_config_json_stays(tmp_path: Path) -> None:
+    """Python writes it so, and Mamba's settings have it."""
+    folder = one_shard(tmp_path / "source", {"a.weight": stored(numbers((32, 32)))})
+    (folder / "config.json").write_text('{"time_step_limit": [0.0, Infinity]}')
+    convert(folder, tmp_path / "new", "nvfp4")
+    config = json.loads((tmp_path / "new/config.json").read_text())
+    assert config["time_step_limit"] == [0, np.inf]
+
+
 def test_weights_that_cannot_be_quantized_are_named(tmp_path: Path) -> None:
     bad = numbers((32, 32))
     bad[3, 4] = np.nan

@@ -372,6 +372,7 @@ def test_a_name_in_two_shards(tmp_path: Path) -> None:
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
     refused(tmp_path / "missing.safetensors", "No such file")
+    refused(tmp_path / "missing", "No such file")
     refused(tmp_path, "directory with no .safetensors file")
     (tmp_path / "w.npy").mkdir()
     refused(tmp_path / "w.npy", "directory")

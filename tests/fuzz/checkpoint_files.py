@@ -29,14 +29,15 @@ ENDINGS = [
     "_scales", ".absmax", ".quant_map", ".nested_absmax", ".nested_quant_map",
     ".quant_state.bitsandbytes__nf4", "._weight_qdata", "._weight_scale", "a", "weight",
     "._weight_zero_point", "._weight_act_pre_scale", "._weight_per_tensor_scale",
-    ".codes", ".minifloat", ".zero_points", ".scales_of_scales", ".codebook",
+    "._weight_scale_and_zero", ".codes", ".minifloat", ".zero_points", ".scales_of_scales",
+    ".codebook",
 ]  # fmt: skip
 SETTINGS = [
     "quant_method", "bits", "group_size", "weight_block_size", "config_groups", "weights",
     "num_bits", "checkpoint_format", "gptq_v2", "modelopt", "quantization_config", "_type",
     "MXTensor", "Float8Tensor", "NVFP4Tensor", "Int8Tensor", "Int4Tensor", "_data", "block_size",
     "IntxUnpackedToInt8Tensor", "target_dtype", "int4", "int3", "blocksize", "nested_offset",
-    "shape",
+    "shape", "Int4TilePackedTo4dTensor", "Int4PlainInt32Tensor",
 ]  # fmt: skip
 
 
@@ -184,6 +185,20 @@ def seeds() -> dict[str, bytes]:
                 "l.weight": json.dumps({"_type": "Int4Tensor", "_data": {"block_size": [1, 16]}})
             },
         ),
+        "torchao, tiles": checkpoint(
+            {},
+            ("l._weight_qdata", "I32", [1, 1, 32, 4]),
+            ("l._weight_scale_and_zero", "BF16", [4, 8, 2]),
+            metadata={"l.weight": _int4("Int4TilePackedTo4dTensor", [7, 100])},
+        ),
+        "torchao, words": checkpoint(
+            {},
+            ("l._weight_qdata", "I32", [4, 8]),
+            ("l._weight_scale", "F16", [2, 4]),
+            ("l._weight_zero_point", "I8", [2, 4]),
+            point=bytes(8),
+            metadata={"l.weight": _int4("Int4PlainInt32Tensor", [4, 64])},
+        ),
         "torchao, floats": checkpoint(
             {},
             ("l._weight_qdata", "F8_E5M2", [4, 8]),
@@ -219,6 +234,10 @@ def seeds() -> dict[str, bytes]:
         "plain": checkpoint({}, ("w", "F32", [2, 2]), ("i", "I32", [3]), ("f", "F8_E4M3", [5])),
         "nothing": b"",
     }
+
+
+def _int4(kind: str, shape: list[int]) -> str:
+    return json.dumps({"_type": kind, "_data": {"block_size": [1, 32], "shape": shape}})
 
 
 def _own() -> bytes:

@@ -125,6 +125,20 @@ def test_tensors_without_memory() -> None:
             call()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch, about itself
+def test_a_trace_does_not_hold_what_was_computed_once() -> None:
+    class Rounded(torch.nn.Module):  # type: ignore[misc]  # PyTorch's types are not read
+        def forward(self, x: Any) -> Any:
+            return mf.round_to(x, "e2m2")
+
+    for trace in (
+        lambda: torch.jit.trace(Rounded(), torch.ones(3)),
+        lambda: torch.fx.symbolic_trace(Rounded()),
+    ):
+        with pytest.raises(TypeError, match="x must have values, got one that PyTorch traces"):
+            trace()
+
+
 def test_a_negative_view_is_its_values() -> None:
     x = torch.complex(torch.zeros(3), torch.tensor([1.0, -2.0, 3.0])).conj().imag
     assert x.is_neg()

@@ -194,6 +194,7 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     """
     path = file_path("path", path)
     with untrusted(path):
+        path.stat()  # which says what is wrong with a path that leads nowhere
         files = model_files(path) if path.is_dir() else [path]
         if path.is_dir() and files[0].name.lower().endswith(PICKLES):
             return Checkpoint(path, pickles.of_pickles(path, pickles.model_pickles(path)))

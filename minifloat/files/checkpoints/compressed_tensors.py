@@ -266,7 +266,8 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     Raises
     ------
     ValueError
-        If compressed-tensors has no layout for the recipe or the shape.
+        If compressed-tensors has no layout for the recipe or the shape, or one over the tensor
+        scale is beyond float32.
 
     Notes
     -----
@@ -300,6 +301,11 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
         return [packed, scales]
     with np.errstate(over="ignore"):
         divisor = np.float32(1) / np.array([q.tensor_scale], "<f4")
+    if not np.isfinite(divisor).all():
+        raise ValueError(
+            "q must have a tensor scale whose inverse is a float32, for compressed-tensors, got "
+            f"{q.tensor_scale}"
+        )
     return [packed, scales, in_memory(f"{name}_global_scale", "F32", divisor)]
 
 

@@ -10,15 +10,10 @@ size; its parts are named ``module._weight_qdata``, ``module._weight_scale`` and
                                per_tensor_scale, a factor
     Int8Tensor,                qdata I8 [out, in], scale of blocks, perhaps zero_point I8;
     IntxUnpackedToInt8Tensor   of the second, codes of fewer bits, int4 as -8..7
-    Int4Tensor                 qdata I8 or U8 [out, in/2], -8..7, first code in the low nibble;
-                               scale and zero_point [in/block, out], floats: a weight is
-                               code * scale + zero_point
+    Int4Tensor and others      see `torchao_int4`
 
 Swizzled scales (is_swizzled_scales) lie in tiles of 128 rows and 4 columns: of a tile, row r is at
 16 * (r % 32) + 4 * (r // 32).
-
-Int4TilePackedTo4dTensor and Int4PlainInt32Tensor are not read: a kernel of a GPU packs them, and
-torchao says nowhere in which order.
 
 Source: https://github.com/pytorch/ao, torchao/prototype/safetensors
 """
@@ -28,7 +23,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,12 +31,11 @@ from numpy.typing import NDArray
 from minifloat.codec import decode
 from minifloat.files._json import json_object
 from minifloat.files._safe import quoted
-from minifloat.files.checkpoints import columns
+from minifloat.files.checkpoints import columns, torchao_int4
 from minifloat.files.checkpoints.blocks import block_of, check_blocks
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.making import quantized
 from minifloat.files.checkpoints.stored import (
-    Array,
     Stored,
     Tensors,
     check_dimensions,
@@ -50,9 +43,8 @@ from minifloat.files.checkpoints.stored import (
     check_shape,
     scale_format,
 )
-from minifloat.files.checkpoints.weights import Dequantizable, Facts, Group, Value
+from minifloat.files.checkpoints.weights import Facts, Group, Value
 from minifloat.formats import Integer
-from minifloat.packing import unpack
 from minifloat.quantization.blocks import Blocks
 from minifloat.quantization.recipes import Recipe
 
@@ -65,10 +57,7 @@ ROLES = {  # what each part is for, by the end of its name
     "scale_and_zero": "scale_and_zero",
 }  # fmt: skip
 SCALED_INPUTS = "its inputs are multiplied by act_pre_scale"
-GPUS = ("Int4TilePackedTo4dTensor", "Int4PlainInt32Tensor")
-IN_GPUS_ORDER = "whose codes lie in the order of a GPU's kernel, which is not read"
-ADDED = "a number is added to the weights of each block"
-MAY_BE_ADDED = "a number may be added to the weights of each block"
+INT4 = ("Int4Tensor", "Int4TilePackedTo4dTensor", "Int4PlainInt32Tensor")
 WIDTHS = {f"int{bits}": bits for bits in range(2, 9)}
 LONGEST = 1 << 16  # characters of a weight's text
 TILE_ROWS, TILE_COLUMNS = 128, 4  # of swizzled scales
@@ -102,8 +91,8 @@ def _facts(group: Group, config: Config) -> Facts:
     kind, codes, scale = described["_type"], group.parts["codes"], group.parts.get("scale")
     settings = described["_data"] if isinstance(described.get("_data"), dict) else {}
     layout = f"{NAME} {kind}"
-    if kind in GPUS:
-        raise ValueError(f"of torchao's class {kind}, {IN_GPUS_ORDER}")
+    if kind in INT4:
+        return torchao_int4.facts(group, settings, layout)
     check_dimensions(codes, 2, 3)
     axis = len(codes.shape) - 1
     if scale is None:
@@ -117,19 +106,17 @@ def _facts(group: Group, config: Config) -> Facts:
         return _blocks(group, scale, settings, layout)
     if kind in ("Int8Tensor", "IntxUnpackedToInt8Tensor"):
         return _integers(group, scale, settings, layout)
-    if kind == "Int4Tensor":
-        return _nibbles(group, scale, settings, layout)
     raise ValueError(f"of torchao's class {quoted(kind)}, which is not read")
 
 
 def value(group: Group, facts: Facts) -> Value:
     """Read codes, scales and zero points."""
+    if facts.layout.removeprefix(f"{NAME} ") in INT4:
+        return torchao_int4.value(group, facts)
     codes, scale = group.parts["codes"], group.parts["scale"]
     assert facts.recipe is not None
     if "bits" in facts.options:
         return columns.value(group, facts, _read_integers)
-    if "nibbles" in facts.options:
-        return _read_nibbles(group, facts)
     if "swizzled" not in facts.options:
         return quantized(facts, codes.codes(), scale.floats())
     shape = Blocks.of(facts.recipe.block, facts.shape, facts.axis).scale_shape
@@ -177,7 +164,7 @@ def _blocks(group: Group, scale: Stored, settings: dict[str, Any], layout: str) 
         check_dtype(factor, "F32")
         check_shape(factor, (), (1,))
     block, default = settings.get("block_size"), 32 if is_mx else 16
-    block = _checked_block(group, default if block is None else block)
+    block = torchao_int4.checked_block(group, default if block is None else block)
     packed = codes.dtype == "U8"
     shape = (*codes.shape[:-1], codes.shape[-1] * (1 + packed))
     swizzled = settings.get("is_swizzled_scales") is True
@@ -197,12 +184,6 @@ def _blocks(group: Group, scale: Stored, settings: dict[str, Any], layout: str) 
         tensor_scale=factor is not None,
     )
     return Facts(shape, recipe, axis, layout, {"swizzled": swizzled})
-
-
-def _checked_block(group: Group, block: object) -> int:
-    if type(block) is not int or not 1 <= block <= 1 << 20:
-        raise ValueError(f"{quoted(group.name)} must have a block_size, got {block!r:.40}")
-    return block
 
 
 def _integers(group: Group, scale: Stored, settings: dict[str, Any], layout: str) -> Facts:
@@ -243,52 +224,3 @@ def _unsigned(stored: Stored, bits: int) -> NDArray[np.uint8]:
     if codes.max(initial=0) >> bits:
         raise ValueError(f"{quoted(stored.name)} must be integers of {bits} bits")
     return codes
-
-
-def _nibbles(group: Group, scale: Stored, settings: dict[str, Any], layout: str) -> Facts:
-    """Return the facts of integers of 4 bits, two to a byte."""
-    codes, zeros = group.parts["codes"], group.parts.get("zeros")
-    check_dtype(codes, "I8", "U8")
-    if zeros is None:
-        raise ValueError(f"{quoted(group.name)} must have a zero_point, got none")
-    check_dtype(scale, "F32", "F16", "BF16")
-    check_dtype(zeros, scale.dtype)
-    shape = (*codes.shape[:-1], 2 * codes.shape[-1])
-    sizes = settings.get("block_size")
-    block = _checked_block(group, sizes[-1] if isinstance(sizes, list) and sizes else sizes)
-    groups = -(-shape[-1] // block)
-    wanted = (*shape[:-2], groups, shape[-2])
-    for part in (scale, zeros):
-        check_shape(part, wanted)
-    recipe = Recipe("int4full", block=block, scale=scale_format(scale))
-    return Facts(shape, recipe, len(shape) - 1, layout, {"nibbles": block}, MAY_BE_ADDED)
-
-
-def _read_nibbles(group: Group, facts: Facts) -> Value:
-    """Read codes and scales; weights to which a number is added are no codes times a scale."""
-    scales, zeros = (group.parts[role].floats().swapaxes(-1, -2) for role in ("scale", "zeros"))
-    codes = group.parts["codes"].read()
-    if not zeros.any():
-        return quantized(facts, codes, scales)
-    dequantize = partial(_dequantize_nibbles, group, facts)
-    return Dequantizable(facts.shape, facts.layout, ADDED, dequantize)
-
-
-def _dequantize_nibbles(group: Group, facts: Facts) -> Array:
-    """Return code * scale + zero_point, computed in float64."""
-    block = facts.options["nibbles"]
-    length = facts.shape[-1]
-    blocks = np.arange(length) // block
-    packed = group.parts["codes"].codes().reshape(-1, length // 2)
-    scales, zeros = (
-        group.parts[role].floats().swapaxes(-1, -2).reshape(len(packed), -1)
-        for role in ("scale", "zeros")
-    )
-    weights = np.empty((len(packed), length), np.float32)
-    step = max(1, columns.PART // max(length, 1))
-    for first in range(0, len(packed), step):
-        rows = slice(first, first + step)
-        values = decode(unpack(packed[rows], 4, length, start=0), "int4full", dtype=np.float64)
-        with np.errstate(all="ignore"):
-            weights[rows] = values * scales[rows][:, blocks] + zeros[rows][:, blocks]
-    return weights

@@ -213,8 +213,9 @@ def test_other_kinds_of_files(tmp_path: Path) -> None:
     (tmp_path / "m.txt").write_text("x")
     with pytest.raises(WeightsError, match=r"must end in one of \.safetensors"):
         open_checkpoint(tmp_path / "m.txt")
-    with pytest.raises(WeightsError, match="No such file"):
-        open_checkpoint(tmp_path / "none.safetensors")
+    for missing in ("none.safetensors", "none"):
+        with pytest.raises(WeightsError, match="No such file"):
+            open_checkpoint(tmp_path / missing)
 
 
 def test_a_file_that_changes_is_an_error(model: Path) -> None:

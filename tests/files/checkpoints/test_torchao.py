@@ -58,89 +58,6 @@ def test_swizzled_scales_by_hand(tmp_path: Path) -> None:
             assert held.scales[r, c] == slow.e4m3(int(tiles[at]))
 
 
-def nibbles(packed: np.ndarray, scales: np.ndarray, zeros: np.ndarray) -> dict[str, Any]:
-    return {
-        "l._weight_qdata": stored(packed),
-        "l._weight_scale": stored(scales),
-        "l._weight_zero_point": stored(zeros),
-    }
-
-
-@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
-@pytest.mark.parametrize("zero", [0, 1])
-def test_integers_of_4_bits_by_hand(tmp_path: Path, dtype: Any, zero: int) -> None:
-    """A weight is code * scale + zero point; the last block has 8 weights of 32."""
-    packed = RANDOM.integers(0, 256, (3, 20), np.uint8)
-    scales = RANDOM.integers(1, 99, (2, 3)).astype(np.float32) / 64
-    zeros = zero * RANDOM.integers(-99, 99, (2, 3)).astype(np.float32) / 32
-    tensors = nibbles(packed.view(dtype), scales, zeros)
-    told = metadata("Int4Tensor", block_size=[1, 32], shape=[3, 40])
-    held, about = opened(tmp_path, tensors, "l.weight", metadata=told)
-    assert about.layout == "torchao Int4Tensor"
-    assert str(about.recipe) == "int4full/32/float32"
-    assert isinstance(held, mf.Quantized) == (zero == 0)
-    expected = [
-        [
-            (code - 16 * (code > 7)) * float(scales[k // 32, row]) + float(zeros[k // 32, row])
-            for k, code in enumerate(slow.low_nibble_first(packed[row]))
-        ]
-        for row in range(3)
-    ]
-    slow.same(held.dequantize(), expected)
-
-
-def test_scales_of_inputs_are_a_part_and_a_note(tmp_path: Path) -> None:
-    scales = np.ones((2, 3), np.float32)
-    tensors = nibbles(np.zeros((3, 20), np.uint8), scales, scales)
-    tensors["l._weight_act_pre_scale"] = stored(np.ones(40, np.float32))
-    told = metadata("Int4Tensor", block_size=[1, 32])
-    _, about = opened(tmp_path, tensors, "l.weight", metadata=told)
-    assert len(about.parts) == 4
-    assert about.note.endswith("; its inputs are multiplied by act_pre_scale")
-
-
-BROKEN_NIBBLES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "no block size": ({}, {}, "must have a block_size, got None"),
-    "no blocks": ({}, {"block_size": []}, "must have a block_size, got []"),
-    "a text for blocks": ({}, {"block_size": [1, "32"]}, "must have a block_size, got '32'"),
-    "other blocks": ({}, {"block_size": [1, 16]}, "must have shape (3, 3), got (2, 3)"),
-    "other numbers": (
-        {"l._weight_zero_point": stored(np.zeros((2, 3), np.int8))},
-        {"block_size": [1, 32]},
-        "must be of type F32, got I8",
-    ),
-    "words": (
-        {"l._weight_qdata": stored(np.zeros((3, 5), np.int32))},
-        {"block_size": [1, 32]},
-        "must be of type I8 or U8",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN_NIBBLES)
-def test_nibbles_that_do_not_fit_are_skipped_with_the_reason(tmp_path: Path, case: str) -> None:
-    changed, settings, reason = BROKEN_NIBBLES[case]
-    scales = np.ones((2, 3), np.float32)
-    tensors = nibbles(np.zeros((3, 20), np.uint8), scales, scales) | changed
-    told = metadata("Int4Tensor", **settings)
-    (about,) = open_checkpoint(write(tmp_path, tensors, metadata=told)).skipped
-    assert reason in about.skipped
-
-
-@pytest.mark.parametrize("kind", ["Int4TilePackedTo4dTensor", "Int4PlainInt32Tensor"])
-def test_the_order_of_a_gpu_is_told(tmp_path: Path, kind: str) -> None:
-    tensors = {
-        "l._weight_qdata": stored(np.zeros((1, 1, 32, 4), np.int32)),
-        "l._weight_scale_and_zero": stored(np.zeros((8, 8, 2), np.float32)),
-    }
-    checkpoint = open_checkpoint(write(tmp_path, tensors, metadata=metadata(kind)))
-    (about,) = checkpoint.skipped
-    assert about.skipped == (
-        f"of torchao's class {kind}, whose codes lie in the order of a GPU's kernel, which is not "
-        "read"
-    )
-
-
 BROKEN: dict[str, tuple[dict[str, str], str]] = {
     "an unknown class": (metadata("UintxTensor"), "which is not read"),
     "blocks of 0": (metadata("MXTensor", block_size=0), "must have a block_size"),
@@ -209,36 +126,6 @@ def theirs(kind: str) -> Any:
     model[0].weight.data = w
     quantization.quantize_(model, config)
     return model[0].weight
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("dimensions", [2, 3])
-def test_integers_of_4_bits_are_what_the_package_means(tmp_path: Path, dimensions: int) -> None:
-    """Its own functions quantize, dequantize and save; only the two codes of a byte are by hand."""
-    torch = pytest.importorskip("torch")
-    support = pytest.importorskip("torchao.prototype.safetensors.safetensors_support")
-    gptq = pytest.importorskip("torchao.prototype.gptq.api")
-    from safetensors.torch import save_file
-    from torchao.quantization import Int4Tensor
-
-    random = torch.Generator().manual_seed(3)
-    scales = torch.randint(1, 99, (2, 3, 5), generator=random) / 64  # so that all is exact
-    zeros = torch.randint(-99, 99, (2, 3, 5), generator=random) / 64
-    w = torch.randn(2, 5, 96, generator=random)
-    codes, means = [], []
-    for part, scale, zero in zip(w, scales, zeros, strict=True):
-        codes.append(gptq._int4_row_quantize_zp_precomputed_qparams(part, scale, zero, 32))
-        means.append(gptq._int4_row_dequantize_zp(codes[-1], scale, zero, 32))
-    held, expected = torch.stack(codes), torch.stack(means)
-    if dimensions == 2:
-        held, expected, scales, zeros = held[0], expected[0], scales[0], zeros[0]
-    packed = (held[..., ::2] & 15) | (held[..., 1::2] << 4)
-    sizes = [1] * (dimensions - 1) + [32]
-    weight = Int4Tensor(packed, scales, zeros, sizes, expected.shape)
-    tensors, told = support.flatten_tensor_state_dict({"0.weight": weight})
-    save_file(tensors, tmp_path / "model.safetensors", metadata=told)
-    read = open_checkpoint(tmp_path)["0.weight"]
-    np.testing.assert_array_equal(read.dequantize(), expected.numpy())
 
 
 KINDS = {
