@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Mode = tuple[float, float, float, float, float, float] | None
 
 CHUNK = 256  # terms that stay in the cache
-PRODUCTS = 1 << 21  # that are in memory at a time where the order asks for that
+PRODUCTS = 1 << 16  # that are kept at a time where the order asks for that: they fit in a cache
 FRACTIONS = {  # the smallest fraction that reaches a threshold
     Threshold.ABOVE_ZERO: 5e-324,
     Threshold.HALF: 0.5,
