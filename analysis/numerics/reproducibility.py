@@ -22,8 +22,8 @@ sign test over *texts* (one vote each: in which scheme more orders part it) give
 bars are over texts.
 
 The length was chosen before these texts were written, from texts of 16 tokens after the same
-prompts, of which bfloat16 parted 3 of 20 by the two orders that vote: one in 107 tokens. Texts of 64
-tokens then part 9 times of 20 in bfloat16, and the test needs 8 votes to none.
+prompts, of which bfloat16 parted 3 of 20 by the two orders that vote: one in 107 tokens. Of texts
+of 64 tokens 9 in 20 would then part in bfloat16, and the test needs 8 votes to none.
 """
 
 from __future__ import annotations

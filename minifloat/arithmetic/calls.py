@@ -196,7 +196,7 @@ class Call:
                 scaled = (sums * self.factor).astype(np.float32) + numbers("c", c, FLOAT32)
             sums = scaled.astype(np.float64)
         if self.accumulator.fmt.is_fixed:
-            sums = sums + 0.0  # integers have no -0
+            sums += 0.0  # integers have no -0
         found = sums.astype(self.dtype)
         nan = np.isnan(found)
         if nan.any():

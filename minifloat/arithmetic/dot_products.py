@@ -37,6 +37,9 @@ def sum(
         that does not.
     threads : int
         Threads to share the sums among; results do not depend on it.
+    seed : int, optional
+        0 .. 2**64 - 1, of a stochastic accumulator, and of no other. Sums depend on it and on their
+        own place in the result, in C order.
 
     Returns
     -------
@@ -51,6 +54,11 @@ def sum(
         If shapes do not fit, the accumulator's text has no meaning, or its order is a tree of
         another number of terms.
 
+    Notes
+    -----
+    Numbers enter as they are, and sums are rounded to the format: in an accumulator of integers 0.3
+    is nothing, and 300 wraps around in ``int8/overflow=wrap``, where infinities and NaN give NaN.
+
     Examples
     --------
     >>> from minifloat import arithmetic
@@ -58,6 +66,8 @@ def sum(
     np.float32(0.5)
     >>> arithmetic.sum([0.001] * 1000, accumulator="bfloat16/order=pairwise")
     np.float32(1.0)
+    >>> arithmetic.sum([0.001] * 1000, accumulator="bfloat16:stochastic", seed=0)
+    np.float32(0.94921875)
     """
     call = Call(accumulator, None, dtype, threads, seed)
     a = call.operand("x", x)
@@ -117,7 +127,12 @@ def dot(
     -----
     Tensor scales, which no unit takes, multiply the result in float32; ``c`` is added after that.
 
-    A sum that is exactly 0 is +0, except that of an accumulator whose terms are all -0, ``c`` too.
+    A sum that is exactly 0 has the sign of IEEE 754-2019 (6.3) where terms are added one by one:
+    +0, or -0 if both terms are; rounded downward, -0, or +0 if both terms are. Where several terms
+    are added at once it is +0, or -0 if all terms are; where they are aligned it is +0, as matrix
+    units return it.
+
+    Numbers without scales are taken by a unit with scales as they are: a GPU asks for scales of 1.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.doubles import DoublePlan
-from minifloat.arithmetic.step_plans import Negated, Plan, can_be_negated
+from minifloat.arithmetic.step_plans import Negated, Plan
 from minifloat.arithmetic.stochastic_plans import DrawnSums, StochasticPlan
 from minifloat.arithmetic.sum_formats import FLOAT64
 from minifloat.formats.rounding import Rounding
@@ -23,6 +23,7 @@ def plan_of(accumulator: Accumulator) -> FixedPlan | StochasticPlan:
         return DoublePlan(accumulator)
     if accumulator.rounding.is_stochastic:
         return StochasticPlan.of(accumulator)
-    if accumulator.rounding is Rounding.DOWNWARD and can_be_negated(accumulator):
+    one_by_one = accumulator.terms == 1 and accumulator.bits is None
+    if accumulator.rounding is Rounding.DOWNWARD and one_by_one and not accumulator.fmt.is_fixed:
         return Negated.of(accumulator)
     return Plan.of(accumulator, accumulator.rounding)

@@ -100,9 +100,9 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Negated:
-    """An accumulator that rounds downward: its negatives are rounded upward.
+    """An accumulator that adds terms one by one and rounds downward: negatives are rounded upward.
 
-    So an exact sum of 0 is -0, unless all its terms are +0 (IEEE 754-2019, 6.3).
+    So an exact sum of 0 is -0, unless both its terms are +0 (IEEE 754-2019, 6.3).
     """
 
     accumulator: Accumulator
@@ -124,12 +124,6 @@ class Negated:
         np.negative(sums, out=sums)
         self.upward.add_by_list(-a, b, sums, pairs)
         np.negative(sums, out=sums)
-
-
-def can_be_negated(accumulator: Accumulator) -> bool:
-    """Return whether the negatives of an accumulator's terms have the negatives of its sums."""
-    downward = accumulator.cut == "downward" or accumulator.late is not None
-    return not (downward or accumulator.fmt.is_fixed)
 
 
 def listed(a: Array, b: Array, sums: Array) -> Array:

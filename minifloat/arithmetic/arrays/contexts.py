@@ -150,7 +150,7 @@ class Context:
             if own.rounding.is_stochastic:
                 raise ValueError(
                     f"accumulator must not be stochastic in a context, got {own}; use "
-                    "rounding=\"stochastic\" and no accumulator, then partial sums are drawn too"
+                    'rounding="stochastic" and no accumulator, then partial sums are drawn too'
                 )
 
     @cached_property
