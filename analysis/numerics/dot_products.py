@@ -73,14 +73,11 @@ class Sums:
     fmt : Format or None
         Of operands; None for float32.
     accumulator : Accumulator
-    stochastic : bool
-        Whether each sum is rounded stochastically, and not as the accumulator says.
     """
 
     name: str
     fmt: Format | None
     accumulator: Accumulator
-    stochastic: bool = False
 
     @classmethod
     def of(cls, name: str) -> Sums:
@@ -92,8 +89,6 @@ class Sums:
         >>> Sums.of("hopper/e4m3fn/float32+promote=128").accumulator.promote
         128
         """
-        if name.endswith(f":{STOCHASTIC}"):
-            return cls(name, None, Accumulator(name.partition(":")[0]), True)
         unit, _, promote = name.partition("+promote=")
         if unit not in UNITS:
             return cls(name, None, Accumulator.parse(name))
@@ -116,24 +111,16 @@ class Sums:
 
     def sums(self, a: Array, b: Array, lengths: Sequence[int], seed: int) -> list[Array]:
         """Return the dot products of the first terms of the rows, for each length."""
-        if self.stochastic:
-            return _stochastic_sums(a, b, str(self.accumulator), lengths, seed)
+        drawn = seed if self.is_stochastic else None
         return [
-            dot(a[:, :k], b[:, :k], accumulator=self.accumulator, dtype=np.float64) for k in lengths
+            dot(a[:, :k], b[:, :k], accumulator=self.accumulator, dtype=np.float64, seed=drawn)
+            for k in lengths
         ]
 
-
-def _stochastic_sums(
-    a: Array, b: Array, fmt: str, lengths: Sequence[int], seed: int
-) -> list[Array]:
-    products = a.astype(np.float64) * b
-    total: Array = np.zeros(len(a))
-    found: list[Array] = []
-    for k in range(max(lengths)):
-        total = round_to(total + products[:, k], fmt, rounding="stochastic", seed=seed + k)
-        if k + 1 in lengths:
-            found.append(total)
-    return found
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether sums are rounded at random."""
+        return self.accumulator.rounding.is_stochastic
 
 
 def units() -> list[str]:
@@ -227,7 +214,7 @@ def errors(how: Sums, data: str, lengths: Sequence[int], draws: int) -> Rows:
 def _stagnation(how: Sums, draws: int, longest: int) -> Rows:
     """Measure the length at which the sums of all draws stop growing, one sum a draw."""
     lengths = [1 << k for k in range(5, longest.bit_length())]
-    if how.stochastic:  # which takes a call a term
+    if how.is_stochastic:  # which takes two calls a term
         lengths = [k for k in lengths if k <= LENGTHS[-1]]
     a, b = (how.operands(POSITIVE, (draws, lengths[-1]), (9, side)) for side in (0, 1))
     exact = np.cumsum(a.astype(np.float64) * b, axis=1)[:, np.array(lengths) - 1]
@@ -235,7 +222,7 @@ def _stagnation(how: Sums, draws: int, longest: int) -> Rows:
     stops = np.diff(sums, axis=1) < np.diff(exact, axis=1) / 2
     error = predicted(how, lengths)
     theory = None
-    if not how.stochastic and all(loss is not None for loss in error):
+    if not how.is_stochastic and all(loss is not None for loss in error):
         grown = [k * (1 - float(loss or 0.0)) for k, loss in zip(lengths, error, strict=True)]
         ends = zip(lengths, grown, grown[1:], strict=False)
         theory = next((k for k, before, after in ends if after - before < k / 2), None)
@@ -278,7 +265,7 @@ def predicted(how: Sums, lengths: Sequence[int]) -> list[float | None]:
     lost = variance = 0.0
     found: list[float | None] = []
     terms, fmt = own.terms, own.fmt
-    rounding = "stochastic" if how.stochastic else str(own.rounding)
+    rounding = str(own.rounding)
     for k in range(terms, max(lengths) + terms, terms):
         before, after = (n * mean - lost for n in (k - terms, k))
         place = math.frexp(after)[1] - 1 - fmt.mantissa_bits

@@ -3,7 +3,7 @@
     FORMAT[:ROUNDING][/OPTIONS]      float32     e8m13:toward_zero/terms=32+bits=13+floor=-133
 
 FORMAT     of the running sum: any name that `SumFormat.parse` reads
-ROUNDING   of each new sum: a `Rounding` that is not stochastic; default nearest_even
+ROUNDING   of each new sum: a `Rounding`; default nearest_even
 OPTIONS    joined by +, those of `Accumulator` that differ from the default
 
 One step adds ``terms`` products to the running sum:
@@ -19,11 +19,13 @@ One step adds ``terms`` products to the running sum:
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, fields
 from typing import Any, Literal, SupportsIndex, TypeAlias
 
 from minifloat.arithmetic.orders import Order, checked_order, is_chain, text_of
 from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
+from minifloat.codec import RANDOM_BITS
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered
@@ -38,6 +40,8 @@ ALL = "all"
 MAX_TERMS = 1 << 20
 MAX_BITS = 40
 FLOAT64_BITS = 48  # aligned terms of so many bits are added exactly in float64
+MAX_RANDOM_BITS = 28
+DRAWN_BITS = 51  # of a sum and its random bits: float64 less a half step and a sticky bit
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -49,7 +53,8 @@ class Accumulator:
     fmt : str, Format or SumFormat
         Format of the running sum (see `SumFormat`).
     rounding : Rounding or str
-        How each new running sum is rounded to it; no stochastic mode.
+        How each new running sum is rounded to it. In a stochastic mode `sum`, `dot` and the others
+        take a ``seed``.
     overflow : "infinity", "saturate" or "wrap", optional
         What becomes of a rounded sum beyond the format: infinity, whatever the rounding; the
         largest or lowest value; or what remains in two's complement (intN and fixedN.F only).
@@ -85,6 +90,9 @@ class Accumulator:
         begins again at 0. What the sum starts from is in the outer sum.
     outer : str, Format or SumFormat
         Format of that outer sum.
+    random_bits : int, optional
+        Random bits of a stochastic rounding, as for `minifloat.round_to`: at most 28, and 51 with
+        the mantissa bits of ``fmt`` or ``product``. Default: 24, or as many as these leave.
 
     Raises
     ------
@@ -101,6 +109,8 @@ class Accumulator:
     <Accumulator bfloat16>
     >>> str(Accumulator("float32", rounding="toward_zero", terms=8, bits=24, floor=-132))
     'float32:toward_zero/terms=8+bits=24+floor=-132'
+    >>> Accumulator.parse("bfloat16:stochastic/random_bits=8")
+    <Accumulator bfloat16:stochastic/random_bits=8>
     """
 
     fmt: SumFormat
@@ -120,6 +130,7 @@ class Accumulator:
     order: Order
     promote: int | None
     outer: SumFormat
+    random_bits: int | None
 
     def __init__(
         self,
@@ -141,6 +152,7 @@ class Accumulator:
         order: Order = "sequential",
         promote: SupportsIndex | None = None,
         outer: SumFormat | NumberFormat | str = FLOAT32,
+        random_bits: SupportsIndex | None = None,
     ) -> None:
         def optional(name: str, value: object, low: int, high: int) -> int | None:
             return None if value is None else check_int(name, value, low, high)
@@ -166,16 +178,19 @@ class Accumulator:
             "order": checked_order(order),
             "promote": optional("promote", promote, 1, 1 << 62),
             "outer": SumFormat.parse(outer, "outer"),
+            "random_bits": optional("random_bits", random_bits, 1, MAX_RANDOM_BITS),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+        if random_bits is None and self.rounding.is_stochastic:
+            object.__setattr__(self, "random_bits", self._defaults()["random_bits"])
         self._check()
 
     def _check(self) -> None:
         check_bool("drops", self.drops)
         check_bool("flush", self.flush)
-        if self.rounding.is_stochastic:
-            raise ValueError(f"rounding must not be stochastic, got {self.rounding}")
+        if self.random_bits is not None:
+            self._check_random_bits(self.random_bits)
         if self.overflow == "wrap" and not self.fmt.is_fixed:
             raise ValueError(f"overflow must not be wrap in {self.fmt}; use intN or fixedN.F")
         if self.overflow == "infinity" and not self.fmt.has_inf:
@@ -206,6 +221,22 @@ class Accumulator:
                 f"{text_of(self.order)}"
             )
         self._check_double()
+
+    def _check_random_bits(self, bits: int) -> None:
+        if not self.rounding.is_stochastic:
+            raise ValueError(
+                f"random_bits must come with a stochastic rounding, got {bits} with {self.rounding}"
+            )
+        if bits > self._room_for_random_bits():
+            raise ValueError(
+                f"random_bits must be at most {self._room_for_random_bits()} for sums of {self.fmt}"
+                f", of which float64 holds {DRAWN_BITS} bits with those, got {bits}"
+            )
+
+    def _room_for_random_bits(self) -> int:
+        formats = [self.fmt, *([self.product] * (self.product is not None))]
+        widest = max(fmt.mantissa_bits for fmt in formats)
+        return max(1, min(MAX_RANDOM_BITS, DRAWN_BITS - widest))
 
     def _check_double(self) -> None:
         if self.fmt == FLOAT64:
@@ -251,10 +282,12 @@ class Accumulator:
 
     def _defaults(self) -> dict[str, Any]:
         overflow = "infinity" if self.fmt.has_inf else "saturate"
+        drawn = self.rounding.is_stochastic
         return dict.fromkeys(("bits", "floor", "late", "limit", "product", "promote")) | {
             "overflow": overflow, "terms": 1, "cut": "toward_zero", "group": 1, "lanes": 1,
             "drops": False, "flush": False, "order": "sequential", "outer": FLOAT32,
             "rounding": Rounding.NEAREST_EVEN,
+            "random_bits": min(RANDOM_BITS, self._room_for_random_bits()) if drawn else None,
         }  # fmt: skip
 
     def _text_of(self, name: str) -> str:
@@ -302,9 +335,11 @@ class Accumulator:
         for option in rest.split("+") if slash else ():
             key, equals, text = (part.strip(" ") for part in option.partition("="))
             if key in options or key not in OPTIONS or bool(equals) == (key in ("drops", "flush")):
+                near = [] if key in OPTIONS else difflib.get_close_matches(key, OPTIONS, 1)
+                hint = f"; did you mean {near[0]}?" if near else ""
                 raise ValueError(
                     f"options must be {', '.join(OPTIONS)}, each once, as name=value (drops and "
-                    f"flush alone), joined by +, got {shown(rest)}"
+                    f"flush alone), joined by +, got {shown(rest)}{hint}"
                 )
             options[key] = True if not equals else _number(text)
         return cls(name, **options)

@@ -1,27 +1,15 @@
-"""The verbs `sum`, `dot`, `matmul` and `linear`: their arguments, shapes and results."""
+"""The verbs `sum`, `dot`, `matmul` and `linear`."""
 
 from __future__ import annotations
 
-import math
-from functools import partial
 from typing import Any, SupportsIndex
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-from minifloat import _arrays
-from minifloat._threads import check_threads
-from minifloat.arithmetic.accumulators import Accumulator
-from minifloat.arithmetic.operands import Operand, numbers, operand_of
-from minifloat.arithmetic.packed import Packed, is_packed
-from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
-from minifloat.arithmetic.tiles import COLUMNS, add_up
+from minifloat.arithmetic.calls import AccumulatorLike, Call, need_axis
+from minifloat.arithmetic.packed import Packed
 from minifloat.arithmetic.units import Unit
-from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
-
-Array = NDArray[Any]
-AccumulatorLike = Accumulator | SumFormat | NumberFormat | str
 
 
 def sum(
@@ -31,6 +19,7 @@ def sum(
     accumulator: AccumulatorLike,
     dtype: DTypeLike | None = None,
     threads: SupportsIndex = 1,
+    seed: SupportsIndex | None = None,
 ) -> Any:
     """Return ``c`` plus the sum of ``x`` along the last axis, as an accumulator adds it.
 
@@ -48,6 +37,9 @@ def sum(
         that does not.
     threads : int
         Threads to share the sums among; results do not depend on it.
+    seed : int, optional
+        0 .. 2**64 - 1, of a stochastic accumulator, and of no other. Sums depend on it and on their
+        own place in the result, in C order.
 
     Returns
     -------
@@ -62,6 +54,11 @@ def sum(
         If shapes do not fit, the accumulator's text has no meaning, or its order is a tree of
         another number of terms.
 
+    Notes
+    -----
+    Numbers enter as they are, and sums are rounded to the format: in an accumulator of integers 0.3
+    is nothing, and 300 wraps around in ``int8/overflow=wrap``, where infinities and NaN give NaN.
+
     Examples
     --------
     >>> from minifloat import arithmetic
@@ -69,11 +66,13 @@ def sum(
     np.float32(0.5)
     >>> arithmetic.sum([0.001] * 1000, accumulator="bfloat16/order=pairwise")
     np.float32(1.0)
+    >>> arithmetic.sum([0.001] * 1000, accumulator="bfloat16:stochastic", seed=0)
+    np.float32(0.94921875)
     """
-    job = _Job(accumulator, None, dtype, threads)
-    a = job.operand("x", x)
-    _need_axis("x", a.values)
-    return job.sums_of(a.terms(), c, a.values.shape)
+    call = Call(accumulator, None, dtype, threads, seed)
+    a = call.operand("x", x)
+    need_axis("x", a.values)
+    return call.sums_of(a.terms(), c, a.values.shape)
 
 
 def dot(
@@ -85,6 +84,7 @@ def dot(
     unit: Unit | str | None = None,
     dtype: DTypeLike | None = None,
     threads: SupportsIndex = 1,
+    seed: SupportsIndex | None = None,
 ) -> Any:
     """Return ``c`` plus the dot products of ``a`` and ``b`` along the last axis.
 
@@ -107,6 +107,9 @@ def dot(
         float32, or float64 where that does not hold every sum.
     threads : int
         Threads to share the products among; results do not depend on it.
+    seed : int, optional
+        0 .. 2**64 - 1, of a stochastic accumulator, and of no other. Results depend on it and on
+        their own place in the result, in C order.
 
     Returns
     -------
@@ -124,7 +127,12 @@ def dot(
     -----
     Tensor scales, which no unit takes, multiply the result in float32; ``c`` is added after that.
 
-    A sum that is exactly 0 is +0, except that of an accumulator whose terms are all -0, ``c`` too.
+    A sum that is exactly 0 has the sign of IEEE 754-2019 (6.3) where terms are added one by one:
+    +0, or -0 if both terms are; rounded downward, -0, or +0 if both terms are. Where several terms
+    are added at once it is +0, or -0 if all terms are; where they are aligned it is +0, as matrix
+    units return it.
+
+    Numbers without scales are taken by a unit with scales as they are: a GPU asks for scales of 1.
 
     Examples
     --------
@@ -136,10 +144,10 @@ def dot(
     np.float32(-0.75)
     np.float32(-0.5)
     """
-    job = _Job(accumulator, unit, dtype, threads)
-    left, right = job.operand("a", a), job.operand("b", b)
-    _need_axis("a", left.values)
-    _need_axis("b", right.values)
+    call = Call(accumulator, unit, dtype, threads, seed)
+    left, right = call.operand("a", a), call.operand("b", b)
+    need_axis("a", left.values)
+    need_axis("b", right.values)
     shapes = left.values.shape, right.values.shape
     try:
         shape = np.broadcast_shapes(*shapes)
@@ -151,11 +159,11 @@ def dot(
             f"{shapes[0]} and {shapes[1]}"
         ) from None
     (x, ex), (y, ey) = left.terms(), right.terms()
-    if job.needs_factors:
+    if call.needs_factors:
         factors = np.stack(np.broadcast_arrays(x, y), axis=-1)
-        return job.sums_of((factors, ex + ey), c, shape)
+        return call.sums_of((factors, ex + ey), c, shape)
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        return job.sums_of((x * y, ex + ey), c, shape)
+        return call.sums_of((x * y, ex + ey), c, shape)
 
 
 def matmul(
@@ -167,6 +175,7 @@ def matmul(
     unit: Unit | str | None = None,
     dtype: DTypeLike | None = None,
     threads: SupportsIndex = 1,
+    seed: SupportsIndex | None = None,
 ) -> Any:
     """Return ``a @ b + c`` as a matrix unit or an accumulator computes it.
 
@@ -175,7 +184,7 @@ def matmul(
     a, b : array_like or Quantized
         Of shapes (..., m, n) and (..., n, p) that `numpy.matmul` takes; values as for `dot`. The
         blocks of ``a`` run along its last axis, those of ``b`` along the one before it.
-    c, accumulator, unit, dtype, threads
+    c, accumulator, unit, dtype, threads, seed
         As for `dot`.
 
     Returns
@@ -201,9 +210,9 @@ def matmul(
     >>> arithmetic.matmul(ones, 1.125 * ones.T, unit="blackwell/e4m3fn/float32")
     array([[4608.]], dtype=float32)
     """
-    job = _Job(accumulator, unit, dtype, threads)
-    left, right = job.operand("a", a), job.operand("b", b, axis=-2)
-    return job.products_of(left, right, c)
+    call = Call(accumulator, unit, dtype, threads, seed)
+    left, right = call.operand("a", a), call.operand("b", b, axis=-2)
+    return call.products_of(left, right, c)
 
 
 def linear(
@@ -215,6 +224,7 @@ def linear(
     unit: Unit | str | None = None,
     dtype: DTypeLike | None = None,
     threads: SupportsIndex = 1,
+    seed: SupportsIndex | None = None,
 ) -> Any:
     """Return ``x @ w.T + c``: the `matmul` of a layer, whose weights have the shape (out, in).
 
@@ -223,7 +233,7 @@ def linear(
     x, w : array_like or Quantized, shapes (..., in) and (out, in)
         Values as for `matmul`; the blocks of both run along their last axis, as `quantize` makes
         them.
-    c, accumulator, unit, dtype, threads
+    c, accumulator, unit, dtype, threads, seed
         As for `matmul`.
 
     Returns
@@ -246,175 +256,8 @@ def linear(
     >>> arithmetic.linear(x, w, unit="blackwell/mxfp8e4m3/float32")
     array([[1296.,  888.]], dtype=float32)
     """
-    job = _Job(accumulator, unit, dtype, threads)
-    left, right = job.operand("x", x), job.operand("w", w)
+    call = Call(accumulator, unit, dtype, threads, seed)
+    left, right = call.operand("x", x), call.operand("w", w)
     if right.values.ndim != 2:
         raise ValueError(f"w must have shape (out, in), got shape {right.values.shape}")
-    return job.products_of(left, right.of(np.transpose), c)
-
-
-class _Job:
-    """What a call asks for, checked."""
-
-    def __init__(
-        self,
-        accumulator: AccumulatorLike | None,
-        unit: Unit | str | None,
-        dtype: DTypeLike | None,
-        threads: SupportsIndex,
-    ) -> None:
-        _arrays.check_cpu()
-        self.threads = check_threads(threads)
-        if (accumulator is None) == (unit is None):
-            raise ValueError(
-                f"accumulator or unit must be given, and not both, got {shown(accumulator)} and "
-                f"{shown(unit)}"
-            )
-        self.unit = None if unit is None else Unit.parse(unit)
-        if self.unit is not None:
-            self.accumulator = self.unit.accumulator
-        elif accumulator is not None:
-            self.accumulator = Accumulator.parse(accumulator)
-        self.dtype = self._checked_dtype(dtype)
-        self.factor: float | None = None  # the product of tensor scales, if there are any
-
-    def _checked_dtype(self, dtype: DTypeLike | None) -> np.dtype[Any]:
-        held = [name for name in ("float16", "float32", "float64") if self._is_held_by(name)]
-        if self.unit is not None:
-            held = held[held.index(self.unit.output) :]
-        elif dtype is None:
-            return np.dtype("float32" if "float32" in held else "float64")
-        if dtype is None:
-            return np.dtype(held[0])
-        try:
-            found = np.dtype(dtype)
-        except TypeError:
-            found = np.dtype(object)
-        if found.name not in held:
-            raise ValueError(f"dtype must be {' or '.join(held)}, got {shown(dtype)}")
-        return found
-
-    def _is_held_by(self, name: str) -> bool:
-        fmt, info = self.accumulator.fmt, np.finfo(name)
-        if self.accumulator.promote is not None:
-            fmt = self.accumulator.outer
-        unit = math.ldexp(1.0, fmt.emin - fmt.mantissa_bits)
-        fits = unit >= float(info.smallest_subnormal) and fmt.largest <= float(info.max)
-        return fits and fmt.mantissa_bits <= info.nmant + 2 * fmt.is_fixed
-
-    @property
-    def fmt(self) -> SumFormat:
-        """The format of numbers where there is no unit, and of what sums start from."""
-        return FLOAT64 if self.accumulator.fmt == FLOAT64 else FLOAT32
-
-    @property
-    def needs_factors(self) -> bool:
-        """Whether float64 does not hold the products."""
-        return self.fmt == FLOAT64 and self.accumulator.product is None
-
-    def operand(self, name: str, x: ArrayLike | Packed, axis: int = -1) -> Operand:
-        """Return an operand, checked; ``axis`` is the one along which products are added."""
-        if is_packed(x) and x.tensor_scale is not None and self._takes_scales():
-            self.factor = (1.0 if self.factor is None else self.factor) * x.tensor_scale
-        flush = self.accumulator.flush
-        return operand_of(name, x, self.unit, axis, fmt=self.fmt, flush=flush)
-
-    def _takes_scales(self) -> bool:
-        return self.unit is not None and self.unit.scale is not None
-
-    def start(self, c: ArrayLike, shape: tuple[int, ...]) -> Array:
-        """Return what sums start from, as float64."""
-        start = numbers("c", c, self.fmt)
-        if self.factor is not None:  # c is added after the multiplication by the tensor scales
-            start = np.zeros_like(start)
-        if self.unit is not None and self.unit.output == "float16":
-            with np.errstate(over="ignore"):
-                start = start.astype(np.float16)
-        if self.accumulator.flush:
-            tiny = np.abs(start) < 2.0**FLOAT32.emin
-            start = np.where(tiny, np.float32(0.0), start)
-        try:
-            return np.array(np.broadcast_to(start, shape), np.float64, order="C")
-        except ValueError:
-            raise ValueError(
-                f"c must have a shape that broadcasts to {shape}, got {start.shape}"
-            ) from None
-
-    def sums_of(self, terms: tuple[Array, Array], c: ArrayLike, shape: tuple[int, ...]) -> Any:
-        """Return the sums of terms along their last axis."""
-        sums = self.start(c, shape[:-1])
-        flat = math.prod(shape[:-1]), shape[-1]
-        factors = terms[0].shape[len(shape) :]
-        values = np.broadcast_to(terms[0], shape + factors).reshape(flat + factors)
-        exponents = np.broadcast_to(terms[1], shape).reshape(flat)
-        one = np.ones((1, shape[-1])), np.zeros((1, shape[-1]), np.int16)
-
-        def columns(part: slice) -> tuple[Array, Array]:
-            own = values[part].swapaxes(0, 1), exponents[part].T
-            return np.ascontiguousarray(own[0]), np.ascontiguousarray(own[1])
-
-        add_up(self.accumulator, one, columns, sums.reshape(1, -1), self.threads)
-        return self.result(sums, c)
-
-    def products_of(self, a: Operand, b: Operand, c: ArrayLike) -> Any:
-        """Return the matrix products of two operands."""
-        x, y = a.values, b.values
-        _need_axis("a", x)
-        _need_axis("b", y)
-        both = (
-            a if x.ndim > 1 else a.of(lambda row: row[None]),
-            b if y.ndim > 1 else b.of(lambda column: column[:, None]),
-        )
-        left, right = (operand.values for operand in both)
-        if left.shape[-1] != right.shape[-2]:
-            raise ValueError(
-                f"b must have {left.shape[-1]} rows for a of shape {x.shape}, got shape {y.shape}"
-            )
-        try:
-            batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
-        except ValueError:
-            raise ValueError(
-                f"a and b must have batches that broadcast, got shapes {x.shape} and {y.shape}"
-            ) from None
-        whole = (*batch, left.shape[-2], right.shape[-1])
-        shape = (*batch, *left.shape[-2:-1][: x.ndim - 1], *right.shape[-1:][: y.ndim - 1])
-        sums = self.start(c, shape).reshape(whole)
-        for index in np.ndindex(batch):
-            one, other = (x.of(partial(_element, batch, index)) for x in both)
-            self._add_product(one, other, sums[index])
-        return self.result(sums.reshape(shape), c)
-
-    def _add_product(self, a: Operand, b: Operand, sums: Array) -> None:
-        if sums.shape[1] < min(COLUMNS, sums.shape[0]):  # loops go along columns
-            a, b, sums = b.of(np.transpose), a.of(np.transpose), sums.T
-
-        def columns(part: slice) -> tuple[Array, Array]:
-            return b.terms((slice(None), part))
-
-        add_up(self.accumulator, a.terms(), columns, sums, self.threads)
-
-    def result(self, sums: Array, c: ArrayLike) -> Any:
-        """Return sums in their type, and NaN as the unit writes it."""
-        if self.factor is not None:
-            with np.errstate(all="ignore"):
-                scaled = (sums * self.factor).astype(np.float32) + numbers("c", c, FLOAT32)
-            sums = scaled.astype(np.float64)
-        found = sums.astype(self.dtype)
-        nan = np.isnan(found)
-        if nan.any():
-            if self.unit is not None and self.dtype.name == self.unit.output:
-                words = found.reshape(-1).view(f"u{found.itemsize}").reshape(found.shape)
-                words[nan] = self.unit.nan_bits
-            else:
-                found[nan] = np.nan
-        return found[()]
-
-
-def _element(batch: tuple[int, ...], index: tuple[int, ...], x: Array) -> Array:
-    """Return one matrix of a batch."""
-    return np.asarray(np.broadcast_to(x, (*batch, *x.shape[-2:]))[index])
-
-
-def _need_axis(name: str, x: Array) -> None:
-    if x.ndim == 0:
-        raise ValueError(f"{name} must have at least one axis, got a number")
+    return call.products_of(left, right.of(np.transpose), c)

@@ -2,7 +2,7 @@
 
 The order comes by the method of FPRev (P. Xie et al., arXiv 2411.00442): with a huge number at one
 place, its negative at another, and small ones elsewhere, a sum counts the small ones that are added
-after the two have met; the others are lost. So each pair of places tells how many terms are in the
+after the two have met; the others are lost. So a pair of places tells how many terms are in the
 smallest partial sum that has both. Precision and rounding come from sums of two or three powers of
 two, and from one product that a rounding changes. At last an `Accumulator` with what was found must
 give the same sums for random terms.
@@ -11,28 +11,37 @@ give the same sums for random terms.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal, SupportsIndex, TypeAlias, get_args
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.arithmetic.accumulators import MAX_BITS, Accumulator, Cut
 from minifloat.arithmetic.dot_products import dot
-from minifloat.arithmetic.orders import MAX_DEPTH, Order, additions
 from minifloat.arithmetic.sum_formats import MAX_MANTISSA
+from minifloat.arithmetic.sum_trees import (
+    Node,
+    is_binary,
+    later_step,
+    meeting,
+    order_of,
+    revealed_tree,
+    terms_of,
+)
 from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.rounding import Rounding
 
 Array = NDArray[Any]
-Node: TypeAlias = "int | tuple[Node, ...]"
 
 MAX_LENGTH = 256
 LIKELY = (Rounding.NEAREST_EVEN, Rounding.TOWARD_ZERO)
 MOST = 60  # bits that are probed
 NAMES = {52: ["float64"], 23: ["float32"], 10: ["float16", "tf32"], 7: ["bfloat16"]}
-LARGE_AND_SMALL = {"float32": (2.0**30, 2.0**-10), "float64": (2.0**80, 2.0**-10)}
+# Exponents of large and small numbers, tried in turn: of bfloat16 and wider; float16; results in
+# float16; E4M3 without and with infinities or -0; formats of 4 and 6 bits, whose sums lose nothing.
+EXPONENTS = ((80, -10), (30, -10), (10, -24), (15, -18), (14, -18), (4, -2))
 TRIALS = 300  # random sums that an accumulator must give
 
 
@@ -44,15 +53,19 @@ class Revealed:
     ----------
     tree : tuple
         Indices of terms, and such tuples: what is in one tuple is added at once. One tuple of all
-        where no term is lost beside larger ones, as in exact sums of several terms.
+        where no term is lost beside larger ones, as in exact sums of several terms, and in sums of
+        formats whose largest and smallest numbers are near.
     order : str or None
         The order of an `Accumulator` that has this tree, by its name; None if there is none.
+    promote : int or None
+        After so many terms their sum is added to an outer one.
     terms : int
         The most terms that are added at once, beside a running sum.
     bits : int
-        Bits below the largest number that a smaller one keeps beside it; 60 or more are 60.
+        Bits below the largest number that a smaller one keeps beside it; or 60, or as many as there
+        are between ``large`` and ``small``, if it keeps more.
     mantissa_bits : int
-        Bits of a sum behind its first; 60 or more are 60.
+        Bits of a sum behind its first; with the same limits.
     rounds : bool or None
         Whether products are rounded before they are added; None if that was not asked: without a
         ``dtype`` or ``products``, or where terms are aligned.
@@ -63,6 +76,7 @@ class Revealed:
 
     tree: Node
     order: str | None
+    promote: int | None
     terms: int
     bits: int
     mantissa_bits: int
@@ -99,7 +113,8 @@ def reveal(
     large, small : float, optional
         Powers of two; ``length`` times ``small`` must be lost beside ``large``, and twice ``large``
         must be no overflow. With ``products`` each is the product of two numbers near its root.
-        Default: 2**30, or 2**80 in float64, and 2**-10.
+        Default: the first of some pairs that ``f`` takes, returns and counts, from 2**80 and 2**-10
+        down to 2**4 and 2**-2.
 
     Returns
     -------
@@ -110,6 +125,8 @@ def reveal(
     ValueError
         If an argument is out of range, or the results are not those of a sum that loses ``small``
         beside ``large``.
+    TypeError
+        If ``f`` cannot be called, or does not return a number.
 
     Examples
     --------
@@ -126,33 +143,50 @@ def reveal(
     >>> str(arithmetic.reveal(math.fsum, dtype="float64").accumulator)
     'float64/terms=all'
     """
+    if not callable(f):
+        raise TypeError(f"f must be a function of one or two arrays, got {shown(f)}")
     check_bool("products", products)
     n = check_int("length", length, 4, MAX_LENGTH)
-    if dtype is not None and not (isinstance(dtype, str) and dtype in LARGE_AND_SMALL):
+    if dtype is not None and not (isinstance(dtype, str) and dtype in ("float32", "float64")):
         raise ValueError(f"dtype must be float32 or float64, got {shown(dtype)}")
-    usual = LARGE_AND_SMALL[dtype or "float32"]
-    large, small = (
-        own if given is None else given for own, given in zip(usual, (large, small), strict=True)
-    )
     for name, number in (("large", large), ("small", small)):
-        if not (isinstance(number, float | int) and np.frexp(number)[0] == 0.5):
+        if number is not None and not _is_power(number):
             raise ValueError(f"{name} must be a power of two, got {shown(number)}")
-    probe = _Probe(f, n, products, dtype, float(large), float(small))
-    sizes = probe.sizes()
-    tree = _tree_of(sizes, tuple(range(n)))
-    near = probe.near(sizes)
+    pairs = dict.fromkeys((large or 2.0**high, small or 2.0**low) for high, low in EXPONENTS)
+    probe = _first_taken([_Probe(f, n, products, dtype, *pair) for pair in pairs])
+    tree = revealed_tree(probe.size, list(range(n)))
+    near = meeting(tree)
     bits, mantissa_bits = probe.bits(*near), probe.mantissa_bits(*near)
-    order, terms = _order_of(tree, n), _terms_of(tree)
+    (order, promote), terms = order_of(tree, n), terms_of(tree)
     rounds = None
     if products and dtype is not None and terms == 1 and bits == mantissa_bits < MOST:
         rounds = probe.rounds(*near, mantissa_bits)
-    own: Any = order if order is not None else tree if _is_binary(tree) else None
+    own: Any = order if order is not None else tree if is_binary(tree) else None
+    revealed = Revealed(tree, order, promote, terms, bits, mantissa_bits, rounds, None)
     found = (
         accumulator
-        for accumulator in _candidates(own, terms, bits, mantissa_bits, rounds, is_flat=terms == n)
+        for accumulator in _candidates(revealed, own, probe)
         if probe.agrees(accumulator)
     )
-    return Revealed(tree, order, terms, bits, mantissa_bits, rounds, next(found, None))
+    return replace(revealed, accumulator=next(found, None))
+
+
+def _is_power(number: object) -> bool:
+    return isinstance(number, float | int) and bool(np.frexp(number)[0] == 0.5)
+
+
+def _first_taken(probes: list[_Probe]) -> _Probe:
+    """Return the first probe whose numbers the function takes and returns."""
+    wrong: Exception | None = None
+    for probe in probes:
+        try:
+            probe.check_numbers()
+        except (ValueError, ArithmeticError) as error:
+            wrong = wrong or error
+        else:
+            return probe
+    assert wrong is not None
+    raise wrong
 
 
 @dataclass(frozen=True)
@@ -177,7 +211,15 @@ class _Probe:
         return np.ldexp(2 * fraction, half), b
 
     def ask(self, x: Array) -> float:
-        return float(self.f(*self.factors(x)))
+        return self.call(*self.factors(x))
+
+    def call(self, *arrays: Array) -> float:
+        """Return what the function returns."""
+        found = self.f(*arrays)
+        try:
+            return float(found)
+        except (TypeError, ValueError):
+            raise TypeError(f"f must return a number, got {shown(found)}") from None
 
     def of(self, *terms: tuple[int, float], others: float = 0.0) -> float:
         """Return the sum of some terms, at their places, and of others."""
@@ -186,13 +228,23 @@ class _Probe:
             x[place] = value
         return self.ask(x)
 
-    def sizes(self) -> Array:
-        """Return for each pair of places how many terms are in the sum where they meet."""
-        found = np.ones((self.n, self.n), int)
-        for i in range(self.n):
-            for j in range(i):
-                found[i, j] = found[j, i] = self.n - self.count(i, j)
-        return found
+    @property
+    def reach(self) -> int:
+        """How many bits are between the numbers, or 60 if more."""
+        return min(MOST, int(np.log2(self.large / self.small)))
+
+    def check_numbers(self) -> None:
+        """Raise if one number alone is not its own sum."""
+        for number in (self.large, self.small):
+            if (found := self.of((0, number))) != number:
+                raise ValueError(
+                    f"f must return {number:g} for {number:g} alone, got {found:g}; choose another "
+                    "large or small"
+                )
+
+    def size(self, i: int, j: int) -> int:
+        """Return how many terms are in the sum where two places meet."""
+        return self.n - self.count(i, j)
 
     def count(self, i: int, j: int) -> int:
         """Return how many small terms are left where two large ones are at two places.
@@ -211,28 +263,45 @@ class _Probe:
             "another large or small"
         )
 
-    def near(self, sizes: Array) -> tuple[int, int, int]:
-        """Return two places that meet early, and a third one that they meet next."""
-        apart = sizes + self.n * np.eye(self.n, dtype=int)
-        a, b = sorted(int(place) for place in np.unravel_index(apart.argmin(), apart.shape))
-        others = [place for place in range(self.n) if place not in (a, b)]
-        return a, b, min(others, key=lambda place: int(sizes[a, place]))
-
     def bits(self, a: int, b: int, c: int) -> int:
         """Return how far below ``large`` a term is still exact beside it."""
-        for k in range(MOST + 1):
+        for k in range(self.reach + 1):
             t = self.large * 2.0**-k
             if self.of((a, t), (b, self.large), (c, -self.large)) != t:
                 return k - 1
-        return MOST
+        return self.reach
 
     def mantissa_bits(self, a: int, b: int, c: int) -> int:
         """Return how far below ``large`` a term is still exact in a sum with it."""
-        for k in range(1, MOST + 1):
+        for k in range(1, self.reach + 1):
             t = self.large * 2.0**-k
             if self.of((a, self.large), (b, t)) - self.large != t:
                 return k - 1
-        return MOST
+        return self.reach
+
+    def late_bits(self, running: list[int], leaves: list[int], mantissa_bits: int) -> int:
+        """Return how far below a running sum the sum of later terms is seen, to break a tie."""
+        half = self.large * 2.0 ** -(mantissa_bits + 1)
+        for k in range(mantissa_bits + 2, self.reach + 1):
+            t = self.large * 2.0**-k
+            terms = (running[0], self.large), (leaves[0], t), (leaves[1], half)
+            if self.of(*terms) == self.large:
+                return k - 1
+        return self.reach
+
+    def drops(self, running: list[int], leaves: list[int], bits: int) -> bool:
+        """Return whether a small negative running sum is lost, though sums are cut downward."""
+        t = self.large * 2.0 ** -(bits + 3)
+        return self.of((running[0], -t), (leaves[0], self.large), (leaves[1], -self.large)) == 0
+
+    def cut(self, running: list[int], leaves: list[int], bits: int) -> Cut:
+        """Return how three quarters of the last bit that is kept are cut."""
+        half = self.large * 2.0 ** -(bits + 1)
+        large = (leaves[0], self.large), (leaves[1], -self.large)
+        if self.of((running[0], half), (running[1], half / 2), *large) > 0:
+            return "nearest_even"
+        below = self.of((running[0], -half), (running[1], -half / 2), *large) < 0
+        return "downward" if below else "toward_zero"
 
     def rounds(self, a: int, b: int, c: int, mantissa_bits: int) -> bool:
         """Return whether the square of 1 + 2**-k is rounded before it is added to a sum."""
@@ -242,7 +311,7 @@ class _Probe:
             x, y = np.zeros((2, self.n), self.dtype)
             x[place], y[place] = -(1 + 2.0 ** (1 - k)), 1
             x[other] = y[other] = 1 + 2.0**-k
-            lasts.append(float(self.f(x, y)))
+            lasts.append(self.call(x, y))
         return not any(lasts)
 
     def agrees(self, accumulator: Accumulator) -> bool:
@@ -251,12 +320,12 @@ class _Probe:
         one = np.ones(self.n, self.dtype)
         for _ in range(TRIALS if self.dtype else 0):
             numbers = rng.standard_normal((1 + self.products, self.n)).astype(self.dtype)
-            if float(self.f(*numbers)) != float(dot(*[*numbers, one][:2], accumulator=accumulator)):
+            if self.call(*numbers) != float(dot(*[*numbers, one][:2], accumulator=accumulator)):
                 return False
         bits = max(accumulator.fmt.mantissa_bits, accumulator.bits or 0)
         for trial in range(TRIALS):
-            high, low = rng.integers(0, 3, self.n), rng.integers(bits - 3, bits + 4, self.n)
-            exponents = np.where(rng.random(self.n) < 0.5, high, low)
+            high, low = rng.integers(0, 3, self.n), rng.integers(bits - 3, bits + 3, self.n)
+            exponents = np.minimum(np.where(rng.random(self.n) < 0.5, high, low), self.reach)
             signs = np.where(rng.random(self.n) < (0.5, 0.1)[trial % 2], -1.0, 1.0)
             x = self.large * signs * 2.0**-exponents
             x[rng.random(self.n) < (0.0, 0.5, 0.9)[trial % 3]] = 0
@@ -265,99 +334,42 @@ class _Probe:
         return True
 
 
-def _tree_of(sizes: Array, places: tuple[int, ...]) -> Node:
-    """Return the tree of some places: those that meet only where all have met are apart."""
-    if len(places) == 1:
-        return places[0]
-    own = sizes[np.ix_(places, places)]
-    if own.max() < len(places):  # nothing is lost: they are added exactly
-        return places
-    children: list[tuple[int, ...]] = []
-    left = list(range(len(places)))
-    while left:
-        child = [k for k in left if own[left[0], k] < len(places)]
-        children.append(tuple(places[k] for k in child))
-        left = [k for k in left if k not in child]
-    return tuple(_tree_of(sizes, child) for child in children)
-
-
-def _terms_of(tree: Node) -> int:
-    """Return the most leaves of a node."""
-    if isinstance(tree, int):
-        return 1
-    if all(isinstance(child, int) for child in tree) and len(tree) == 2:
-        return 1  # two terms, or a term and a running sum that begins at 0
-    leaves = sum(isinstance(child, int) for child in tree)
-    return max(leaves, *map(_terms_of, tree))
-
-
-def _unordered(tree: Node) -> Any:
-    return tree if isinstance(tree, int) else frozenset(map(_unordered, tree))
-
-
-def _of_additions(order: str, n: int) -> Any:
-    rows: dict[int, Any] = {k + 1: k for k in range(n)}
-    for into, other in additions(order, n).tolist():
-        rows[into] = frozenset((rows[into], rows[other])) if into in rows else rows[other]
-    return rows[0]
-
-
-def _is_binary(tree: Node, depth: int = 0) -> bool:
-    """Return whether two are added at a time, and the tree is no deeper than an order may be."""
-    if isinstance(tree, int):
-        return True
-    return depth < MAX_DEPTH and len(tree) == 2 and all(_is_binary(t, depth + 1) for t in tree)
-
-
-def _order_of(tree: Node, n: int) -> str | None:
-    """Return the order whose tree this is; sequential too where several terms are added at once."""
-    own = _unordered(tree)
-    terms = _terms_of(tree)
-    chain: Any = frozenset(range(terms)) if terms > 1 else 0
-    backward: Any = n - 1
-    for first in range(max(terms, 1), n, terms):
-        chain = frozenset((chain, *range(first, min(first + terms, n))))
-    for place in range(n - 2, -1, -1):
-        backward = frozenset((backward, place))
-    if own == chain or (terms == n and own == frozenset(range(n))):
-        return "sequential"
-    if own == backward:
-        return "reversed"
-    words = [
-        "pairwise",
-        *(f"{w}:{k}" for k in range(2, n) for w in ("strided", "pairwise", "blocks")),
-    ]
-    return next((word for word in words if _of_additions(word, n) == own), None)
-
-
-def _candidates(
-    order: Order | None,
-    terms: int,
-    bits: int,
-    mantissa_bits: int,
-    rounds: bool | None,
-    *,
-    is_flat: bool,
-) -> Iterator[Accumulator]:
-    """Yield accumulators with what was found, the likely ones first."""
+def _candidates(found: Revealed, order: Any, probe: _Probe) -> Iterator[Accumulator]:
+    """Yield accumulators with what was found, the likely ones first; ``order`` may be a tree."""
+    terms, bits, mantissa_bits = found.terms, found.bits, found.mantissa_bits
     known = NAMES.get(mantissa_bits, [f"e8m{mantissa_bits}{'ieee' * (mantissa_bits < 8)}"])
+    is_exact = bits == mantissa_bits == probe.reach < MOST  # nothing was lost
+    if is_exact:
+        known = ["float32", "float16"]
     if known == ["float64"]:
         if terms == 1 and bits == mantissa_bits and order is not None:
-            yield Accumulator("float64", order=order, product="float64" if rounds else None)
+            yield Accumulator("float64", order=order, product="float64" if found.rounds else None)
         elif bits == MOST:
             yield Accumulator("float64", terms="all")
         return
     if order is None or not 1 <= mantissa_bits <= MAX_MANTISSA:
         return
+    step = later_step(found.tree)
     others = [mode for mode in Rounding if mode not in LIKELY and not mode.is_stochastic]
-    for rounding, fmt in product((*LIKELY, *others), known):
-        if is_flat:  # exact, of all terms or of so many
-            counts: list[int | Literal["all"]] = ["all", *range(2, terms)]
-            for count in counts:
-                yield Accumulator(fmt, rounding=rounding, terms=count)
+    ways = list(product((*LIKELY, *others), known))
+    for rounding, fmt in ways:
+        how: dict[str, Any] = {"fmt": fmt, "rounding": rounding}
+        if found.promote is not None:
+            outer = "float16" if fmt == "float16" else "float32"
+            how |= {"order": order, "promote": found.promote, "outer": outer}
+        if terms == probe.n:  # exact, of all terms or of so many
+            for count in ("all", *range(2, terms)):
+                yield Accumulator(**how, terms=count)
         elif terms == 1 and bits == mantissa_bits:
-            own = fmt if rounds else None
-            yield Accumulator(fmt, rounding=rounding, order=order, product=own)
-        if order == "sequential" and 1 <= bits <= MAX_BITS:
-            for cut in get_args(Cut):
-                yield Accumulator(fmt, rounding=rounding, terms=terms, bits=bits, cut=cut)
+            yield Accumulator(**how | {"order": order}, product=fmt if found.rounds else None)
+        elif bits <= MAX_BITS and (order == "sequential" or found.promote):
+            cuts = get_args(Cut) if step is None else (probe.cut(*step, bits),)
+            for cut in cuts:
+                yield Accumulator(**how, terms=terms, bits=bits, cut=cut)
+    if order == "sequential" and step is not None and bits <= MAX_BITS:
+        late = min(probe.late_bits(*step, mantissa_bits), MAX_BITS)
+        drops = probe.drops(*step, bits)
+        for (rounding, fmt), lanes in product(ways, (1, 2)):
+            yield Accumulator(
+                fmt, rounding=rounding, terms=terms, bits=bits, late=late, lanes=lanes, drops=drops
+            )

@@ -85,7 +85,7 @@ class SumFormat:
         if isinstance(fmt, SumFormat):
             return fmt
         if isinstance(fmt, str):
-            word = lowered(fmt)
+            word = SHORT.get(lowered(fmt), lowered(fmt))
             if word in WIDEST:
                 return WIDEST[word]
             if match := _FIXED.fullmatch(word):
@@ -114,6 +114,7 @@ def _wide(name: str, exponent_bits: int, mantissa_bits: int, argument: str) -> S
 FLOAT32 = _wide("float32", 8, 23, "fmt")
 FLOAT64 = SumFormat("float64", 52, -1022, sys.float_info.max, -sys.float_info.max, True, False)
 WIDEST = {fmt.name: fmt for fmt in (FLOAT32, FLOAT64)}
+SHORT = {"fp32": "float32", "single": "float32", "fp64": "float64", "double": "float64"}
 
 
 def _fixed(name: str, match: re.Match[str], argument: str) -> SumFormat:

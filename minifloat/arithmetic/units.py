@@ -12,8 +12,10 @@ Computer Science 7:e330, 2021.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Literal, TypeAlias, cast
 
 from minifloat.arithmetic.accumulators import Accumulator
@@ -124,9 +126,7 @@ class Unit:
             raise TypeError(f"unit must be a Unit or the name of one, got {shown(unit)}")
         name = lowered(unit)
         if name not in UNITS:
-            import difflib
-
-            near = difflib.get_close_matches(name, UNITS, n=3, cutoff=0.5)
+            near = _near(name)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise ValueError(f"unit must be one of arithmetic.UNITS, got {shown(unit)}{hint}")
         return UNITS[name]
@@ -137,6 +137,33 @@ class Unit:
 
     def __repr__(self) -> str:
         return f"<Unit {self}>"
+
+
+# Other names of parts of a unit's name: GPUs, and short names of formats.
+MEANT = {
+    "v100": "volta", "t4": "turing", "a100": "ampere", "l40s": "ada", "h100": "hopper",
+    "h200": "hopper", "gh200": "hopper", "b200": "blackwell", "gb200": "blackwell",
+    "mi100": "cdna1", "mi200": "cdna2", "mi250": "cdna2", "mi250x": "cdna2", "mi300": "cdna3",
+    "mi300x": "cdna3", "fp64": "float64", "double": "float64", "fp32": "float32",
+    "single": "float32", "fp16": "float16", "half": "float16", "bf16": "bfloat16", "xf32": "tf32",
+    "fp8": "e4m3fn", "e4m3": "e4m3fn", "fp4": "e2m1", "mxfp8": "mxfp8e4m3", "mxfp6": "mxfp6e2m3",
+}  # fmt: skip
+
+
+def _near(name: str) -> list[str]:
+    """Return the names of up to three units whose parts are those of a name, or like them."""
+    words = [MEANT.get(word, word) for word in re.split(r"[/ _]+", name) if word]
+
+    def likeness(unit: str) -> float:
+        parts = unit.split("/")
+        pairs = [[part] for part in parts] if len(words) == len(parts) else [parts] * len(words)
+        return sum(
+            max(SequenceMatcher(None, word, part).ratio() for part in those)
+            for word, those in zip(words, pairs, strict=True)
+        )
+
+    close = [unit for unit in UNITS if words and likeness(unit) >= 0.75 * len(words)]
+    return sorted(close, key=likeness, reverse=True)[:3]
 
 
 LARGEST = {"float16": 65504.0} | {name: fmt.largest for name, fmt in WIDEST.items()}

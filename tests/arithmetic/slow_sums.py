@@ -41,15 +41,37 @@ def cut(x: Fraction, place: int, how: str) -> Fraction:
     return down * unit
 
 
-def rounded(x: Fraction, fmt, mode: str, overflow: str, flush: bool = False) -> Fraction | float:
-    """Round a number to a format of sums."""
+def random_word(seed: int, index: int) -> int:
+    """Return a word of SplitMix64's stream of a seed."""
+    z = seed + (index + 1) * 0x9E3779B97F4A7C15 & 2**64 - 1
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & 2**64 - 1
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & 2**64 - 1
+    return z ^ z >> 31
+
+
+def away_at_random(rest: Fraction, mode: str, r: int, bits: int) -> bool:
+    """P3109's definitions, with a random number r of so many bits; and a coin."""
+    if mode == "stochastic":
+        return math.floor(rest * 2**bits) + r >= 2**bits
+    if mode == "stochastic_b":
+        return math.floor(rest * 2 ** (bits + 1)) + 2 * r + 1 >= 2 ** (bits + 1)
+    if mode == "stochastic_c":
+        return round(rest * 2**bits) + r >= 2**bits
+    return rest > 0 and 2 * r >= 2**bits
+
+
+def rounded(
+    x: Fraction, fmt, mode: str, overflow: str, flush: bool = False, drawn: tuple[int, int] = (0, 0)
+) -> Fraction | float:
+    """Round a number to a format of sums; ``drawn`` is a random number and its bits."""
     if x == 0:
         return x
     unit = Fraction(2) ** (max(log2_floor(x), fmt.emin) - fmt.mantissa_bits)
     size = abs(x) / unit
     low = math.floor(size)
     rest, half = size - low, Fraction(1, 2)
-    up = {
+    up = mode.startswith("stochastic") and away_at_random(rest, mode, *drawn)
+    up = up or {
         "nearest_even": rest > half or (rest == half and low % 2 == 1),
         "nearest_odd": rest > half or (rest == half and low % 2 == 0),
         "nearest_away": rest >= half,
@@ -59,7 +81,7 @@ def rounded(x: Fraction, fmt, mode: str, overflow: str, flush: bool = False) -> 
         "upward": rest > 0 and x > 0,
         "downward": rest > 0 and x < 0,
         "to_odd": rest > 0 and low % 2 == 0,
-    }[mode]
+    }.get(mode, False)
     y = (low + up) * unit * (1 if x > 0 else -1)
     if overflow == "wrap":
         span = (
@@ -98,16 +120,26 @@ def product(x: Fraction | float, y: Fraction | float) -> Fraction | float:
 
 
 class SlowSum:
-    """Adds as an accumulator says; ``emins`` are the lowest exponents of the operands' formats."""
+    """Adds as an accumulator says; ``emins`` are the lowest exponents of the operands' formats.
 
-    def __init__(self, accumulator, emins: tuple[int, int]) -> None:
-        self.a, self.emins = accumulator, emins
+    A stochastic one has the random words of a stream: sums have the even ones, in their order,
+    products the odd ones. In lists the first terms of sums have the even ones behind those.
+    """
 
-    def round(self, x: Fraction) -> Fraction | float:
-        a = self.a
-        return rounded(x, a.fmt, str(a.rounding), a.overflow, a.flush)
+    def __init__(self, accumulator, emins: tuple[int, int], stream: int = 0) -> None:
+        self.a, self.emins, self.stream = accumulator, emins, stream
+        self.additions, self.count = -1, 0
+
+    def drawn(self, word: int) -> tuple[int, int]:
+        bits = self.a.random_bits or 0
+        return random_word(self.stream, word) >> 64 - bits, bits
+
+    def round(self, x: Fraction, word: int | None = None) -> Fraction | float:
+        a, word = self.a, 2 * self.additions if word is None else word
+        return rounded(x, a.fmt, str(a.rounding), a.overflow, a.flush, self.drawn(word))
 
     def plus(self, x, y):
+        self.additions += 1
         found = specials([x, y])
         return self.saturated(found) if found is not None else self.round(x + y)
 
@@ -146,10 +178,10 @@ class SlowSum:
                 and abs(p) >= Fraction(2) ** a.limit
             ):
                 p = math.inf if p > 0 else -math.inf
-            if a.product is not None:
-                p = self.rounded_product(p)
             terms.append((p, e))
         terms = self.permuted(terms)
+        if a.product is not None:
+            terms = [(self.rounded_product(p, k), e) for k, (p, e) in enumerate(terms)]
         if a.promote is not None:
             return self.promoted(terms, start)
         return self.ordered(terms, start)
@@ -167,11 +199,12 @@ class SlowSum:
                 found += [block[i] for i in range(size) if i // 2 % 2 == parity]
         return found
 
-    def rounded_product(self, p):
+    def rounded_product(self, p, k):
         fmt = self.a.product
         if not isinstance(p, float):
             overflow = "infinity" if fmt.has_inf else "saturate"
-            return rounded(p, fmt, str(self.a.rounding), overflow, self.a.flush)
+            drawn = self.drawn(2 * k + 1)
+            return rounded(p, fmt, str(self.a.rounding), overflow, self.a.flush, drawn)
         if math.isnan(p) or fmt.has_inf:
             return p
         return Fraction(fmt.largest if p > 0 else fmt.least)
@@ -193,17 +226,18 @@ class SlowSum:
     def ordered(self, terms, start):
         order = self.a.order
         if isinstance(order, tuple):
+            self.count = len(terms)
             return self.plus(start, self.tree(order, [p for p, _ in terms]))
         word, _, size = order.partition(":")
         if word in ("sequential", "reversed", "split"):
             return self.chain(terms, start)
-        values = [p for p, _ in terms]
+        values = [(k, p) for k, (p, _) in enumerate(terms)]
+        self.count = len(values)
         if not values:
             return start
         if word == "strided":
-            sums = [
-                self.one_by_one(values[k :: int(size)]) for k in range(min(int(size), len(values)))
-            ]
+            rows = [values[k :: int(size)] for k in range(min(int(size), len(values)))]
+            sums = [(row[0][0], self.one_by_one(row)) for row in rows]
             return self.plus(start, self.halves(sums))
         for k in range(0, len(values), int(size or len(values))):
             block = values[k : k + int(size or len(values))]
@@ -212,32 +246,34 @@ class SlowSum:
             )
         return start
 
-    def begun(self, value):
-        """Return a sum with one term."""
-        return self.plus(Fraction(0), value)
+    def begun(self, place, value):
+        """Return a sum with one term, whose place is known."""
+        if isinstance(value, float):
+            return self.saturated(value)
+        return self.round(value, 2 * (self.count + place + 1))
 
     def one_by_one(self, values):
         if len(values) == 1:
-            return values[0]
-        total = self.begun(values[0])
-        for value in values[1:]:
+            return values[0][1]
+        total = self.begun(*values[0])
+        for _, value in values[1:]:
             total = self.plus(total, value)
         return total
 
     def halves(self, values):
         if len(values) == 1:
-            return values[0]
+            return values[0][1]
         middle = -(-len(values) // 2)
         left = self.halves(values[:middle])
-        left = self.begun(left) if middle == 1 else left
+        left = self.begun(values[0][0], left) if middle == 1 else left
         return self.plus(left, self.halves(values[middle:]))
 
     def tree(self, node, values):
         if isinstance(node, int):
             return values[node]
-        left, right = (self.tree(part, values) for part in node)
-        left = self.begun(left) if isinstance(node[0], int) else left
-        return self.plus(left, right)
+        left, right = node
+        first = self.begun(left, values[left]) if isinstance(left, int) else self.tree(left, values)
+        return self.plus(first, self.tree(right, values))
 
     def chain(self, terms, total):
         size = len(terms) if self.a.terms == "all" else self.a.terms
@@ -247,6 +283,7 @@ class SlowSum:
 
     def step(self, terms, total):
         a = self.a
+        self.additions += 1
         found = specials([p for p, _ in terms] + [total])
         if found is not None:
             return self.saturated(found)
@@ -292,9 +329,9 @@ class SlowSum:
         return self.round(cut(together, last, "downward"))
 
 
-def slow_dot(xs, ys, c, accumulator, emins=(-126, -126), fields=None) -> float:
+def slow_dot(xs, ys, c, accumulator, emins=(-126, -126), fields=None, stream: int = 0) -> float:
     """Return a sum of products as a float, 0.0 for any zero."""
-    return float(SlowSum(accumulator, emins)(list(xs), list(ys), float(c), fields))
+    return float(SlowSum(accumulator, emins, stream)(list(xs), list(ys), float(c), fields))
 
 
 def same(fast: np.ndarray, slow: list[float]) -> np.ndarray:

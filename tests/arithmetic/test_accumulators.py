@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 import minifloat as mf
 from minifloat import arithmetic
 from minifloat.arithmetic import UNITS, Accumulator, SumFormat, Unit
-from tests.arithmetic.slow_sums import same, slow_dot
+from tests.arithmetic.slow_sums import random_word, same, slow_dot
 
 FORMATS = [
     "float32", "float16", "bfloat16", "tf32", "e8m13", "e6m9", "e4m3fn", "e5m2", "e3m4ieee", "e2m2",
     "e5m22", "int8", "int32", "fixed16.8", "fixed24.20",
 ]  # fmt: skip
-MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
+MODES = list(mf.Rounding)
+SEED = 7
 
 
 @st.composite
@@ -85,8 +86,9 @@ def test_every_accumulator_is_the_slow_model(
     if accumulator.overflow == "wrap":  # what float64 holds of a number that wraps around
         c, pairs = c % 1e6, [(x % 1e6, y % 1e6) for x, y in pairs]
     a, b = np.array(pairs, np.float32).T
-    fast = arithmetic.dot(a, b, np.float32(c), accumulator=accumulator)
-    slow = slow_dot(a, b, np.float32(c), accumulator)
+    seed = SEED if accumulator.rounding.is_stochastic else None
+    fast = arithmetic.dot(a, b, np.float32(c), accumulator=accumulator, seed=seed)
+    slow = slow_dot(a, b, np.float32(c), accumulator, stream=random_word(SEED, 0))
     assert same(fast, slow), (accumulator, fast, slow)
 
 
@@ -113,7 +115,10 @@ def test_text_of_all_units() -> None:
         ("int49", "2..48 bits"),
         ("fixed8.8", "fewer of them"),
         ("float32:up", "rounding must be one of"),
-        ("float32:stochastic", "not be stochastic"),
+        ("float32:stochastic/random_bits=29", "random_bits must be in 1..28"),
+        ("e8m30:stochastic/random_bits=22", "random_bits must be at most 21"),
+        ("float32/random_bits=8", "must come with a stochastic"),
+        ("float64:stochastic", "rounding must be its default in float64"),
         ("float32/", "options must be"),
         ("float32/terms", "options must be"),
         ("float32/flush=1", "options must be"),

@@ -148,6 +148,15 @@ def test_sources_of_operands() -> None:
         ),
         (lambda: arithmetic.dot([1e-9], [1], unit="cdna1/float32/float32"), "numpy.float32"),
         (lambda: arithmetic.dot(["x"], [1], accumulator="float32"), "a must be float16"),
+        (
+            lambda: arithmetic.dot(None, [1], accumulator="float32"),
+            "a must be .* numbers, got None",
+        ),  # type: ignore[arg-type]
+        (lambda: arithmetic.dot([1], [1], None, accumulator="float32"), "c must be .* got None"),  # type: ignore[arg-type]
+        (
+            lambda: arithmetic.dot([1], [1], accumulator="hopper/e4m3fn/float32"),
+            'accumulator must be no unit, .* use unit="hopper/e4m3fn/float32"',
+        ),
         (lambda: arithmetic.sum([1, 2], accumulator="float32/order=(0,(1,2))"), "tree of 2 terms"),
         (lambda: arithmetic.sum([1], accumulator="float32", threads=0), "threads must be"),
     ],
@@ -169,3 +178,64 @@ def test_an_accumulator_is_a_value() -> None:
     text = "e8m13:toward_zero/terms=32+bits=13+floor=-133"
     assert UNITS["hopper/e4m3fn/float32"].accumulator == Accumulator.parse(text)
     assert {Accumulator.parse(text), Accumulator.parse(text.upper())} == {Accumulator.parse(text)}
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("mxfp8", "blackwell/mxfp8e4m3/float32"),
+        ("h100/fp8/float32", "hopper/e4m3fn/float32"),
+        ("hopper/e4m3/fp32", "hopper/e4m3fn/float32"),
+        ("A100/bf16/fp32", "ampere/bfloat16/float32"),
+        ("MI300X fp16", "cdna3/float16/float32"),
+        ("hoper/float16/float16", "hopper/float16/float16"),
+    ],
+)
+def test_near_names_of_units(name: str, near: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean {near}"):
+        arithmetic.dot([1], [1], unit=name)
+
+
+def test_near_names_of_accumulators() -> None:
+    with pytest.raises(ValueError, match="did you mean terms"):
+        Accumulator.parse("float32/term=2")
+    assert Accumulator.parse("fp32:toward_zero") == Accumulator.parse("float32:toward_zero")
+    with pytest.raises(ValueError, match=r"got ''$"):
+        arithmetic.dot([1], [1], unit="")
+
+
+@pytest.mark.parametrize(
+    ("a", "c", "is_negative"),
+    [
+        ([1, -1], 0.0, True), ([-1, 1], -0.0, True), ([0.0], 0.0, False), ([-0.0], 0.0, True),
+        ([-0.0], -0.0, True), ([1.5], -1.5, True), ([0.0, 0.0], 0.0, False),
+    ],
+)  # fmt: skip
+def test_the_sign_of_zero(a: list[float], c: float, is_negative: bool) -> None:
+    """IEEE 754-2019, 6.3: an exact 0 is -0 if it is rounded downward, unless all terms are +0."""
+    for options in ("/terms=all", "/terms=4", "/terms=4+bits=24"):  # at once
+        for mode in ("", ":downward"):
+            found = arithmetic.sum(a, c, accumulator=f"float32{mode}{options}")
+            assert found == 0
+            aligned = "bits" in options
+            assert np.signbit(found) == (not aligned and all(np.signbit([*a, c])))
+    for options in ("", "/order=pairwise", "/order=reversed", "/product=float16"):
+        found = arithmetic.sum(a, c, accumulator=f"float32:downward{options}")
+        assert found == 0
+        assert np.signbit(found) == is_negative, options
+        rows = arithmetic.matmul(
+            [a], np.ones((len(a), 1)), c, accumulator=f"float32:downward{options}"
+        )
+        assert np.signbit(rows[0, 0]) == is_negative
+        other = arithmetic.sum(a, c, accumulator=f"float32{options}")
+        assert np.signbit(other) == all(np.signbit([*a, c])), options
+
+
+def test_integers_take_no_fractions() -> None:
+    """Sums are rounded, not numbers; integers have no -0."""
+    assert arithmetic.sum([0.5, 0.25], accumulator="int8/overflow=wrap") == 0
+    assert arithmetic.sum([0.75, 0.75], accumulator="int8") == 2
+    assert arithmetic.sum([300], accumulator="int8/overflow=wrap") == 44
+    for special in (np.inf, -np.inf, np.nan):
+        assert np.isnan(arithmetic.sum([special], accumulator="int8/overflow=wrap"))
+    assert not np.signbit(arithmetic.sum([-0.3], accumulator="int8"))

@@ -8,63 +8,75 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minifloat import arithmetic
+import minifloat as mf
+from minifloat import RECIPES, arithmetic
 from minifloat.arithmetic import UNITS, reveal
 from minifloat.arithmetic.orders import additions
+from minifloat.quantization.quantized import Quantized
 
-# The numbers that a unit's formats have, large and small; three small ones have too few.
-NUMBERS: dict[str, tuple[float, float]] = {
-    "float32": (2.0**30, 2.0**-10), "float16": (2.0**10, 2.0**-24), "float64": (2.0**80, 2.0**-10),
-    "e4m3fn": (2.0**15, 2.0**-18), "e4m3fnuz": (2.0**14, 2.0**-18),
-}  # fmt: skip
-PROBED = [
-    name for name, unit in UNITS.items()
-    if unit.scale is None and unit.inputs[0].name not in ("e2m1", "e2m3", "e3m2")
-]  # fmt: skip
-# what products of few bits do not show
-HIDDEN = {
-    **dict.fromkeys(["cdna2/bfloat16", "cdna2-1k/bfloat16", "cdna2/float16"], "+flush"),
-    **dict.fromkeys(["cdna3/tf32", "cdna3/bfloat16", "cdna3/float16"], "late"),
-    **dict.fromkeys(["cdna3/e4m3fnuz", "cdna3/e5m2fnuz"], "late"),
-    **dict.fromkeys(["blackwell-mma/e4m3fn", "blackwell-mma/e5m2"], "+order"),
-}
+# formats whose largest and smallest numbers are so near that sums of products lose nothing
+NARROW = ("e2m1", "e2m3", "e3m2")
 
 
 def revealed(name: str, length: int = 36) -> arithmetic.Revealed:
-    unit = UNITS[name]
-    fmt = unit.inputs[0].name
-    large, small = NUMBERS[fmt if fmt.startswith("e4m3") else unit.output]
-    return reveal(
-        lambda a, b: arithmetic.dot(a, b, unit=name),
-        length,
-        products=True,
-        large=large,
-        small=small,
-    )
+    return reveal(lambda a, b: arithmetic.dot(a, b, unit=name), length, products=True)
 
 
-# units that add alike are tried by the long tests
-ALIKE = {str(UNITS[name].accumulator).partition("+floor")[0]: name for name in reversed(PROBED)}
+def seen(unit: arithmetic.Unit) -> str:
+    """Return what products of powers of two show of a unit's accumulator."""
+    hidden = {"floor", "limit", "flush", "product"}
+    head, slash, options = str(unit.accumulator).partition("/")
+    shown = [option for option in options.split("+") if option.partition("=")[0] not in hidden]
+    return head + slash * bool(shown) + "+".join(shown)
+
+
+# those that differ in names alone are tried by the long tests
+FIRST = {(seen(unit), unit.inputs[0].name in NARROW): name for name, unit in UNITS.items()}
 TRIED = [
-    pytest.param(name, marks=[] if name in ALIKE.values() else pytest.mark.long) for name in PROBED
+    pytest.param(name, marks=[] if name in FIRST.values() else pytest.mark.long) for name in UNITS
 ]
 
 
 @pytest.mark.parametrize("name", TRIED)
 def test_units_are_revealed(name: str) -> None:
-    own, found = UNITS[name].accumulator, revealed(name)
-    kind = name.rpartition("/")[0]
-    if kind not in HIDDEN:
-        assert str(found.accumulator) == str(own).partition("+floor")[0]
-    elif kind.startswith("cdna2"):  # products of 16 bits are exact in float32
-        assert str(found.accumulator) == f"float32/order={own.order}"
-    else:
-        assert found.accumulator is None
-    if own.bits is not None:
-        assert found.terms == own.terms
-    if own.promote is None and own.bits is not None:
-        assert found.bits == own.bits
+    unit, found = UNITS[name], revealed(name)
+    if unit.inputs[0].name in NARROW:
+        assert (found.tree, found.bits) == (tuple(range(36)), 6)
+        assert str(found.accumulator) == "float32/terms=all"
+        return
+    own = unit.accumulator
+    assert str(found.accumulator) == seen(unit)
     assert found.mantissa_bits == own.fmt.mantissa_bits
+    assert found.promote == own.promote
+    if own.bits is not None:
+        assert (found.terms, found.bits) == (own.terms, own.bits)
+
+
+def test_scales_are_revealed() -> None:
+    """Terms that are blocks, each with one number and a scale, lose what the numbers do not."""
+    unit = UNITS["blackwell/mxfp4/float32"]
+    recipe, width = RECIPES["mxfp4"], unit.scale_block
+    assert width is not None
+
+    def packed(x: Any) -> Quantized:
+        values = np.zeros((1, len(x) * width), np.float32)
+        values[0, ::width] = np.sign(x)
+        scales = np.where(x == 0, 1, np.abs(x))[None].astype(np.float32)
+        codes = mf.encode(values.reshape(-1), recipe.fmt)
+        return Quantized(mf.pack(codes, recipe.fmt.bits), scales, recipe, values.shape, 1)
+
+    def f(a: Any, b: Any) -> float:
+        return float(arithmetic.dot(packed(a), packed(b), unit=unit)[0])
+
+    found = reveal(f, 12, products=True)
+    assert (found.terms, found.bits) == (2, 35)
+
+
+@pytest.mark.parametrize("promote", [8, 16, 20])
+def test_promotion_is_revealed(promote: int) -> None:
+    text = f"e8m13:toward_zero/terms=4+bits=13+promote={promote}"
+    found = reveal(lambda x: arithmetic.sum(x, accumulator=text), 50)
+    assert str(found.accumulator) == text
 
 
 def test_fp8_by_mma_takes_every_second_pair() -> None:
@@ -83,6 +95,7 @@ def test_fp8_by_mma_takes_every_second_pair() -> None:
         "bfloat16/order=pairwise:4", "float32/order=strided:4", "float32/order=blocks:5",
         "float32/terms=all", "float32/terms=4",
         "float32:toward_zero/terms=4+bits=26+cut=nearest_even", "float32/terms=8+bits=24",
+        "float32:toward_zero/terms=4+bits=26+cut=downward", "e8m13/terms=8+bits=20+late=27",
     ],
 )  # fmt: skip
 def test_accumulators_are_revealed(text: str) -> None:
@@ -192,6 +205,12 @@ def test_small_blocks_do_not_pass_for_larger_ones() -> None:
         (lambda: reveal(np.sum, 8, large=3.0), "large must be a power of two"),
         (lambda: reveal(np.sum, 8, small=0.0), "small must be a power of two"),
         (lambda: reveal(np.max, 8), "f must count the terms"),
+        (lambda: reveal(3), "f must be a function of one or two arrays, got 3"),  # type: ignore[arg-type]
+        (lambda: reveal(lambda x: None, 8), "f must return a number, got None"),
+        (lambda: reveal(lambda x: x, 8), "f must return a number, got array"),
+        (lambda: reveal(lambda x: 0.0, 8), "f must return .* alone, got 0"),
+        (lambda: reveal(np.sum, 8, large=np.inf), "large must be a power of two, got inf"),
+        (lambda: reveal(np.dot, 8), "missing"),
         (
             lambda: reveal(lambda x: arithmetic.sum(x, accumulator="bfloat16:upward"), 8),
             "f must count",

@@ -147,6 +147,11 @@ class Context:
         round_to(1.0, self.fmt, **together)  # which checks them
         if own is not None:
             _check_float32(self.fmt)
+            if own.rounding.is_stochastic:
+                raise ValueError(
+                    f"accumulator must not be stochastic in a context, got {own}; use "
+                    'rounding="stochastic" and no accumulator, then partial sums are drawn too'
+                )
 
     @cached_property
     def _fixed(self) -> EncodeOptions:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from minifloat.arithmetic.arrays.contexts import Context, Operation
 from minifloat.arithmetic.dot_products import matmul, sum
 from minifloat.arithmetic.operations import algebraic
-from minifloat.arithmetic.plans import Plan, plan_of
+from minifloat.arithmetic.plans import plan_of
+from minifloat.arithmetic.step_plans import Plan
 from minifloat.arithmetic.tiles import COLUMNS
 from minifloat.formats.rounding import Rounding
 
