@@ -67,7 +67,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_tensors": {"ml_dtypes"},
     "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "interop": {"torch"},
-    "hardware": {"networkx", "platformdirs", "pyosys"},
+    "hardware": {"platformdirs", "pyosys"},
     "_tables": {"rich"},
     "cli": {"rich"},
 }

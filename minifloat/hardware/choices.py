@@ -1,7 +1,8 @@
-"""The best form of a circuit for a target: all of them are synthesised and counted."""
+"""The best form of a circuit for a target: those that can win are synthesised and counted."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -33,6 +34,9 @@ UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] =
     "block_dot": (block_dot, multiplier_forms, 2),
 }
 
+OF_LANES = ("dot", "block_dot")
+MARGIN = 1.25  # a dot product is counted if its lane takes so many times the least lane, or less
+
 
 class Choice(NamedTuple):
     """The form of a circuit that takes the least of a target.
@@ -45,7 +49,7 @@ class Choice(NamedTuple):
     counts : Counts
         What it takes.
     forms : dict of str to Counts
-        What each form takes.
+        What each form takes that was counted.
     """
 
     form: str
@@ -109,6 +113,10 @@ def best(
 ) -> Choice:
     """Return the form of a unit that takes the least of a target.
 
+    All forms are synthesised. The forms of a dot product differ in their lanes alone: one lane of
+    each is synthesised first, and then the whole circuit of those whose lane takes at most 1.25
+    times the least.
+
     Parameters
     ----------
     unit, *formats, **options
@@ -120,7 +128,8 @@ def best(
     timeout : float
         Seconds that one run of Yosys may take.
     progress : callable, optional
-        Called with the number of forms done and that of all.
+        Called with the number of steps done and that of all: a step for each form, and for each
+        form's lane.
 
     Returns
     -------
@@ -144,11 +153,25 @@ def best(
     """
     check_target(on)
     circuits = candidates(unit, *formats, **options)
-    forms: dict[str, Counts] = {}
-    for name, circuit in circuits.items():
-        forms[name] = synthesize(circuit, on, timeout=timeout)
-        if progress is not None:
-            progress(len(forms), len(circuits))
+    done, total = 0, len(circuits) * (2 if unit in OF_LANES else 1)
+
+    def counted(parts: dict[str, Circuit]) -> dict[str, Counts]:
+        nonlocal done
+        found = {}
+        for name, circuit in parts.items():
+            found[name] = synthesize(circuit, on, timeout=timeout)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        return found
+
+    likely = circuits
+    if unit in OF_LANES:
+        lanes = {name: size(each)[0] for name, each in counted(_lanes(circuits)).items()}
+        most = MARGIN * min(lanes.values())
+        likely = {name: circuits[name] for name, lane in lanes.items() if lane <= most}
+        done += len(circuits) - len(likely)
+    forms = counted(likely)
     least = min(forms, key=lambda name: size(forms[name]))
     return Choice(least, circuits[least], forms[least], forms)
 
@@ -156,3 +179,11 @@ def best(
 def size(counts: Counts) -> tuple[int, int, int]:
     """Return what `best` compares: the cells that a target is short of, then carries and levels."""
     return (counts.transistors or counts.lut6 or counts.luts, counts.carry, counts.levels)
+
+
+def _lanes(circuits: dict[str, Circuit]) -> dict[str, Circuit]:
+    """Return dot products as their lanes: the same texts, with another module as the top."""
+    return {
+        name: dataclasses.replace(circuit, name=f"{circuit.name}_lane")
+        for name, circuit in circuits.items()
+    }

@@ -39,7 +39,7 @@ class Cost:
     counts : Counts
         What it takes, all lanes together.
     forms : dict of str to Counts
-        What each form takes.
+        What each form takes that was counted, see `minifloat.hardware.best`.
     checked : Check
         What came of checking the netlist that was counted.
     """
@@ -68,8 +68,8 @@ def costs(
 ) -> list[Cost]:
     """Return what each format costs on each target, in the order in which they are given.
 
-    All forms of the unit are synthesised and counted. The netlist of the one that takes the least
-    is then compared with the library, see `check`.
+    The forms of the unit are synthesised and counted, see `best`. The netlist of the one that takes
+    the least is then compared with the library, see `check`.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def costs(
     timeout : float
         Seconds that one of them may take.
     progress : callable, optional
-        Called with the number of costs known and that of all.
+        Called with what is done and what there is to do, in hundredths of a cost.
 
     Returns
     -------
@@ -126,26 +126,34 @@ def costs(
     for fmt in map(parse, formats):
         other = fmt if activations is None else parse(activations)
         jobs += [(fmt, other, target) for target in targets]
+    done = [0.0] * len(jobs)
 
-    def cost(fmt: NumberFormat, other: NumberFormat, target: Target) -> Cost:
+    def report(job: int, part: float) -> None:
+        done[job] = part
+        if progress is not None:
+            progress(round(100 * sum(done)), 100 * len(jobs))
+
+    def cost(job: int, fmt: NumberFormat, other: NumberFormat, target: Target) -> Cost:
+        def part(finished: int, steps: int) -> None:
+            report(job, finished / (steps + 1))
+
         factors = (fmt,) if unit in OF_ONE_FORMAT else (fmt, other)
         options: dict[str, Any] = {"lanes": lanes} if unit == "dot" else {}
-        choice = best(unit, *factors, on=target, timeout=timeout, **options)
+        choice = best(unit, *factors, on=target, timeout=timeout, progress=part, **options)
         checked = check(choice.circuit, target, netlist=choice.counts.netlist)
         if not checked:
             raise RuntimeError(f"the netlist must be right, and is not: {checked}")
+        report(job, 1.0)
         return Cost(
             fmt, other, unit, lanes, target, choice.form, choice.counts, choice.forms, checked
         )
 
     with ThreadPoolExecutor(workers) as pool:
-        running = [pool.submit(cost, *job) for job in jobs]
+        running = [pool.submit(cost, place, *job) for place, job in enumerate(jobs)]
         try:
-            for done, each in enumerate(as_completed(running), 1):
-                each.result()
-                if progress is not None:
-                    progress(done, len(jobs))
+            for known in as_completed(running):
+                known.result()
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return [each.result() for each in running]
+    return [known.result() for known in running]

@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any, TypeAlias
 
 from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.matchings import matching
 from minifloat.hardware.synthesis import Netlist, netlist, tool
 from minifloat.hardware.targets import CMOS_CELLS, FLIP_FLOP_TRANSISTORS, WAYS, Target, check_target
 
@@ -181,15 +182,17 @@ def lut6_sites(luts: Iterable[Iterable[Bit]]) -> int:
 
     A site has one output of six inputs, or two outputs that share five.
     """
-    import networkx
-
     nets = [frozenset(each) for each in luts]
-    fit = networkx.Graph(
-        (one, other)
-        for (one, some), (other, more) in combinations(enumerate(nets), 2)
-        if len(some | more) <= 5
+    fit: list[list[int]] = [[] for _ in nets]
+    small = sorted(
+        (place for place, each in enumerate(nets) if len(each) <= 5),
+        key=lambda place: len(nets[place]),
     )
-    return len(nets) - len(networkx.max_weight_matching(fit, maxcardinality=True))
+    for one, other in combinations(small, 2):
+        if len(nets[one] | nets[other]) <= 5:
+            fit[one].append(other)
+            fit[other].append(one)
+    return len(nets) - sum(partner >= 0 for partner in matching(fit)) // 2
 
 
 def _role(kind: str, target: Target) -> str:

@@ -64,15 +64,23 @@ class Netlist:
         self._flip_flops = [part for part in found if isinstance(part, FlipFlop)]
         if any([part.clock] != clock for part in self._flip_flops):
             raise ValueError(f"netlist must have one clock, at the port clock, got {clock}")
-        self._tables = _in_order([part for part in found if isinstance(part, Table)])
+        tables = _in_order([part for part in found if isinstance(part, Table)])
         registers = {part.output for part in self._flip_flops}
+        changing = set(registers)  # nets that depend on a register
+        self._ahead: list[Table] = []  # of the others, which are known for all cycles at once
+        self._behind: list[Table] = []
+        for table in tables:
+            behind = not changing.isdisjoint(table.inputs)
+            (self._behind if behind else self._ahead).append(table)
+            if behind:
+                changing.add(table.output)
         results = [bit for bits in self.outputs.values() for bit in bits]
         self._outputs_are_registers = registers.issuperset(
             bit for bit in results if isinstance(bit, int)
         )
-        driven: set[Bit] = {*"01xz", *registers, *(table.output for table in self._tables)}
+        driven: set[Bit] = {*"01xz", *registers, *(table.output for table in tables)}
         driven.update(bit for bits in self.inputs.values() for bit in bits)
-        read = [bit for table in self._tables for bit in table.inputs]
+        read = [bit for table in tables for bit in table.inputs]
         read += [part.input for part in self._flip_flops]
         for bit in [*read, *results]:
             if bit not in driven:
@@ -112,27 +120,43 @@ class Netlist:
         cycles = shape[0] if self._flip_flops else 1
         given = {name: np.reshape(words[name], (cycles, -1)) for name in self.inputs}
         count = next(iter(given.values())).shape[1]
-        none = np.zeros(-(-count // 64), np.uint64)
-        state: dict[Bit, Plane] = {part.output: none for part in self._flip_flops}
-        results: dict[str, list[Words]] = {name: [] for name in self.outputs}
-        for cycle in range(cycles):
-            nets: dict[Bit, Plane] = {"0": none, "x": none, "z": none, "1": ~none, **state}
-            for name, bits in self.inputs.items():
-                planes = to_planes(given[name][cycle], len(bits))
-                nets.update(zip(bits, planes, strict=True))
-            self._settle(nets)
-            if self._flip_flops:
-                state = {part.output: nets[part.input] for part in self._flip_flops}
-                nets.update(state)
-                if not self._outputs_are_registers:
-                    self._settle(nets)
-            for name, bits in self.outputs.items():
-                results[name].append(from_planes([nets[bit] for bit in bits], count))
-        return {name: np.stack(found).reshape(shape) for name, found in results.items()}
+        none = np.zeros((cycles, -(-count // 64)), np.uint64)
+        nets: dict[Bit, Plane] = {"0": none, "x": none, "z": none, "1": ~none}
+        for name, bits in self.inputs.items():
+            nets.update(zip(bits, to_planes(given[name], len(bits)), strict=True))
+        _settle(self._ahead, nets)
+        if self._flip_flops:
+            self._step(nets, cycles)
+        results = {
+            name: from_planes([nets[bit] for bit in bits], count)
+            for name, bits in self.outputs.items()
+        }
+        return {name: found.reshape(shape) for name, found in results.items()}
 
-    def _settle(self, nets: dict[Bit, Plane]) -> None:
-        for table, inputs, output in self._tables:
-            nets[output] = look_up(table, [nets[bit] for bit in inputs])
+    def _step(self, nets: dict[Bit, Plane], cycles: int) -> None:
+        """Add what the outputs are after each clock edge to the nets of all cycles."""
+        read = {bit for table in self._behind for bit in table.inputs}
+        read.update(part.input for part in self._flip_flops)
+        read.update(bit for bits in self.outputs.values() for bit in bits)
+        known = [(bit, nets[bit]) for bit in read if bit in nets]
+        changing = [bit for bits in self.outputs.values() for bit in bits if bit not in nets]
+        rows: dict[Bit, list[Plane]] = {bit: [] for bit in changing}
+        state: dict[Bit, Plane] = {part.output: nets["0"][0] for part in self._flip_flops}
+        for cycle in range(cycles):
+            now = {bit: plane[cycle] for bit, plane in known} | state
+            _settle(self._behind, now)
+            state = {part.output: now[part.input] for part in self._flip_flops}
+            now.update(state)
+            if not self._outputs_are_registers:
+                _settle(self._behind, now)
+            for bit, row in rows.items():
+                row.append(now[bit])
+        nets.update({bit: np.stack(row) for bit, row in rows.items()})
+
+
+def _settle(tables: Sequence[Table], nets: dict[Bit, Plane]) -> None:
+    for table, inputs, output in tables:
+        nets[output] = look_up(table, [nets[bit] for bit in inputs])
 
 
 def look_up(table: int, inputs: Sequence[Plane]) -> Plane:
@@ -175,17 +199,18 @@ def _constant(bit: int, like: Plane) -> Plane:
 
 
 def to_planes(words: Words, width: int) -> list[Plane]:
-    """Return the bits of words, the lowest first: bit i of 64 words in each word of plane i."""
-    bits = bits_of(words, width)
-    padded = np.zeros((width, -(-len(bits) // 64) * 64), np.uint8)
-    padded[:, : len(bits)] = bits.T
-    return list(np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64))
+    """Return the bits of rows of words, the lowest first: plane i has bit i of 64 words in each."""
+    bits = np.moveaxis(bits_of(words, width), -1, 0)
+    padding = -bits.shape[-1] % 64
+    padded = np.pad(bits, [*[(0, 0)] * (bits.ndim - 1), (0, padding)])
+    return list(np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64))
 
 
 def from_planes(planes: Sequence[Plane], count: int) -> Words:
-    """Return the first ``count`` words of planes: undoes `to_planes`."""
+    """Return the first ``count`` words of each row of planes: undoes `to_planes`."""
     raw = np.stack(planes).astype("<u8").view(np.uint8)
-    return words_of(np.unpackbits(raw, axis=1, bitorder="little", count=count).T)
+    bits = np.unpackbits(raw, axis=-1, bitorder="little", count=count)
+    return words_of(np.moveaxis(bits, 0, -1))
 
 
 def _parts(module: Mapping[str, Any]) -> Iterator[Table | FlipFlop]:

@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-pytest.importorskip("networkx")
-
 from minifloat.hardware import costs
 from minifloat.hardware.counts import count, lut6_sites
 
