@@ -19,6 +19,8 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "crest_factor",
     "multiplication_error",
     "circuit_cost",
+    "circuit_loss",
+    "circuit_shares",
     "speed",
     "dot_products",
     "reproducibility",

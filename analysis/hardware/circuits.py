@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.hardware import integer_codebook
+from minifloat.hardware import FixedSum, integer_codebook
 from minifloat.hardware.targets import Target
 
 LANES = 16
@@ -31,13 +31,25 @@ BLOCK_FORMATS = {
     "mxfp8e4m3": ("e4m3fn", "e8m0", 32),
     "mxfp8e5m2": ("e5m2", "e8m0", 32),
 }  # recipes: the format of elements and of scales, and the elements of a block
-CUTS = {"e4m3fn": (8, 14, 20)}  # low bits of each product that an accumulator drops
+EXACT = "exact"
+ACCUMULATORS = {  # each for 4096 products
+    EXACT: FixedSum(),
+    "cut 8": FixedSum(cut=8),  # low bits of each product that it drops
+    "cut 14": FixedSum(cut=14),
+    "cut 20": FixedSum(cut=20),
+    "cut 26": FixedSum(cut=26),
+}
+WITH_ACCUMULATORS = ("e4m3fn",)  # that are counted with each of them
 PARTS = (  # whose parts are counted
-    "e2m2", "int5", "e1m3", "e4m3fn", "int8", "e1m6", "e2m1", "int4", "e1m2", "e3m1", "e1m1",
+    "e2m1", "int4", "e1m2", "e2m2", "int5", "e1m3", "e3m1", "e4m3fn", "int8", "e1m6", "e3m4",
+    "e5m2",
 )  # fmt: skip
+SIGNIFICANDS = ("e1m1", "e1m4")  # multipliers of the significands of E3M1, E3M4, counted too
 TARGETS: tuple[Target, ...] = ("cmos", "xc7")
 DECODER = "decoder"  # of one operand: its significand and its exponent, not yet shifted
 MULTIPLIER = "multiplier"
+FLOAT = "float"  # activations that are not quantized
+TO_FLOAT = "to float16"  # a decoder of one code, for weights alone
 SUM = "sum"  # a dot product without its register
 DOT = "dot"
 BLOCK = "block"  # `minifloat.hardware.block_dot`
@@ -51,17 +63,17 @@ class Job(NamedTuple):
     fmt : str
         A format or a key of `BLOCK_FORMATS`.
     activations : str
-        A format or `ITSELF`.
+        A format, `ITSELF`, or `FLOAT`.
     unit : str
-    cut : int
-        Low bits of each product that are dropped.
+    accumulator : str or None
+        A key of `ACCUMULATORS`; None where there is no register.
     target : str
     """
 
     fmt: str
     activations: str
     unit: str
-    cut: int
+    accumulator: str | None
     target: Target
 
 
@@ -71,31 +83,40 @@ def jobs(*, quick: bool = False) -> list[Job]:
     Examples
     --------
     >>> jobs(quick=True)[0]
-    Job(fmt='e2m1', activations='itself', unit='dot', cut=0, target='cmos')
+    Job(fmt='e2m1', activations='itself', unit='dot', accumulator='exact', target='cmos')
     """
     if quick:
-        return [Job(fmt, ITSELF, DOT, 0, "cmos") for fmt in ("e2m1", "e1m2")]
+        return dots(("e2m1", "e1m2"), ITSELF)
     names = [fmt for formats in FORMATS.values() for fmt in formats]
     telling = [fmt for width in (4, 5) for fmt in FORMATS[width] if fmt != NF4]
-    telling_8 = ["int8", "e1m6", "e4m3fn"]
-
-    def dots(formats: Iterable[str], activations: str, target: Target = "cmos") -> list[Job]:
-        return [Job(fmt, activations, DOT, 0, target) for fmt in formats]
-
+    telling_8 = FORMATS[8][:3]
     found = dots([*telling, *telling_8], ITSELF)
-    found += [Job(fmt, ITSELF, unit, 0, "cmos") for fmt in PARTS for unit in (MULTIPLIER, DECODER)]
-    found += [Job(fmt, ITSELF, SUM, 0, "cmos") for fmt in PARTS]
-    found += dots(telling, "e1m6")
-    found += dots(names, ITSELF)
-    found += [Job(fmt, ITSELF, DOT, cut, "cmos") for fmt in CUTS for cut in CUTS[fmt]]
-    found += dots(telling, "int8")
-    found += dots(telling, ITSELF, "xc7") + dots(telling, "e4m3fn")
-    found += [Job(name, ITSELF, BLOCK, 0, "cmos") for name in BLOCK_FORMATS]
+    found += alone([*PARTS, *SIGNIFICANDS], MULTIPLIER) + alone(PARTS, DECODER)
+    found += dots(telling, "e1m6") + dots([*FORMATS[6], *FORMATS[3]], ITSELF)
+    found += alone(BLOCK_FORMATS, BLOCK)
+    found += [job for sum_ in ACCUMULATORS for job in dots(WITH_ACCUMULATORS, ITSELF, sum_)]
+    found += dots(telling, ITSELF, target="xc7")
+    found += [Job(fmt, FLOAT, TO_FLOAT, None, target) for target in TARGETS for fmt in names]
+    found += dots(telling_8, ITSELF, target="xc7")
+    found += dots(telling, "e4m3fn") + dots(telling, "int8") + dots(names, ITSELF)
+    found += alone(PARTS, SUM)
     for target in TARGETS:
         for activations in (ITSELF, *ACTIVATIONS):
-            found += dots(names, activations, target)
-        found += [Job(name, ITSELF, BLOCK, 0, target) for name in BLOCK_FORMATS]
+            found += dots(names, activations, target=target)
+        found += alone(BLOCK_FORMATS, BLOCK, target)
     return list(dict.fromkeys(found))
+
+
+def dots(
+    formats: Iterable[str], activations: str, accumulator: str = EXACT, target: Target = "cmos"
+) -> list[Job]:
+    """Return dot products of formats with activations."""
+    return [Job(fmt, activations, DOT, accumulator, target) for fmt in formats]
+
+
+def alone(formats: Iterable[str], unit: str, target: Target = "cmos") -> list[Job]:
+    """Return a circuit without a register for each format, times itself."""
+    return [Job(fmt, ITSELF, unit, None, target) for fmt in formats]
 
 
 def format_of(name: str) -> NumberFormat:

@@ -1,10 +1,11 @@
 """What circuits take, by Yosys, each counted in the best of its forms and checked.
 
-All forms of a circuit's multiplier are counted, and the circuit is written in the form that takes
-the least. Floats whose integers have more than `MAX_DECODED` bits are written with significands
-alone: decoded first they take several times as much. A multiplier has its product as its form has
-it, in two's complement or as sign and magnitude. The netlist that was counted is compared with the
-library.
+All forms of a circuit's multiplier are counted, mapped in all ways of the target. Of those with
+signs apart and of those in two's complement, whose trees of adders differ, the best one is tried in
+the circuit, unless its multiplier takes far more, and the circuit that takes less is the one.
+Floats whose integers have more than `MAX_DECODED` bits are written with significands alone: decoded
+first they take several times as much. A multiplier has its product as its form has it, in two's
+complement or as sign and magnitude. The netlist that was counted is compared with the library.
 """
 
 from __future__ import annotations
@@ -16,37 +17,30 @@ from typing import cast
 
 from analysis.hardware import circuits
 from analysis.hardware.circuits import ITSELF, LANES, Job, format_of, jobs
-from analysis.records import Row, Rows
+from analysis.records import Row
 from minifloat.formats import NumberFormat
 from minifloat.hardware import (
     Circuit,
     Counts,
-    FixedSum,
+    best,
     block_dot,
     check,
     dot,
     multiplier,
     multiplier_forms,
-    synthesize,
 )
 from minifloat.hardware.counts import count
 from minifloat.hardware.integers import integers
 from minifloat.hardware.operands import has_significand, significand
 from minifloat.hardware.options import Encoding
 from minifloat.hardware.products import ProductForm
-from minifloat.hardware.synthesis import netlist, tool
-from minifloat.hardware.targets import Target
+from minifloat.hardware.synthesis import SynthesisError, netlist, tool
+from minifloat.hardware.targets import WAYS, Target
 from minifloat.hardware.verilog import Module, identifier
 
 MAX_DECODED = 9  # E3M1 is counted in all forms
+CLOSE = 1.5  # between forms of multipliers, for the dot product to be counted in both
 Progress = Callable[[int, int], object]
-
-
-def records(
-    *, quick: bool = False, progress: Progress | None = None, known: Collection[Job] = ()
-) -> Rows:
-    """Count all circuits and return their records; see `measured`."""
-    return list(measured(quick=quick, progress=progress, known=known))
 
 
 def measured(
@@ -72,9 +66,9 @@ def measured(
     Yields
     ------
     dict
-        The fields of a `Job`, ``lanes``, ``form`` (None for a decoder), ``width`` of the outputs,
+        The fields of a `Job`, ``lanes``, ``form`` (None for a significand), ``width`` of outputs,
         ``transistors``, ``lut6``, ``carry``, ``flip_flops``, ``levels`` of all lanes together,
-        ``checked`` (words that the netlist was compared at; 0 for a decoder) and ``tool``.
+        ``checked`` (words that the netlist was compared at; 0 for a significand) and ``tool``.
 
     Raises
     ------
@@ -82,28 +76,35 @@ def measured(
         If Yosys is not installed.
     RuntimeError
         If a netlist does not compute what the library does.
+    SynthesisError
+        When all others are done, if Yosys has failed or run out of time.
     """
     tool()
     missing = [job for job in jobs(quick=quick) if job not in set(known)]
     pool = ThreadPoolExecutor(workers)
-    running = [pool.submit(record, job) for job in missing]
+    running = {pool.submit(record, job): job for job in missing}
+    failed: list[str] = []
     try:
         for done, each in enumerate(as_completed(running), 1):
-            yield each.result()
+            try:
+                yield each.result()
+            except SynthesisError as error:
+                failed.append(f"{'/'.join(map(str, running[each]))}: {error}")
             if progress is not None:
                 progress(done, len(missing))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+    if failed:
+        raise SynthesisError(f"{len(failed)} circuits were not counted: " + "; ".join(failed))
 
 
 def record(job: Job) -> Row:
     """Count one circuit in its best form."""
     if job.unit == circuits.DECODER:
-        name, width, counts, checked = None, 0, _decoder(job.fmt, job.target), 0
+        name, width, checked = None, 0, 0
+        counts = _decoder(job.fmt, job.target)
     else:
-        name = form = best_form(*_factors(job), job.target)
-        circuit = _circuit(job, form)
-        counts = synthesize(circuit, job.target)
+        name, circuit, counts = _counted(job)
         result = check(circuit, job.target, netlist=counts.netlist)
         if not result:
             raise RuntimeError(f"the netlist must be right, and is not: {result}")
@@ -123,26 +124,74 @@ def record(job: Job) -> Row:
     }
 
 
+def _counted(job: Job) -> tuple[str, Circuit, Counts]:
+    """Return the best form of a circuit, the circuit, and what it takes."""
+    if job.unit == circuits.TO_FLOAT:
+        choice = best("decoder", format_of(job.fmt), target="float16", on=job.target)
+        return choice.form, choice.circuit, choice.counts
+    if job.unit == circuits.SUM:  # in the form of the whole dot product, whose part it is
+        whole = job._replace(unit=circuits.DOT, accumulator=circuits.EXACT)
+        form, way = _best(whole)
+    else:
+        form, way = _best(job)
+    circuit = _circuit(job, form)
+    return form, circuit, _mapped(circuit, job.target, way)
+
+
+def _best(job: Job) -> tuple[ProductForm, str]:
+    """Return the form of a circuit that takes the least, and the way in which it is mapped."""
+    found = best_products(*_factors(job), job.target)
+    if len(found) == 1:
+        return found[0]
+    return min(found, key=lambda each: _size(_mapped(_circuit(job, each[0]), job.target, each[1])))
+
+
 @cache
-def best_form(a: NumberFormat, b: NumberFormat, target: Target) -> ProductForm:
-    """Return the form whose multiplier takes the least."""
-    sizes: dict[ProductForm, int] = {}
+def best_products(
+    a: NumberFormat, b: NumberFormat, target: Target
+) -> list[tuple[ProductForm, str]]:
+    """Return the forms whose multipliers take the least, and the ways in which Yosys maps them so.
+
+    Returns
+    -------
+    list of (str, str)
+        The best form of those with signs apart and the best of those in two's complement, the
+        better one first; one alone if the other's multiplier takes more than `CLOSE` times as much.
+    """
+    sizes: dict[Encoding, tuple[int, ProductForm, str]] = {}
     forms = cast(list[ProductForm], multiplier_forms(a, b))
     if forms[0] == "significands" and max(integers(a).width, integers(b).width) > MAX_DECODED:
         forms = forms[:1]
     for form in forms:
-        counts = synthesize(_multiplier(a, b, form), target)
-        sizes[form] = counts.transistors or counts.lut6
-    return min(sizes, key=sizes.__getitem__)
+        encoding, circuit = _encoding(a, b, form), _multiplier(a, b, form)
+        for way in WAYS[target]:
+            if way != "dsp" and (way != "booth" or " * " in circuit.verilog):
+                size = _size(_mapped(circuit, target, way))
+                if encoding not in sizes or size < sizes[encoding][0]:
+                    sizes[encoding] = size, form, way
+    least = min(size for size, _, _ in sizes.values())
+    close = sorted(found for found in sizes.values() if found[0] <= CLOSE * least)
+    return [(form, way) for _, form, way in close]
+
+
+def _size(counts: Counts) -> int:
+    return counts.transistors or counts.lut6
+
+
+def _mapped(circuit: Circuit, target: Target, way: str) -> Counts:
+    return count(netlist(circuit.verilog, circuit.name, target, way), target, tool())
+
+
+def _encoding(a: NumberFormat, b: NumberFormat, form: ProductForm) -> Encoding:
+    apart = form in ("significands", "magnitudes")
+    if form == "table":  # with signs of their own where both codes have a sign bit
+        apart = all(integers(fmt).sign_bit for fmt in (a, b))
+    return "sign_magnitude" if apart else "twos_complement"
 
 
 def _multiplier(a: NumberFormat, b: NumberFormat, form: ProductForm) -> Circuit:
     """Return a multiplier with its product as the form has it, without a conversion."""
-    apart = form in ("significands", "magnitudes")
-    if form == "table":  # with signs of their own where both codes have a sign bit
-        apart = all(integers(fmt).sign_bit for fmt in (a, b))
-    encoding: Encoding = "sign_magnitude" if apart else "twos_complement"
-    return multiplier(a, b, form=form, encoding=encoding)
+    return multiplier(a, b, form=form, encoding=_encoding(a, b, form))
 
 
 def _factors(job: Job) -> tuple[NumberFormat, NumberFormat]:
@@ -163,7 +212,7 @@ def _circuit(job: Job, form: ProductForm) -> Circuit:
     if job.unit == circuits.BLOCK:
         _, scale, block = circuits.BLOCK_FORMATS[job.fmt]
         return block_dot(a, b, scale, block, form=form)
-    register = FixedSum(cut=job.cut) if job.unit == circuits.DOT else None
+    register = circuits.ACCUMULATORS[job.accumulator] if job.accumulator else None
     return dot(a, b, LANES, form=form, accumulator=register)
 
 

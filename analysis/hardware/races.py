@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.hardware.circuits import ITSELF
 from analysis.hardware.tradeoff import Point, points
 from analysis.records import Row
 
@@ -32,7 +31,9 @@ class Race:
 
     Attributes
     ----------
-    fmt, rival, activations, distribution : str
+    fmt, rival, source : str
+    activations : str
+        Of the format; an integer's may be the same values in the other encoding.
     more : float
         Cost of the format over that of the integer, less 1.
     gain_db : float
@@ -45,8 +46,8 @@ class Race:
 
     fmt: str
     rival: str
+    source: str
     activations: str
-    distribution: str
     more: float
     gain_db: float
     price: float | None
@@ -66,25 +67,21 @@ class Race:
         return WORTH if self.asked < self.price else NOT_WORTH
 
 
-def races(
-    rows: Sequence[Row], distribution: str, target: str = "cmos", activations: str = ITSELF
-) -> list[Race]:
+def races(rows: Sequence[Row], source: str, target: str = "cmos", *activations: str) -> list[Race]:
     """Return all races whose two circuits were counted.
 
     Parameters
     ----------
     rows : sequence of dict
         From `analysis.hardware.counts`.
-    distribution, target : str
+    source, target, *activations : str
         As for `analysis.hardware.tradeoff.points`.
-    activations : str
-        Of both.
 
     Returns
     -------
     list of Race
     """
-    counted = {point.fmt: point for point in points(rows, distribution, target, activations)}
+    counted = {point.fmt: point for point in points(rows, source, target, *activations)}
     found = []
     for fmt, width in RACES.items():
         for integers in (TWOS_COMPLEMENT, SIGN_MAGNITUDE):
@@ -96,7 +93,7 @@ def races(
             price = _price([counted.get(name) for name in integers], width - 3)
             asked = more / gain if gain > 0 else None
             found.append(
-                Race(fmt, rival, activations, distribution, more / other.cost, gain, price, asked)
+                Race(fmt, rival, source, mine.activations, more / other.cost, gain, price, asked)
             )
     return found
 

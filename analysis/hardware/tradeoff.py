@@ -1,28 +1,23 @@
-"""Cost joined with error: what a format's circuit takes, and what it loses.
+"""Cost joined with error: dot products as points, and the front that no other beats.
 
-The error of a product is, to first order, the sum of the relative squared errors of its two
-factors: rounding errors of independent data are almost uncorrelated. Each factor is rounded under
-absmax scaling in blocks of 128 with float16 scales, so that formats of a width take as many bits a
-weight (1/8 more than the width); formats with blocks of their own as they are defined.
+The error of a product is that of `analysis.hardware.errors`. Activations that stay floats ("float")
+take no dot product of a format: all formats share a unit of floats, and differ in the decoder that
+makes a float16 of each weight. That decoder is then the cost.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from analysis.errors.absmax_error import absmax_mse
-from analysis.hardware import circuits
-from analysis.hardware.circuits import BLOCK_FORMATS, ITSELF, Job, format_of
+from analysis.hardware.circuits import BLOCK, EXACT, TO_FLOAT, Job
+from analysis.hardware.errors import bits_of, decibels, product_error
 from analysis.records import Row
-from minifloat.quantization.recipes import RECIPES
 
-BLOCK_SIZE, SCALE = 128, "float16"
 Measure = Literal["transistors", "lut6"]
 MEASURES: dict[str, Measure] = {"cmos": "transistors", "xc7": "lut6"}  # of each target
+INTEGERS = ("int8", "e1m6")  # activations: the same integers in two encodings
 
 
 @dataclass(frozen=True)
@@ -32,11 +27,13 @@ class Point:
     Attributes
     ----------
     fmt, activations : str
-        A format, or a recipe of `analysis.hardware.circuits.BLOCK_FORMATS`; "itself" or a format.
+        A format, or a recipe of `analysis.hardware.circuits.BLOCK_FORMATS`; "itself", "float" or a
+        format.
     bits : float
         A weight takes, scales included.
     cost : float
-        Transistors or LUT6 sites of a lane, the register's share included.
+        Transistors or LUT6 sites of a lane, the register's share included; of a decoder where
+        activations are floats.
     sqnr_db : float
         Of the products, in decibels.
     """
@@ -54,40 +51,41 @@ def of_job(rows: Iterable[Row]) -> dict[Job, Row]:
 
 
 def points(
-    rows: Sequence[Row], distribution: str, target: str = "cmos", *activations: str
+    rows: Sequence[Row], source: str, target: str = "cmos", *activations: str
 ) -> list[Point]:
-    """Return the dot products that were counted, whole ones, by cost.
+    """Return the circuits that were counted with exact accumulators, by cost.
+
+    A format that was counted with several of the activations is the cheapest of them.
 
     Parameters
     ----------
     rows : sequence of dict
         From `analysis.hardware.counts`.
-    distribution : str
-        Of weights and activations, such as "normal".
+    source : str
+        Of weights and activations: a law or a model of `analysis.hardware.errors`.
     target : str
         "cmos" or "xc7".
     *activations : str
-        "itself" or 8-bit formats; all of these are returned.
+        "itself", "float" or formats of 8 bits, such as `INTEGERS`, whose values are the same.
 
     Returns
     -------
     list of Point
     """
-    found = []
+    found: dict[str, Point] = {}
     for job, row in of_job(rows).items():
-        whole = job.unit in (circuits.DOT, circuits.BLOCK) and not job.cut
+        whole = job.accumulator == EXACT or job.unit in (BLOCK, TO_FLOAT)
         if not whole or job.target != target or job.activations not in activations:
             continue
-        bits, mse = error_of(job.fmt, distribution)
-        other = mse if job.activations == ITSELF else error_of(job.activations, distribution)[1]
+        sqnr = decibels(product_error(job.fmt, job.activations, source))
         cost = row[MEASURES[target]] / row["lanes"]
-        decibels = -10 * math.log10(mse + other)
-        found.append(Point(job.fmt, job.activations, bits, cost, decibels))
-    return sorted(found, key=lambda point: (point.cost, -point.sqnr_db))
+        if job.fmt not in found or cost < found[job.fmt].cost:
+            found[job.fmt] = Point(job.fmt, job.activations, bits_of(job.fmt), cost, sqnr)
+    return sorted(found.values(), key=lambda point: (point.cost, -point.sqnr_db))
 
 
 def front(candidates: Iterable[Point]) -> list[Point]:
-    """Return the points that no other beats: none costs as little and has a larger SQNR.
+    """Return the points that no other beats: none costs as little and has as large an SQNR.
 
     Examples
     --------
@@ -101,77 +99,3 @@ def front(candidates: Iterable[Point]) -> list[Point]:
         if not best or point.sqnr_db > best[-1].sqnr_db:
             best.append(point)
     return best
-
-
-@cache
-def error_of(fmt: str, distribution: str) -> tuple[float, float]:
-    """Return the bits that a weight takes, and its exact relative squared error.
-
-    Examples
-    --------
-    >>> from analysis.hardware.tradeoff import error_of
-    >>> bits, mse = error_of("e2m2", "normal")
-    >>> bits, round(mse, 6)
-    (5.125, 0.002872)
-    """
-    if fmt in BLOCK_FORMATS:
-        return RECIPES[fmt].bits_per_weight, absmax_mse(fmt, distribution)
-    parsed = format_of(fmt)
-    bits = parsed.bits + 16 / BLOCK_SIZE
-    return bits, absmax_mse(parsed, distribution, BLOCK_SIZE, SCALE)
-
-
-class Shares(NamedTuple):
-    """Transistors of a lane by part, each the difference of two circuits.
-
-    Attributes
-    ----------
-    decode : float
-        Significand and exponent of both codes.
-    multiply : float
-        The product of the significands.
-    align : float
-        The sum of the exponents and the shift: what is left of the multiplier.
-    tree : float
-        The adders, and the gates that invert negative products.
-    accumulate : float
-        The register and what it adds to the tree.
-    """
-
-    decode: float
-    multiply: float
-    align: float
-    tree: float
-    accumulate: float
-
-
-def shares(rows: Sequence[Row], fmt: str) -> Shares | None:
-    """Return where the transistors of a format's lane go, or None where a record is missing.
-
-    Parameters
-    ----------
-    rows : sequence of dict
-    fmt : str
-        Times itself. The product of significands of ExMy is counted as that of E1My, which has the
-        same significands and no exponent. An integer's product is all multiplication.
-    """
-    taken = {job: float(row["transistors"]) for job, row in of_job(rows).items()}
-
-    def of(unit: str, name: str = fmt) -> float:
-        return taken[Job(name, ITSELF, unit, 0, "cmos")]
-
-    try:
-        product, lanes = of(circuits.MULTIPLIER), circuits.LANES
-        tree, whole = of(circuits.SUM) / lanes, of(circuits.DOT) / lanes
-        decode = 2 * of(circuits.DECODER)
-        plain = _significands(fmt)
-        multiply = product - decode if plain in (None, fmt) else of(circuits.MULTIPLIER, plain)
-    except KeyError:
-        return None
-    return Shares(decode, multiply, product - decode - multiply, tree - product, whole - tree)
-
-
-def _significands(fmt: str) -> str | None:
-    """Return the format of a float's significands alone; None for what is no float."""
-    mantissa = getattr(format_of(fmt), "mantissa_bits", None)
-    return None if mantissa is None else f"e1m{mantissa}"

@@ -24,7 +24,7 @@ from tests.paper_figures.figures import (
     quiet,
 )
 
-SHARED = {"__init__", "__main__", "fields", "rows", "studies", "style"}
+SHARED = {"__init__", "__main__", "cost_plane", "fields", "rows", "studies", "style"}
 
 
 def test_every_module_is_a_figure_or_shared() -> None:

@@ -15,7 +15,8 @@ from analysis.hardware.counts import measured, record
 from analysis.hardware.tradeoff import of_job
 from analysis.records import Row, Rows, from_csv
 from minifloat.formats import Format
-from paper_figures.circuit_cost import RECORDS, saved
+from minifloat.hardware.synthesis import SynthesisError
+from paper_figures.cost_plane import RECORDS, saved
 
 HAS_YOSYS = importlib.util.find_spec("pyosys") is not None
 
@@ -32,9 +33,11 @@ def test_records_are_of_jobs_once_each(rows: Rows) -> None:
     assert set(taken) <= set(jobs())
     assert len(jobs()) == len(set(jobs()))
     for job, row in taken.items():
-        assert row["checked"] > 0 or job.unit == circuits.DECODER
-        assert (row["transistors"] > 0) == (job.target == "cmos") or job.unit == circuits.DECODER
-        assert (row["lut6"] > 0) == (job.target == "xc7")
+        assert (row["checked"] > 0) == (job.unit != circuits.DECODER)
+        assert row["transistors"] == 0 or job.target == "cmos"
+        assert row["lut6"] == 0 or job.target == "xc7"
+        if job.unit not in (circuits.DECODER, circuits.TO_FLOAT):  # these can be wires alone
+            assert row["transistors"] + row["lut6"] > 0
 
 
 def exact_width(fmt: str) -> int:
@@ -51,7 +54,7 @@ def exact_width(fmt: str) -> int:
 def test_registers_are_as_wide_as_exact_sums(rows: Rows) -> None:
     seen = 0
     for job, row in of_job(rows).items():
-        if job.unit != circuits.DOT or job.cut or job.activations != ITSELF:
+        if job.accumulator != circuits.EXACT or job.activations != ITSELF:
             continue
         parsed = format_of(job.fmt)
         special = isinstance(parsed, Format) and (parsed.has_inf or parsed.has_nan)
@@ -59,6 +62,33 @@ def test_registers_are_as_wide_as_exact_sums(rows: Rows) -> None:
             assert row["flip_flops"] == row["width"] == exact_width(job.fmt), job
             seen += 1
     assert seen >= 5
+
+
+def test_what_an_accumulator_drops_its_register_has_not(rows: Rows) -> None:
+    taken = of_job(rows)
+    for job, row in taken.items():
+        if job.accumulator in circuits.ACCUMULATORS and job.accumulator.startswith("cut"):
+            whole = taken[job._replace(accumulator=circuits.EXACT)]
+            assert whole["flip_flops"] - row["flip_flops"] == int(job.accumulator.split()[1])
+            assert row["transistors"] < whole["transistors"]
+
+
+def test_what_yosys_cannot_do_is_named_when_all_else_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = jobs(quick=True)
+
+    def one_fails(job: Job) -> Row:
+        if job == wanted[0]:
+            raise SynthesisError("took too long")
+        return job._asdict()
+
+    monkeypatch.setattr("analysis.hardware.counts.tool", lambda: "none")
+    monkeypatch.setattr("analysis.hardware.counts.record", one_fails)
+    found = measured(quick=True)
+    assert next(found) == wanted[1]._asdict()
+    with pytest.raises(SynthesisError, match=r"^1 circuits were not counted: e2m1/itself/dot"):
+        next(found)
 
 
 def test_a_known_circuit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,7 +126,7 @@ def test_without_yosys_the_command_says_so(
 @pytest.mark.skipif(not HAS_YOSYS, reason="needs pyosys")
 @pytest.mark.parametrize("unit", [circuits.MULTIPLIER, circuits.DECODER])
 def test_a_circuit_counted_again_takes_the_same(rows: Rows, unit: str) -> None:
-    again = record(Job("e2m1", ITSELF, unit, 0, "cmos"))
+    again = record(Job("e2m1", ITSELF, unit, None, "cmos"))
     if again["tool"] != rows[0]["tool"]:
         pytest.skip("counts depend on the version of Yosys")
     assert again in rows

@@ -1,4 +1,4 @@
-"""Cost joined with error: the front, the criterion of races, and where the cost goes."""
+"""Cost joined with error: the front, and the criterion of races."""
 
 from __future__ import annotations
 
@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 
 from analysis.hardware import circuits
-from analysis.hardware.circuits import ITSELF, LANES, PARTS, Job
+from analysis.hardware.circuits import EXACT, ITSELF, LANES, Job
 from analysis.hardware.races import NOT_WORTH, TRADE, WORTH, races
-from analysis.hardware.tradeoff import Point, error_of, front, of_job, points, shares
-from analysis.records import Row, Rows
-from paper_figures.circuit_cost import saved
-
-
-@pytest.fixture(scope="module")
-def rows() -> Rows:
-    return saved()
+from analysis.hardware.tradeoff import INTEGERS, Point, front, points
+from analysis.records import Row
 
 
 def row(fmt: str, transistors: float, unit: str = circuits.DOT, **other: Any) -> Row:
-    job = Job(fmt, ITSELF, unit, 0, "cmos")._asdict()
+    job = Job(fmt, ITSELF, unit, EXACT if unit == circuits.DOT else None, "cmos")._asdict()
     lanes = LANES if unit in (circuits.DOT, circuits.SUM) else 1
     return {**job, "lanes": lanes, "transistors": transistors * lanes, "lut6": 0, **other}
 
@@ -57,16 +51,29 @@ def test_a_point_is_the_cost_of_a_lane_and_the_error_of_measured_products() -> N
 
 def test_activations_count() -> None:
     some = [row("e2m1", 900.0, activations="e4m3fn"), row("e2m1", 800.0, activations="int8")]
-    int8, e4m3 = points(some, "normal", "cmos", "int8", "e4m3fn")
+    (int8,), (e4m3,) = (points(some, "normal", "cmos", name) for name in ("int8", "e4m3fn"))
     assert (int8.activations, e4m3.activations) == ("int8", "e4m3fn")
     assert int8.sqnr_db > e4m3.sqnr_db
-    assert points(some, "normal", "cmos", ITSELF) == []
+    assert points(some, "normal", "cmos", ITSELF) == points(some, "normal", "xc7", "int8") == []
 
 
-def test_blocks_have_the_error_of_their_recipe() -> None:
-    for name, bits, mse in (("mxfp4", 4.25, 0.013218762), ("nvfp4", 4.5, 0.009047542)):
-        assert error_of(name, "normal")[0] == bits
-        assert error_of(name, "normal")[1] == pytest.approx(mse, rel=1e-6)
+def test_integers_of_8_bits_are_those_of_the_cheaper_encoding() -> None:
+    some = [row("e2m1", cost, activations=name) for name, cost in (("int8", 9.0), ("e1m6", 8.0))]
+    (cheapest,) = points(some, "normal", "cmos", *INTEGERS)
+    assert (cheapest.activations, cheapest.cost) == ("e1m6", 8.0)
+    (dear,) = points(some, "normal", "cmos", "int8")
+    assert dear.sqnr_db == cheapest.sqnr_db
+
+
+def test_weights_alone_cost_a_decoder_and_have_their_own_error() -> None:
+    some = [row("e2m1", 70.0, circuits.TO_FLOAT, activations="float"), row("e2m1", 600.0)]
+    (alone,), (both,) = (points(some, "laplace", "cmos", name) for name in ("float", ITSELF))
+    assert alone.cost == 70.0
+    assert alone.sqnr_db == pytest.approx(both.sqnr_db + 10 * math.log10(2))
+
+
+def test_an_accumulator_that_is_not_exact_is_no_point() -> None:
+    assert points([row("e4m3fn", 9.0, accumulator="cut 8")], "normal", "cmos", ITSELF) == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_blocks_have_the_error_of_their_recipe() -> None:
 )
 def test_the_criterion(cost: float, law: str, verdict: str) -> None:
     some = [row("e1m3", 100.0), row("e1m4", 200.0), row("e1m2", 1.0), row("e2m2", cost)]
-    (race,) = (race for race in races(some, law) if race.fmt == "e2m2")
+    (race,) = (race for race in races(some, law, "cmos", ITSELF) if race.fmt == "e2m2")
     assert race.rival == "e1m3"
     assert race.more == pytest.approx(cost / 100 - 1)
     assert race.verdict == verdict
@@ -90,32 +97,8 @@ def test_the_criterion(cost: float, law: str, verdict: str) -> None:
 
 def test_the_other_verdicts() -> None:
     worse = [row("int8", 100.0), row("e4m3fn", 120.0)]  # E4M3 loses 12 dB
-    assert [race.verdict for race in races(worse, "normal")] == [NOT_WORTH]
+    assert [race.verdict for race in races(worse, "normal", "cmos", ITSELF)] == [NOT_WORTH]
     cheap = [row("int8", 100.0), row("e4m3fn", 90.0)]
-    assert [race.verdict for race in races(cheap, "normal")] == [TRADE]
+    assert [race.verdict for race in races(cheap, "normal", "cmos", ITSELF)] == [TRADE]
     alone = [row("int5", 100.0), row("e2m2", 120.0)]  # no other integer, no price
-    assert [race.verdict for race in races(alone, "normal")] == [""]
-
-
-def test_shares_are_the_differences_of_circuits() -> None:
-    some = [
-        row("e2m2", 40.0, circuits.DECODER),
-        row("e2m2", 400.0, circuits.MULTIPLIER),
-        row("e1m2", 200.0, circuits.MULTIPLIER),
-        row("e2m2", 700.0, circuits.SUM),
-        row("e2m2", 900.0),
-    ]
-    assert shares(some, "e2m2") == (80, 200, 120, 300, 200)
-    assert shares(some[1:], "e2m2") is None
-
-
-def test_shares_of_the_records(rows: Rows) -> None:
-    taken = of_job(rows)
-    for fmt in PARTS:
-        found = shares(rows, fmt)
-        if found:
-            lane = taken[Job(fmt, ITSELF, circuits.DOT, 0, "cmos")]["transistors"] / LANES
-            assert sum(found) == pytest.approx(lane)
-            assert min(found) >= 0, fmt
-            if fmt.startswith(("int", "e1m")):
-                assert (found.decode, found.align) == (0, 0)
+    assert [race.verdict for race in races(alone, "normal", "cmos", ITSELF)] == [""]
