@@ -24,7 +24,7 @@ from minifloat._kernels import operations as kernels
 from minifloat.arithmetic import functions
 from minifloat.arithmetic.odd import sum_to_odd, to_odd
 from minifloat.arithmetic.p3109 import Projection, check_name, options_of, results_of
-from minifloat.arithmetic.packed import Packed, is_packed
+from minifloat.arithmetic.packed import Packed, check_not_rotated, is_packed
 from minifloat.arithmetic.results import (
     Fmt,
     Options,
@@ -304,6 +304,7 @@ def decoded(x: BlockLike) -> Array:
 
 def _unpacked(q: Packed) -> tuple[Array, Array]:
     """Return scales and elements of packed weights, blocks along the last axis."""
+    check_not_rotated("blocks", q)
     if getattr(q, "zero_points", None) is not None:
         raise ValueError("blocks must have no zero points, got some; P3109's blocks have none")
     values = decode(q.codes, q.fmt, dtype=np.float64)

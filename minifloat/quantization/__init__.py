@@ -4,6 +4,7 @@ Read in this order to learn how a weight becomes a packed code:
 
     recipes        what is to be done: format, blocks, scales
     blocks         which weights share a scale
+    rotations      blocks times a Hadamard matrix, before all else
     scales         what a scale is, and how absmax becomes one
     scale_search   the scale and the zero point of each block
     coders         how a kernel finds the codes of a recipe's format
@@ -103,6 +104,9 @@ def quantize(
     "percentile" takes lo and hi from the percentiles 100 - p and p, "shrink" (as GPTQ has it)
     shrinks both, and "mse" tries all zero points with all scales.
 
+    With a rotation the weights are rotated in float64 first (`Rotation`), and all else is done to
+    the rotated ones, a part of them at a time; "each weight" above is a rotated one then.
+
     With the search "mse" a block of n weights takes up to 40 bytes times n times the number of
     values of the format, and at most 40 MiB or 160 n bytes.
 
@@ -186,7 +190,7 @@ def gptq(
     If GPTQ's updated weights need a scale outside the scale format, the scale saturates. Updates
     are sums in float64 by BLAS: an updated weight so near to a decision point that their order
     matters may go either way on another machine. With a diagonal Hessian the result is that of
-    `quantize`.
+    `quantize`, unless there is a rotation: the Hessian is rotated as the inputs are.
 
     Examples
     --------
@@ -217,7 +221,9 @@ def gptq(
         )
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
-    inverse = feedback.feedback(hessian, weights.shape[1], damp)
+    if recipe.rotation is not None:
+        recipe.rotation.check_length(weights.shape[1])
+    inverse = feedback.feedback(hessian, weights.shape[1], damp, recipe.rotation)
     if recipe.arithmetic == "authors":
         return quantized_by_authors(
             weights, recipe, 1, feedback=inverse, importance=factors, threads=threads
@@ -374,6 +380,11 @@ def _importance(
         return None
     if recipe.search is not ScaleSearch.MSE:
         raise ValueError(f'importance must come with search="mse", got "{recipe.search}"')
+    if recipe.rotation is not None:
+        raise ValueError(
+            f"importance must come without a rotation, got {recipe.rotation}: each rotated weight "
+            "is made of a block of weights; leave one of them out"
+        )
     factors = _arrays.as_array("importance", importance)
     if factors.dtype == bool:
         factors = factors.astype(np.uint8)

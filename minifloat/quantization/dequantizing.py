@@ -2,7 +2,8 @@
 
 A weight is its value (minus the zero point) times its scale, times the tensor scale if there is
 one. The product is computed in float64, where it is exact unless there are more than 53 bits of
-precision, and rounded once to the result's type. Two ways give the same bits:
+precision, and rounded once to the result's type. Rotated weights are these products in float64,
+rotated back, and rounded once. Without a rotation two ways give the same bits:
 
     kernel       from the packed codes to the result, in registers
     definition   codes of a part of the weights, their values, and NumPy's product: for formats that
@@ -45,7 +46,9 @@ def dequantize(q: Quantized, dtype: object, out: Any, threads: int) -> Any:
     is_direct = given is not None and _can_be_written(given, q)
     weights = given if given is not None and is_direct else np.empty(q.shape, target)
     flat = weights.reshape(-1).view(np.ndarray)  # without a class of its own, such as memmap
-    if q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
+    if q.size and q.rotation is not None:
+        write_rotated_back(q, weights, threads)
+    elif q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
         write_by_definition(q, flat, threads)
     if given is not None and not is_direct:
         given[...] = weights
@@ -76,6 +79,26 @@ def _checked_dtype(dtype: object) -> np.dtype[Any]:
             "ml_dtypes.bfloat16"
         )
     return target
+
+
+def write_rotated_back(q: Quantized, out: Array, threads: int) -> None:
+    """Write rotated weights to an array of their shape, some along the first axis at a time."""
+    rotation, axis, stored = q.rotation, q.axis, q.stored
+    assert rotation is not None
+    assert axis is not None
+
+    def write(part: slice) -> None:
+        some = stored if axis == 0 else stored[part]
+        wide = np.empty(some.shape, np.float64)
+        write_by_definition(some, wide.reshape(-1), 1)
+        turned = np.ascontiguousarray(np.moveaxis(wide, axis, -1))
+        with np.errstate(invalid="ignore"):  # of a scale that is NaN
+            rotation.transform(turned, back=True)
+            out[part] = _rounded(np.moveaxis(turned, -1, axis), out.dtype)
+
+    step = max(1, PART * q.shape[0] // q.size)
+    starts = [0] if axis == 0 else range(0, q.shape[0], step)
+    each(write, [slice(k, q.shape[0] if axis == 0 else k + step) for k in starts], threads)
 
 
 def _is_worth_a_kernel(q: Quantized) -> bool:
@@ -158,6 +181,6 @@ def _values(q: Quantized, where: slice) -> Array:
 
 def _rounded(products: Array, dtype: np.dtype[Any]) -> Array:
     """Return float32 products as they are, and float64 ones rounded once, to nearest even."""
-    if dtype == np.float32:
+    if dtype in (np.float32, np.float64):
         return products.astype(np.float32, copy=False)
     return encode(products, dtype.name, overflow="ieee").view(dtype)
