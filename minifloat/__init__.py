@@ -54,6 +54,7 @@ _HOME = {
     "load": "files.quantized",
     "Comparison": "comparison.result",
     "compare": "comparison",
+    "allocate": "allocation",
 }
 _MODULES = ("arithmetic", "hardware", "registers", "testing", "typing")
 
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
         testing,  # noqa: F401
         typing,  # noqa: F401
     )
+    from minifloat.allocation import allocate
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison
@@ -101,6 +103,7 @@ __all__ = [
     "ScaleRounding",
     "ScaleSearch",
     "Specials",
+    "allocate",
     "compare",
     "decode",
     "encode",

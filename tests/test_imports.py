@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": {"_tensors", "products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
+    "allocation": {"_arrays", "_tensors", "formats", "quantization", "files", "comparison"},
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },
@@ -55,7 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "arithmetic", "hardware", "registers", "testing", "typing",
+        "allocation", "arithmetic", "hardware", "registers", "testing", "typing",
     },
 }  # fmt: skip
 
@@ -67,6 +68,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "_tensors": {"ml_dtypes"},
     "files": {"gguf", "ml_dtypes", "onnx", "safetensors", "torch"},
     "interop": {"torch"},
+    "allocation": {"scipy"},
     "hardware": {"networkx", "platformdirs", "pyosys"},
     "_tables": {"rich"},
     "cli": {"rich"},

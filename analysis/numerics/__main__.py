@@ -6,6 +6,6 @@ import sys
 if __name__ == "__main__":
     for library in ("OMP", "OPENBLAS", "MKL"):  # before NumPy is loaded
         os.environ[f"{library}_NUM_THREADS"] = "1"
-    from analysis.numerics.command import main
+    from analysis.studies import main
 
-    sys.exit(main())
+    sys.exit(main("analysis.numerics"))

@@ -16,7 +16,9 @@ PACKAGE = Path(analysis.__file__).parent
 # The folders and modules of this package that each may import, at any depth of its code.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "numerics": {"errors", "models", "output", "records", "statistics"},
+    "studies": {"models", "output", "records"},
+    "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
+    "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
     "hardware": {"errors", "output", "records"},
     "output": set(),
     "records": set(),
@@ -33,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "errors": {"scipy"},
     "formats": {"scipy"},
+    "methods": {"scipy"},
     "published": {"ml_dtypes", "scipy"},
     "weights": {"scipy"},
 }

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save_file
 
 import minifloat as mf
-from minifloat import arithmetic, auditing, hardware, registers, testing
+from minifloat import allocation, arithmetic, auditing, hardware, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
@@ -280,6 +280,19 @@ def use_files_and_comparison() -> None:
     assert_type(result.tensors[0].error("mxfp4").relative_rms, float)
     assert_type(result.to_csv(), str)
     mf.compare(X, min_size=2, progress=lambda done, everything: None)
+
+
+def use_allocation() -> None:
+    assert_type(mf.allocate({"w": X}, ["e2m1", "e2m2"], 9), allocation.Allocation)
+    costs = {"lut6": {"e2m1": 10.0, "e2m2": 20.0}}
+    found = allocation.measured({"w": X}, ["e2m1", "e2m2"], sensitivity={"w": 2}, costs=costs)
+    assert_type(found, allocation.Choices)
+    assert_type(found.losses, NDArray[np.float64])
+    point = found.front("lut6")[0]
+    assert_type(point.recipes, dict[str, mf.Recipe])
+    assert_type(point.costs, dict[str, float])
+    assert_type(found.allocate({"bits": 99, "lut6": 1e9}).bits_per_weight, float)
+    assert_type(allocation.columns({"w": X}, 2), dict[str, NDArray[Any]])
 
 
 def use_conversion() -> None:

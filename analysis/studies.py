@@ -1,4 +1,4 @@
-"""Run a study of arithmetic in small formats, and print its records.
+"""The command of a package of studies: it runs one by its name, and prints its records.
 
 The table goes to stdout, progress to stderr. The exit code is 2 after an error, 130 after Ctrl-C.
 """
@@ -12,19 +12,18 @@ from importlib import import_module
 from pathlib import Path
 
 from analysis.models.packages import MissingPackage
-from analysis.numerics import STUDIES
 from analysis.output import write_files
 from analysis.records import Rows, to_csv
 from minifloat.cli.terminal import Table, progress_bar
 
-COMMAND = "python -m analysis.numerics"
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code.
+def main(package: str, arguments: Sequence[str] | None = None) -> int:
+    """Run the command ``python -m PACKAGE`` and return its exit code.
 
     Parameters
     ----------
+    package : str
+        With the names of its studies in ``STUDIES``, such as "analysis.numerics".
     arguments : sequence of str, optional
         Arguments without the program's name; default those of the process.
 
@@ -37,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SystemExit
         From `argparse`, for wrong arguments.
     """
-    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
-    parser.add_argument("study", choices=STUDIES)
+    command = f"python -m {package}"
+    about = import_module(package)
+    first_line = (about.__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog=command, description=f"Run a study. {first_line}")
+    parser.add_argument("study", choices=about.STUDIES)
     parser.add_argument("--quick", action="store_true", help="a slice that takes seconds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the records there instead")
     options = parser.parse_args(arguments)
@@ -48,10 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.csv:
             write_files(options.csv.parent, {})  # an error now rather than after hours
         with progress_bar(options.study) as progress:
-            study = import_module(f"analysis.numerics.{options.study}")
+            study = import_module(f"{package}.{options.study}")
             found: Rows = study.records(quick=options.quick, progress=progress)
         if options.csv:
-            text = to_csv(found, f"{COMMAND} {options.study}{' --quick' * options.quick}")
+            text = to_csv(found, f"{command} {options.study}{' --quick' * options.quick}")
             write_files(options.csv.parent, {options.csv.name: text.encode()})
         else:
             print(_table(options.study, found).text())

@@ -1,4 +1,4 @@
-"""`python -m analysis.numerics`: the table, the file of records, and errors before a long run."""
+"""`python -m analysis.numerics`, as of all studies: table, records, errors before a long run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from analysis.models.packages import MissingPackage
 from analysis.numerics import newton_root
-from analysis.numerics.command import main
 from analysis.records import Rows, from_csv
+from analysis.studies import main
 
 ROWS: Rows = [
     {"quantity": "q", "at": 2.0, "draw": 0, "measured": 0.125, "theory": None},
@@ -32,7 +32,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
 
 def test_a_table_shows_every_record(calls: list[bool], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["newton_root", "--quick"]) == 0
+    assert main("analysis.numerics", ["newton_root", "--quick"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines[-3:]] == [
         ["quantity", "at", "draw", "measured", "theory"],
@@ -43,7 +43,10 @@ def test_a_table_shows_every_record(calls: list[bool], capsys: pytest.CaptureFix
 
 
 def test_a_file_has_the_records_and_the_command(calls: list[bool], tmp_path: Path) -> None:
-    assert main(["newton_root", "--csv", str(tmp_path / "new" / "roots.csv")]) == 0
+    assert (
+        main("analysis.numerics", ["newton_root", "--csv", str(tmp_path / "new" / "roots.csv")])
+        == 0
+    )
     text = (tmp_path / "new" / "roots.csv").read_text(encoding="utf-8")
     assert text.startswith("# python -m analysis.numerics newton_root\n")
     assert from_csv(text) == ROWS
@@ -55,9 +58,12 @@ def test_a_place_that_cannot_be_written_is_an_error_before_the_run(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="2"):
-        main(["newton_root", "--csv", str(tmp_path)])
+        main("analysis.numerics", ["newton_root", "--csv", str(tmp_path)])
     assert "--csv must be a file, got the folder" in capsys.readouterr().err
-    assert main(["newton_root", "--csv", str(tmp_path / "file" / "roots.csv")]) == 2
+    assert (
+        main("analysis.numerics", ["newton_root", "--csv", str(tmp_path / "file" / "roots.csv")])
+        == 2
+    )
     assert "error: " in capsys.readouterr().err
     assert calls == []
 
@@ -69,5 +75,5 @@ def test_a_missing_package_is_named(
         raise MissingPackage("a", "needs the package b")
 
     monkeypatch.setattr(newton_root, "records", records)
-    assert main(["newton_root"]) == 2
+    assert main("analysis.numerics", ["newton_root"]) == 2
     assert "needs the package b" in capsys.readouterr().err
