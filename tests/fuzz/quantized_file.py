@@ -29,7 +29,19 @@ RECIPES = (
 WORDS = [
     *("e2m2", "e3m1", "int5", "nf4", "e2m1", "uint4", "e8m0", "e4m3fn", "tensor", "channel", "2x4"),
     *("float32", "float16", "bfloat16", "double", "zero-point", "tensor-scale", "mse", "/", ":up"),
-    *("hadamard4", "hadamard12:7", "version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean", "8"),
+    *(
+        "hadamard4",
+        "hadamard12:7",
+        "version",
+        "format",
+        "bits",
+        "scaling",
+        "shape",
+        "axis",
+        "tensor_scale",
+        "scale_mean",
+        "8",
+    ),
 ]
 
 
