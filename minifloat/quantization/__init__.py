@@ -38,6 +38,7 @@ from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
+from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import ScaleSearch
 
 
@@ -104,8 +105,8 @@ def quantize(
     "percentile" takes lo and hi from the percentiles 100 - p and p, "shrink" (as GPTQ has it)
     shrinks both, and "mse" tries all zero points with all scales.
 
-    With a rotation the weights are rotated in float64 first (`Rotation`), and all else is done to
-    the rotated ones, a part of them at a time; "each weight" above is a rotated one then.
+    With a rotation the weights are rotated in float64 first (`Rotation`), and rounded to float32
+    unless they are float64; all else is done to the rotated ones, a part of them at a time.
 
     With the search "mse" a block of n weights takes up to 40 bytes times n times the number of
     values of the format, and at most 40 MiB or 160 n bytes.
@@ -222,8 +223,8 @@ def gptq(
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
     if recipe.rotation is not None:
-        recipe.rotation.check_length(weights.shape[1])
-    inverse = feedback.feedback(hessian, weights.shape[1], damp, recipe.rotation)
+        hessian = _rotated(hessian, recipe.rotation, weights.shape[1])
+    inverse = feedback.feedback(hessian, weights.shape[1], damp)
     if recipe.arithmetic == "authors":
         return quantized_by_authors(
             weights, recipe, 1, feedback=inverse, importance=factors, threads=threads
@@ -359,6 +360,17 @@ def _changed(
         return Recipe.parse(recipe).replace(**fields), None
     fields["tensor_scale"] = True
     return Recipe.parse(recipe).replace(**fields), checked_tensor_scale(number)
+
+
+def _rotated(hessian: ArrayLike | AnyTensor, rotation: Rotation, inputs: int) -> Array:
+    """Return the Hessian of rotated inputs; one of another shape as it is, to be refused."""
+    rotation.check_length(inputs)
+    given = _arrays.source_array(hessian, "hessian")[0]
+    if given.shape != (inputs, inputs):
+        return given
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = given.astype(np.float64)
+        return np.asarray(rotation.rotate(rotation.rotate(wide), axis=0))
 
 
 def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:

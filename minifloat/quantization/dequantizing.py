@@ -2,14 +2,14 @@
 
 A weight is its value (minus the zero point) times its scale, times the tensor scale if there is
 one. The product is computed in float64, where it is exact unless there are more than 53 bits of
-precision, and rounded once to the result's type. Rotated weights are these products in float64,
-rotated back, and rounded once. Without a rotation two ways give the same bits:
+precision, and rounded once to the result's type. Two ways give the same bits:
 
     kernel       from the packed codes to the result, in registers
     definition   codes of a part of the weights, their values, and NumPy's product: for formats that
                  the kernel has no rule for, few weights, and where there is no JIT
 
-Both see the weights as rows in the order of their memory.
+Both see the weights as rows in the order of their memory. Rotated weights are then float32, and
+are rotated back in float64, and rounded once.
 """
 
 from __future__ import annotations
@@ -89,12 +89,10 @@ def write_rotated_back(q: Quantized, out: Array, threads: int) -> None:
 
     def write(part: slice) -> None:
         some = stored if axis == 0 else stored[part]
-        wide = np.empty(some.shape, np.float64)
-        write_by_definition(some, wide.reshape(-1), 1)
-        turned = np.ascontiguousarray(np.moveaxis(wide, axis, -1))
-        with np.errstate(invalid="ignore"):  # of a scale that is NaN
-            rotation.transform(turned, back=True)
-            out[part] = _rounded(np.moveaxis(turned, -1, axis), out.dtype)
+        rows = np.moveaxis(some.dequantize(), axis, -1).astype(np.float64, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # of a scale that is NaN
+            rotation.transform(rows, back=True)
+            out[part] = _rounded(np.moveaxis(rows, -1, axis), out.dtype)
 
     step = max(1, PART * q.shape[0] // q.size)
     starts = [0] if axis == 0 else range(0, q.shape[0], step)
@@ -181,6 +179,6 @@ def _values(q: Quantized, where: slice) -> Array:
 
 def _rounded(products: Array, dtype: np.dtype[Any]) -> Array:
     """Return float32 products as they are, and float64 ones rounded once, to nearest even."""
-    if dtype in (np.float32, np.float64):
+    if dtype == np.float32:
         return products.astype(np.float32, copy=False)
     return encode(products, dtype.name, overflow="ieee").view(dtype)

@@ -31,7 +31,6 @@ from minifloat._tensors import AnyTensor
 from minifloat.codec.decision_points import decision_points, first_keys, sorted_values
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
-from minifloat.quantization.rotations import Rotation
 
 Array = NDArray[Any]
 
@@ -39,9 +38,7 @@ PANEL = 128
 ASYMMETRY = 1e-4  # relative to the largest element: sums in float32 may differ so much
 
 
-def feedback(
-    hessian: ArrayLike | AnyTensor, inputs: int, damp: float, rotation: Rotation | None = None
-) -> NDArray[np.float64]:
+def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArray[np.float64]:
     """Return G of the damped Hessian.
 
     An input that is always 0 (a zero on the diagonal) is coupled to no other, whatever ``damp`` is.
@@ -53,9 +50,6 @@ def feedback(
     inputs : int
     damp : float
         This times the mean of the diagonal is added to the diagonal.
-    rotation : Rotation, optional
-        Of the inputs, which must have a size that divides their number: G is that of the Hessian of
-        rotated inputs. All of these are coupled, also if an input is always 0.
 
     Returns
     -------
@@ -98,11 +92,6 @@ def feedback(
             "largest; use X.T @ X"
         )
     damped = (damped + damped.T) / 2
-    if rotation is not None:
-        rotation.transform(damped)
-        damped = np.ascontiguousarray(damped.T)
-        rotation.transform(damped)
-        damped = (damped + damped.T) / 2
     diagonal = damped.diagonal().copy()
     dead = diagonal == 0
     np.fill_diagonal(damped, np.where(dead, 1.0, diagonal + damp * diagonal.mean()))

@@ -75,11 +75,10 @@ class Task:
         importance: Array | None = None,
         tensor_scale: float | None = None,
     ) -> Task:
-        """Return the task of some weights; those that are rotated are computed with in float64."""
+        """Return the task of some weights; ``wide`` ones are computed with in float64."""
         blocks = Blocks.of(recipe.block, weights.shape, axis)
         if recipe.rotation is not None:
             recipe.rotation.check_length(blocks.length)
-            wide = True
         dtype = np.dtype(np.float64 if wide else np.float32)
         return cls(recipe, weights, blocks, dtype, importance, tensor_scale)
 
@@ -89,9 +88,10 @@ class Task:
             part = self.blocks.rows(self.weights)[rows]
             if self.recipe.rotation is None:
                 return np.ascontiguousarray(part, self.dtype)
-            rotated = np.array(part, self.dtype, order="C")
+            rotated = np.array(part, np.float64, order="C")
             self.recipe.rotation.transform(rotated)
-            return rotated
+            with np.errstate(over="ignore"):
+                return rotated.astype(self.dtype, copy=False)
 
     def source_rows(self, rows: slice) -> Array:
         """Return some rows of the weights in their own float, or integers in float64."""

@@ -348,8 +348,8 @@ class Quantized:
         in float64 before that, where it is exact for values and scales of at most 29 bits of
         precision together (NVFP4's have 6, NF4's with E4M3FN scales 28).
 
-        Rotated weights are rotated back in float64, from these products as float64, and rounded
-        once after that.
+        Rotated weights are those of ``stored``, as float32, rotated back in float64 and rounded
+        once.
 
         Parameters
         ----------

@@ -158,8 +158,10 @@ def test_dequantize_rotates_the_exact_values_back(recipe: str, axis: int, dtype:
 @pytest.mark.parametrize("rotation", ["hadamard32:4", "hadamard96"])
 def test_quantizing_is_that_of_the_rotated_weights(recipe: str, rotation: str) -> None:
     q = mf.quantize(W, recipe, rotation=rotation)
-    turned = mf.Rotation.parse(rotation).rotate(W.astype(np.float64))
+    turned = mf.Rotation.parse(rotation).rotate(W.astype(np.float64)).astype(np.float32)
     plain = mf.quantize(turned, recipe)
+    wide = mf.quantize(W.astype(np.float64), recipe, rotation=rotation).stored
+    assert wide == mf.quantize(mf.Rotation.parse(rotation).rotate(W.astype(np.float64)), recipe)
     assert q.stored == plain
     assert q.stored.rotation is None
     assert q.bits_per_weight == plain.bits_per_weight
