@@ -47,6 +47,7 @@ _HOME = {
     "linear": "layers",
     "RECIPES": "quantization.recipes",
     "Recipe": "quantization.recipes",
+    "Rotation": "quantization.rotations",
     "gptq": "quantization",
     "joint_tensor_scale": "quantization",
     "save": "files.quantized",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:
     from minifloat.quantization import gptq, joint_tensor_scale, quantize, search_format
     from minifloat.quantization.quantized import Quantized
     from minifloat.quantization.recipes import RECIPES, Recipe
+    from minifloat.quantization.rotations import Rotation
     from minifloat.quantization.scales import ScaleRounding, ScaleSearch
 
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "Quantized",
     "RECIPES",
     "Recipe",
+    "Rotation",
     "Rounding",
     "ScaleRounding",
     "ScaleSearch",

@@ -92,6 +92,14 @@ def linear(
     of products which underflow; top is the largest magnitude of ``x`` times (1 + that of the
     scales times that of the format).
 
+    **Rotated weights** stay as they are, and ``x`` is rotated: `Rotation.rotate`, in float32. With
+    x' and w' for both, rotated without an error, an element differs from ``x @ w + bias`` by at
+    most the above with x' and w' for x and w, plus d ||x|| ||w|| (Euclidean norms), where
+    d = gamma_k, k = log2(size / m) + m + 1, if the rotation has a core of m numbers (1 for powers
+    of two). Infinities or NaN in ``x`` become NaN in the products of their vector. (Of weights in
+    blocks down the columns, which are rotated along ``out``, products are rotated back, also in
+    float32.)
+
     **With activations** ``x``, as float32, is quantized as by
     ``quantize(x, activations, axis=-1)``, to integers a with a scale t for each block. The weights'
     values are m * 2**e with integers m (E2M1's times 2, E2M2's times 4), z is a block's zero point

@@ -164,6 +164,10 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
             )
     for name in mf.RECIPES:
         yield f"quantize {name}", parts_of(mf.quantize(w, name))
+    for size in (4, 12, 24):
+        rotation = mf.Rotation(size, seed=5)
+        yield f"quantize rotated {size}", parts_of(mf.quantize(w, "e2m2/8", rotation=rotation))
+        yield f"rotate {size}", [rotation.rotate(w), rotation.rotate_back(w.astype(np.float64))]
     equal = np.where(np.arange(96) % 2, 1.0, -2.0).astype(np.float32)[None]
     for fmt in ("int5", "nf4/128"):
         yield f"quantize many equal {fmt}", parts_of(mf.quantize(equal, fmt, search="mse"))
@@ -233,6 +237,8 @@ def products() -> Iterator[tuple[str, Any]]:
     x[1, 3], x[2, 5] = np.inf, np.nan
     for fmt, axis in itertools.product(("e2m2", "nf5", "int5", "e5m10ieee"), (0, 1, "tensor")):
         block = {"block": "tensor"} if axis == "tensor" else {"block": 4, "axis": axis}
+        if axis == 1 and fmt == "int5":
+            block["rotation"] = "hadamard20"
         q = mf.quantize(w, fmt, **block)
         y = mf.linear(x, q)
         yield f"linear {fmt} {axis}", y

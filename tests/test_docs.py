@@ -22,6 +22,7 @@ from docs.generators import (
     numerics,
     policies,
     recipes,
+    rotations,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +31,7 @@ PAGES = {
     "policies.md": policies,
     "layouts.md": layouts,
     "recipes.md": recipes,
+    "rotations.md": rotations,
     "arithmetic.md": arithmetic,
     "numerics_dot_products.md": dot_products,
     "multiplication.md": multiplication,

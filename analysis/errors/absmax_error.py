@@ -207,6 +207,11 @@ def _covered_block(recipe: Recipe) -> int:
             f"recipe must have blocks of a known size for an exact error, got {recipe}; "
             "use recipe.replace(block=...)"
         )
+    if recipe.rotation is not None:
+        raise ValueError(
+            f"recipe must have no rotation for an exact error, got {recipe}; leave it out, and use "
+            "the law of rotated weights, analysis.errors.rotated.Rotated"
+        )
     return recipe.block if isinstance(recipe.block, int) else math.prod(recipe.block)
 
 

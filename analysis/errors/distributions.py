@@ -61,6 +61,10 @@ class Distribution(Law):
         """Return ``x >= 0`` with P(X > x) = p, for p in (0, 1/2]."""
         raise NotImplementedError
 
+    def characteristic(self, t: Array) -> Array:
+        """Return the characteristic function, the mean of cos(t X), for ``t >= 0``."""
+        raise NotImplementedError
+
     def smooth_width(self, x: Array) -> Array:
         """Widths above which an interval from ``x >= 0`` is too wide for eight Gauss nodes."""
         return np.full(np.shape(x), 0.25)
@@ -234,6 +238,10 @@ class Normal(Distribution):
     def _density(self, x: Array) -> Array:
         return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
 
+    def characteristic(self, t: Array) -> Array:
+        """exp(-t**2 / 2)."""
+        return np.exp(-0.5 * t * t)
+
     def _upper(self, x: Array) -> tuple[Array, Array, Array]:
         tail, density = special.ndtr(-x), self._density(x)
         return tail, density, tail + x * density
@@ -260,6 +268,10 @@ class Laplace(Distribution):
 
     def _density(self, x: Array) -> Array:
         return np.exp(-math.sqrt(2) * x) / math.sqrt(2)
+
+    def characteristic(self, t: Array) -> Array:
+        """1 / (1 + t**2 / 2)."""
+        return np.asarray(1 / (1 + 0.5 * t * t))
 
     def _upper(self, x: Array) -> tuple[Array, Array, Array]:
         b = math.sqrt(0.5)
@@ -292,6 +304,11 @@ class Logistic(Distribution):
         s = math.sqrt(3) / math.pi
         decay = np.exp(-x / s)
         return decay / (s * (1 + decay) ** 2)
+
+    def characteristic(self, t: Array) -> Array:
+        """Return u / sinh(u) with u = pi s t."""
+        u = np.clip(math.sqrt(3) * t, 1e-9, 700.0)
+        return np.asarray(u / np.sinh(u))
 
     def _upper(self, x: Array) -> tuple[Array, Array, Array]:
         s = math.sqrt(3) / math.pi
@@ -331,6 +348,10 @@ class Uniform(Distribution):
 
     def _density(self, x: Array) -> Array:
         return np.where(x <= math.sqrt(3), 1 / (2 * math.sqrt(3)), 0.0)
+
+    def characteristic(self, t: Array) -> Array:
+        """sin(u) / u with u = sqrt(3) t."""
+        return np.sinc(math.sqrt(3) * t / math.pi)
 
     def _upper(self, x: Array) -> tuple[Array, Array, Array]:
         end = math.sqrt(3)
@@ -410,6 +431,13 @@ class StudentT(Distribution):
     def smooth_width(self, x: Array) -> Array:
         """Wider far out: the density has its singularities at ``+-i sqrt(nu - 2)``."""
         return np.maximum(min(0.25, 0.8 * math.sqrt(self.nu - 2)), x / 8)
+
+    def characteristic(self, t: Array) -> Array:
+        """2 (u/2)**(nu/2) K(u) / Gamma(nu/2), u = sqrt(nu - 2) t, K the Bessel function of nu/2."""
+        half = self.nu / 2
+        u = np.maximum(math.sqrt(self.nu - 2) * t, 1e-9)
+        logs = half * np.log(u / 2) - special.gammaln(half) - u + math.log(2)
+        return np.asarray(np.exp(logs) * special.kve(half, u))
 
     def _density_t(self, t: Array) -> Array:
         return self._peak * np.exp(-0.5 * (self.nu + 1) * np.log1p(t * t / self.nu))

@@ -31,7 +31,7 @@ PARTS = {
     ),
     "OPTIONS": (
         "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale`, `double`, "
-        "`zero-point`, `authors`",
+        "`zero-point`, `authors`, a rotation (`hadamard128`, with a seed `hadamard128:7`)",
         "absmax",
     ),
 }

@@ -42,6 +42,10 @@ class Packed(Protocol):
     def tensor_scale(self) -> float | None:
         """The factor of all scales."""
 
+    @property
+    def rotation(self) -> object | None:
+        """How the numbers are rotated."""
+
     def row_scales(self) -> NDArray[np.float32]:
         """Return the scales of each row along the axis."""
 
@@ -49,6 +53,15 @@ class Packed(Protocol):
 def is_packed(x: object) -> TypeGuard[Packed]:
     """Return whether this is packed."""
     return hasattr(x, "row_scales")
+
+
+def check_not_rotated(name: str, q: Packed) -> None:
+    """Raise a ValueError for numbers that are not those which the codes mean."""
+    if q.rotation is not None:
+        raise ValueError(
+            f"{name} must not be rotated, got {q.rotation}; take its .stored, with the other "
+            "operand quantized by the same rotation"
+        )
 
 
 def values_and_scales(name: str, q: Packed, unit: Unit, axis: int) -> tuple[Format, Array, Array]:
@@ -60,6 +73,7 @@ def values_and_scales(name: str, q: Packed, unit: Unit, axis: int) -> tuple[Form
         If the format, the blocks or the scales are not those that the unit takes.
     """
     assert unit.scale is not None
+    check_not_rotated(name, q)
     fmt = q.fmt
     if not isinstance(fmt, Format) or fmt not in unit.inputs:
         names = ", ".join(own.name for own in unit.inputs)

@@ -274,6 +274,14 @@ class _Made:
                 f"{change.info.name} must have rows of whole blocks of {block} weights for "
                 f"{self._recipe}, got shape {shape}; leave it out by exclude, or take another block"
             )
+        if self._recipe.rotation is not None:
+            try:
+                self._recipe.rotation.check_length(shape[change.axis])
+            except ValueError as error:
+                raise ValueError(
+                    f"{change.info.name} must have a shape that can be rotated, got {shape}: "
+                    f"{error}; or leave it out by exclude"
+                ) from None
 
 
 def _left_out(model: Model, chosen: Iterable[str]) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ With floats there are three ways, chosen by the weights and the number of vector
     dequantized   tiles by `Quantized.dequantize`: codes wider than 8 bits, zero points of blocks
                   that run down the columns, infinities or NaN in ``x``, and no JIT
 
+With weights that are rotated, `x` or the products are rotated too (`matrix.rotated`), and the rest
+is done with the weights as they are stored.
+
 No way has more of the weights in memory than the packed codes and one tile for each thread. Where
 Numba can be imported the first product loads the JIT, so results do not depend on what ran before.
 """
@@ -26,7 +29,7 @@ from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads, each
 from minifloat.products import integer
 from minifloat.products.integer import Activations
-from minifloat.products.matrix import PackedMatrix, form_of
+from minifloat.products.matrix import PackedMatrix, form_of, rotate_back, rotated
 from minifloat.products.tiles import tiles_of, times_transposed
 
 Array = NDArray[Any]
@@ -92,11 +95,13 @@ def linear(
             f"{q.shape}, got shape {a.shape}"
         )
     batch = math.prod(a.shape[:-1])
-    flat = a.reshape(batch, q.shape[1])
+    flat = rotated(q, a.reshape(batch, q.shape[1]), axis=1)
+    stored = q if q.rotation is None else q.stored
     if activations is None:
-        y = _product(q, flat, threads)
+        y = _product(stored, flat, threads)
     else:
-        y = integer.multiply(q, flat, activations, threads)
+        y = integer.multiply(stored, flat, activations, threads)
+    rotate_back(q, y, axis=0)
     if bias is not None:
         b = _float32("bias", bias)
         if b.shape != q.shape[:1]:
@@ -180,10 +185,13 @@ def vecmat(x: ArrayLike | AnyTensor, q: PackedMatrix) -> Any:
             f"x must have {q.shape[0]} elements along the last axis for weights of shape "
             f"{q.shape}, got shape {a.shape}"
         )
+    a = rotated(q, a, axis=0)
+    stored = q if q.rotation is None else q.stored
     y = np.zeros((*a.shape[:-1], q.shape[1]), np.float32)
     if q.shape[0] and q.shape[1]:
         for rows in tiles_of(*q.shape):
-            y += times_transposed(a[..., rows], q[rows].dequantize().T)
+            y += times_transposed(a[..., rows], stored[rows].dequantize().T)
+    rotate_back(q, y, axis=1)
     return _arrays.as_given(x, y)
 
 

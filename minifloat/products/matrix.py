@@ -12,6 +12,13 @@ from minifloat._arrays import Codes
 from minifloat.formats import NumberFormat
 
 
+class RowTransform(Protocol):
+    """An orthonormal transform of rows; `minifloat.Rotation` is one."""
+
+    def transform(self, rows: NDArray[Any], *, back: bool = False) -> None:
+        """Transform C-contiguous rows in place, or undo it."""
+
+
 class PackedMatrix(Protocol):
     """What products ask of weights; `minifloat.Quantized` has it."""
 
@@ -40,6 +47,14 @@ class PackedMatrix(Protocol):
         """Which weights share a scale: `minifloat.quantization.blocks.Blocks`."""
 
     @property
+    def rotation(self) -> RowTransform | None:
+        """What the weights were transformed by along the axis of their blocks."""
+
+    @property
+    def stored(self) -> PackedMatrix:
+        """The weights that the codes mean: transformed, if there is a rotation."""
+
+    @property
     def product_forms(self) -> dict[Any, Any]:
         """What `form_of` has made of these weights."""
 
@@ -57,6 +72,23 @@ class PackedMatrix(Protocol):
         """Return the weights."""
 
     def __getitem__(self, rows: slice) -> PackedMatrix: ...
+
+
+def rotated(q: PackedMatrix, x: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return vectors as the stored weights multiply them along an axis; new, if not as given."""
+    if q.rotation is None or q.blocks.axis != axis:
+        return x
+    vectors = np.array(x, order="C")
+    with np.errstate(over="ignore", invalid="ignore"):
+        q.rotation.transform(vectors)
+    return vectors
+
+
+def rotate_back(q: PackedMatrix, y: NDArray[np.float32], axis: int) -> None:
+    """Undo the rotation of products, in place, if the weights are rotated along their axis."""
+    if q.rotation is not None and q.blocks.axis == axis:
+        with np.errstate(over="ignore", invalid="ignore"):
+            q.rotation.transform(y, back=True)
 
 
 def form_of(q: PackedMatrix, make: Callable[..., Any], *args: Any) -> Any:

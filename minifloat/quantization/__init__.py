@@ -4,6 +4,7 @@ Read in this order to learn how a weight becomes a packed code:
 
     recipes        what is to be done: format, blocks, scales
     blocks         which weights share a scale
+    rotations      blocks times a Hadamard matrix, before all else
     scales         what a scale is, and how absmax becomes one
     scale_search   the scale and the zero point of each block
     coders         how a kernel finds the codes of a recipe's format
@@ -37,6 +38,7 @@ from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
+from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import ScaleSearch
 
 
@@ -102,6 +104,9 @@ def quantize(
     and a code round(w / scale) + zero point, both limited to the format's codes. The search
     "percentile" takes lo and hi from the percentiles 100 - p and p, "shrink" (as GPTQ has it)
     shrinks both, and "mse" tries all zero points with all scales.
+
+    With a rotation the weights are rotated in float64 first (`Rotation`), and rounded to float32
+    unless they are float64; all else is done to the rotated ones, a part of them at a time.
 
     With the search "mse" a block of n weights takes up to 40 bytes times n times the number of
     values of the format, and at most 40 MiB or 160 n bytes.
@@ -186,7 +191,7 @@ def gptq(
     If GPTQ's updated weights need a scale outside the scale format, the scale saturates. Updates
     are sums in float64 by BLAS: an updated weight so near to a decision point that their order
     matters may go either way on another machine. With a diagonal Hessian the result is that of
-    `quantize`.
+    `quantize`, unless there is a rotation: the Hessian is rotated as the inputs are.
 
     Examples
     --------
@@ -217,6 +222,8 @@ def gptq(
         )
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
+    if recipe.rotation is not None:
+        hessian = _rotated(hessian, recipe.rotation, weights.shape[1])
     inverse = feedback.feedback(hessian, weights.shape[1], damp)
     if recipe.arithmetic == "authors":
         return quantized_by_authors(
@@ -355,6 +362,17 @@ def _changed(
     return Recipe.parse(recipe).replace(**fields), checked_tensor_scale(number)
 
 
+def _rotated(hessian: ArrayLike | AnyTensor, rotation: Rotation, inputs: int) -> Array:
+    """Return the Hessian of rotated inputs; one of another shape as it is, to be refused."""
+    rotation.check_length(inputs)
+    given = _arrays.source_array(hessian, "hessian")[0]
+    if given.shape != (inputs, inputs):
+        return given
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = given.astype(np.float64)
+        return np.asarray(rotation.rotate(rotation.rotate(wide), axis=0))
+
+
 def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:
     """Return the axis, not negative, or None for one scale."""
     if axis is None:
@@ -374,6 +392,11 @@ def _importance(
         return None
     if recipe.search is not ScaleSearch.MSE:
         raise ValueError(f'importance must come with search="mse", got "{recipe.search}"')
+    if recipe.rotation is not None:
+        raise ValueError(
+            f"importance must come without a rotation, got {recipe.rotation}: each rotated weight "
+            "is made of a block of weights; leave one of them out"
+        )
     factors = _arrays.as_array("importance", importance)
     if factors.dtype == bool:
         factors = factors.astype(np.uint8)

@@ -8,7 +8,8 @@ precision, and rounded once to the result's type. Two ways give the same bits:
     definition   codes of a part of the weights, their values, and NumPy's product: for formats that
                  the kernel has no rule for, few weights, and where there is no JIT
 
-Both see the weights as rows in the order of their memory.
+Both see the weights as rows in the order of their memory. Rotated weights are then float32, and
+are rotated back in float64, and rounded once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def dequantize(q: Quantized, dtype: object, out: Any, threads: int) -> Any:
     is_direct = given is not None and _can_be_written(given, q)
     weights = given if given is not None and is_direct else np.empty(q.shape, target)
     flat = weights.reshape(-1).view(np.ndarray)  # without a class of its own, such as memmap
-    if q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
+    if q.size and q.rotation is not None:
+        write_rotated_back(q, weights, threads)
+    elif q.size and not (_is_worth_a_kernel(q) and write_by_kernel(q, flat, threads)):
         write_by_definition(q, flat, threads)
     if given is not None and not is_direct:
         given[...] = weights
@@ -76,6 +79,24 @@ def _checked_dtype(dtype: object) -> np.dtype[Any]:
             "ml_dtypes.bfloat16"
         )
     return target
+
+
+def write_rotated_back(q: Quantized, out: Array, threads: int) -> None:
+    """Write rotated weights to an array of their shape, some along the first axis at a time."""
+    rotation, axis, stored = q.rotation, q.axis, q.stored
+    assert rotation is not None
+    assert axis is not None
+
+    def write(part: slice) -> None:
+        some = stored if axis == 0 else stored[part]
+        rows = np.moveaxis(some.dequantize(), axis, -1).astype(np.float64, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # of a scale that is NaN
+            rotation.transform(rows, back=True)
+            out[part] = _rounded(np.moveaxis(rows, -1, axis), out.dtype)
+
+    step = max(1, PART * q.shape[0] // q.size)
+    starts = [0] if axis == 0 else range(0, q.shape[0], step)
+    each(write, [slice(k, q.shape[0] if axis == 0 else k + step) for k in starts], threads)
 
 
 def _is_worth_a_kernel(q: Quantized) -> bool:

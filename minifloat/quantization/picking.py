@@ -32,6 +32,11 @@ def parts_of(q: Quantized, rows: Rows) -> dict[str, Any]:
     picked = _picked(rows, q.shape[0])
     if picked.ndim > 1:
         raise IndexError(f"rows must be an int, a slice or 1-d, got shape {picked.shape}")
+    if q.axis == 0 and q.rotation is not None:
+        raise IndexError(
+            f"rows must not be picked along the axis of a rotation, {q.recipe}; pick them of "
+            "dequantize()"
+        )
     flat = np.atleast_1d(picked)
     recipe, scales, zeros = q.recipe, q.scales, q.zero_points
     if recipe.double:

@@ -65,13 +65,38 @@ class Task:
     importance: Array | None
     tensor_scale: float | None = None
 
+    @classmethod
+    def of(
+        cls,
+        weights: Array,
+        recipe: Recipe,
+        axis: int | None,
+        wide: bool,
+        importance: Array | None = None,
+        tensor_scale: float | None = None,
+    ) -> Task:
+        """Return the task of some weights; ``wide`` ones are computed with in float64."""
+        blocks = Blocks.of(recipe.block, weights.shape, axis)
+        if recipe.rotation is not None:
+            recipe.rotation.check_length(blocks.length)
+        dtype = np.dtype(np.float64 if wide else np.float32)
+        return cls(recipe, weights, blocks, dtype, importance, tensor_scale)
+
     def rows(self, rows: slice) -> Array:
-        """Return some rows of the weights, contiguous."""
+        """Return some rows of the weights, contiguous, and rotated if the recipe says so."""
         with np.errstate(invalid="ignore"):  # of a signalling NaN
-            return np.ascontiguousarray(self.blocks.rows(self.weights)[rows], self.dtype)
+            part = self.blocks.rows(self.weights)[rows]
+            if self.recipe.rotation is None:
+                return np.ascontiguousarray(part, self.dtype)
+            rotated = np.array(part, np.float64, order="C")
+            self.recipe.rotation.transform(rotated)
+            with np.errstate(over="ignore"):
+                return rotated.astype(self.dtype, copy=False)
 
     def source_rows(self, rows: slice) -> Array:
         """Return some rows of the weights in their own float, or integers in float64."""
+        if self.recipe.rotation is not None:
+            return self.rows(rows)
         dtype = self.weights.dtype.newbyteorder("=")
         if dtype_name(dtype) not in WORD_DTYPES:
             dtype = self.dtype
@@ -110,15 +135,13 @@ def quantized(
         For recipes with one; by default that of these weights.
     threads : int
     """
-    blocks = Blocks.of(recipe.block, weights.shape, axis)
-    dtype = np.dtype(np.float64 if wide else np.float32)
-    task = Task(recipe, weights, blocks, dtype, importance, tensor_scale)
+    task = Task.of(weights, recipe, axis, wide, importance, tensor_scale)
     try:
         result = _quantized(task, feedback, threads)
     except NotFiniteError:
         raise _no_number(weights) from None
     except ScaleRangeError as error:
-        index = blocks.scale_index(error.row, error.block)
+        index = task.blocks.scale_index(error.row, error.block)
         raise ValueError(
             f"scale must hold every block's scale, got {error.wanted:g} for {recipe.scale}, at "
             f"index {index} of the scales; use a wider scale or smaller weights"
@@ -137,8 +160,7 @@ def longest(
     ValueError
         If a weight is not finite.
     """
-    blocks = Blocks.of(recipe.block, weights.shape, axis)
-    task = Task(recipe, weights, blocks, np.dtype(np.float64 if wide else np.float32), None)
+    task = Task.of(weights, recipe, axis, wide)
     try:
         return _longest(task, threads)
     except NotFiniteError:
@@ -147,7 +169,10 @@ def longest(
 
 def _no_number(weights: Array) -> ValueError:
     index = first_index(weights, _not_finite)
-    assert index is not None
+    if index is None:
+        return ValueError(
+            "w must be finite when it is rotated, got sums that are not; scale w down"
+        )
     return ValueError(
         f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
     )
@@ -161,8 +186,15 @@ def _not_finite(weights: Array) -> Array:
 def _check_float32(result: Quantized, weights: Array) -> None:
     """Raise if a weight became one beyond float32, which can be where it is rounded up."""
     largest = max(abs(result.fmt.max), abs(result.fmt.min)) * (result.tensor_scale or 1.0)
+    rotation = result.recipe.rotation
+    largest *= 1.0 if rotation is None else math.sqrt(rotation.size)  # of a sum, over its norm
     if float(result.scales.max(initial=0)) * largest <= FLOAT32.values.largest:
         return
+    if rotation is not None:
+        raise ValueError(
+            "w must become numbers within float32's 3.4e+38 when it is rotated, and rotated back, "
+            "got some that may not; scale w down"
+        )
     index = first_index(result.dequantize(), _not_finite)
     if index is not None:
         raise ValueError(
@@ -414,6 +446,7 @@ def _encode_by_gptq(
     group_of_rows = blocks.group_of(rows)
     units = [groups] if blocks.height == 1 else _single_groups(blocks)[groups]
     as_given = replace(task, recipe=task.recipe.replace(search=ScaleSearch.ABSMAX), importance=None)
+    as_rotated = task.recipe.replace(rotation=None)
     for unit in units:
         _group_scales(as_given, unit)  # raises the errors of the weights as given
     weights = task.rows(rows).astype(np.float64)
@@ -424,6 +457,7 @@ def _encode_by_gptq(
         updated = gptq_rows.updated(columns)
         part = replace(
             task,
+            recipe=as_rotated,
             weights=updated,
             blocks=replace(blocks, shape=updated.shape, width=updated.shape[1]),
             dtype=updated.dtype,

@@ -25,6 +25,7 @@ from minifloat.quantization.blocks import Blocks
 from minifloat.quantization.dequantizing import dequantize, is_target
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.recipes import DOUBLE_RECIPE, Recipe
+from minifloat.quantization.rotations import Rotation
 
 T = TypeVar("T", bound=np.generic)
 Out = TypeVar("Out", bound=NDArray[Any] | AnyTensor)
@@ -160,6 +161,8 @@ class Quantized:
             if (part is not None) != asked:
                 given = "none" if asked else shown(part) if name == "tensor_scale" else "some"
                 raise ValueError(f"{name} must be as the recipe {recipe} says, got {given}")
+        if recipe.rotation is not None:
+            recipe.rotation.check_length(self.blocks.length)
         shape = self.blocks.scale_shape
         self._set("packed", checks.checked_codes(self.packed, self.size, self.fmt))
         self._set("scales", checks.checked_scales(self.scales, shape, recipe.scale))
@@ -214,6 +217,17 @@ class Quantized:
     def blocks(self) -> Blocks:
         """Which weights share a scale."""
         return Blocks.of(self.recipe.block, self.shape, self.axis)
+
+    @property
+    def rotation(self) -> Rotation | None:
+        """How the weights were rotated along ``axis`` before they became codes."""
+        return self.recipe.rotation
+
+    @cached_property
+    def stored(self) -> Quantized:
+        """The weights that the codes mean, which are rotated if the recipe has a rotation."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Quantized.of_checked(**parts | {"recipe": self.recipe.replace(rotation=None)})
 
     @cached_property
     def product_forms(self) -> dict[Any, Any]:
@@ -334,6 +348,9 @@ class Quantized:
         in float64 before that, where it is exact for values and scales of at most 29 bits of
         precision together (NVFP4's have 6, NF4's with E4M3FN scales 28).
 
+        Rotated weights are those of ``stored``, as float32, rotated back in float64 and rounded
+        once.
+
         Parameters
         ----------
         dtype : dtype
@@ -357,7 +374,8 @@ class Quantized:
 
         Notes
         -----
-        Beside the result, memory holds the codes of a row. An ``out`` that is not contiguous, or
+        Beside the result, memory holds the codes of a row; of weights that are rotated along the
+        first axis, all of them in float64. An ``out`` that is not contiguous, or
         that shares memory with the weights, is filled from a result of its own. To dequantize some
         rows, pick them first: ``q[start:stop].dequantize()`` does not touch the others.
 

@@ -10,7 +10,8 @@ SCALE      float32 or the name of a `Format`; default float16. After the colon s
            `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
            Microscaling has it, else "nearest_even"
 OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale,
-           double, zero-point, authors (an arithmetic)
+           double, zero-point, authors (an arithmetic), hadamard128 (a `Rotation`), and with the
+           seed of its signs hadamard128:7
 
 `RECIPES` has the published ones by name, and such a name alone is a text too. Three names are also
 those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a slash the format.
@@ -29,6 +30,7 @@ from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
+from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import (
     ScaleFormat,
     ScaleRounding,
@@ -59,6 +61,7 @@ class Scaling(TypedDict, total=False):
     double: bool
     zero_point: bool
     arithmetic: ArithmeticLike
+    rotation: Rotation | str | None
 
 
 class RecipeFields(Scaling, total=False):
@@ -113,6 +116,9 @@ class Recipe:
         "exact": each weight is rounded once. "authors": scales and quotients are rounded as by
         FPE2M2's own code (`minifloat.quantization.authors`), so that its files come out bit for
         bit; the codes depend on the float that the weights have.
+    rotation : Rotation or str, optional
+        Weights are rotated along the axis before all else: "hadamard128", or "hadamard128:7" with
+        a seed. `Quantized.dequantize` rotates them back, and products rotate the other factor.
 
     Raises
     ------
@@ -142,6 +148,7 @@ class Recipe:
     double: bool
     zero_point: bool
     arithmetic: ArithmeticLike
+    rotation: Rotation | None
 
     def __init__(
         self,
@@ -156,6 +163,7 @@ class Recipe:
         double: bool = False,
         zero_point: bool = False,
         arithmetic: ArithmeticLike = "exact",
+        rotation: Rotation | str | None = None,
     ) -> None:
         scale_format, rounding = _scale(scale, scale_rounding)
         search = _search(search)
@@ -172,6 +180,7 @@ class Recipe:
             "double": double,
             "zero_point": zero_point,
             "arithmetic": arithmetic,
+            "rotation": None if rotation is None else Rotation.parse(rotation),
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -197,6 +206,25 @@ class Recipe:
             raise ValueError(f"arithmetic must be exact or authors, got {shown(self.arithmetic)}")
         if self.arithmetic == "authors":
             self._check_authors()
+        if self.rotation is not None:
+            self._check_rotation()
+
+    def _check_rotation(self) -> None:
+        if self.block == "tensor":
+            raise ValueError(
+                "block must be along an axis for a rotation, which is along it too, got tensor; "
+                "use channel"
+            )
+        if self.arithmetic == "authors":
+            raise ValueError(
+                'arithmetic must be "exact" for a rotation, got "authors", which rounds weights as '
+                "they are given; leave one of them out"
+            )
+        if self.fmt.min >= 0 and not self.zero_point:
+            raise ValueError(
+                "fmt must have negative values for a rotation, or zero points, got "
+                f"{self.fmt.name}; use zero_point=True, or another format"
+            )
 
     def _check_authors(self) -> None:
         """Refuse what FPE2M2's code has not."""
@@ -345,6 +373,8 @@ class Recipe:
         options += [name.replace("_", "-") for name in _FLAGS if getattr(self, name)]
         if self.arithmetic != "exact":
             options.append(self.arithmetic)
+        if self.rotation is not None:
+            options.append(str(self.rotation))
         return "/".join([str(block), scale, *(["+".join(options)] * bool(options))])
 
     def __str__(self) -> str:
@@ -475,12 +505,14 @@ def _options(text: str) -> dict[str, Any]:
             new = {word.replace("-", "_"): True}
         elif word in ARITHMETICS:
             new = {"arithmetic": word}
+        elif word.startswith("hadamard"):
+            new = {"rotation": word}
         else:
             new = {}
         if not new or not changes.keys().isdisjoint(new):
             raise ValueError(
-                "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point or "
-                f"authors, each kind once, joined by +, got {text!r}"
+                "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point, "
+                f"authors or hadamard128, each kind once, joined by +, got {text!r}"
             )
         changes |= new
     return changes

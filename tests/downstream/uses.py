@@ -241,6 +241,14 @@ def use_quantization() -> None:
     mf.quantize(X, "nf4", double=True, scale="float32", scale_rounding=mf.ScaleRounding.FLOOR)
     assert_type(mf.gptq(X, "int4", np.eye(4), damp=0.1, search="shrink"), mf.Quantized)
     assert_type(mf.quantize(X, "fpe2m2", arithmetic="authors"), mf.Quantized)
+    assert_type(mf.quantize(X, "e2m2", rotation="hadamard4").rotation, mf.Rotation | None)
+    rotated = mf.gptq(X, "int4", np.eye(4), rotation=mf.Rotation(4, seed=7))
+    assert_type(rotated.stored, mf.Quantized)
+    rotation = mf.Rotation.parse("hadamard4:7")
+    assert_type(rotation.rotate(X), NDArray[np.float32] | NDArray[np.float64])
+    assert_type(rotation.rotate_back(X, axis=-1), NDArray[np.float32] | NDArray[np.float64])
+    assert_type(rotation.signs(4), NDArray[np.int8])
+    assert_type(rotation.matrix(), NDArray[np.int8])
     assert_type(mf.search_format(X, 5, scale="float32", search="mse", axis=0), mf.Quantized)
 
 

@@ -23,7 +23,8 @@ OTHERS = [
     for text in ("?", "<c8", "<M8[s]", "<m8[s]", "S3", "<U2", "V4", "g", ml_dtypes.float8_e5m2)
 ]
 FORMATS = ("e2m2", "e4m3fn", "nf4", "int5", "e8m0", "e5m10ieee", "uint4", "bipolar_int2")
-RECIPES = ("e2m2/4/float32", "nvfp4", "nf4/tensor", "uint4/3/float16/zero-point", "int4/2x3/e8m0")
+RECIPES = ("e2m2/4/float32", "nvfp4", "nf4/tensor", "uint4/3/float16/zero-point", "int4/2x3/e8m0",
+           "int4/3/float16/hadamard2")  # fmt: skip
 LENGTHS = (3, 0, 1, 2, 5, 70)  # the last one is worth compiling for
 MANY = 40  # dimensions; some of NumPy's functions stop at 32, its arrays at 64
 Array = np.ndarray[Any, Any]

@@ -24,12 +24,24 @@ LONGEST = 4096  # rows or columns of a product
 RECIPES = (
     *("e2m2/4/float32", "nf4/4/float16", "e2m1/8/e8m0:ceil", "int5/channel/bfloat16", "nvfp4"),
     *("qlora", "uint4/4/float16/zero-point", "e4m3fn/2x4/float32", "int3/tensor/float32"),
-    *("bipolar_int2/4/float32", "e2m3/3/ue5m3"),
+    *("bipolar_int2/4/float32", "e2m3/3/ue5m3", "int4/4/float16/hadamard4:7"),
 )
 WORDS = [
     *("e2m2", "e3m1", "int5", "nf4", "e2m1", "uint4", "e8m0", "e4m3fn", "tensor", "channel", "2x4"),
     *("float32", "float16", "bfloat16", "double", "zero-point", "tensor-scale", "mse", "/", ":up"),
-    *("version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean", "8"),
+    *(
+        "hadamard4",
+        "hadamard12:7",
+        "version",
+        "format",
+        "bits",
+        "scaling",
+        "shape",
+        "axis",
+        "tensor_scale",
+        "scale_mean",
+        "8",
+    ),
 ]
 
 
@@ -72,6 +84,8 @@ def check_product(q: mf.Quantized, values: np.ndarray) -> None:
     n = (q.shape[1] + 8) * 2.0**-24
     underflow = (q.shape[1] + 8) * 2.0**-133 * (1 + scales_times_format(q))
     bound = n / (1 - n) * (abs(x).astype(np.float64) @ abs(w)) + underflow
+    if q.rotation is not None:
+        bound = bound + 2.0**-12 * np.linalg.norm(x) * np.linalg.norm(w)
     check(bool((abs(y - x.astype(np.float64) @ w) <= bound).all()), f"linear is wrong for {q!r}")
 
 

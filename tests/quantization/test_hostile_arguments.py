@@ -61,6 +61,11 @@ VERBS: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {
     "a place of a Layout": (lambda place: mf.Layout(2, 1, [[0, place]]), [1], {}),
     "parse_layout": (mf.parse_layout, ["dense", 5], {}),
     "Recipe": (mf.Recipe, ["e2m2"], {"block": 2, "scale": "float32"}),
+    "Recipe, rotation": (mf.Recipe, ["e2m2"], {"rotation": "hadamard2"}),
+    "Rotation": (mf.Rotation, [4], {"seed": 1}),
+    "Rotation.parse": (mf.Rotation.parse, ["hadamard4"], {}),
+    "Rotation.rotate": (mf.Rotation(2).rotate, [W], {"axis": 0}),
+    "Rotation.signs": (mf.Rotation(2).signs, [4], {}),
     "Recipe.parse": (mf.Recipe.parse, ["e2m2/2"], {}),
     "Quantized": (mf.Quantized, [Q.packed, Q.scales, Q.recipe, (4, 4), 1, None, None, None], {}),
     "Quantized, double": (mf.Quantized, [

@@ -63,6 +63,7 @@ ROUNDINGS = st.none() | st.sampled_from(list(mf.ScaleRounding))
 SEARCHES = st.sampled_from(list(mf.ScaleSearch))
 PERCENTILES = st.none() | st.floats(0, 100) | st.integers(0, 100)
 FLAGS = st.tuples(st.booleans(), st.booleans(), st.booleans())
+ROTATED = st.sampled_from([2, 12, 64, 96, 1 << 20])
 UNSIGNED = st.builds(mf.Integer, st.integers(1, 8), signed=st.just(False))
 
 
@@ -82,12 +83,13 @@ def recipes(draw: st.DrawFn) -> mf.Recipe:
         "double": double,
         "zero_point": zero_point,
         "arithmetic": draw(st.sampled_from(["exact", "authors"])),
+        "rotation": draw(st.none() | st.builds(mf.Rotation, ROTATED, st.integers(0, 2**64 - 1))),
     }
     try:
         return mf.Recipe(**fields)
     except ValueError as error:
         rules = ("scale_rounding must not be", "fmt must have a value above", "scale must be")
-        for rule in (*rules, "arithmetic must be"):
+        for rule in (*rules, "arithmetic must be", "block must be along", "fmt must have negative"):
             if str(error).startswith(rule):
                 reject()
         raise
@@ -301,6 +303,9 @@ BAD_FIELDS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"double": True, "scale": "float32", "tensor_scale": True}, ValueError,
      'scale must be "float32", without tensor_scale'),
     ({"zero_point": True}, ValueError, "fmt must be an unsigned integer such as uint4"),
+    ({"rotation": 128}, TypeError, "rotation must be a Rotation or text, got 128"),
+    ({"rotation": "hadamard"}, ValueError, "rotation must be text as hadamard128 or hadamard128:7"),
+    ({"rotation": "hadamard6"}, ValueError, "size must be a power of two, or one times 12, 20, "),
 ]  # fmt: skip
 
 

@@ -43,6 +43,8 @@ def _scheme(recipe: Recipe) -> tuple[str, Settings]:
     fmt, block, scale = recipe.fmt, recipe.block, recipe.scale.name
     if recipe.double:
         raise _not_stored(recipe, "scales of scales")
+    if recipe.rotation is not None:
+        raise _not_stored(recipe, "rotated weights")
     if recipe.tensor_scale:
         if (fmt.name, block, scale) != ("e2m1", 16, "e4m3fn"):
             raise _not_stored(recipe, "a tensor scale but for nvfp4")
