@@ -142,6 +142,8 @@ def _activations(recipe: Recipe | str) -> Activations:
     rule = "activations must be a recipe of int8 by absmax, such as int8/32/float32"
     if parsed.fmt.name != "int8":
         raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt.name}")
+    if parsed.alternatives:
+        raise ValueError(f"{rule}, got {parsed}, with alternatives")
     if parsed.search is not ScaleSearch.ABSMAX:
         raise ValueError(f"{rule}, got {parsed}, with a search for scales")
     if parsed.arithmetic != "exact":
@@ -157,5 +159,5 @@ def _activations(recipe: Recipe | str) -> Activations:
         block=None if parsed.block == "channel" else parsed.block,
         scale_name=parsed.scale.name,
         scale_values=parsed.scale.values,
-        rule=absmax_to_scale(parsed.fmt, parsed.scale_rounding, 1.0),
+        rule=absmax_to_scale(parsed.fmt, parsed.scale_rounding, 1.0, parsed.absmax_at),
     )

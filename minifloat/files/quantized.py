@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse
 from minifloat.packing import pack, unpack
+from minifloat.quantization.alternatives import BETWEEN, MOST, Alternative, name_and_magnitude
 from minifloat.quantization.blocks import Blocks
 from minifloat.quantization.checks import checked_shape
 from minifloat.quantization.quantized import DoubleScales, Quantized
@@ -40,7 +42,8 @@ PLACES = {"layout": "dense", "bit_order": "little"}
 FIELDS = {"version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean"}
 FIELDS |= PLACES.keys()
 STORED_AS_WORDS = ("float32", "float16", "bfloat16")  # scale formats; others are packed codes
-ARRAYS = {"codes", "scales", "codebook", "zero_points", "scales_of_scales"}
+CODEBOOKS = ("codebook", *(f"codebook{k}" for k in range(1, MOST)))
+ARRAYS = {"codes", "scales", "zero_points", "scales_of_scales", "choices", *CODEBOOKS}
 
 
 def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
@@ -51,15 +54,20 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         codes             uint8, the codes in C order as `minifloat.pack` has them: bit b of code i
                           is bit (i * bits + b) % 8 of byte (i * bits + b) // 8
         scales            float32, float16, or uint16, the words of bfloat16; of another format
-                          uint8, its codes in C order, packed as codes are
+                          uint8, its codes in C order, packed as codes are. If the recipe has the
+                          flag "sign", the sign of a scale says whether its block is the second
+                          candidate
+        choices           uint8, the number of each block's candidate, packed likewise; if the
+                          recipe has the flag "bits"
         zero_points       uint8, the codes that mean 0, packed likewise; if the recipe has them
         scales_of_scales  float32, a scale for each 256 scales; if the recipe is double: the scales
                           are E4M3FN codes then, worth value * scale of scales + scale_mean, each
                           operation rounded to float32
-        codebook          float64, the value of each code; if the format is a `Codebook`
+        codebook          float64, the value of each code; if the format is a `Codebook`;
+                          codebook1, codebook2, ... of its alternatives, if they are
 
     and a JSON text named "minifloat": in .npz a string array, in .safetensors an entry of the
-    metadata. It has version (3), format (its name), bits, scaling (the recipe's text behind the
+    metadata. It has version (3), format (the recipe's text up to the first slash), bits, scaling (the recipe's text behind the
     format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
     none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
     scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file`
@@ -133,8 +141,12 @@ def to_arrays(quantized: Quantized) -> tuple[dict[str, Array], str]:
         arrays["scales_of_scales"] = quantized.double.quantized.scales
     if quantized.zero_points is not None:
         arrays["zero_points"] = pack(quantized.zero_points.reshape(-1), quantized.fmt.bits)
-    if quantized.fmt.is_table:
-        arrays["codebook"] = quantized.fmt.values()
+    if quantized.choices is not None and quantized.recipe.flag == "bits":
+        flags = quantized.choices.reshape(-1)
+        arrays["choices"] = pack(flags, quantized.recipe.flag_bits)
+    for name, each in zip(CODEBOOKS, quantized.recipe.candidates, strict=False):
+        if each.fmt.is_table:
+            arrays[name] = each.fmt.values()
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     return arrays, json.dumps(_description(quantized))
 
@@ -186,7 +198,7 @@ def _description(quantized: Quantized) -> dict[str, Any]:
     double = quantized.double
     return {
         "version": VERSION,
-        "format": quantized.fmt.name,
+        "format": quantized.recipe.formats,
         "bits": quantized.fmt.bits,
         "scaling": quantized.recipe.scaling,
         "shape": list(quantized.shape),
@@ -214,15 +226,24 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     ValueError, TypeError, KeyError
         If the text is no such description, or an array contradicts it.
     """
-    described, recipe, shape, axis = _described(text, arrays.get("codebook"))
+    books = {name: arrays[name] for name in CODEBOOKS if name in arrays}
+    described, recipe, shape, axis = _described(text, books)
     _check_names(list(arrays))
     fmt = recipe.fmt
     scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape
     double = _double(arrays, described["scale_mean"], scale_shape)
+    choices = None
     if double is None:
-        scales = _read_scales(arrays["scales"], recipe.scale, scale_shape)
+        signed = recipe.flag == "sign"
+        scales, choices = _read_scales(arrays["scales"], recipe.scale, scale_shape, signed=signed)
     else:
         scales = double.values().reshape(scale_shape)
+    if (recipe.flag == "bits") != ("choices" in arrays):
+        raise ValueError(
+            "choices must be there with flags in bits of their own, and only with them"
+        )
+    if recipe.flag == "bits":
+        choices = _unpack("choices", arrays["choices"], recipe.flag_bits, scale_shape)
     zero_points = arrays.get("zero_points")
     if zero_points is not None:
         zero_points = _unpack("zero_points", zero_points, fmt.bits, scale_shape)
@@ -235,6 +256,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
         tensor_scale=described["tensor_scale"],
         zero_points=zero_points,
         double=double,
+        choices=choices,
     )
     if described != _description(quantized):
         raise ValueError("its description contradicts itself")
@@ -242,7 +264,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
 
 
 def facts_of(
-    text: str, codebook: Array | None = None
+    text: str, codebooks: Mapping[str, Array] | None = None
 ) -> tuple[Recipe, tuple[int, ...], int | None]:
     """Return the recipe, the shape and the axis of weights, from their text alone.
 
@@ -250,8 +272,8 @@ def facts_of(
     ----------
     text : str
         As `to_arrays` returns it.
-    codebook : ndarray, optional
-        The array of that name; of formats that are a `Codebook`.
+    codebooks : mapping of str to ndarray, optional
+        The arrays named in `CODEBOOKS`; of formats that are a `Codebook`.
 
     Raises
     ------
@@ -265,11 +287,11 @@ def facts_of(
     >>> facts_of(to_arrays(mf.quantize([1.0, -0.5], "mxfp4"))[1])
     (<Recipe e2m1/32/e8m0: 4.25 bits per weight>, (2,), 0)
     """
-    return _described(text, codebook)[1:]
+    return _described(text, codebooks or {})[1:]
 
 
 def _described(
-    text: str, codebook: Array | None
+    text: str, codebooks: Mapping[str, Array]
 ) -> tuple[dict[str, Any], Recipe, tuple[int, ...], int | None]:
     """Return the fields of a description, and those that are checked here."""
     described = json_object(text)
@@ -280,7 +302,10 @@ def _described(
         )
     if described.keys() != FIELDS:
         raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
-    recipe = Recipe.scaled(_format(described["format"], codebook), described["scaling"])
+    (fmt, at), *others = _formats(described["format"], codebooks)
+    alternatives = [Alternative(*other) for other in others]
+    scaling = described["scaling"]
+    recipe = Recipe.scaled(fmt, scaling, absmax_at=at, alternatives=alternatives)
     shape, axis = _shape(described["shape"]), described["axis"]
     if axis is not None:
         check_int("axis", axis, 0, len(shape) - 1)
@@ -305,6 +330,17 @@ def _double(
     return DoubleScales(codes, mean)
 
 
+def _formats(text: str, codebooks: Mapping[str, Array]) -> list[tuple[NumberFormat, float | None]]:
+    """Return the formats of a recipe's text, and the magnitude that absmax becomes in each."""
+    names = [name_and_magnitude(part) for part in text.split(BETWEEN)]
+    if len(names) > MOST or not codebooks.keys() <= set(CODEBOOKS[: len(names)]):
+        raise ValueError(f"a codebook must be that of one of the formats {text!r:.40}")
+    return [
+        (_format(name, codebooks.get(book)), at)
+        for book, (name, at) in zip(CODEBOOKS, names, strict=False)
+    ]
+
+
 def _format(name: str, codebook: Array | None) -> NumberFormat:
     if codebook is not None:
         if codebook.dtype != np.float64 or codebook.ndim != 1:
@@ -325,23 +361,44 @@ def _shape(lengths: list[int]) -> tuple[int, ...]:
 def _stored_scales(quantized: Quantized) -> Array:
     """Return the scales in the width of their format, or as its packed codes."""
     scales, scale = quantized.scales, quantized.recipe.scale
+    signs = quantized.choices if quantized.recipe.flag == "sign" else None
     if scale.name == "bfloat16":  # the upper half of float32; some NaN have nothing there
         words = scales.view(np.uint32) >> 16
-        return np.where(np.isnan(scales), 0x7FC0, words).astype(np.uint16)
+        return _with_signs(np.where(np.isnan(scales), 0x7FC0, words).astype(np.uint16), signs, 16)
     if scale.name in STORED_AS_WORDS:
         with np.errstate(invalid="ignore"):  # of a signalling NaN
-            return np.asarray(scales.astype(scale.name))
-    return pack(np.asarray(encode(scales, scale.name)).reshape(-1), scale.bits)
+            floats = np.asarray(scales.astype(scale.name))
+        words = floats.view(f"u{floats.itemsize}")
+        return _with_signs(words, signs, scale.bits).view(floats.dtype)
+    codes = np.asarray(encode(scales, scale.name))
+    return pack(_with_signs(codes, signs, scale.bits).reshape(-1), scale.bits)
 
 
-def _read_scales(stored: Array, scale: ScaleFormat, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _with_signs(words: Array, signs: Array | None, bits: int) -> Array:
+    """Return words whose sign bits, which are 0, are these."""
+    return words if signs is None else words | signs.astype(words.dtype) << (bits - 1)
+
+
+def _read_scales(
+    stored: Array, scale: ScaleFormat, shape: tuple[int, ...], *, signed: bool
+) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+    """Return scales, and their signs if these are flags."""
     if scale.name in STORED_AS_WORDS:
         dtype = np.dtype("uint16" if scale.name == "bfloat16" else scale.name)
         if stored.dtype != dtype:
             raise ValueError(f"scales must be {dtype}, the words of {scale}, got {stored.dtype}")
-        return _float32(stored)
-    codes = _unpack("scales", stored, scale.bits, shape)
-    return np.asarray(decode(codes, scale.name), np.float32)
+        words, signs = _split(stored.view(f"u{dtype.itemsize}"), scale.bits, signed=signed)
+        return _float32(words.view(dtype)), signs
+    words, signs = _split(_unpack("scales", stored, scale.bits, shape), scale.bits, signed=signed)
+    return np.asarray(decode(words, scale.name), np.float32), signs
+
+
+def _split(words: Array, bits: int, *, signed: bool) -> tuple[Array, NDArray[np.uint8] | None]:
+    """Return words without their sign bits, and these; the words as they are unless ``signed``."""
+    if not signed:
+        return words, None
+    sign = words.dtype.type(1 << (bits - 1))
+    return words & ~sign, (words >> (bits - 1)).astype(np.uint8)
 
 
 def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Array:

@@ -21,8 +21,8 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        For printing: 1 to 64 printable characters without a slash, which ends the format in the
-        text of a recipe, and not a name that means another format.
+        For printing: 1 to 64 printable characters without ``/``, ``|`` and ``@``, which end the
+        format in the text of a recipe, and not a name that means another format.
         Comparisons ignore it: codebooks with equal values are equal.
 
     Raises
@@ -177,8 +177,8 @@ def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
 def _check_name(name: str, values: tuple[float, ...]) -> None:
     """Raise unless a codebook of these values may have this name."""
     check_name(name)
-    if "/" in name:
-        raise ValueError(f"name must have no slash, got {name!r}; use an underscore, say")
+    if any(mark in name for mark in "/|@"):
+        raise ValueError(f"name must have no /, | or @, got {name!r}; use an underscore, say")
     word = grammar.word_of(name.partition("(")[0])
     published = PUBLISHED.get(word)
     if grammar.is_rule(word) or (published is not None and _keys(published) != _keys(values)):

@@ -12,6 +12,9 @@ With floats there are three ways, chosen by the weights and the number of vector
 With weights that are rotated, `x` or the products are rotated too (`matrix.rotated`), and the rest
 is done with the weights as they are stored.
 
+Weights whose blocks are one of several formats are a sum of plain weights, with scale 0 where a
+block is another: `linear` adds the products with each. So they take the time of as many products.
+
 No way has more of the weights in memory than the packed codes and one tile for each thread. Where
 Numba can be imported the first product loads the JIT, so results do not depend on what ran before.
 """
@@ -97,10 +100,7 @@ def linear(
     batch = math.prod(a.shape[:-1])
     flat = rotated(q, a.reshape(batch, q.shape[1]), axis=1)
     stored = q if q.rotation is None else q.stored
-    if activations is None:
-        y = _product(stored, flat, threads)
-    else:
-        y = integer.multiply(stored, flat, activations, threads)
+    y = _of_addends(stored, flat, activations, threads)
     rotate_back(q, y, axis=0)
     if bias is not None:
         b = _float32("bias", bias)
@@ -214,6 +214,34 @@ def _float32(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float32]:
         return a.astype(np.float32, copy=False)
 
 
+def _of_addends(
+    q: PackedMatrix, x: NDArray[np.float32], activations: Activations | None, threads: int
+) -> NDArray[np.float32]:
+    """Return the sum of the products with each of the addends of these weights."""
+    parts = (q,) if q.choices is None else form_of(q, _addends)
+    if activations is not None:
+        if parts is None:
+            raise ValueError(
+                "q must have formats whose codes are all numbers, for activations of a recipe, got "
+                f"{q!r}; leave activations out"
+            )
+        every = [integer.multiply(part, x, activations, threads) for part in parts]
+    elif parts is None:
+        every = [_by_tiles(q, x, threads)]
+    else:
+        every = [_product(part, x, threads) for part in parts]
+    with np.errstate(over="ignore", invalid="ignore"):
+        y: NDArray[np.float32] = sum(every[1:], start=every[0])
+    if len(every) > 1 and activations is None:
+        wrong = ~np.isfinite(y).all(axis=1)  # 0 times infinity
+        y[wrong] = _by_tiles(q, x[wrong], threads)
+    return y
+
+
+def _addends(q: PackedMatrix) -> Any:
+    return q.addends()
+
+
 def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
     rows, length = q.shape
     if len(x) * rows * length == 0:
@@ -223,9 +251,19 @@ def _product(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[n
     if _jit.load() and _write_direct(q, x, y, threads):
         return y
     wrong = ~np.isfinite(y).all(axis=1)
+    y[wrong] = _by_tiles(q, x[wrong], threads)
+    return y
+
+
+def _by_tiles(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[np.float32]:
+    """Return the product by tiles of dequantized weights."""
+    rows, length = q.shape
+    y = np.zeros((len(x), rows), np.float32)
+    if y.size * length == 0:
+        return y
 
     def dequantize_and_multiply(tile: slice) -> None:
-        y[wrong, tile] = times_transposed(x[wrong], q[tile].dequantize())
+        y[:, tile] = times_transposed(x, q[tile].dequantize())
 
     each(dequantize_and_multiply, tiles_of(rows, length), threads)
     return y

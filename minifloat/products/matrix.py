@@ -39,6 +39,10 @@ class PackedMatrix(Protocol):
         """The factor of all scales."""
 
     @property
+    def choices(self) -> NDArray[np.uint8] | None:
+        """Which of several formats each block has, if there are several."""
+
+    @property
     def fmt(self) -> NumberFormat:
         """Format of the codes."""
 
@@ -67,6 +71,9 @@ class PackedMatrix(Protocol):
     @property
     def codes(self) -> Codes:
         """The codes in the shape of the weights."""
+
+    def addends(self) -> tuple[PackedMatrix, ...] | None:
+        """Return plain weights whose sum these are, or None; for weights with choices."""
 
     def dequantize(self) -> NDArray[np.float32]:
         """Return the weights."""

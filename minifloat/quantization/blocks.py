@@ -101,6 +101,14 @@ class Blocks:
         """Return a row of scales for each group in the shape of the scales, contiguous."""
         return self._restore(scale_rows, self.scale_shape)
 
+    def every_weight(self, scales: Array) -> Array:
+        """Return for each weight the scale of its block, in the shape of the weights."""
+        if self.axis is None:
+            return np.broadcast_to(scales, self.shape)
+        rows = self.scale_rows(scales)[self.group_of(slice(0, self.row_count))]
+        every = np.broadcast_to(spread(rows, self.width, self.length), (len(rows), self.length))
+        return self.restore(every)
+
     def scale_index(self, group: int, k: int) -> tuple[int, ...]:
         """Return the index, among the scales, of block ``k`` of a group."""
         if self.axis is None:

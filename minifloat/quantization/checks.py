@@ -93,8 +93,21 @@ def checked_codes(packed: object, size: int, fmt: NumberFormat) -> Array:
     Raises
     ------
     TypeError, ValueError
-        As `checked_array`; if a bit after the last code is not 0, or a code is not one of the
-        format's.
+        As `checked_bytes`; if a code is not one of the format's.
+    """
+    held = checked_bytes(packed, size, fmt)
+    if fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None:
+        check_codes(unpack(held, fmt.bits, size), fmt)
+    return held
+
+
+def checked_bytes(packed: object, size: int, fmt: NumberFormat) -> Array:
+    """Return packed codes of a format's width, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if a bit after the last code is not 0.
     """
     count = byte_count(size, fmt.bits)
     rule = f"{count} bytes for {size} codes of {fmt}"
@@ -105,8 +118,6 @@ def checked_codes(packed: object, size: int, fmt: NumberFormat) -> Array:
             f"packed must have 0 in the {8 - rest} bits after the last code, got "
             f"{int(held[-1]) >> rest:#x}"
         )
-    if fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None:
-        check_codes(unpack(held, fmt.bits, size), fmt)
     return held
 
 
@@ -139,6 +150,20 @@ def checked_zero_points(zeros: object, shape: tuple[int, ...], fmt: NumberFormat
     held = checked_array("zero_points", zeros, code_dtype(fmt.bits), shape)
     if held.size and int(held.max()) >= fmt.code_count:
         raise ValueError(f"zero_points must be below {fmt.code_count} for {fmt}, got {held.max()}")
+    return held
+
+
+def checked_choices(choices: object, shape: tuple[int, ...], count: int) -> Array:
+    """Return the numbers of candidates, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if one is not below ``count``.
+    """
+    held = checked_array("choices", choices, np.uint8, shape)
+    if held.size and int(held.max()) >= count:
+        raise ValueError(f"choices must be below {count}, got {held.max()}")
     return held
 
 

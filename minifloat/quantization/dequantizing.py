@@ -8,13 +8,15 @@ precision, and rounded once to the result's type. Two ways give the same bits:
     definition   codes of a part of the weights, their values, and NumPy's product: for formats that
                  the kernel has no rule for, few weights, and where there is no JIT
 
-Both see the weights as rows in the order of their memory. Rotated weights are then float32, and
-are rotated back in float64, and rounded once.
+Both see the weights as rows in the order of their memory. Where blocks are one of several formats,
+a part is written as each of them, and a block is taken from the one that it is. Rotated weights are
+then float32, and are rotated back in float64, and rounded once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from minifloat.quantization.quantized import Quantized
 
 Array = NDArray[Any]
+Writer: TypeAlias = Callable[[slice, Array], None]  # of some rows, to an array of their weights
 
 PART = 1 << 16  # weights whose values and scales are in memory at a time
 FEW = 1 << 12  # fewer weights are not worth compiling a kernel
@@ -57,7 +60,8 @@ def dequantize(q: Quantized, dtype: object, out: Any, threads: int) -> Any:
 
 def _can_be_written(out: Array, q: Quantized) -> bool:
     """Return whether weights can be written there one after the other, while others are read."""
-    held = (part for part in (q.packed, q.scales, q.zero_points) if part is not None)
+    parts = (q.packed, q.scales, q.zero_points, q.choices)
+    held = (part for part in parts if part is not None)
     is_plain = out.flags.c_contiguous and out.flags.aligned
     return is_plain and not any(np.may_share_memory(out, part) for part in held)
 
@@ -105,36 +109,89 @@ def _is_worth_a_kernel(q: Quantized) -> bool:
 
 def write_by_kernel(q: Quantized, out: Array, threads: int) -> bool:
     """Write the weights to a 1-d array from the packed codes; return whether the kernel can."""
+    writers = [_kernel_writer(reading, out.dtype) for reading in q.readings()]
+    some = [writer for writer in writers if writer is not None]
+    if len(some) < len(writers):
+        return False
+    share = q.size if threads == 1 else max(LEAST, -(-q.size // (threads * PARTS)))
+    _write(q, out, some, share, threads)
+    return True
+
+
+def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
+    """Write the weights to a 1-d array, a part after the other."""
+    _write(q, out, [_slow_writer(each, out.dtype) for each in q.readings()], PART, threads)
+
+
+def _write(q: Quantized, out: Array, writers: list[Writer], share: int, threads: int) -> None:
+    """Write parts of the weights, each block by the writer of the format that it has."""
+    rows, choices = MemoryRows.of(q.blocks), _flat(q.choices)
+
+    def write(part: slice) -> None:
+        target = out[rows.weights_of(part)]
+        writers[0](part, target)
+        if choices is None:
+            return
+        own, other = rows.spread(choices, part), np.empty_like(target)
+        for k, writer in enumerate(writers[1:], 1):
+            writer(part, other)
+            np.copyto(target, other, where=own == k)
+
+    each(write, rows.parts(share if choices is None else PART), threads)
+
+
+def _kernel_writer(q: Quantized, dtype: np.dtype[Any]) -> Writer | None:
+    """Return what writes rows of plain weights from their packed codes, if the kernel can."""
     from minifloat._kernels import dequantize as kernels  # these import Numba
     from minifloat._kernels.decoders import HAS_HALVES
     from minifloat._kernels.lanes import LANES
     from minifloat.products.decoders import exact_rule_of
 
     found = exact_rule_of(q.fmt)
-    if found is None or (out.dtype == np.float16 and not HAS_HALVES):
-        return False
+    if found is None or (dtype == np.float16 and not HAS_HALVES):
+        return None
     rule, exponent = found
     rows, bits = MemoryRows.of(q.blocks), q.fmt.bits
-    mantissa = {"float32": 23, "float16": 10, "bfloat16": 7}[out.dtype.name]
+    mantissa = {"float32": 23, "float16": 10, "bfloat16": 7}[dtype.name]
     each_has_own = True if rows.block == 1 else None
     block = rows.length if each_has_own else rows.block
     loose = True if rows.length * bits % 8 or block * bits % 8 else None
     how: Any = (
         (0,) * bits, loose, rule, np.array([2.0**exponent], np.float32), _flat(q.scales),
-        _factor(q, out.dtype), _flat(q.zero_points), each_has_own, rows.per_row, rows.size,
+        _factor(q, dtype), _flat(q.zero_points), each_has_own, rows.per_row, rows.size,
         rows.length, block, rows.height, rows.matrix,
     )  # fmt: skip
     packed = PackedRows(q.packed, rows.length * bits, LANES)
-    out = out if mantissa == 23 else out.view(np.uint16)
 
-    def write(part: slice) -> None:
+    def write(part: slice, out: Array) -> None:
+        words = out if mantissa == 23 else out.view(np.uint16)
+        first = part.start * rows.length
         for start, stop, codes, base in packed.of(part):
-            target = out[rows.weights_of(slice(start, stop))]
+            where = rows.weights_of(slice(start, stop))
+            target = words[where.start - first : where.stop - first]
             kernels.dequantize(target, (0,) * mantissa, start, stop, codes, base, *how)
 
-    share = q.size if threads == 1 else max(LEAST, -(-q.size // (threads * PARTS)))
-    each(write, rows.parts(share), threads)
-    return True
+    return write
+
+
+def _slow_writer(q: Quantized, dtype: np.dtype[Any]) -> Writer:
+    """Return what writes rows of plain weights by the definition."""
+    rows = MemoryRows.of(q.blocks)
+    scales, zeros = _flat(q.scales), _flat(q.zero_points)
+    assert scales is not None
+    factor = _factor(q, dtype)
+
+    def write(part: slice, out: Array) -> None:
+        values = _values(q, rows.weights_of(part))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            if zeros is not None:
+                values = values - rows.spread(zeros, part).astype(values.dtype)
+            own = rows.spread(scales, part)
+            if factor is not None:
+                own = own.astype(np.float64) * factor
+            out[...] = _rounded(values * own, dtype)
+
+    return write
 
 
 def _factor(q: Quantized, dtype: np.dtype[Any]) -> float | None:
@@ -147,30 +204,10 @@ def _flat(numbers: Array | None) -> Array | None:
     return None if numbers is None else read_only(numbers).reshape(-1)
 
 
-def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
-    """Write the weights to a 1-d array, a part after the other."""
-    rows = MemoryRows.of(q.blocks)
-    scales, zeros = _flat(q.scales), _flat(q.zero_points)
-    assert scales is not None
-    factor = _factor(q, out.dtype)
-
-    def write(part: slice) -> None:
-        where = rows.weights_of(part)
-        values = _values(q, where)
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            if zeros is not None:
-                values = values - rows.spread(zeros, part).astype(values.dtype)
-            own = rows.spread(scales, part)
-            if factor is not None:
-                own = own.astype(np.float64) * factor
-            out[where] = _rounded(values * own, out.dtype)
-
-    each(write, rows.parts(PART), threads)
-
-
 def _values(q: Quantized, where: slice) -> Array:
     """Return the values of some codes, as float32 where that holds those of the format."""
     codes = unpack(q.packed, q.fmt.bits, where.stop - where.start, start=where.start)
+    codes[(codes >= q.fmt.code_count) | (codes == q.fmt.unused_code)] = 0  # another candidate's
     try:
         return np.asarray(decode(codes, q.fmt))
     except ValueError:  # values that only float64 holds

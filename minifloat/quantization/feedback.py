@@ -18,6 +18,7 @@ after the panel.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from numbers import Real
 from typing import Any
@@ -171,7 +172,8 @@ class GptqRows:
     weights : ndarray of float64, (rows, inputs)
     feedback : ndarray of float64, (inputs, inputs)
         The result of `feedback`.
-    fmt : NumberFormat
+    formats : sequence of NumberFormat
+        What each block may be; one format for most recipes.
     codes : ndarray, (rows, inputs)
         Receives the codes.
 
@@ -181,16 +183,18 @@ class GptqRows:
     >>> from minifloat.quantization.feedback import GptqRows, feedback
     >>> codes = np.zeros((1, 2), np.uint8)
     >>> factors = feedback([[1, 0.75], [0.75, 1]], 2, damp=0)
-    >>> rows = GptqRows(np.array([[0.4, 0.4]]), factors, mf.parse("int4"), codes)
-    >>> rows.round(slice(0, 1), np.ones(1), None)  # by 1.0, to 0
+    >>> rows = GptqRows(np.array([[0.4, 0.4]]), factors, [mf.parse("int4")], codes)
+    >>> rows.round(slice(0, 1), np.ones(1))  # by 1.0, to 0
     >>> rows.updated(slice(1, 2)).round(3)
     array([[0.7]])
     """
 
-    def __init__(self, weights: Array, feedback: Array, fmt: NumberFormat, codes: Array) -> None:
+    def __init__(
+        self, weights: Array, feedback: Array, formats: Sequence[NumberFormat], codes: Array
+    ) -> None:
         self.weights = weights
         self.feedback = feedback
-        self.steps = steps(fmt)
+        self.steps = [steps(fmt) for fmt in formats]
         self.codes = codes
         self.carry = np.zeros_like(weights)  # to subtract; never -0, so that weights of -0 stay
 
@@ -201,17 +205,31 @@ class GptqRows:
         _check_finite(updated)
         return updated
 
-    def round(self, columns: slice, scales: Array, zeros: Array | None) -> None:
-        """Round the next columns; each row has one scale, and perhaps one zero point."""
+    def round(
+        self,
+        columns: slice,
+        scales: Array,
+        *,
+        zeros: Array | None = None,
+        choices: Array | None = None,
+    ) -> None:
+        """Round the next columns; each row has one scale, perhaps a zero point or its format."""
         zero_points = np.empty(0) if zeros is None else zeros.astype(np.float64)
+        every = np.zeros(len(scales), np.uint8) if choices is None else choices
         for start in range(columns.start, columns.stop, PANEL):
             stop = min(start + PANEL, columns.stop)
             errors = self.weights[:, start:stop].copy()
             codes = np.empty(errors.shape, self.codes.dtype)
-            kernels.round_panel(
-                errors, self.carry[:, start:stop].copy(), scales, zero_points,
-                self.feedback[start:stop, start:stop].copy(), self.steps, codes,
-            )  # fmt: skip
+            carry, within = self.carry[:, start:stop], self.feedback[start:stop, start:stop].copy()
+            for k in np.unique(every):
+                rows = every == k
+                own_errors, own_codes = errors[rows], codes[rows]
+                own_zeros = zero_points if zeros is None else zero_points[rows]
+                kernels.round_panel(
+                    own_errors, carry[rows], scales[rows], own_zeros, within, self.steps[k],
+                    own_codes,
+                )  # fmt: skip
+                errors[rows], codes[rows] = own_errors, own_codes
             _check_finite(errors)
             self.codes[:, start:stop] = codes
             with np.errstate(over="ignore", invalid="ignore"):

@@ -38,7 +38,7 @@ def parts_of(q: Quantized, rows: Rows) -> dict[str, Any]:
             "dequantize()"
         )
     flat = np.atleast_1d(picked)
-    recipe, scales, zeros = q.recipe, q.scales, q.zero_points
+    recipe = q.recipe
     if recipe.double:
         recipe = recipe.replace(double=False)
     blocks = q.blocks
@@ -53,20 +53,24 @@ def parts_of(q: Quantized, rows: Rows) -> dict[str, Any]:
         recipe = recipe.replace(block=blocks.width)
     shape = (*picked.shape, *q.shape[1:])
     axis = q.axis if shape else None
-    scales = scales[held]
-    zeros = None if zeros is None else zeros[held]
     if picked.ndim == 0 and q.axis is not None:
         axis = max(q.axis - 1, 0) if shape else None
-        scales = scales[0]
-        zeros = None if zeros is None else zeros[0]
+
+    def of_rows(numbers: NDArray[Any] | None) -> NDArray[Any] | None:
+        if numbers is None:
+            return None
+        some = numbers[held]
+        return np.asarray(some[0] if picked.ndim == 0 and q.axis is not None else some)
+
     return {
         "packed": _packed(q, flat),
-        "scales": np.asarray(scales),
+        "scales": of_rows(q.scales),
         "recipe": recipe,
         "shape": shape,
         "axis": axis,
         "tensor_scale": q.tensor_scale,
-        "zero_points": None if zeros is None else np.asarray(zeros),
+        "zero_points": of_rows(q.zero_points),
+        "choices": of_rows(q.choices),
     }
 
 

@@ -2,7 +2,8 @@
 
 1. `Blocks` says which weights share a scale; the weights are seen as rows.
 2. A tensor scale, if the recipe has one, is found from all blocks.
-3. `block_scales` finds the scales of blocks, and their zero points.
+3. `block_scales` finds the scales of blocks, and their zero points; where blocks are one of several
+   candidates, `chosen_scales` finds which each is.
 4. If the recipe is double, the scales are quantized themselves.
 5. A weight's code is ``encode(w / scale)``. The quotient is taken in float64, where it is on the
    right side of every decision point of a format of up to 11 bits of precision, for float32 weights
@@ -34,6 +35,7 @@ from minifloat.codec import encode
 from minifloat.codec.plans import WORD_DTYPES
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
+from minifloat.quantization.choosing import chosen_scales, encode_chosen
 from minifloat.quantization.coders import coder_of, scratch_of
 from minifloat.quantization.feedback import GptqRows
 from minifloat.quantization.quantized import DoubleScales, Quantized
@@ -185,7 +187,11 @@ def _not_finite(weights: Array) -> Array:
 
 def _check_float32(result: Quantized, weights: Array) -> None:
     """Raise if a weight became one beyond float32, which can be where it is rounded up."""
-    largest = max(abs(result.fmt.max), abs(result.fmt.min)) * (result.tensor_scale or 1.0)
+    factors = result.recipe.factors(result.tensor_scale)
+    largest = max(
+        max(abs(each.fmt.max), abs(each.fmt.min)) * factor
+        for each, factor in zip(result.recipe.candidates, factors, strict=True)
+    )
     rotation = result.recipe.rotation
     largest *= 1.0 if rotation is None else math.sqrt(rotation.size)  # of a sum, over its norm
     if float(result.scales.max(initial=0)) * largest <= FLOAT32.values.largest:
@@ -209,15 +215,19 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
         task = replace(task, tensor_scale=tensor_scale_of(_longest(task, threads), recipe))
     scales = np.empty((blocks.group_count, blocks.per_row), np.float32)
     zeros = np.zeros(scales.shape, code_dtype(bits)) if recipe.zero_point else None
+    choices = np.zeros(scales.shape, np.uint8) if recipe.flag else None
     packed = np.empty(byte_count(task.weights.size, bits), np.uint8)
     length = blocks.length
-    coder = coder_of(recipe, double=task.dtype == np.float64) if task.weights.size else None
-    by_absmax = recipe.search is ScaleSearch.ABSMAX
+    coder = None
+    if task.weights.size and choices is None:
+        coder = coder_of(recipe, double=task.dtype == np.float64)
+    by_absmax = recipe.search is ScaleSearch.ABSMAX and not recipe.alternatives
 
     def find(groups: slice) -> None:
-        scales[groups], zero_rows = _group_scales(task, groups)
-        if zeros is not None and zero_rows is not None:
-            zeros[groups] = zero_rows
+        scales[groups], codes = _group_scales(task, groups)
+        held = choices if zeros is None else zeros
+        if held is not None:
+            held[groups] = codes
 
     def put(rows: slice) -> None:
         group = blocks.group_of(rows)
@@ -226,7 +236,13 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
             _quantize_rows(task, coder, rows, scales[group], row_zeros, packed, finds=False)
             return
         codes = np.empty((rows.stop - rows.start, length), code_dtype(bits))
-        _encode(task, task.rows(rows), scales[group], row_zeros, codes)
+        if choices is not None:
+            encode_chosen(
+                recipe, task.rows(rows), blocks.width, task.tensor_scale or 1.0, scales[group],
+                choices[group], codes,
+            )  # fmt: skip
+        else:
+            _encode(task, task.rows(rows), scales[group], row_zeros, codes)
         pack(codes.reshape(-1), bits, out=_bytes_of_rows(rows, blocks, packed, bits))
 
     def find_and_put(rows: slice) -> None:
@@ -240,7 +256,8 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     def find_and_put_by_gptq(rows: slice) -> None:
         codes = np.empty((rows.stop - rows.start, length), code_dtype(bits))
         assert feedback is not None
-        _encode_by_gptq(task, feedback, rows, scales, zeros, codes)
+        held = choices if zeros is None else zeros
+        _encode_by_gptq(task, feedback, rows, scales, held, codes)
         pack(codes.reshape(-1), bits, out=_bytes_of_rows(rows, blocks, packed, bits))
 
     double = None
@@ -266,6 +283,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
         tensor_scale=task.tensor_scale,
         zero_points=None if zeros is None else blocks.restore_scales(zeros),
         double=double,
+        choices=None if choices is None else blocks.restore_scales(choices),
     )
 
 
@@ -298,13 +316,14 @@ def _in_order_of_weights(packed: Array, blocks: Blocks, bits: int) -> Array:
 def _group_scales(
     task: Task, groups: slice, *, saturate: bool = False
 ) -> tuple[Array, Array | None]:
-    """Return a row of scales, and of zero points, for each of some groups of rows."""
+    """Return a row of scales for each of some groups of rows, and of zero points, or of choices."""
     tall = task.blocks.height > 1
-    parts, zero_parts = [], []
+    find = chosen_scales if task.recipe.alternatives else block_scales
+    parts, code_parts = [], []
     for place, weights, importance in _block_rows(task, groups):
         width = weights.shape[1] if tall else task.blocks.width
         try:
-            scales, zeros = block_scales(
+            scales, codes = find(
                 task.recipe, weights, width, task.tensor_scale or 1.0, importance,
                 saturate=saturate,
             )  # fmt: skip
@@ -314,9 +333,9 @@ def _group_scales(
                 group, block = 0, place + error.row
             raise ScaleRangeError(groups.start + group, block, error.wanted) from None
         parts.append(scales.T if tall else scales)
-        if zeros is not None:
-            zero_parts.append(zeros.T if tall else zeros)
-    return np.concatenate(parts, axis=1), np.concatenate(zero_parts, axis=1) if zero_parts else None
+        if codes is not None:
+            code_parts.append(codes.T if tall else codes)
+    return np.concatenate(parts, axis=1), np.concatenate(code_parts, axis=1) if code_parts else None
 
 
 def _block_rows(task: Task, groups: slice) -> Iterator[tuple[int, Array, Array | None]]:
@@ -353,7 +372,8 @@ def tensor_scale_of(largest: float, recipe: Recipe) -> float:
     """Return the factor of all scales for the largest absmax of all blocks; 1 for zeros."""
     nearest = recipe.scale_rounding is ScaleRounding.NEAREST_EVEN
     powers = recipe.scale.values.mantissa_bits == 0 or not nearest
-    exact = largest / recipe.fmt.max_abs / (1.0 if powers else recipe.scale.values.largest)
+    top = recipe.largest_scale or (1.0 if powers else recipe.scale.values.largest)
+    exact = largest / recipe.absmax_at / top
     with np.errstate(over="ignore"):
         rounded = np.float32(exact)
     # the largest block's scale over this one must not be just beyond a power of two
@@ -388,7 +408,7 @@ def _longest_range(task: Task, groups: slice) -> float:
 def _scale_of(absmax: float, recipe: Recipe, tensor_scale: float) -> float:
     """Return the scale of a block; inf where it is beyond its format."""
     scales = np.empty(1)
-    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
+    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale, recipe.absmax_at)
     kernels.scales_of(np.array([absmax]), recipe.scale.values, rule, scales)
     return float(scales[0])
 
@@ -410,8 +430,8 @@ def _quantize_rows(
     return quantize_kernels.quantize(
         words, words if is_single else scratch.words, half, blocks.length, blocks.width,
         tensor_scale, recipe.scale.values,
-        absmax_to_scale(fmt, recipe.scale_rounding, tensor_scale), finds or None, coder.ranks,
-        coder.plan, coder.by_quotient or None, widens or None, fmt.bits, fmt.bits > 8 or None,
+        absmax_to_scale(fmt, recipe.scale_rounding, tensor_scale, recipe.absmax_at),
+        finds or None, coder.ranks, coder.plan, coder.by_quotient or None, widens or None, fmt.bits, fmt.bits > 8 or None,
         fmt.min < 0, float(fmt.max), scratch, scales.reshape(-1),
         None if zeros is None else zeros.reshape(-1),
         _bytes_of_rows(rows, blocks, packed, fmt.bits),
@@ -437,20 +457,26 @@ def _encode_by_gptq(
     feedback: Array,
     rows: slice,
     scales: Array,
-    zeros: Array | None,
+    held: Array | None,
     codes: Array,
 ) -> None:
-    """Write the scales, zero points and codes of some rows by GPTQ, block after block."""
+    """Write the scales and codes of some rows by GPTQ, block after block.
+
+    ``held`` receives the zero points of blocks, or which candidate each is.
+    """
     blocks = task.blocks
     groups = slice(rows.start // blocks.height, -(-rows.stop // blocks.height))
     group_of_rows = blocks.group_of(rows)
     units = [groups] if blocks.height == 1 else _single_groups(blocks)[groups]
-    as_given = replace(task, recipe=task.recipe.replace(search=ScaleSearch.ABSMAX), importance=None)
-    as_rotated = task.recipe.replace(rotation=None)
+    recipe, as_rotated = task.recipe, task.recipe.replace(rotation=None)
+    as_given = replace(
+        task, recipe=recipe.candidates[0].replace(search=ScaleSearch.ABSMAX), importance=None
+    )
     for unit in units:
         _group_scales(as_given, unit)  # raises the errors of the weights as given
     weights = task.rows(rows).astype(np.float64)
-    gptq_rows = GptqRows(weights, feedback, task.recipe.fmt, codes)
+    gptq_rows = GptqRows(weights, feedback, [each.fmt for each in recipe.candidates], codes)
+    tensor_scales = np.array(recipe.factors(task.tensor_scale))
     importance = task.importance_of(rows)
     for k in range(blocks.per_row):
         columns = slice(k * blocks.width, min((k + 1) * blocks.width, blocks.length))
@@ -466,10 +492,17 @@ def _encode_by_gptq(
         every = [slice(0, len(updated))] if blocks.height == 1 else _single_groups(part.blocks)
         found = [_group_scales(part, unit, saturate=True) for unit in every]
         scales[groups, k] = np.concatenate([unit_scales[:, 0] for unit_scales, _ in found])
-        if zeros is not None:
-            zeros[groups, k] = np.concatenate([z[:, 0] for _, z in found if z is not None])
-        factors = scales[group_of_rows, k].astype(np.float64) * (task.tensor_scale or 1.0)
-        gptq_rows.round(columns, factors, None if zeros is None else zeros[group_of_rows, k])
+        if held is not None:
+            held[groups, k] = np.concatenate([row[:, 0] for _, row in found if row is not None])
+        row_scales = scales[group_of_rows, k].astype(np.float64)
+        row_held = None if held is None else held[group_of_rows, k]
+        if recipe.zero_point:
+            gptq_rows.round(columns, row_scales * tensor_scales[0], zeros=row_held)
+        elif recipe.flag:
+            factors = tensor_scales[row_held]
+            gptq_rows.round(columns, row_scales * factors, choices=row_held)
+        else:
+            gptq_rows.round(columns, row_scales * tensor_scales[0])
 
 
 def _double_scales(scales: Array) -> DoubleScales:

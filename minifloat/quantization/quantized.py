@@ -16,7 +16,7 @@ from minifloat._arrays import Codes, source_array
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.codec import FloatDtype
-from minifloat.formats import NumberFormat
+from minifloat.formats import Integer, NumberFormat
 from minifloat.formats.base import shown
 from minifloat.packing import byte_count, pack_words, unpack
 from minifloat.packing.layouts import Layout, parse_layout
@@ -127,6 +127,9 @@ class Quantized:
         For each scale the code that means 0, of the codes' dtype.
     double : DoubleScales, optional
         The scales as they are stored, if they are quantized themselves.
+    choices : ndarray of uint8, optional
+        For each scale the number of its block's format in ``recipe.candidates``, if the recipe has
+        a flag.
 
     Raises
     ------
@@ -145,6 +148,7 @@ class Quantized:
     tensor_scale: float | None = None
     zero_points: Codes | None = None
     double: DoubleScales | None = None
+    choices: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -156,6 +160,7 @@ class Quantized:
             ("tensor_scale", recipe.tensor_scale),
             ("zero_points", recipe.zero_point),
             ("double", recipe.double),
+            ("choices", recipe.flag is not None),
         ):
             part = getattr(self, name)
             if (part is not None) != asked:
@@ -164,7 +169,10 @@ class Quantized:
         if recipe.rotation is not None:
             recipe.rotation.check_length(self.blocks.length)
         shape = self.blocks.scale_shape
-        self._set("packed", checks.checked_codes(self.packed, self.size, self.fmt))
+        if self.choices is not None:
+            count = len(recipe.candidates)
+            self._set("choices", checks.checked_choices(self.choices, shape, count))
+        self._set("packed", self._checked_packed())
         self._set("scales", checks.checked_scales(self.scales, shape, recipe.scale))
         if self.tensor_scale is not None:
             self._set("tensor_scale", checks.checked_tensor_scale(self.tensor_scale))
@@ -175,6 +183,17 @@ class Quantized:
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+    def _checked_packed(self) -> NDArray[np.uint8]:
+        """Return packed codes, each one of its block's format."""
+        if self.choices is None:
+            return checks.checked_codes(self.packed, self.size, self.fmt)
+        formats = {each.fmt for each in self.recipe.candidates}
+        if any(fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None for fmt in formats):
+            codes, choices = self.codes, self.blocks.every_weight(self.choices)
+            for k, each in enumerate(self.recipe.candidates):
+                checks.check_codes(codes[choices == k], each.fmt)
+        return checks.checked_bytes(self.packed, self.size, self.fmt)
 
     def _checked_axis(self) -> int | None:
         """Return the axis, not negative; None for one scale and for weights without axes."""
@@ -210,8 +229,54 @@ class Quantized:
 
     @property
     def fmt(self) -> NumberFormat:
-        """Format of the codes."""
+        """Format of the codes; with choices, that of blocks whose choice is 0."""
         return self.recipe.fmt
+
+    def readings(self) -> tuple[Quantized, ...]:
+        """Return these weights as each candidate of the recipe reads them.
+
+        Returns
+        -------
+        tuple of Quantized
+            Without choices, of the same codes and scales: right where the block is this candidate.
+        """
+        if self.choices is None:
+            return (self,)
+        every = zip(self.recipe.candidates, self.recipe.factors(self.tensor_scale), strict=True)
+        return tuple(
+            Quantized.of_checked(
+                packed=self.packed, scales=self.scales, shape=self.shape, axis=self.axis,
+                recipe=recipe.replace(tensor_scale=True), tensor_scale=factor,
+            )
+            for recipe, factor in every
+        )  # fmt: skip
+
+    def addends(self) -> tuple[Quantized, ...] | None:
+        """Return plain weights that make these ones when they are added, for products.
+
+        Returns
+        -------
+        tuple of Quantized or None
+            One for each candidate of the recipe, with scale 0 where a block is another. None if a
+            code of one of them may mean no number, which a scale of 0 does not silence.
+        """
+        if self.choices is None:
+            return (self,)
+        parts = []
+        for k, reading in enumerate(self.readings()):
+            fmt = reading.fmt
+            if isinstance(fmt, Integer):  # the code that is unused may be one of another candidate
+                fmt = Integer(fmt.bits, signed=fmt.signed, symmetric=False)
+            if fmt.code_count < 1 << fmt.bits or not np.isfinite(fmt.values()).all():
+                return None
+            parts.append(
+                Quantized.of_checked(
+                    packed=self.packed, scales=np.where(self.choices == k, self.scales, np.float32(0)),
+                    shape=self.shape, axis=self.axis, tensor_scale=reading.tensor_scale,
+                    recipe=reading.recipe.replace(fmt=fmt),
+                )
+            )  # fmt: skip
+        return tuple(parts)
 
     @cached_property
     def blocks(self) -> Blocks:
@@ -246,7 +311,7 @@ class Quantized:
 
     @property
     def bits_per_weight(self) -> float:
-        """Bits of storage per weight, all scales and zero points counted.
+        """Bits of storage per weight, all scales, zero points and flags counted.
 
         Without weights it is the width of a code. The bits that are left in an array's last byte
         are not counted.
@@ -261,11 +326,12 @@ class Quantized:
             bits += 32
         if self.zero_points is not None:
             bits += self.zero_points.size * self.fmt.bits
+        bits += self.scales.size * self.recipe.flag_bits
         return self.fmt.bits + bits / self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage: packed codes, scales in the width of their format, zero points."""
+        """Bytes of storage: packed codes, scales in the width of their format, zero points, flags."""
         total = self.packed.nbytes
         if self.double is not None:
             total += self.double.nbytes
@@ -275,6 +341,8 @@ class Quantized:
             total += 4
         if self.zero_points is not None:
             total += byte_count(self.zero_points.size, self.fmt.bits)
+        if self.recipe.flag_bits:
+            total += byte_count(self.scales.size, self.recipe.flag_bits)
         return total
 
     def words(self, layout: Layout | str) -> NDArray[np.uint32]:

@@ -2,16 +2,20 @@
 
     FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]]     e2m2    e2m2/64    e2m1/32/e8m0:ceil
                                                     nf4/64/float32/double+mse
+                                                    e2m1|int4/16/e4m3fn/tensor-scale
 
-FORMAT     any name that `minifloat.parse` reads
+FORMAT     any name that `minifloat.parse` reads, and perhaps @ and the magnitude that a block's
+           absmax becomes (e2m1@4); or several of these with | between, of which each block has the
+           one of least squared error (`minifloat.quantization.alternatives`)
 BLOCK      a number of weights along the axis, RxC for tiles of the last two axes (128x128),
            "channel" (the whole axis) or "tensor"; default 128
 SCALE      float32 or the name of a `Format`; default float16. After the colon stands a
            `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
            Microscaling has it, else "nearest_even"
-OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale,
-           double, zero-point, authors (an arithmetic), hadamard128 (a `Rotation`), and with the
-           seed of its signs hadamard128:7
+OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale
+           (tensor-scale256: the largest scale is 256), double, zero-point, one-scale, flag-bits,
+           authors (an arithmetic), hadamard128 (a `Rotation`), and with the seed of its signs
+           hadamard128:7
 
 `RECIPES` has the published ones by name, and such a name alone is a text too. Three names are also
 those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a slash the format.
@@ -21,15 +25,33 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack
+
+import numpy as np
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import is_width, near_names, parse
 from minifloat.formats.rounding import choose
+from minifloat.quantization.alternatives import (
+    BETWEEN,
+    FLAGS,
+    MOST,
+    Alternative,
+    AlternativeLike,
+    FlagLike,
+    alternatives_of,
+    checked_magnitude,
+    name_and_magnitude,
+    only_one,
+    shortest,
+    text_of,
+)
 from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import (
     ScaleFormat,
@@ -58,10 +80,15 @@ class Scaling(TypedDict, total=False):
     search: ScaleSearchLike
     percentile: float | None
     tensor_scale: bool | float
+    largest_scale: float | None
     double: bool
     zero_point: bool
     arithmetic: ArithmeticLike
     rotation: Rotation | str | None
+    absmax_at: float | None
+    alternatives: Sequence[AlternativeLike]
+    one_scale: bool
+    flag: FlagLike | None
 
 
 class RecipeFields(Scaling, total=False):
@@ -71,7 +98,7 @@ class RecipeFields(Scaling, total=False):
 
 
 ARITHMETICS = ("exact", "authors")
-_FLAGS = ("tensor_scale", "double", "zero_point")
+_FLAGS = ("tensor_scale", "double", "zero_point", "one_scale")
 WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
 PERCENTILE = 99.9
 MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
@@ -88,7 +115,8 @@ class Recipe:
     Parameters
     ----------
     fmt : format or str
-        A `Format`, `Integer` or `Codebook`, or its name.
+        A `Format`, `Integer` or `Codebook`, or its name. As text it may end with the magnitude that
+        absmax becomes, and with alternatives: "e2m1@4", "e2m1|int4".
     block : int, (int, int), "channel" or "tensor"
         Weights that share a scale: so many along the axis (the last block may be shorter); a tile
         of so many rows and columns of the last two axes (also as text, "128x128"); the whole axis;
@@ -107,6 +135,8 @@ class Recipe:
         Whether all block scales are multiplied by one float32 number T: the largest scale over the
         largest value of ``scale`` (over 1 where scales are powers of two). absmax in the rules is
         then absmax / T.
+    largest_scale : float, optional
+        With ``tensor_scale``: the largest scale, in place of the largest value of ``scale`` (or 1).
     double : bool
         Whether the scales, which are then float32, are quantized to E4M3FN in blocks of 256 after
         their mean is subtracted (QLoRA).
@@ -119,6 +149,21 @@ class Recipe:
     rotation : Rotation or str, optional
         Weights are rotated along the axis before all else: "hadamard128", or "hadamard128:7" with
         a seed. `Quantized.dequantize` rotates them back, and products rotate the other factor.
+    absmax_at : float, optional
+        The magnitude of ``fmt`` that absmax becomes: the rules of scales have it in place of max.
+        Default: the largest, max itself.
+    alternatives : sequence of Alternative, format or str
+        What a block may be instead of ``fmt``, in codes of the same width: the block becomes the
+        candidate of least squared error, of equal errors the first.
+    one_scale : bool
+        Whether all candidates have the scale of the first. The values of an alternative are then
+        multiplied by the first one's ``absmax_at`` over its own, as a float32 number, times the
+        tensor scale.
+    flag : str, optional
+        Where it is stored which candidate a block is: "sign", the sign bit of its scale (of one of
+        two candidates, with scales of a format that has -0), or "bits", in bits of its own. Default:
+        "sign" where that is possible, else "bits". It is None where all candidates read a code
+        alike, so that only the scale tells them apart.
 
     Raises
     ------
@@ -145,10 +190,15 @@ class Recipe:
     search: ScaleSearch
     percentile: float | None
     tensor_scale: bool
+    largest_scale: float | None
     double: bool
     zero_point: bool
     arithmetic: ArithmeticLike
     rotation: Rotation | None
+    absmax_at: float
+    alternatives: tuple[Alternative, ...]
+    one_scale: bool
+    flag: FlagLike | None
 
     def __init__(
         self,
@@ -160,27 +210,40 @@ class Recipe:
         search: ScaleSearchLike = ScaleSearch.ABSMAX,
         percentile: float | None = None,
         tensor_scale: bool = False,
+        largest_scale: float | None = None,
         double: bool = False,
         zero_point: bool = False,
         arithmetic: ArithmeticLike = "exact",
         rotation: Rotation | str | None = None,
+        absmax_at: float | None = None,
+        alternatives: Sequence[AlternativeLike] = (),
+        one_scale: bool = False,
+        flag: FlagLike | None = None,
     ) -> None:
+        if isinstance(fmt, str):
+            fmt, absmax_at, alternatives = _candidates(fmt, absmax_at, alternatives)
+        parsed, others = parse(fmt), alternatives_of(alternatives)
         scale_format, rounding = _scale(scale, scale_rounding)
         search = _search(search)
         if search is ScaleSearch.PERCENTILE and percentile is None:
             percentile = PERCENTILE
         fields = {
-            "fmt": _format(fmt) if isinstance(fmt, str) else parse(fmt),
+            "fmt": parsed,
             "block": _block(block),
             "scale": scale_format,
             "scale_rounding": rounding,
             "search": search,
             "percentile": None if percentile is None else _percentile(percentile),
             "tensor_scale": tensor_scale,
+            "largest_scale": largest_scale,
             "double": double,
             "zero_point": zero_point,
             "arithmetic": arithmetic,
             "rotation": None if rotation is None else Rotation.parse(rotation),
+            "absmax_at": checked_magnitude(absmax_at, parsed),
+            "alternatives": others,
+            "one_scale": one_scale,
+            "flag": flag,
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
@@ -189,7 +252,10 @@ class Recipe:
     def _check(self) -> None:
         for name in _FLAGS:
             check_bool(name, getattr(self, name))
-        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
+        if self.largest_scale is not None:
+            object.__setattr__(self, "largest_scale", self._checked_largest_scale())
+        for fmt in (self.fmt, *(other.fmt for other in self.alternatives)):
+            absmax_to_scale(fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
             raise ValueError(
                 f'percentile must come with search="percentile", got search="{self.search}"'
@@ -208,6 +274,7 @@ class Recipe:
             self._check_authors()
         if self.rotation is not None:
             self._check_rotation()
+        self._check_alternatives()
 
     def _check_rotation(self) -> None:
         if self.block == "tensor":
@@ -226,9 +293,73 @@ class Recipe:
                 f"{self.fmt.name}; use zero_point=True, or another format"
             )
 
+    def _checked_largest_scale(self) -> float:
+        number = self.largest_scale
+        if not isinstance(number, Real) or isinstance(number, bool):
+            raise TypeError(f"largest_scale must be a number above 0, got {shown(number)}")
+        if not self.tensor_scale:
+            raise ValueError(f"largest_scale must come with tensor_scale, got {shown(number)}")
+        if not 0 < number <= self.scale.values.largest:
+            raise ValueError(
+                f"largest_scale must be above 0 and at most {self.scale.values.largest:g}, the "
+                f"largest value of {self.scale}, got {shown(number)}"
+            )
+        return float(number)
+
+    def _check_alternatives(self) -> None:
+        """Refuse alternatives that do not fit one another; find the flag."""
+        if not self.alternatives:
+            if self.one_scale or self.flag is not None:
+                name = "one_scale" if self.one_scale else "flag"
+                raise ValueError(f"{name} must come with alternatives, got none; leave it out")
+            return
+        every = [(self.fmt, self.absmax_at)]
+        every += [(other.fmt, other.absmax_at) for other in self.alternatives]
+        texts = " and ".join(text_of(*each) for each in every)
+        if len(every) > MOST or len(set(every)) < len(every):
+            raise ValueError(
+                f"alternatives must be at most {MOST - 1}, each another than fmt and the others, "
+                f"got {texts}"
+            )
+        widths = {fmt.bits for fmt, _ in every}
+        if len(widths) > 1 or len({fmt.min < 0 for fmt, _ in every}) > 1:
+            rule = "be of one width" if len(widths) > 1 else "all have values below 0, or none"
+            raise ValueError(f"alternatives must {rule} with fmt, got {texts}")
+        taken = [name for name in ("double", "zero_point") if getattr(self, name)]
+        taken += ["authors"] * (self.arithmetic == "authors")
+        if taken:
+            raise ValueError(f"alternatives must come without {taken[0]}, got {texts}")
+        searches = (ScaleSearch.ABSMAX, ScaleSearch.PERCENTILE)
+        if self.one_scale and self.search not in searches:
+            raise ValueError(
+                f"one_scale must come with the search absmax or percentile, got {self.search}; "
+                "leave it out: then each candidate finds its own scale"
+            )
+        object.__setattr__(self, "flag", self._checked_flag(every))
+
+    def _checked_flag(self, every: list[tuple[NumberFormat, float]]) -> FlagLike | None:
+        if self.flag is not None and self.flag not in FLAGS:
+            raise ValueError(f"flag must be sign or bits, got {shown(self.flag)}")
+        read_alike = {each if self.one_scale else each[0] for each in every}
+        if len(read_alike) == 1:
+            if self.flag is not None:
+                raise ValueError(
+                    f"flag must be left out where all candidates are of one format, got {self.flag}"
+                )
+            return None
+        has_room = len(every) == 2 and self.scale.has_free_sign
+        if self.flag == "sign" and not has_room:
+            reason = f"{len(every)} candidates" if len(every) > 2 else f"{self.scale} scales"
+            raise ValueError(
+                "flag must be bits unless there are two candidates and scales of a format with "
+                f"-0, got sign with {reason}"
+            )
+        return self.flag or ("sign" if has_room else "bits")
+
     def _check_authors(self) -> None:
         """Refuse what FPE2M2's code has not."""
         others = [name for name in _FLAGS if getattr(self, name)]
+        others += ["absmax_at"] * (self.absmax_at != self.fmt.max_abs)
         if others or self.scale_rounding is not ScaleRounding.NEAREST_EVEN:
             got = others[0] if others else f"{self.scale}:{self.scale_rounding}"
             raise ValueError(
@@ -289,11 +420,13 @@ class Recipe:
         if text in RECIPES:
             return RECIPES[text]
         name, slash, scaling = text.partition("/")
-        return cls.scaled(_format(name.strip(" ")), scaling) if slash else cls(_format(name))
+        return cls.scaled(name.strip(" "), scaling) if slash else cls(name)
 
     @classmethod
-    def scaled(cls, fmt: NumberFormat | str, scaling: str) -> Recipe:
+    def scaled(cls, fmt: NumberFormat | str, scaling: str, **fields: Any) -> Recipe:
         """Return the recipe of a format and the text behind it; see `scaling`.
+
+        Other ``fields`` are those that stand in a recipe's text before the first slash.
 
         Examples
         --------
@@ -304,7 +437,7 @@ class Recipe:
         parts = [part.strip(" ") for part in scaling.split("/")]
         if len(parts) > 3:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
-        fields: dict[str, Any] = dict(zip(("block", "scale"), parts, strict=False))
+        fields |= zip(("block", "scale"), parts, strict=False)
         if len(parts) == 3:
             fields |= _options(parts[2])
         return cls(fmt, **fields)
@@ -315,8 +448,9 @@ class Recipe:
         Parameters
         ----------
         **changes
-            Fields of a recipe. A new ``scale`` has its own default rounding, and a new ``search``
-            its own percentile.
+            Fields of a recipe. A new ``scale`` has its own default rounding and flag, a new
+            ``search`` its own percentile, a new ``tensor_scale`` its own largest scale, and a new
+            ``fmt`` its own ``absmax_at`` and alternatives: none, if its text has none.
 
         Returns
         -------
@@ -341,10 +475,9 @@ class Recipe:
             raise TypeError(
                 f"changes must be fields of a recipe, {', '.join(fields)}, got {unknown[0]!r}"
             )
-        if "scale" in changes:
-            fields["scale_rounding"] = None
-        if "search" in changes:
-            fields["percentile"] = None
+        for name, others in _DEPENDENT.items():
+            if name in changes:
+                fields |= others
         return Recipe(**{**fields, **changes})
 
     @property
@@ -358,7 +491,63 @@ class Recipe:
             return float(self.fmt.bits)
         size = self.block if isinstance(self.block, int) else self.block[0] * self.block[1]
         scale = DOUBLE_RECIPE.bits_per_weight if self.double else self.scale.bits
-        return self.fmt.bits + (scale + self.zero_point * self.fmt.bits) / size
+        return self.fmt.bits + (scale + self.zero_point * self.fmt.bits + self.flag_bits) / size
+
+    @property
+    def flag_bits(self) -> int:
+        """Bits of a block, beside its scale, that say which candidate it is."""
+        return len(self.alternatives).bit_length() if self.flag == "bits" else 0
+
+    @cached_property
+    def candidates(self) -> tuple[Recipe, ...]:
+        """What a block may be, as recipes without alternatives; the recipe itself without any.
+
+        Of those that have ``one_scale`` the values must be multiplied, see `factors`.
+        """
+        if not self.alternatives:
+            return (self,)
+        plain = self.replace(alternatives=(), one_scale=False, flag=None)
+        return (
+            plain,
+            *(
+                plain.replace(fmt=other.fmt, absmax_at=other.absmax_at)
+                for other in self.alternatives
+            ),
+        )
+
+    def factors(self, tensor_scale: float | None) -> tuple[float, ...]:
+        """Return what multiplies the scales of each candidate: the tensor scale, stretched.
+
+        Parameters
+        ----------
+        tensor_scale : float, optional
+            A float32 number; 1 if there is none.
+
+        Returns
+        -------
+        tuple of float
+            float32 numbers.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.RECIPES["if3"].factors(1.0), mf.RECIPES["four_over_six"].factors(None)
+        ((1.0, 1.3333333730697632), (1.0, 1.0))
+        """
+        tensor = tensor_scale or 1.0
+        if not self.one_scale:
+            return (tensor,) * len(self.candidates)
+        stretched = [tensor * self.absmax_at / each.absmax_at for each in self.candidates]
+        limits = np.finfo(np.float32)
+        return tuple(
+            float(np.float32(min(max(factor, float(limits.tiny)), float(limits.max))))
+            for factor in stretched
+        )
+
+    @property
+    def formats(self) -> str:
+        """The text before the first slash: the format and its alternatives."""
+        return BETWEEN.join([text_of(self.fmt, self.absmax_at), *map(str, self.alternatives)])
 
     @property
     def scaling(self) -> str:
@@ -369,8 +558,13 @@ class Recipe:
             scale += f":{self.scale_rounding}"
         options = [] if self.search is ScaleSearch.ABSMAX else [str(self.search)]
         if self.percentile is not None:
-            options = [f"percentile{_shortest(self.percentile)}"]
+            options = [f"percentile{shortest(self.percentile)}"]
         options += [name.replace("_", "-") for name in _FLAGS if getattr(self, name)]
+        if self.largest_scale is not None:
+            number = shortest(self.largest_scale)
+            options[options.index("tensor-scale")] += number
+        if self.flag == "bits" and self.replace(flag=None).flag == "sign":
+            options.append("flag-bits")
         if self.arithmetic != "exact":
             options.append(self.arithmetic)
         if self.rotation is not None:
@@ -378,14 +572,31 @@ class Recipe:
         return "/".join([str(block), scale, *(["+".join(options)] * bool(options))])
 
     def __str__(self) -> str:
-        return f"{self.fmt.name}/{self.scaling}"
+        return f"{self.formats}/{self.scaling}"
 
     def __repr__(self) -> str:
         return f"<Recipe {self}: {self.bits_per_weight:.4g} bits per weight>"
 
 
-def _shortest(number: float) -> str:
-    return repr(number).removesuffix(".0")
+_DEPENDENT: dict[str, dict[str, Any]] = {  # fields that have their defaults after a change
+    "scale": {"scale_rounding": None, "flag": None},
+    "search": {"percentile": None},
+    "tensor_scale": {"largest_scale": None},
+    "fmt": {"absmax_at": None, "alternatives": (), "one_scale": False, "flag": None},
+}
+
+
+def _candidates(
+    text: str, absmax_at: float | None, alternatives: Sequence[AlternativeLike]
+) -> tuple[NumberFormat, float | None, Sequence[AlternativeLike]]:
+    """Return the format of a text, the magnitude behind it and its alternatives."""
+    first, *others = text.split(BETWEEN)
+    if others and alternatives:
+        raise ValueError(f"alternatives must not be given twice, got {text!r} and more")
+    name, at = name_and_magnitude(first)
+    magnitude = only_one("absmax_at", absmax_at, at)
+    named = [Alternative(_format(name), at) for name, at in map(name_and_magnitude, others)]
+    return _format(name), magnitude, named or alternatives
 
 
 def _format(name: str) -> NumberFormat:
@@ -501,8 +712,12 @@ def _options(text: str) -> dict[str, Any]:
                     new["percentile"] = float(number)
         elif word in list(ScaleSearch):
             new = {"search": word}
-        elif word in ("tensor-scale", "double", "zero-point"):
+        elif word.replace("-", "_") in _FLAGS:
             new = {word.replace("-", "_"): True}
+        elif _NUMBER.fullmatch(number := word.removeprefix("tensor-scale")):
+            new = {"tensor_scale": True, "largest_scale": float(number)}
+        elif word == "flag-bits":
+            new = {"flag": "bits"}
         elif word in ARITHMETICS:
             new = {"arithmetic": word}
         elif word.startswith("hadamard"):
@@ -512,13 +727,14 @@ def _options(text: str) -> dict[str, Any]:
         if not new or not changes.keys().isdisjoint(new):
             raise ValueError(
                 "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point, "
-                f"authors or hadamard128, each kind once, joined by +, got {text!r}"
+                f"one-scale, flag-bits, authors or hadamard128, each kind once, joined by +, got {text!r}"
             )
         changes |= new
     return changes
 
 
 DOUBLE_RECIPE = Recipe("e4m3fn", block=256, scale="float32")  # of scales less their mean
+IF = "IF4 and its kin, arXiv 2603.28765"
 _PUBLISHED: dict[str, tuple[str, str]] = {
     "mxfp8e4m3": ("e4m3fn/32/e8m0", "OCP Microscaling 1.0"),
     "mxfp8e5m2": ("e5m2/32/e8m0", "OCP Microscaling 1.0"),
@@ -528,6 +744,11 @@ _PUBLISHED: dict[str, tuple[str, str]] = {
     "mxint8": ("mxint8/32/e8m0", "OCP Microscaling 1.0"),
     "nvfp4": ("e2m1/16/e4m3fn/tensor-scale", "NVIDIA, NVFP4"),
     "nvint4": ("int4/16/e4m3fn/tensor-scale", "INT v.s. FP, 2025: NVFP4's scales"),
+    "four_over_six": ("e2m1|e2m1@4/16/e4m3fn/tensor-scale256", "Four Over Six, arXiv 2512.02010"),
+    "if3": ("e2m0|int3/16/e4m3fn/tensor-scale+one-scale", IF),
+    "if4": ("e2m1|int4/16/e4m3fn/tensor-scale+one-scale", IF),
+    "if6": ("e2m3|int6/16/e4m3fn/tensor-scale+one-scale", IF),
+    "if6_e3m2": ("e3m2|int6/16/e4m3fn/tensor-scale+one-scale", IF),
     "nf4": ("nf4/64/float32", "QLoRA, arXiv 2305.14314"),
     "qlora": ("nf4/64/float32/double", "QLoRA, arXiv 2305.14314"),
     "bfp16_64": ("int8/64/e8m0:up", "arXiv 2403.20137"),

@@ -100,6 +100,7 @@ def block_scales(
     Parameters
     ----------
     recipe : Recipe
+        Without alternatives; `minifloat.quantization.choosing` has those with.
     rows : ndarray of float32 or float64, (rows, length)
     width : int
     tensor_scale : float
@@ -121,7 +122,7 @@ def block_scales(
         As `block_absmax`.
     """
     absmax = block_absmax(recipe, rows, width)
-    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale)
+    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor_scale, recipe.absmax_at)
     low = None
     if recipe.zero_point:
         low, high = (ends.reshape(-1) for ends in block_ranges(rows, width))

@@ -1,8 +1,8 @@
 """Scales: their formats, and the rules by which a block's absmax becomes a scale.
 
 A block of weights shares a scale. ``absmax`` is the largest magnitude of the block, ``max`` the
-largest magnitude that the weights' format has on both sides of zero (`max_abs`), and ``emax`` the
-exponent of ``max``: ``floor(log2 max)``.
+magnitude that absmax becomes: the largest that the weights' format has on both sides of zero
+(`max_abs`), unless a recipe says ``absmax_at``. ``emax`` is its exponent: ``floor(log2 max)``.
 """
 
 from __future__ import annotations
@@ -199,6 +199,22 @@ class ScaleFormat:
         return ScaleValues(0, math.frexp(smallest)[1] - 1, values.has_zero, smallest, largest)
 
     @property
+    def has_free_sign(self) -> bool:
+        """Whether codes have a sign bit, which scales leave 0, and all of its numbers a negative.
+
+        Examples
+        --------
+        >>> from minifloat.quantization.scales import ScaleFormat
+        >>> [ScaleFormat.parse(name).has_free_sign for name in ("e4m3fn", "e4m3fnuz", "e8m0")]
+        [True, False, False]
+        """
+        if self.name == "float32":
+            return True
+        fmt = parse(self.name)
+        sign = 1 << self.bits - 1
+        return fmt.min < 0 and fmt.code_count == 2 * sign and fmt.value(sign) == 0
+
+    @property
     def default_rounding(self) -> ScaleRounding:
         """Floor where all values are powers of two (OCP Microscaling 1.0), else nearest even."""
         return ScaleRounding.NEAREST_EVEN if self.values.mantissa_bits else ScaleRounding.FLOOR
@@ -215,7 +231,9 @@ FLOAT32 = ScaleFormat(
 )
 
 
-def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -> AbsmaxToScale:
+def absmax_to_scale(
+    fmt: NumberFormat, rounding: ScaleRounding, tensor: float, absmax_at: float | None = None
+) -> AbsmaxToScale:
     """Return how the kernels turn a block's absmax into the scale of weights of ``fmt``.
 
     Parameters
@@ -225,6 +243,8 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
     rounding : ScaleRounding
     tensor : float
         The tensor scale, by which the block scales are multiplied.
+    absmax_at : float, optional
+        The magnitude that absmax becomes; default ``fmt.max_abs``.
 
     Raises
     ------
@@ -239,7 +259,7 @@ def absmax_to_scale(fmt: NumberFormat, rounding: ScaleRounding, tensor: float) -
     >>> absmax_to_scale(mf.parse("e2m1"), mf.ScaleRounding.EVEN, 1.0)
     AbsmaxToScale(kind=1, reference=4.0, carry=1.75)
     """
-    largest = fmt.max_abs
+    largest = fmt.max_abs if absmax_at is None else absmax_at
     power = 2.0 ** (math.frexp(largest)[1] - 1)
     if rounding is ScaleRounding.NEAREST_EVEN:
         return AbsmaxToScale(VALUES, largest * tensor, 0.0)

@@ -124,7 +124,7 @@ def test_a_name_is_not_that_of_a_format_with_other_values(name: str) -> None:
 
 def test_a_name_has_no_slash_which_ends_the_format_in_a_recipe() -> None:
     for name in ("nf4/64", "/", "mine/"):
-        with pytest.raises(ValueError, match=f"^name must have no slash, got '{name}'; use an"):
+        with pytest.raises(ValueError, match=f"^name must have no /, . or @, got '{name}'; use an"):
             Codebook([0, 1], name)
 
 

@@ -1,6 +1,6 @@
 """minifloat's own layout: what `minifloat.save` writes of each tensor, side by side in one file.
 
-    X.codes, X.scales, perhaps X.zero_points, X.scales_of_scales, X.codebook
+    X.codes, X.scales, perhaps X.zero_points, X.scales_of_scales, X.choices, X.codebook
     X.minifloat U8: the JSON text, padded with spaces
 
 What `minifloat.save` itself writes to a .safetensors file are the weights "weights": there the
@@ -27,7 +27,7 @@ from minifloat.files.checkpoints.stored import (
     in_memory,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.files.quantized import ARRAYS, MARK, facts_of, from_arrays, to_arrays
+from minifloat.files.quantized import ARRAYS, CODEBOOKS, MARK, facts_of, from_arrays, to_arrays
 from minifloat.packing import byte_count
 from minifloat.quantization.quantized import Quantized
 
@@ -52,15 +52,17 @@ def find(tensors: Tensors, config: Config) -> Iterator[Group]:
 
 def facts(group: Group, config: Config) -> Facts:
     """Return what the description tells, which is read for that."""
-    codes, book = group.parts["codes"], group.parts.get("codebook")
-    if book is not None:
+    codes = group.parts["codes"]
+    books = {name: group.parts[name] for name in CODEBOOKS if name in group.parts}
+    for book in books.values():
         check_dtype(book, "F64")
         check_dimensions(book, 1)
         if book.size > LONGEST_BOOK:
             raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
     text = _text(group) if "text" in group.parts else config.metadata[MARK]
     try:
-        recipe, shape, axis = facts_of(text, None if book is None else book.numbers())
+        held = {name: book.numbers() for name, book in books.items()}
+        recipe, shape, axis = facts_of(text, held)
     except (KeyError, TypeError) as error:
         raise ValueError(f"its description is damaged ({error})") from None
     size = byte_count(math.prod(shape), recipe.fmt.bits)
