@@ -51,7 +51,8 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         codes             uint8, the codes in C order as `minifloat.pack` has them: bit b of code i
                           is bit (i * bits + b) % 8 of byte (i * bits + b) // 8
         scales            float32, float16, or uint16, the words of bfloat16; of another format
-                          uint8, its codes in C order, packed as codes are
+                          uint8, its codes in C order, packed as codes are; of a format of tables
+                          (lut4) the values of each block's codes in place of its scale
         zero_points       uint8, the codes that mean 0, packed likewise; if the recipe has them
         scales_of_scales  float32, a scale for each 256 scales; if the recipe is double: the scales
                           are E4M3FN codes then, worth value * scale of scales + scale_mean, each
@@ -217,7 +218,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     described, recipe, shape, axis = _described(text, arrays.get("codebook"))
     _check_names(list(arrays))
     fmt = recipe.fmt
-    scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape
+    scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape + recipe.table_shape
     double = _double(arrays, described["scale_mean"], scale_shape)
     if double is None:
         scales = _read_scales(arrays["scales"], recipe.scale, scale_shape)

@@ -79,7 +79,7 @@ def _checked_dtype(dtype: object) -> np.dtype[Any]:
 
 
 def _is_worth_a_kernel(q: Quantized) -> bool:
-    return q.fmt.bits <= 8 and q.size >= FEW and _jit.load()
+    return q.fmt.bits <= 8 and not q.fmt.is_lookup and q.size >= FEW and _jit.load()
 
 
 def write_by_kernel(q: Quantized, out: Array, threads: int) -> bool:
@@ -129,6 +129,9 @@ def _flat(numbers: Array | None) -> Array | None:
 def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
     """Write the weights to a 1-d array, a part after the other."""
     rows = MemoryRows.of(q.blocks)
+    if q.fmt.is_lookup:
+        each(lambda part: _look_up(q, rows, part, out), rows.parts(PART), threads)
+        return
     scales, zeros = _flat(q.scales), _flat(q.zero_points)
     assert scales is not None
     factor = _factor(q, out.dtype)
@@ -145,6 +148,15 @@ def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
             out[where] = _rounded(values * own, out.dtype)
 
     each(write, rows.parts(PART), threads)
+
+
+def _look_up(q: Quantized, rows: MemoryRows, part: slice, out: Array) -> None:
+    """Write the weights of some rows, whose blocks have tables of values."""
+    where = rows.weights_of(part)
+    tables = q.scales.reshape(-1, q.fmt.code_count)
+    block = rows.spread(np.arange(len(tables)), part)
+    codes = unpack(q.packed, q.fmt.bits, where.stop - where.start, start=where.start)
+    out[where] = _rounded(tables[block, codes], out.dtype)
 
 
 def _values(q: Quantized, where: slice) -> Array:

@@ -6,7 +6,8 @@
 FORMAT     any name that `minifloat.parse` reads
 BLOCK      a number of weights along the axis, RxC for tiles of the last two axes (128x128),
            "channel" (the whole axis) or "tensor"; default 128
-SCALE      float32 or the name of a `Format`; default float16. After the colon stands a
+SCALE      float32 or the name of a `Format`; default float16. The format of the tables' values
+           where FORMAT is lut1 to lut8. After the colon stands a
            `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
            Microscaling has it, else "nearest_even"
 OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale,
@@ -19,6 +20,7 @@ those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a sl
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 from numbers import Real
@@ -85,7 +87,9 @@ class Recipe:
     Parameters
     ----------
     fmt : format or str
-        A `Format`, `Integer` or `Codebook`, or its name.
+        A `Format`, `Integer`, `Codebook` or `Lookup`, or its name. With a `Lookup` (lut4) each
+        block has, in place of a scale, a table of the values that its codes mean, which are of the
+        format ``scale``.
     block : int, (int, int), "channel" or "tensor"
         Weights that share a scale: so many along the axis (the last block may be shorter); a tile
         of so many rows and columns of the last two axes (also as text, "128x128"); the whole axis;
@@ -180,7 +184,10 @@ class Recipe:
     def _check(self) -> None:
         for name in _FLAGS:
             check_bool(name, getattr(self, name))
-        absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
+        if self.fmt.is_lookup:
+            self._check_lookup()
+        else:
+            absmax_to_scale(self.fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
             raise ValueError(
                 f'percentile must come with search="percentile", got search="{self.search}"'
@@ -197,6 +204,22 @@ class Recipe:
             raise ValueError(f"arithmetic must be exact or authors, got {shown(self.arithmetic)}")
         if self.arithmetic == "authors":
             self._check_authors()
+
+    def _check_lookup(self) -> None:
+        """Refuse what tables have not."""
+        if self.scale.name != "float32" and parse(self.scale.name).min >= 0:
+            raise ValueError(
+                f"scale must be a signed format for the tables of {self.fmt.name}, got "
+                f"{self.scale}; use float16"
+            )
+        plain = Recipe("int4", block=self.block, scale=self.scale)
+        for name in ("scale_rounding", "search", *_FLAGS, "arithmetic"):
+            wanted, got = getattr(plain, name), getattr(self, name)
+            if got != wanted:
+                raise ValueError(
+                    f"{name} must be {wanted} for {self.fmt.name}, whose blocks have tables and no "
+                    f"scales, got {got}; leave it out"
+                )
 
     def _check_authors(self) -> None:
         """Refuse what FPE2M2's code has not."""
@@ -330,7 +353,20 @@ class Recipe:
             return float(self.fmt.bits)
         size = self.block if isinstance(self.block, int) else self.block[0] * self.block[1]
         scale = DOUBLE_RECIPE.bits_per_weight if self.double else self.scale.bits
+        scale *= math.prod(self.table_shape)
         return self.fmt.bits + (scale + self.zero_point * self.fmt.bits) / size
+
+    @property
+    def table_shape(self) -> tuple[int, ...]:
+        """Shape of what a block has: () for a scale, (2**bits,) for a table of values.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.Recipe("lut4").table_shape, mf.Recipe("int4").table_shape
+        ((16,), ())
+        """
+        return (self.fmt.code_count,) if self.fmt.is_lookup else ()
 
     @property
     def scaling(self) -> str:
