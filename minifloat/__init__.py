@@ -44,6 +44,10 @@ _HOME = {
     "Quantized": "quantization.quantized",
     "quantize": "quantization",
     "search_format": "quantization",
+    "fit_codebook": "quantization.fitting",
+    "narrow": "quantization.nested",
+    "quantize_nested": "quantization.nested",
+    "Lookup": "formats",
     "linear": "layers",
     "RECIPES": "quantization.recipes",
     "Recipe": "quantization.recipes",
@@ -71,7 +75,7 @@ if TYPE_CHECKING:
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison
     from minifloat.files.quantized import load, save
-    from minifloat.formats import Codebook, Format, Integer, NumberFormat, Specials
+    from minifloat.formats import Codebook, Format, Integer, Lookup, NumberFormat, Specials
     from minifloat.formats.catalogue import ALIASES, CATALOGUE
     from minifloat.formats.names import parse
     from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
@@ -79,6 +83,8 @@ if TYPE_CHECKING:
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.packing.layouts import Layout, parse_layout
     from minifloat.quantization import gptq, joint_tensor_scale, quantize, search_format
+    from minifloat.quantization.fitting import fit_codebook
+    from minifloat.quantization.nested import narrow, quantize_nested
     from minifloat.quantization.quantized import Quantized
     from minifloat.quantization.recipes import RECIPES, Recipe
     from minifloat.quantization.rotations import Rotation
@@ -92,6 +98,7 @@ __all__ = [
     "Format",
     "Integer",
     "Layout",
+    "Lookup",
     "NaNPolicy",
     "NumberFormat",
     "Overflow",
@@ -107,15 +114,18 @@ __all__ = [
     "compare",
     "decode",
     "encode",
+    "fit_codebook",
     "gptq",
     "joint_tensor_scale",
     "linear",
     "load",
+    "narrow",
     "pack",
     "pack_words",
     "parse",
     "parse_layout",
     "quantize",
+    "quantize_nested",
     "round_to",
     "save",
     "search_format",

@@ -91,6 +91,21 @@ def absmax_mse(
     """
     density = parse_distribution(distribution)
     grid, n, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
+    return mse_in_blocks(grid, density, n, rule)
+
+
+def mse_in_blocks(grid: Grid, density: Distribution, n: float, rule: ScaleRule) -> float:
+    """Return the expected squared error of a weight in blocks of n; see `absmax_mse`.
+
+    Parameters
+    ----------
+    grid : Grid
+    density : Distribution
+    n : float
+        At least 1.
+    rule : ScaleRule
+        How a block's scale follows from its absmax.
+    """
     low, high, count = _panels(grid, density, n, rule)
     width = high - low
     total = min_width = 0.0

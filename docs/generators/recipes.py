@@ -18,7 +18,10 @@ the scale itself. It is one value, `minifloat.Recipe`, with a text form:
     FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]]"""
 
 PARTS = {
-    "FORMAT": ("any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`", ""),
+    "FORMAT": (
+        "any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`; `lut4`: a table for each block",
+        "",
+    ),
     "BLOCK": (
         "a number of weights along the axis; `RxC` for tiles of the last two axes; `channel`; "
         "`tensor`",

@@ -115,6 +115,8 @@ def _not_finite(flat: Array) -> int:
 
 
 def _quantized(blank: TensorContents, q: Quantized) -> TensorContents:
+    if q.fmt.is_lookup:
+        return blank  # a code has another value in each block
     odd: list[str] = []
     scales = q.scales.astype(np.float64).reshape(-1) * (q.tensor_scale or 1.0)
     used = scales[scales > 0]

@@ -42,7 +42,7 @@ def mistakes(weights: Quantized | Array, held: Array, part: Part = ALL) -> Itera
         some = part.rows_of(matrix)
         for name, axis, order in _orders(matrix):
             yield name, partial(_dequantized, partial(_reordered, some, axis, order))
-        for name, undone in _of_scales(matrix):
+        for name, undone in () if matrix.fmt.is_lookup else _of_scales(matrix):
             yield name, partial(_dequantized, undone, part)
     yield "sign flipped", partial(np.negative, part.of(held))
     if held.ndim >= 2 and held.shape[-1] == held.shape[-2]:

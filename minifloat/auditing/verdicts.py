@@ -137,7 +137,7 @@ def _compared(q: Quantized, w: Array, rule: Quantized) -> Rule:
     """Compare codes and scales with those that the rule gives."""
     codes, wanted = q.codes, rule.codes
     same = codes == wanted
-    if not same.all():
+    if not (same.all() or q.fmt.is_lookup):
         is_zero = q.fmt.values() == 0
         same |= is_zero[codes] & is_zero[wanted]  # of two signs
     scales = (q.scales == rule.scales) | (np.isnan(q.scales) & np.isnan(rule.scales))

@@ -54,9 +54,10 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
         codes             uint8, the codes in C order as `minifloat.pack` has them: bit b of code i
                           is bit (i * bits + b) % 8 of byte (i * bits + b) // 8
         scales            float32, float16, or uint16, the words of bfloat16; of another format
-                          uint8, its codes in C order, packed as codes are. If the recipe has the
-                          flag "sign", the sign of a scale says whether its block is the second
-                          candidate
+                          uint8, its codes in C order, packed as codes are; of a format of tables
+                          (lut4) the values of each block's codes in place of its scale. If the
+                          recipe has the flag "sign", the sign of a scale says whether its block is
+                          the second candidate
         choices           uint8, the number of each block's candidate, packed likewise; if the
                           recipe has the flag "bits"
         zero_points       uint8, the codes that mean 0, packed likewise; if the recipe has them
@@ -230,7 +231,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     described, recipe, shape, axis = _described(text, books)
     _check_names(list(arrays))
     fmt = recipe.fmt
-    scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape
+    scale_shape = Blocks.of(recipe.block, shape, axis).scale_shape + recipe.table_shape
     double = _double(arrays, described["scale_mean"], scale_shape)
     choices = None
     if double is None:

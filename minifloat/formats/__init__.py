@@ -1,4 +1,4 @@
-"""What a code means: `Format` (ExMy), `Integer` and `Codebook`.
+"""What a code means: `Format` (ExMy), `Integer`, `Codebook`, and `Lookup`.
 
 A format describes codes; it does not compute on arrays. The whole library uses these words:
 
@@ -17,6 +17,7 @@ from minifloat.formats.base import CodeRow, CodeTable, NumberFormat
 from minifloat.formats.codebook import Codebook
 from minifloat.formats.exmy import FloatInfo, Format, Specials
 from minifloat.formats.integer import Integer
+from minifloat.formats.lookup import Lookup
 
 __all__ = [
     "CodeRow",
@@ -25,6 +26,7 @@ __all__ = [
     "FloatInfo",
     "Format",
     "Integer",
+    "Lookup",
     "NumberFormat",
     "Specials",
 ]

@@ -74,7 +74,7 @@ def shortest(value: float) -> str:
 
 
 class NumberFormat:
-    """Base class of `Format`, `Integer` and `Codebook`: a number of bits, a value for each code."""
+    """Base class of all formats: a number of bits, and a value for each code (not of `Lookup`)."""
 
     bits: int
     exponent_bits: int | None = None  # these three are numbers in a `Format` only
@@ -200,6 +200,11 @@ class NumberFormat:
     @property
     def is_table(self) -> bool:
         """Whether the values are a list that follows no rule."""
+        return False
+
+    @property
+    def is_lookup(self) -> bool:
+        """Whether the values stand in a table of each block of weights; see `Lookup`."""
         return False
 
     @property

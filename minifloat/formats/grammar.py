@@ -14,6 +14,7 @@ EXMY = re.compile(
 )
 P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])", re.ASCII)
 INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?", re.ASCII)
+LOOKUP = re.compile(r"lut(\d{1,2})", re.ASCII)
 BIPOLAR = re.compile(r"bipolar_int(\d{1,2})", re.ASCII)
 
 # names of the catalogue, and its aliases, that follow no rule
@@ -28,7 +29,7 @@ def is_rule(word: str) -> bool:
     >>> [is_rule(word) for word in ("e2m2", "int4", "float8_e5m2", "nf4", "mine")]
     [True, True, True, False, False]
     """
-    return any(rule.fullmatch(word) for rule in (EXMY, P3109, INTEGER, OTHERS))
+    return any(rule.fullmatch(word) for rule in (EXMY, P3109, INTEGER, LOOKUP, OTHERS))
 
 
 def lowered(text: str) -> str:

@@ -3,6 +3,7 @@
     [u]eXmY[bBIAS][none|ieee|fn|fnuz|p3109][_nosub]   e2m2  e4m3fn  e4m3b11fnuz  ue5m3  e2m2b0
     binaryKpP{s,u}{e,f}                               IEEE P3109: binary8p3se
     intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
+    lutN                                              a table of each block (recipes alone)
     potN  apotN  sp2_N                                sums of powers of two: pot4  apot5  sp2_8
     a name of the catalogue                           nf4  float16  float8_e4m3fn
     LIBRARY.NAME                                      onnx.INT4  safetensors.F8_E4M3  torch.int8
@@ -29,6 +30,7 @@ from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
 from minifloat.formats.literals import CodebookName, FormatName, IntegerName
+from minifloat.formats.lookup import Lookup
 from minifloat.formats.published import PUBLISHED
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def parse(name: str | NumberFormat | Dtype, argument: str = "fmt") -> NumberForm
 
     Returns
     -------
-    Format, Integer or Codebook
+    Format, Integer, Codebook or Lookup
         A type checker knows which one for names of the catalogue (`minifloat.formats.literals`),
         and for others after ``assert isinstance(fmt, Format)``.
 
@@ -130,6 +132,8 @@ smallest 7.629394531e-06, specials p3109>
         unsigned, bits, full = match.groups()
         if not (unsigned and full):
             return Integer(int(bits), signed=not unsigned, symmetric=not full)
+    if match := grammar.LOOKUP.fullmatch(word):
+        return Lookup(int(match[1]))
     if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
     raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")

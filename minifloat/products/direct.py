@@ -34,7 +34,9 @@ FEW, FEW_LOOKED_UP = 48, 8
 
 def can_decode(q: PackedMatrix) -> bool:
     """Return whether the kernels can decode these weights."""
-    return q.fmt.bits <= 8 and (_along_rows(q) or q.row_zero_points() is None)
+    return (
+        q.fmt.bits <= 8 and not q.fmt.is_lookup and (_along_rows(q) or q.row_zero_points() is None)
+    )
 
 
 def _along_rows(q: PackedMatrix) -> bool:

@@ -41,6 +41,8 @@ def small_integers(fmt: NumberFormat) -> SmallIntegers:
     rule = "q must have a format whose values are a power of two times integers of one byte"
     if fmt.bits > MOST_BITS:
         raise ValueError(f"{rule}, got {fmt.name}, of {fmt.bits} bits; {REMEDY}")
+    if fmt.is_lookup:
+        raise ValueError(f"{rule}, got {fmt.name}, whose values are in tables; {REMEDY}")
     codes = [code for code in range(fmt.code_count) if code != fmt.unused_code]
     values = fmt.values()[codes]
     if not np.isfinite(values).all():

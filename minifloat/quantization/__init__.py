@@ -10,6 +10,8 @@ Read in this order to learn how a weight becomes a packed code:
     coders         how a kernel finds the codes of a recipe's format
     pipeline       the steps, some rows at a time, down to packed bytes
     authors        another arithmetic: that of FPE2M2's own code
+    fitting        the best codebook for data
+    tables         recipes whose blocks have a table of their own, each the best
     feedback       GPTQ, which corrects errors in the columns to come
     quantized      the result
     picking        some of its rows
@@ -33,13 +35,14 @@ from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
-from minifloat.quantization.checks import checked_axis, checked_tensor_scale
+from minifloat.quantization.checks import checked_axis, checked_factors, checked_tensor_scale
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
 from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import ScaleSearch
+from minifloat.quantization.tables import quantized_by_tables
 
 
 class SearchOptions(Scaling, total=False):
@@ -77,7 +80,7 @@ def quantize(
         The axis that blocks run along. Tiles lie in the last two axes; then it is -1.
     importance : array_like of float, integers or bool, optional
         A factor for each squared error, at least 0, of a shape that broadcasts to that of ``w``;
-        for recipes with the search "mse".
+        for recipes with the search "mse", and for tables (lut4).
     threads : int
         Threads to share the blocks among; the result does not depend on it.
     **changes
@@ -128,6 +131,10 @@ def quantize(
     axis_or_none = _axis(weights, recipe, axis)
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
+    if recipe.fmt.is_lookup:
+        return quantized_by_tables(
+            weights, recipe, axis_or_none, importance=factors, threads=threads
+        )
     if recipe.arithmetic == "authors":
         return quantized_by_authors(
             weights, recipe, axis_or_none, importance=factors, threads=threads
@@ -214,6 +221,11 @@ def gptq(
     if recipe.double:
         raise ValueError(
             f"recipe must not be double for gptq, which needs all scales first, got {recipe}"
+        )
+    if recipe.fmt.is_lookup:
+        raise ValueError(
+            f"recipe must have a format with values of its own for gptq, got {recipe}; use "
+            "quantize with importance=hessian.diagonal(), or a codebook of fit_codebook"
         )
     if recipe.fmt.min >= 0 and not recipe.zero_point:
         raise ValueError(
@@ -390,29 +402,11 @@ def _importance(
     """Return the importance of each weight, or None."""
     if importance is None:
         return None
-    if recipe.search is not ScaleSearch.MSE:
+    if recipe.search is not ScaleSearch.MSE and not recipe.fmt.is_lookup:
         raise ValueError(f'importance must come with search="mse", got "{recipe.search}"')
     if recipe.rotation is not None:
         raise ValueError(
             f"importance must come without a rotation, got {recipe.rotation}: each rotated weight "
             "is made of a block of weights; leave one of them out"
         )
-    factors = _arrays.as_array("importance", importance)
-    if factors.dtype == bool:
-        factors = factors.astype(np.uint8)
-    factors = _arrays.source_array(factors, "importance")[0]
-    with np.errstate(invalid="ignore"):  # of a signalling NaN
-        factors = factors.astype(np.float64)
-    wrong = ~(np.isfinite(factors) & (factors >= 0))
-    if wrong.any():
-        raise ValueError(
-            f"importance must be finite and at least 0, got {factors[wrong].flat[0]:g}"
-        )
-    # a common power of two changes nothing but that no error overflows or vanishes
-    factors = np.ldexp(factors, -np.frexp(factors.max(initial=0))[1])
-    try:
-        return np.broadcast_to(factors, weights.shape)
-    except ValueError:
-        raise ValueError(
-            f"importance must broadcast to the shape of w, {weights.shape}, got {factors.shape}"
-        ) from None
+    return checked_factors("importance", importance, weights.shape)

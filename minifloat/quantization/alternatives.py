@@ -125,11 +125,20 @@ def name_and_magnitude(text: str) -> tuple[str, float | None]:
 def checked_magnitude(absmax_at: object, fmt: NumberFormat) -> float:
     """Return the magnitude that absmax becomes; the largest of the format in place of None.
 
+    It is 0 for a format of tables, which has no values of its own.
+
     Raises
     ------
     TypeError, ValueError
         If it is no number, or not finite and above 0.
     """
+    if fmt.is_lookup:
+        if absmax_at:
+            raise ValueError(
+                f"absmax_at must be left out for {fmt.name}, whose blocks have tables, got "
+                f"{shown(absmax_at)}"
+            )
+        return 0.0
     if absmax_at is None:
         return fmt.max_abs
     if not isinstance(absmax_at, Real) or isinstance(absmax_at, bool):
@@ -155,7 +164,8 @@ def text_of(fmt: NumberFormat, absmax_at: float) -> str:
     >>> text_of(mf.parse("e2m1"), 6.0), text_of(mf.parse("e2m1"), 4.0)
     ('e2m1', 'e2m1@4')
     """
-    return fmt.name if absmax_at == fmt.max_abs else f"{fmt.name}{AT}{shortest(absmax_at)}"
+    is_largest = fmt.is_lookup or absmax_at == fmt.max_abs
+    return fmt.name if is_largest else f"{fmt.name}{AT}{shortest(absmax_at)}"
 
 
 def shortest(number: float) -> str:

@@ -92,10 +92,12 @@ class Blocks:
         return self._restore(rows, self.shape)
 
     def scale_rows(self, scales: Array) -> Array:
-        """View scales, or zero points, as a row for each group."""
+        """View scales, or zero points, as a row for each group; tables stay a last axis."""
+        table = scales.shape[len(self.scale_shape) :]
         if self.axis is None:
-            return scales.reshape(1, 1)
-        return np.moveaxis(scales, self.axis, -1).reshape(self.group_count, self.per_row)
+            return scales.reshape(1, 1, *table)
+        rows = np.moveaxis(scales, self.axis, len(self.shape) - 1)
+        return rows.reshape(self.group_count, self.per_row, *table)
 
     def restore_scales(self, scale_rows: Array) -> Array:
         """Return a row of scales for each group in the shape of the scales, contiguous."""
@@ -154,11 +156,12 @@ class Blocks:
         return matrix * -(-self.shape[-2] // self.height) + row // self.height
 
     def _restore(self, rows: Array, shape: tuple[int, ...]) -> Array:
+        table = rows.shape[2:]
         if self.axis is None:
-            return rows.reshape(shape)
+            return rows.reshape(shape + table)
         others = shape[: self.axis] + shape[self.axis + 1 :]
-        turned = rows.reshape(*others, shape[self.axis])
-        return np.ascontiguousarray(np.moveaxis(turned, -1, self.axis))
+        turned = rows.reshape(*others, shape[self.axis], *table)
+        return np.ascontiguousarray(np.moveaxis(turned, len(shape) - 1, self.axis))
 
 
 def spread(scale_rows: Array, width: int, length: int) -> Array:

@@ -1,4 +1,4 @@
-"""What the parts of a `Quantized` must be: what is made can be used, saved and loaded."""
+"""What the parts of a `Quantized` must be, so that what is made can be saved; other arguments."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from minifloat._arrays import MAX_DIMENSIONS, check_codes, code_dtype
+from minifloat._arrays import MAX_DIMENSIONS, as_array, check_codes, code_dtype, source_array
+from minifloat._tensors import AnyTensor
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.packing import byte_count, unpack
@@ -137,6 +138,56 @@ def checked_scales(scales: object, shape: tuple[int, ...], scale: ScaleFormat) -
             f"{held[wrong].flat[0]}; round them to it first"
         )
     return held
+
+
+def checked_tables(tables: object, shape: tuple[int, ...], scale: ScaleFormat) -> Array:
+    """Return the tables of blocks, read-only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_array`; if a value is -0, infinite, or not one of the format.
+    """
+    held = checked_array("scales", tables, np.float32, shape)
+    wrong = ~scale.holds(np.where(held < 0, -held, held))
+    if wrong.any():
+        raise ValueError(
+            f"scales must be tables of values of {scale}, not -0 nor infinite, got "
+            f"{held[wrong].flat[0]}; round them to it first"
+        )
+    return held
+
+
+def checked_factors(
+    name: str, factors: ArrayLike | AnyTensor, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return factors of squared errors as float64 of this shape, over a common power of two.
+
+    Raises
+    ------
+    ValueError
+        If one is negative or not finite, or they do not broadcast to the shape.
+    TypeError
+        If they are not numeric.
+    """
+    given = as_array(name, factors)
+    if given.dtype == bool:
+        given = given.astype(np.uint8)
+    given = source_array(given, name)[0]
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        given = given.astype(np.float64)
+    wrong = ~(np.isfinite(given) & (given >= 0))
+    if wrong.any():
+        raise ValueError(f"{name} must be finite and at least 0, got {given[wrong].flat[0]:g}")
+    # a common power of two changes nothing but that no error overflows or vanishes
+    given = np.ldexp(given, -np.frexp(given.max(initial=0))[1])
+    try:
+        return np.broadcast_to(given, shape)
+    except ValueError:
+        raise ValueError(
+            f"{name} must broadcast to the shape of {'w' if name == 'importance' else 'values'}, "
+            f"{shape}, got {given.shape}"
+        ) from None
 
 
 def checked_zero_points(zeros: object, shape: tuple[int, ...], fmt: NumberFormat) -> Array:

@@ -104,7 +104,7 @@ def write_rotated_back(q: Quantized, out: Array, threads: int) -> None:
 
 
 def _is_worth_a_kernel(q: Quantized) -> bool:
-    return q.fmt.bits <= 8 and q.size >= FEW and _jit.load()
+    return q.fmt.bits <= 8 and not q.fmt.is_lookup and q.size >= FEW and _jit.load()
 
 
 def write_by_kernel(q: Quantized, out: Array, threads: int) -> bool:
@@ -120,7 +120,8 @@ def write_by_kernel(q: Quantized, out: Array, threads: int) -> bool:
 
 def write_by_definition(q: Quantized, out: Array, threads: int) -> None:
     """Write the weights to a 1-d array, a part after the other."""
-    _write(q, out, [_slow_writer(each, out.dtype) for each in q.readings()], PART, threads)
+    write = _table_writer if q.fmt.is_lookup else _slow_writer
+    _write(q, out, [write(each, out.dtype) for each in q.readings()], PART, threads)
 
 
 def _write(q: Quantized, out: Array, writers: list[Writer], share: int, threads: int) -> None:
@@ -190,6 +191,20 @@ def _slow_writer(q: Quantized, dtype: np.dtype[Any]) -> Writer:
             if factor is not None:
                 own = own.astype(np.float64) * factor
             out[...] = _rounded(values * own, dtype)
+
+    return write
+
+
+def _table_writer(q: Quantized, dtype: np.dtype[Any]) -> Writer:
+    """Return what writes rows of weights whose blocks have tables of values."""
+    rows = MemoryRows.of(q.blocks)
+    tables = q.scales.reshape(-1, q.fmt.code_count)
+
+    def write(part: slice, target: Array) -> None:
+        where = rows.weights_of(part)
+        block = rows.spread(np.arange(len(tables)), part)
+        codes = unpack(q.packed, q.fmt.bits, where.stop - where.start, start=where.start)
+        target[...] = _rounded(tables[block, codes], dtype)
 
     return write
 

@@ -113,7 +113,8 @@ class Quantized:
         Values of ``recipe.scale``, not negative nor infinite; the shape of the weights with a scale
         in place of the weights of a block, or 0-d for one scale. 0 for a block of zeros, or the
         smallest value of a format without zero. NaN, if the format has it, makes all weights of
-        the block NaN (OCP Microscaling 1.0); `quantize` does not write it.
+        the block NaN (OCP Microscaling 1.0); `quantize` does not write it. With a format of tables
+        (lut4) there is one axis more: for each block the values that its codes mean.
     recipe : Recipe
         How the weights became codes.
     shape : tuple of int
@@ -173,7 +174,11 @@ class Quantized:
             count = len(recipe.candidates)
             self._set("choices", checks.checked_choices(self.choices, shape, count))
         self._set("packed", self._checked_packed())
-        self._set("scales", checks.checked_scales(self.scales, shape, recipe.scale))
+        if recipe.fmt.is_lookup:
+            shape += recipe.table_shape
+            self._set("scales", checks.checked_tables(self.scales, shape, recipe.scale))
+        else:
+            self._set("scales", checks.checked_scales(self.scales, shape, recipe.scale))
         if self.tensor_scale is not None:
             self._set("tensor_scale", checks.checked_tensor_scale(self.tensor_scale))
         if self.zero_points is not None:

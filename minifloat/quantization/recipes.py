@@ -9,7 +9,8 @@ FORMAT     any name that `minifloat.parse` reads, and perhaps @ and the magnitud
            one of least squared error (`minifloat.quantization.alternatives`)
 BLOCK      a number of weights along the axis, RxC for tiles of the last two axes (128x128),
            "channel" (the whole axis) or "tensor"; default 128
-SCALE      float32 or the name of a `Format`; default float16. After the colon stands a
+SCALE      float32 or the name of a `Format`; default float16. The format of the tables' values
+           where FORMAT is lut1 to lut8. After the colon stands a
            `ScaleRounding`; by default "floor" for scales that are powers of two (e8m0), as OCP
            Microscaling has it, else "nearest_even"
 OPTIONS    joined by +: mse, shrink, percentile99.9 (a `ScaleSearch`; default absmax), tensor-scale
@@ -24,6 +25,7 @@ those of a format (nf4, mxint8, fpe2m2): alone they mean the recipe, before a sl
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,8 +117,10 @@ class Recipe:
     Parameters
     ----------
     fmt : format or str
-        A `Format`, `Integer` or `Codebook`, or its name. As text it may end with the magnitude that
-        absmax becomes, and with alternatives: "e2m1@4", "e2m1|int4".
+        A `Format`, `Integer`, `Codebook` or `Lookup`, or its name. As text it may end with the
+        magnitude that absmax becomes, and with alternatives: "e2m1@4", "e2m1|int4". With a `Lookup`
+        (lut4) each block has, in place of a scale, a table of the values that its codes mean, which
+        are of the format ``scale``.
     block : int, (int, int), "channel" or "tensor"
         Weights that share a scale: so many along the axis (the last block may be shorter); a tile
         of so many rows and columns of the last two axes (also as text, "128x128"); the whole axis;
@@ -254,8 +258,11 @@ class Recipe:
             check_bool(name, getattr(self, name))
         if self.largest_scale is not None:
             object.__setattr__(self, "largest_scale", self._checked_largest_scale())
-        for fmt in (self.fmt, *(other.fmt for other in self.alternatives)):
-            absmax_to_scale(fmt, self.scale_rounding, 1.0)  # an error without such a rounding
+        if self.fmt.is_lookup:
+            self._check_lookup()
+        else:
+            for fmt in (self.fmt, *(other.fmt for other in self.alternatives)):
+                absmax_to_scale(fmt, self.scale_rounding, 1.0)  # an error without such a rounding
         if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
             raise ValueError(
                 f'percentile must come with search="percentile", got search="{self.search}"'
@@ -355,6 +362,23 @@ class Recipe:
                 f"-0, got sign with {reason}"
             )
         return self.flag or ("sign" if has_room else "bits")
+
+    def _check_lookup(self) -> None:
+        """Refuse what tables have not."""
+        if self.scale.name != "float32" and parse(self.scale.name).min >= 0:
+            raise ValueError(
+                f"scale must be a signed format for the tables of {self.fmt.name}, got "
+                f"{self.scale}; use float16"
+            )
+        plain = Recipe("int4", block=self.block, scale=self.scale)
+        others = ("scale_rounding", "search", "arithmetic", "rotation", "alternatives")
+        for name in (*_FLAGS, *others):
+            wanted, got = getattr(plain, name), getattr(self, name)
+            if got != wanted:
+                raise ValueError(
+                    f"{name} must be {wanted} for {self.fmt.name}, whose blocks have tables and no "
+                    f"scales, got {got}; leave it out"
+                )
 
     def _check_authors(self) -> None:
         """Refuse what FPE2M2's code has not."""
@@ -491,6 +515,7 @@ class Recipe:
             return float(self.fmt.bits)
         size = self.block if isinstance(self.block, int) else self.block[0] * self.block[1]
         scale = DOUBLE_RECIPE.bits_per_weight if self.double else self.scale.bits
+        scale *= math.prod(self.table_shape)
         return self.fmt.bits + (scale + self.zero_point * self.fmt.bits + self.flag_bits) / size
 
     @property
@@ -548,6 +573,18 @@ class Recipe:
     def formats(self) -> str:
         """The text before the first slash: the format and its alternatives."""
         return BETWEEN.join([text_of(self.fmt, self.absmax_at), *map(str, self.alternatives)])
+
+    @property
+    def table_shape(self) -> tuple[int, ...]:
+        """Shape of what a block has: () for a scale, (2**bits,) for a table of values.
+
+        Examples
+        --------
+        >>> import minifloat as mf
+        >>> mf.Recipe("lut4").table_shape, mf.Recipe("int4").table_shape
+        ((16,), ())
+        """
+        return (self.fmt.code_count,) if self.fmt.is_lookup else ()
 
     @property
     def scaling(self) -> str:
@@ -727,7 +764,8 @@ def _options(text: str) -> dict[str, Any]:
         if not new or not changes.keys().isdisjoint(new):
             raise ValueError(
                 "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point, "
-                f"one-scale, flag-bits, authors or hadamard128, each kind once, joined by +, got {text!r}"
+                "one-scale, flag-bits, authors or hadamard128, each kind once, joined by +, got "
+                f"{text!r}"
             )
         changes |= new
     return changes

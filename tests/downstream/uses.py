@@ -25,6 +25,7 @@ from minifloat.conversion import Conversion, convert
 from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
 from minifloat.formats.dtypes import DtypeNames
+from minifloat.quantization.nested import cut_codebook, nests
 from minifloat.typing import (
     ArithmeticLike,
     BitOrder,
@@ -250,6 +251,20 @@ def use_quantization() -> None:
     assert_type(rotation.signs(4), NDArray[np.int8])
     assert_type(rotation.matrix(), NDArray[np.int8])
     assert_type(mf.search_format(X, 5, scale="float32", search="mse", axis=0), mf.Quantized)
+
+
+def use_tables_and_nested_formats() -> None:
+    assert_type(mf.fit_codebook(X, 4), mf.Codebook)
+    assert_type(mf.fit_codebook([0.5, 1, 2], np.int8(2), weights=[1, 2, 3], name="a"), mf.Codebook)
+    q = mf.quantize(X, mf.Lookup(2), block="channel", importance=X**2)
+    assert_type(q, mf.Quantized)
+    assert_type(q.recipe.table_shape, tuple[int, ...])
+    assert_type(mf.narrow(q, "lut1", reading="cut"), mf.Quantized)
+    assert_type(mf.narrow(mf.quantize(X, "e2m4"), mf.Format(2, 2)), mf.Quantized)
+    nested = mf.quantize_nested(X, "lut3/2/float32", 1, axis=0, importance=X**2, threads=2)
+    assert_type(nested, mf.Quantized)
+    assert_type(nests("e2m2", "e2m4"), bool)
+    assert_type(cut_codebook("e2m4", 5), mf.Codebook)
 
 
 def use_files_and_comparison() -> None:

@@ -25,9 +25,23 @@ RECIPES = (
     *("e2m2/4/float32", "nf4/4/float16", "e2m1/8/e8m0:ceil", "int5/channel/bfloat16", "nvfp4"),
     *("qlora", "uint4/4/float16/zero-point", "e4m3fn/2x4/float32", "int3/tensor/float32"),
     *("bipolar_int2/4/float32", "e2m3/3/ue5m3", "int4/4/float16/hadamard4:7"),
+    *("lut2/4/float16", "lut3/2x4/e5m2"),
 )
 WORDS = [
-    *("e2m2", "e3m1", "int5", "nf4", "e2m1", "uint4", "e8m0", "e4m3fn", "tensor", "channel", "2x4"),
+    *(
+        "e2m2",
+        "e3m1",
+        "int5",
+        "nf4",
+        "e2m1",
+        "uint4",
+        "e8m0",
+        "lut2",
+        "e4m3fn",
+        "tensor",
+        "channel",
+        "2x4",
+    ),
     *("float32", "float16", "bfloat16", "double", "zero-point", "tensor-scale", "mse", "/", ":up"),
     *(
         "hadamard4",
@@ -92,6 +106,8 @@ def check_product(q: mf.Quantized, values: np.ndarray) -> None:
 def scales_times_format(q: mf.Quantized) -> float:
     """Return the largest magnitude that a code times a scale may have."""
     largest = float(np.max(q.scales, initial=0)) * (q.tensor_scale or 1.0)
+    if q.fmt.is_lookup:
+        return float(abs(q.scales).max(initial=0))
     return (1 + largest) * q.fmt.max_abs
 
 
