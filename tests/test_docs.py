@@ -15,6 +15,7 @@ import minifloat as mf
 from analysis import absmax_mse, optimal_scale
 from docs.generators import (
     accuracy_and_cost,
+    allocation,
     arithmetic,
     dot_products,
     fitted_grids,
@@ -39,6 +40,7 @@ PAGES = {
     "multiplication.md": multiplication,
     "numerics.md": numerics,
     "accuracy_and_cost.md": accuracy_and_cost,
+    "allocation.md": allocation,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
