@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from concurrent.futures import Executor, Future
+from concurrent.futures import CancelledError, Executor, Future
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -202,6 +202,47 @@ def test_up_to_eight_tensors_wait_to_be_written(tmp_path: Path) -> None:
     convert(tmp_path / "source", tmp_path / "new", "nvfp4", executor=executor)
     assert max(executor.waiting) == 8
     assert executor.waiting[-1] == 0
+
+
+class Waiting(Executor):
+    """Does the first work, and leaves the rest undone."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Any:
+        future: Future[Any] = Future()
+        if not self.futures:
+            future.set_result(work(*arguments, **named))
+        self.futures.append(future)
+        return future
+
+
+def test_what_has_not_begun_is_cancelled_by_an_interruption(tmp_path: Path) -> None:
+    layers = {f"{i}.up_proj.weight": stored(numbers((2, 32), i)) for i in range(12)}
+    one_shard(tmp_path / "source", layers)
+    executor, interrupt = Waiting(), Mock(side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        convert(
+            tmp_path / "source", tmp_path / "new", "nvfp4", executor=executor, progress=interrupt
+        )
+    assert [future.cancelled() for future in executor.futures] == [False] + [True] * 7
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["conversion.json"]
+
+
+def test_a_cancelled_task_ends_the_conversion(tmp_path: Path) -> None:
+    layers = {f"{i}.up_proj.weight": stored(numbers((2, 32), i)) for i in range(3)}
+    one_shard(tmp_path / "source", layers)
+    executor = Waiting()
+
+    def cancel(done: int, everything: int) -> None:
+        executor.futures[1].cancel()
+
+    with pytest.raises(CancelledError):
+        convert(tmp_path / "source", tmp_path / "new", "nvfp4", executor=executor, progress=cancel)
+    assert executor.futures[2].cancelled()
+    whole = convert(tmp_path / "source", tmp_path / "new", "nvfp4")  # goes on in that folder
+    assert len(whole.errors.tensors) == 3
 
 
 def test_a_file_and_an_index_are_models(source: Path, tmp_path: Path) -> None:
