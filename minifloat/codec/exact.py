@@ -133,7 +133,7 @@ def reaches(fraction: Fraction, threshold: int) -> bool:
     """Return whether a fraction of a gap reaches a threshold of `thresholds`."""
     whole = math.floor(fraction * 2**WINDOW)
     whole |= whole != fraction * 2**WINDOW  # the last bit is sticky
-    return whole >= threshold
+    return bool(whole >= threshold)
 
 
 def _code(

@@ -63,12 +63,12 @@ def add(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def subtract(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a - b; arguments as for `add`."""
+    """Return a - b; arguments as for `add`. x - x is 0, -0 if rounded downward; inf - inf NaN."""
     return _computed("subtract", Operands.of(a, b), fmt, options)
 
 
 def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a b; arguments as for `add`.
+    """Return a b; arguments as for `add`. NaN for 0 inf; 0 has the sign of the product.
 
     >>> from minifloat import arithmetic
     >>> arithmetic.multiply(1.125, 1.125, "e4m3fn", rounding="upward")
@@ -78,22 +78,22 @@ def multiply(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> An
 
 
 def divide(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a / b; arguments as for `add`."""
+    """Return a / b; arguments as for `add`. x / 0 is infinite; 0 / 0 and inf / inf are NaN."""
     return _computed("divide", Operands.of(a, b), fmt, options)
 
 
 def reciprocal(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return 1 / a; arguments as for `add`."""
+    """Return 1 / a; arguments as for `add`. Infinite at 0, with its sign; 0 at infinity."""
     return _computed("reciprocal", Operands.of(a), fmt, options)
 
 
 def square(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a a; arguments as for `add`."""
+    """Return a a; arguments as for `add`. 0 for -0, inf for -inf."""
     return multiply(a, a, fmt, **options)
 
 
 def fma(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a b + c, rounded once; arguments as for `add`.
+    """Return a b + c, rounded once; arguments as for `add`. NaN for 0 inf, whatever c is.
 
     >>> from minifloat import arithmetic
     >>> x = arithmetic.multiply(15, 15, "e4m3fn")
@@ -104,12 +104,15 @@ def fma(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]
 
 
 def faa(a: Numbers, b: Numbers, c: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a + b + c, rounded once (P3109's fused add-add); arguments as for `add`."""
+    """Return a + b + c, rounded once (P3109's fused add-add); NaN if two are inf and -inf.
+
+    Arguments are as for `add`. A sum of 0 is 0, and -0 if rounded downward or all three are -0.
+    """
     return _computed("faa", Operands.of(a, b, c), fmt, options)
 
 
 def sqrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the square root of a; arguments as for `add`. It is NaN below 0, and -0 at -0."""
+    """Return the square root of a; arguments as for `add`. NaN below 0, -0 at -0, inf at inf."""
     return _computed("sqrt", Operands.of(a), fmt, options)
 
 

@@ -27,7 +27,7 @@ def _computed(name: str, operands: Operands, fmt: Fmt, options: Options) -> Any:
 
 
 def exp(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return e to the power of a.
+    """Return e to the power of a. 0 at -inf; it overflows as any result.
 
     >>> from minifloat import arithmetic
     >>> arithmetic.exp([0, 1, 2, 10], "e4m3fn")
@@ -37,12 +37,12 @@ def exp(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def exp2(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return 2 to the power of a."""
+    """Return 2 to the power of a. 0 at -inf."""
     return _computed("exp2", Operands.of(a), fmt, options)
 
 
 def expm1(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return e to the power of a, less 1."""
+    """Return e to the power of a, less 1. -1 at -inf, -0 at -0."""
     return _computed("expm1", Operands.of(a), fmt, options)
 
 
@@ -62,32 +62,32 @@ def log10(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def log1p(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the natural logarithm of 1 + a. -inf at -1, NaN below."""
+    """Return the natural logarithm of 1 + a. -inf at -1, NaN below, -0 at -0."""
     return _computed("log1p", Operands.of(a), fmt, options)
 
 
 def sigmoid(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return 1 / (1 + exp(-a))."""
+    """Return 1 / (1 + exp(-a)). 0 at -inf, 1 at inf."""
     return _computed("sigmoid", Operands.of(a), fmt, options)
 
 
 def softplus(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the natural logarithm of 1 + exp(a)."""
+    """Return the natural logarithm of 1 + exp(a). 0 at -inf, inf at inf."""
     return _computed("softplus", Operands.of(a), fmt, options)
 
 
 def sinh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the hyperbolic sine."""
+    """Return the hyperbolic sine. -0 at -0, infinite at infinities."""
     return _computed("sinh", Operands.of(a), fmt, options)
 
 
 def cosh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the hyperbolic cosine."""
+    """Return the hyperbolic cosine. inf at both infinities."""
     return _computed("cosh", Operands.of(a), fmt, options)
 
 
 def tanh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the hyperbolic tangent.
+    """Return the hyperbolic tangent. -1 and 1 at infinities, and less than that before; -0 at -0.
 
     >>> from minifloat import arithmetic
     >>> arithmetic.tanh([0.5, 20], "e4m3fn", rounding="toward_zero")  # tanh(20) is less than 1
@@ -97,12 +97,12 @@ def tanh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def arcsinh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse hyperbolic sine."""
+    """Return the inverse hyperbolic sine. -0 at -0, infinite at infinities."""
     return _computed("arcsinh", Operands.of(a), fmt, options)
 
 
 def arccosh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse hyperbolic cosine. NaN below 1."""
+    """Return the inverse hyperbolic cosine. 0 at 1, NaN below."""
     return _computed("arccosh", Operands.of(a), fmt, options)
 
 
@@ -112,7 +112,7 @@ def arctanh(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def sin(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the sine of an angle in radians. NaN if it is infinite."""
+    """Return the sine of an angle in radians. NaN if it is infinite, -0 at -0."""
     return _computed("sin", Operands.of(a), fmt, options)
 
 
@@ -122,37 +122,37 @@ def cos(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def tan(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the tangent of an angle in radians. NaN if it is infinite."""
+    """Return the tangent of an angle in radians. NaN if it is infinite, -0 at -0."""
     return _computed("tan", Operands.of(a), fmt, options)
 
 
 def arcsin(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse sine. NaN beyond -1 and 1."""
+    """Return the inverse sine, -pi/2 to pi/2. NaN beyond -1 and 1, -0 at -0."""
     return _computed("arcsin", Operands.of(a), fmt, options)
 
 
 def arccos(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse cosine. NaN beyond -1 and 1."""
+    """Return the inverse cosine, 0 to pi. 0 at 1, NaN beyond -1 and 1."""
     return _computed("arccos", Operands.of(a), fmt, options)
 
 
 def arctan(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse tangent."""
+    """Return the inverse tangent. -pi/2 and pi/2 at infinities, -0 at -0."""
     return _computed("arctan", Operands.of(a), fmt, options)
 
 
 def sinpi(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the sine of pi a. 0 with the sign of a where a is an integer."""
+    """Return the sine of pi a. 0 with the sign of a at integers; NaN at infinities."""
     return _computed("sinpi", Operands.of(a), fmt, options)
 
 
 def cospi(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the cosine of pi a. 0 where a is an integer and a half."""
+    """Return the cosine of pi a. 0 at integers and a half; NaN at infinities."""
     return _computed("cospi", Operands.of(a), fmt, options)
 
 
 def tanpi(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the tangent of pi a. Infinite where a is an integer and a half."""
+    """Return the tangent of pi a. Infinite at integers and a half; NaN at infinities."""
     return _computed("tanpi", Operands.of(a), fmt, options)
 
 
@@ -167,17 +167,17 @@ def arccospi(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def arctanpi(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the inverse tangent, divided by pi."""
+    """Return the inverse tangent, divided by pi. -1/2 and 1/2 at infinities."""
     return _computed("arctanpi", Operands.of(a), fmt, options)
 
 
 def rsqrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return 1 / sqrt(a). Infinite at 0, with its sign; NaN below."""
+    """Return 1 / sqrt(a). Infinite at 0, with its sign; NaN below; 0 at inf."""
     return _computed("rsqrt", Operands.of(a), fmt, options)
 
 
 def cbrt(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the cube root of a."""
+    """Return the cube root of a. -0 at -0, infinite at infinities."""
     return _computed("cbrt", Operands.of(a), fmt, options)
 
 
@@ -187,15 +187,22 @@ def hypot(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def power(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a to the power of b. Special values are those of IEEE 754's pow."""
+    """Return a to the power of b. 1 for b = 0 and for a = 1, also beside NaN.
+
+    Special values are those of IEEE 754's pow: NaN for a < 0 if b is no integer, infinite for a = 0
+    and b < 0.
+    """
     return _computed("power", Operands.of(a, b), fmt, options)
 
 
 def arctan2(y: Numbers, x: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the angle of the point (x, y). Special values are those of IEEE 754's atan2."""
+    """Return the angle of the point (x, y), -pi to pi. Signs of 0 count: pi at y = 0, x = -0.
+
+    Special values are those of IEEE 754's atan2: multiples of pi/4 where both are infinite.
+    """
     return _computed("arctan2", Operands.of(y, x), fmt, options)
 
 
 def arctan2pi(y: Numbers, x: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the angle of the point (x, y), divided by pi."""
+    """Return the angle of the point (x, y), divided by pi; otherwise as `arctan2`."""
     return _computed("arctan2pi", Operands.of(y, x), fmt, options)

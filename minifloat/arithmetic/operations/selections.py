@@ -29,28 +29,22 @@ def absolute(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
 
 
 def copysign(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return a with the sign of b, rounded to the format; arguments as for `add`."""
+    """Return a with the sign of b, which may be that of -0 or of NaN; NaN if a is NaN."""
     return _selected("copysign", Operands.of(a, b), fmt, options)
 
 
 def sign(a: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return -1, 0 or 1, as `numpy.sign`; arguments as for `add`."""
+    """Return -1, 0 or 1, as `numpy.sign`; 0 for -0, NaN for NaN."""
     return _selected("sign", Operands.of(a), fmt, options)
 
 
 def minimum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the lesser of a and b, NaN if one is NaN (IEEE 754's minimum).
-
-    Arguments are as for `add`. -0 is less than 0.
-    """
+    """Return the lesser of a and b, NaN if one is NaN (IEEE 754's minimum). -0 is below 0."""
     return _selected("minimum", Operands.of(a, b), fmt, options)
 
 
 def maximum(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the greater of a and b, NaN if one is NaN (IEEE 754's maximum).
-
-    Arguments are as for `add`. 0 is greater than -0.
-    """
+    """Return the greater of a and b, NaN if one is NaN (IEEE 754's maximum). 0 is above -0."""
     return _selected("maximum", Operands.of(a, b), fmt, options)
 
 
@@ -75,12 +69,12 @@ def maximum_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Option
 
 
 def fmin_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the one with the smaller magnitude; a number before NaN."""
+    """Return the one with the smaller magnitude, of equal ones the lesser; a number before NaN."""
     return _selected("fmin_magnitude", Operands.of(a, b), fmt, options)
 
 
 def fmax_magnitude(a: Numbers, b: Numbers, fmt: Fmt, **options: Unpack[Options]) -> Any:
-    """Return the one with the larger magnitude; a number before NaN."""
+    """Return the one with the larger magnitude, of equal ones the greater; a number before NaN."""
     return _selected("fmax_magnitude", Operands.of(a, b), fmt, options)
 
 

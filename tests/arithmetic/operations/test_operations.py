@@ -237,9 +237,7 @@ def test_all_operands_of_small_formats(name: str) -> None:
         *(("nearest_even", overflow) for overflow in ["saturate_finite", "ieee", "sat_none"]),
     ],
 )
-@pytest.mark.parametrize(
-    "name", ["add", "subtract", "multiply", "divide", "remainder", "ieee_remainder", "fmod"]
-)
+@pytest.mark.parametrize("name", TWO)
 def test_all_pairs_of_8_bits(name: str, mode: str, overflow: str) -> None:
     check(name, pairs("e4m3fn", "e5m2"), "e4m3fn", rounding=mode, overflow=overflow)
     check(

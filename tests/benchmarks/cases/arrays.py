@@ -1,4 +1,4 @@
-"""Arrays that compute in their format, and pychop, which rounds what NumPy computes."""
+"""Operations in a format, arrays that compute in theirs, and pychop on NumPy's results."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ def computed(fmt: str, function: Callable[[Any, Any], Any]) -> Callable[[Inputs]
     return prepare
 
 
+def operated(fmt: str, name: str) -> Callable[[Inputs], Thunk]:
+    """Compute one of the operations in a format, of float32 arrays."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        x = mf.round_to(inputs.x, fmt)
+        operation, y = getattr(arithmetic, name), x[::-1].copy()
+        return lambda: operation(x, y, fmt)
+
+    return prepare
+
+
+def rounded_singles(fmt: str) -> Callable[[Inputs], Thunk]:
+    """Round float32 normals to a new array."""
+    return lambda inputs: lambda: mf.round_to(inputs.x, fmt)
+
+
 def rounded(fmt: str) -> Callable[[Inputs], Thunk]:
     """Round float64 normals to a new array."""
     return lambda inputs: lambda: mf.round_to(inputs.x64, fmt)
@@ -48,6 +64,11 @@ def chopped(fmt: str, function: Callable[[Any, Any], Any]) -> Callable[[Inputs],
 def array_cases() -> Iterator[Case]:
     """Operations on arrays of a format, over one rounding and over pychop's."""
     for fmt in ("e4m3fn", "bfloat16"):
+        for name in ("add", "multiply", "divide"):
+            yield Case(
+                f"{name} / round_to", fmt, None, operated(fmt, name), rounded_singles(fmt),
+                own_size=SIZE,
+            )  # fmt: skip
         for name, function in (("x + y", np.add), ("x * y", np.multiply), ("x / y", np.divide)):
             yield Case(
                 f"array {name} / round_to", fmt, None, computed(fmt, function), rounded(fmt),

@@ -23,9 +23,9 @@ Array = NDArray[Any]
 
 def convert_from_block(x: BlockLike, fmt: Fmt, **projection: Unpack[Projection]) -> Array:
     """Return scale times element, rounded once (ConvertFromBlock); as `reduce_add` otherwise."""
-    fmt, options = format_of(fmt), options_of(projection)
+    target, options = format_of(fmt), options_of(projection)
     values = decoded(x)
-    return projected("Convert", [values], np.ones_like(values), fmt, options)
+    return projected("Convert", [values], np.ones_like(values), target, options)
 
 
 def convert_to_block(
@@ -37,9 +37,9 @@ def convert_to_block(
     """
     numbers, scales = numbers_of("x", x), numbers_of("scale", scale)
     check_elements(numbers)
-    fmt, options = format_of(fmt), options_of(projection)
+    target, options = format_of(fmt), options_of(projection)
     spread = np.broadcast_to(scales[..., np.newaxis], numbers.shape)
-    return Block(scales, projected("Convert", [numbers], spread, fmt, options))
+    return Block(scales, projected("Convert", [numbers], spread, target, options))
 
 
 def convert_to_block_max_abs_finite(

@@ -17,7 +17,7 @@ from minifloat.arithmetic.p3109.blocks.operands import (
     product,
 )
 from minifloat.arithmetic.p3109.blocks.projection import format_of, projected
-from minifloat.arithmetic.p3109.operations import check_name
+from minifloat.arithmetic.p3109.names import check_name
 from minifloat.arithmetic.p3109.projections import Projection, options_of
 
 Array = NDArray[Any]
@@ -62,11 +62,11 @@ def block(
     array([1.   , 1.625])
     """
     check_name(name, len(blocks))
-    fmt, options = format_of(fmt), options_of(projection)
+    target, options = format_of(fmt), options_of(projection)
     arrays = of_one_shape([decoded(x) for x in blocks])
     scales = numbers_of("scale", scale)
     spread = np.broadcast_to(scales[..., np.newaxis], arrays[0].shape)
-    return Block(scales, projected(name, arrays, spread, fmt, options))
+    return Block(scales, projected(name, arrays, spread, target, options))
 
 
 def scaled(name: str, *operands: ArrayLike, fmt: Fmt, **projection: Unpack[Projection]) -> Array:
@@ -99,7 +99,7 @@ def scaled(name: str, *operands: ArrayLike, fmt: Fmt, **projection: Unpack[Proje
     np.float64(7.5)
     """
     check_name(name, len(operands) // 2 if len(operands) % 2 == 0 else len(operands))
-    fmt, options = format_of(fmt), options_of(projection)
+    target, options = format_of(fmt), options_of(projection)
     pairs = zip(operands[::2], operands[1::2], strict=True)
     arrays = of_one_shape([product(numbers_of("scale", s), numbers_of("x", x)) for s, x in pairs])
-    return projected(name, arrays, np.ones_like(arrays[0]), fmt, options)
+    return projected(name, arrays, np.ones_like(arrays[0]), target, options)

@@ -94,7 +94,7 @@ def _dot(x: Array, y: Array) -> Real:
 
 def _quick_sums(x: Array) -> tuple[Array, Array]:
     """Return sums, rounded to odd, and where they are none."""
-    hard = ~np.isfinite(x).all(axis=-1)
+    hard = np.asarray(~np.isfinite(x).all(axis=-1))
     sums = np.zeros(hard.shape)
     for index in map(tuple, np.argwhere(~hard).tolist()):
         sums[index] = sum_to_odd(x[index].tolist())
