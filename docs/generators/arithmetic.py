@@ -25,7 +25,7 @@ many bits it keeps of them, how it rounds. Ten lines show what Hopper's FP8 does
 >>> from minifloat import arithmetic
 >>> rng = np.random.default_rng(0)
 >>> a, b = rng.random((64, 4096), np.float32), rng.random((4096, 64), np.float32)  # or your own
->>> a, b = mf.round_to(a * 448, "e4m3fn"), mf.round_to(b * 448, "e4m3fn")
+>>> a, b = (mf.round_to(x * (448 / np.abs(x).max()), "e4m3fn") for x in (a, b))
 >>> exact = a.astype(float) @ b
 >>> def error(d: np.ndarray) -> str:
 ...     return f"{np.linalg.norm(d - exact) / np.linalg.norm(exact):.1e}"
