@@ -308,7 +308,7 @@ are the tokens that are the same over the texts that part.
   of bfloat16 there, against a median of {np.median([r["margin_median"] for r in texts]):.2g}.
 - In LayerCast {_layercast(found)} parts. By the criterion, which was written first and asks for
   p < 0.01 in a sign test over texts, LayerCast {_better(ours, theirs, p)}: bfloat16 is worse for
-  {ours}, LayerCast for {theirs} (p = {p:.2g}, orders reversed and blocks of 128).{_length(texts)}"""
+  {ours}, LayerCast for {theirs} (p = {p:.2g}, by the two orders that both have).{_length(texts)}"""
     yield """\
 ## Masked bits of bfloat16
 
