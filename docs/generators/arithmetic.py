@@ -25,7 +25,7 @@ many bits it keeps of them, how it rounds. Ten lines show what Hopper's FP8 does
 >>> from minifloat import arithmetic
 >>> rng = np.random.default_rng(0)
 >>> a, b = rng.random((64, 4096), np.float32), rng.random((4096, 64), np.float32)  # or your own
->>> a, b = mf.round_to(a * 448, "e4m3fn"), mf.round_to(b * 448, "e4m3fn")
+>>> a, b = (mf.round_to(x * (448 / np.abs(x).max()), "e4m3fn") for x in (a, b))
 >>> exact = a.astype(float) @ b
 >>> def error(d: np.ndarray) -> str:
 ...     return f"{np.linalg.norm(d - exact) / np.linalg.norm(exact):.1e}"
@@ -59,7 +59,7 @@ models and to numerical methods ([numerics](numerics.md)).
   float32 numbers themselves.
 - Units with scales (`mxfp4`, `nvfp4`, ...) take what `minifloat.quantize` returns, weights in MXFP4
   with activations in MXFP8 too. Scales enter where the unit takes them, before products are
-  aligned. Tensor scales multiply the result.
+  aligned. Tensor scales multiply the result. Numbers without scales are taken as they are.
 - Float64 units are chains of IEEE's fused multiply-add, in float64.
 
 ## Accumulators
@@ -78,15 +78,26 @@ models and to numerical methods ([numerics](numerics.md)).
 1.0
 >>> float(arithmetic.sum([100, 100, 100], accumulator="int8/overflow=wrap"))
 44.0
+>>> float(arithmetic.sum(x, accumulator="bfloat16:stochastic", seed=0))  # right in the mean
+0.94921875
+>>> float(arithmetic.sum(x, accumulator="bfloat16:stochastic/random_bits=1", seed=0))  # too few
+0.5
 
 ```
+
+Numbers enter as they are, and each new sum is rounded to the format: in integers 0.3 is nothing. A
+stochastic accumulator takes a `seed`; its bits depend on that and on a result's place, not on
+threads or on whether `sum`, `dot` or `matmul` computes it.
 
 ## Which accumulator is it?
 
 `arithmetic.reveal(f)` finds out how a function of yours adds, be it a call of a GPU, a library or a
 simulation: the order (by FPRev's method), the terms of a step, the bits that terms and sums keep,
-the rounding, whether products are rounded before they are added, and an accumulator that gives the
-same sums for random terms.
+the rounding, whether products are rounded before they are added, when a sum is promoted to another,
+and an accumulator that gives the same sums for random terms. It chooses numbers that the function
+takes, so that all units below are recognized without options; those of 4 and 6 bits as exact sums,
+since their products are too near to one another to lose anything. To see more of these let each
+term be a block with its own scale.
 
 ```python
 >>> arithmetic.reveal(np.sum).order                     # NumPy adds 64 numbers in eight sums

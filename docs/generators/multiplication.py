@@ -58,7 +58,10 @@ array([ 12, -62], dtype=int8)
 - `shift_add` multiplies integers with weights that are sums of powers of two: a shift for each
   power. It is exact; the loss is that of the format. `potN` has powers of two, `sp2_N` sums of two
   ([SP2](https://arxiv.org/abs/2012.04240)), `apotN` additive powers of two
-  ([APoT](https://arxiv.org/abs/1909.13144)). `shift_terms` says which shifts any format takes.
+  ([APoT](https://arxiv.org/abs/1909.13144)). `shift_terms` says which shifts any format takes. The
+  levels of `potN` and `apotN` are those of APoT's own code (yhhhli/APoT_Quantization, commit
+  c31dd73, all widths); those of `sp2_N` follow SP2's formula, and no code of its authors was found
+  to compare them with.
 - `bipolar_matmul` multiplies bipolar integers ([APT-LLM](https://arxiv.org/abs/2508.19087)), whose
   bit i is worth `+2^i` or `-2^i`: planes of bits are compared and counted, 64 numbers at a time. It
   is exact.

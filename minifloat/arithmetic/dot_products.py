@@ -129,8 +129,8 @@ def dot(
 
     A sum that is exactly 0 has the sign of IEEE 754-2019 (6.3) where terms are added one by one:
     +0, or -0 if both terms are; rounded downward, -0, or +0 if both terms are. Where several terms
-    are added at once it is +0, or -0 if all terms are; where they are aligned it is +0, as matrix
-    units return it.
+    are added at once it is +0, as matrix units return it; without ``bits``, of terms that are all
+    -0, it may be -0.
 
     Numbers without scales are taken by a unit with scales as they are: a GPU asks for scales of 1.
 

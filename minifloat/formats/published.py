@@ -24,7 +24,7 @@ def bipolar_values(bits: int) -> tuple[float, ...]:
 def power_of_two_values(bits: int) -> tuple[float, ...]:
     """Return 0 and plus or minus a power of two, from 1 on, in ascending order.
 
-    As in the code of APoT (arXiv 1909.13144), which compares itself with them.
+    As in the code of APoT, `apot_values`, which compares itself with them.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def power_of_two_values(bits: int) -> tuple[float, ...]:
 def two_powers_values(bits: int) -> tuple[float, ...]:
     """Return the values of SP2, plus or minus a sum of at most two powers of two, ascending.
 
-    Chang et al., "Mix and Match", arXiv 2012.04240.
+    Chang et al., "Mix and Match", arXiv 2012.04240, by its formula alone: no code was found.
     One bit is the sign; ``bits / 2`` bits choose the first power or none, the others the second.
     The width is even: in an odd one the two powers would have the same choices.
 
@@ -53,7 +53,8 @@ def two_powers_values(bits: int) -> tuple[float, ...]:
 def apot_values(bits: int) -> tuple[float, ...]:
     """Return the values of APoT, additive powers of two, in ascending order.
 
-    Li et al., arXiv 1909.13144, and its code, where the largest value is 1.
+    Li et al., arXiv 1909.13144, by the code of its authors (yhhhli/APoT_Quantization, commit
+    c31dd73, ``build_power_value`` with a bit less, for the sign), where the largest value is 1.
 
     Examples
     --------

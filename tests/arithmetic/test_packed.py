@@ -72,6 +72,42 @@ def test_scaled_units_are_the_slow_model(name: str, left: str, right: str) -> No
         assert same(fast, slow(x, w, c, UNITS[name])).all()
 
 
+MX = ("mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxfp4")
+UNITS_OF = {
+    **{(left, right): "mxfp8e4m3" for left in MX for right in MX},
+    ("mxfp4", "mxfp4"): "mxfp4",
+    ("nvfp4", "nvfp4"): "nvfp4",
+}
+
+
+@pytest.mark.parametrize("architecture", ["blackwell", "blackwell-rtx"])
+@pytest.mark.parametrize(("left", "right"), UNITS_OF)
+def test_every_pair_of_packed_formats(left: str, right: str, architecture: str) -> None:
+    """Weights of one format, activations of another: the unit of either gives the slow model's."""
+    x, w = mf.quantize(numbers(11, 2, 96), left), mf.quantize(numbers(12, 2, 96), right)
+    x, w = without_tensor_scale(x), without_tensor_scale(w)
+    c = np.random.default_rng(13).standard_normal((2, 2), np.float32)
+    name = f"{architecture}/{UNITS_OF[left, right]}/float32"
+    fast = arithmetic.linear(x, w, c, unit=name)
+    assert same(fast, slow(x, w, c, UNITS[name])).all()
+    if UNITS_OF[left, right] == "mxfp8e4m3":
+        for own in {left, right, "mxfp6e2m3"} - {"mxfp4"}:
+            other = arithmetic.linear(x, w, c, unit=f"{architecture}/{own}/float32")
+            assert np.array_equal(fast, other)
+
+
+def test_scales_do_not_enter_after_the_alignment() -> None:
+    """A planted mistake: products of codes are added first, and each block's sum scaled."""
+    x, w = mf.quantize(numbers(1, 4, 256), "mxfp8e4m3"), mf.quantize(numbers(2, 4, 256), "mxfp4")
+    name = "blackwell/mxfp8e4m3/float32"
+    values = [mf.decode(q.codes, q.fmt).reshape(4, 8, 32) for q in (x, w)]
+    wrong = np.zeros((4, 4), np.float32)
+    for k in range(8):
+        a, b = values[0][:, k], values[1][:, k]
+        wrong += (a @ b.T) * (x.scales[:, k, None] * w.scales[:, k])
+    assert not np.array_equal(arithmetic.linear(x, w, unit=name), wrong)
+
+
 def test_all_verbs_take_packed_operands() -> None:
     name = "blackwell/mxfp4/float32"
     x, w = numbers(1, 4, 96), numbers(2, 4, 96)

@@ -15,10 +15,13 @@ import minifloat as mf
 from minifloat import arithmetic
 from tests.benchmarks.cases.case import Case, Inputs, Thunk, over_copy
 
+LENGTH = 4096  # of sums
+SHARED_SIDE = 512  # of products that threads share
+
 
 def operands(inputs: Inputs, fmt: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return matrices whose product takes ``inputs.size`` multiplications, sums of up to 4096."""
-    length = min(4096, inputs.size)
+    length = min(LENGTH, inputs.size)
     side = 1 << (inputs.size // length).bit_length() // 2
     a = mf.round_to(inputs.x[: side * length].reshape(side, length), fmt)
     return a, mf.round_to(inputs.x[-inputs.size // side :].reshape(length, -1), fmt)
@@ -30,6 +33,21 @@ def emulated(fmt: str, threads: int = 1, **how: Any) -> Callable[[Inputs], Thunk
     def prepare(inputs: Inputs) -> Thunk:
         a, b = operands(inputs, fmt)
         return lambda: arithmetic.matmul(a, b, threads=threads, **how)
+
+    return prepare
+
+
+def shared(fmt: str, unit: str, threads: int) -> Callable[[Inputs], Thunk]:
+    """Multiply matrices large enough for threads to share, at most 512 x 4096 and 4096 x 512.
+
+    A call of the table's size takes milliseconds, in which waking a thread shows.
+    """
+
+    def prepare(inputs: Inputs) -> Thunk:
+        rng = np.random.default_rng(0)
+        shapes = (max(1, inputs.size // (LENGTH * SHARED_SIDE)), LENGTH), (LENGTH, SHARED_SIDE)
+        a, b = (mf.round_to(rng.standard_normal(shape, np.float32), fmt) for shape in shapes)
+        return lambda: arithmetic.matmul(a, b, unit=unit, threads=threads)
 
     return prepare
 
@@ -181,8 +199,11 @@ def arithmetic_cases() -> Iterator[Case]:
     for name, own, peer, size in peers():
         fmt = "e4m3fn" if name.startswith("hopper") else "bfloat16"
         yield Case(f"matmul {name}", fmt, 5.0, own, peer, own_size=size)
-    two = emulated("e4m3fn", threads=2, unit="hopper/e4m3fn/float32")
-    yield Case("matmul hopper, 2 threads / 1", "e4m3fn", 1.7, two, hopper)
+    for fmt, unit in (("e4m3fn", "hopper/e4m3fn/float32"), ("float16", "ampere/float16/float32")):
+        yield Case(
+            f"matmul {unit.partition('/')[0]}, 2 threads / 1", fmt, 1.7,
+            shared(fmt, unit, 2), shared(fmt, unit, 1), own_size=SHARED_SIDE**2 * LENGTH,
+        )  # fmt: skip
     products = BIPOLAR_SHAPE[0] ** 2 * BIPOLAR_SHAPE[1]
     for bits, bar in ((1, 4.0), (2, 1.3), (4, None)):
         name = f"bipolar_int{bits}"
