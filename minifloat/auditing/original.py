@@ -93,7 +93,7 @@ def audit(
     names = _chosen(names, include, exclude)
     if not names:
         raise ValueError("include and exclude must leave a tensor to audit, got none that is left")
-    if not any(name in wanted.names for name in names if name in held.names):
+    if not any(name in wanted for name in names if name in held):
         raise ValueError(
             f"original must have tensors of the names that {printable(held.source)} has, got "
             f"none in {printable(wanted.source)}; the first names are "
@@ -162,13 +162,13 @@ def _audited(name: str, held: Tensors, wanted: Tensors, others: _Others, best: b
     recipe = str(about.recipe) if about and about.recipe else ""
     if name in held.unreadable:
         return TensorAudit(name, "", "", (), Verdict.UNREAD, held.unreadable[name])
-    if name not in held.names:
+    if name not in held:
         return TensorAudit(name, "", "", wanted.shape(name), Verdict.MISSING, "quantized lacks it")
     shape = held.shape(name)
     blank = TensorAudit(name, layout, recipe, shape, Verdict.MISSING)
     if name in wanted.unreadable:
         return replace(blank, verdict=Verdict.UNREAD, reason=f"original: {wanted.unreadable[name]}")
-    if name not in wanted.names:
+    if name not in wanted:
         return replace(blank, reason="original lacks it")
     try:
         value, w = held.load(name), floats(wanted.load(name))

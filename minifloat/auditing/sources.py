@@ -59,6 +59,10 @@ class Tensors:
                 about.name: about.skipped for about in source.skipped if about.skipped != SCALE
             }
         self.names = tuple(self._about) if is_checkpoint else tuple(source)
+        self._names = frozenset(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def load(self, name: str) -> Value:
         """Read one tensor: numbers as they are, small floats that NumPy lacks as float32.
