@@ -20,6 +20,7 @@ from minifloat.arithmetic.arrays.ufuncs import (
     Axis,
     accumulated,
     axes_of,
+    mask_of,
     on_all_pairs,
     reduced,
 )
@@ -65,8 +66,7 @@ def mean(
     """Divide the sum by the count, which is exact."""
     counts: Any = _count(a, axis)
     if where is not True:
-        mask = np.broadcast_to(np.asarray(where, np.bool_), a.shape)
-        counts = np.count_nonzero(mask, axis, keepdims=keepdims)
+        counts = np.count_nonzero(mask_of(where, a.shape), axis, keepdims=keepdims)
     sums = sum(context, a, axis, keepdims=keepdims, where=where)
     return context.compute(algebraic.divide, sums, counts)
 

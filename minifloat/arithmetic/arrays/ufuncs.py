@@ -207,7 +207,7 @@ def reduced(
     axes = axes_of(x, axis)
     terms = in_front(x, axes)
     if where is not True:
-        mask = in_front(np.broadcast_to(np.asarray(where, np.bool_), x.shape), axes)
+        mask = in_front(mask_of(where, x.shape), axes)
         joined = _reduced_where(context, ufunc, terms, mask, initial)
         return np.expand_dims(joined, axes) if keepdims else joined
     if initial is not None:
@@ -223,6 +223,17 @@ def reduced(
             raise ValueError(f"x must have numbers to reduce with {ufunc.__name__}, got none")
         joined = fold(context, OPERATIONS[ufunc], terms)
     return np.expand_dims(joined, axes) if keepdims else joined
+
+
+def mask_of(where: Any, shape: tuple[int, ...]) -> Mask:
+    """Return where an array of a shape is to be read."""
+    mask = np.asarray(where)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"where must be bool, got {mask.dtype}")
+    try:
+        return np.broadcast_to(mask, shape)
+    except ValueError:
+        raise ValueError(f"where must broadcast to {shape}, got shape {mask.shape}") from None
 
 
 def _reduced_where(
@@ -261,7 +272,7 @@ def axes_of(x: Array, axis: Axis) -> tuple[int, ...]:
     return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(given, x.ndim)))
 
 
-def in_front(x: Array, axes: tuple[int, ...]) -> Array:
+def in_front(x: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     """Return an array with these axes as the first one, in C order."""
     moved = np.moveaxis(x, axes, range(len(axes)))
     shape = moved.shape[len(axes) :]
