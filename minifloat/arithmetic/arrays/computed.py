@@ -20,6 +20,7 @@ from minifloat.arithmetic.arrays.ufuncs import (
     Axis,
     accumulated,
     axes_of,
+    mask_of,
     on_all_pairs,
     reduced,
 )
@@ -40,9 +41,10 @@ def sum(
     *,
     keepdims: bool = False,
     initial: Array | None = None,
+    where: Any = True,
 ) -> Array:
     """Add up, as the context's accumulator says."""
-    return reduced(context, np.add, a, axis, keepdims=keepdims, initial=initial)
+    return reduced(context, np.add, a, axis, keepdims=keepdims, initial=initial, where=where)
 
 
 def prod(
@@ -52,16 +54,21 @@ def prod(
     *,
     keepdims: bool = False,
     initial: Array | None = None,
+    where: Any = True,
 ) -> Array:
     """Multiply one after the other."""
-    return reduced(context, np.multiply, a, axis, keepdims=keepdims, initial=initial)
+    return reduced(context, np.multiply, a, axis, keepdims=keepdims, initial=initial, where=where)
 
 
-def mean(context: Context, a: Array, axis: Axis = None, *, keepdims: bool = False) -> Array:
+def mean(
+    context: Context, a: Array, axis: Axis = None, *, keepdims: bool = False, where: Any = True
+) -> Array:
     """Divide the sum by the count, which is exact."""
-    return context.compute(
-        algebraic.divide, sum(context, a, axis, keepdims=keepdims), _count(a, axis)
-    )
+    counts: Any = _count(a, axis)
+    if where is not True:
+        counts = np.count_nonzero(mask_of(where, a.shape), axis, keepdims=keepdims)
+    sums = sum(context, a, axis, keepdims=keepdims, where=where)
+    return context.compute(algebraic.divide, sums, counts)
 
 
 def var(

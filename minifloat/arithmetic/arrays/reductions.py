@@ -24,6 +24,7 @@ from minifloat.formats.rounding import Rounding
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 PRODUCTS = 1 << 20  # that are in memory at a time
 NO_EXPONENTS = np.empty((0, 0), np.int16)  # which additions one by one do not read
@@ -70,6 +71,22 @@ def total(context: Context, terms: Array, start: Array | None = None) -> Array:
     if not len(terms):
         return context.rounded(np.zeros(terms.shape[1:]))
     return fold(context, algebraic.add, terms)
+
+
+def fold_where(
+    context: Context, operation: Operation, terms: Array, mask: Mask, start: Array, is_first: bool
+) -> Array:
+    """Return the terms for which a mask is true, joined by an operation.
+
+    ``start`` is the result where there are none, of one term's shape; if ``is_first`` is true it is
+    joined with the others, too.
+    """
+    joined = np.broadcast_to(start, terms.shape[1:])
+    begun: Mask = np.full(joined.shape, is_first)
+    for term, chosen in zip(terms, mask, strict=True):
+        both = np.where(begun, context.compute(operation, joined, term), term)
+        joined, begun = np.where(chosen, both, joined), begun | chosen
+    return joined
 
 
 def product_of_matrices(context: Context, a: Array, b: Array) -> Array:

@@ -27,7 +27,7 @@ from minifloat.arithmetic.arrays.contexts import (
     refusal,
     shared,
 )
-from minifloat.arithmetic.arrays.reductions import fold, running, total
+from minifloat.arithmetic.arrays.reductions import Mask, fold, fold_where, running, total
 from minifloat.arithmetic.operations import algebraic, elementary, remainders, selections
 from minifloat.codec import round_to
 
@@ -111,7 +111,7 @@ def apply(
     if not (knows or (method == "__call__" and ufunc in CONTRACTED)):
         raise TypeError(refusal(name, context))
     options = {key: x for key, x in options.items() if key != "dtype" or x is not None}
-    where = options.pop("where", True)
+    where = True if method == "reduce" else options.pop("where", True)
     if method not in METHODS or not options.keys() <= METHODS[method][1]:
         given = ", ".join(options) or method
         raise TypeError(f"{name} must have options that a FormatArray knows, got {given}")
@@ -175,10 +175,11 @@ def _reduce(
     axis: Axis = 0,
     keepdims: bool = False,
     initial: Any = None,
+    where: Any = True,
 ) -> Array:
     start = None if initial is None else values_of(context, initial)
     values = values_of(context, x)
-    return reduced(context, ufunc, values, axis, keepdims=keepdims, initial=start)
+    return reduced(context, ufunc, values, axis, keepdims=keepdims, initial=start, where=where)
 
 
 def _accumulate(context: Context, ufunc: np.ufunc, x: Any, *, axis: int = 0) -> Array:
@@ -197,10 +198,18 @@ def reduced(
     *,
     keepdims: bool = False,
     initial: Array | None = None,
+    where: Any = True,
 ) -> Array:
-    """Return the values of an array joined one after the other, in C order of the axes."""
+    """Return the values of an array joined one after the other, in C order of the axes.
+
+    With ``where`` those for which it is false are left out.
+    """
     axes = axes_of(x, axis)
     terms = in_front(x, axes)
+    if where is not True:
+        mask = in_front(mask_of(where, x.shape), axes)
+        joined = _reduced_where(context, ufunc, terms, mask, initial)
+        return np.expand_dims(joined, axes) if keepdims else joined
     if initial is not None:
         initial = np.broadcast_to(initial, (1, *terms.shape[1:]))
     if ufunc is np.add:
@@ -214,6 +223,32 @@ def reduced(
             raise ValueError(f"x must have numbers to reduce with {ufunc.__name__}, got none")
         joined = fold(context, OPERATIONS[ufunc], terms)
     return np.expand_dims(joined, axes) if keepdims else joined
+
+
+def mask_of(where: Any, shape: tuple[int, ...]) -> Mask:
+    """Return where an array of a shape is to be read."""
+    mask = np.asarray(where)
+    if mask.dtype != np.bool_:
+        raise TypeError(f"where must be bool, got {mask.dtype}")
+    try:
+        return np.broadcast_to(mask, shape)
+    except ValueError:
+        raise ValueError(f"where must broadcast to {shape}, got shape {mask.shape}") from None
+
+
+def _reduced_where(
+    context: Context, ufunc: np.ufunc, terms: Array, mask: Mask, initial: Array | None
+) -> Array:
+    """Return the terms for which a mask is true, joined one after the other."""
+    if initial is None and ufunc not in (np.add, np.multiply):
+        raise ValueError(f"initial must be given with where for {ufunc.__name__}, got None")
+    start = initial
+    if start is None:
+        start = context.rounded(0.0 if ufunc is np.add else 1.0)
+    if ufunc is np.add and context.accumulator is not None:
+        rows = np.where(mask, terms, 0.0)
+        return total(context, rows, np.broadcast_to(start, (1, *terms.shape[1:])))
+    return fold_where(context, OPERATIONS[ufunc], terms, mask, start, initial is not None)
 
 
 def accumulated(context: Context, ufunc: np.ufunc, x: Array, axis: int = 0) -> Array:
@@ -237,7 +272,7 @@ def axes_of(x: Array, axis: Axis) -> tuple[int, ...]:
     return tuple(sorted(np.lib.array_utils.normalize_axis_tuple(given, x.ndim)))
 
 
-def in_front(x: Array, axes: tuple[int, ...]) -> Array:
+def in_front(x: NDArray[Any], axes: tuple[int, ...]) -> NDArray[Any]:
     """Return an array with these axes as the first one, in C order."""
     moved = np.moveaxis(x, axes, range(len(axes)))
     shape = moved.shape[len(axes) :]
@@ -246,7 +281,7 @@ def in_front(x: Array, axes: tuple[int, ...]) -> Array:
 
 METHODS: dict[str, tuple[Callable[..., Array], set[str]]] = {  # and the options that each takes
     "__call__": (called, set()),
-    "reduce": (_reduce, {"axis", "keepdims", "initial"}),
+    "reduce": (_reduce, {"axis", "keepdims", "initial", "where"}),
     "accumulate": (_accumulate, {"axis"}),
     "outer": (_outer, set()),
 }

@@ -9,8 +9,8 @@ import numpy as np
 
 from minifloat.arithmetic.operations.results import Fmt
 from minifloat.arithmetic.p3109.external import External, target_of
+from minifloat.arithmetic.p3109.names import named
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import shown
 
 Property = int | float | str
 
@@ -90,11 +90,10 @@ def property_of(name: str, fmt: Fmt) -> Property:
     >>> p3109.property_of("DomainOf", "binary32")
     'Extended'
     """
-    if name not in OF_FORMATS:
-        raise ValueError(f"name must be one of {', '.join(OF_FORMATS)}, got {shown(name)}")
+    of_format = named("name", name, OF_FORMATS)
     target: NumberFormat | External = target_of(fmt)
     if isinstance(target, External):
         return OF_EXTERNALS[name](target)
     if not isinstance(target, Format):
         raise ValueError(f"fmt must be an ExMy format for {name}, got {target.name}")
-    return OF_FORMATS[name](target)
+    return of_format(target)

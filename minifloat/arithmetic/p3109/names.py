@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from minifloat.formats.base import shown
 
 Array = NDArray[Any]
+Entry = TypeVar("Entry")
 
 OPERATIONS: Mapping[str, str] = {
     "Convert": "positive",
@@ -88,10 +89,16 @@ NAN_WHERE: Mapping[str, Special] = {  # beside what IEEE 754 has
 }
 
 
+def named(argument: str, name: object, table: Mapping[str, Entry]) -> Entry:
+    """Return the entry of a name, or raise if there is none."""
+    if not isinstance(name, str) or name not in table:
+        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {shown(name)}")
+    return table[name]
+
+
 def check_name(name: str, count: int) -> None:
     """Raise unless an operation has this name and so many operands."""
-    if name not in OPERATIONS:
-        raise ValueError(f"name must be one of {', '.join(OPERATIONS)}, got {shown(name)}")
+    named("name", name, OPERATIONS)
     arity = 3 if name in TERNARY else 2 if name in BINARY else 1
     if count != arity:
         raise ValueError(f"operands must be {arity} for {name}, got {count}")

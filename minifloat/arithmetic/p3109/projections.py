@@ -8,8 +8,8 @@ from typing import Any, Literal, SupportsIndex, TypedDict
 from numpy.typing import ArrayLike
 
 from minifloat.arithmetic.operations.results import Options
+from minifloat.arithmetic.p3109.names import named
 from minifloat.codec import FloatDtype
-from minifloat.formats.base import shown
 from minifloat.formats.rounding import OverflowLike, RoundingLike
 
 ROUNDING_MODES: Mapping[str, RoundingLike] = {
@@ -56,18 +56,12 @@ def options_of(projection: Projection) -> Options:
     """Return the options of `minifloat.round_to` for a projection."""
     rounding = projection.get("rounding", "NearestTiesToEven")
     saturation = projection.get("saturation", "SatNone")
-    for argument, mode, modes in [
-        ("rounding", rounding, ROUNDING_MODES),
-        ("saturation", saturation, SATURATION_MODES),
-    ]:
-        if mode not in modes:
-            raise ValueError(f"{argument} must be one of {', '.join(modes)}, got {shown(mode)}")
+    policies: Options = {
+        "rounding": named("rounding", rounding, ROUNDING_MODES),
+        "overflow": named("saturation", saturation, SATURATION_MODES),
+    }
     others: Any = {k: o for k, o in projection.items() if k not in ("rounding", "saturation")}
     for option in others:
         if option not in Projection.__annotations__:
             raise TypeError(f"projection must have the options of P3109, got {option!r}")
-    policies: Options = {
-        "rounding": ROUNDING_MODES[rounding],
-        "overflow": SATURATION_MODES[saturation],
-    }
     return {**policies, **others}

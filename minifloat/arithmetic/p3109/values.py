@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.arithmetic.operations.results import Fmt, Numbers, Operands
+from minifloat.arithmetic.p3109.names import named
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
 from minifloat.formats.names import parse
 
 Array = NDArray[Any]
@@ -86,7 +86,7 @@ def compare(name: str, x: Numbers, y: Numbers) -> Any:
     array([ True,  True])
     """
     operands = Operands.of(x, y)
-    return _known("name", name, COMPARISONS)(*operands.arrays)[()]
+    return named("name", name, COMPARISONS)(*operands.arrays)[()]
 
 
 def holds(name: str, x: Numbers, fmt: Fmt | None = None) -> Any:
@@ -117,11 +117,11 @@ def holds(name: str, x: Numbers, fmt: Fmt | None = None) -> Any:
     >>> p3109_values.holds("IsSubnormal", [0.0, 2.0**-10, 1.0], "binary8p4se")
     array([False,  True, False])
     """
-    if name in CLASS_PREDICATES:
+    if isinstance(name, str) and name in CLASS_PREDICATES:
         if fmt is None:
             raise ValueError(f"fmt must be given for {name}, got None")
         return np.isin(classify(x, fmt), CLASS_PREDICATES[name])
-    return _known("name", name, PREDICATES)(*Operands.of(x).arrays)[()]
+    return named("name", name, PREDICATES)(*Operands.of(x).arrays)[()]
 
 
 def classify(x: Numbers, fmt: Fmt) -> Any:
@@ -219,9 +219,3 @@ def _check_values(a: Array, fmt: NumberFormat) -> Array:
             f"x must hold values of {fmt.name}, got {numbers[wrong][0]!s}; use minifloat.round_to"
         )
     return values
-
-
-def _known(argument: str, name: str, table: Mapping[str, Any]) -> Any:
-    if name not in table:
-        raise ValueError(f"{argument} must be one of {', '.join(table)}, got {shown(name)}")
-    return table[name]

@@ -277,6 +277,37 @@ def test_in_place_operators_write_to_the_array(x: FormatArray) -> None:
         plain += x
 
 
+@pytest.mark.parametrize("accumulator", [None, "float32"])
+@pytest.mark.parametrize("rounding", ["nearest_even", "downward"])
+def test_reductions_where(accumulator: str | None, rounding: str) -> None:
+    """They are those of the rows without the numbers that are left out."""
+    rng = np.random.default_rng(3)
+    x = arithmetic.array(
+        rng.normal(size=(3, 40)), "e4m3fn", accumulator=accumulator, rounding=rounding
+    )
+    mask = rng.random(x.shape) < 0.4
+    mask[1] = False
+    for initial in (None, 1.25):
+        options = {} if initial is None else {"initial": initial}
+        for function, empty in [(np.sum, 0.0), (np.prod, 1.0)]:
+            got = function(x, axis=1, where=mask, keepdims=True, **options)
+            want = [
+                function(row[chosen], **options).values if chosen.any() else (initial or empty)
+                for row, chosen in zip(x, mask, strict=True)
+            ]
+            assert got.shape == (3, 1)
+            assert values(got) == np.reshape(want, (3, 1)).tolist(), (function, options)
+    assert values(np.add.reduce(x, 1, where=mask)) == values(x.sum(1, where=mask))
+    assert values(x.sum(where=x > 0)) == values(x[x > 0].sum())
+    assert values(x[::2].mean(1, where=mask[::2])) == [
+        values(row[chosen].mean()) for row, chosen in zip(x[::2], mask[::2], strict=True)
+    ]
+    largest = np.maximum.reduce(x, axis=1, where=mask, initial=-1)
+    assert values(largest) == values(np.max(x, axis=1, where=mask, initial=-1))
+    with pytest.raises(ValueError, match="initial must be given with where for maximum"):
+        np.maximum.reduce(x, where=mask)
+
+
 def test_out_and_where(x: FormatArray) -> None:
     out = np.zeros_like(x)
     assert np.multiply(x, 2, out=out) is out
@@ -360,7 +391,7 @@ HOSTILE: list[Callable[[FormatArray], Any]] = [
     lambda x: np.einsum("ij->k", x),
     lambda x: np.einsum("i1->i", x),
     lambda x: np.einsum(x, [0, 1]),
-    lambda x: np.sum(x, where=x > 0),
+    lambda x: np.var(x, where=x > 0),
     lambda x: np.sum(x, dtype=np.float64),
     lambda x: np.zeros_like(x, dtype=float),
     lambda x: np.zeros(3, like=x, dtype=np.float32),

@@ -14,6 +14,7 @@ from minifloat.arithmetic.p3109.blocks.operands import (
     check_elements,
     decoded,
     numbers_of,
+    spread,
 )
 from minifloat.arithmetic.p3109.blocks.projection import format_of, projected
 from minifloat.arithmetic.p3109.projections import Projection, options_of
@@ -38,8 +39,8 @@ def convert_to_block(
     numbers, scales = numbers_of("x", x), numbers_of("scale", scale)
     check_elements(numbers)
     target, options = format_of(fmt), options_of(projection)
-    spread = np.broadcast_to(scales[..., np.newaxis], numbers.shape)
-    return Block(scales, projected("Convert", [numbers], spread, target, options))
+    each = spread(scales, numbers.shape)
+    return Block(scales, projected("Convert", [numbers], each, target, options))
 
 
 def convert_to_block_max_abs_finite(

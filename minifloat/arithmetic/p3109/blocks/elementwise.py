@@ -15,6 +15,7 @@ from minifloat.arithmetic.p3109.blocks.operands import (
     numbers_of,
     of_one_shape,
     product,
+    spread,
 )
 from minifloat.arithmetic.p3109.blocks.projection import format_of, projected
 from minifloat.arithmetic.p3109.names import check_name
@@ -65,8 +66,8 @@ def block(
     target, options = format_of(fmt), options_of(projection)
     arrays = of_one_shape([decoded(x) for x in blocks])
     scales = numbers_of("scale", scale)
-    spread = np.broadcast_to(scales[..., np.newaxis], arrays[0].shape)
-    return Block(scales, projected(name, arrays, spread, target, options))
+    each = spread(scales, arrays[0].shape)
+    return Block(scales, projected(name, arrays, each, target, options))
 
 
 def scaled(name: str, *operands: ArrayLike, fmt: Fmt, **projection: Unpack[Projection]) -> Array:

@@ -46,14 +46,18 @@ def decoded(x: BlockLike) -> Array:
     scale, elements = pair
     scales, numbers = numbers_of("scale", scale), numbers_of("elements", elements)
     check_elements(numbers)
+    return product(spread(scales, numbers.shape), numbers)
+
+
+def spread(scales: Array, shape: tuple[int, ...]) -> Array:
+    """Return the scale of each element of blocks of a shape."""
     try:
-        spread = np.broadcast_to(scales[..., np.newaxis], numbers.shape)
+        return np.broadcast_to(scales[..., np.newaxis], shape)
     except ValueError:
         raise ValueError(
-            f"scale must have the shape of elements without its last axis, {numbers.shape[:-1]}, "
+            f"scale must have the shape of elements without its last axis, {shape[:-1]}, "
             f"got {scales.shape}"
         ) from None
-    return product(spread, numbers)
 
 
 def _unpacked(q: Packed) -> tuple[Array, Array]:
