@@ -234,8 +234,9 @@ class Accumulator:
             )
 
     def _room_for_random_bits(self) -> int:
-        formats = [self.fmt, *([self.product] * (self.product is not None))]
-        widest = max(fmt.mantissa_bits for fmt in formats)
+        widest = self.fmt.mantissa_bits
+        if self.product is not None:
+            widest = max(widest, self.product.mantissa_bits)
         return max(1, min(MAX_RANDOM_BITS, DRAWN_BITS - widest))
 
     def _check_double(self) -> None:
