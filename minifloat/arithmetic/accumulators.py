@@ -41,7 +41,7 @@ MAX_TERMS = 1 << 20
 MAX_BITS = 40
 FLOAT64_BITS = 48  # aligned terms of so many bits are added exactly in float64
 MAX_RANDOM_BITS = 28
-DRAWN_BITS = 51  # of a sum and its random bits: float64 less a half step and a sticky bit
+DRAWN_BITS = 50  # of a sum and its random bits: float64's, less a half step and a sticky bit
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -91,7 +91,7 @@ class Accumulator:
     outer : str, Format or SumFormat
         Format of that outer sum.
     random_bits : int, optional
-        Random bits of a stochastic rounding, as for `minifloat.round_to`: at most 28, and 51 with
+        Random bits of a stochastic rounding, as for `minifloat.round_to`: at most 28, and 50 with
         the mantissa bits of ``fmt`` or ``product``. Default: 24, or as many as these leave.
 
     Raises
@@ -234,8 +234,9 @@ class Accumulator:
             )
 
     def _room_for_random_bits(self) -> int:
-        formats = [self.fmt, *([self.product] * (self.product is not None))]
-        widest = max(fmt.mantissa_bits for fmt in formats)
+        widest = self.fmt.mantissa_bits
+        if self.product is not None:
+            widest = max(widest, self.product.mantissa_bits)
         return max(1, min(MAX_RANDOM_BITS, DRAWN_BITS - widest))
 
     def _check_double(self) -> None:

@@ -10,6 +10,7 @@ give the same sums for random terms.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -37,6 +38,7 @@ Array = NDArray[Any]
 
 MAX_LENGTH = 256
 LIKELY = (Rounding.NEAREST_EVEN, Rounding.TOWARD_ZERO)
+MAX_EXPONENT = 1000  # of integers for the numbers
 MOST = 60  # bits that are probed
 NAMES = {52: ["float64"], 23: ["float32"], 10: ["float16", "tf32"], 7: ["bfloat16"]}
 # Exponents of large and small numbers, tried in turn: of bfloat16 and wider; float16; results in
@@ -152,7 +154,11 @@ def reveal(
     for name, number in (("large", large), ("small", small)):
         if number is not None and not _is_power(number):
             raise ValueError(f"{name} must be a power of two, got {shown(number)}")
-    pairs = dict.fromkeys((large or 2.0**high, small or 2.0**low) for high, low in EXPONENTS)
+    if large is not None and small is not None and not large > small:
+        raise ValueError(f"large must be more than small, got {large:g} and {small:g}")
+    pairs = dict.fromkeys(
+        (float(large or 2.0**high), float(small or 2.0**low)) for high, low in EXPONENTS
+    )
     probe = _first_taken([_Probe(f, n, products, dtype, *pair) for pair in pairs])
     tree = revealed_tree(probe.size, list(range(n)))
     near = meeting(tree)
@@ -172,7 +178,9 @@ def reveal(
 
 
 def _is_power(number: object) -> bool:
-    return isinstance(number, float | int) and bool(np.frexp(number)[0] == 0.5)
+    if isinstance(number, int) and number.bit_length() > MAX_EXPONENT:
+        return False
+    return isinstance(number, float | int) and math.frexp(number)[0] == 0.5
 
 
 def _first_taken(probes: list[_Probe]) -> _Probe:
@@ -180,7 +188,8 @@ def _first_taken(probes: list[_Probe]) -> _Probe:
     wrong: Exception | None = None
     for probe in probes:
         try:
-            probe.check_numbers()
+            with np.errstate(all="ignore"):  # numbers that overflow in a function of NumPy's
+                probe.check_numbers()
         except (ValueError, ArithmeticError) as error:
             wrong = wrong or error
         else:

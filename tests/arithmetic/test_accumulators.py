@@ -116,7 +116,7 @@ def test_text_of_all_units() -> None:
         ("fixed8.8", "fewer of them"),
         ("float32:up", "rounding must be one of"),
         ("float32:stochastic/random_bits=29", "random_bits must be in 1..28"),
-        ("e8m30:stochastic/random_bits=22", "random_bits must be at most 21"),
+        ("e8m30:stochastic/random_bits=21", "random_bits must be at most 20"),
         ("float32/random_bits=8", "must come with a stochastic"),
         ("float64:stochastic", "rounding must be its default in float64"),
         ("float32/", "options must be"),

@@ -164,6 +164,12 @@ def test_products_of_torch() -> None:
         assert arithmetic.dot(x, y, accumulator=found) == f(x, y)
 
 
+def test_sums_in_float16_of_numpy() -> None:
+    """They overflow for the first numbers that are tried."""
+    found = reveal(lambda x: np.cumsum(x.astype(np.float16))[-1], 16)
+    assert str(found.accumulator) == "float16"
+
+
 def test_rounded_products_are_told_from_fused_ones() -> None:
     for dtype in ("float32", "float64"):
         for product in (None, dtype):
@@ -211,6 +217,8 @@ def test_small_blocks_do_not_pass_for_larger_ones() -> None:
         (lambda: reveal(lambda x: 0.0, 8), "f must return .* alone, got 0"),
         (lambda: reveal(np.sum, 8, large=np.inf), "large must be a power of two, got inf"),
         (lambda: reveal(np.dot, 8), "missing"),
+        (lambda: reveal(np.sum, 8, large=10**400), "large must be a power of two"),
+        (lambda: reveal(np.sum, 8, large=1.0, small=2.0), "large must be more than small, got 1"),
         (
             lambda: reveal(lambda x: arithmetic.sum(x, accumulator="bfloat16:upward"), 8),
             "f must count",

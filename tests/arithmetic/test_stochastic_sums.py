@@ -89,13 +89,27 @@ def test_few_bits_lose_small_terms() -> None:
     assert arithmetic.sum(x, accumulator="bfloat16:stochastic/random_bits=4", seed=0) > 1
 
 
+def test_as_many_random_bits_as_there_is_room_for() -> None:
+    """A bit more, and what float64 rounds to odd would be taken for a half step."""
+    accumulator = Accumulator("e8m40", rounding="stochastic_b")
+    bits = accumulator.random_bits
+    assert bits is not None
+    for seed in range(20):
+        r = random_word(random_word(seed, 0), 0) >> 64 - bits
+        threshold = (2 ** (bits + 1) - 2 * r - 1) * 2.0 ** -(bits + 1 + 40)
+        below = threshold - 2.0**-53
+        for term, away in ((threshold, True), (below, False)):
+            found = arithmetic.sum([term], 1.0, accumulator=accumulator, seed=seed)
+            assert found == 1 + away * 2.0**-40
+
+
 def test_text() -> None:
     for text in ("bfloat16:stochastic", "e4m3fn:stochastic_b/terms=2+random_bits=8"):
         assert str(Accumulator.parse(text)) == text
     for text in KINDS:
         assert Accumulator.parse(str(Accumulator.parse(text))) == Accumulator.parse(text)
     assert Accumulator("bfloat16", rounding="stochastic").random_bits == 24
-    assert Accumulator("e8m40", rounding="stochastic").random_bits == 11
+    assert Accumulator("e8m40", rounding="stochastic").random_bits == 10
     assert Accumulator("float32").random_bits is None
 
 
