@@ -4,7 +4,7 @@ decoder      a code to an exact integer, float16 or bfloat16
 encoder      a float or an integer to a code, in any rounding mode
 multiplier   the exact product of two codes
 l_mul        L-Mul's product of two codes, by addition
-dot          the exact sum of the products of many lanes, accumulated or not
+dot          the sum of the products of many lanes, accumulated exactly, in a float, or not
 block_dot    the same of two blocks that have a scale each: Microscaling, NVFP4
 converter    a code of one format to a code of another
 best         the form of a circuit that takes the least of a target
@@ -27,6 +27,7 @@ from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import FixedSum, dot
 from minifloat.hardware.encoders import encoder, encoder_forms
+from minifloat.hardware.float_sums import FloatSum
 from minifloat.hardware.integers import integer_codebook
 from minifloat.hardware.l_muls import l_mul, l_mul_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
@@ -39,6 +40,7 @@ __all__ = [
     "Cost",
     "Counts",
     "FixedSum",
+    "FloatSum",
     "Mismatch",
     "Netlist",
     "best",

@@ -20,6 +20,7 @@ CHUNK = 1 << 16  # words in a run
 RANDOM_WORDS = 1 << 14
 CYCLES = 288  # more than the 256 that fill a sum of 4096 products of 16 lanes
 STREAMS = 64
+STARTED = (32, 512)  # clock cycles and streams that begin from a circuit's starts
 RARE = 1 / 64
 MAX_CORNERS = 1 << 15
 
@@ -31,7 +32,8 @@ class Mismatch:
     Attributes
     ----------
     inputs, outputs, expected : dict of str to int
-        The words at the ports: what went in, what came out, and what should have.
+        The words at the ports: what went in, what came out, and what should have; and from what
+        an output that is a register began, if not from 0.
     cycle : int or None
         The clock cycle, in a circuit with a register.
     """
@@ -92,7 +94,8 @@ def check(
     All inputs are tried if they have at most 20 bits together. Otherwise all combinations of the
     circuit's `corners` are, and 16384 random words, some with a corner at one port. A circuit with
     a register gets 64 streams of 288 clock cycles: in the first ones the words at its corners stay,
-    and inputs of one bit are 1 in the first cycle, then seldom or never.
+    and inputs of one bit are 1 in the first cycle, then seldom or never. If it has ``starts``,
+    512 streams of 32 cycles begin from these, and the inputs of one bit are 0.
 
     Parameters
     ----------
@@ -151,7 +154,7 @@ def check(
         if first is None and bad.any():
             place = tuple(np.argwhere(bad)[0].tolist())
             went_in, came_out, wanted = (
-                {name: int(port[place]) for name, port in side.items()}
+                {n: int(np.broadcast_to(port, bad.shape)[place]) for n, port in side.items()}
                 for side in (given, got, expected)
             )
             cycle = place[0] if circuit.latency else None
@@ -184,6 +187,8 @@ def trials(circuit: Circuit, seed: int = 0) -> Iterator[dict[str, Words]]:
     generator = np.random.default_rng(seed)
     if circuit.latency:
         yield _streams(circuit, generator)
+        if circuit.starts:
+            yield _started(circuit, generator)
     elif total <= ALL_BITS:
         for start in range(0, 1 << total, CHUNK):
             number = np.arange(start, min(start + CHUNK, 1 << total), dtype=np.uint64)
@@ -242,4 +247,17 @@ def _streams(circuit: Circuit, generator: np.random.Generator) -> dict[str, Word
             words[name] = (generator.random(shape) < RARE).astype(np.uint64)
             words[name][:, : len(steady)] = 0
             words[name][0] = 1
+    return words
+
+
+def _started(circuit: Circuit, generator: np.random.Generator) -> dict[str, Words]:
+    """Return streams of random words that begin from some of a circuit's starts."""
+    words = _random(circuit, STARTED, generator)
+    for name, width in circuit.inputs.items():
+        if width == 1:
+            words[name][:] = 0
+    for name, starts in circuit.starts.items():
+        words[name] = to_words(
+            generator.choice(np.array(starts, object), STARTED[1]), circuit.outputs[name]
+        )
     return words

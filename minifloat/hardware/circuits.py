@@ -43,6 +43,9 @@ class Circuit:
     corners : mapping of str to tuple of int
         Words of an input that are worth trying: extreme codes, decision points. `check` tries
         them where it cannot try all words.
+    starts : mapping of str to tuple of int
+        Words of an output that is a register, from which `check` lets the circuit begin, too; the
+        meaning takes them as words of that name, of the shape of a row.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class Circuit:
     latency: int
     meaning: Meaning = field(repr=False)
     corners: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    starts: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Circuit):

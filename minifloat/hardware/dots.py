@@ -1,16 +1,21 @@
-"""Dot products: the products of many lanes, added exactly, and perhaps accumulated."""
+"""Dot products: products of many lanes, added exactly, accumulated exactly or in a float."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
+from minifloat import arithmetic
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
+from minifloat.hardware import operands
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
-from minifloat.hardware.integers import integers
+from minifloat.hardware.float_sums import FloatSum, add_float
+from minifloat.hardware.integers import Integers, integers
 from minifloat.hardware.lanes import (
     MAX_LANES,
     Lane,
@@ -68,10 +73,10 @@ def dot(
     lanes: int = 16,
     *,
     form: ProductForm | None = None,
-    accumulator: FixedSum | None = FixedSum(),
+    accumulator: FixedSum | FloatSum | None = FixedSum(),
     specials: Specials = "zero",
 ) -> Circuit:
-    """Return a circuit that multiplies lane by lane and adds, without rounding.
+    """Return a circuit that multiplies lane by lane and adds exactly.
 
     Products of sign and magnitude enter the tree of adders as they are or inverted, and their
     signs as the adders' carries.
@@ -84,22 +89,26 @@ def dot(
         Products in each clock cycle, 1 to 256. Lane 0 is at the lowest bits of the inputs.
     form : str, optional
         How products are written: see `multiplier_forms`, whose first is the default.
-    accumulator : FixedSum or None
-        A register to which each cycle's products are added; None for a circuit without one.
+    accumulator : FixedSum, FloatSum or None
+        A register to which each cycle's products are added, in fixed point without rounding or as
+        a float, rounded once in each cycle; None for a circuit without one.
     specials : "zero" or "flag"
         NaN and infinities count as 0. With "flag" the outputs ``nan``, ``positive_inf`` and
-        ``negative_inf``, those that can occur, say what IEEE 754 makes of all that was added.
+        ``negative_inf``, those that can occur, say what IEEE 754 makes of all that was added; the
+        sum goes on without them.
 
     Returns
     -------
     Circuit
         The inputs are ``a`` and ``b``, and with an accumulator ``first``, which is 1 in the cycle
-        that begins a new sum, and ``clock``. The output is ``sum``.
+        that begins a new sum, and ``clock``. The output is ``sum``: an integer times ``unit``, or
+        the bits of the float.
 
     Raises
     ------
     ValueError
-        If a format is wider than 8 bits, or an option has no such value.
+        If a format is wider than 8 bits, the float does not hold multiples of the products' unit,
+        or an option has no such value.
     TypeError
         If ``accumulator`` is something else.
 
@@ -108,21 +117,23 @@ def dot(
     >>> from minifloat import hardware
     >>> hardware.dot("e2m1", "e2m1").outputs, hardware.dot("int4", "int4").outputs
     ({'sum': 21}, {'sum': 20})
+    >>> hardware.dot("e2m1", "e2m1", accumulator=hardware.FloatSum("float32")).outputs
+    {'sum': 32}
     """
     x, y = integers(parse(a, "a")), integers(parse(b, "b"))
     lanes = check_int("lanes", lanes, 1, MAX_LANES)
     one_of("specials", specials, SPECIALS)
-    if accumulator is not None and not isinstance(accumulator, FixedSum):
-        raise TypeError(f"accumulator must be a FixedSum or None, got {shown(accumulator)}")
+    if accumulator is not None and not isinstance(accumulator, FixedSum | FloatSum):
+        raise TypeError(
+            f"accumulator must be a FixedSum, a FloatSum or None, got {shown(accumulator)}"
+        )
     forms = product_forms(x, y)
     chosen = form_of(form, forms)
     name = identifier(
-        "dot", x.fmt.name, y.fmt.name, f"{lanes}x", chosen,
-        accumulator and f"sum_of_{accumulator.terms}",
-        accumulator and accumulator.cut and f"cut_{accumulator.cut}",
+        "dot", x.fmt.name, y.fmt.name, f"{lanes}x", chosen, *_words_of(accumulator),
         "flag" if specials == "flag" else "",
     )  # fmt: skip
-    cut = accumulator.cut if accumulator else 0
+    cut = accumulator.cut if isinstance(accumulator, FixedSum) else 0
     lane = lane_of(f"{name}_lane", x, y, chosen, cut, flags=specials == "flag")
     module, tree = Module(name), Adders(name)
     module.input("a", x.bits * lanes)
@@ -131,8 +142,12 @@ def dot(
         module.input("first", 1)
         module.clock()
     terms, carries, flags = add_lanes(module, lane, lanes)
-    total = lane.exact * (accumulator.terms if accumulator else lanes)
-    if accumulator:
+    unit: Fraction | None = x.unit * y.unit * (1 << lane.cut)
+    if accumulator is None:
+        total = lane.exact * lanes
+        module.output("sum", total.width, add_all(module, tree, terms, carries, total))
+    elif isinstance(accumulator, FixedSum):
+        total = lane.exact * accumulator.terms
         module.line(f"reg signed {span(total.width)}register;")
         old = module.wire(
             "old", total.width, f"register & {{{total.width}{{~first}}}}", signed=True
@@ -140,17 +155,38 @@ def dot(
         after = add_all(module, tree, terms, carries, total, Term(old, total))
         module.line(f"always @(posedge clock) register <= {after};")
         module.output("sum", total.width, "register")
-        flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
     else:
-        module.output("sum", total.width, add_all(module, tree, terms, carries, total))
+        width, total = accumulator.width, lane.exact * lanes
+        found = Term(add_all(module, tree, terms, carries, total), total)
+        module.line(f"reg {span(width)}register;")
+        old = module.wire("old", width, f"register & {{{width}{{~first}}}}")
+        after = add_float(module, tree, found, x.unit * y.unit, old, accumulator)
+        module.line(f"always @(posedge clock) register <= {after};")
+        module.output("sum", width, "register")
+        unit = None
+    if accumulator:
+        flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
     for flag, condition in resolved(module, flags).items():
         module.output(flag, 1, condition)
     text = "\n".join([module.text(), lane.body.text(), tree.text()])
     meaning = _Meaning(lane, lanes, accumulator, dict(module.outputs))
     corners = {"a": extremes(x, lanes), "b": extremes(y, lanes)}
-    unit = x.unit * y.unit * (1 << lane.cut)
     latency = int(accumulator is not None)
-    return Circuit(name, text, module.inputs, module.outputs, unit, latency, meaning, corners)
+    starts = {}
+    if isinstance(accumulator, FloatSum):
+        starts["sum"] = accumulator.starts(x.unit * y.unit)
+    return Circuit(
+        name, text, module.inputs, module.outputs, unit, latency, meaning, corners, starts
+    )
+
+
+def _words_of(accumulator: FixedSum | FloatSum | None) -> tuple[object, ...]:
+    """Return an accumulator as words of a name."""
+    if accumulator is None:
+        return ()
+    if isinstance(accumulator, FixedSum):
+        return f"sum_of_{accumulator.terms}", accumulator.cut and f"cut_{accumulator.cut}"
+    return "in", accumulator.fmt, accumulator.rounding, accumulator.overflow
 
 
 def _sticky(module: Module, flag: str, condition: str) -> str:
@@ -166,7 +202,7 @@ class _Meaning:
 
     lane: Lane
     lanes: int
-    accumulator: FixedSum | None
+    accumulator: FixedSum | FloatSum | None
     outputs: dict[str, int]
 
     def __call__(self, words: PortWords) -> dict[str, Words]:
@@ -175,15 +211,40 @@ class _Meaning:
             split_lanes(words[name], x.bits, self.lanes).astype(np.int64)
             for name, x in (("a", lane.a), ("b", lane.b))
         )
-        sums = lane.numbers(i, j).sum(axis=-1)
         flags = flags_of_products(lane.a, lane.b, i, j)
         raised: dict[str, Words] = {flag: np.any(v, axis=-1) for flag, v in flags.items()}
+        sums: Words
+        if isinstance(self.accumulator, FloatSum):
+            numbers = _finite(lane.a)[i], _finite(lane.b)[j]
+            sums = _rounded(*numbers, words, self.accumulator)
+        else:
+            sums = lane.numbers(i, j).sum(axis=-1)
         if self.accumulator is not None:
             first = np.asarray(words["first"]).astype(bool)
-            sums = _running(sums, first)
+            if isinstance(self.accumulator, FixedSum):
+                sums = _running(sums, first)
             raised = {flag: _running_flag(value, first) for flag, value in raised.items()}
         found = {**resolved_words(raised), "sum": sums}
         return {name: to_words(found[name], width) for name, width in self.outputs.items()}
+
+
+def _finite(x: Integers) -> NDArray[np.float64]:
+    """Return the value of each code, 0 of those that are no numbers."""
+    return operands.decoded(x).astype(np.float64) * float(x.unit)
+
+
+def _rounded(
+    a: NDArray[np.float64], b: NDArray[np.float64], words: PortWords, to: FloatSum
+) -> Words:
+    """Return running dot products along the first axis, as emulated arithmetic adds them."""
+    accumulator = to.accumulator(a.shape[-1])
+    first = np.asarray(words["first"], bool)
+    total = to.numbers(words["sum"]) if "sum" in words else np.zeros(first.shape[1:])
+    rows = []
+    for x, y, begins in zip(a, b, first, strict=True):
+        total = arithmetic.dot(x, y, np.where(begins, 0, total), accumulator=accumulator)
+        rows.append(to.words(np.asarray(total)))
+    return np.stack(rows)
 
 
 def _running(sums: Words, first: Words) -> Words:

@@ -45,7 +45,7 @@ def matching(neighbors: Sequence[Sequence[int]]) -> list[int]:
 def _grow(
     neighbors: Sequence[Sequence[int]], partner: list[int], root: int, done: list[bool]
 ) -> None:
-    """Add a pair by a path of alternate pairs from a free vertex to another one, if there is one."""
+    """Add a pair by a path from a free vertex to another, if one leads there along the pairs."""
     count = len(neighbors)
     base = list(range(count))  # the blossom that a vertex is in, by one of its vertices
     before = [NONE] * count  # the vertex from which an odd one was reached

@@ -98,7 +98,8 @@ class Netlist:
         ----------
         words : mapping of str to array
             The words of each input, all of one shape. With flip-flops, which begin as 0, the first
-            axis counts clock cycles.
+            axis counts clock cycles; and words of an output whose bits are flip-flops may say what
+            stands there at the beginning, of the shape of a row.
 
         Returns
         -------
@@ -126,14 +127,27 @@ class Netlist:
             nets.update(zip(bits, to_planes(given[name], len(bits)), strict=True))
         _settle(self._ahead, nets)
         if self._flip_flops:
-            self._step(nets, cycles)
+            self._step(nets, cycles, self._begin(words, nets["0"][0]))
         results = {
             name: from_planes([nets[bit] for bit in bits], count)
             for name, bits in self.outputs.items()
         }
         return {name: found.reshape(shape) for name, found in results.items()}
 
-    def _step(self, nets: dict[Bit, Plane], cycles: int) -> None:
+    def _begin(self, words: PortWords, none: Plane) -> dict[Bit, Plane]:
+        """Return what stands in the flip-flops at the beginning."""
+        state: dict[Bit, Plane] = {part.output: none for part in self._flip_flops}
+        for name, bits in self.outputs.items():
+            if name in words:
+                if not state.keys() >= set(bits):
+                    raise ValueError(
+                        f"words must not have {name}, which is no register; leave it out"
+                    )
+                row = np.reshape(words[name], -1)
+                state.update(zip(bits, to_planes(row, len(bits)), strict=True))
+        return state
+
+    def _step(self, nets: dict[Bit, Plane], cycles: int, state: dict[Bit, Plane]) -> None:
         """Add what the outputs are after each clock edge to the nets of all cycles."""
         read = {bit for table in self._behind for bit in table.inputs}
         read.update(part.input for part in self._flip_flops)
@@ -141,7 +155,6 @@ class Netlist:
         known = [(bit, nets[bit]) for bit in read if bit in nets]
         changing = [bit for bits in self.outputs.values() for bit in bits if bit not in nets]
         rows: dict[Bit, list[Plane]] = {bit: [] for bit in changing}
-        state: dict[Bit, Plane] = {part.output: nets["0"][0] for part in self._flip_flops}
         for cycle in range(cycles):
             now = {bit: plane[cycle] for bit, plane in known} | state
             _settle(self._behind, now)

@@ -81,7 +81,7 @@ def magnitude_code(
         beyond = module.wire("beyond", 1, f"{binade} > {top}")
         low_binade = module.wire("low_binade", width, f"{beyond} ? {literal(0, width)} : {binade}")
         code = module.wire("truncated", width, f"{whole} + ({low_binade} << {m})")
-    up = _up(module, rounding, random_bits, fraction, sticky, f"{code}[0]", sign)
+    up = round_up(module, rounding, random_bits, fraction, sticky, f"{code}[0]", sign)
     return module.wire("rounded", width, f"{code} + {up}"), width, beyond
 
 
@@ -174,7 +174,7 @@ def _shift(module: Module, x: Shifted, whole: int, kept: int) -> tuple[str, str,
     return part, fraction, module.wire("sticky", 1, " | ".join(sticky) or "1'h0")
 
 
-def _up(
+def round_up(
     module: Module,
     rounding: Rounding,
     random_bits: int,
@@ -183,7 +183,18 @@ def _up(
     odd: str,
     sign: str,
 ) -> str:
-    """Add the bit that rounds away from zero."""
+    """Add the bit that rounds away from zero, and return its net.
+
+    Parameters
+    ----------
+    module : Module
+    rounding : Rounding
+    random_bits : int
+    fraction, sticky : str
+        The first bits of what is cut off, and whether there are others.
+    odd, sign : str
+        The last bit that is kept, and the number's sign.
+    """
     if rounding.is_stochastic:
         return _stochastic_up(module, rounding, random_bits, fraction, sticky)
     conditions = {

