@@ -22,7 +22,7 @@ LOOKS = {  # of each part: its colour and its hatch, for print in grey
 }
 DARK = ("multiply", "align", "accumulate")  # their numbers are white
 GAP = 0.6  # between widths, in bars
-LEAST = 0.06  # of the longest bar of a panel, for a share to have its number
+LEAST = 0.01, 0.025  # of the longest bar: how wide a share is to have its number, and a digit
 
 
 def data(progress: Progress) -> Rows:
@@ -72,10 +72,11 @@ def _panel(axes: Axes, rows: Rows, most: float) -> None:
         values = [row[part] for row in rows]
         axes.barh(heights, values, 0.78, left, color=colour, hatch=hatch, edgecolor="white", lw=0.5)
         for y, start, value in zip(heights, left, values, strict=True):
-            if value > LEAST * max(totals):
+            text = f"{value:.0f}"
+            if value > (LEAST[0] + LEAST[1] * len(text)) * max(totals):
                 colour_of_text = "white" if part in DARK else "black"
                 axes.text(
-                    start + value / 2, y, f"{value:.0f}", ha="center", va="center",
+                    start + value / 2, y, text, ha="center", va="center",
                     color=colour_of_text,
                     bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.6} if hatch else None,
                 )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from analysis.hardware.circuits import Job
 from analysis.hardware.counts import measured
 from analysis.hardware.layers import losses, records
+from analysis.hardware.tradeoff import of_job
 from analysis.models.evaluation import Progress
 from analysis.output import write_files
 from analysis.records import Rows, from_csv, to_csv
@@ -58,7 +59,9 @@ def _growing(what: str, quick: bool, file: Path, progress: Progress | None) -> I
         yield (records if what == LAYERS else losses)(quick=quick, progress=progress)
         return
     found: Rows = from_csv(file.read_text("utf-8")) if file.exists() else []
-    known = [Job(*(row[name] for name in Job._fields)) for row in found]
+    if found and not set(Job._fields) <= found[0].keys():
+        raise ValueError(f"{file} must have the columns {', '.join(Job._fields)}; name a new file")
+    known = list(of_job(found))
     for row in measured(quick=quick, known=known, progress=progress):
         found.append(row)
         yield found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
-from minifloat.hardware import FixedSum, integer_codebook
+from minifloat.hardware import FixedSum, FloatSum, integer_codebook
 from minifloat.hardware.targets import Target
 
 LANES = 16
@@ -31,15 +31,17 @@ BLOCK_FORMATS = {
     "mxfp8e4m3": ("e4m3fn", "e8m0", 32),
     "mxfp8e5m2": ("e5m2", "e8m0", 32),
 }  # recipes: the format of elements and of scales, and the elements of a block
-EXACT = "exact"
-ACCUMULATORS = {  # each for 4096 products
+EXACT, FLOAT32 = "exact", "float32"
+ACCUMULATORS: dict[str, FixedSum | FloatSum] = {  # those in fixed point for 4096 products
     EXACT: FixedSum(),
     "cut 8": FixedSum(cut=8),  # low bits of each product that it drops
     "cut 14": FixedSum(cut=14),
     "cut 20": FixedSum(cut=20),
     "cut 26": FixedSum(cut=26),
+    FLOAT32: FloatSum("float32"),  # the sum of a cycle is exact, and rounded once
 }
 WITH_ACCUMULATORS = ("e4m3fn",)  # that are counted with each of them
+WITH_FLOATS = ("e2m2", "e1m6", "e1m3", "int5", "int8", "e2m1", "e1m2")  # and with float32
 PARTS = (  # whose parts are counted
     "e2m1", "int4", "e1m2", "e2m2", "int5", "e1m3", "e3m1", "e4m3fn", "int8", "e1m6", "e3m4",
     "e5m2",
@@ -95,6 +97,7 @@ def jobs(*, quick: bool = False) -> list[Job]:
     found += dots(telling, "e1m6") + dots([*FORMATS[6], *FORMATS[3]], ITSELF)
     found += alone(BLOCK_FORMATS, BLOCK)
     found += [job for sum_ in ACCUMULATORS for job in dots(WITH_ACCUMULATORS, ITSELF, sum_)]
+    found += dots(WITH_FLOATS, ITSELF, FLOAT32)
     found += dots(telling, ITSELF, target="xc7")
     found += [Job(fmt, FLOAT, TO_FLOAT, None, target) for target in TARGETS for fmt in names]
     found += dots(telling_8, ITSELF, target="xc7")

@@ -165,8 +165,16 @@ def loss(fmt: str, activations: str) -> Estimate:
     -------
     Estimate
         The mean over draws of the rounding errors, and its standard error over them.
+
+    Raises
+    ------
+    ValueError
+        If this was not measured.
     """
-    return Estimate.of(losses_of(fmt, activations))
+    found = losses_of(fmt, activations)
+    if not found:
+        raise ValueError(f"fmt must be one that was measured, got {fmt!r} times {activations}")
+    return Estimate.of(found)
 
 
 def losses_of(fmt: str, activations: str) -> list[float]:

@@ -5,18 +5,19 @@ python -m docs.generators.accuracy_and_cost > docs/accuracy_and_cost.md
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 
 from analysis.hardware import circuits
-from analysis.hardware.circuits import DOT, EXACT, ITSELF, Job
-from analysis.hardware.errors import LAWS, MODELS, lead, model_bias
+from analysis.hardware.circuits import ACCUMULATORS, DOT, EXACT, FLOAT32, ITSELF, LANES, Job
+from analysis.hardware.errors import LAWS, MODELS, lead, loss, model_bias
 from analysis.hardware.races import Race, races
 from analysis.hardware.rankings import Agreement
 from analysis.hardware.shares import shares
 from analysis.hardware.tradeoff import front, of_job, points
 from analysis.records import Rows
-from docs.generators import cost_tables
-from docs.generators.cost_tables import SETTINGS
+from docs.generators import cost_tables, published_costs
+from docs.generators.cost_tables import SETTINGS, ratio
 from docs.generators.policies import table
 from paper_figures.cost_plane import encoding, saved
 from paper_figures.style import title
@@ -68,15 +69,16 @@ def page() -> str:
 def _parts(rows: Rows) -> Iterator[str]:
     yield INTRO.format(counted=len(rows), all=len(circuits.jobs()), tool=rows[0]["tool"])
     yield "## Answers"
-    yield "\n".join(f"- {answer}" for answer in _answers(rows))
+    yield "\n".join(_filled(f"- {answer}", "  ") for answer in _answers(rows))
     yield """\
 ## All formats
 
 ![SQNR of products against the cost of a lane](figures/circuit_cost.png)"""
     yield cost_tables.formats_table(rows)
     yield """\
-The decibels are of weights alone. *Decoder* is to float16, for weights times floats. Bold: times
-themselves, nothing beats it on Gaussian data.
+The decibels are of weights alone. *Decoder* is to float16, for weights times floats; that of an
+integer in two's complement is a table of its codes: counting zeros instead, INT8's would be
+smaller. Bold: times themselves, nothing beats it on Gaussian data.
 
 What no other beats, of settings with at least six formats counted:"""
     yield cost_tables.fronts(rows)
@@ -88,6 +90,13 @@ What no other beats, of settings with at least six formats counted:"""
     yield from _published(rows)
 
 
+def _filled(text: str, indent: str = "") -> str:
+    """Break lines again, since numbers differ in length."""
+    return textwrap.fill(
+        " ".join(text.split()), 100, subsequent_indent=indent, break_on_hyphens=False
+    )
+
+
 def _answers(rows: Rows) -> Iterator[str]:
     worth = {
         (setting, race.rival): race
@@ -95,45 +104,73 @@ def _answers(rows: Rows) -> Iterator[str]:
         for race in races(rows, "normal", "cmos", *SETTINGS[setting])
         if race.fmt == "e2m2"
     }
+    luts = {r.rival: r for r in races(rows, "normal", "xc7", ITSELF) if r.fmt == "e2m2"}
     itself, sign = worth["themselves", "int5"], worth["themselves", "e1m3"]
     by_int8, by_int8_sign = worth["8-bit integers", "int5"], worth["8-bit integers", "e1m3"]
     real = [
         lead("e2m2", "int5", source, name).mean for source in MODELS for name in ("int8", ITSELF)
     ]
+    losses = [loss(fmt, "int8") for fmt in ("e2m2", "int5")]
+    turned = [f"{100 * each.mean:.2f} ± {100 * each.standard_error:.2f} %" for each in losses]
     yield f"""\
 **Is E2M2 worth its circuit against INT5?** Against two's complement yes: {percent(itself)}
-  transistors times itself, {percent(by_int8)} times INT8, and {itself.gain_db:.2f} dB more on
-  Gaussian data, {min(real):.1f} to {max(real):.1f} dB on products of real layers. Against the same
-  integers in sign and magnitude it takes {percent(by_int8_sign)} times INT8, {percent(sign)} times
-  itself: there it is worth it on data with tails, and not on Gaussian data. The encoding of the
-  integer decides more than the step from integer to float, and nobody gets sign and magnitude by
-  accident."""
+  transistors times itself ({percent(luts["int5"])} LUT6), {percent(by_int8)} times INT8, and
+  {itself.gain_db:.2f} dB more on Gaussian data, {min(real):.1f} to {max(real):.1f} dB on products
+  of real layers; times INT8, MiniLM loses {turned[0]} and not {turned[1]}. Against the same
+  integers in sign and magnitude it takes {percent(sign)} times itself
+  ({percent(luts["e1m3"])} LUT6), and times INT8 as much ({percent(by_int8_sign)}): there it is
+  worth it, in transistors, where data have tails, as real layers have, and times INT8. The
+  encoding of the integer decides more than the step from integer to float, and nobody gets sign and
+  magnitude by accident."""
+    more = [
+        f"{100 * race.more:.0f}"
+        for race in races(rows, "normal", "cmos", ITSELF)
+        if race.fmt.startswith("e2m") and race.rival.startswith("e1m")
+    ]
     eight = {
         race.rival: race for race in races(rows, "smollm2", "cmos", ITSELF) if race.fmt == "e4m3fn"
     }
     yield f"""\
 **From which width on do integers win?** In error, on Gaussian data from 7 bits on, by 0.1 dB; on
-  Laplace data and real layers the best E2My leads at every width, by 0.5 dB or more at 8 bits. In
-  circuits, what E2My takes more than ±INT falls with the width, since the product of significands
-  outgrows the alignment. INT8 wins over the floats that are in use at 8 bits, whose bits go into a
-  range that a block of 128 does not have: E4M3 takes {percent(eight["int8"])} transistors and loses
-  {-eight["int8"].gain_db:.1f} dB even on SmolLM2, where activations have outliers."""
+  real layers E2My leads at every width, still by 0.5 dB or more at 8 bits, and on Laplace data by
+  more than 2 dB from 4 bits on. In circuits, times themselves, E2My takes more than ±INT at every
+  width counted, but less and less:
+  {", ".join(more)} % from 3 bits on. INT8 wins over E4M3 and E5M2, whose bits go into a range that
+  a block of 128 does not have: E4M3 loses {-eight["int8"].gain_db:.1f} dB even on SmolLM2, where
+  activations have outliers, and takes {percent(eight["int8"])} transistors with exact sums."""
     parts = shares(rows, "e4m3fn")
-    if parts:
+    taken = of_job(rows)
+    integer = taken[Job("int8", ITSELF, DOT, EXACT, "cmos")]["transistors"] / LANES
+    cuts = {
+        name: row["transistors"] / LANES
+        for name in ACCUMULATORS
+        if name.startswith("cut")
+        and (row := taken.get(Job("e4m3fn", ITSELF, DOT, name, "cmos"))) is not None
+    }
+    if parts and cuts:
         total = sum(parts)
+        dropped = ", ".join(f"{cost:.0f} ({name[4:]} bits)" for name, cost in cuts.items())
+        first = next((name[4:] for name, cost in cuts.items() if cost < integer), None)
         yield f"""\
-**What do E4M3's alignment and accumulator cost?** Of {total:.0f} transistors a lane the shift and
-  the decoding take {100 * (parts.align + parts.decode) / total:.0f} %, the tree of exact sums
-  {100 * parts.tree / total:.0f} %, the register {100 * parts.accumulate / total:.0f} %, and the
-  product itself {100 * parts.multiply / total:.0f} %. Exactness is not needed: with low bits of
-  products dropped, what sums lose stays far below what the format loses."""
-    agreed = cost_tables.model_agreement(rows, within=True, target="cmos")
+**What do E4M3's alignment and accumulator cost?** Of {total:.0f} transistors a lane, decoding and
+  shifts take {100 * (parts.align + parts.decode) / total:.0f} %, the tree of exact sums
+  {100 * parts.tree / total:.0f} %, the register {100 * parts.accumulate / total:.0f} % and the
+  product itself {100 * parts.multiply / total:.0f} %. It is exactness that costs: with low bits of
+  products dropped a lane takes {dropped}, and what sums lose stays far below what the format loses.
+  With {first} bits dropped E4M3 takes less than INT8 and its {integer:.0f}. A float32 accumulator
+  that rounds once in 16 products takes more than an exact one."""
+    agreed = published_costs.model_agreement(rows, within=True, target="cmos")
     if agreed:
         yield f"""\
-**Do the rankings of published models hold?** At 8 bits yes: INT8 before FP8, in both encodings.
-  At 4 to 6 bits they hold against integers in sign and magnitude, and not in two's complement. The
-  analytic model of INT v.s. FP orders {agreed.same} of {agreed.pairs} pairs of a width as the
-  counts do."""
+**Do the rankings of published models hold?** At 8 bits INT8 comes before FP8, in both encodings,
+  as published, if accumulators are exact; the order hangs on how many bits of E4M3's products are
+  kept. At 4 to 6 bits it holds against integers in sign and magnitude; in two's complement E2My
+  takes less. The analytic model of INT v.s. FP orders {agreed.same} of {agreed.pairs} pairs of a
+  width as the counts do."""
+    yield """\
+**What this rests on.** Netlists by Yosys, each compared with the library, before placement: there
+  is no timing and no power. Another order of ABC's passes changes a count by some percent, so a
+  difference of one or two percent is none. Two small models."""
 
 
 def _worth(rows: Rows) -> Iterator[str]:
@@ -154,10 +191,10 @@ it in full. Decibels are of products; where verdicts differ, they are in the ord
         model: [model_bias(source, name).mean for name in ("float", "int8", "itself")]
         for source, model in MODELS.items()
     }
-    yield f"""\
+    yield _filled(f"""\
 Real products are better than the sum of both factors' errors says, by {_span(biases["MiniLM"])} dB
 on MiniLM and {_span(biases["SmolLM2"])} dB on SmolLM2, for all formats about alike (standard
-deviation 0.2 to 0.4 dB): what is added has a common part, its errors have not."""
+deviation 0.2 to 0.4 dB): what is added has a common part, its errors have not.""")
     yield """\
 A verdict counts transistors alone: the price is that of a decibel by a wider code, which also takes
 memory; where it is close it depends on which integers have been counted."""
@@ -181,7 +218,7 @@ def _against_integers(rows: Rows, fmt: str) -> Iterator[str]:
             told.append(text)
         if told:
             unit = "a decoder to float16 takes" if setting == "floats" else "a lane takes"
-            yield f"- times {setting}: {unit} {' and '.join(told)}"
+            yield _filled(f"- times {setting}: {unit} {' and '.join(told)}", "  ")
 
 
 def percent(race: Race) -> str:
@@ -218,8 +255,14 @@ def _model_losses(rows: Rows) -> Iterator[str]:
 ![MiniLM's loss against transistors a lane](figures/circuit_loss.png)
 
 1 - cosine of MiniLM's embeddings to those of float32, weights and activations of its layers
-rounded. Errors are over draws: other groupings of the channels into blocks."""
+rounded. Errors are over draws: other groupings of the channels into blocks. For SmolLM2 the nats
+per token over fp32, a mean of two texts, that [Models](models.md) has with their errors."""
     yield cost_tables.losses_table(rows)
+    eight = [100 * loss(fmt, "int8").mean for fmt in ("int8", "e4m3fn")]
+    yield _filled(f"""\
+On MiniLM E2My loses less than INT at 3 to 6 bits, in each setting. At 8 bits, times INT8, INT8
+loses {eight[0]:.2f} % and E4M3 {eight[1]:.2f} %. On SmolLM2 E2M2 loses less than INT5, and E2M1 as
+much as INT4.""")
 
 
 def _shares(rows: Rows) -> Iterator[str]:
@@ -247,12 +290,24 @@ def _wide(rows: Rows) -> Iterator[str]:
     whole = taken.get(Job("e4m3fn", ITSELF, DOT, EXACT, "cmos"))
     yield "## What do E4M3's alignment and accumulator cost?"
     if e4m3 and integer and whole:
-        yield f"""\
+        yield _filled(f"""\
 What E4M3 saves on significands of 4 bits, {e4m3.multiply:.0f} transistors where E1M6 multiplies by
 {integer.multiply:.0f}, goes into alignment, {e4m3.align + e4m3.decode:.0f} with decoding, and
 into sums of {whole["width"]} bits: tree and register take {e4m3.tree + e4m3.accumulate:.0f},
-those of E1M6 {integer.tree + integer.accumulate:.0f}."""
+those of E1M6 {integer.tree + integer.accumulate:.0f}.""")
     yield cost_tables.accumulators_table(rows)
+    yield """\
+What sums lose is that of blocks of 128 products, to be held against what E4M3 loses: 29 dB. A
+float32 accumulator takes the exact sum of 16 products and of the register, and rounds once; its
+alignment, normalization and rounding are shared by 16 lanes:"""
+    yield cost_tables.float_sums_table(rows)
+    pairs = (("e4m3fn", "int8"), ("e4m3fn", "e1m6"), ("e2m2", "int5"), ("e2m2", "e1m3"))
+    both = [
+        f"{title(one)} over {encoding(other)} {found:.2f}"
+        for one, other in pairs
+        if (found := ratio(taken, one, other, accumulator=FLOAT32)) is not None
+    ]
+    yield _filled(f"Both with float32: {', '.join(both)}.")
 
 
 def _published(rows: Rows) -> Iterator[str]:
@@ -262,7 +317,7 @@ def _published(rows: Rows) -> Iterator[str]:
 INT v.s. FP (arXiv 2510.25602) has an analytic model of a multiply-accumulate unit,
 `analysis.hardware.mac_model`. The weights of its cells are not at hand, so its ratios, for 32
 lanes, are given with all cells alike and with cells of static CMOS."""
-    yield cost_tables.model_table(rows)
+    yield published_costs.model_table(rows)
     yield """\
 Rank correlation of the model, in transistors, with the counts (Kendall's tau; in brackets the
 middle 95 % when formats are drawn again):"""
@@ -273,12 +328,12 @@ transistors: the model's aligner shifts each product over the whole width of a s
 while an exact product of E2My is shifted by at most four places, once; and its multiplier of
 integers knows no signs."""
     yield "Published figures, of other circuits, so only the ranking is compared:"
-    yield cost_tables.claims_table(rows)
-    yield cost_tables.areas_table(rows)
-    scope = cost_tables.areas_agreement(rows)
-    yield f"""\
-Rank correlation with FormatScope: {told(scope)}. It adds a float32 accumulator with rounding to
-every format with scales, and cells are of sky130."""
+    yield published_costs.claims_table(rows)
+    yield published_costs.areas_table(rows)
+    scope = published_costs.areas_agreement(rows)
+    yield _filled(f"""\
+Rank correlation with FormatScope: {told(scope)}. It adds a
+float32 accumulator with rounding to every format, and its cells are of sky130.""")
     yield from _fpga(rows)
 
 
@@ -299,7 +354,7 @@ integers often Pareto-optimal in LUTs. Here the fronts in LUT6 are
 def _correlations(rows: Rows) -> Iterator[str]:
     for target, unit in (("cmos", "transistors"), ("xc7", "LUT6")):
         for within, pairs in ((False, "all pairs of formats"), (True, "pairs within a width")):
-            found = cost_tables.model_agreement(rows, within=within, target=target)
+            found = published_costs.model_agreement(rows, within=within, target=target)
             if found:
                 yield f"- {unit}, {pairs}: {told(found)}"
 

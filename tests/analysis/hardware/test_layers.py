@@ -16,6 +16,7 @@ from analysis.hardware.errors import (
     MODELS,
     activation_error,
     lead,
+    loss,
     model_bias,
     product_error,
     recipe_of,
@@ -152,6 +153,17 @@ def test_errors_of_models_are_those_of_the_file(source: str) -> None:
     found = lead("e2m2", "int5", source, "e1m6")
     assert found.mean == pytest.approx(np.mean(apart))
     assert found.standard_error == pytest.approx(np.std(apart, ddof=1) / math.sqrt(len(apart)))
+
+
+def test_losses_are_means_over_draws_in_either_encoding() -> None:
+    losses = from_csv((DATA / "losses.csv").read_text("utf-8"))
+    draws = [r["loss"] for r in losses if (r["fmt"], r["activations"]) == ("int5", "int8")]
+    found = loss("e1m3", "e1m6")
+    assert found.mean == pytest.approx(np.mean(draws))
+    assert found.standard_error == pytest.approx(np.std(draws, ddof=1) / math.sqrt(3))
+    assert loss("e2m2", "int8").mean < found.mean < loss("int4", "int8").mean
+    with pytest.raises(ValueError, match="fmt must be one that was measured"):
+        loss("e2m5", "int8")
 
 
 def test_the_model_of_products_holds_where_factors_are_independent() -> None:

@@ -115,6 +115,17 @@ def test_the_command_goes_on_where_the_file_stops(
     assert asked == [[], list(of_job(rows[:2]))]
 
 
+@pytest.mark.parametrize("text", ["", "a,b\n1\n", "fmt,unit\ne2m2,dot\n"])
+def test_a_file_of_something_else_is_left_alone(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.csv"
+    file.write_text(text)
+    assert command.main(["--csv", str(file)]) == 2
+    assert "must have" in capsys.readouterr().err
+    assert file.read_text() == text
+
+
 @pytest.mark.skipif(HAS_YOSYS, reason="Yosys is installed")
 def test_without_yosys_the_command_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

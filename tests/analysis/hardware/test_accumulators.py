@@ -1,11 +1,11 @@
-"""What an accumulator that drops bits loses, against the circuit that drops them."""
+"""What sums lose, against the circuits that lose it."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from analysis.hardware.cuts import cut_error
+from analysis.hardware.accumulators import sum_error
 from minifloat import decode, quantize
 from minifloat.hardware import FixedSum, dot, multiplier
 from minifloat.hardware.circuits import join_lanes
@@ -25,10 +25,11 @@ def test_it_is_that_of_the_circuit(cut: int) -> None:
     values = [decode(each, "e2m1").astype(np.float64) for each in codes]
     exact = np.sum(values[0] * values[1], axis=-1) / float(multiplier("e2m1", "e2m1").unit)
     error = np.sum((exact - found * 2**cut) ** 2) / np.sum(exact**2)
-    estimate = cut_error("e2m1", cut, "normal")
+    estimate = sum_error("e2m1", FixedSum(cut=cut), "normal")
     assert error == pytest.approx(estimate.mean, rel=0.15)
     assert 0 < estimate.standard_error < 0.05 * estimate.mean
 
 
 def test_tails_lose_more() -> None:
-    assert cut_error("e2m1", 2, "laplace").mean > cut_error("e2m1", 2, "normal").mean
+    cut = FixedSum(cut=2)
+    assert sum_error("e2m1", cut, "laplace").mean > sum_error("e2m1", cut, "normal").mean
