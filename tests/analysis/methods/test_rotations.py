@@ -116,9 +116,9 @@ def test_transforms_do_not_change_the_product() -> None:
     blocks = learned_rotations._blocks_of(mf.Rotation(64, 3), 128)
     assert np.allclose(learned_rotations._transformed(w, blocks), mf.Rotation(64, 3).rotate(w))
     error = learned_rotations.output_error(
-        w, x, "e8m13/64/float32", np.exp(RNG.standard_normal(128)), blocks, both=True
+        w, x, "e5m10/64/float32", np.exp(RNG.standard_normal(128)), blocks, both=True
     )
-    assert error < 1e-3
+    assert error < 2e-3
 
 
 def test_the_stored_records_are_whole() -> None:
