@@ -222,13 +222,13 @@ def fit(
     upper = np.triu_indices(n, 1)
     count = len(upper[0]) if rotated else 0
 
-    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
+    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:  # K, its transform, s
         skew = np.zeros((n, n))
         if rotated:
             skew[upper] = parameters[:count]
         skew -= skew.T
-        turn = np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew)
-        scaling = np.exp(parameters[count:]) if scaled else np.ones(n)
+        turn: Array = np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew)
+        scaling: Array = np.exp(parameters[count:]) if scaled else np.ones(n)
         return skew, turn, scaling
 
     def loss(parameters: Array) -> tuple[float, Array]:
