@@ -162,7 +162,7 @@ def output_error(
     >>> rng = np.random.default_rng(0)
     >>> w, x = rng.standard_normal((2, 64, 64)).astype("f4")
     >>> round(output_error(w, x, "e2m2/64", np.ones(64), [np.eye(64)], both=False), 3)
-    0.05
+    0.051
     """
     exact = inputs.astype(np.float64) @ weights.T.astype(np.float64)
     w = _transformed(weights * scaling, blocks)
@@ -222,13 +222,13 @@ def fit(
     upper = np.triu_indices(n, 1)
     count = len(upper[0]) if rotated else 0
 
-    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:
+    def unpacked(parameters: Array) -> tuple[Array, Array, Array]:  # K, its transform, s
         skew = np.zeros((n, n))
         if rotated:
             skew[upper] = parameters[:count]
         skew -= skew.T
-        turn = np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew)
-        scaling = np.exp(parameters[count:]) if scaled else np.ones(n)
+        turn: Array = np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew)
+        scaling: Array = np.exp(parameters[count:]) if scaled else np.ones(n)
         return skew, turn, scaling
 
     def loss(parameters: Array) -> tuple[float, Array]:

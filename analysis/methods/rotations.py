@@ -1,7 +1,7 @@
 """What a random-sign Hadamard rotation does to the outputs of real layers, at equal bits.
 
-The matrices are all of MiniLM's six layers, and those of every sixth layer of SmolLM2; their inputs
-are those that they get from 256 tokens and more of two texts. The error of a matrix is that of its
+The matrices are all of MiniLM's six layers, and those of every tenth layer of SmolLM2; their inputs
+are those of `TOKENS` tokens of two texts. The error of a matrix is that of its
 outputs, relative to them, where weights alone are quantized, or both weights and inputs by the same
 recipe. A rotation takes no bits. It is of 64 inputs, or of all of a matrix (384, 576 or 1536, with
 Paley's matrices of 12 and 36). Each is drawn `DRAWS` times, with other signs.
@@ -33,11 +33,11 @@ from analysis.statistics import Estimate
 
 RECIPES = ("e2m2/128/float16", "int5/128/float16", "nvfp4", "mxfp4", "int4/32/e8m0",
            "int4/128/float16")  # fmt: skip
-SIZES = ("64", "all")
+SIZES = ("64 inputs", "whole rows")
 QUANTIZED = ("weights", "both")
 DRAWS = 3
-TOKENS = 512  # at most, of a layer's inputs
-PASSAGES, CHUNKS = 8, 2  # of each text
+TOKENS = 256  # at most, of a layer's inputs
+PASSAGES, CHUNKS, EVERY = 8, 1, 10  # of each text; layers of SmolLM2
 MATTERS = 0.1  # dB
 
 
@@ -64,7 +64,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     layers = list(
         minilm_layers(1, 6)
         if quick
-        else chain(minilm_layers(PASSAGES), smollm2_layers(CHUNKS, every=6))
+        else chain(minilm_layers(PASSAGES), smollm2_layers(CHUNKS, EVERY))
     )
     step = counter(progress, len(layers) * len(RECIPES))
     rows = []
@@ -79,7 +79,7 @@ def _rows(layer: Layer, recipe: mf.Recipe) -> Iterator[Row]:
     plain = output_errors(layer, recipe)
     for size in SIZES:
         inputs = layer.weights.shape[1]
-        n = inputs if size == "all" else int(size)
+        n = inputs if size == SIZES[1] else 64
         drawn = [
             output_errors(layer, recipe.replace(rotation=mf.Rotation(n, seed=seed)))
             for seed in range(DRAWS)
@@ -117,9 +117,9 @@ def output_errors(layer: Layer, recipe: mf.Recipe) -> dict[str, float]:
     >>> rng = np.random.default_rng(0)
     >>> layer = Layer("m", "m", *rng.standard_normal((2, 64, 64)).astype("f4"))
     >>> {key: round(error, 3) for key, error in output_errors(layer, mf.Recipe("e2m2")).items()}
-    {'weights': 0.05, 'both': 0.07}
+    {'weights': 0.051, 'both': 0.071}
     """
-    x = layer.inputs[:TOKENS]
+    x = layer.inputs[:: max(1, len(layer.inputs) // TOKENS)][:TOKENS]
     w = mf.quantize(layer.weights, recipe).dequantize()
     exact: Array = x @ layer.weights.T
     some = mf.quantize(x, recipe).dequantize()
@@ -175,7 +175,7 @@ def effects(rows: Rows) -> dict[tuple[str, str, str, str], Effect]:
     """
     groups: dict[tuple[str, str, str, str], list[list[float]]] = defaultdict(list)
     for row in rows:
-        key = (row["model"], row["recipe"], row["quantized"], str(row["size"]))
+        key = (row["model"], row["recipe"], row["quantized"], row["size"])
         groups[key].append([value for name, value in row.items() if name.startswith("gain_")])
     return {
         key: Effect(Estimate.of(np.mean(gains, axis=1)), tuple(map(float, np.mean(gains, axis=0))))

@@ -167,7 +167,7 @@ class Rotation:
         --------
         >>> import minifloat as mf
         >>> mf.Rotation(4, seed=1).signs(6).tolist()
-        [-1, -1, -1, 1, -1, -1]
+        [-1, -1, -1, 1, 1, -1]
         """
         count = check_int("length", length, 0, MAX_LENGTH)
         state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GOLDEN)

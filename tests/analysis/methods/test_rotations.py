@@ -56,9 +56,9 @@ def test_errors_are_those_of_the_outputs() -> None:
 def test_rotations_help_integers_with_outliers() -> None:
     w = RNG.standard_normal((64, 128)) * np.where(np.arange(128) % 16, 1, 20)
     rows = list(rotations._rows(layer(w, RNG.standard_normal((50, 128))), mf.Recipe.parse("int4")))
-    assert [row["size"] for row in rows] == ["64", "64", "all", "all"]
+    assert [row["size"] for row in rows] == ["64 inputs", "64 inputs", "whole rows", "whole rows"]
     assert all(row["gain_0"] > 3 for row in rows if row["quantized"] == "weights")
-    effect = rotations.effects(rows + rows)["made", "int4/128/float16", "weights", "64"]
+    effect = rotations.effects(rows + rows)["made", "int4/128/float16", "weights", "64 inputs"]
     assert effect.verdict == "helps"
 
 
@@ -116,16 +116,16 @@ def test_transforms_do_not_change_the_product() -> None:
     blocks = learned_rotations._blocks_of(mf.Rotation(64, 3), 128)
     assert np.allclose(learned_rotations._transformed(w, blocks), mf.Rotation(64, 3).rotate(w))
     error = learned_rotations.output_error(
-        w, x, "e8m13/64/float32", np.exp(RNG.standard_normal(128)), blocks, both=True
+        w, x, "e5m10/64/float32", np.exp(RNG.standard_normal(128)), blocks, both=True
     )
-    assert error < 1e-3
+    assert error < 2e-3
 
 
 def test_the_stored_records_are_whole() -> None:
     rows = from_csv((DATA / "rotations.csv").read_text(encoding="utf-8"))
     matrices = {(row["model"], row["matrix"]) for row in rows}
     assert len(rows) == len(matrices) * len(rotations.RECIPES) * 2 * len(rotations.SIZES)
-    assert Counter(model for model, _ in matrices) == {"MiniLM-L6-v2": 36, "SmolLM2-135M": 35}
+    assert Counter(model for model, _ in matrices) == {"MiniLM-L6-v2": 36, "SmolLM2-135M": 21}
     learned = from_csv((DATA / "learned_rotations.csv").read_text(encoding="utf-8"))
     assert {row["method"] for row in learned} >= set(learned_rotations.METHODS)
     theory = from_csv((DATA / "rotation_theory.csv").read_text(encoding="utf-8"))
