@@ -22,6 +22,8 @@ _HOME = {
     "code_entropy": "errors.expected_error",
     "expected_mse": "errors.expected_error",
     "optimal_scale": "errors.expected_error",
+    "AdaptiveError": "errors.adaptive_error",
+    "adaptive_mse": "errors.adaptive_error",
     "absmax_mse": "errors.absmax_error",
     "absmax_mse_at": "errors.absmax_error",
     "absmax_mse_of_weights": "errors.empirical",
@@ -29,16 +31,19 @@ _HOME = {
 
 if TYPE_CHECKING:
     from analysis.errors.absmax_error import absmax_mse, absmax_mse_at
+    from analysis.errors.adaptive_error import AdaptiveError, adaptive_mse
     from analysis.errors.distributions import Distribution, parse_distribution
     from analysis.errors.empirical import Empirical, absmax_mse_of_weights
     from analysis.errors.expected_error import code_entropy, expected_mse, optimal_scale
 
 __all__ = [
+    "AdaptiveError",
     "Distribution",
     "Empirical",
     "absmax_mse",
     "absmax_mse_at",
     "absmax_mse_of_weights",
+    "adaptive_mse",
     "code_entropy",
     "expected_mse",
     "optimal_scale",

@@ -115,7 +115,7 @@ def mse_in_blocks(grid: Grid, density: Distribution, n: float, rule: ScaleRule) 
         points, weights = RULES[nodes]
         g = low[panels, None] + width[panels, None] * (1 + points) / 2
         weight = (count * width)[panels, None] / 2 * weights * np.exp(-g - np.exp(-g))
-        error = _error_given(grid, density, n, rule, g.reshape(-1))
+        error = error_given(grid, density, n, rule, g.reshape(-1))
         total += float(weight.reshape(-1) @ error)
     return total
 
@@ -162,7 +162,7 @@ def absmax_mse_at(
     density = parse_distribution(distribution)
     grid, n, rule = checked_scaling(fmt, density, block_size, scale, tensor_scale)
     g = -np.log(-np.log(share.reshape(-1)))
-    return _error_given(grid, density, n, rule, g).reshape(share.shape)
+    return error_given(grid, density, n, rule, g).reshape(share.shape)
 
 
 def checked_scaling(
@@ -192,7 +192,7 @@ def checked_scaling(
     """
     if block_size is None:
         recipe = Recipe.parse(fmt)
-        size: float = _covered_block(recipe)
+        size: float = covered_block(recipe)
     else:
         if isinstance(fmt, Recipe):
             raise ValueError(f"block_size must be left out for a recipe, got {block_size}")
@@ -210,8 +210,13 @@ def with_tensor_scale(recipe: Recipe) -> Recipe:
     return recipe.replace(tensor_scale=not values.smallest < 1e-4 < 1e4 < values.largest)
 
 
-def _covered_block(recipe: Recipe) -> int:
+def covered_block(recipe: Recipe) -> int:
     """Return the weights that share a scale; refuse recipes that the theory does not cover."""
+    if recipe.alternatives:
+        raise ValueError(
+            f"recipe must have one candidate for an absmax error, got {recipe}; use "
+            "analysis.adaptive_mse"
+        )
     if recipe.search is not ScaleSearch.ABSMAX or recipe.double or recipe.zero_point:
         raise ValueError(
             "recipe must have the search absmax, without double and zero points, for an exact "
@@ -235,10 +240,10 @@ def errors_of_largest(grid: Grid, scales: Array, x: Array) -> Array:
     return np.asarray((x - scales * grid.nearest(x / scales)) ** 2)
 
 
-def _error_given(grid: Grid, density: Distribution, n: float, rule: ScaleRule, g: Array) -> Array:
+def error_given(grid: Grid, density: Distribution, n: float, rule: ScaleRule, g: Array) -> Array:
     """Return the expected squared error of a weight, given the Gumbel variable of its block."""
     share_below = np.exp(-np.exp(-g) / n)
-    m = np.maximum(_absmax_at(density, n, g), MIN_MAGNITUDE)
+    m = np.maximum(absmax_at(density, n, g), MIN_MAGNITUDE)
     scales = rule(m)
     others = squared_error_within(grid, density, scales, m) / share_below
     largest = (errors_of_largest(grid, scales, m) + errors_of_largest(grid, scales, -m)) / 2
@@ -253,34 +258,41 @@ def _panels(
     Panels end on an even grid and at every kink: where the scale steps, and where m crosses a
     decision point of its own block. Of many similar steps only a sample is integrated.
     """
-    end = min(DIGITS / (1 - 2 / density.tail_index) + 8, MAX_GUMBEL)
-    even = np.concatenate([np.arange(MIN_GUMBEL, 4, 0.5), np.arange(4, end, 1.0), [end]])
+    even = even_panels(density)
+    end = float(even[-1])
     if not rule.scales.size:
         return even[:-1], even[1:], np.ones(even.size - 1)
-    kinks = _kinks(grid, density, n, rule, end)
-    g = _gumbel(density, n, kinks)
+    kinks = kinks_of(grid, density, n, rule, end)
+    g = gumbel_of(density, n, kinks)
     inside = (g > MIN_GUMBEL) & (g < end)
     g, order = np.unique(np.concatenate([even, g[inside]]), return_index=True)
-    m = np.concatenate([_absmax_at(density, n, even), kinks[inside]])[order]
+    m = np.concatenate([absmax_at(density, n, even), kinks[inside]])[order]
     groups = np.searchsorted(even, (g[1:] + g[:-1]) / 2)
     indices, count = sampled_panels(m, groups)
     return g[indices], g[indices + 1], count
 
 
-def _absmax_at(density: Distribution, n: float, g: Array) -> Array:
+def even_panels(density: Distribution) -> Array:
+    """Return ends of panels that hold all but 1e-11 of the error."""
+    end = min(DIGITS / (1 - 2 / density.tail_index) + 8, MAX_GUMBEL)
+    return np.concatenate([np.arange(MIN_GUMBEL, 4, 0.5), np.arange(4, end, 1.0), [end]])
+
+
+def absmax_at(density: Distribution, n: float, g: Array) -> Array:
+    """Return the absmax of a block of ``n`` weights, of its Gumbel variable."""
     return density.magnitude_beyond(-np.expm1(-np.exp(-g) / n))
 
 
-def _gumbel(density: Distribution, n: float, m: Array) -> Array:
+def gumbel_of(density: Distribution, n: float, m: Array) -> Array:
     """Return g from m; infinite where P(|X| > m) is 1 or 0."""
     beyond = 2 * density.upper_moments(m).zeroth
     with np.errstate(divide="ignore"):
         return np.asarray(-np.log(-n * np.log1p(-beyond)))
 
 
-def _kinks(grid: Grid, density: Distribution, n: float, rule: ScaleRule, end: float) -> Array:
+def kinks_of(grid: Grid, density: Distribution, n: float, rule: ScaleRule, end: float) -> Array:
     """Return each m at which the error has a kink, within the range of g."""
-    first, final = _absmax_at(density, n, np.array([MIN_GUMBEL, end]))
+    first, final = absmax_at(density, n, np.array([MIN_GUMBEL, end]))
     start, stop = np.searchsorted(rule.thresholds, [first, final])
     steps = rule.thresholds[start:stop]
     low = np.concatenate([[first], steps])

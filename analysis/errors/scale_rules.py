@@ -28,23 +28,23 @@ class ScaleRule:
 
     Attributes
     ----------
-    max_abs : float
-        Of the weights' format.
+    absmax_at : float
+        The magnitude of the weights' format that absmax becomes.
     thresholds : ndarray of float64, shape (N,)
         The absmax at which the scale steps up, ascending, in standard deviations.
     scales : ndarray of float64, shape (N + 1,)
         The scale below, between and above the thresholds. Both are empty where the scale is
-        exact, ``absmax / max_abs``.
+        exact, ``absmax / absmax_at``.
     """
 
-    max_abs: float
+    absmax_at: float
     thresholds: NDArray[np.float64]
     scales: NDArray[np.float64]
 
     def __call__(self, absmax: NDArray[Any]) -> NDArray[np.float64]:
         """Return the scales of blocks of these largest magnitudes."""
         if not self.scales.size:
-            return np.asarray(absmax / self.max_abs)
+            return np.asarray(absmax / self.absmax_at)
         return self.scales[np.searchsorted(self.thresholds, absmax)]
 
 
@@ -86,14 +86,14 @@ def scale_rule(recipe: Recipe, law: Law, tensor_scale: float | None = None) -> S
     >>> rule(np.array([3.9, 4.0, 7.9])).tolist()
     [0.5, 1.0, 1.0]
     """
-    max_abs, rounding = recipe.fmt.max_abs, recipe.scale_rounding
+    top, rounding = recipe.absmax_at, recipe.scale_rounding
     to_power = rounding is not ScaleRounding.NEAREST_EVEN
     if tensor_scale is not None and not 0 < tensor_scale < math.inf:
         raise ValueError(f"tensor_scale must be positive and finite, got {tensor_scale}")
     if recipe.scale.name == "float32" and not to_power:
         if tensor_scale is not None:
             raise ValueError(f"tensor_scale must be left out for exact scales, got {tensor_scale}")
-        return ScaleRule(max_abs, np.empty(0), np.empty(0))
+        return ScaleRule(top, np.empty(0), np.empty(0))
     if recipe.scale.name == "float32":
         values = np.ldexp(1.0, np.arange(-149, 128))
     else:
@@ -102,16 +102,27 @@ def scale_rule(recipe: Recipe, law: Law, tensor_scale: float | None = None) -> S
     if to_power:
         values = values[np.frexp(values)[0] == 0.5]
     if tensor_scale is None:
-        absmax = float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
-        tensor_scale = tensor_scale_of(recipe, absmax)
-    _, reference, carry = absmax_to_scale(recipe.fmt, rounding, tensor_scale)
+        tensor_scale = tensor_scale_of(recipe, usual_absmax(law))
+    _, reference, carry = absmax_to_scale(recipe.fmt, rounding, tensor_scale, top)
     if not to_power:
         thresholds = (values[:-1] + values[1:]) / 2 * reference
     elif carry:  # the next power of two from this multiple of a power on
         thresholds = np.nextafter(values[:-1] * (carry * reference), 0.0)
     else:  # the next power of two above each power
         thresholds = values[:-1] * reference
-    return ScaleRule(max_abs, thresholds, values * tensor_scale)
+    return ScaleRule(top, thresholds, values * tensor_scale)
+
+
+def usual_absmax(law: Law) -> float:
+    """Return the median absmax of a tensor of `TENSOR_SIZE` weights.
+
+    Examples
+    --------
+    >>> from analysis.errors.distributions import Normal
+    >>> round(usual_absmax(Normal()), 3)
+    5.482
+    """
+    return float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
 
 
 def tensor_scale_of(recipe: Recipe, absmax: float) -> float:
@@ -138,4 +149,5 @@ def tensor_scale_of(recipe: Recipe, absmax: float) -> float:
     if not recipe.tensor_scale:
         return 1.0
     to_power = recipe.scale_rounding is not ScaleRounding.NEAREST_EVEN
-    return absmax / (recipe.fmt.max_abs * (1.0 if to_power else recipe.scale.values.largest))
+    largest = recipe.largest_scale or (1.0 if to_power else recipe.scale.values.largest)
+    return absmax / (recipe.absmax_at * largest)

@@ -128,7 +128,7 @@ def _quantized(blank: TensorContents, q: Quantized) -> TensorContents:
     blank = replace(blank, zero_scales=zero, nan_scales=nan)
     if used.size:
         blank = replace(blank, scale_min=float(used.min()), scale_max=float(used.max()))
-    if q.fmt.bits > HISTOGRAM_BITS or not q.size:
+    if q.fmt.bits > HISTOGRAM_BITS or not q.size or q.choices is not None:  # of no one format
         return replace(blank, anomalies=tuple(odd))
     values = q.fmt.values()
     codes = q.codes

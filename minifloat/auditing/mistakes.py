@@ -59,7 +59,7 @@ def _of_scales(q: Quantized) -> Iterator[tuple[str, Callable[[], Quantized]]]:
     if q.tensor_scale is not None:
         inverse = 1 / q.tensor_scale
         yield "tensor scale inverted", lambda: _changed(q, tensor_scale=inverse)
-    if q.fmt.is_integer:
+    if q.fmt.is_integer and q.choices is None:
         for wraps in (False, True) if q.zero_points is not None else (False,):
             for step in (1, -1):
                 yield "zero point off by one", partial(_zero_moved, q, step, wraps=wraps)

@@ -143,6 +143,8 @@ def _compared(q: Quantized, w: Array, rule: Quantized) -> Rule:
     scales = (q.scales == rule.scales) | (np.isnan(q.scales) & np.isnan(rule.scales))
     if q.zero_points is not None:
         scales &= q.zero_points == rule.zero_points
+    if q.choices is not None:
+        scales &= q.choices == rule.choices
     near = True
     if q.tensor_scale is not None and rule.tensor_scale is not None:
         near = math.isclose(q.tensor_scale, rule.tensor_scale, rel_tol=TENSOR_SCALE)

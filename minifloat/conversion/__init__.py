@@ -26,6 +26,7 @@ from minifloat.comparison.records import TensorErrors
 from minifloat.comparison.result import Comparison
 from minifloat.comparison.selection import patterns
 from minifloat.conversion.layouts import LAYOUTS
+from minifloat.conversion.layouts.layout import not_stored
 from minifloat.conversion.plan import planned
 from minifloat.conversion.result import Conversion
 from minifloat.conversion.writing import Settings, Writer, write_others
@@ -141,6 +142,8 @@ def convert(
         raise TypeError(f"executor must be a concurrent.futures.Executor or None, got {executor!r}")
     wanted = None if include is None else patterns("include", include)
     unwanted = [] if exclude is None else patterns("exclude", exclude)
+    if recipe.flag is not None and layout != "minifloat":
+        raise not_stored(layout, "one format", recipe, "flag that tells formats of blocks apart")
     LAYOUTS[layout].settings(recipe, ())  # refuses recipes that it does not store
     model = open_model(source)
     plan = planned(model, recipe, LAYOUTS[layout], wanted, unwanted)

@@ -71,7 +71,7 @@ def nearest_scale(recipe: mf.Recipe, wanted: float) -> float:
 
 def power_scale(recipe: mf.Recipe, absmax: float, tensor: float) -> float:
     """Round a block's scale to a power of two, from the formulas of `mf.ScaleRounding`."""
-    largest = recipe.fmt.max_abs
+    largest = recipe.absmax_at
     rounding = str(recipe.scale_rounding)
     exact, emax = Fraction(absmax) / Fraction(tensor), exponent(Fraction(largest))
     low = exponent(exact)
@@ -114,7 +114,7 @@ def scale_of(recipe: mf.Recipe, absmax: float, tensor: float) -> float:
     if absmax == 0:
         return 0.0 if has_zero else smallest
     if recipe.scale_rounding == mf.ScaleRounding.NEAREST_EVEN:
-        wanted = absmax / (recipe.fmt.max_abs * tensor)
+        wanted = absmax / (recipe.absmax_at * tensor)
         return nearest_scale(recipe, wanted) if wanted > 0 else smallest
     return power_scale(recipe, absmax, tensor)
 
@@ -143,7 +143,8 @@ def tensor_scale_of(recipe: mf.Recipe, maxima: list[float]) -> float:
     """Return the factor of all scales, from each block's absmax or length of range."""
     nearest = recipe.scale_rounding == mf.ScaleRounding.NEAREST_EVEN
     powers = not nearest or recipe.scale.values.mantissa_bits == 0
-    exact = max(maxima) / recipe.fmt.max_abs / (1.0 if powers else scale_values(recipe)[2])
+    most = recipe.largest_scale or (1.0 if powers else scale_values(recipe)[2])
+    exact = max(maxima) / recipe.absmax_at / most
     tensor = np.float32(exact)
     if recipe.scale_rounding == mf.ScaleRounding.DOWN and float(tensor) > exact:
         tensor = np.nextafter(tensor, np.float32(0))

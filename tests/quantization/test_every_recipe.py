@@ -38,6 +38,7 @@ def recipes(draw: st.DrawFn) -> mf.Recipe:
         "percentile": draw(st.floats(0, 100)) if search == "percentile" else None,
         "scale_rounding": draw(st.sampled_from([None, *mf.ScaleRounding])),
         "tensor_scale": draw(st.booleans()),
+        "absmax_at": draw(st.sampled_from([None, None, 0.75, 3.0, 4.0])),
         "zero_point": draw(st.booleans()),
         "double": draw(st.booleans()) if scale == "float32" else False,
     }
@@ -45,6 +46,8 @@ def recipes(draw: st.DrawFn) -> mf.Recipe:
         fields["fmt"] = mf.parse(draw(st.sampled_from(["uint1", "uint3"])))
     elif fields["zero_point"]:
         fields["fmt"] = mf.parse(draw(st.sampled_from(["uint1", "uint3", "uint4"])))
+    if fields["tensor_scale"]:
+        fields["largest_scale"] = draw(st.sampled_from([None, None, 1.0, 0.75, 256.0]))
     try:
         return mf.Recipe(**fields)
     except ValueError:

@@ -19,11 +19,13 @@ BITS = {
     "mxfp8e4m3": 8.25, "mxfp8e5m2": 8.25, "mxfp6e2m3": 6.25, "mxfp6e3m2": 6.25, "mxfp4": 4.25,
     "mxint8": 8.25, "nf4": 4.5, "bfp16_64": 8.125, "bfp12_64": 4.125, "nvfp4": 4.5, "nvint4": 4.5,
     "qlora": 4.125 + 32 / (64 * 256), "fpe2m2": 5.0, "fp6_llm": 6.0,
-    "deepseek_fp8": 8 + 32 / 128**2,
+    "deepseek_fp8": 8 + 32 / 128**2, "four_over_six": 4.5, "if3": 3.5, "if4": 4.5, "if6": 6.5,
+    "if6_e3m2": 6.5,
 }  # fmt: skip
 OF_512_BY_1024 = {  # bits of tensor scales and scales of channels
     "nvfp4": 32 / 2**19, "nvint4": 32 / 2**19, "qlora": 32 / 2**19, "fpe2m2": 16 / 1024,
     "fp6_llm": 16 / 1024,
+    **dict.fromkeys(("four_over_six", "if3", "if4", "if6", "if6_e3m2"), 32 / 2**19),
 }  # fmt: skip
 
 

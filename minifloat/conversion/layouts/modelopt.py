@@ -14,7 +14,8 @@ WEIGHTS_ONLY = "W4A16_NVFP4"
 
 
 def _settings(recipe: Recipe, left_out: Sequence[str]) -> Settings:
-    if recipe.replace(search="absmax") != RECIPES["nvfp4"]:
+    plain = recipe.candidates[0].replace(search="absmax", tensor_scale=recipe.tensor_scale)
+    if recipe.flag is not None or plain != RECIPES["nvfp4"]:
         raise not_stored("modelopt", "nvfp4", recipe, "other recipes")
     numbers = {"num_bits": 4, "type": "float", "group_size": 16, "dynamic": False}
     return {
