@@ -116,7 +116,7 @@ def quantized(
     try:
         result = _quantized(task, feedback, threads)
     except NotFiniteError:
-        raise _no_number(weights) from None
+        raise not_finite_error(weights) from None
     except ScaleRangeError as error:
         index = blocks.scale_index(error.row, error.block)
         raise ValueError(
@@ -142,18 +142,20 @@ def longest(
     try:
         return _longest(task, threads)
     except NotFiniteError:
-        raise _no_number(weights) from None
+        raise not_finite_error(weights) from None
 
 
-def _no_number(weights: Array) -> ValueError:
-    index = first_index(weights, _not_finite)
+def not_finite_error(weights: Array) -> ValueError:
+    """Return the error that names the first weight that is infinite or NaN."""
+    index = first_index(weights, is_not_finite)
     assert index is not None
     return ValueError(
         f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
     )
 
 
-def _not_finite(weights: Array) -> Array:
+def is_not_finite(weights: Array) -> Array:
+    """Return which weights are infinite or NaN."""
     with np.errstate(invalid="ignore"):  # ml_dtypes' isfinite warns of a signalling NaN
         return np.asarray(~np.isfinite(weights))
 
@@ -163,7 +165,7 @@ def _check_float32(result: Quantized, weights: Array) -> None:
     largest = max(abs(result.fmt.max), abs(result.fmt.min)) * (result.tensor_scale or 1.0)
     if float(result.scales.max(initial=0)) * largest <= FLOAT32.values.largest:
         return
-    index = first_index(result.dequantize(), _not_finite)
+    index = first_index(result.dequantize(), is_not_finite)
     if index is not None:
         raise ValueError(
             "w must become numbers within float32's 3.4e+38, got one that is rounded beyond, "
