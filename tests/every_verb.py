@@ -168,6 +168,12 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
         rotation = mf.Rotation(size, seed=5)
         yield f"quantize rotated {size}", parts_of(mf.quantize(w, "e2m2/8", rotation=rotation))
         yield f"rotate {size}", [rotation.rotate(w), rotation.rotate_back(w.astype(np.float64))]
+    for block in (8, "channel", (2, 6)):
+        yield f"quantize lut3 {block}", parts_of(mf.quantize(w, "lut3", block=block))
+    nested = mf.quantize_nested(w, "lut4/channel", 2, importance=np.linspace(0, 2, 24))
+    yield "quantize_nested", parts_of(nested)
+    yield "narrow tables", parts_of(mf.narrow(nested, "lut3", reading="cut"))
+    yield "narrow", parts_of(mf.narrow(mf.quantize(w, "e2m4"), "e2m2"))
     equal = np.where(np.arange(96) % 2, 1.0, -2.0).astype(np.float32)[None]
     for fmt in ("int5", "nf4/128"):
         yield f"quantize many equal {fmt}", parts_of(mf.quantize(equal, fmt, search="mse"))

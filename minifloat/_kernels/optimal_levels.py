@@ -10,7 +10,7 @@ ones first.
 
 A code whose top bits are to be those of fewer levels has cells that are split in two, bit by bit.
 
-Costs come of running sums. These are compensated, so each is right to float64's rounding of itself.
+Costs come of running sums, so they are wrong by float64's rounding of the whole sum of squares.
 """
 
 from typing import Any
@@ -24,21 +24,14 @@ Array = NDArray[Any]
 
 
 @jit
-def _running_sum(terms: Array, order: int, values: Array, sums: Array) -> None:
-    """Write the sums of the first 0, 1, 2, ... weights times powers of values (Neumaier's)."""
-    total, lost = 0.0, 0.0
-    sums[0] = 0.0
+def _running_sums(values: Array, weights: Array, sums: Array) -> None:
+    """Write the sums over the first 0, 1, 2, ... data of weights times powers of values."""
+    sums[:, 0] = 0.0
     for i in range(values.size):
-        term = terms[i]
-        for _ in range(order):
-            term = term * values[i]
-        new = total + term
-        if abs(total) >= abs(term):
-            lost = lost + ((total - new) + term)
-        else:
-            lost = lost + ((term - new) + total)
-        total = new
-        sums[i + 1] = total + lost
+        first = weights[i] * values[i]
+        sums[0, i + 1] = sums[0, i] + weights[i]
+        sums[1, i + 1] = sums[1, i] + first
+        sums[2, i + 1] = sums[2, i] + first * values[i]
 
 
 @inlined
@@ -48,7 +41,8 @@ def _cost(sums: Array, j: int, i: int) -> float:
     if mass <= 0.0:
         return 0.0
     first = sums[1, i] - sums[1, j]
-    return max(sums[2, i] - sums[2, j] - first * first / mass, 0.0)
+    error: float = sums[2, i] - sums[2, j] - first * first / mass
+    return max(error, 0.0)
 
 
 @jit
@@ -110,14 +104,14 @@ def _mean(values: Array, weights: Array, start: int, stop: int) -> float:
     An empty cell has the value before it.
     """
     if start == stop:
-        return np.float64(values[start - 1])
+        return float(values[start - 1])
     mass, total, plain = 0.0, 0.0, 0.0
     for i in range(start, stop):
         mass = mass + weights[i]
         total = total + weights[i] * values[i]
         plain = plain + values[i]
-    mean = total / mass if mass > 0.0 else plain / (stop - start)
-    return min(max(mean, values[start]), values[stop - 1])
+    mean: float = total / mass if mass > 0.0 else plain / (stop - start)
+    return min(max(mean, float(values[start])), float(values[stop - 1]))
 
 
 @kernel(cost=1e4)
@@ -146,8 +140,7 @@ def optimal_levels(
     rows, n = values.shape
     count = levels.shape[1]
     for row in range(rows):
-        for order in range(3):
-            _running_sum(weights[row], order, values[row], sums[order])
+        _running_sums(values[row], weights[row], sums)
         known = min(seed, n)
         _best_cuts(sums, errors, starts, cuts, known)
         for k in range(known, seed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from minifloat.formats.base import NumberFormat, check_int
 
@@ -48,16 +49,16 @@ class Lookup(NumberFormat):
         """Whether values stand in tables of blocks: true."""
         return True
 
-    def value(self, code: int) -> float:
+    def value(self, code: int) -> NoReturn:
         """Raise: a code has a value in a block alone."""
         raise self._no_value()
 
-    def kind(self, code: int) -> str:
+    def kind(self, code: int) -> NoReturn:
         """Raise, as `value`."""
         raise self._no_value()
 
     @property
-    def max(self) -> float:
+    def max(self) -> NoReturn:
         """Raise, as `value`, as all that is asked of the values does."""
         raise self._no_value()
 

@@ -12,6 +12,7 @@ Read in this order to learn how a weight becomes a packed code:
     authors        another arithmetic: that of FPE2M2's own code
     fitting        the best codebook for data
     tables         recipes whose blocks have a table of their own, each the best
+    nested         weights that are stored once and read at several widths
     feedback       GPTQ, which corrects errors in the columns to come
     quantized      the result
     picking        some of its rows

@@ -86,7 +86,7 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
     if not isinstance(q, Quantized):
         raise TypeError(f"q must be Quantized, got {type(q).__name__}; minifloat.quantize makes it")
     narrower, wider = parse(fmt), q.fmt
-    if reading not in READINGS:
+    if not (isinstance(reading, str) and reading in READINGS):
         raise ValueError(f"reading must be rounded or cut, got {shown(reading)}")
     if narrower.bits >= wider.bits:
         raise ValueError(

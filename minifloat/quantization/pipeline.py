@@ -141,7 +141,7 @@ def quantized(
     try:
         result = _quantized(task, feedback, threads)
     except NotFiniteError:
-        raise _no_number(weights) from None
+        raise not_finite_error(weights) from None
     except ScaleRangeError as error:
         index = task.blocks.scale_index(error.row, error.block)
         raise ValueError(
@@ -166,11 +166,12 @@ def longest(
     try:
         return _longest(task, threads)
     except NotFiniteError:
-        raise _no_number(weights) from None
+        raise not_finite_error(weights) from None
 
 
-def _no_number(weights: Array) -> ValueError:
-    index = first_index(weights, _not_finite)
+def not_finite_error(weights: Array) -> ValueError:
+    """Return the error that names the first weight that is infinite or NaN."""
+    index = first_index(weights, is_not_finite)
     if index is None:
         return ValueError(
             "w must be finite when it is rotated, got sums that are not; scale w down"
@@ -180,7 +181,8 @@ def _no_number(weights: Array) -> ValueError:
     )
 
 
-def _not_finite(weights: Array) -> Array:
+def is_not_finite(weights: Array) -> Array:
+    """Return which weights are infinite or NaN."""
     with np.errstate(invalid="ignore"):  # ml_dtypes' isfinite warns of a signalling NaN
         return np.asarray(~np.isfinite(weights))
 
@@ -201,7 +203,7 @@ def _check_float32(result: Quantized, weights: Array) -> None:
             "w must become numbers within float32's 3.4e+38 when it is rotated, and rotated back, "
             "got some that may not; scale w down"
         )
-    index = first_index(result.dequantize(), _not_finite)
+    index = first_index(result.dequantize(), is_not_finite)
     if index is not None:
         raise ValueError(
             "w must become numbers within float32's 3.4e+38, got one that is rounded beyond, "

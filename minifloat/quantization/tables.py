@@ -19,6 +19,7 @@ from minifloat.codec import round_to
 from minifloat.packing import pack
 from minifloat.quantization.blocks import Array, Blocks
 from minifloat.quantization.fitting import best_levels
+from minifloat.quantization.pipeline import is_not_finite, not_finite_error
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleFormat
@@ -39,17 +40,13 @@ def quantized_by_tables(
     ValueError
         If a weight is not finite, or a level is beyond the scale format.
     """
-    index = first_index(weights, lambda a: ~np.isfinite(a))
-    if index is not None:
-        raise ValueError(
-            f"w must be finite, got {weights[index]} at index {index}; replace it before quantizing"
-        )
+    if first_index(weights, is_not_finite) is not None:
+        raise not_finite_error(weights)
     blocks = Blocks.of(recipe.block, weights.shape, axis)
     rows = blocks.rows(weights)
     factors = None if importance is None else blocks.rows(importance)
     codes = np.empty(rows.shape, code_dtype(recipe.fmt.bits))
     tables = np.zeros((blocks.group_count, blocks.per_row, *recipe.table_shape), np.float32)
-
     seed = None if seed_bits is None else 1 << seed_bits
 
     def fit(groups: slice) -> None:
