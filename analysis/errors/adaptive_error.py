@@ -165,7 +165,10 @@ def _panels(pair: list[_Candidate], density: Distribution, n: int) -> tuple[Arra
     ]
     kinks = np.concatenate([*found, np.empty(0)])
     if kinks.size > MOST_KINKS:
-        kinks, even = np.empty(0), np.interp(np.arange(0, even.size - 1, 0.25), range(even.size), even)
+        kinks, even = (
+            np.empty(0),
+            np.interp(np.arange(0, even.size - 1, 0.25), range(even.size), even),
+        )
     g = gumbel_of(density, n, kinks)
     ends = np.unique(np.concatenate([even, g[(g > even[0]) & (g < even[-1])]]))
     return ends[:-1], ends[1:]

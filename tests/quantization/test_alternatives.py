@@ -83,7 +83,9 @@ def check(
         maxima = [max(abs(float(w[i])) for i in block) for block in blocks.values()]
         assert q.tensor_scale == slow.tensor_scale_of(recipe, maxima)
     scales_of_search = [
-        mf.quantize(w, each, axis=axis, **given_tensor(recipe, tensor), importance=importance).scales
+        mf.quantize(
+            w, each, axis=axis, **given_tensor(recipe, tensor), importance=importance
+        ).scales
         for each in recipe.candidates
         if recipe.search in ("mse", "shrink")
     ]
@@ -229,7 +231,9 @@ def test_four_over_six_is_that_of_its_authors() -> None:
     scales = np.where(four[:, None], found[1][0], found[0][0])
     codes = np.where(four[:, None], found[1][1].view(np.uint8), found[0][1].view(np.uint8))
     near = np.abs(found[1][2] - found[0][2]) < 1e-6 * found[0][2]  # their float32 may err
-    same = (q.scales.reshape(-1, 1) == scales)[:, 0] & (q.codes.reshape(-1, 16) == codes).all(axis=1)
+    same = (q.scales.reshape(-1, 1) == scales)[:, 0] & (q.codes.reshape(-1, 16) == codes).all(
+        axis=1
+    )
     assert near.sum() <= 2
     assert (same | near).all()
     assert 0.44 < four.mean() < 0.47
@@ -354,7 +358,9 @@ def test_rows_and_other_floats() -> None:
             assert (q[rows].dequantize() == back[rows]).all(), name
         for dtype in (np.float16, ml_dtypes.bfloat16):
             near = q.dequantize(dtype).astype(np.float64)
-            assert np.abs(near - back).max() <= np.abs(back).max() * float(ml_dtypes.finfo(dtype).eps)
+            assert np.abs(near - back).max() <= np.abs(back).max() * float(
+                ml_dtypes.finfo(dtype).eps
+            )
         columns = mf.quantize(weights(recipe), recipe.replace(block=3), axis=0)
         assert (columns[2:].dequantize() == columns.dequantize()[2:]).all(), name
 
@@ -437,7 +443,9 @@ def test_hostile_fields() -> None:
         mf.Recipe("e2m1@3", absmax_at=4)
     with pytest.raises(ValueError, match="^absmax_at must not be given twice"):
         Alternative("e2m1@3", 4)
-    with pytest.raises(ValueError, match="^activations must be a recipe of int8 by absmax, .*altern"):
+    with pytest.raises(
+        ValueError, match="^activations must be a recipe of int8 by absmax, .*altern"
+    ):
         mf.linear([1.0], mf.quantize([[1.0]], "e2m1"), activations="int8|e4m3fn/8/float32")
 
 
