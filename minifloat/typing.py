@@ -41,7 +41,7 @@ from minifloat.formats.exmy import SpecialsLike
 from minifloat.formats.rounding import NaNPolicyLike, OverflowLike, RoundingLike
 from minifloat.packing import BitOrder
 from minifloat.quantization import SearchOptions
-from minifloat.quantization.recipes import ArithmeticLike, Block, RecipeFields
+from minifloat.quantization.recipe_fields import ArithmeticLike, Block, RecipeFields
 from minifloat.quantization.scales import ScaleRoundingLike, ScaleSearchLike
 from minifloat.registers._program import Target
 

@@ -227,7 +227,7 @@ def fit(
         if rotated:
             skew[upper] = parameters[:count]
         skew -= skew.T
-        turn: Array = np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew)
+        turn: Array = np.asarray(np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew), np.float64)
         scaling: Array = np.exp(parameters[count:]) if scaled else np.ones(n)
         return skew, turn, scaling
 

@@ -293,7 +293,7 @@ def traces(listener: Scorer, name: str, w: Array, step: Callable[[], object]) ->
     size = STEP * float(np.sqrt(np.square(w, dtype=np.float64).mean()))
     curvatures, informations = list[float](), list[float]()
     for _ in range(SIGNS):
-        signs = rng.choice(np.float32([-size, size]), w.shape)
+        signs = rng.choice(np.array([-size, size], np.float32), w.shape)
         divergences, losses = zip(
             *(listener.changed(name, w + sign * signs) for sign in (1, -1)), strict=True
         )

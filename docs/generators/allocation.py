@@ -77,11 +77,11 @@ resampled matrices.
 
 The mean diagonal of the Hessian, or of the Fisher information, is better than the squared error
 alone: by {gain}. It needs no gradients: one random change of a matrix, forth and back, and what it
-does to the loss or to the predicted tokens. The squared error of the matrix says little, its outputs' squared error nothing:
-that compares outputs of matrices whose outputs do not matter alike. (Within a matrix it does say
-which rounding is better: GPTQ uses it so.) "shape" takes no data but the tensor's variance and its
-fitted Student's t, and is as good as the squared error itself. The change of the loss itself is too
-small for so few tokens: no correlation with it differs from 0.
+does to the loss or to the predicted tokens. The squared error of the matrix says little, its
+outputs' squared error nothing: that compares outputs of matrices whose outputs do not matter alike.
+(Within a matrix it does say which rounding is better: GPTQ uses it so.) "shape" takes no data but
+the tensor's variance and its fitted Student's t, and is as good as the squared error itself. The
+change of the loss itself is too small for so few tokens: no correlation with it differs from 0.
 
 ```sh
 python -m analysis.methods sensitivities --csv docs/data/methods/sensitivities.csv

@@ -26,7 +26,8 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 from minifloat.quantization import quantize
 from minifloat.quantization.quantized import Quantized
-from minifloat.quantization.recipes import Recipe, RecipeFields
+from minifloat.quantization.recipe_fields import RecipeFields
+from minifloat.quantization.recipes import Recipe
 
 __all__ = ["QuantizedLinear", "fake_quantize", "round_to", "straight_through"]
 

@@ -40,7 +40,8 @@ from minifloat.quantization.checks import checked_axis, checked_factors, checked
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
-from minifloat.quantization.recipes import Recipe, RecipeFields, Scaling
+from minifloat.quantization.recipe_fields import RecipeFields, Scaling
+from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import ScaleSearch
 from minifloat.quantization.tables import quantized_by_tables

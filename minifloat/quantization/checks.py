@@ -13,7 +13,7 @@ from minifloat._tensors import AnyTensor
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.packing import byte_count, unpack
-from minifloat.quantization.recipes import Block
+from minifloat.quantization.recipe_fields import Block
 from minifloat.quantization.scales import FLOAT32, ScaleFormat
 
 Array = NDArray[Any]

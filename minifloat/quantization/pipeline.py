@@ -228,7 +228,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     def find(groups: slice) -> None:
         scales[groups], codes = _group_scales(task, groups)
         held = choices if zeros is None else zeros
-        if held is not None:
+        if held is not None and codes is not None:
             held[groups] = codes
 
     def put(rows: slice) -> None:

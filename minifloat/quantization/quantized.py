@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import Codes, source_array
+from minifloat._arrays import Codes, check_codes, source_array
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.codec import FloatDtype
@@ -197,7 +197,7 @@ class Quantized:
         if any(fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None for fmt in formats):
             codes, choices = self.codes, self.blocks.every_weight(self.choices)
             for k, each in enumerate(self.recipe.candidates):
-                checks.check_codes(codes[choices == k], each.fmt)
+                check_codes(codes[choices == k], each.fmt)
         return checks.checked_bytes(self.packed, self.size, self.fmt)
 
     def _checked_axis(self) -> int | None:

@@ -26,24 +26,20 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Real
-from typing import Any, Literal, SupportsIndex, TypeAlias, TypedDict, Unpack
+from typing import Any, Unpack
 
 import numpy as np
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import check_bool, check_int, shown
+from minifloat.formats.base import shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import is_width, near_names, parse
-from minifloat.formats.rounding import choose
+from minifloat.quantization import recipe_rules
 from minifloat.quantization.alternatives import (
     BETWEEN,
-    FLAGS,
-    MOST,
     Alternative,
     AlternativeLike,
     FlagLike,
@@ -54,6 +50,19 @@ from minifloat.quantization.alternatives import (
     shortest,
     text_of,
 )
+from minifloat.quantization.recipe_fields import (
+    PERCENTILE,
+    SWITCHES,
+    ArithmeticLike,
+    Block,
+    BlockLike,
+    RecipeFields,
+    block_of,
+    options_of,
+    percentile_of,
+    scale_of,
+    search_of,
+)
 from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import (
     ScaleFormat,
@@ -61,53 +70,7 @@ from minifloat.quantization.scales import (
     ScaleRoundingLike,
     ScaleSearch,
     ScaleSearchLike,
-    absmax_to_scale,
 )
-
-Block: TypeAlias = int | tuple[int, int] | Literal["channel", "tensor"]
-ArithmeticLike: TypeAlias = Literal["exact", "authors"]
-BlockLike: TypeAlias = SupportsIndex | tuple[SupportsIndex, SupportsIndex] | str
-
-
-class Scaling(TypedDict, total=False):
-    """The fields of a recipe, except its format, as `Recipe` takes them.
-
-    ``tensor_scale`` is a bool in a recipe; `minifloat.quantize` and `minifloat.gptq` take a number,
-    too.
-    """
-
-    block: BlockLike
-    scale: ScaleFormat | Format | str
-    scale_rounding: ScaleRoundingLike | None
-    search: ScaleSearchLike
-    percentile: float | None
-    tensor_scale: bool | float
-    largest_scale: float | None
-    double: bool
-    zero_point: bool
-    arithmetic: ArithmeticLike
-    rotation: Rotation | str | None
-    absmax_at: float | None
-    alternatives: Sequence[AlternativeLike]
-    one_scale: bool
-    flag: FlagLike | None
-
-
-class RecipeFields(Scaling, total=False):
-    """The fields of a recipe, as `Recipe` takes them."""
-
-    fmt: NumberFormat | str
-
-
-ARITHMETICS = ("exact", "authors")
-_FLAGS = ("tensor_scale", "double", "zero_point", "one_scale")
-WHOLE: tuple[Literal["channel"], Literal["tensor"]] = ("channel", "tensor")
-PERCENTILE = 99.9
-MAX_SIZE = 1 << 62  # rows or columns of a block: what the kernels' integers hold
-SEARCHED_ZERO_BITS = 8  # with zero points, least squares tries every zero point
-_TILE = re.compile(r"([0-9]+)x([0-9]+)")
-_PERCENTILE = re.compile(r"percentile([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?)")  # in a text
-_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?(e-?[0-9]+)?")
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -227,17 +190,17 @@ class Recipe:
         if isinstance(fmt, str):
             fmt, absmax_at, alternatives = _candidates(fmt, absmax_at, alternatives)
         parsed, others = parse(fmt), alternatives_of(alternatives)
-        scale_format, rounding = _scale(scale, scale_rounding)
-        search = _search(search)
+        scale_format, rounding = scale_of(scale, scale_rounding)
+        search = search_of(search)
         if search is ScaleSearch.PERCENTILE and percentile is None:
             percentile = PERCENTILE
         fields = {
             "fmt": parsed,
-            "block": _block(block),
+            "block": block_of(block),
             "scale": scale_format,
             "scale_rounding": rounding,
             "search": search,
-            "percentile": None if percentile is None else _percentile(percentile),
+            "percentile": None if percentile is None else percentile_of(percentile),
             "tensor_scale": tensor_scale,
             "largest_scale": largest_scale,
             "double": double,
@@ -251,157 +214,8 @@ class Recipe:
         }
         for name, value in fields.items():
             object.__setattr__(self, name, value)
-        self._check()
-
-    def _check(self) -> None:
-        for name in _FLAGS:
-            check_bool(name, getattr(self, name))
-        if self.largest_scale is not None:
-            object.__setattr__(self, "largest_scale", self._checked_largest_scale())
-        if self.fmt.is_lookup:
-            self._check_lookup()
-        else:
-            for fmt in (self.fmt, *(other.fmt for other in self.alternatives)):
-                absmax_to_scale(fmt, self.scale_rounding, 1.0)  # an error without such a rounding
-        if self.percentile is not None and self.search is not ScaleSearch.PERCENTILE:
-            raise ValueError(
-                f'percentile must come with search="percentile", got search="{self.search}"'
-            )
-        if self.double and (self.scale.name != "float32" or self.tensor_scale):
-            scales = f"{self.scale}{' with tensor_scale' if self.tensor_scale else ''}"
-            raise ValueError(
-                'scale must be "float32", without tensor_scale, to be quantized by double, got '
-                f'{scales}; use scale="float32"'
-            )
-        if self.zero_point:
-            self._check_zero_point()
-        if self.arithmetic not in ARITHMETICS:
-            raise ValueError(f"arithmetic must be exact or authors, got {shown(self.arithmetic)}")
-        if self.arithmetic == "authors":
-            self._check_authors()
-        if self.rotation is not None:
-            self._check_rotation()
-        self._check_alternatives()
-
-    def _check_rotation(self) -> None:
-        if self.block == "tensor":
-            raise ValueError(
-                "block must be along an axis for a rotation, which is along it too, got tensor; "
-                "use channel"
-            )
-        if self.arithmetic == "authors":
-            raise ValueError(
-                'arithmetic must be "exact" for a rotation, got "authors", which rounds weights as '
-                "they are given; leave one of them out"
-            )
-        if self.fmt.min >= 0 and not self.zero_point:
-            raise ValueError(
-                "fmt must have negative values for a rotation, or zero points, got "
-                f"{self.fmt.name}; use zero_point=True, or another format"
-            )
-
-    def _checked_largest_scale(self) -> float:
-        number = self.largest_scale
-        if not isinstance(number, Real) or isinstance(number, bool):
-            raise TypeError(f"largest_scale must be a number above 0, got {shown(number)}")
-        if not self.tensor_scale:
-            raise ValueError(f"largest_scale must come with tensor_scale, got {shown(number)}")
-        if not 0 < number <= self.scale.values.largest:
-            raise ValueError(
-                f"largest_scale must be above 0 and at most {self.scale.values.largest:g}, the "
-                f"largest value of {self.scale}, got {shown(number)}"
-            )
-        return float(number)
-
-    def _check_alternatives(self) -> None:
-        """Refuse alternatives that do not fit one another; find the flag."""
-        if not self.alternatives:
-            if self.one_scale or self.flag is not None:
-                name = "one_scale" if self.one_scale else "flag"
-                raise ValueError(f"{name} must come with alternatives, got none; leave it out")
-            return
-        every = [(self.fmt, self.absmax_at)]
-        every += [(other.fmt, other.absmax_at) for other in self.alternatives]
-        texts = " and ".join(text_of(*each) for each in every)
-        if len(every) > MOST or len(set(every)) < len(every):
-            raise ValueError(
-                f"alternatives must be at most {MOST - 1}, each another than fmt and the others, "
-                f"got {texts}"
-            )
-        widths = {fmt.bits for fmt, _ in every}
-        if len(widths) > 1 or len({fmt.min < 0 for fmt, _ in every}) > 1:
-            rule = "be of one width" if len(widths) > 1 else "all have values below 0, or none"
-            raise ValueError(f"alternatives must {rule} with fmt, got {texts}")
-        taken = [name for name in ("double", "zero_point") if getattr(self, name)]
-        taken += ["authors"] * (self.arithmetic == "authors")
-        if taken:
-            raise ValueError(f"alternatives must come without {taken[0]}, got {texts}")
-        searches = (ScaleSearch.ABSMAX, ScaleSearch.PERCENTILE)
-        if self.one_scale and self.search not in searches:
-            raise ValueError(
-                f"one_scale must come with the search absmax or percentile, got {self.search}; "
-                "leave it out: then each candidate finds its own scale"
-            )
-        object.__setattr__(self, "flag", self._checked_flag(every))
-
-    def _checked_flag(self, every: list[tuple[NumberFormat, float]]) -> FlagLike | None:
-        if self.flag is not None and self.flag not in FLAGS:
-            raise ValueError(f"flag must be sign or bits, got {shown(self.flag)}")
-        read_alike = {each if self.one_scale else each[0] for each in every}
-        if len(read_alike) == 1:
-            if self.flag is not None:
-                raise ValueError(
-                    f"flag must be left out where all candidates are of one format, got {self.flag}"
-                )
-            return None
-        has_room = len(every) == 2 and self.scale.has_free_sign
-        if self.flag == "sign" and not has_room:
-            reason = f"{len(every)} candidates" if len(every) > 2 else f"{self.scale} scales"
-            raise ValueError(
-                "flag must be bits unless there are two candidates and scales of a format with "
-                f"-0, got sign with {reason}"
-            )
-        return self.flag or ("sign" if has_room else "bits")
-
-    def _check_lookup(self) -> None:
-        """Refuse what tables have not."""
-        if self.scale.name != "float32" and parse(self.scale.name).min >= 0:
-            raise ValueError(
-                f"scale must be a signed format for the tables of {self.fmt.name}, got "
-                f"{self.scale}; use float16"
-            )
-        plain = Recipe("int4", block=self.block, scale=self.scale)
-        others = ("scale_rounding", "search", "arithmetic", "rotation", "alternatives")
-        for name in (*_FLAGS, *others):
-            wanted, got = getattr(plain, name), getattr(self, name)
-            if got != wanted:
-                raise ValueError(
-                    f"{name} must be {wanted} for {self.fmt.name}, whose blocks have tables and no "
-                    f"scales, got {got}; leave it out"
-                )
-
-    def _check_authors(self) -> None:
-        """Refuse what FPE2M2's code has not."""
-        others = [name for name in _FLAGS if getattr(self, name)]
-        others += ["absmax_at"] * (self.absmax_at != self.fmt.max_abs)
-        if others or self.scale_rounding is not ScaleRounding.NEAREST_EVEN:
-            got = others[0] if others else f"{self.scale}:{self.scale_rounding}"
-            raise ValueError(
-                'arithmetic must be "exact" for scales that are more than absmax / max, got '
-                f'"authors" with {got}; leave one of them out'
-            )
-
-    def _check_zero_point(self) -> None:
-        if not (self.fmt.is_integer and self.fmt.min >= 0):
-            raise ValueError(
-                f"fmt must be an unsigned integer such as uint4 for zero_point, got {self.fmt.name}"
-            )
-        if self.search is ScaleSearch.MSE and self.fmt.bits > SEARCHED_ZERO_BITS:
-            raise ValueError(
-                f"fmt must have at most {SEARCHED_ZERO_BITS} bits for zero_point with "
-                f'search="mse", which tries every zero point, got {self.fmt.name}; use '
-                'search="absmax"'
-            )
+        recipe_rules.check(self)
+        object.__setattr__(self, "flag", recipe_rules.flag_of(self))
 
     @classmethod
     def parse(cls, recipe: Recipe | NumberFormat | str) -> Recipe:
@@ -463,7 +277,7 @@ class Recipe:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
         fields |= zip(("block", "scale"), parts, strict=False)
         if len(parts) == 3:
-            fields |= _options(parts[2])
+            fields |= options_of(parts[2])
         return cls(fmt, **fields)
 
     def replace(self, **changes: Unpack[RecipeFields]) -> Recipe:
@@ -596,7 +410,7 @@ class Recipe:
         options = [] if self.search is ScaleSearch.ABSMAX else [str(self.search)]
         if self.percentile is not None:
             options = [f"percentile{shortest(self.percentile)}"]
-        options += [name.replace("_", "-") for name in _FLAGS if getattr(self, name)]
+        options += [name.replace("_", "-") for name in SWITCHES if getattr(self, name)]
         if self.largest_scale is not None:
             number = shortest(self.largest_scale)
             options[options.index("tensor-scale")] += number
@@ -676,99 +490,6 @@ def near_recipes_and_formats(name: str) -> list[str]:
 
 def _near_recipes(word: str) -> list[str]:
     return difflib.get_close_matches(word, RECIPES, n=2, cutoff=0.7)
-
-
-def _block(block: object) -> Block:
-    if isinstance(block, str):
-        text = lowered(block)
-        for word in WHOLE:
-            if text == word:
-                return word
-        if match := _TILE.fullmatch(text[:60]):  # more digits are too many, and int refuses 4301
-            block = (int(match[1]), int(match[2]))
-        elif text.isascii() and text.isdecimal():
-            block = int(text[:60])
-    sizes: tuple[Any, ...] = block if isinstance(block, tuple) else (1, block)
-    try:
-        rows, columns = (check_int("block", size, 1, MAX_SIZE) for size in sizes)
-    except (TypeError, ValueError):
-        large = any(isinstance(size, int) and size > MAX_SIZE for size in sizes)
-        raise ValueError(
-            "block must be a positive int, two of them (or RxC), channel or tensor, got "
-            f"{shown(block)}{'; use at most 2**62, or channel' if large else ''}"
-        ) from None
-    return (rows, columns) if rows > 1 else columns
-
-
-def _search(search: object) -> ScaleSearch:
-    if isinstance(search, str) and (match := _PERCENTILE.fullmatch(search)):
-        raise ValueError(
-            f"search must be one of {', '.join(ScaleSearch)}, got {search!r}; use "
-            f'search="percentile", percentile={match[1]}'
-        )
-    return choose(ScaleSearch, "search", search)
-
-
-def _percentile(percentile: float) -> float:
-    if not isinstance(percentile, Real) or isinstance(percentile, bool):
-        raise TypeError(f"percentile must be a number in 0..100, got {shown(percentile)}")
-    if not 0 <= percentile <= 100:
-        raise ValueError(f"percentile must be in 0..100, got {shown(percentile)}")
-    return float(percentile)
-
-
-def _scale(
-    scale: ScaleFormat | Format | str, rounding: ScaleRounding | str | None
-) -> tuple[ScaleFormat, ScaleRounding]:
-    if isinstance(scale, str):
-        scale, colon, after = scale.partition(":")
-        if colon:
-            if rounding is not None:
-                raise ValueError(
-                    f"scale_rounding must not be given twice, got {rounding!s} and {after}"
-                )
-            rounding = after.strip(" ")
-    scale_format = ScaleFormat.parse(scale)
-    if rounding is None:
-        return scale_format, scale_format.default_rounding
-    return scale_format, choose(ScaleRounding, "scale_rounding", rounding)
-
-
-def _options(text: str) -> dict[str, Any]:
-    """Return the fields that the last part of a recipe's text means."""
-    changes: dict[str, Any] = {}
-    for option in text.split("+"):
-        word = option.strip(" ")
-        if word.startswith("percentile"):
-            new: dict[str, Any] = {"search": "percentile"}
-            if word != "percentile":
-                number = word.removeprefix("percentile")
-                if not _NUMBER.fullmatch(number):
-                    new = {}
-                else:
-                    new["percentile"] = float(number)
-        elif word in list(ScaleSearch):
-            new = {"search": word}
-        elif word.replace("-", "_") in _FLAGS:
-            new = {word.replace("-", "_"): True}
-        elif _NUMBER.fullmatch(number := word.removeprefix("tensor-scale")):
-            new = {"tensor_scale": True, "largest_scale": float(number)}
-        elif word == "flag-bits":
-            new = {"flag": "bits"}
-        elif word in ARITHMETICS:
-            new = {"arithmetic": word}
-        elif word.startswith("hadamard"):
-            new = {"rotation": word}
-        else:
-            new = {}
-        if not new or not changes.keys().isdisjoint(new):
-            raise ValueError(
-                "options must be mse, shrink, percentile99.9, tensor-scale, double, zero-point, "
-                "one-scale, flag-bits, authors or hadamard128, each kind once, joined by +, got "
-                f"{text!r}"
-            )
-        changes |= new
-    return changes
 
 
 DOUBLE_RECIPE = Recipe("e4m3fn", block=256, scale="float32")  # of scales less their mean

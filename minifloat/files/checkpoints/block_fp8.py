@@ -22,7 +22,8 @@ from minifloat.files.checkpoints.stored import (
     scale_format,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value
-from minifloat.quantization.recipes import Block, Recipe
+from minifloat.quantization.recipe_fields import Block
+from minifloat.quantization.recipes import Recipe
 
 NAME = "FP8 in tiles"
 TILE = (128, 128)

@@ -7,7 +7,7 @@ import math
 from minifloat.files._safe import quoted
 from minifloat.files.checkpoints.stored import Stored
 from minifloat.quantization.blocks import Blocks
-from minifloat.quantization.recipes import Block
+from minifloat.quantization.recipe_fields import Block
 
 
 def block_of(

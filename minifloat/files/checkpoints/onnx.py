@@ -46,7 +46,8 @@ from minifloat.formats import Integer, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.packing import byte_count, unpack
 from minifloat.quantization.blocks import Blocks
-from minifloat.quantization.recipes import Block, Recipe
+from minifloat.quantization.recipe_fields import Block
+from minifloat.quantization.recipes import Recipe
 
 NAME = "ONNX DequantizeLinear"
 OPERATOR = "DequantizeLinear"
