@@ -118,6 +118,8 @@ def test_other_inputs() -> None:
     assert mf.quantize(np.float32(3), "e2m2b0/tensor/bfloat16/authors").codes == 15
     with pytest.raises(ValueError, match="w must be finite, got nan at index"):
         mf.quantize([1.0, np.nan], FPE2M2)
+    with pytest.raises(ValueError, match="w must be finite, got inf at index"):
+        mf.quantize([1e300], FPE2M2)  # they compute in float32
     with pytest.raises(ValueError, match=r"scale must hold every block's scale, got 7\.14286e"):
         mf.quantize([1e9], "e2m2b0/channel/float16/authors")
 

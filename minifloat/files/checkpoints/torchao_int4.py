@@ -102,7 +102,7 @@ def _bytes(group: Group, settings: dict[str, Any], layout: str) -> Facts:
     for part in (scale, zeros):
         check_shape(part, wanted)
     recipe = Recipe("int4full", block=block, scale=scale_format(scale))
-    return Facts(shape, recipe, len(shape) - 1, layout, {"nibbles": block}, MAY_BE_ADDED)
+    return Facts(shape, recipe, len(shape) - 1, layout, {"block": block}, MAY_BE_ADDED)
 
 
 def _tiles(group: Group, settings: dict[str, Any], layout: str) -> Facts:
@@ -120,7 +120,7 @@ def _tiles(group: Group, settings: dict[str, Any], layout: str) -> Facts:
     check_shape(both, (*full[:-2], -(-full[-1] // block), full[-2], 2))
     recipe = Recipe("int4full", block=block, scale="bfloat16")
     note = f"{MAY_BE_ADDED}; {ORDER}"
-    return Facts(shape, recipe, len(shape) - 1, layout, {"nibbles": block}, note)
+    return Facts(shape, recipe, len(shape) - 1, layout, {"block": block}, note)
 
 
 def _words(group: Group, settings: dict[str, Any], layout: str) -> Facts:
@@ -135,7 +135,7 @@ def _words(group: Group, settings: dict[str, Any], layout: str) -> Facts:
     for part in (scale, zeros):
         check_shape(part, (-(-shape[1] // block), shape[0]))
     recipe = Recipe("uint4", block=block, scale=scale_format(scale), zero_point=True)
-    return Facts(shape, recipe, 1, layout, {"nibbles": block})
+    return Facts(shape, recipe, 1, layout)
 
 
 def _part(group: Group, role: str) -> Stored:
@@ -180,7 +180,7 @@ def _scales_and_zeros(group: Group, facts: Facts) -> tuple[Array, Array]:
     """Return scales and zero points (..., out, blocks) of the weights that are not filling."""
     if "scale_and_zero" in group.parts:
         both = group.parts["scale_and_zero"].floats().swapaxes(-3, -2)
-        blocks = -(-facts.shape[-1] // facts.options["nibbles"])
+        blocks = -(-facts.shape[-1] // facts.options["block"])
         both = both[..., : facts.shape[-2], :blocks, :]
         return both[..., 0], both[..., 1]
     scales, zeros = (group.parts[role].floats().swapaxes(-1, -2) for role in ("scale", "zeros"))
@@ -198,7 +198,7 @@ def _read_words(group: Group, facts: Facts) -> columns.Integers:
 def _dequantize(group: Group, facts: Facts) -> Array:
     """Return code * scale + zero_point, computed in float64."""
     length = facts.shape[-1]
-    blocks = np.arange(length) // facts.options["nibbles"]
+    blocks = np.arange(length) // facts.options["block"]
     codes = _signed_codes(group, facts).reshape(-1, length)
     scales, zeros = (part.reshape(len(codes), -1) for part in _scales_and_zeros(group, facts))
     weights = np.empty((len(codes), length), np.float32)
