@@ -72,13 +72,15 @@ class Operands:
         shape = _shape_of([a.shape for a, _ in sources])
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
-        whole = [_whole(a, shape, dtype) for a, _ in sources]
+        with np.errstate(invalid="ignore"):  # a signaling NaN becomes quiet
+            whole = [_whole(a, shape, dtype) for a, _ in sources]
         tensors = [x for x in given if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__")]
         return cls(whole, _common(given, sources), (tensors or [given[0]])[0])
 
     def doubles(self) -> list[Array]:
         """Return the arrays as float64."""
-        return [a.astype(np.float64, copy=False) for a in self.arrays]
+        with np.errstate(invalid="ignore"):
+            return [a.astype(np.float64, copy=False) for a in self.arrays]
 
     def rounded(self, results: Array, fmt: Fmt, options: Options) -> Any:
         """Return results, rounded to the format, as the kind of the operands."""

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 import minifloat as mf
 from minifloat import arithmetic
 from minifloat._kernels import operations as kernels
+from minifloat.arithmetic import p3109
 from minifloat.testing import exact_decode, exact_encode
 
 MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
@@ -475,6 +476,17 @@ def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
         for name in ("add", "multiply", "divide", "ieee_remainder"):
             check(name, grid, fmt, rounding=mode, overflow="sat_none")
         check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")
+
+
+def test_signaling_nans_are_quiet() -> None:
+    x = np.array([0x7FA0_0000], np.uint32).view(np.float32)
+    for result in (
+        arithmetic.add(x, 1.0, "e4m3fn"),
+        arithmetic.exp(x, "e4m3fn"),
+        p3109.compute("FMA", x, np.float64(1), x, fmt="binary64"),
+    ):
+        assert np.isnan(result).all()
+    assert not arithmetic.less(x, np.float64(1)).any()
 
 
 def test_abs_and_negate_are_names_of_others() -> None:
