@@ -1,7 +1,7 @@
 """Results of operations from fractions, for formats that float64 cannot decide.
 
-Each combination of operands is computed once: that takes microseconds for sums and products, and
-some hundred for elementary functions.
+Each combination of operands is computed once: that takes about 25 us for sums and products, and 50
+to 260 us for elementary functions.
 """
 
 from __future__ import annotations
