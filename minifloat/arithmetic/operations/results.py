@@ -196,9 +196,10 @@ def _approximated(function: Function, x: Sequence[Array]) -> tuple[Array, Array,
         error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
         if function.turns:
             error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
+        below, above = (np.where(error == 0, part, end) for end in (part - error, part + error))
         if not base.any():
-            return part, part - error, part + error
-        return _sum(base, part), _sum(base, part - error), _sum(base, part + error)
+            return part, below, above  # an exact 0 keeps its sign
+        return _sum(base, part), _sum(base, below), _sum(base, above)
 
 
 def _sum(base: Array, part: Array) -> Array:

@@ -183,7 +183,8 @@ ALL = ONE | TWO | THREE
 
 def inputs(fmt: str) -> np.ndarray:
     """Return the values of a format, with NaN, infinities and -0."""
-    return np.unique(np.concatenate([mf.parse(fmt).values(), [-INF, -0.0, 0.0, INF, NAN]]))
+    both = np.concatenate([mf.parse(fmt).values(), [-INF, -0.0, 0.0, INF, NAN]])
+    return np.unique(both.view(np.int64)).view(np.float64)  # 0 and -0
 
 
 def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options) -> None:
