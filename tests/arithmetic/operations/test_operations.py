@@ -201,11 +201,12 @@ def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options
         of_singles = getattr(arithmetic, name)(*singles, fmt, **options32)
         assert np.array_equal(of_singles.view(np.int64), got.view(np.int64)), (name, fmt, options)
     lists = [x.astype(float).tolist() for x in operands]
-    rounded: dict[tuple[Number, float, int], float] = {}
+    rounded: dict[tuple[Number, bool, int], float] = {}
     for i, x in enumerate(zip(*lists, strict=True)):
         word = {} if words is None else {"random": int(words[i])}
         exact = ALL[name](*x, **downward)
-        key = exact, math.copysign(1, exact), word.get("random", 0)  # 0 is -0
+        negative = exact < 0 or (exact == 0 and math.copysign(1, exact) < 0)  # 0 is -0
+        key = exact, negative, word.get("random", 0)
         if key not in rounded:
             code = exact_encode(exact, fmt, **options, **word, nan="max")
             rounded[key] = exact_decode(code, fmt)
