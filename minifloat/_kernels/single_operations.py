@@ -1,4 +1,4 @@
-"""Loops of `minifloat.arithmetic.singles`: operations on float32, with results rounded to odd.
+"""Loops of operations on float32, with results rounded to odd.
 
 They return for how many elements that may be wrong, because float32 does not hold numbers so large.
 

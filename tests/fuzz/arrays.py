@@ -11,6 +11,7 @@ import numpy as np
 
 import minifloat as mf
 from minifloat import arithmetic
+from minifloat.arithmetic import p3109
 from tests.fuzz.choices import Choices
 from tests.fuzz.faults import check, check_line, only
 from tests.fuzz.mutations import Change
@@ -33,7 +34,7 @@ Array = np.ndarray[Any, Any]
 def run(data: bytes) -> None:
     """Make an array and a copy, call a verb with both, compare."""
     choices = Choices(data)
-    verb = choices.one_of([encode, round_to, decode, quantize, pack, operate])
+    verb = choices.one_of([encode, round_to, decode, quantize, pack, operate, compute, compare])
     kinds = [*FLOATS, *FLOATS, *FLOATS, *INTEGERS, *OTHERS]
     if verb in (decode, pack):
         kinds = [*INTEGERS, *INTEGERS, *FLOATS[:1], *OTHERS[:1]]
@@ -112,6 +113,25 @@ def operate(choices: Choices) -> Verb:
     count = {"add": 2, "divide": 2, "fma": 3, "remainder": 2}.get(name, 1)
     fmt, options = choices.one_of(FORMATS), policies(choices)
     return lambda x: getattr(arithmetic, name)(*[x] * count, fmt, **options)
+
+
+def compute(choices: Choices) -> Verb:
+    """Return a call of an operation of P3109, perhaps with results in an IEEE format."""
+    name = choices.one_of(["Convert", "Add", "Divide", "FMA", "Sqrt", "MinimumFinite"])
+    count = {"Add": 2, "Divide": 2, "FMA": 3, "MinimumFinite": 2}.get(name, 1)
+    fmt = choices.one_of(["binary32", "binary64", "binary16", "binary8p4se", "e4m3fn", "e8m0"])
+    rounding = choices.one_of([*p3109.ROUNDING_MODES])
+    saturation: Any = choices.one_of([*p3109.SATURATION_MODES])
+    options: Any = {"rounding": rounding, "saturation": saturation}
+    if rounding.startswith("Stochastic"):
+        options["seed"] = choices.below(256)
+    return lambda x: p3109.compute(name, *[x] * count, fmt=fmt, **options)
+
+
+def compare(choices: Choices) -> Verb:
+    """Return a call of a comparison."""
+    name = choices.one_of(["equal", "not_equal", "less", "less_equal", "greater", "greater_equal"])
+    return lambda x: getattr(arithmetic, name)(x, 1.5)
 
 
 def policies(choices: Choices) -> dict[str, Any]:

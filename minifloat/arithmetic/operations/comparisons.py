@@ -70,5 +70,6 @@ def greater_equal(a: Numbers, b: Numbers) -> Any:
 
 def _compared(compare: np.ufunc, a: Numbers, b: Numbers) -> Any:
     operands = Operands.of(a, b)
-    answers: NDArray[np.bool_] = np.asarray(compare(*operands.arrays))
+    with np.errstate(invalid="ignore"):
+        answers: NDArray[np.bool_] = np.asarray(compare(*operands.arrays))
     return _arrays.as_given(operands.like, answers)

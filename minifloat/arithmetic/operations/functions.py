@@ -210,6 +210,8 @@ def _quarter(bits: int) -> Enclosure:
 
 
 def _arctan2(y: Fraction, x: Fraction, bits: int) -> Enclosure:
+    if x == 0 == y:  # x is -0, else the result is known to be 0
+        return real.pi(bits)
     if x == 0:
         return _quarter(bits).times(exact(1 if y > 0 else -1))
     angle = real.arctan(exact(y / x), bits)

@@ -72,19 +72,26 @@ class Operands:
         shape = _shape_of([a.shape for a, _ in sources])
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
-        whole = [_whole(a, shape, dtype) for a, _ in sources]
+        with np.errstate(invalid="ignore"):
+            whole = [_whole(a, shape, dtype) for a, _ in sources]
         tensors = [x for x in given if not isinstance(x, np.ndarray) and hasattr(x, "__dlpack__")]
         return cls(whole, _common(given, sources), (tensors or [given[0]])[0])
 
     def doubles(self) -> list[Array]:
         """Return the arrays as float64."""
-        return [a.astype(np.float64, copy=False) for a in self.arrays]
+        return _doubles(self.arrays)
 
     def rounded(self, results: Array, fmt: Fmt, options: Options) -> Any:
         """Return results, rounded to the format, as the kind of the operands."""
         dtype = options.get("dtype")
         values = round_results(results, fmt, options, self.dtype if dtype is None else dtype)
         return _arrays.as_given(self.like, np.asarray(values))
+
+
+def _doubles(arrays: Sequence[Array]) -> list[Array]:
+    """Return arrays as float64; a signaling NaN becomes quiet."""
+    with np.errstate(invalid="ignore"):
+        return [a.astype(np.float64, copy=False) for a in arrays]
 
 
 def _shape_of(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
@@ -162,7 +169,7 @@ def function_results(
 
     ``change`` is what the results undergo before they are rounded; it is monotone.
     """
-    x = [a.astype(np.float64, copy=False) for a in operands]
+    x = _doubles(operands)
     results, below, above = (np.empty(x[0].shape) for _ in range(3))
     flat = [a.reshape(-1) for a in (*x, results, below, above)]
     for low in range(0, results.size, CHUNK):
@@ -189,9 +196,10 @@ def _approximated(function: Function, x: Sequence[Array]) -> tuple[Array, Array,
         error = np.where(base == 0, ACCURACY, PART_ACCURACY) * abs(part)
         if function.turns:
             error += np.where(abs(x[0]) > 1, TURN_ACCURACY * (1 + part * part), 0)
+        below, above = (np.where(error == 0, part, end) for end in (part - error, part + error))
         if not base.any():
-            return part, part - error, part + error
-        return _sum(base, part), _sum(base, part - error), _sum(base, part + error)
+            return part, below, above  # an exact 0 keeps its sign
+        return _sum(base, part), _sum(base, below), _sum(base, above)
 
 
 def _sum(base: Array, part: Array) -> Array:

@@ -1,7 +1,7 @@
 """Results of operations from fractions, for formats that float64 cannot decide.
 
-Each combination of operands is computed once: that takes microseconds for sums and products, and
-some hundred for elementary functions.
+Each combination of operands is computed once: that takes about 25 us for sums and products, and 50
+to 260 us for elementary functions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def exact_results(
 
     ``operands`` and ``scale`` are contiguous arrays of float64, of one shape.
     """
-    operation, terms, near = _evaluation(name, [x + 0.0 for x in operands])  # without -0
+    operation, terms, near = _evaluation(name, operands)
     shape = near.shape
     scale = np.ones(shape) if scale is None else scale
     columns = [*terms, near, scale, np.array(projector.thresholds, np.float64).reshape(shape)]
@@ -46,7 +46,7 @@ def exact_results(
     return np.array(values, projector.dtype)[inverse.reshape(-1)].reshape(shape)[()]
 
 
-def _evaluation(name: str, x: list[Array]) -> tuple[Exact, list[Array], Array]:
+def _evaluation(name: str, operands: Sequence[Array]) -> tuple[Exact, list[Array], Array]:
     """Return an operation on fractions, its terms, and numbers near its results.
 
     Those numbers are NaN and infinite where the results are, and the results themselves where an
@@ -54,6 +54,7 @@ def _evaluation(name: str, x: list[Array]) -> tuple[Exact, list[Array], Array]:
     """
     own = OPERATIONS[name]
     with np.errstate(all="ignore"):
+        x = [operand + 0.0 for operand in operands]  # without -0
         if own in FUNCTIONS:
             operation, terms = FUNCTIONS[own].exact, x
             base, part = FUNCTIONS[own].approximate(*x)

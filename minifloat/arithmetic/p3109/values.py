@@ -149,7 +149,7 @@ def classify(x: Numbers, fmt: Fmt) -> Any:
     ['ClsZero', 'ClsNegativeSubnormal', 'ClsPositiveNormal']
     """
     fmt = parse(fmt)
-    (a,) = Operands.of(x).arrays
+    (a,) = Operands.of(x).doubles()
     _check_values(a, fmt)
     least = getattr(fmt, "min_normal", 0.0)
     with np.errstate(invalid="ignore"):
@@ -200,10 +200,10 @@ def next_less_than(x: Numbers, fmt: Fmt) -> Any:
 
 
 def _neighbour(x: Numbers, fmt: NumberFormat, step: int) -> Array:
-    (a,) = Operands.of(x).arrays
+    (a,) = Operands.of(x).doubles()
     values = _check_values(a, fmt)
     padded = np.concatenate([[np.nan], values, [np.nan]])
-    place = np.searchsorted(values, a.astype(np.float64)) + 1 + step
+    place = np.searchsorted(values, a) + 1 + step
     return np.asarray(np.where(np.isnan(a), np.nan, padded[place.clip(0, padded.size - 1)])[()])
 
 
@@ -211,7 +211,7 @@ def _check_values(a: Array, fmt: NumberFormat) -> Array:
     """Return the values of the format, sorted, or raise if a number is none of them."""
     values = fmt.values()
     values = np.unique(values[~np.isnan(values)] + 0.0)
-    numbers = a.astype(np.float64)[~np.isnan(a)]
+    numbers = a[~np.isnan(a)]
     place = np.searchsorted(values, numbers).clip(0, values.size - 1)
     wrong = values[place] != numbers
     if wrong.any():

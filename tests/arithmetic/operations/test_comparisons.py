@@ -34,7 +34,8 @@ def compared(name: str, x: float, y: float) -> bool:
 
 
 def with_specials(values: np.ndarray) -> np.ndarray:
-    return np.unique(np.concatenate([values, [-0.0, math.inf, -math.inf, math.nan]]))
+    both = np.concatenate([values, [-0.0, 0.0, math.inf, -math.inf, math.nan]])
+    return np.unique(both.view(np.int64)).view(np.float64)
 
 
 @pytest.mark.parametrize("name", COMPARISONS)

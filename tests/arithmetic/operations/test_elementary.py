@@ -27,7 +27,8 @@ TWO = ["hypot", "power", "arctan2", "arctan2pi"]
 def inputs(fmt: str) -> np.ndarray:
     """Return the values of a format, without unused codes, and NaN and infinities."""
     values = mf.parse(fmt).values()
-    return np.unique(np.concatenate([values, [-0.0, math.inf, -math.inf, math.nan]]))
+    both = np.concatenate([values, [-0.0, 0.0, math.inf, -math.inf, math.nan]])
+    return np.unique(both.view(np.int64)).view(np.float64)  # 0 and -0
 
 
 @cache

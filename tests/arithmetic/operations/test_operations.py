@@ -15,6 +15,7 @@ from hypothesis import given, settings
 import minifloat as mf
 from minifloat import arithmetic
 from minifloat._kernels import operations as kernels
+from minifloat.arithmetic import p3109
 from minifloat.testing import exact_decode, exact_encode
 
 MODES = [mode for mode in mf.Rounding if not mode.is_stochastic]
@@ -182,7 +183,8 @@ ALL = ONE | TWO | THREE
 
 def inputs(fmt: str) -> np.ndarray:
     """Return the values of a format, with NaN, infinities and -0."""
-    return np.unique(np.concatenate([mf.parse(fmt).values(), [-INF, -0.0, 0.0, INF, NAN]]))
+    both = np.concatenate([mf.parse(fmt).values(), [-INF, -0.0, 0.0, INF, NAN]])
+    return np.unique(both.view(np.int64)).view(np.float64)  # 0 and -0
 
 
 def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options) -> None:
@@ -199,11 +201,12 @@ def check(name: str, operands: list[np.ndarray], fmt: str, words=None, **options
         of_singles = getattr(arithmetic, name)(*singles, fmt, **options32)
         assert np.array_equal(of_singles.view(np.int64), got.view(np.int64)), (name, fmt, options)
     lists = [x.astype(float).tolist() for x in operands]
-    rounded: dict[tuple[Number, float, int], float] = {}
+    rounded: dict[tuple[Number, bool, int], float] = {}
     for i, x in enumerate(zip(*lists, strict=True)):
         word = {} if words is None else {"random": int(words[i])}
         exact = ALL[name](*x, **downward)
-        key = exact, math.copysign(1, exact), word.get("random", 0)  # 0 is -0
+        negative = exact < 0 or (exact == 0 and math.copysign(1, exact) < 0)  # 0 is -0
+        key = exact, negative, word.get("random", 0)
         if key not in rounded:
             code = exact_encode(exact, fmt, **options, **word, nan="max")
             rounded[key] = exact_decode(code, fmt)
@@ -475,6 +478,17 @@ def test_the_ends_of_float32(fmt: str, exponents: tuple[int, ...]) -> None:
         for name in ("add", "multiply", "divide", "ieee_remainder"):
             check(name, grid, fmt, rounding=mode, overflow="sat_none")
         check("fma", [*grid, grid[0][::-1]], fmt, rounding=mode, overflow="saturate_finite")
+
+
+def test_signaling_nans_are_quiet() -> None:
+    x = np.array([0x7FA0_0000], np.uint32).view(np.float32)
+    for result in (
+        arithmetic.add(x, 1.0, "e4m3fn"),
+        arithmetic.exp(x, "e4m3fn"),
+        p3109.compute("FMA", x, np.float64(1), x, fmt="binary64"),
+    ):
+        assert np.isnan(result).all()
+    assert not arithmetic.less(x, np.float64(1)).any()
 
 
 def test_abs_and_negate_are_names_of_others() -> None:

@@ -11,11 +11,18 @@ import pytest
 
 import minifloat as mf
 from minifloat.arithmetic import p3109, p3109_blocks
-from tests.arithmetic.p3109.test_p3109 import ALL, ONE, THREE, TWO, block_project, datum, multiply
+from tests.arithmetic.p3109.draft import (
+    ALL,
+    ONE,
+    THREE,
+    TWO,
+    block_project,
+    datum,
+    multiply,
+    project,
+)
 from tests.formats import p3109_report as report
 from tests.formats.p3109_report import P3109Format
-
-X = Fraction | float
 
 
 class ExternalFormat(NamedTuple):
@@ -41,12 +48,6 @@ HALF, BRAIN = ExternalFormat("binary16", 11, 15), ExternalFormat("BFloat16", 8, 
 DTYPES = {"binary32": np.float32, "binary64": np.float64}
 SHORT = P3109Format(4, 2, True, True)
 MODES = report.MODES[:6]
-
-
-def project(f, x: X, mode: str, saturation: str, *words: int) -> float:
-    if not isinstance(x, float) or math.isfinite(x):
-        x = Fraction(x)
-    return float(report.project(f, x, mode, saturation, *words))
 
 
 def check(got: np.ndarray, want: list[float], *what: object) -> None:

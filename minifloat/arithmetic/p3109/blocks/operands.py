@@ -81,7 +81,8 @@ def _unpacked(q: Packed) -> tuple[Array, Array]:
 
 def numbers_of(name: str, x: ArrayLike) -> Array:
     """Return an argument as float64."""
-    return source_array(x, name)[0].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signaling NaN becomes quiet
+        return source_array(x, name)[0].astype(np.float64)
 
 
 def check_elements(x: Array) -> None:
