@@ -45,7 +45,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     Parameters
     ----------
     quick : bool
-        Two draws of one condition number, in bfloat16.
+        One draw of one condition number, in bfloat16.
     progress : callable, optional
 
     Returns
@@ -55,7 +55,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         smallest true residual over ``|A| |x|`` in units of u, and `STEPS_TAKEN` until it is 10 % of
         the right side, None if it never is.
     """
-    formats, kappas, draws = (("bfloat16",), (10.0,), 2) if quick else (FORMATS, KAPPAS, DRAWS)
+    formats, kappas, draws = (("bfloat16",), (10.0,), 1) if quick else (FORMATS, KAPPAS, DRAWS)
     step = counter(progress, len(formats) * 3 * draws * len(kappas))
     found: Rows = []
     for arithmetic in arithmetics(formats):

@@ -105,13 +105,12 @@ class Negated:
     So an exact sum of 0 is -0, unless both its terms are +0 (IEEE 754-2019, 6.3).
     """
 
-    accumulator: Accumulator
     upward: Plan
 
     @classmethod
     def of(cls, accumulator: Accumulator) -> Negated:
         """Return the plan of an accumulator that rounds downward."""
-        return cls(accumulator, Plan.of(accumulator, Rounding.UPWARD))
+        return cls(Plan.of(accumulator, Rounding.UPWARD))
 
     def add(self, a: Array, ea: Array, b: Array, eb: Array, sums: Array) -> None:
         """Add as `Plan.add` does."""

@@ -173,7 +173,7 @@ def test_sums_in_float16_of_numpy() -> None:
 def test_rounded_products_are_told_from_fused_ones() -> None:
     for dtype in ("float32", "float64"):
         for product in (None, dtype):
-            for order in ("sequential", "reversed", "strided:4", "blocks:5", "pairwise"):
+            for order in ("sequential", "strided:4", "pairwise"):
                 own = arithmetic.Accumulator(dtype, product=product, order=order)
                 found = reveal(
                     lambda a, b, own=own: arithmetic.dot(a, b, accumulator=own),

@@ -134,7 +134,7 @@ def e4m3_of(x: Fraction) -> Fraction:
     return round(x / gap) * gap
 
 
-@pytest.mark.parametrize("bits", [7, 10])
+@pytest.mark.parametrize("bits", [7, pytest.param(10, marks=pytest.mark.long)])
 def test_euler_stops_where_the_law_says(bits: int) -> None:
     fmt = {7: "bfloat16", 10: "float16"}[bits]
     start = 2.0 ** -(bits + 2)
