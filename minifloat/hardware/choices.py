@@ -58,7 +58,9 @@ class Choice(NamedTuple):
     forms: dict[str, Counts]
 
 
-def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict[str, Circuit]:
+def candidates(
+    unit: Unit, *formats: NumberFormat | str, form: str | None = None, **options: Any
+) -> dict[str, Circuit]:
     """Return a unit in each form that it can have.
 
     Parameters
@@ -68,8 +70,10 @@ def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict
     *formats : format or str
         As the function of this name takes them: one for a decoder, an encoder or L-Mul, else
         two.
+    form : str, optional
+        This form alone.
     **options
-        The other arguments of that function, except ``form``.
+        The other arguments of that function.
 
     Returns
     -------
@@ -92,14 +96,14 @@ def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict
     build, forms_of, count = UNITS[unit]
     if len(formats) != count:
         raise TypeError(f"formats must be {count} for a {unit}, got {len(formats)}")
-    if "form" in options:
-        raise TypeError("form must not be given, since all forms are tried")
     about = {name: options[name] for name in ("target", "source") if name in options}
     names = forms_of(*formats, **about)
     if unit == "decoder" and options.get("encoding") == "sign_magnitude":
         names = [name for name in names if name != "wire"]
     if unit == "encoder" and str(options.get("rounding", "")).startswith("stochastic"):
         names = [name for name in names if name == "round"]
+    if form is not None:
+        names = [one_of("form", form, names)]
     return {name: build(*formats, form=name, **options) for name in names}
 
 
@@ -153,7 +157,7 @@ def best(
     """
     check_target(on)
     circuits = candidates(unit, *formats, **options)
-    done, total = 0, len(circuits) * (2 if unit in OF_LANES else 1)
+    done, total = 0, len(circuits) * (2 if unit in OF_LANES and len(circuits) > 1 else 1)
 
     def counted(parts: dict[str, Circuit]) -> dict[str, Counts]:
         nonlocal done
@@ -166,7 +170,7 @@ def best(
         return found
 
     likely = circuits
-    if unit in OF_LANES:
+    if unit in OF_LANES and len(circuits) > 1:
         lanes = {name: size(each)[0] for name, each in counted(_lanes(circuits)).items()}
         most = MARGIN * min(lanes.values())
         likely = {name: circuits[name] for name, lane in lanes.items() if lane <= most}
