@@ -12,7 +12,7 @@ from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
-from minifloat.hardware.dots import dot
+from minifloat.hardware.dots import dot, dot_forms
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.l_muls import l_mul, l_mul_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
@@ -30,7 +30,7 @@ UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] =
     "converter": (converter, converter_forms, 2),
     "multiplier": (multiplier, multiplier_forms, 2),
     "l_mul": (l_mul, l_mul_forms, 1),
-    "dot": (dot, multiplier_forms, 2),
+    "dot": (dot, dot_forms, 2),
     "block_dot": (block_dot, multiplier_forms, 2),
 }
 
@@ -173,8 +173,8 @@ def best(
     if unit in OF_LANES and len(circuits) > 1:
         lanes = {name: size(each)[0] for name, each in counted(_lanes(circuits)).items()}
         most = MARGIN * min(lanes.values())
-        likely = {name: circuits[name] for name, lane in lanes.items() if lane <= most}
-        done += len(circuits) - len(likely)
+        likely = {n: circuit for n, circuit in circuits.items() if lanes.get(n, 0) <= most}
+        done = total - len(likely)
     forms = counted(likely)
     least = min(forms, key=lambda name: size(forms[name]))
     return Choice(least, circuits[least], forms[least], forms)
@@ -186,8 +186,9 @@ def size(counts: Counts) -> tuple[int, int, int]:
 
 
 def _lanes(circuits: dict[str, Circuit]) -> dict[str, Circuit]:
-    """Return dot products as their lanes: the same texts, with another module as the top."""
+    """Return dot products that have lanes as these: the same texts, with another top module."""
     return {
         name: dataclasses.replace(circuit, name=f"{circuit.name}_lane")
         for name, circuit in circuits.items()
+        if f"module {circuit.name}_lane " in circuit.verilog
     }
