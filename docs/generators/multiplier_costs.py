@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from docs.generators.policies import table
 from minifloat.formats import Format
-from minifloat.hardware import Circuit, check, l_mul, multiplier, synthesize
+from minifloat.hardware import Circuit, FixedSum, check, dot, l_mul, multiplier, synthesize
+from minifloat.hardware.dots import DotForm
 from minifloat.hardware.targets import Target
 
 PUBLISHED = {6: 22, 5: 21, 4: 22, 3: 22, 2: 23, 1: 22}  # LUTs by exponent bits, arXiv 2412.18948
@@ -74,5 +75,22 @@ def aligned() -> str:
     return table(["product", "xc7", "transistors"], rows)
 
 
+def bipolar() -> str:
+    """Return dot products of 64 lanes: bits counted across lanes beside products of each lane."""
+    circuits: list[tuple[str, Circuit]] = []
+    for bits in (1, 2, 4):
+        name = f"bipolar_int{bits}"
+        forms: tuple[DotForm, ...] = ("counts", "planes", "magnitudes")
+        circuits += [(f"{name}, `{form}`", _of_64(name, form)) for form in forms]
+        if bits > 1:
+            circuits.append((f"int{bits}full, `integer`", _of_64(f"int{bits}full", "integer")))
+    rows = [[name, counted(circuit, "xc7"), counted(circuit, "cmos")] for name, circuit in circuits]
+    return table(["dot product", "xc7", "transistors"], rows)
+
+
+def _of_64(name: str, form: DotForm) -> Circuit:
+    return dot(name, name, 64, form=form, accumulator=FixedSum(4096))
+
+
 if __name__ == "__main__":
-    print(float_like(), aligned(), sep="\n")
+    print(float_like(), aligned(), bipolar(), sep="\n")

@@ -12,7 +12,7 @@ from minifloat.cli.options import TYPED_AS, format_named, in_terms_of_options, i
 from minifloat.cli.terminal import Table, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from minifloat.hardware import Circuit, Cost
+    from minifloat.hardware import Circuit, Cost, FixedSum, FloatSum
 
 TARGETS = ("xc7", "xcup", "ice40", "ecp5", "cmos")  # of minifloat.hardware.targets
 PAIRS = ("converter", "multiplier", "dot", "block_dot")  # units that take two formats
@@ -21,9 +21,9 @@ OPTIONS = {  # of each unit, as its function in minifloat.hardware names them
     "encoder": ("source", "rounding", "overflow", "random_bits"),
     "converter": ("rounding", "overflow"),
     "multiplier": ("encoding", "specials"),
-    "l_mul": ("variant", "encoding", "specials"),
-    "dot": ("lanes", "specials"),
-    "block_dot": ("scale", "block", "specials"),
+    "l_mul": ("variant", "aligned", "encoding", "specials"),
+    "dot": ("lanes", "accumulator", "specials"),
+    "block_dot": ("scale", "block", "aligned", "specials"),
 }
 COST_UNITS = ("dot", "multiplier", "l_mul", "decoder")
 COUNTED = {  # the column of each count that a target is short of
@@ -32,6 +32,7 @@ COUNTED = {  # the column of each count that a target is short of
     "carry": "carry",
     "transistors": "transistors",
 }
+ACCUMULATORS = "exact, exact:TERMS, a float as FORMAT or FORMAT:ROUNDING, or none (exact)"
 OF_TARGET = {
     "xc7": ("lut6", "carry"),
     "xcup": ("lut6", "carry"),
@@ -47,6 +48,8 @@ HERE = {
     "formats": "FORMAT",
     "unit": "--unit",
     "b": "--with",
+    "accumulator": "--accumulator",
+    "variant": "--variant",
 }
 RTL_EXAMPLES = """\
 examples:
@@ -59,10 +62,13 @@ COST_EXAMPLES = """\
 examples:
   minifloat cost e2m2 int5 e1m3
   minifloat cost e2m2 int5 --activations int8 --target cmos
-  minifloat cost e4m3fn int8 --unit multiplier --json
+  minifloat cost e4m3fn int8 --accumulator float32
+  minifloat cost e2m2 e4m3fn --unit l_mul --variant addition
+  minifloat cost e4m3fn int8 --unit multiplier --form booth --json
 
-Each form of the unit is synthesised by Yosys (pip install "minifloat[hardware]"), and the netlist
-that takes the least is compared with the library. LUT6: sites, two small LUTs to one.
+Yosys (pip install "minifloat[hardware]") synthesises the forms of the unit, of a dot product those
+whose lane is near the least, and the netlist that takes the least is compared with the library.
+LUT6: sites, two small LUTs to one.
 """
 
 
@@ -95,7 +101,13 @@ def add_rtl_options(parser: argparse.ArgumentParser) -> None:
     add("--encoding", choices=("twos_complement", "sign_magnitude"), help="of a number")
     add("--specials", choices=("zero", "flag"), help="NaN and infinities are 0, or have flags")
     add("--variant", choices=("formula", "addition"), help="of L-Mul (formula)")
+    add(
+        "--aligned",
+        choices=("yes", "no"),
+        help="one integer, or a significand and an exponent: of L-Mul (yes) and block_dot (no)",
+    )
     add("--lanes", type=integer(1), metavar="N", help="of a dot product (16)")
+    add("--accumulator", metavar="WHAT", help=ACCUMULATORS)
     add("--scale", metavar="FORMAT", help="of a block_dot's scales (e8m0)")
     add("--block", type=integer(1), metavar="N", help="elements of a block_dot (32)")
 
@@ -135,10 +147,14 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
         **{name: getattr(options, name) for name in set().union(*OPTIONS.values()) - {"target"}},
     }
     given = {name: value for name, value in given.items() if value is not None}
+    if options.aligned is not None:
+        given["aligned"] = options.aligned == "yes"
     for name in given:
         if name not in OPTIONS[unit]:
             option = "--as" if name == "target" else f"--{name.replace('_', '-')}"
             raise ValueError(f"{option} must not be given with --unit {unit}; leave it out")
+    if options.accumulator is not None:
+        given["accumulator"] = accumulator_named(options.accumulator)
     formats = [format_named(options.fmt, "FORMAT")]
     if unit in PAIRS:
         formats.append(format_named(options.other, "--with") if options.other else formats[0])
@@ -150,6 +166,21 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
     with progress_bar("synthesising") as progress:
         choice = hardware.best(unit, *formats, on=options.target, progress=progress, **given)
     return choice.circuit, [_taken(choice.counts)]
+
+
+def accumulator_named(text: str) -> FixedSum | FloatSum | None:
+    """Return the accumulator that ``--accumulator`` names: exact, exact:N, none, or a float."""
+    from minifloat.hardware import FixedSum, FloatSum
+
+    word, colon, rest = text.strip().lower().partition(":")
+    try:
+        if word == "exact":
+            return FixedSum(int(rest)) if colon else FixedSum()
+        if word == "none" and not colon:
+            return None
+        return FloatSum(word, rounding=rest) if colon else FloatSum(word)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ValueError(f"--accumulator must be {ACCUMULATORS}, got {text}: {error}") from None
 
 
 def _checked(circuit: Circuit, target: Any) -> str:
@@ -181,9 +212,12 @@ def add_cost_options(parser: argparse.ArgumentParser) -> None:
         choices=COST_UNITS,
         default="dot",
         metavar="UNIT",
-        help=f"{', '.join(COST_UNITS)} (dot, with an exact accumulator)",
+        help=f"{', '.join(COST_UNITS)} (dot)",
     )
+    add("--form", help="count this form alone")
+    add("--variant", choices=("formula", "addition"), help="of L-Mul (formula)")
     add("--lanes", type=integer(1), default=16, metavar="N", help="of a dot product (16)")
+    add("--accumulator", metavar="WHAT", help=f"of a dot product: {ACCUMULATORS}")
     add(
         "--target",
         action="append",
@@ -201,6 +235,11 @@ def run_cost(options: argparse.Namespace) -> None:
     other = options.activations and format_named(options.activations, "--activations")
     from minifloat import hardware
 
+    about: dict[str, Any] = {
+        name: getattr(options, name) for name in ("form", "variant") if getattr(options, name)
+    }
+    if options.accumulator is not None:
+        about["accumulator"] = accumulator_named(options.accumulator)
     try:
         with progress_bar("synthesising") as progress:
             found = hardware.costs(
@@ -211,6 +250,7 @@ def run_cost(options: argparse.Namespace) -> None:
                 targets=options.target or ("xc7", "cmos"),
                 workers=options.workers,
                 progress=progress,
+                **about,
             )
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None

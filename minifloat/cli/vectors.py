@@ -19,10 +19,12 @@ examples:
   minifloat vectors e4m3fn --unit decoder --source bfloat16 --format csv
   minifloat vectors e2m1 --unit multiplier --output exact --format mem
   minifloat vectors e4m3fn --unit dot --lanes 8 --output float16 --overflow ieee
+  minifloat vectors e2m2 --unit dot --with int8 --output exact
 """
 HERE = {
     **TYPED_AS,
     **{name: f"--{name}" for name in ("lanes", "output", "source", "unit")},
+    "other": "--with",
     "path": "--out",
 }
 
@@ -57,6 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             str(mode) for mode in kind if not (isinstance(mode, Rounding) and mode.is_stochastic)
         ]
         add(f"--{name}", default=modes[0], help=f"{', '.join(modes)} ({modes[0]})")
+    add("--with", dest="other", metavar="FORMAT", help="the b of the other units (FORMAT)")
     add(
         "--output",
         metavar="FORMAT",
@@ -73,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
     from minifloat import testing
 
     to_stdout = options.out in (None, "-")
-    names = ("rounding", "overflow", "nan", "source", "output", "lanes")
+    names = ("rounding", "overflow", "nan", "source", "other", "output", "lanes")
     settings = {name: getattr(options, name) for name in names}
     try:
         with progress_bar("computing") as progress:

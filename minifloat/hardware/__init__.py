@@ -25,7 +25,7 @@ from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.costs import Cost, costs
 from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
-from minifloat.hardware.dots import FixedSum, dot
+from minifloat.hardware.dots import FixedSum, dot, dot_forms
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.float_sums import FloatSum
 from minifloat.hardware.integers import integer_codebook
@@ -53,6 +53,7 @@ __all__ = [
     "decoder",
     "decoder_forms",
     "dot",
+    "dot_forms",
     "encoder",
     "encoder_forms",
     "integer_codebook",

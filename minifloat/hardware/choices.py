@@ -12,7 +12,7 @@ from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.counts import Counts, synthesize
 from minifloat.hardware.decoders import decoder, decoder_forms
-from minifloat.hardware.dots import dot
+from minifloat.hardware.dots import dot, dot_forms
 from minifloat.hardware.encoders import encoder, encoder_forms
 from minifloat.hardware.l_muls import l_mul, l_mul_forms
 from minifloat.hardware.multipliers import multiplier, multiplier_forms
@@ -30,7 +30,7 @@ UNITS: dict[str, tuple[Callable[..., Circuit], Callable[..., list[str]], int]] =
     "converter": (converter, converter_forms, 2),
     "multiplier": (multiplier, multiplier_forms, 2),
     "l_mul": (l_mul, l_mul_forms, 1),
-    "dot": (dot, multiplier_forms, 2),
+    "dot": (dot, dot_forms, 2),
     "block_dot": (block_dot, multiplier_forms, 2),
 }
 
@@ -58,7 +58,9 @@ class Choice(NamedTuple):
     forms: dict[str, Counts]
 
 
-def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict[str, Circuit]:
+def candidates(
+    unit: Unit, *formats: NumberFormat | str, form: str | None = None, **options: Any
+) -> dict[str, Circuit]:
     """Return a unit in each form that it can have.
 
     Parameters
@@ -68,8 +70,10 @@ def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict
     *formats : format or str
         As the function of this name takes them: one for a decoder, an encoder or L-Mul, else
         two.
+    form : str, optional
+        This form alone.
     **options
-        The other arguments of that function, except ``form``.
+        The other arguments of that function.
 
     Returns
     -------
@@ -92,14 +96,14 @@ def candidates(unit: Unit, *formats: NumberFormat | str, **options: Any) -> dict
     build, forms_of, count = UNITS[unit]
     if len(formats) != count:
         raise TypeError(f"formats must be {count} for a {unit}, got {len(formats)}")
-    if "form" in options:
-        raise TypeError("form must not be given, since all forms are tried")
     about = {name: options[name] for name in ("target", "source") if name in options}
     names = forms_of(*formats, **about)
     if unit == "decoder" and options.get("encoding") == "sign_magnitude":
         names = [name for name in names if name != "wire"]
     if unit == "encoder" and str(options.get("rounding", "")).startswith("stochastic"):
         names = [name for name in names if name == "round"]
+    if form is not None:
+        names = [one_of("form", form, names)]
     return {name: build(*formats, form=name, **options) for name in names}
 
 
@@ -153,7 +157,7 @@ def best(
     """
     check_target(on)
     circuits = candidates(unit, *formats, **options)
-    done, total = 0, len(circuits) * (2 if unit in OF_LANES else 1)
+    done, total = 0, len(circuits) * (2 if unit in OF_LANES and len(circuits) > 1 else 1)
 
     def counted(parts: dict[str, Circuit]) -> dict[str, Counts]:
         nonlocal done
@@ -166,11 +170,11 @@ def best(
         return found
 
     likely = circuits
-    if unit in OF_LANES:
+    if unit in OF_LANES and len(circuits) > 1:
         lanes = {name: size(each)[0] for name, each in counted(_lanes(circuits)).items()}
         most = MARGIN * min(lanes.values())
-        likely = {name: circuits[name] for name, lane in lanes.items() if lane <= most}
-        done += len(circuits) - len(likely)
+        likely = {n: circuit for n, circuit in circuits.items() if lanes.get(n, 0) <= most}
+        done = total - len(likely)
     forms = counted(likely)
     least = min(forms, key=lambda name: size(forms[name]))
     return Choice(least, circuits[least], forms[least], forms)
@@ -182,8 +186,9 @@ def size(counts: Counts) -> tuple[int, int, int]:
 
 
 def _lanes(circuits: dict[str, Circuit]) -> dict[str, Circuit]:
-    """Return dot products as their lanes: the same texts, with another module as the top."""
+    """Return dot products that have lanes as these: the same texts, with another top module."""
     return {
         name: dataclasses.replace(circuit, name=f"{circuit.name}_lane")
         for name, circuit in circuits.items()
+        if f"module {circuit.name}_lane " in circuit.verilog
     }

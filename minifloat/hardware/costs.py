@@ -13,11 +13,15 @@ from minifloat.formats.names import parse
 from minifloat.hardware.checks import Check, check
 from minifloat.hardware.choices import best
 from minifloat.hardware.counts import Counts
+from minifloat.hardware.dots import FixedSum
+from minifloat.hardware.float_sums import FloatSum
+from minifloat.hardware.l_muls import Variant
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
 CostUnit: TypeAlias = Literal["dot", "multiplier", "l_mul", "decoder"]
 UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
+EXACT = FixedSum()
 OF_ONE_FORMAT = ("l_mul", "decoder")
 
 
@@ -60,7 +64,10 @@ def costs(
     *,
     activations: NumberFormat | str | None = None,
     unit: CostUnit = "dot",
+    form: str | None = None,
+    variant: Variant = "formula",
     lanes: int = 16,
+    accumulator: FixedSum | FloatSum | None = EXACT,
     targets: Sequence[Target] = ("xc7", "cmos"),
     workers: int = 2,
     timeout: float = 600.0,
@@ -78,10 +85,15 @@ def costs(
     activations : format or str, optional
         The other factor; by default each format is multiplied by itself.
     unit : "dot", "multiplier", "l_mul" or "decoder"
-        A dot product with an exact accumulator, one product, L-Mul's product by the formula, or one
-        code as a two's complement integer.
+        A dot product, one product, L-Mul's product, or one code as a two's complement integer.
+    form : str, optional
+        Count this form alone, not the best one; all formats must have it.
+    variant : "formula" or "addition"
+        Of L-Mul.
     lanes : int
         Products of a dot product, 1 to 256.
+    accumulator : FixedSum, FloatSum or None
+        Of a dot product.
     targets : sequence of str
         See `synthesize`.
     workers : int
@@ -117,7 +129,15 @@ def costs(
         raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {shown(unit)}")
     if unit in OF_ONE_FORMAT and activations is not None:
         raise ValueError(f"activations must be None for {unit}, which has one format; leave it out")
-    lanes = check_int("lanes", lanes, 1, 256) if unit == "dot" else 1
+    options: dict[str, Any] = {"form": form}
+    if unit == "dot":
+        options |= {"lanes": check_int("lanes", lanes, 1, 256), "accumulator": accumulator}
+    elif accumulator != EXACT:
+        raise ValueError(f"accumulator must be left out for {unit}, got {accumulator}")
+    if unit == "l_mul":
+        options["variant"] = variant
+    elif variant != "formula":
+        raise ValueError(f"variant must be left out for {unit}, got {shown(variant)}")
     workers = check_int("workers", workers, 1)
     for target in targets:
         check_target(target)
@@ -138,14 +158,21 @@ def costs(
             report(job, finished / (steps + 1))
 
         factors = (fmt,) if unit in OF_ONE_FORMAT else (fmt, other)
-        options: dict[str, Any] = {"lanes": lanes} if unit == "dot" else {}
         choice = best(unit, *factors, on=target, timeout=timeout, progress=part, **options)
         checked = check(choice.circuit, target, netlist=choice.counts.netlist)
         if not checked:
             raise RuntimeError(f"the netlist must be right, and is not: {checked}")
         report(job, 1.0)
         return Cost(
-            fmt, other, unit, lanes, target, choice.form, choice.counts, choice.forms, checked
+            fmt,
+            other,
+            unit,
+            options.get("lanes", 1),
+            target,
+            choice.form,
+            choice.counts,
+            choice.forms,
+            checked,
         )
 
     with ThreadPoolExecutor(workers) as pool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
 from minifloat.hardware import operands
+from minifloat.hardware.bit_counts import COUNTS, can_count, count_planes
 from minifloat.hardware.circuits import Circuit, PortWords, Words, split_lanes, to_words
 from minifloat.hardware.float_sums import FloatSum, add_float
 from minifloat.hardware.integers import Integers, integers
@@ -31,6 +33,8 @@ from minifloat.hardware.options import SPECIALS, Specials, form_of, one_of
 from minifloat.hardware.products import ProductForm, product_forms
 from minifloat.hardware.sums import Adders, Term
 from minifloat.hardware.verilog import Module, identifier, span
+
+DotForm: TypeAlias = ProductForm | Literal["counts"]
 
 MAX_TERMS = 1 << 24
 
@@ -67,12 +71,28 @@ class FixedSum:
         check_int("cut", self.cut, 0)
 
 
+def dot_forms(a: NumberFormat | str, b: NumberFormat | str) -> list[str]:
+    """Return the forms that a dot product of two formats can have, the default one first.
+
+    They are those of its products, see `multiplier_forms`, and of bipolar integers ``counts``: the
+    bits that agree, counted across all lanes for each pair of planes.
+
+    Examples
+    --------
+    >>> from minifloat.hardware import dot_forms
+    >>> dot_forms("bipolar_int2", "bipolar_int2")
+    ['magnitudes', 'integer', 'booth', 'table', 'shifts', 'planes', 'counts']
+    """
+    x, y = integers(parse(a, "a")), integers(parse(b, "b"))
+    return [*product_forms(x, y), *[COUNTS] * can_count(x, y)]
+
+
 def dot(
     a: NumberFormat | str,
     b: NumberFormat | str,
     lanes: int = 16,
     *,
-    form: ProductForm | None = None,
+    form: DotForm | None = None,
     accumulator: FixedSum | FloatSum | None = FixedSum(),
     specials: Specials = "zero",
 ) -> Circuit:
@@ -88,7 +108,7 @@ def dot(
     lanes : int
         Products in each clock cycle, 1 to 256. Lane 0 is at the lowest bits of the inputs.
     form : str, optional
-        How products are written: see `multiplier_forms`, whose first is the default.
+        How it is written: see `dot_forms`, whose first is the default.
     accumulator : FixedSum, FloatSum or None
         A register to which each cycle's products are added, in fixed point without rounding or as
         a float, rounded once in each cycle; None for a circuit without one.
@@ -127,21 +147,29 @@ def dot(
         raise TypeError(
             f"accumulator must be a FixedSum, a FloatSum or None, got {shown(accumulator)}"
         )
-    forms = product_forms(x, y)
-    chosen = form_of(form, forms)
+    chosen = form_of(form, dot_forms(x.fmt, y.fmt))
     name = identifier(
         "dot", x.fmt.name, y.fmt.name, f"{lanes}x", chosen, *_words_of(accumulator),
         "flag" if specials == "flag" else "",
     )  # fmt: skip
     cut = accumulator.cut if isinstance(accumulator, FixedSum) else 0
-    lane = lane_of(f"{name}_lane", x, y, chosen, cut, flags=specials == "flag")
+    counted = chosen == COUNTS
+    if counted and cut:
+        raise ValueError(f"cut must be 0 in the form {COUNTS}, which has no products, got {cut}")
+    flag = specials == "flag"
+    lane = lane_of(f"{name}_lane", x, y, "planes" if counted else chosen, cut, flags=flag)
     module, tree = Module(name), Adders(name)
     module.input("a", x.bits * lanes)
     module.input("b", y.bits * lanes)
     if accumulator:
         module.input("first", 1)
         module.clock()
-    terms, carries, flags = add_lanes(module, lane, lanes)
+    if counted:
+        found, part = count_planes(module, tree, x, y, lanes)
+        terms, carries, flags = [found], [], {}
+    else:
+        terms, carries, flags = add_lanes(module, lane, lanes)
+        part = lane.body.text()
     unit: Fraction | None = x.unit * y.unit * (1 << lane.cut)
     if accumulator is None:
         total = lane.exact * lanes
@@ -157,10 +185,10 @@ def dot(
         module.output("sum", total.width, "register")
     else:
         width, total = accumulator.width, lane.exact * lanes
-        found = Term(add_all(module, tree, terms, carries, total), total)
+        sums = Term(add_all(module, tree, terms, carries, total), total)
         module.line(f"reg {span(width)}register;")
         old = module.wire("old", width, f"register & {{{width}{{~first}}}}")
-        after = add_float(module, tree, found, x.unit * y.unit, old, accumulator)
+        after = add_float(module, tree, sums, x.unit * y.unit, old, accumulator)
         module.line(f"always @(posedge clock) register <= {after};")
         module.output("sum", width, "register")
         unit = None
@@ -168,7 +196,7 @@ def dot(
         flags = {flag: _sticky(module, flag, condition) for flag, condition in flags.items()}
     for flag, condition in resolved(module, flags).items():
         module.output(flag, 1, condition)
-    text = "\n".join([module.text(), lane.body.text(), tree.text()])
+    text = "\n".join([module.text(), part, tree.text()])
     meaning = _Meaning(lane, lanes, accumulator, dict(module.outputs))
     corners = {"a": extremes(x, lanes), "b": extremes(y, lanes)}
     latency = int(accumulator is not None)

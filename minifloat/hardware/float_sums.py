@@ -215,7 +215,9 @@ def add_float(
     finite = module.wire("finite", e + m, f"{over} ? {literal(most, e + m)} : {rounded}")
     kept_infinity = f"{field} == {literal(top, e)} ? {old} : "
     return module.wire(
-        "new", to.width, f"{kept_infinity * (to.overflow == 'infinity')}{{{new_sign}, {finite}}}"
+        "rounded_sum",
+        to.width,
+        f"{kept_infinity * (to.overflow == 'infinity')}{{{new_sign}, {finite}}}",
     )
 
 

@@ -127,6 +127,11 @@ def _ordered(fmt: NumberFormat) -> list[int]:
     return sorted(codes, key=lambda code: exact_decode(code, fmt))
 
 
+def _smallest(fmt: NumberFormat) -> int:
+    """Return the code of the smallest magnitude."""
+    return min(_ordered(fmt), key=lambda code: abs(exact_decode(code, fmt)))
+
+
 def _nearest(numbers: Numbers, fmt: NumberFormat) -> NDArray[np.int64]:
     """Return the codes nearest to finite numbers."""
     return rounded(numbers, fmt, Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.MAX)
@@ -162,7 +167,7 @@ def _chosen(operation: Operation) -> Inputs:
         numbers = all_values(fmt).at(first[0])
     else:
         first = _products(operation)
-        numbers = all_values(fmt).at(first[0]).times(all_values(fmt).at(first[1]))
+        numbers = all_values(fmt).at(first[0]).times(all_values(operation.other).at(first[1]))
     opposite = _beside(_nearest(_negative(numbers), last), last)
     parts = [(*first, code) for code in opposite]
     if operation.unit == "fma":
@@ -175,26 +180,27 @@ def _chosen(operation: Operation) -> Inputs:
 
 def _products(operation: Operation) -> Inputs:
     """Return pairs of finite numbers whose products are on or beside a decision point."""
-    fmt = operation.fmt
-    pairs = inputs_of(Operation("multiplier", fmt, operation.output or fmt, 1))
-    finite = np.all([np.isfinite(all_values(fmt).signs[x]) for x in pairs], axis=0)
+    formats = operation.fmt, operation.other
+    pairs = inputs_of(Operation("multiplier", *formats, operation.output or operation.fmt, 1))
+    signs = [all_values(fmt).signs[x] for fmt, x in zip(formats, pairs, strict=True)]
+    finite = np.all(np.isfinite(signs), axis=0)
     return tuple(x[finite][:256] for x in pairs)
 
 
 def _chosen_lanes(operation: Operation, rng: np.random.Generator) -> Inputs:
     """Return edges, and cancellations, of a dot product."""
     fmt, lanes = operation.fmt, operation.lanes
-    ordered = _ordered(fmt)
-    least = min(ordered, key=lambda code: abs(exact_decode(code, fmt)))
-    edges: Inputs = tuple(np.array(list(product(_edges(fmt, 1), repeat=2))).T)
+    ordered = [_ordered(each) for each in operation.formats]
+    least = [[_smallest(each)] for each in operation.formats]
+    edges: Inputs = tuple(np.array(list(product(*(_edges(f, 1) for f in operation.formats)))).T)
     pairs = _products(operation)
     minus = _nearest(_negative(all_values(fmt).at(pairs[0])), fmt), pairs[1]
-    small = np.unique(_beside(np.array([least]), fmt))
+    small = [np.unique(_beside(np.array([_smallest(f)]), f)).tolist() for f in operation.formats]
 
-    def random(codes: Sequence[int] | NDArray[np.int64], *shape: int) -> Inputs:
-        return rng.choice(codes, shape), rng.choice(codes, shape)
+    def random(codes: Sequence[Sequence[int]], *shape: int) -> Inputs:
+        return tuple(rng.choice(each, shape) for each in codes)
 
-    def in_lanes(*neighbours: Inputs, background: Sequence[int] = (least,)) -> Inputs:
+    def in_lanes(*neighbours: Inputs, background: Sequence[Sequence[int]] = least) -> Inputs:
         """Return pairs in neighbouring lanes, which move from row to row."""
         row = np.arange(len(neighbours[0][0]))
         ports = random(background, len(row), lanes)

@@ -37,6 +37,7 @@ def check_multiplier(
     multiply: Unit,
     fmt: NumberFormat | str,
     *,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     roundings: Iterable[RoundingLike] = DETERMINISTIC,
     overflows: Iterable[OverflowLike] = Overflow,
@@ -54,6 +55,8 @@ def check_multiplier(
         in formats of 9 to 16 bits, uint32 in wider ones.
     fmt : format or str
         Of the codes that it takes.
+    other : format or str, optional
+        Of the codes ``b``. Default: ``fmt``.
     output : format or str, optional
         Of the codes that it returns. Default: ``fmt``. "exact": it returns exact results as int64,
         in the unit that `vectors` says; modes and policies do not matter then.
@@ -87,7 +90,11 @@ def check_multiplier(
     225
     """
     return _check(
-        "multiply", multiply, operation("multiplier", fmt, output, None), roundings, overflows
+        "multiply",
+        multiply,
+        operation("multiplier", fmt, other, output, None),
+        roundings,
+        overflows,
     )
 
 
@@ -95,6 +102,7 @@ def check_adder(
     add: Unit,
     fmt: NumberFormat | str,
     *,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     roundings: Iterable[RoundingLike] = DETERMINISTIC,
     overflows: Iterable[OverflowLike] = Overflow,
@@ -112,13 +120,14 @@ def check_adder(
     >>> check_adder(add, "e2m1", overflows=["saturate"])
     2304
     """
-    return _check("add", add, operation("add", fmt, output, None), roundings, overflows)
+    return _check("add", add, operation("add", fmt, other, output, None), roundings, overflows)
 
 
 def check_fma(
     fma: Unit,
     fmt: NumberFormat | str,
     *,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     roundings: Iterable[RoundingLike] = DETERMINISTIC,
     overflows: Iterable[OverflowLike] = Overflow,
@@ -128,7 +137,7 @@ def check_fma(
     It takes three arrays, ``f(a, b, c)``; ``c`` has codes of ``output``, of ``fmt`` if that is
     exact. Other arguments are as for `check_multiplier`.
     """
-    return _check("fma", fma, operation("fma", fmt, output, None), roundings, overflows)
+    return _check("fma", fma, operation("fma", fmt, other, output, None), roundings, overflows)
 
 
 def check_dot(
@@ -136,6 +145,7 @@ def check_dot(
     fmt: NumberFormat | str,
     *,
     lanes: int = 16,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     roundings: Iterable[RoundingLike] = DETERMINISTIC,
     overflows: Iterable[OverflowLike] = Overflow,
@@ -154,7 +164,7 @@ def check_dot(
     >>> check_dot(int8, "int8", lanes=4, output="exact") > 3000
     True
     """
-    return _check("dot", dot, operation("dot", fmt, output, lanes), roundings, overflows)
+    return _check("dot", dot, operation("dot", fmt, other, output, lanes), roundings, overflows)
 
 
 def _check(

@@ -52,7 +52,8 @@ def operation_vectors(
     ports = [_code_port(name, fmt, x[right])
              for name, fmt, x in zip(names, operation.formats, inputs, strict=True)]  # fmt: skip
     lanes = f" of {operation.lanes} lanes" if operation.unit == "dot" else ""
-    return Vectors(f"{operation.unit}{lanes}: {operation.fmt} {end}", (*ports, port))
+    by = f" by {operation.other}" * (operation.other != operation.fmt)
+    return Vectors(f"{operation.unit}{lanes}: {operation.fmt}{by} {end}", (*ports, port))
 
 
 def _code_port(name: str, fmt: NumberFormat, codes: NDArray[np.int64]) -> Port:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ class Operation:
     ----------
     unit : str
         One of `PORTS`.
-    fmt : NumberFormat
-        Of the inputs.
+    fmt, other : NumberFormat
+        Of the inputs ``a`` and ``b``.
     output : NumberFormat or None
         Of the result and of the addend of a multiply-add; None for exact results.
     lanes : int
@@ -47,6 +48,7 @@ class Operation:
 
     unit: str
     fmt: NumberFormat
+    other: NumberFormat
     output: NumberFormat | None
     lanes: int
 
@@ -54,8 +56,8 @@ class Operation:
     def formats(self) -> tuple[NumberFormat, ...]:
         """The format of each input."""
         if self.unit == "fma":
-            return self.fmt, self.fmt, self.output or self.fmt
-        return self.fmt, self.fmt
+            return self.fmt, self.other, self.output or self.fmt
+        return self.fmt, self.other
 
     def results(self, inputs: Sequence[NDArray[Any]], *, downward: bool = False) -> Numbers:
         """Return the exact results for arrays of codes, of shape (n, lanes) for a dot product."""
@@ -83,17 +85,22 @@ class Operation:
     @property
     def _range(self) -> tuple[int, int]:
         """The least and the largest exact result, in its unit."""
-        low, high = _ends(self.fmt)
+        a, b = _ends(self.fmt), _ends(self.other)
+        unit, other_unit = (all_values(fmt).unit for fmt in (self.fmt, self.other))
         if self.unit == "add":
-            return 2 * low, 2 * high
-        products = (low * low, low * high, high * high)
-        least, most = self.lanes * min(products), self.lanes * max(products)
-        if self.unit != "fma":
-            return least, most
-        unit = all_values(self.fmt).unit
-        finer = min(unit, unit * unit)
-        product, addend = int(unit * unit / finer), int(unit / finer)
-        return product * least + addend * low, product * most + addend * high
+            return _sum_of(a, unit, b, other_unit)
+        products = [x * y for x in a for y in b]
+        ends = self.lanes * min(products), self.lanes * max(products)
+        return _sum_of(ends, unit * other_unit, a, unit) if self.unit == "fma" else ends
+
+
+def _sum_of(
+    a: tuple[int, int], a_unit: Fraction, b: tuple[int, int], b_unit: Fraction
+) -> tuple[int, int]:
+    """Return the ends of sums of numbers between ends, in the finer of their units."""
+    unit = min(a_unit, b_unit)
+    low, high = (int(x * a_unit / unit + y * b_unit / unit) for x, y in zip(a, b, strict=True))
+    return low, high
 
 
 def _ends(fmt: NumberFormat) -> tuple[int, int]:
@@ -105,16 +112,21 @@ def _ends(fmt: NumberFormat) -> tuple[int, int]:
 
 
 def operation(
-    unit: str, fmt: NumberFormat | str, output: NumberFormat | str | None, lanes: int | None
+    unit: str,
+    fmt: NumberFormat | str,
+    other: NumberFormat | str | None,
+    output: NumberFormat | str | None,
+    lanes: int | None,
 ) -> Operation:
     """Return an operation with checked arguments."""
     fmt = parse(fmt)
+    second = fmt if other is None else parse(other, "other")
     if unit != "dot" and lanes is not None:
         raise ValueError(f"lanes must be left out but for a dot product, got {lanes!r}")
     count = 1 if unit != "dot" else check_int("lanes", 16 if lanes is None else lanes, 1, MAX_LANES)
     if isinstance(output, str) and output == EXACT:
-        return Operation(unit, fmt, None, count)
-    return Operation(unit, fmt, fmt if output is None else parse(output, "output"), count)
+        return Operation(unit, fmt, second, None, count)
+    return Operation(unit, fmt, second, fmt if output is None else parse(output, "output"), count)
 
 
 def rounded(

@@ -42,6 +42,7 @@ def vectors(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     lanes: int | None = None,
     progress: Progress | None = None,
@@ -52,10 +53,11 @@ def vectors(
     the source. The other `decision_points` follow: values, powers of two, zeros, infinities and
     extremes; then NaNs. Those of a decoder are all codes but the unused ones.
 
-    The other units take codes of ``fmt``, and their exact result is rounded once. Those whose
-    results are on or beside a decision point of the output come first: ties, values, the ends of
-    the range. Special values, zeros, subnormals and extremes follow, each with each, then
-    cancellations; in the end all other inputs if there are at most 4096, or a seeded selection.
+    The other units take codes of ``fmt`` and ``other``, and their exact result is rounded once.
+    Those whose results are on or beside a decision point of the output come first: ties, values,
+    the ends of the range. Special values, zeros, subnormals and extremes follow, each with each,
+    then cancellations; in the end all other inputs if there are at most 4096, or a seeded
+    selection.
 
     Inputs whose output is an error under the policies are left out.
 
@@ -75,11 +77,13 @@ def vectors(
         Not of a decoder.
     nan : NaNPolicy or str
         Not of a decoder.
+    other : format or str, optional
+        Not of an encoder or a decoder: the format of ``b``. Default: ``fmt``.
     output : format or str, optional
         Not of an encoder or a decoder: the format of the result, and of ``c``. Default: ``fmt``.
         "exact" is two's complement, wide enough for every result, in units of the least bit of
-        ``fmt`` (of its square for products), as `minifloat.hardware.multiplier` has it; NaN and
-        infinities count as 0 there.
+        ``fmt`` (of a product's factors together), as `minifloat.hardware.multiplier` has it; NaN
+        and infinities count as 0 there.
     lanes : int, optional
         Of a dot product, 1 to 256. Default: 16. Lane 0 is at the lowest bits.
     progress : callable, optional
@@ -120,8 +124,8 @@ def vectors(
     told = progress or (lambda *_: None)
     if unit in PORTS:
         _left_out(unit, source=(source, "float32"))
-        return operation_vectors(operation(unit, fmt, output, lanes), *settings, told)
-    _left_out(unit, output=(output, None), lanes=(lanes, None))
+        return operation_vectors(operation(unit, fmt, other, output, lanes), *settings, told)
+    _left_out(unit, other=(other, None), output=(output, None), lanes=(lanes, None))
     return UNITS[unit](parse(fmt), source_of(source), *settings, told)
 
 
@@ -143,6 +147,7 @@ def write_vectors(
     rounding: RoundingLike = Rounding.NEAREST_EVEN,
     overflow: OverflowLike = Overflow.SATURATE,
     nan: NaNPolicyLike = NaNPolicy.RAISE,
+    other: NumberFormat | str | None = None,
     output: NumberFormat | str | None = None,
     lanes: int | None = None,
     progress: Progress | None = None,
@@ -151,7 +156,7 @@ def write_vectors(
 
     Parameters
     ----------
-    fmt, unit, source, rounding, overflow, nan, output, lanes, progress
+    fmt, unit, source, rounding, overflow, nan, other, output, lanes, progress
         As in `vectors`.
     path : path
         A file that is there keeps its permissions; of a symbolic link the target is replaced.
@@ -179,6 +184,7 @@ def write_vectors(
         rounding=rounding,
         overflow=overflow,
         nan=nan,
+        other=other,
         output=output,
         lanes=lanes,
         progress=progress,

@@ -42,8 +42,36 @@ needs_yosys = pytest.mark.skipif(MISSING, reason="needs Yosys: pip install pyosy
         ),
         (["e2m1", "--unit", "dot", "--lanes", "3"], hardware.dot("e2m1", "e2m1", 3)),
         (
-            ["e2m1", "--unit", "block_dot", "--scale", "ue4m3", "--block", "16"],
-            hardware.block_dot("e2m1", "e2m1", "ue4m3", 16),
+            ["e2m1", "--unit", "dot", "--accumulator", "bfloat16:upward"],
+            hardware.dot(
+                "e2m1", "e2m1", accumulator=hardware.FloatSum("bfloat16", rounding="upward")
+            ),
+        ),
+        (
+            ["e2m1", "--unit", "dot", "--accumulator", "exact:64"],
+            hardware.dot("e2m1", "e2m1", accumulator=hardware.FixedSum(64)),
+        ),
+        (
+            ["e2m1", "--unit", "dot", "--accumulator", "none"],
+            hardware.dot("e2m1", "e2m1", accumulator=None),
+        ),
+        (
+            ["e2m1", "--unit", "l_mul", "--aligned", "no"],
+            hardware.l_mul("e2m1", aligned=False),
+        ),
+        (
+            [
+                "e2m1",
+                "--unit",
+                "block_dot",
+                "--scale",
+                "ue4m3",
+                "--block",
+                "16",
+                "--aligned",
+                "yes",
+            ],
+            hardware.block_dot("e2m1", "e2m1", "ue4m3", 16, aligned=True),
         ),
         (
             ["e4m3fn", "--unit", "converter", "--with", "e2m1", "--overflow", "ieee"],
@@ -71,6 +99,9 @@ def test_options_are_the_arguments_of_the_unit(
         (["e2m2", "--unit", "dot", "--lanes", "257"], "--lanes must be"),
         (["e2m2", "--unit", "encoder", "--rounding", "up"], "--rounding must be"),
         (["e2m2", "--target", "asic"], "--target must be xc7"),
+        (["e2m2", "--unit", "dot", "--aligned", "no"], "--aligned must not be given with --unit"),
+        (["e2m2", "--accumulator", "exact"], "--accumulator must not be given with --unit"),
+        (["e2m2", "--unit", "dot", "--accumulator", "int9"], "--accumulator must be exact, exact:"),
     ],
 )
 def test_a_circuit_that_cannot_be(capsys: Capture, arguments: list[str], message: str) -> None:
@@ -133,6 +164,32 @@ def test_a_lane_is_a_part_of_all_lanes(capsys: Capture) -> None:
     (record,) = json.loads(capsys.readouterr().out)
     assert row[:3] == ["int3", "x", "int4"]
     assert float(row[-2]) == float(f"{record['transistors'] / 2:.4g}")
+
+
+@needs_yosys
+def test_one_form_is_counted_alone(capsys: Capture) -> None:
+    command = ["cost", "int3", "--lanes", "2", "--target", "cmos", "--form", "booth", "--json"]
+    assert main([*command, "--accumulator", "e5m2:toward_zero"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)
+    assert (record["form"], list(record["forms"])) == ("booth", ["booth"])
+    assert record["flip_flops"] == 8
+
+
+@needs_yosys
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--form", "nix"], "--form must be one of significands"),
+        (["--variant", "addition"], "--variant must be left out for dot"),
+        (
+            ["--unit", "multiplier", "--accumulator", "float16"],
+            "--accumulator must be left out for",
+        ),
+    ],
+)
+def test_a_cost_that_cannot_be(capsys: Capture, arguments: list[str], message: str) -> None:
+    assert main(["cost", "e2m2", *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 @needs_yosys

@@ -358,6 +358,7 @@ def use_hardware() -> None:
     assert_type(hardware.multiplier_forms("e2m1", "int4"), list[str])
     assert_type(hardware.l_mul("e2m1", variant="addition", aligned=False), hardware.Circuit)
     assert_type(hardware.l_mul_forms("e2m1"), list[str])
+    assert_type(hardware.dot_forms("bipolar_int2", "bipolar_int2"), list[str])
     register: hardware.FixedSum | hardware.FloatSum = hardware.FixedSum(terms=64, cut=1)
     register = hardware.FloatSum("float32", rounding="toward_zero")
     assert_type(hardware.dot("e2m1", "e2m1", 4, accumulator=register), hardware.Circuit)

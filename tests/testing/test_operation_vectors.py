@@ -54,7 +54,7 @@ def test_the_outputs_are_what_arithmetic_gives_in_every_mode_and_policy(unit, fm
     ("unit", "fmt"), [("add", "e2m1"), ("multiplier", "e5m2"), ("fma", "e2m1")]
 )
 def test_what_is_left_out_is_an_error(unit, fmt):
-    checked = operation(unit, fmt, "e2m1", None)
+    checked = operation(unit, fmt, None, "e2m1", None)
     inputs = np.array(inputs_of(checked)).T
     *kept, _ = vectors(fmt, unit, output="e2m1", overflow="raise").ports
     rows = {tuple(row) for row in np.array([port.words for port in kept]).T.tolist()}
@@ -277,3 +277,44 @@ def test_few_lanes(lanes):
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         vectors("e2m1", **arguments)
+
+
+@pytest.mark.parametrize(("a", "b"), [("e2m2", "int8"), ("int4", "e4m3fn"), ("nf4", "e2m1")])
+def test_exact_results_of_two_formats_are_those_of_circuits(a, b):
+    if a == "nf4":
+        a = hardware.integer_codebook("nf4")
+    for unit, circuit in (
+        ("multiplier", hardware.multiplier(a, b)),
+        ("dot", hardware.dot(a, b, 3, accumulator=None)),
+    ):
+        lanes = 3 if unit == "dot" else None
+        x, y, result = vectors(a, unit, other=b, output="exact", lanes=lanes).ports
+        assert {"a": x.bits, "b": y.bits} == circuit.inputs
+        assert [result.bits] == list(circuit.outputs.values())
+        (got,) = circuit.meaning({"a": x.words, "b": y.words}).values()
+        np.testing.assert_array_equal(result.words, got)
+        assert len({*zip(x.words.tolist(), y.words.tolist(), strict=True)}) == len(x.words) >= 256
+
+
+@pytest.mark.parametrize(
+    ("unit", "a", "b", "output"),
+    [
+        ("multiplier", "e2m1", "int8", "e4m3fn"),
+        ("add", "e5m2", "int4", "e3m2"),
+        ("fma", "e2m1", "int4", "e4m3fn"),
+    ],
+)
+def test_rounded_results_of_two_formats_are_those_of_arithmetic(unit, a, b, output):
+    *inputs, result = vectors(a, unit, other=b, output=output, rounding="downward", nan="max").ports
+    values = COMPUTED[unit](
+        *(port.numbers for port in inputs), output, rounding="downward", nan="max"
+    )
+    want = mf.encode(values, output, overflow="saturate_finite", nan="max")
+    np.testing.assert_array_equal(canonical(result.words, output), canonical(want, output))
+    assert [port.bits for port in inputs[:2]] == [mf.parse(a).bits, mf.parse(b).bits]
+
+
+@pytest.mark.parametrize("unit", ["encoder", "decoder"])
+def test_an_encoder_has_one_format(unit):
+    with pytest.raises(ValueError, match="other must be left out for a"):
+        vectors("e2m1", unit, other="int4")
