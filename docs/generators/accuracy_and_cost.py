@@ -165,8 +165,8 @@ def _answers(rows: Rows) -> Iterator[str]:
 **Do the rankings of published models hold?** At 8 bits INT8 comes before FP8, in both encodings,
   as published, if accumulators are exact; the order hangs on how many bits of E4M3's products are
   kept. At 4 to 6 bits it holds against integers in sign and magnitude; over those in two's
-  complement E2My takes fewer transistors. The analytic model of INT v.s. FP orders {agreed.same} of {agreed.pairs} pairs of a
-  width as the counts do."""
+  complement E2My takes fewer transistors. The analytic model of INT v.s. FP orders {agreed.same}
+  of {agreed.pairs} pairs of a width as the counts do."""
     yield """\
 **What this rests on.** Netlists by Yosys, each compared with the library, before placement: there
   is no timing and no power. Another order of ABC's passes changes a count by some percent, so a
