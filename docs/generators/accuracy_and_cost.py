@@ -132,7 +132,7 @@ def _answers(rows: Rows) -> Iterator[str]:
     }
     yield f"""\
 **From which width on do integers win?** In error, on Gaussian data from 7 bits on, by 0.1 dB; on
-  real layers E2My leads at every width, still by 0.5 dB or more at 8 bits, and on Laplace data by
+  real layers E2My leads at every width, still by about 0.5 dB at 8 bits, and on Laplace data by
   more than 2 dB from 4 bits on. In circuits, times themselves, E2My takes more than ±INT at every
   width counted, but less and less:
   {", ".join(more)} % from 3 bits on. INT8 wins over E4M3 and E5M2, whose bits go into a range that
@@ -164,9 +164,9 @@ def _answers(rows: Rows) -> Iterator[str]:
         yield f"""\
 **Do the rankings of published models hold?** At 8 bits INT8 comes before FP8, in both encodings,
   as published, if accumulators are exact; the order hangs on how many bits of E4M3's products are
-  kept. At 4 to 6 bits it holds against integers in sign and magnitude; in two's complement E2My
-  takes less. The analytic model of INT v.s. FP orders {agreed.same} of {agreed.pairs} pairs of a
-  width as the counts do."""
+  kept. At 4 to 6 bits it holds against integers in sign and magnitude; over those in two's
+  complement E2My takes fewer transistors. The analytic model of INT v.s. FP orders {agreed.same}
+  of {agreed.pairs} pairs of a width as the counts do."""
     yield """\
 **What this rests on.** Netlists by Yosys, each compared with the library, before placement: there
   is no timing and no power. Another order of ABC's passes changes a count by some percent, so a
