@@ -106,8 +106,8 @@ each draw."""
 
 REAL_WORDS = """\
 - **INT4 and INT5 gain** wherever they are used: 0.6 to 0.9 dB with weights alone, 1.9 to 5.8 dB
-  where inputs are quantized, too, whose outliers are larger. MXFP4 gains with inputs; with weights alone
-  the means are as large, but its matrices do not agree.
+  where inputs are quantized, too, whose outliers are larger. MXFP4 gains with inputs; with weights
+  alone the means are as large, but its matrices do not agree.
 - **NVFP4 loses** in both models, as theory says. **E2M2** gains with inputs, and loses with weights
   alone in MiniLM.
 - A rotation may cost much where one input is far larger than the others and its weights are rounded
