@@ -49,7 +49,7 @@ of the axis. A rotation takes no bits: the recipe's text has all of it.
 >>> y = mf.linear(x, q)                              # rotates x, multiplies the packed weights
 >>> np.abs(y - x @ q.dequantize().T).max() < 1e-3    # dequantize rotates back
 np.True_
->>> turned = q.rotation.rotate(x)                    # the same by hand
+>>> turned = mf.Rotation.parse("hadamard128").rotate(x)    # the same by hand
 >>> bool((mf.linear(turned, q.stored) == y).all())
 True
 
