@@ -94,11 +94,11 @@ def linear(
 
     **Rotated weights** stay as they are, and ``x`` is rotated: `Rotation.rotate`, in float32. With
     x' and w' for both, rotated without an error, an element differs from ``x @ w + bias`` by at
-    most the above with x' and w' for x and w, plus gamma ||x|| ||w|| (Euclidean norms) with
-    n = log2(size / m) + (m - 1) sqrt(m) + 3, where m is the size of the rotation's C (`Rotation`;
-    1 for powers of two). Infinities or NaN in ``x`` become NaN in the products of their vector. (Of
-    weights in blocks down the columns, which are rotated along ``out``, products are rotated back,
-    also in float32.)
+    most the above with x' and w' for x and w, plus gamma times the Euclidean norms of x and of w,
+    with n = log2(size / m) + (m - 1) sqrt(m) + 3, where m is the size of the rotation's C
+    (`Rotation`; 1 for powers of two). Infinities or NaN in ``x`` become NaN in the products of
+    their vector. (Of weights in blocks down the columns, which are rotated along ``out``, products
+    are rotated back, also in float32.)
 
     **With activations** ``x``, as float32, is quantized as by
     ``quantize(x, activations, axis=-1)``, to integers a with a scale t for each block. The weights'

@@ -227,8 +227,8 @@ def fit(
         if rotated:
             skew[upper] = parameters[:count]
         skew -= skew.T
-        turn: Array = np.asarray(np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew), np.float64)
-        scaling: Array = np.exp(parameters[count:]) if scaled else np.ones(n)
+        turn = np.asarray(np.linalg.solve(np.eye(n) + skew, np.eye(n) - skew), np.float64)
+        scaling = np.asarray(np.exp(parameters[count:]) if scaled else np.ones(n), np.float64)
         return skew, turn, scaling
 
     def loss(parameters: Array) -> tuple[float, Array]:

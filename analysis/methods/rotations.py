@@ -181,3 +181,40 @@ def effects(rows: Rows) -> dict[tuple[str, str, str, str], Effect]:
         key: Effect(Estimate.of(np.mean(gains, axis=1)), tuple(map(float, np.mean(gains, axis=0))))
         for key, gains in groups.items()
     }
+
+
+def lead(rows: Rows, model: str, quantized: str, pair: tuple[str, str], size: str) -> Estimate:
+    """Return by how many dB the outputs' error of a recipe is lower than that of another.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `records` returns them.
+    model, quantized : str
+    pair : (str, str)
+        The recipe, and the other.
+    size : str
+        One of `SIZES`, by which both are rotated; "" for weights as they are.
+
+    Returns
+    -------
+    Estimate
+        Mean and standard error over matrices, of the mean over draws.
+
+    Examples
+    --------
+    >>> row = {"model": "m", "matrix": "a", "quantized": "both", "size": "64 inputs"}
+    >>> rows = [row | {"recipe": "e2m2", "error": 0.1, "gain_0": 0.0, "gain_1": 1.0}]
+    >>> rows += [row | {"recipe": "int5", "error": 0.2, "gain_0": 6.0, "gain_1": 6.0}]
+    >>> [round(lead(rows, "m", "both", ("e2m2", "int5"), size).mean, 2) for size in ("", SIZES[0])]
+    [6.02, 0.52]
+    """
+    levels: dict[str, dict[str, float]] = {recipe: {} for recipe in pair}
+    for row in rows:
+        is_one = row["model"] == model and row["quantized"] == quantized and row["recipe"] in pair
+        if is_one and row["size"] == (size or SIZES[0]):
+            gains = [value for name, value in row.items() if name.startswith("gain_")]
+            gain = float(np.mean(gains)) if size else 0.0
+            levels[row["recipe"]][row["matrix"]] = gain - 20 * np.log10(row["error"])
+    first, second = (levels[recipe] for recipe in pair)
+    return Estimate.of([first[matrix] - second[matrix] for matrix in first])

@@ -14,7 +14,7 @@ PACKAGES = (
     "minifloat.testing",
     "analysis",
 )
-NO_PAGE = {f"analysis.{name}.__main__" for name in ("hardware", "models", "numerics")}
+NO_PAGE = {f"analysis.{name}.__main__" for name in ("hardware", "methods", "models", "numerics")}
 
 
 def public_names() -> Iterator[str]:

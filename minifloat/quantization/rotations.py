@@ -19,18 +19,19 @@ import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import hadamard as kernels
-from minifloat._tensors import AnyTensor
+from minifloat._tensors import AnyTensor, Tensor
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.grammar import lowered
 
 Array = NDArray[Any]
+Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 MAX_SIZE = 1 << 20
 MAX_CORE = 256  # numbers of a block that take as many additions each
@@ -192,6 +193,10 @@ class Rotation:
             sylvester = np.block([[sylvester, sylvester], [sylvester, -sylvester]])
         return np.kron(sylvester, core)
 
+    @overload
+    def rotate(self, x: Tensor, *, axis: SupportsIndex = ...) -> Tensor: ...
+    @overload
+    def rotate(self, x: ArrayLike, *, axis: SupportsIndex = ...) -> Floats: ...
     def rotate(self, x: ArrayLike | AnyTensor, *, axis: SupportsIndex = -1) -> Any:
         """Return numbers whose blocks along an axis are rotated: H (s * b) / sqrt(n).
 
@@ -225,6 +230,10 @@ class Rotation:
         """
         return self._along(x, axis, back=False)
 
+    @overload
+    def rotate_back(self, x: Tensor, *, axis: SupportsIndex = ...) -> Tensor: ...
+    @overload
+    def rotate_back(self, x: ArrayLike, *, axis: SupportsIndex = ...) -> Floats: ...
     def rotate_back(self, x: ArrayLike | AnyTensor, *, axis: SupportsIndex = -1) -> Any:
         """Undo `rotate`: s * (H^T b) / sqrt(n).
 
