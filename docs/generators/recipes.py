@@ -18,7 +18,12 @@ the scale itself. It is one value, `minifloat.Recipe`, with a text form:
     FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]]"""
 
 PARTS = {
-    "FORMAT": ("any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`", ""),
+    "FORMAT": (
+        "any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`; behind `@` the magnitude that absmax "
+        "becomes: `e2m1@4`; several with a vertical line between: "
+        "[a block is one of them](quantization.md#adaptive-blocks)",
+        "",
+    ),
     "BLOCK": (
         "a number of weights along the axis; `RxC` for tiles of the last two axes; `channel`; "
         "`tensor`",
@@ -30,8 +35,9 @@ PARTS = {
         "floor if all scales are powers of two, else nearest_even",
     ),
     "OPTIONS": (
-        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale`, `double`, "
-        "`zero-point`, `authors`",
+        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale` (or "
+        "`tensor-scale256`: the largest scale is 256), `double`, `zero-point`, `one-scale`, "
+        "`flag-bits`, `authors`",
         "absmax",
     ),
 }
@@ -68,7 +74,12 @@ To add one, write a line in `minifloat/quantization/recipes.py` with its source.
 def page() -> str:
     """Return the whole page."""
     published = (
-        [f"`{name}`", f"`{recipe}`", f"{recipe.bits_per_weight:.4g}", RECIPE_SOURCES[name]]
+        [
+            f"`{name}`",
+            "`{}`".format(str(recipe).replace("|", "\\|")),
+            f"{recipe.bits_per_weight:.4g}",
+            RECIPE_SOURCES[name],
+        ]
         for name, recipe in RECIPES.items()
     )
     parts = [

@@ -67,11 +67,11 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
                           codebook1, codebook2, ... of its alternatives, if they are
 
     and a JSON text named "minifloat": in .npz a string array, in .safetensors an entry of the
-    metadata. It has version (3), format (the recipe's text up to the first slash), bits, scaling (the recipe's text behind the
-    format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
-    none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
-    scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file`
-    read the files as they are.
+    metadata. It has version (3), format (the recipe's text up to the first slash), bits, scaling
+    (the text behind it), shape and axis (of the weights), tensor_scale and scale_mean (null where
+    there is none), layout ("dense") and bit_order ("little"). A weight is its code's value times
+    its block's scale; a scale that is NaN makes its block NaN. `numpy.load` and
+    `safetensors.numpy.load_file` read the files as they are.
 
     Parameters
     ----------
@@ -239,7 +239,9 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Quantized:
     else:
         scales = double.values().reshape(scale_shape)
     if (recipe.flag == "bits") != ("choices" in arrays):
-        raise ValueError("choices must be there with flags in bits of their own, and only with them")
+        raise ValueError(
+            "choices must be there with flags in bits of their own, and only with them"
+        )
     if recipe.flag == "bits":
         choices = _unpack("choices", arrays["choices"], recipe.flag_bits, scale_shape)
     zero_points = arrays.get("zero_points")
@@ -328,9 +330,7 @@ def _double(
     return DoubleScales(codes, mean)
 
 
-def _formats(
-    text: str, codebooks: Mapping[str, Array]
-) -> list[tuple[NumberFormat, float | None]]:
+def _formats(text: str, codebooks: Mapping[str, Array]) -> list[tuple[NumberFormat, float | None]]:
     """Return the formats of a recipe's text, and the magnitude that absmax becomes in each."""
     names = [name_and_magnitude(part) for part in text.split(BETWEEN)]
     if len(names) > MOST or not codebooks.keys() <= set(CODEBOOKS[: len(names)]):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from minifloat import products
-from minifloat._arrays import Codes, source_array
+from minifloat._arrays import Codes, check_codes, source_array
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.codec import FloatDtype
@@ -189,7 +189,7 @@ class Quantized:
         if any(fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None for fmt in formats):
             codes, choices = self.codes, self.blocks.every_weight(self.choices)
             for k, each in enumerate(self.recipe.candidates):
-                checks.check_codes(codes[choices == k], each.fmt)
+                check_codes(codes[choices == k], each.fmt)
         return checks.checked_bytes(self.packed, self.size, self.fmt)
 
     def _checked_axis(self) -> int | None:
@@ -260,6 +260,7 @@ class Quantized:
         if self.choices is None:
             return (self,)
         parts = []
+        zero = np.float32(0)
         for k, reading in enumerate(self.readings()):
             fmt = reading.fmt
             if isinstance(fmt, Integer):  # the code that is unused may be one of another candidate
@@ -268,7 +269,7 @@ class Quantized:
                 return None
             parts.append(
                 Quantized.of_checked(
-                    packed=self.packed, scales=np.where(self.choices == k, self.scales, np.float32(0)),
+                    packed=self.packed, scales=np.where(self.choices == k, self.scales, zero),
                     shape=self.shape, axis=self.axis, tensor_scale=reading.tensor_scale,
                     recipe=reading.recipe.replace(fmt=fmt),
                 )
@@ -317,7 +318,7 @@ class Quantized:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage: packed codes, scales in the width of their format, zero points, flags."""
+        """Bytes of storage: packed codes, scales in their format's width, zero points, flags."""
         total = self.packed.nbytes
         if self.double is not None:
             total += self.double.nbytes
