@@ -178,9 +178,13 @@ def test_ties_are_the_first_ones() -> None:
         q = mf.quantize([[0.0, 1.0, 2.0, 6.0]], f"{first}@6|{second}@6/4/float32")
         assert q.choices is not None
         assert q.choices.tolist() == [[0]]
-    w = np.full((1, 4), 0.1, np.float32) * np.float32([1, 2, 3, 5])  # errors equal but for rounding
-    doubled = mf.Codebook([2 * v for v in mf.parse("e2m1").values()], "doubled")
-    assert mf.quantize(w, "e2m1/4/float32", alternatives=[doubled]).choices.max() == 0  # type: ignore[union-attr]
+    one, mirrored = mf.Codebook([-3, -1, 0, 2], "one"), mf.Codebook([3, 1, 0, -2], "mirrored")
+    w = np.random.default_rng(1).standard_normal((64, 12)).astype(np.float32)
+    w = np.concatenate([w, -w[:, ::-1]], axis=1)  # so the terms of both sums are in reverse order
+    for first, second in ((one, mirrored), (mirrored, one)):
+        q = mf.quantize(w, first, block=24, scale="float32", alternatives=[second])
+        assert q.choices is not None
+        assert not q.choices.any()
 
 
 def test_importance_weighs_the_choice() -> None:

@@ -45,14 +45,16 @@ def measured(name: str, law: str, size: int, seed: int) -> tuple[float, float, f
     return errors.mean(), errors.std() / count, chosen.mean(), chosen.std() / count
 
 
+QUICK = [
+    ("four_over_six", "normal"), ("if4", "normal"), ("nf4|int4full/32/float32", "normal"),
+]  # fmt: skip
 CASES = [
-    ("four_over_six", "normal"), ("if4", "normal"), ("if4", "laplace"), ("if3", "normal"),
-    ("e2m1|int4/8/e8m0", "normal"), ("nf4|int4full/32/float32", "normal"),
+    *QUICK, ("if4", "laplace"), ("if3", "normal"), ("e2m1|int4/8/e8m0", "normal"),
     ("e2m1|int4/16/float16", "normal"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "law"), CASES)
+@pytest.mark.parametrize(("name", "law"), QUICK)
 def test_experiments(name: str, law: str) -> None:
     expected = adaptive_mse(name, law)
     mse, mse_error, share, share_error = measured(name, law, 1 << 18, 1)
@@ -76,7 +78,10 @@ FACTS = {  # QSNR in dB and share, measured on 2**20 numbers
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "law"), FACTS)
+@pytest.mark.parametrize(
+    ("name", "law"),
+    [pytest.param(*case, marks=[pytest.mark.long] * (case[1] != "normal")) for case in FACTS],
+)
 def test_known_figures(name: str, law: str) -> None:
     error = adaptive_mse(name, law)
     decibels, share = FACTS[name, law]
@@ -96,6 +101,7 @@ def squared(name: str, x: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.asarray((x - scale * grid_of(name).nearest(x / scale)) ** 2)
 
 
+@pytest.mark.long
 def test_blocks_of_two_by_nested_quadrature(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of two weights, exact scales: the mean of the smaller sum, over the plane."""
     monkeypatch.setattr(module, "LEAST_BLOCK", 2)
@@ -133,6 +139,7 @@ def test_a_useless_candidate_changes_nothing() -> None:
     assert error.share == pytest.approx(0, abs=1e-4)
 
 
+@pytest.mark.long
 def test_finer_sums_change_little(monkeypatch: pytest.MonkeyPatch) -> None:
     rough = adaptive_mse("four_over_six", "normal")
     monkeypatch.setattr(module, "NODES", np.polynomial.legendre.leggauss(32)[0])
