@@ -11,6 +11,8 @@ ScaleRoundingLike   `minifloat.ScaleRounding`
 ScaleSearchLike     `minifloat.ScaleSearch`
 BitOrder            "little" or "big", of `minifloat.pack` and `minifloat.unpack`
 ArithmeticLike      "exact" or "authors", of a `minifloat.Recipe`
+AlternativeLike     an alternative of a `minifloat.Recipe`
+FlagLike            "sign" or "bits", of a `minifloat.Recipe`
 Block               blocks of a `minifloat.Recipe`
 Target              "float16" or "bfloat16", of `minifloat.registers`
 
@@ -41,16 +43,19 @@ from minifloat.formats.exmy import SpecialsLike
 from minifloat.formats.rounding import NaNPolicyLike, OverflowLike, RoundingLike
 from minifloat.packing import BitOrder
 from minifloat.quantization import SearchOptions
+from minifloat.quantization.alternatives import AlternativeLike, FlagLike
 from minifloat.quantization.recipe_fields import ArithmeticLike, Block, RecipeFields
 from minifloat.quantization.scales import ScaleRoundingLike, ScaleSearchLike
 from minifloat.registers._program import Target
 
 __all__ = [
+    "AlternativeLike",
     "ArithmeticLike",
     "BitOrder",
     "Block",
     "Codes",
     "EncodeOptions",
+    "FlagLike",
     "NaNPolicyLike",
     "OverflowLike",
     "RecipeFields",

@@ -19,7 +19,10 @@ the scale itself. It is one value, `minifloat.Recipe`, with a text form:
 
 PARTS = {
     "FORMAT": (
-        "any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`; `lut4`: a table for each block",
+        "any format's name: `e2m2`, `int4`, `nf4`, `e4m3fn`; behind `@` the magnitude that absmax "
+        "becomes: `e2m1@4`; several with a vertical line between: "
+        "[a block is one of them](quantization.md#adaptive-blocks); `lut4`: "
+        "a table for each block",
         "",
     ),
     "BLOCK": (
@@ -33,8 +36,9 @@ PARTS = {
         "floor if all scales are powers of two, else nearest_even",
     ),
     "OPTIONS": (
-        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale`, `double`, "
-        "`zero-point`, `authors`, a rotation (`hadamard128`, with a seed `hadamard128:7`)",
+        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale` (or "
+        "`tensor-scale256`: the largest scale is 256), `double`, `zero-point`, `one-scale`, "
+        "`flag-bits`, `authors`, a rotation (`hadamard128`, with a seed `hadamard128:7`)",
         "absmax",
     ),
 }
@@ -71,7 +75,12 @@ To add one, write a line in `minifloat/quantization/recipes.py` with its source.
 def page() -> str:
     """Return the whole page."""
     published = (
-        [f"`{name}`", f"`{recipe}`", f"{recipe.bits_per_weight:.4g}", RECIPE_SOURCES[name]]
+        [
+            f"`{name}`",
+            "`{}`".format(str(recipe).replace("|", "\\|")),
+            f"{recipe.bits_per_weight:.4g}",
+            RECIPE_SOURCES[name],
+        ]
         for name, recipe in RECIPES.items()
     )
     parts = [

@@ -68,11 +68,11 @@ def save(quantized: Quantized, path: str | os.PathLike[str]) -> None:
                           codebook1, codebook2, ... of its alternatives, if they are
 
     and a JSON text named "minifloat": in .npz a string array, in .safetensors an entry of the
-    metadata. It has version (3), format (the recipe's text up to the first slash), bits, scaling (the recipe's text behind the
-    format), shape and axis (of the weights), tensor_scale and scale_mean (null where there is
-    none), layout ("dense") and bit_order ("little"). A weight is its code's value times its block's
-    scale; a scale that is NaN makes its block NaN. `numpy.load` and `safetensors.numpy.load_file`
-    read the files as they are.
+    metadata. It has version (3), format (the recipe's text up to the first slash), bits, scaling
+    (the text behind it), shape and axis (of the weights), tensor_scale and scale_mean (null where
+    there is none), layout ("dense") and bit_order ("little"). A weight is its code's value times
+    its block's scale; a scale that is NaN makes its block NaN. `numpy.load` and
+    `safetensors.numpy.load_file` read the files as they are.
 
     Parameters
     ----------

@@ -143,9 +143,13 @@ def checked_magnitude(absmax_at: object, fmt: NumberFormat) -> float:
         return fmt.max_abs
     if not isinstance(absmax_at, Real) or isinstance(absmax_at, bool):
         raise TypeError(f"absmax_at must be a number above 0, got {shown(absmax_at)}")
-    if not 0 < float(absmax_at) < math.inf:
+    try:
+        number = float(absmax_at)
+    except OverflowError:  # of an int beyond float64
+        number = math.inf
+    if not 0 < number < math.inf:
         raise ValueError(f"absmax_at must be finite and above 0, got {shown(absmax_at)}")
-    return float(absmax_at)
+    return number
 
 
 def only_one(name: str, given: float | None, in_text: float | None) -> float | None:

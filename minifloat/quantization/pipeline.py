@@ -433,8 +433,8 @@ def _quantize_rows(
         words, words if is_single else scratch.words, half, blocks.length, blocks.width,
         tensor_scale, recipe.scale.values,
         absmax_to_scale(fmt, recipe.scale_rounding, tensor_scale, recipe.absmax_at),
-        finds or None, coder.ranks, coder.plan, coder.by_quotient or None, widens or None, fmt.bits, fmt.bits > 8 or None,
-        fmt.min < 0, float(fmt.max), scratch, scales.reshape(-1),
+        finds or None, coder.ranks, coder.plan, coder.by_quotient or None, widens or None, fmt.bits,
+        fmt.bits > 8 or None, fmt.min < 0, float(fmt.max), scratch, scales.reshape(-1),
         None if zeros is None else zeros.reshape(-1),
         _bytes_of_rows(rows, blocks, packed, fmt.bits),
     )  # fmt: skip

@@ -268,6 +268,7 @@ class Quantized:
         if self.choices is None:
             return (self,)
         parts = []
+        zero = np.float32(0)
         for k, reading in enumerate(self.readings()):
             fmt = reading.fmt
             if isinstance(fmt, Integer):  # the code that is unused may be one of another candidate
@@ -276,7 +277,7 @@ class Quantized:
                 return None
             parts.append(
                 Quantized.of_checked(
-                    packed=self.packed, scales=np.where(self.choices == k, self.scales, np.float32(0)),
+                    packed=self.packed, scales=np.where(self.choices == k, self.scales, zero),
                     shape=self.shape, axis=self.axis, tensor_scale=reading.tensor_scale,
                     recipe=reading.recipe.replace(fmt=fmt),
                 )
@@ -336,7 +337,7 @@ class Quantized:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of storage: packed codes, scales in the width of their format, zero points, flags."""
+        """Bytes of storage: packed codes, scales in their format's width, zero points, flags."""
         total = self.packed.nbytes
         if self.double is not None:
             total += self.double.nbytes

@@ -127,10 +127,10 @@ class Recipe:
         multiplied by the first one's ``absmax_at`` over its own, as a float32 number, times the
         tensor scale.
     flag : str, optional
-        Where it is stored which candidate a block is: "sign", the sign bit of its scale (of one of
-        two candidates, with scales of a format that has -0), or "bits", in bits of its own. Default:
-        "sign" where that is possible, else "bits". It is None where all candidates read a code
-        alike, so that only the scale tells them apart.
+        Where it is stored which candidate a block is: "sign", the sign bit of its scale (one of
+        two candidates, and scales of a format that has -0), or "bits", in bits of its own.
+        Default: "sign" where that is possible, else "bits". It is None where all candidates read a
+        code alike, so that only the scale tells them apart.
 
     Raises
     ------

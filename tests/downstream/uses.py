@@ -25,13 +25,16 @@ from minifloat.conversion import Conversion, convert
 from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
 from minifloat.formats.dtypes import DtypeNames
+from minifloat.quantization.alternatives import Alternative
 from minifloat.quantization.nested import cut_codebook, nests
 from minifloat.typing import (
+    AlternativeLike,
     ArithmeticLike,
     BitOrder,
     Block,
     Codes,
     EncodeOptions,
+    FlagLike,
     NaNPolicyLike,
     OverflowLike,
     RecipeFields,
@@ -512,6 +515,24 @@ def policies(
 ) -> NDArray[np.float32]:
     fmt = mf.Format(4, 3, specials=specials)
     return mf.round_to(X, fmt, overflow=overflow, nan=nan)
+
+
+def adaptive(w: ArrayLike, other: AlternativeLike, flag: FlagLike) -> mf.Quantized:
+    return mf.quantize(w, "e2m1/16/e4m3fn", alternatives=[other], flag=flag)
+
+
+def use_alternatives() -> None:
+    q = adaptive([0.3, -1.7], "int4", "bits")
+    assert_type(q.choices, NDArray[np.uint8] | None)
+    assert_type(q.recipe.alternatives, tuple[Alternative, ...])
+    assert_type(q.recipe.candidates, tuple[mf.Recipe, ...])
+    assert_type(q.recipe.factors(None), tuple[float, ...])
+    assert_type(q.readings(), tuple[mf.Quantized, ...])
+    assert_type(q.addends(), tuple[mf.Quantized, ...] | None)
+    assert_type(Alternative("e2m1@4").absmax_at, float)
+    mf.Recipe("e2m1", block=16, absmax_at=4, tensor_scale=True, largest_scale=256)
+    mf.quantize([0.3], "e2m1/16/e4m3fn", alternatives=["int4", Alternative("e2m1", 4)])
+    mf.quantize([0.3], "e2m1/16/e4m3fn", alternatives=[mf.Integer(4)], one_scale=True)
 
 
 def by_arithmetic(w: ArrayLike, arithmetic: ArithmeticLike) -> mf.Quantized:
