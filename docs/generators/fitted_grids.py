@@ -131,8 +131,9 @@ best for the wide format; beside it the narrow format directly. The last column 
 loses in blocks."""
 
 ANSWER = """\
-- The middle of what is cut loses nothing: it is up to 0.4 dB *better* than the narrow format, which
-  has a zero and a minus zero where the cut code has two values.
+- The middle of what is cut loses 0.1 dB at most, and mostly it is *better* than the narrow format,
+  by up to 0.4 dB: that has a zero and a minus zero where the cut code has two values. It is a
+  codebook: what decodes it is a table, not the narrow format's hardware.
 - Rounding twice costs 2.2 to 2.6 dB where one bit goes, since half of the wide values lie on a tie,
   and 1.2 to 1.6 dB where more go.
 - Cut codes read as the narrow format's own values lose as much by one bit, and about 4 dB by more.
@@ -149,9 +150,9 @@ values are the means of those that they stand for. On 20 rows of 1024 normal wei
 
 RECIPES = ("tensor/float32", "channel/float16", "128/float16", "32/float16")
 PAIRS = (
-    ("e2m4", "e2m3"), ("e2m4", "e2m2"), ("e2m4", "e2m1"), ("e2m3", "e2m2"), ("e2m3", "e2m1"),
-    ("e2m2", "e2m1"), ("e3m3", "e3m2"), ("e3m3", "e3m1"), ("int8full", "int6full"),
-    ("int8full", "int5full"), ("int8full", "int4full"), ("int8full", "int3full"),
+    ("e2m4", "e2m3"), ("e2m4", "e2m2"), ("e2m4", "e2m1"), ("e2m3", "e2m2"), ("e2m2", "e2m1"),
+    ("e3m3", "e3m2"), ("e3m3", "e3m1"), ("int8full", "int6full"), ("int8full", "int4full"),
+    ("int8full", "int3full"),
 )  # fmt: skip
 
 
