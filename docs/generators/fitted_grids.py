@@ -52,11 +52,11 @@ SqueezeLLM), a number of weights, a tile or the tensor. The tables are the best 
 >>> q, q.scales.shape
 (<Quantized lut4/channel/float16 (64, 1024): 4.25 bits per weight, axis 1>, (64, 1, 16))
 >>> round(q.sqnr(w), 1), round(mf.quantize(w, "nf4/64/float16").sqnr(w), 1)
-(20.7, 20.7)
+(20.8, 20.7)
 
 ```
 
-(`nf4/64/float16` has 4.25 bits, too. On normal weights there is nothing in a row that a table
+(`nf4/64/float16` has 4.25 bits, too. On normal weights there is little in a row that a table
 could learn.) Such weights are saved, loaded, picked by rows, dequantized and multiplied as
 others are; `linear` decodes them a tile at a time, so few vectors take about as long as many.
 `gptq` and 8-bit activations refuse them. Fitting takes 0.3 us for a weight with 16 levels, in
@@ -116,11 +116,11 @@ readings:
 ```python
 >>> from minifloat.quantization.nested import cut_codebook
 >>> q = mf.quantize(w, "e2m4")
->>> q.sqnr(w).__round__(1), mf.quantize(w, "e2m2").sqnr(w).__round__(1)
-(37.2, 25.4)
->>> mf.narrow(q, "e2m2").sqnr(w).__round__(1)
+>>> round(q.sqnr(w), 1), round(mf.quantize(w, "e2m2").sqnr(w), 1)
+(37.6, 25.4)
+>>> round(mf.narrow(q, "e2m2").sqnr(w), 1)
 24.1
->>> mf.narrow(q, cut_codebook("e2m4", 5), reading="cut").sqnr(w).__round__(1)
+>>> round(mf.narrow(q, cut_codebook("e2m4", 5), reading="cut").sqnr(w), 1)
 25.5
 
 ```
@@ -131,8 +131,9 @@ best for the wide format; beside it the narrow format directly. The last column 
 loses in blocks."""
 
 ANSWER = """\
-- The middle of what is cut loses nothing: it is up to 0.4 dB *better* than the narrow format, which
-  has a zero and a minus zero where the cut code has two values.
+- The middle of what is cut loses 0.1 dB at most, and mostly it is *better* than the narrow format,
+  by up to 0.4 dB: that has a zero and a minus zero where the cut code has two values. It is a
+  codebook: what decodes it is a table, not the narrow format's hardware.
 - Rounding twice costs 2.2 to 2.6 dB where one bit goes, since half of the wide values lie on a tie,
   and 1.2 to 1.6 dB where more go.
 - Cut codes read as the narrow format's own values lose as much by one bit, and about 4 dB by more.
@@ -149,9 +150,9 @@ values are the means of those that they stand for. On 20 rows of 1024 normal wei
 
 RECIPES = ("tensor/float32", "channel/float16", "128/float16", "32/float16")
 PAIRS = (
-    ("e2m4", "e2m3"), ("e2m4", "e2m2"), ("e2m4", "e2m1"), ("e2m3", "e2m2"), ("e2m3", "e2m1"),
-    ("e2m2", "e2m1"), ("e3m3", "e3m2"), ("e3m3", "e3m1"), ("int8full", "int6full"),
-    ("int8full", "int5full"), ("int8full", "int4full"), ("int8full", "int3full"),
+    ("e2m4", "e2m3"), ("e2m4", "e2m2"), ("e2m4", "e2m1"), ("e2m3", "e2m2"), ("e2m2", "e2m1"),
+    ("e3m3", "e3m2"), ("e3m3", "e3m1"), ("int8full", "int6full"), ("int8full", "int4full"),
+    ("int8full", "int3full"),
 )  # fmt: skip
 
 

@@ -24,14 +24,18 @@ Array = NDArray[Any]
 
 
 @jit
-def _running_sums(values: Array, weights: Array, sums: Array) -> None:
-    """Write the sums over the first 0, 1, 2, ... data of weights times powers of values."""
+def _running_sums(values: Array, weights: Array, centre: float, sums: Array) -> None:
+    """Write the sums over the first 0, 1, 2, ... data of weights times powers of values.
+
+    Values are taken from a centre, since smaller sums lose less where costs are their differences.
+    """
     sums[:, 0] = 0.0
     for i in range(values.size):
-        first = weights[i] * values[i]
+        value = values[i] - centre
+        first = weights[i] * value
         sums[0, i + 1] = sums[0, i] + weights[i]
         sums[1, i + 1] = sums[1, i] + first
-        sums[2, i + 1] = sums[2, i] + first * values[i]
+        sums[2, i + 1] = sums[2, i] + first * value
 
 
 @inlined
@@ -116,8 +120,8 @@ def _mean(values: Array, weights: Array, start: int, stop: int) -> float:
 
 @kernel(cost=1e4)
 def optimal_levels(
-    values: Array, weights: Array, seed: int, levels: Array, sums: Array, errors: Array,
-    starts: Array, cuts: Array,
+    values: Array, weights: Array, centres: Array, seed: int, levels: Array, sums: Array,
+    errors: Array, starts: Array, cuts: Array,
 ) -> None:  # fmt: skip
     """Write the levels of least weighted squared error for each row of data.
 
@@ -126,6 +130,8 @@ def optimal_levels(
     values : ndarray of float64, (rows, n)
         Each row ascending.
     weights : ndarray of float64, (rows, n)
+    centres : ndarray of float64, (rows,)
+        A number amid each row.
     seed : int
         So many levels are the best ones; then their cells are split in two, each in the best way,
         until there are as many as asked for: 2**k times as many.
@@ -140,7 +146,7 @@ def optimal_levels(
     rows, n = values.shape
     count = levels.shape[1]
     for row in range(rows):
-        _running_sums(values[row], weights[row], sums)
+        _running_sums(values[row], weights[row], centres[row], sums)
         known = min(seed, n)
         _best_cuts(sums, errors, starts, cuts, known)
         for k in range(known, seed):

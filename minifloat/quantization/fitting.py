@@ -76,8 +76,8 @@ def fit_codebook(
     >>> import minifloat as mf
     >>> list(mf.fit_codebook([0.0, 0.1, 0.9, 1.1, 5.0], 3))
     [0.05, 1.0, 5.0]
-    >>> list(mf.fit_codebook([0.0, 0.1, 0.9, 1.1, 5.0], 2, weights=[9, 9, 9, 9, 1]))
-    [0.05, 1.1081081081081081]
+    >>> list(mf.fit_codebook([0.0, 1.0, 6.0, 8.0, 30.0], 2, weights=[4, 4, 4, 4, 0]))
+    [0.5, 7.0]
     """
     _arrays.check_cpu()
     count = check_int("levels", levels, 2, 1 << MAX_CODE_BITS)
@@ -139,12 +139,10 @@ def best_levels(
     else:
         largest = weights.max(axis=1, keepdims=True)
         masses = np.where(largest > 0, np.ldexp(weights, -np.frexp(largest)[1]), 1.0)
-    total = masses.sum(axis=1, keepdims=True)
-    centres = (masses * scaled).sum(axis=1, keepdims=True) / total
-    scaled -= centres  # costs are differences of sums: smaller sums lose less
+    centres = (masses * scaled).sum(axis=1) / masses.sum(axis=1)
     levels = np.empty((rows, count))
     sums, errors = np.empty((3, n + 1)), np.empty((2, n + 1))
     seed = count if seed is None else seed
     starts, cuts = np.empty((seed, n + 1), np.int32), np.empty(count + 1, np.int64)
-    kernels.optimal_levels(scaled, masses, seed, levels, sums, errors, starts, cuts)
-    return np.asarray(np.ldexp(levels + centres, exponents))
+    kernels.optimal_levels(scaled, masses, centres, seed, levels, sums, errors, starts, cuts)
+    return np.asarray(np.ldexp(levels, exponents))

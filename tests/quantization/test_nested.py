@@ -149,6 +149,19 @@ def test_weights_are_read_narrow(recipe: str, narrow: str, tmp_path: Path) -> No
     np.testing.assert_allclose(mf.linear(x, read), x @ read.dequantize().T, atol=1e-4)
 
 
+def test_formats_with_nan_are_read_narrow_where_no_weight_is_nan() -> None:
+    q = mf.quantize(weights(2, 16), "e4m3fn")
+    read = mf.narrow(q, mf.Format(4, 2))
+    assert (read.codes == mf.encode(mf.decode(q.codes, "e4m3fn"), mf.Format(4, 2))).all()
+    codes = q.codes
+    codes[0, 3] = 0x7F
+    damaged = mf.Quantized(mf.pack(codes.reshape(-1), 8), q.scales, q.recipe, q.shape, q.axis)
+    with pytest.raises(
+        ValueError, match="q must have finite weights, got an infinity or NaN of e4"
+    ):
+        mf.narrow(damaged, "e3m2")
+
+
 def test_the_middle_of_what_is_cut() -> None:
     for wide, bits in (("e2m3", 4), ("int8full", 3), ("uint4", 1)):
         fmt = mf.parse(wide)

@@ -51,7 +51,7 @@ def test_the_error_is_that_of_the_codec(wide: str, narrow: str, reading: str) ->
 
 @pytest.mark.parametrize(("wide", "narrow"), PAIRS[:3])
 def test_the_error_in_blocks_is_that_of_the_codec(wide: str, narrow: str) -> None:
-    w = np.random.default_rng(1).standard_normal((1 << 12, 128)).astype(np.float32)
+    w = np.random.default_rng(1).standard_normal((1 << 11, 128)).astype(np.float32)
     q = mf.quantize(w, wide, block=128, scale="float32")
     for reading in ("rounded", "cut", "middle"):
         noise = ((w - read(q, narrow, reading).dequantize()) ** 2).mean(axis=1)
