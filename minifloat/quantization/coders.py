@@ -66,8 +66,7 @@ def _coder(
 ) -> Coder | None:
     if zero_point:
         return Coder(None, None, False)
-    points = decision_points(fmt)
-    if fmt.bits <= 8 and len(points) < MOST:
+    if fmt.bits <= 8 and len(points := decision_points(fmt)) < MOST:
         exact = [_significant_bits(point.at) + divisor_bits <= EXACT_BITS for point in points]
         if all(map(_is_even_single if double else _is_near, points)) and (double or all(exact)):
             return Coder(_ranks(fmt, points), None, double)
