@@ -214,6 +214,8 @@ def sums(stride: int) -> Iterator[tuple[str, Any]]:
     ):
         yield f"linear {text}", arithmetic.linear(x, w, 0.3, accumulator=text)
         yield f"sum {text}", arithmetic.sum(x, accumulator=text)
+    for text in ("bfloat16:stochastic/product=e5m10", "e4m3fn:stochastic_c/order=strided:3"):
+        yield f"linear {text}", arithmetic.linear(x, w, 0.3, accumulator=text, seed=3)
     wide = values(24).reshape(3, 12)  # float64, with infinities, NaN and subnormal numbers
     for text in ("float64", "float64/order=strided:3", "float64/product=float64"):
         yield f"dot {text}", arithmetic.dot(wide, wide[::-1], 0.3, accumulator=text)

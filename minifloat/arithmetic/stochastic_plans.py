@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels import stochastic_sums as kernels
-from minifloat._kernels.sums import GRID, LEAST, add_numbers
+from minifloat._kernels import sums as sum_kernels
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.step_plans import Plan, begun, grid_of, listed, modulus_of, normal_of
 from minifloat.codec.plans import STOCHASTIC_KINDS
@@ -26,7 +26,8 @@ from minifloat.formats.rounding import Rounding
 Array = NDArray[Any]
 
 # float64 with more exponents than any sum: rounding to it changes no sum
-WIDE = np.array([(52, LEAST, math.inf, -math.inf, math.inf, -math.inf)], GRID)
+LEAST = sum_kernels.LEAST
+WIDE = np.array([(52, LEAST, math.inf, -math.inf, math.inf, -math.inf)], sum_kernels.GRID)
 MODE = np.dtype([("kind", np.int64), ("bits", np.int64)])
 
 
@@ -83,7 +84,7 @@ class DrawnSums:
     def add_rounded(self, products: Array, to: Array) -> None:
         """Add products that are rounded first."""
         self.round_products(products, 2 * self.step + 1)
-        add_numbers(to.reshape(-1), products.reshape(-1), WIDE, None)
+        sum_kernels.add_numbers(to.reshape(-1), products.reshape(-1), WIDE, None)
 
     def add_by_list(self, a: Array, b: Array, sums: Array, pairs: Array) -> None:
         """Add as `Plan.add_by_list` does."""
