@@ -78,7 +78,7 @@ def aligned() -> str:
 def bipolar() -> str:
     """Return dot products of 64 lanes: bits counted across lanes beside products of each lane."""
     circuits: list[tuple[str, Circuit]] = []
-    for bits in (1, 2, 4):
+    for bits in (1, 2):
         name = f"bipolar_int{bits}"
         forms: tuple[DotForm, ...] = ("counts", "planes", "magnitudes")
         circuits += [(f"{name}, `{form}`", _of_64(name, form)) for form in forms]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
+from minifloat.arithmetic.multiplication import Variant
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
@@ -15,7 +16,6 @@ from minifloat.hardware.choices import best
 from minifloat.hardware.counts import Counts
 from minifloat.hardware.dots import FixedSum
 from minifloat.hardware.float_sums import FloatSum
-from minifloat.hardware.l_muls import Variant
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 

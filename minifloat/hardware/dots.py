@@ -156,17 +156,19 @@ def dot(
     counted = chosen == COUNTS
     if counted and cut:
         raise ValueError(f"cut must be 0 in the form {COUNTS}, which has no products, got {cut}")
-    flag = specials == "flag"
-    lane = lane_of(f"{name}_lane", x, y, "planes" if counted else chosen, cut, flags=flag)
+    product_form = "planes" if counted else chosen
+    lane = lane_of(f"{name}_lane", x, y, product_form, cut, flags=specials == "flag")
     module, tree = Module(name), Adders(name)
     module.input("a", x.bits * lanes)
     module.input("b", y.bits * lanes)
     if accumulator:
         module.input("first", 1)
         module.clock()
+    carries: list[str] = []
+    flags: dict[str, str] = {}
     if counted:
         found, part = count_planes(module, tree, x, y, lanes)
-        terms, carries, flags = [found], [], {}
+        terms = [found]
     else:
         terms, carries, flags = add_lanes(module, lane, lanes)
         part = lane.body.text()
