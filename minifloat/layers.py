@@ -100,7 +100,7 @@ def linear(
     their vector. (Of weights in blocks down the columns, which are rotated along ``out``, products
     are rotated back, also in float32.)
 
-    **With activations** ``x``, as float32, is quantized as by
+    **With activations** ``x``, as float32 (rotated, if the weights are), is quantized as by
     ``quantize(x, activations, axis=-1)``, to integers a with a scale t for each block. The weights'
     values are m * 2**e with integers m (E2M1's times 2, E2M2's times 4), z is a block's zero point
     or 0, s its scale and T the tensor scale or 1. The columns are cut into parts as the smaller of
