@@ -291,9 +291,9 @@ def nests(narrow: NumberFormat | str, wide: NumberFormat | str) -> bool:
         return False
     groups = large.reshape(small.size, -1)
     cut = groups[:, 0]
-    if (np.signbit(small) != np.signbit(cut)).any():
+    if (np.signbit(small) != np.signbit(cut)).any() or not small.any():
         return False
-    ratio = cut.max() / small.max()
+    ratio = abs(cut).max() / abs(small).max()
     if math.frexp(ratio)[0] != 0.5 or (small * ratio != cut).any():
         return False
     low, high = groups.min(axis=1), groups.max(axis=1)

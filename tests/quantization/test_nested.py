@@ -60,7 +60,9 @@ def test_integers_nest_by_their_kind() -> None:
     ("narrow", "wide"),
     [("int4", "int8"), ("e4m2", "e4m3fn"), ("e5m1", "e5m2"), ("nf4", "e4m3"), ("e2m3", "e2m2"),
      (mf.Codebook([0, 1]), mf.Codebook([0, 2, 1, 3])),
-     (mf.Codebook([0, 1]), mf.Codebook([0, 1, 3, 4]))],
+     (mf.Codebook([0, 1]), mf.Codebook([0, 1, 3, 4])), (mf.Codebook([0, -0.0]), "int2full"),
+     (mf.Codebook([0, 1]), mf.Codebook([-0.0, 0.5, 1, 1.5])),
+     (mf.Codebook([0, 2]), mf.Codebook([0, 0.1, 0.2, 0.3, 2, 1.5, 3, 4]))],
 )  # fmt: skip
 def test_what_does_not_nest(narrow: Any, wide: Any) -> None:
     """Unused codes, NaN, other values; groups that are no neighbours, or no power of two apart."""
@@ -69,6 +71,7 @@ def test_what_does_not_nest(narrow: Any, wide: Any) -> None:
 
 def test_codebooks_nest_by_their_values() -> None:
     assert nests(mf.Codebook([0, 1]), mf.Codebook([0, 0.5, 2, 3]))
+    assert nests(mf.Codebook([-1, 0]), mf.Codebook([-2, -1, 0, 0.5]))
 
 
 @pytest.mark.parametrize(("wide", "narrow"), [("e2m4", "e2m2"), ("e3m3", "e3m1"), ("e1m5", "e1m2")])
