@@ -216,7 +216,8 @@ def to_planes(words: Words, width: int) -> list[Plane]:
     bits = np.moveaxis(bits_of(words, width), -1, 0)
     padding = -bits.shape[-1] % 64
     padded = np.pad(bits, [*[(0, 0)] * (bits.ndim - 1), (0, padding)])
-    return list(np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64))
+    packed = np.ascontiguousarray(np.packbits(padded, axis=-1, bitorder="little"))
+    return list(packed.view("<u8").astype(np.uint64))
 
 
 def from_planes(planes: Sequence[Plane], count: int) -> Words:

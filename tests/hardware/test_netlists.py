@@ -68,6 +68,11 @@ def test_look_up(inputs: int) -> None:
 def test_planes(count: int) -> None:
     words = np.random.default_rng(count).integers(0, 1 << 40, count, np.uint64)
     assert from_planes(to_planes(words, 40), count).tolist() == words.tolist()
+    rows = np.stack([words, words[::-1], words ^ np.uint64(5)])
+    for several in (rows, np.asfortranarray(rows), rows[:, None], rows.T.copy().T[::-1]):
+        planes = to_planes(several, 40)
+        assert from_planes(planes, count).tolist() == several.tolist()
+        assert all(plane.flags.c_contiguous for plane in planes)
 
 
 @pytest.mark.parametrize(
