@@ -26,6 +26,11 @@ SEARCHES = {  # of ScaleSearch, in words; mse has no absmax
 BLOCKS = {"channel": "all weights along the axis", "tensor": "all weights"}
 TENSOR_SCALE = "one float32 number T multiplies all scales; absmax is divided by it first"
 DOUBLE = "scales less their mean are E4M3FN codes, with a float32 scale to each 256"
+CHOICES = {
+    None: "least squared error of a block; the scale alone tells",
+    "sign": "least squared error of a block, stored in the sign bit of its scale",
+    "bits": "least squared error of a block, stored in bits of its own",
+}
 ZERO_POINT = "each block has a code that means 0; absmax is then its largest minus its smallest"
 AUTHORS = "FPE2M2's own code: scales and quotients are rounded to the float of the weights"
 RECIPE_PARTS = {  # as messages name them
@@ -194,13 +199,15 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
 
     names = [name for name, known in RECIPES.items() if known == recipe]
     largest = recipe.fmt.max_abs
-    exponent = math.frexp(largest)[1] - 1
-    rule = FORMULAS[recipe.scale_rounding].format(max=f"{largest:g}", emax=exponent)
+    exponent = math.frexp(recipe.absmax_at)[1] - 1
+    rule = FORMULAS[recipe.scale_rounding].format(max=f"{recipe.absmax_at:g}", emax=exponent)
     absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile)
     block = recipe.block
     facts = {
         "also called": ", ".join(names),
         "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
+        "or": ", ".join(map(str, recipe.alternatives)),
+        "choice": CHOICES[recipe.flag] if recipe.alternatives else "",
         "block": "{} rows of {} weights".format(*block)
         if isinstance(block, tuple)
         else BLOCKS.get(str(block), f"{block} weights along the axis"),

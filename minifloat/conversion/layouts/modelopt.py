@@ -7,15 +7,14 @@ from typing import Any
 
 from minifloat.conversion.layouts.layout import Layout, Settings, not_stored
 from minifloat.files.checkpoints import modelopt
-from minifloat.quantization.recipes import RECIPES, Recipe
+from minifloat.quantization.recipes import Recipe
 
 # ModelOpt's "NVFP4" means activations too, for which loaders need a scale
 WEIGHTS_ONLY = "W4A16_NVFP4"
 
 
 def _settings(recipe: Recipe, left_out: Sequence[str]) -> Settings:
-    plain = recipe.candidates[0].replace(search="absmax", tensor_scale=recipe.tensor_scale)
-    if recipe.flag is not None or plain != RECIPES["nvfp4"]:
+    if not modelopt.is_stored(recipe):
         raise not_stored("modelopt", "nvfp4", recipe, "other recipes")
     numbers = {"num_bits": 4, "type": "float", "group_size": 16, "dynamic": False}
     return {

@@ -73,6 +73,19 @@ def value(group: Group, facts: Facts) -> Value:
     return quantized(facts, codes, scales)
 
 
+def is_stored(recipe: Recipe) -> bool:
+    """Return whether weights are NVFP4's, perhaps with a search or with scales chosen otherwise.
+
+    Examples
+    --------
+    >>> import minifloat as mf
+    >>> [is_stored(mf.RECIPES[name]) for name in ("nvfp4", "four_over_six", "if4")]
+    [True, True, False]
+    """
+    plain = recipe.candidates[0].replace(search="absmax", tensor_scale=recipe.tensor_scale)
+    return recipe.flag is None and plain == RECIPES["nvfp4"]
+
+
 def tensors(name: str, q: Quantized) -> list[Stored]:
     """Return the tensors that store weights, the inverse of reading them.
 
@@ -81,7 +94,7 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     name : str
         Of the weights, which ends in "weight".
     q : Quantized
-        Of the recipe nvfp4, perhaps with a search, in whole blocks along the last axis.
+        Of a recipe that `is_stored`, in whole blocks along the last axis.
 
     Raises
     ------
@@ -89,7 +102,7 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
         If ModelOpt has no layout for the recipe or the shape.
     """
     blocks_fit = len(q.shape) > 1 and q.axis == len(q.shape) - 1 and q.shape[-1] % 16 == 0
-    if q.recipe.replace(search="absmax") != RECIPES["nvfp4"] or not blocks_fit:
+    if not is_stored(q.recipe) or not blocks_fit:
         raise ValueError(
             f"q must be of nvfp4 in whole blocks along the last axis for ModelOpt, got {q!r}"
         )
