@@ -135,7 +135,7 @@ def nested_error(
     >>> from analysis.errors.nested import nested_error
     >>> error = nested_error("e2m3", "e2m2", "normal", "middle")
     >>> round(error.direct, 6), round(error.shared, 6)
-    (0.003256, 0.003225)
+    (0.003256, 0.003142)
     """
     wider, narrower = parse(wide), parse(narrow)
     density, grid = parse_distribution(distribution), nested_grid(wider, narrower, reading)

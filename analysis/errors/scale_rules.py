@@ -120,7 +120,7 @@ def usual_absmax(law: Law) -> float:
     --------
     >>> from analysis.errors.distributions import Normal
     >>> round(usual_absmax(Normal()), 3)
-    5.482
+    5.485
     """
     return float(law.magnitude_beyond(-math.expm1(-math.log(2) / TENSOR_SIZE)))
 

@@ -40,7 +40,7 @@ def recipe_of(fmt: str) -> Recipe:
     Examples
     --------
     >>> str(recipe_of("e2m2")), str(recipe_of("mxfp4"))
-    ('e2m2/128/float16', 'e2m1/32/e8m0:floor')
+    ('e2m2/128/float16', 'e2m1/32/e8m0')
     """
     if fmt in BLOCK_FORMATS:
         return Recipe.parse(fmt)

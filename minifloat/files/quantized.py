@@ -24,7 +24,7 @@ from minifloat.files._source import SourceFile
 from minifloat.files.npz import npz_arrays
 from minifloat.files.safetensors import read_header, read_tensor
 from minifloat.formats import Codebook, NumberFormat
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
 from minifloat.packing import pack, unpack
 from minifloat.quantization.alternatives import BETWEEN, MOST, Alternative, name_and_magnitude
@@ -331,8 +331,12 @@ def _double(
     return DoubleScales(codes, mean)
 
 
-def _formats(text: str, codebooks: Mapping[str, Array]) -> list[tuple[NumberFormat, float | None]]:
+def _formats(
+    text: object, codebooks: Mapping[str, Array]
+) -> list[tuple[NumberFormat, float | None]]:
     """Return the formats of a recipe's text, and the magnitude that absmax becomes in each."""
+    if not isinstance(text, str):
+        raise ValueError(f"fmt must be a format or the name of one, got {shown(text)}")
     names = [name_and_magnitude(part) for part in text.split(BETWEEN)]
     if len(names) > MOST or not codebooks.keys() <= set(CODEBOOKS[: len(names)]):
         raise ValueError(f"a codebook must be that of one of the formats {text!r:.40}")

@@ -73,6 +73,10 @@ class FloatSum:
                 f"got {to}; such as float32"
             )
         own = Accumulator(to, rounding=rounding, overflow=overflow)
+        if own.rounding.is_stochastic:
+            raise ValueError(
+                f"rounding must not be stochastic, got {own.rounding}; use nearest_even"
+            )
         object.__setattr__(self, "fmt", own.fmt)
         object.__setattr__(self, "rounding", own.rounding)
         object.__setattr__(self, "overflow", own.overflow)

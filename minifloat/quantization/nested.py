@@ -78,7 +78,7 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
     >>> import minifloat as mf
     >>> wide = mf.quantize([1.0, -0.4, 0.34, 0.07], "e2m4")
     >>> mf.narrow(wide, "e2m2").dequantize()
-    array([ 0.9033203 , -0.3871373 ,  0.32261443,  0.06452289], dtype=float32)
+    array([ 0.90319824, -0.38708496,  0.3225708 ,  0.06451416], dtype=float32)
     >>> mf.narrow(mf.quantize([1.0, -0.4], "int8full"), "int4full")
     <Quantized int4full/128/float16 (2,): 12 bits per weight, axis 0>
     """
@@ -230,7 +230,7 @@ def quantize_nested(
     --------
     >>> import minifloat as mf
     >>> q = mf.quantize_nested([0.0, 0.1, 0.9, 1.1, 5.0, 5.5], "lut2/channel/float32", 1)
-    >>> q.dequantize().round(3).tolist()
+    >>> q.dequantize().astype(float).round(3).tolist()
     [0.05, 0.05, 1.0, 1.0, 5.0, 5.5]
     >>> mf.narrow(q, "lut1", reading="cut").dequantize()
     array([0.525, 0.525, 0.525, 0.525, 5.25 , 5.25 ], dtype=float32)

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {"models", "output", "records"},
     "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
     "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
-    "hardware": {"errors", "output", "records"},
+    "hardware": {"errors", "models", "output", "records", "statistics"},
     "output": set(),
     "records": set(),
     "statistics": set(),

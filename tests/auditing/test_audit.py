@@ -191,7 +191,7 @@ def test_every_published_recipe_passes(name: str) -> None:
     w = weights(SQUARE)
     [tensor] = audit({"w": mf.quantize(w, name)}, {"w": w}, best=True).tensors
     assert tensor.text == "as the rule gives"
-    if not mf.RECIPES[name].double:
+    if not (mf.RECIPES[name].double or mf.RECIPES[name].one_scale):  # these have no search "mse"
         assert tensor.best_sqnr_db >= tensor.rule_sqnr_db - 1e-9
 
 

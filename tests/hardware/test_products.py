@@ -292,7 +292,10 @@ def test_netlists_of_blocks_and_converters(target: str) -> None:
         (lambda: multiplier("e2m1", "float16"), "fmt must have at most 8 bits"),
         (lambda: multiplier("e2m1", "e2m1", form="case"), "form must be one of significands"),
         (lambda: dot("e2m1", "e2m1", 0), r"lanes must be in 1\.\.256, got 0"),
-        (lambda: dot("e2m1", "e2m1", accumulator=7), "accumulator must be a FixedSum or None"),
+        (
+            lambda: dot("e2m1", "e2m1", accumulator=7),
+            "accumulator must be a FixedSum, a FloatSum or None",
+        ),
         (lambda: dot("e2m1", "e2m1", accumulator=FixedSum(cut=8)), "cut must be below the 8 bits"),
         (lambda: FixedSum(terms=0), r"terms must be in 1\.\."),
         (lambda: block_dot("e2m1", "e2m1", "e4m3fn"), "scale must be a Format without a sign"),

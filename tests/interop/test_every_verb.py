@@ -54,10 +54,13 @@ VERBS: dict[str, Verb] = {
     "joint_tensor_scale": ((W, X), lambda w, x: mf.joint_tensor_scale([w, x], "nvfp4")),
     "search_format": ((W,), lambda w: mf.search_format(w, 4)),
     "sqnr": ((W,), Q.sqnr),
+    "fit_codebook": ((W[0],), lambda values: mf.fit_codebook(values, 4)),
+    "quantize_nested": ((W,), lambda w: mf.quantize_nested(w, "lut2/channel", 1)),
+    "allocate": ((W,), lambda w: mf.allocate({"w": w}, ["e2m1", "e2m2"], 9).loss),
     "compare": ((W,), lambda w: mf.compare(w, "e2m2").total),
     "compare names": ((W,), lambda w: mf.compare({"w": w}, "e2m2").total),
 }
-NO_ARRAYS = {"load", "save", "parse", "parse_layout"}
+NO_ARRAYS = {"load", "narrow", "save", "parse", "parse_layout"}
 
 
 def test_the_table_has_every_verb() -> None:
