@@ -108,7 +108,7 @@ def test_every_kind_of_scale(axis: int, block: Any, options: dict[str, Any]) -> 
         assert excess(mf.linear(x[1], q), x[1], q) <= 1
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_any_shape_and_format(data: st.DataObject) -> None:
     fmt = data.draw(formats(max_bits=8))
