@@ -76,7 +76,7 @@ def simulate(
         build = ["iverilog", "-g2005", "-o", "run", "bench.v"]
         run = ["vvp", "run"]
     else:
-        options = "--binary -O0 -CFLAGS -O0 -Wno-fatal -Wno-lint --top bench"
+        options = "--binary -CFLAGS -O0 -Wno-fatal -Wno-lint --top bench"
         # the wheel's makefile forgets how a precompiled header is included
         options += " -MAKEFLAGS CFG_CXXFLAGS_PCH_I=-include"
         build = [*VERILATOR, *options.split(), "bench.v"]
