@@ -142,12 +142,7 @@ def lead(fmt: str, rival: str, source: str, activations: str = FLOAT) -> Estimat
     Estimate
         The mean over matrices of the paired differences, and its standard error over matrices.
     """
-    rows = [
-        row
-        for row in layers()
-        if (row["model"], row["what"], row["activations"])
-        == (MODELS[source], "products", TWOS_COMPLEMENT.get(activations, activations))
-    ]
+    rows = _products(source, TWOS_COMPLEMENT.get(activations, activations))
     return Estimate.of([row[fmt] - row[rival] for row in rows])
 
 
@@ -194,6 +189,12 @@ def layers() -> Rows:
     return from_csv((DATA / "layers.csv").read_text("utf-8"))
 
 
+def _products(source: str, activations: str) -> Rows:
+    """Return the records of a model's products with some activations."""
+    wanted = (MODELS[source], "products", activations)
+    return [row for row in layers() if (row["model"], row["what"], row["activations"]) == wanted]
+
+
 def _measured(fmt: str, source: str, what: str) -> float:
     found: Sequence[float] = [
         row[fmt] for row in layers() if (row["model"], row["what"]) == (MODELS[source], what)
@@ -217,12 +218,7 @@ def model_bias(source: str, activations: str) -> Estimate:
         The mean over formats, each the mean over matrices, and the standard deviation over formats
         in place of a standard error.
     """
-    taken = [
-        row
-        for row in layers()
-        if (row["model"], row["what"], row["activations"])
-        == (MODELS[source], "products", activations)
-    ]
+    taken = _products(source, activations)
     apart = [
         float(np.mean([row[fmt] for row in taken]))
         - decibels(product_error(fmt, activations, source))

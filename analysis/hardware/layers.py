@@ -27,6 +27,7 @@ from analysis.models import minilm, smollm2
 from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.models.matrices import Matrix, MatrixModel, dense, product
+from analysis.models.recorder import Recorder
 from analysis.models.texts import TEXTS, passages
 from analysis.records import Row, Rows
 from minifloat import Recipe, quantize
@@ -130,7 +131,7 @@ def minilm_layers(quick: bool) -> tuple[dict[str, Matrix], Inputs]:
     heard = replace(model, multiply=recorder)
     for sentence in sentences():
         heard.embed(sentence)
-    inputs = recorder.inputs()
+    inputs = recorder.inputs(TOKENS)
     layers = [name for name in inputs if not quick or name.startswith("encoder.layer.0.")]
     return dict(model.matrices), {name: inputs[name] for name in layers}
 
@@ -143,7 +144,7 @@ def smollm2_layers() -> tuple[dict[str, Matrix], Inputs]:
     for sentence in sentences():
         heard.hidden(np.array(words.encode(sentence).ids))
     layers = {f"blk.{index}" for index in range(0, model.shape.layers, EVERY)}
-    inputs = recorder.inputs()
+    inputs = recorder.inputs(TOKENS)
     chosen = [name for name in inputs if name.rpartition(".")[0].rpartition(".")[0] in layers]
     return dict(model.matrices), {name: inputs[name] for name in chosen}
 
@@ -151,29 +152,6 @@ def smollm2_layers() -> tuple[dict[str, Matrix], Inputs]:
 def sentences() -> list[str]:
     """Return `SENTENCES` passages of each text."""
     return [passage for read in TEXTS.values() for passage in passages(read(), SENTENCES)]
-
-
-class Recorder:
-    """`analysis.models.matrices.product`, which keeps what a model's matrices are multiplied with.
-
-    Parameters
-    ----------
-    model : MatrixModel
-        Of float32 matrices.
-    """
-
-    def __init__(self, model: MatrixModel) -> None:
-        self._names = {id(matrix): name for name, matrix in model.matrices.items()}
-        self._kept: dict[str, list[Array]] = {}
-
-    def __call__(self, x: Array, matrix: Matrix, bias: Array | None = None, /) -> Array:
-        """Return ``x @ matrix.T + bias``, and keep x."""
-        self._kept.setdefault(self._names[id(matrix)], []).append(x)
-        return product(x, matrix, bias)
-
-    def inputs(self) -> Inputs:
-        """Return what each matrix was multiplied with, its first `TOKENS` rows."""
-        return {name: np.concatenate(kept)[:TOKENS] for name, kept in self._kept.items()}
 
 
 def losses(*, quick: bool = False, progress: Progress | None = None) -> Rows:

@@ -10,7 +10,8 @@ import numpy as np
 
 from analysis.models import minilm, smollm2
 from analysis.models.layers import Array
-from analysis.models.matrices import Matrix, MatrixModel, dense, product
+from analysis.models.matrices import MatrixModel, dense
+from analysis.models.recorder import Recorder
 from analysis.models.texts import TEXTS, passages
 
 Model = TypeVar("Model", bound=MatrixModel)
@@ -62,17 +63,12 @@ def layers_of(
     >>> layer.inputs.shape
     (3, 2)
     """
-    wanted = {id(model.matrices[name]): name for name in chosen}
-    seen: dict[str, list[Array]] = {name: [] for name in wanted.values()}
-
-    def observe(x: Array, matrix: Matrix, bias: Array | None = None, /) -> Array:
-        if id(matrix) in wanted:
-            seen[wanted[id(matrix)]].append(x.reshape(-1, x.shape[-1]))
-        return product(x, matrix, bias)
-
-    read(replace(model, multiply=observe))
-    for matrix, inputs in seen.items():
-        yield Layer(name, matrix, dense(model.matrices[matrix]), np.concatenate(inputs))
+    names = list(chosen)
+    recorder = Recorder(model, names)
+    read(replace(model, multiply=recorder))
+    inputs = recorder.inputs()
+    for matrix in names:
+        yield Layer(name, matrix, dense(model.matrices[matrix]), inputs[matrix])
 
 
 def minilm_layers(count: int, every: int = 1) -> Iterator[Layer]:

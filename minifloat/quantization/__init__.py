@@ -36,7 +36,7 @@ from minifloat.formats.base import check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
-from minifloat.quantization.checks import checked_axis, checked_factors, checked_tensor_scale
+from minifloat.quantization.checks import block_axis, checked_factors, checked_tensor_scale
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
@@ -130,7 +130,7 @@ def quantize(
     _arrays.check_cpu()
     recipe, tensor_scale = _changed(recipe, changes)
     weights, name = _arrays.source_array(w, "w")
-    axis_or_none = _axis(weights, recipe, axis)
+    axis_or_none = block_axis(axis, weights.shape, recipe.block)
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
     if recipe.fmt.is_lookup:
@@ -357,7 +357,7 @@ def joint_tensor_scale(
     every = list[float]()
     for w in tensors:
         weights, name = _arrays.source_array(w, "w")
-        number = _axis(weights, recipe, axis)
+        number = block_axis(axis, weights.shape, recipe.block)
         every.append(longest(weights, recipe, number, wide=name == "float64", threads=threads))
     if not every:
         raise ValueError("tensors must be one or more, got none")
@@ -385,17 +385,6 @@ def _rotated(hessian: ArrayLike | AnyTensor, rotation: Rotation, inputs: int) ->
     with np.errstate(over="ignore", invalid="ignore"):
         wide = given.astype(np.float64)
         return np.asarray(rotation.rotate(rotation.rotate(wide), axis=0))
-
-
-def _axis(weights: Array, recipe: Recipe, axis: SupportsIndex) -> int | None:
-    """Return the axis, not negative, or None for one scale."""
-    if axis is None:
-        raise TypeError('axis must be an int, got None; use block="tensor" for one scale')
-    if weights.ndim == 0:
-        check_int("axis", axis)
-        return None
-    number = checked_axis(axis, weights.shape, recipe.block)
-    return None if recipe.block == "tensor" else number
 
 
 def _importance(

@@ -61,6 +61,23 @@ def checked_axis(axis: object, shape: tuple[int, ...], block: Block) -> int:
     return number % count
 
 
+def block_axis(axis: object, shape: tuple[int, ...], block: Block) -> int | None:
+    """Return the axis that blocks run along, counted from the first; None for one scale.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `checked_axis`.
+    """
+    if axis is None:
+        raise TypeError('axis must be an int, got None; use block="tensor" for one scale')
+    if not shape:
+        check_int("axis", axis)
+        return None
+    number = checked_axis(axis, shape, block)
+    return None if block == "tensor" else number
+
+
 def checked_array(
     name: str, array: object, dtype: type, shape: tuple[int, ...], rule: str | None = None
 ) -> Array:
@@ -97,9 +114,14 @@ def checked_codes(packed: object, size: int, fmt: NumberFormat) -> Array:
         As `checked_bytes`; if a code is not one of the format's.
     """
     held = checked_bytes(packed, size, fmt)
-    if fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None:
+    if has_unused_codes(fmt):
         check_codes(unpack(held, fmt.bits, size), fmt)
     return held
+
+
+def has_unused_codes(fmt: NumberFormat) -> bool:
+    """Return whether some words of the format's width are no codes of it."""
+    return fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None
 
 
 def checked_bytes(packed: object, size: int, fmt: NumberFormat) -> Array:

@@ -29,7 +29,7 @@ from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
 from minifloat.packing import pack
-from minifloat.quantization.checks import checked_axis, checked_factors
+from minifloat.quantization.checks import block_axis, checked_factors
 from minifloat.quantization.memory_rows import MemoryRows
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -244,9 +244,7 @@ def quantize_nested(
         )
     seed = check_int("seed_bits", seed_bits, 1, parsed.fmt.bits)
     weights = _arrays.source_array(w, "w")[0]
-    number = None
-    if weights.ndim and parsed.block != "tensor":
-        number = checked_axis(axis, weights.shape, parsed.block)
+    number = block_axis(axis, weights.shape, parsed.block)
     factors = None
     if importance is not None:
         factors = checked_factors("importance", importance, weights.shape)

@@ -194,7 +194,7 @@ class Quantized:
         if self.choices is None:
             return checks.checked_codes(self.packed, self.size, self.fmt)
         formats = {each.fmt for each in self.recipe.candidates}
-        if any(fmt.code_count < 1 << fmt.bits or fmt.unused_code is not None for fmt in formats):
+        if any(map(checks.has_unused_codes, formats)):
             codes, choices = self.codes, self.blocks.every_weight(self.choices)
             for k, each in enumerate(self.recipe.candidates):
                 check_codes(codes[choices == k], each.fmt)

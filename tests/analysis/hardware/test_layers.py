@@ -26,13 +26,13 @@ from analysis.hardware.layers import (
     LOSSES_OF,
     LOSSY,
     NAMES,
-    Recorder,
     Rounded,
     channel_orders,
     regrouped,
 )
 from analysis.models.layers import Array
 from analysis.models.matrices import MatrixModel
+from analysis.models.recorder import Recorder
 from analysis.records import from_csv
 
 GRIDS = {
@@ -92,15 +92,14 @@ def test_records_are_those_of_a_slow_quantizer(layer: tuple[Array, Array], tmp_p
             assert row[fmt] == pytest.approx(expected, abs=0.02), row
 
 
-def test_a_recorder_keeps_inputs_by_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "TOKENS", 3)
+def test_a_recorder_keeps_inputs_by_matrix() -> None:
     a, b = np.eye(2, dtype=np.float32), np.ones((1, 2), np.float32)
     recorder = Recorder(MatrixModel(matrices={"a": a, "b": b}, vectors={}))
     x = np.float32([[1, 2], [3, 4]])
     assert recorder(x, a).tolist() == x.tolist()
     assert recorder(x, b, np.float32([10])).tolist() == [[13], [17]]
     recorder(x + 4, a)
-    kept = recorder.inputs()
+    kept = recorder.inputs(3)
     assert kept["a"].tolist() == [[1, 2], [3, 4], [5, 6]]
     assert kept["b"].tolist() == x.tolist()
 
