@@ -13,9 +13,8 @@ from matplotlib.transforms import Bbox
 
 from analysis.hardware.circuits import BLOCK_FORMATS
 from analysis.hardware.errors import DATA, MODELS
-from analysis.records import from_csv
 from paper_figures import style
-from paper_figures.rows import NotAvailable, Row, Rows
+from paper_figures.rows import Row, Rows, stored
 from paper_figures.style import Look
 
 RECORDS: Path = DATA / "counts.csv"
@@ -50,12 +49,7 @@ def saved() -> Rows:
     NotAvailable
         If they are missing or damaged.
     """
-    try:
-        return from_csv(RECORDS.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAvailable(
-            f"the counts of circuits: {error}; python -m analysis.hardware --csv {RECORDS}"
-        ) from None
+    return stored(RECORDS, "the counts of circuits", "python -m analysis.hardware")
 
 
 def kind_of(fmt: str) -> str:

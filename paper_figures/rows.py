@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
-from analysis.records import Row, Rows
+from analysis.records import Row, Rows, from_csv
 
-__all__ = ["NotAvailable", "Progress", "Row", "Rows", "grouped"]
+__all__ = ["NotAvailable", "Progress", "Row", "Rows", "grouped", "stored"]
 
 Progress = Callable[[int, int], object]  # called with the steps done and all steps
 
@@ -37,3 +38,25 @@ def grouped(rows: Sequence[Row], column: str) -> Iterator[tuple[Any, Rows]]:
     """
     for value, group in groupby(rows, key=lambda row: row[column]):
         yield value, list(group)
+
+
+def stored(file: Path, what: str, command: str) -> Rows:
+    """Return the records of a file that was written by hand, since measuring takes long.
+
+    Parameters
+    ----------
+    file : Path
+    what : str
+        The records in words.
+    command : str
+        What measures them and takes ``--csv FILE``.
+
+    Raises
+    ------
+    NotAvailable
+        If they are missing or damaged.
+    """
+    try:
+        return from_csv(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotAvailable(f"{what}: {error}; {command} --csv {file}") from None

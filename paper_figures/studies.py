@@ -1,4 +1,4 @@
-"""Records of `analysis.numerics` that were measured by hand, since most take minutes to an hour."""
+"""Records of studies that were measured by hand, since most take minutes to an hour."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 
 from analysis.numerics.arithmetics import NEAREST, STOCHASTIC, TOWARD_ZERO
 from analysis.numerics.draws import means
-from analysis.records import from_csv
 from paper_figures import style
-from paper_figures.rows import NotAvailable, Rows
+from paper_figures.rows import Rows, stored
 from paper_figures.style import Look
 
-FOLDER = Path(__file__).parents[1] / "docs" / "data" / "numerics"
+FOLDER = Path(__file__).parents[1] / "docs" / "data"
 ROUNDINGS = {
     NEAREST: ("nearest", Look(style.BLUE, "o", "-")),
     STOCHASTIC: ("stochastic", Look(style.VERMILLION, "s", (0, (4, 1.5)))),
@@ -21,13 +20,15 @@ ROUNDINGS = {
 }
 
 
-def saved(study: str) -> Rows:
-    """Return the records of a study from ``docs/data/numerics``.
+def saved(study: str, package: str = "numerics") -> Rows:
+    """Return the records of a study from the folder of its package in ``docs/data``.
 
     Parameters
     ----------
     study : str
-        One of `analysis.numerics.STUDIES`.
+        One of the package's ``STUDIES``.
+    package : str
+        Of `analysis`.
 
     Returns
     -------
@@ -38,13 +39,8 @@ def saved(study: str) -> Rows:
     NotAvailable
         If they are missing or damaged.
     """
-    path = FOLDER / f"{study}.csv"
-    try:
-        return from_csv(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise NotAvailable(
-            f"the records of {study}: {error}; python -m analysis.numerics {study} --csv {path}"
-        ) from None
+    file = FOLDER / package / f"{study}.csv"
+    return stored(file, f"the records of {study}", f"python -m analysis.{package} {study}")
 
 
 def averaged(study: str, quantities: tuple[str, ...]) -> Rows:

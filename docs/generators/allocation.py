@@ -5,14 +5,11 @@ python -m docs.generators.allocation > docs/allocation.md
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from analysis.methods.sensitivities import RECIPES, rank_correlations
-from analysis.records import Rows, from_csv
+from analysis.records import Rows
 from docs.generators.policies import table
 from minifloat import Recipe
-
-DATA = Path(__file__).parents[1] / "data" / "methods"
+from paper_figures.studies import saved
 
 INTRO = """\
 # Allocate: a recipe for each tensor
@@ -140,7 +137,7 @@ def correlations(rows: Rows) -> str:
 
 def page() -> str:
     """Return the page."""
-    rows = from_csv((DATA / "sensitivities.csv").read_text(encoding="utf-8"))
+    rows = saved("sensitivities", "methods")
     matrices = len({row["tensor"] for row in rows})
     best = rank_correlations(rows, RECIPES[0])[-1]
     gain = f"{best['gain']:.2f} [{best['gain_low']:.2f}, {best['gain_high']:.2f}]"

@@ -6,15 +6,13 @@ python -m docs.generators.rotations > docs/rotations.md
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from analysis.methods import learned_rotations, rotations
-from analysis.records import Rows, from_csv
+from analysis.records import Rows
 from analysis.statistics import Estimate
 from docs.generators.policies import table
 from minifloat import Recipe
-
-DATA = Path(__file__).parents[1] / "data" / "methods"
+from paper_figures.studies import saved
 
 INTRO = """\
 # Rotations
@@ -155,24 +153,20 @@ QUANTIZED = {"weights": "weights", "both": "weights and inputs"}
 
 def page() -> str:
     """Return the whole page."""
-    laws, headings = _theory(saved("rotation_theory"))
+    laws, headings = _theory(saved("rotation_theory", "methods"))
     parts = [INTRO, table(headings, laws), THEORY, REAL]
-    effects = rotations.effects(saved("rotations"))
+    layers = saved("rotations", "methods")
+    effects = rotations.effects(layers)
     models = list(dict.fromkeys(model for model, *_ in effects))
     heading = ["recipe", "bits", "quantized", "rotated", *models]
     parts += [table(heading, _real(effects, models)), REAL_WORDS]
     heads = [f"{model}, {how}" for model in models for how in ("as they are", "rotated")]
-    parts += [table(["lead in dB", "quantized", *heads], _leads(saved("rotations"), models)),
+    parts += [table(["lead in dB", "quantized", *heads], _leads(layers, models)),
               PAIRS_WORDS]  # fmt: skip
-    learned = saved("learned_rotations")
+    learned = saved("learned_rotations", "methods")
     names = ["none", *learned_rotations.METHODS]
     parts += [LEARNED, table(["recipe", "quantized", *names], _learned(learned, names)), VERDICT]
     return "\n\n".join(parts) + "\n"
-
-
-def saved(study: str) -> Rows:
-    """Return the records of a study."""
-    return from_csv((DATA / f"{study}.csv").read_text(encoding="utf-8"))
 
 
 def name_of(recipe: str) -> str:

@@ -294,7 +294,7 @@ def facts_of(
 def _described(
     text: str, codebooks: Mapping[str, Array]
 ) -> tuple[dict[str, Any], Recipe, tuple[int, ...], int | None]:
-    """Return the fields of a description, and those that are checked here."""
+    """Return the fields of a description, and the recipe, shape and axis, checked."""
     described = json_object(text)
     if described.get("version") != VERSION:
         raise ValueError(

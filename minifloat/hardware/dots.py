@@ -259,7 +259,7 @@ class _Meaning:
 
 
 def _finite(x: Integers) -> NDArray[np.float64]:
-    """Return the value of each code, 0 of those that are no numbers."""
+    """Return the value of each code, 0 for codes without a number."""
     return operands.decoded(x).astype(np.float64) * float(x.unit)
 
 

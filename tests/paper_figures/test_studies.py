@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.methods import STUDIES as METHODS
 from analysis.numerics import STUDIES
 from paper_figures import studies
 from paper_figures.rows import NotAvailable, Rows
@@ -26,11 +27,14 @@ def test_all_texts_are_legible(name: str, computed: dict[str, Rows]) -> None:
     assert_legible(name, computed[name])
 
 
-@pytest.mark.parametrize("study", STUDIES)
-def test_every_study_has_its_records(study: str) -> None:
-    assert studies.saved(study)
-    first = (studies.FOLDER / f"{study}.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert first == f"# python -m analysis.numerics {study}"
+@pytest.mark.parametrize(
+    ("package", "study"),
+    [*(("numerics", study) for study in STUDIES), *(("methods", study) for study in METHODS)],
+)
+def test_every_study_has_its_records(package: str, study: str) -> None:
+    assert studies.saved(study, package)
+    text = (studies.FOLDER / package / f"{study}.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == f"# python -m analysis.{package} {study}"
 
 
 def test_missing_records_name_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

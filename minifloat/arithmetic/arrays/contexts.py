@@ -223,7 +223,7 @@ class Context:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments that make it, those that are not their default, as text."""
+        """The arguments that differ from their defaults, as text."""
         shown = [repr(self.fmt.name)]
         default = Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE, RANDOM_BITS, None
         names = ("rounding", "overflow", "nan", "random_bits", "accumulator")

@@ -192,7 +192,7 @@ def next_greater_than(x: Numbers, fmt: Fmt) -> Any:
 
 
 def next_less_than(x: Numbers, fmt: Fmt) -> Any:
-    """Return the greatest value of a format below each value; NaN if there is none (NextLessThan).
+    """Return the largest value of a format below each value; NaN if there is none (NextLessThan).
 
     Arguments and result are as for `next_greater_than`.
     """

@@ -123,7 +123,7 @@ def least(x: float, y: float) -> float:
     return min((x, y), key=lambda v: (v, math.copysign(1, v)))
 
 
-def greatest(x: float, y: float) -> float:
+def largest(x: float, y: float) -> float:
     return -least(-x, -y)
 
 
@@ -158,15 +158,15 @@ TWO: dict[str, Callable[..., Number]] = {
     "ieee_remainder": ieee_remainder,
     "copysign": lambda x, y: fraction(math.copysign(x, y)),
     "minimum": least,
-    "maximum": greatest,
+    "maximum": largest,
     "fmin": number_first(least),
-    "fmax": number_first(greatest),
+    "fmax": number_first(largest),
     "minimum_magnitude": smaller,
     "maximum_magnitude": larger,
     "fmin_magnitude": number_first(smaller),
     "fmax_magnitude": number_first(larger),
     "minimum_finite": finite_first(least),
-    "maximum_finite": finite_first(greatest),
+    "maximum_finite": finite_first(largest),
 }
 ONE: dict[str, Callable[..., Number]] = {
     "negative": operator.neg,
