@@ -95,7 +95,7 @@ def _tensor(name: str, value: Value, held: Tensors) -> TensorContents:
     shape, layout = tuple(value.shape), "" if about is None else about.layout
     if isinstance(value, Quantized):
         size = value.nbytes if about is None else about.bits // 8
-        dtype = value.fmt.name if about is None else about.dtype
+        dtype = value.recipe.formats if about is None else about.dtype
         bits = value.bits_per_weight if about is None else about.bits_per_weight
         blank = TensorContents(name, layout, str(value.recipe), dtype, shape, bits, size)
         return _quantized(blank, value)

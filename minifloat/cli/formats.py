@@ -31,6 +31,8 @@ CHOICES = {
     "sign": "least squared error of a block, stored in the sign bit of its scale",
     "bits": "least squared error of a block, stored in bits of its own",
 }
+ONE_SCALE = "that of the first format; the others' values are stretched to its largest"
+ROTATION = "{} neighbours times random signs and a Hadamard matrix, before all else"
 ZERO_POINT = "each block has a code that means 0; absmax is then its largest minus its smallest"
 AUTHORS = "FPE2M2's own code: scales and quotients are rounded to the float of the weights"
 RECIPE_PARTS = {  # as messages name them
@@ -87,7 +89,7 @@ def run_list(options: argparse.Namespace) -> None:
         {
             "recipe": name,
             "bits/weight": recipe.bits_per_weight,
-            "format": recipe.fmt.name,
+            "format": recipe.formats,
             **_block_and_scale(recipe),
             "source": RECIPE_SOURCES[name],
         }
@@ -146,7 +148,7 @@ def run_show(options: argparse.Namespace) -> None:
     else:
         fmt, title, facts = shown.fmt, f"Recipe {shown}", _recipe_facts(shown)
         values = f"\nValues of {fmt.name}, each multiplied by its block's scale:"
-    listed = fmt.code_count <= SHOWN_CODES or options.all
+    listed = not fmt.is_lookup and (fmt.code_count <= SHOWN_CODES or options.all)
     if options.json:
         content = {name: _for_json(shown, name, fact) for name, fact in facts.items()}
         print_json({"name": f"{shown}", **content, "values": _values(fmt) if listed else None})
@@ -154,6 +156,8 @@ def run_show(options: argparse.Namespace) -> None:
     print_text(title)
     width = max(map(len, facts))
     print_text("\n".join(f"  {key:<{width}}  {fact}" for key, fact in facts.items()))
+    if fmt.is_lookup:
+        return
     if values:
         print_text(values)
     if listed:
@@ -198,19 +202,33 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     from minifloat.quantization.scales import FORMULAS
 
     names = [name for name, known in RECIPES.items() if known == recipe]
+    block = recipe.block
+    blocks = (
+        "{} rows of {} weights".format(*block)
+        if isinstance(block, tuple)
+        else BLOCKS.get(str(block), f"{block} weights along the axis")
+    )
+    bits = f"{recipe.bits_per_weight:.6g} in a large tensor, with block"
+    if recipe.fmt.is_lookup:
+        table = f"{recipe.fmt.code_count} values of {recipe.scale} for each block"
+        return {
+            "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits",
+            "block": blocks,
+            "table": f"{table}, those of least squared error",
+            "bits per weight": f"{bits} tables",
+        }
     largest = recipe.fmt.max_abs
     exponent = math.frexp(recipe.absmax_at)[1] - 1
     rule = FORMULAS[recipe.scale_rounding].format(max=f"{recipe.absmax_at:g}", emax=exponent)
     absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile)
-    block = recipe.block
     facts = {
         "also called": ", ".join(names),
         "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
         "or": ", ".join(map(str, recipe.alternatives)),
         "choice": CHOICES[recipe.flag] if recipe.alternatives else "",
-        "block": "{} rows of {} weights".format(*block)
-        if isinstance(block, tuple)
-        else BLOCKS.get(str(block), f"{block} weights along the axis"),
+        "one scale": ONE_SCALE if recipe.one_scale else "",
+        "rotation": ROTATION.format(recipe.rotation.size) if recipe.rotation else "",
+        "block": blocks,
         "scale": f"{recipe.scale}, {recipe.scale.bits} bits",
         "scale rule": rule if absmax else "of all scales, the one of least squared error",
         "absmax": absmax,
@@ -218,7 +236,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
         "double": DOUBLE if recipe.double else "",
         "zero point": ZERO_POINT if recipe.zero_point else "",
         "arithmetic": AUTHORS if recipe.arithmetic == "authors" else "",
-        "bits per weight": f"{recipe.bits_per_weight:.6g} in a large tensor, with block scales",
+        "bits per weight": f"{bits} scales",
         "source": "; ".join(dict.fromkeys(RECIPE_SOURCES[name] for name in names)),
     }
     return {name: fact for name, fact in facts.items() if fact}

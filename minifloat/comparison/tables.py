@@ -25,9 +25,9 @@ Named = Sequence[tuple[str, TensorErrors]]  # tensors with the names to print
 
 
 def short_names(recipes: Sequence[Recipe]) -> list[str]:
-    """Return the formats' names if all recipes scale alike, else names of `RECIPES`, or texts."""
+    """Return the formats if all recipes scale alike, else names of `RECIPES`, or texts."""
     if len({recipe.scaling for recipe in recipes}) == 1:
-        return [recipe.fmt.name for recipe in recipes]
+        return [recipe.formats for recipe in recipes]
     names = {recipe: name for name, recipe in reversed(RECIPES.items())}
     return [names.get(recipe, str(recipe)) for recipe in recipes]
 

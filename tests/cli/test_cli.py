@@ -545,6 +545,31 @@ def test_show_says_how_a_recipe_scales(capsys: Capture, name: str, words: str) -
     assert words in run(capsys, "show", name)
 
 
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("int4/64/float16/hadamard64:7", ["rotation 64 neighbours times random signs"]),
+        ("if4", ["or int4", "one scale that of the first format"]),
+        ("lut4/64", ["table 16 values of float16 for each block", "bits per weight 8 in a large"]),
+        ("lut4", ["values 16 of each block's own"]),
+    ],
+)
+def test_show_says_what_else_a_recipe_does(capsys: Capture, name: str, lines: list[str]) -> None:
+    words = [" ".join(line.split()) for line in run(capsys, "show", name).splitlines()]
+    for line in lines:
+        assert any(word.startswith(line) for word in words), line
+    assert json.loads(run(capsys, "show", name, "--json"))["name"]
+
+
+def test_all_formats_of_a_recipe_are_listed(capsys: Capture) -> None:
+    recipes = json.loads(run(capsys, "list", "--json"))["recipes"]
+    formats = {row["recipe"]: row["format"] for row in recipes}
+    assert formats["if4"] == "e2m1|int4"
+    assert formats["four_over_six"] == "e2m1|e2m1@4"
+    for name, recipe in minifloat.RECIPES.items():
+        assert formats[name] == str(recipe).partition("/")[0]
+
+
 @pytest.mark.parametrize("rounding", minifloat.ScaleRounding)
 def test_show_knows_every_rounding_of_scales(capsys: Capture, rounding: str) -> None:
     out = run(capsys, "show", f"e2m1/32/e8m0:{rounding}")

@@ -453,6 +453,11 @@ def test_ten_tensors_are_printed_and_the_others_counted() -> None:
 @pytest.mark.parametrize(
     ("recipes", "labels", "words"),
     [
+        (
+            ["e2m1/16", "e2m1|int4/16", "e2m1|e3m0/16", "e2m1@4/16"],
+            ["e2m1", "e2m1|int4", "e2m1|e3m0", "e2m1@4"],
+            "blocks of 16 along axis -1, float16 scales",
+        ),
         (["e2m2", "nf4/128/float16"], ["e2m2", "nf4"], "blocks of 128 along axis -1, float16 s"),
         (["int4/channel"], ["int4"], "one scale to a channel along axis -1, float16 scales"),
         (["int4/tensor/float32"], ["int4"], "one scale to a tensor, float32 scales"),
