@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from minifloat._jit import jit, kernel
 from minifloat._kernels.prefetch import prefetch_block
+from minifloat._kernels.random_words import draw
 from minifloat._kernels.scalar import (
     WINDOW,
     aligned,
@@ -228,23 +229,6 @@ def encode(words: Array, codes: Array, plan: Array, in_steps: Any) -> tuple[int,
             nans += more_nans
             overflows += more_overflows
     return nans, overflows
-
-
-@jit
-def draw(seed: np.uint64, first: int, random_words: Array) -> None:
-    """Fill ``random_words`` (uint64) with words ``first``, ``first + 1``, ... of stream ``seed``.
-
-    SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) as a counter: a word is a hash of the seed and
-    its index, and of nothing else.
-    """
-    gamma = np.uint64(0x9E3779B97F4A7C15)
-    counter = np.uint64(np.uint64(seed) + np.uint64(np.uint64(first) * gamma))
-    for j in range(random_words.size):
-        counter = np.uint64(counter + gamma)
-        z = counter
-        z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
-        z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
-        random_words[j] = np.uint64(z ^ np.uint64(z >> np.uint64(31)))
 
 
 @jit

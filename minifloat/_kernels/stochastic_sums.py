@@ -10,30 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import inlined, kernel
-from minifloat._kernels.codec import STOCHASTIC_A, STOCHASTIC_C, STOCHASTIC_EQUAL, draw
+from minifloat._jit import kernel
+from minifloat._kernels.codec import STOCHASTIC_A, STOCHASTIC_C, STOCHASTIC_EQUAL
+from minifloat._kernels.random_words import word_of
 from minifloat._kernels.sums import grid_of, rounded
 
 Array = NDArray[Any]
 
 ABOVE = 1.0 + 2.0**-52  # times a number: the next one above it
 ANY, NEVER = 5e-324, 2.0  # thresholds: every fraction but 0, and none
-
-
-@inlined
-def _word_of(stream: Any, number: int) -> Any:
-    """Return a word of a stream: SplitMix64 as a counter, as in `codec.draw`."""
-    counter = np.uint64(np.uint64(number + 1) * np.uint64(0x9E3779B97F4A7C15))
-    z = np.uint64(stream + counter)
-    z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
-    z = np.uint64(np.uint64(z ^ np.uint64(z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
-    return np.uint64(z ^ np.uint64(z >> np.uint64(31)))
-
-
-@kernel
-def find_streams(streams: Array, seed: Any) -> None:
-    """Write the streams of all results of a seed, its words 0, 1, 2 ..."""
-    draw(np.uint64(seed), 0, streams)
 
 
 @kernel(cost=2.0)
@@ -50,7 +35,7 @@ def round_drawn(
     whole = np.int64(1) << np.int64(bits)
     gap = np.float64(1.0) / np.float64(whole)
     for i in range(numbers.size):
-        word = _word_of(streams[i], number)
+        word = word_of(streams[i], number)
         r = np.int64(word >> np.uint64(np.int64(64) - bits))
         k = np.int64(whole - r)
         if kind == STOCHASTIC_A:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._kernels import random_words
 from minifloat._kernels import stochastic_sums as kernels
 from minifloat._kernels import sums as sum_kernels
 from minifloat.arithmetic.accumulators import Accumulator
@@ -34,7 +35,7 @@ MODE = np.dtype([("kind", np.int64), ("bits", np.int64)])
 def streams_of(seed: int, shape: tuple[int, ...]) -> Array:
     """Return the stream of each result, in C order."""
     streams = np.empty(shape, np.uint64)
-    kernels.find_streams(streams.reshape(-1), np.uint64(seed))
+    random_words.fill(streams.reshape(-1), np.uint64(seed))
     return streams
 
 

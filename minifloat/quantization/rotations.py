@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._kernels import hadamard as kernels
+from minifloat._kernels import random_words
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.grammar import lowered
@@ -38,8 +39,6 @@ MAX_CORE = 256  # numbers of a block that take as many additions each
 MAX_SEED = (1 << 64) - 1
 MAX_LENGTH = 1 << 30  # of an axis
 _TEXT = re.compile(r"hadamard([0-9]{1,20})(?::([0-9]{1,20}))?")
-GOLDEN = 0x9E3779B97F4A7C15  # SplitMix64's constants
-MIXERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,12 +170,9 @@ class Rotation:
         [-1, -1, -1, 1, 1, -1]
         """
         count = check_int("length", length, 0, MAX_LENGTH)
-        state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(GOLDEN)
-        state += np.uint64(self.seed)
-        for shift, factor in MIXERS:
-            state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
-        # the last step, state ^ (state >> 31), does not change the highest bit
-        return np.where(state >> np.uint64(63), -1, 1).astype(np.int8)
+        words = np.empty(count, np.uint64)
+        random_words.fill(words, np.uint64(self.seed))
+        return np.where(words >> np.uint64(63), -1, 1).astype(np.int8)
 
     def matrix(self) -> NDArray[np.int8]:
         """Return H, (size, size), of 1 and -1; its rows are orthogonal.
