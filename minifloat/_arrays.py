@@ -103,11 +103,10 @@ def source_array(x: ArrayLike | AnyTensor, argument: str = "x") -> tuple[Array, 
         return a, "float64"
     if a.size == 0 and isinstance(x, list | tuple):
         return a.astype(np.float64), "float64"
-    if a.ndim == 0 and a.dtype == object and a[()] is None:
-        raise TypeError(f"{argument} must be an array of numbers, got None")
+    is_none = a.ndim == 0 and a.dtype == object and a[()] is None
+    got = "None; give an array of numbers" if is_none else f"{name}{_dtype_remedy(argument, a, x)}"
     raise TypeError(
-        f"{argument} must be float16, bfloat16, float32, float64 or integers, got "
-        f"{name}{_dtype_remedy(argument, a, x)}"
+        f"{argument} must be float16, bfloat16, float32, float64 or integers, got {got}"
     )
 
 

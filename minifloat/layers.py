@@ -144,6 +144,11 @@ def _activations(recipe: Recipe | str) -> Activations:
         raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt.name}")
     if parsed.alternatives:
         raise ValueError(f"{rule}, got {parsed}, with alternatives")
+    if parsed.rotation is not None:
+        raise ValueError(
+            f"{rule}, got {parsed}, with a rotation; leave it out: where the weights are rotated, "
+            "their rotation is that of x"
+        )
     if parsed.search is not ScaleSearch.ABSMAX:
         raise ValueError(f"{rule}, got {parsed}, with a search for scales")
     if parsed.arithmetic != "exact":

@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "layers": {"_tensors", "products", "quantization"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
-    "allocation": {"_arrays", "_tensors", "formats", "quantization", "files", "comparison"},
+    "allocation": {
+        "_arrays", "_tensors", "_threads", "formats", "quantization", "files", "comparison"},
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._tensors import AnyTensor
+from minifloat._threads import check_threads
 from minifloat.allocation.front import front
 from minifloat.allocation.losses import Sensitivity, loss_of
 from minifloat.allocation.solver import least_loss
@@ -22,6 +23,7 @@ from minifloat.files.checkpoints import open_checkpoint
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization import quantize
+from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 Floats = NDArray[np.float64]
@@ -229,7 +231,7 @@ def measured(
     >>> found.losses.round(4).tolist()
     [[0.0002, 0.0], [0.01, 0.0003]]
     """
-    chosen = distinct_recipes(recipes)
+    chosen, threads = distinct_recipes(recipes), check_threads(threads)
     activation_bits = check_int("activation_bits", activation_bits, 1)
     per_weight = {name: _of_recipes(name, given, chosen) for name, given in (costs or {}).items()}
     per_weight[BIT_OPERATIONS] = np.array([r.fmt.bits * float(activation_bits) for r in chosen])
@@ -239,7 +241,7 @@ def measured(
         weights = _arrays.source_array(load(), name)[0]
         if weights.size == 0:
             raise ValueError(f"tensors must not be empty, got shape {weights.shape} for {name!r}")
-        packed = [quantize(weights, recipe, threads=threads) for recipe in chosen]
+        packed = [_quantized(name, weights, recipe, threads) for recipe in chosen]
         names.append(name)
         sizes.append(weights.size)
         losses.append([loss_of(name, weights, q, sensitivity) for q in packed])
@@ -305,6 +307,17 @@ def _opened(tensors: Tensors) -> dict[str, Callable[[], Any]]:
     if not found:
         raise ValueError("tensors must be one or more, got none")
     return found
+
+
+def _quantized(
+    name: str, weights: NDArray[Any], recipe: Recipe, threads: SupportsIndex
+) -> Quantized:
+    try:
+        return quantize(weights, recipe, threads=threads)
+    except ValueError as error:
+        raise ValueError(
+            f"tensors must be such as every recipe quantizes, got {name!r} by {recipe}: {error}"
+        ) from None
 
 
 def _of_recipes(cost: str, given: Mapping[Any, float], recipes: Sequence[Recipe]) -> Floats:

@@ -43,6 +43,10 @@ class Packed(Protocol):
         """The factor of all scales."""
 
     @property
+    def choices(self) -> Codes | None:
+        """Which of several formats each block has."""
+
+    @property
     def rotation(self) -> object | None:
         """How the numbers are rotated."""
 
@@ -55,8 +59,16 @@ def is_packed(x: object) -> TypeGuard[Packed]:
     return hasattr(x, "row_scales")
 
 
-def check_not_rotated(name: str, q: Packed) -> None:
-    """Raise a ValueError for numbers that are not those which the codes mean."""
+def check_plain(name: str, q: Packed) -> None:
+    """Raise a ValueError unless each number is what its code means in ``q.fmt``, times a scale."""
+    if q.choices is not None:
+        raise ValueError(
+            f"{name} must have one format for all blocks, got {q!r}; quantize to one of them alone"
+        )
+    if q.fmt.is_lookup:
+        raise ValueError(
+            f"{name} must have scales and no tables, got {q!r}; quantize to another format"
+        )
     if q.rotation is not None:
         raise ValueError(
             f"{name} must not be rotated, got {q.rotation}; take its .stored, with the other "
@@ -73,7 +85,7 @@ def values_and_scales(name: str, q: Packed, unit: Unit, axis: int) -> tuple[Form
         If the format, the blocks or the scales are not those that the unit takes.
     """
     assert unit.scale is not None
-    check_not_rotated(name, q)
+    check_plain(name, q)
     fmt = q.fmt
     if not isinstance(fmt, Format) or fmt not in unit.inputs:
         names = ", ".join(own.name for own in unit.inputs)

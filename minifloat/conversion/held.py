@@ -61,7 +61,9 @@ def _is_same(asked: Recipe, held: Recipe, shape: tuple[int, ...]) -> bool:
 
     A channel may be a group as long as a row; how scales were found does not matter.
     """
-    fields = ("fmt", "scale", "tensor_scale", "double", "zero_point", "rotation")
+    fields = ["fmt", "scale", "tensor_scale", "double", "zero_point", "rotation", "flag"]
+    if asked.flag:
+        fields += ["absmax_at", "alternatives", "one_scale"]
     if any(getattr(asked, field) != getattr(held, field) for field in fields):
         return False
     tiles = [_tile(recipe, shape) for recipe in (asked, held)]

@@ -64,7 +64,7 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
     ------
     ValueError
         If ``fmt`` has not fewer bits, there are zero points (whose narrow ones would not be
-        integers), or a scale is beyond its format.
+        integers), blocks are of several formats, or a scale is beyond its format.
     TypeError
         If ``q`` is not `Quantized`.
 
@@ -96,6 +96,10 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
         raise ValueError(
             f"q must have no zero points, which are not integers at a narrower width, got "
             f"{q.recipe}; use a signed format such as int8full"
+        )
+    if q.choices is not None:
+        raise ValueError(
+            f"q must have one format for all blocks, got {q.recipe}; quantize to one of them alone"
         )
     if wider.is_lookup or narrower.is_lookup:
         return _narrow_tables(q, narrower, reading)

@@ -333,6 +333,15 @@ class Recipe:
         return self.fmt.bits + (scale + self.zero_point * self.fmt.bits + self.flag_bits) / size
 
     @property
+    def is_plain(self) -> bool:
+        """Whether each weight is what its code means in ``fmt``, times scales, and no more.
+
+        Not so where weights are rotated, blocks are of several formats, or have tables. What reads
+        codes and scales alone, such as the layouts of other tools, takes plain weights alone.
+        """
+        return self.rotation is None and self.flag is None and not self.fmt.is_lookup
+
+    @property
     def flag_bits(self) -> int:
         """Bits of a block, beside its scale, that say which candidate it is."""
         return len(self.alternatives).bit_length() if self.flag == "bits" else 0

@@ -191,6 +191,8 @@ def test_progress_counts_tensors() -> None:
         ({"sensitivity": lambda *_: float("nan")}, "sensitivity must make losses that are finite"),
         ({"costs": {"bits": {}}}, "costs must have other names than those that are counted"),
         ({"costs": {"lut6": {}}}, "costs must have each recipe, got none of lut6 for e2m1"),
+        ({"recipes": ["e2m1/8/float16/hadamard16"]}, "got 'a' by e2m1/8/float16/hadamard16: rotat"),
+        ({"threads": 0}, "^threads must be a positive integer"),
         ({"activation_bits": 0}, "activation_bits must be"),
     ],
 )  # fmt: skip

@@ -528,6 +528,7 @@ def use_alternatives() -> None:
     assert_type(q.recipe.candidates, tuple[mf.Recipe, ...])
     assert_type(q.recipe.factors(None), tuple[float, ...])
     assert_type(q.readings(), tuple[mf.Quantized, ...])
+    assert_type(q.recipe.is_plain, bool)
     assert_type(q.addends(), tuple[mf.Quantized, ...] | None)
     assert_type(Alternative("e2m1@4").absmax_at, float)
     mf.Recipe("e2m1", block=16, absmax_at=4, tensor_scale=True, largest_scale=256)

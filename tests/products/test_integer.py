@@ -438,6 +438,7 @@ def test_bias_and_shapes() -> None:
     ("int4/32", r"activations must be a recipe of int8 by absmax, .* of int4$"),
     ("e4m3fn/32", "of e4m3fn$"),
     ("int8/32/float32/mse", "with a search for scales$"),
+    ("int8/32/float32/hadamard32", "with a rotation; leave it out"),
     ("int8/32/ue4m3/tensor-scale", "not those of blocks alone$"),
     ("int8/32/float32/double", "not those of blocks alone$"),
     ("int8/tensor/float32", r'along the last axis; use a number or "channel"'),

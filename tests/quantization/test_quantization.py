@@ -169,7 +169,7 @@ def test_bad_arguments() -> None:
         (w * 1j, r"w must be float16, .*, got complex64; encode w.real and w.imag"),
         (w > 0, r"w must be float16, .*, got bool; use w.astype\(numpy.uint8\)"),
         (["1"], r"w must be float16, .*, got str32; use w.astype\(numpy.float32\)"),
-        (None, "w must be an array of numbers, got None"),
+        (None, r"w must be float16, .*, got None; give an array of numbers"),
         ([[1.0], [1.0, 2.0]], "w must be an array or nested lists of one shape"),
     ):
         for verb in (mf.quantize, lambda w, _: mf.search_format(w, 4)):

@@ -276,7 +276,7 @@ def tensors(name: str, q: Quantized) -> list[Stored]:
     is read, so that it may come back in another last bit; once read, it comes back equal.
     """
     recipe = q.recipe
-    is_plain = not recipe.double and recipe.rotation is None
+    is_plain = recipe.is_plain and not recipe.double
     if len(q.shape) < 2 or q.axis not in (None, len(q.shape) - 1) or not is_plain:
         raise _no_layout(q)
     if (

@@ -98,7 +98,7 @@ TYPES = {  # format, block and scale of a recipe, and the type that stores it
 def type_of(recipe: Recipe) -> str | None:
     """Return the block type that stores weights of a recipe, or None."""
     found = TYPES.get((recipe.fmt.name, recipe.block, recipe.scale.name))  # type: ignore[arg-type]
-    is_plain = not (recipe.double or recipe.zero_point) and recipe.rotation is None
+    is_plain = recipe.is_plain and not (recipe.double or recipe.zero_point)
     return found if is_plain and (not recipe.tensor_scale or found == "NVFP4") else None
 
 

@@ -158,5 +158,5 @@ def stores(recipe: Recipe) -> bool:
         and not recipe.tensor_scale
         and not isinstance(recipe.block, tuple)
         and recipe.block != "tensor"
-        and recipe.rotation is None
+        and recipe.is_plain
     )

@@ -83,7 +83,7 @@ def is_stored(recipe: Recipe) -> bool:
     [True, True, False]
     """
     plain = recipe.candidates[0].replace(search="absmax", tensor_scale=recipe.tensor_scale)
-    return recipe.flag is None and plain == RECIPES["nvfp4"]
+    return recipe.is_plain and plain == RECIPES["nvfp4"]
 
 
 def tensors(name: str, q: Quantized) -> list[Stored]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import source_array
 from minifloat._kernels import operations as kernels
 from minifloat.arithmetic.operations.results import run
-from minifloat.arithmetic.packed import Packed, check_not_rotated, is_packed
+from minifloat.arithmetic.packed import Packed, check_plain, is_packed
 from minifloat.codec import decode
 
 Array = NDArray[Any]
@@ -62,7 +62,7 @@ def spread(scales: Array, shape: tuple[int, ...]) -> Array:
 
 def _unpacked(q: Packed) -> tuple[Array, Array]:
     """Return scales and elements of packed weights, blocks along the last axis."""
-    check_not_rotated("blocks", q)
+    check_plain("blocks", q)
     if getattr(q, "zero_points", None) is not None:
         raise ValueError("blocks must have no zero points, got some; P3109's blocks have none")
     values = decode(q.codes, q.fmt, dtype=np.float64)
