@@ -150,7 +150,7 @@ def test_sources_of_operands() -> None:
         (lambda: arithmetic.dot(["x"], [1], accumulator="float32"), "a must be float16"),
         (
             lambda: arithmetic.dot(None, [1], accumulator="float32"),
-            "a must be .* numbers, got None",
+            "a must be .* integers, got None; give an array of numbers",
         ),  # type: ignore[arg-type]
         (lambda: arithmetic.dot([1], [1], None, accumulator="float32"), "c must be .* got None"),  # type: ignore[arg-type]
         (
