@@ -41,6 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "allocation": {
         "_arrays", "_tensors", "_threads", "formats", "quantization", "files", "comparison"},
+    "caches": {"_arrays", "_tensors", "formats", "layers", "quantization"},
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },

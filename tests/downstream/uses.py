@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 import minifloat as mf
 from minifloat import allocation, arithmetic, auditing, hardware, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
+from minifloat.caches import Along, CacheRecipe, KeyValueCache, channel_balancer
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.conversion import Conversion, convert
@@ -311,6 +312,19 @@ def use_allocation() -> None:
     assert_type(point.costs, dict[str, float])
     assert_type(found.allocate({"bits": 99, "lut6": 1e9}).bits_per_weight, float)
     assert_type(allocation.columns({"w": X}, 2), dict[str, NDArray[Any]])
+
+
+def use_caches() -> None:
+    along: Along = "channels"
+    recipe = CacheRecipe("int4/4/float16", mf.Recipe("e2m1"), keys_along=along, heavy=1)
+    balancer = channel_balancer(X[None], X[None])
+    assert_type(balancer, NDArray[np.float16])
+    cache = KeyValueCache(recipe, 1, 4, balancer=balancer)
+    cache.append(X[None], X[None])
+    assert_type(cache.attend(X[None]), NDArray[np.float32])
+    assert_type(cache.keys(), NDArray[np.float32])
+    assert_type(cache.bits_per_value, float)
+    assert_type(cache.nbytes, int)
 
 
 def use_conversion() -> None:
