@@ -312,6 +312,15 @@ def use_allocation() -> None:
     assert_type(point.costs, dict[str, float])
     assert_type(found.allocate({"bits": 99, "lut6": 1e9}).bits_per_weight, float)
     assert_type(allocation.columns({"w": X}, 2), dict[str, NDArray[Any]])
+    allocation.measured({"w": X}, ["e2m1"], uses={"w": 49})
+    assert_type(allocation.seconds_per_weight(["e2m1"], repeats=1), dict[mf.Recipe, float])
+    mix = allocation.mix_channels(X, wide="int8/2/float16", narrow="int4/2/float16")
+    assert_type(mix, allocation.ChannelMix)
+    assert_type(mix.dequantize(*mix.quantize(X)), NDArray[np.float32])
+    assert_type(mix.bits_per_value, float)
+    assert_type(allocation.outlier_patches(X, 2, 2), NDArray[np.bool_])
+    assert_type(allocation.vdqs({"x": X}, {"x": 9.0}, 6), dict[str, int])
+    assert_type(allocation.entropy(X, 4), float)
 
 
 def use_caches() -> None:
