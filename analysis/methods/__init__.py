@@ -6,6 +6,7 @@ progress=None)`` measures and returns raw records, its docstring has its criteri
 """
 
 STUDIES = (
+    "calibration_images",
     "calibration_texts",
     "key_value_cache",
     "learned_rotations",

@@ -38,6 +38,7 @@ from analysis.models.llama import Cache, Llama, Tokens
 from analysis.models.packed_cache import PackedCache
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
+from analysis.statistics import Estimate
 from minifloat import Recipe
 from minifloat.caches import CacheRecipe, channel_balancer
 
@@ -293,3 +294,72 @@ def _rows(
         }
         for (text, chunk), loss, divergence in zip(names, losses, divergences, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a cache does to the texts.
+
+    Attributes
+    ----------
+    about : dict
+        The columns of `described`, and ``bits``.
+    loss, divergence : Estimate
+        Mean over texts and its standard error: of the difference of the losses to float32, and of
+        the divergence from it.
+    divergences : ndarray of float64, (texts,)
+    """
+
+    about: Row
+    loss: Estimate
+    divergence: Estimate
+    divergences: Floats
+
+
+def summaries(rows: Rows) -> list[Summary]:
+    """Return a summary of each cache but float32's.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As `records` returns them.
+
+    Returns
+    -------
+    list of Summary
+    """
+    groups: dict[tuple[Any, ...], Rows] = {}
+    columns = [*described(next(cases())), "bits"]
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in columns), []).append(row)
+    own = next(group for about, group in groups.items() if about[0] == REFERENCE)
+    found = []
+    for about, group in groups.items():
+        if group is own:
+            continue
+        lost = [row["loss"] - before["loss"] for row, before in zip(group, own, strict=True)]
+        apart = np.array([row["divergence"] for row in group])
+        found.append(
+            Summary(
+                dict(zip(columns, about, strict=True)), Estimate.of(lost), Estimate.of(apart), apart
+            )
+        )
+    return found
+
+
+def verdict(one: Summary, other: Summary) -> str:
+    """Return "better" or "worse" as the criteria have it of ``one`` against ``other``, or "".
+
+    Parameters
+    ----------
+    one, other : Summary
+
+    Returns
+    -------
+    str
+        Bits are not compared.
+    """
+    difference = Estimate.of(one.divergences - other.divergences)
+    if abs(difference.mean) < max(BETTER, 2 * difference.standard_error):
+        return ""
+    return "better" if difference.mean < 0 else "worse"
