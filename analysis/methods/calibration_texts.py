@@ -109,9 +109,9 @@ def written(model: Llama, count: int, length: int, *, seed: int = 0) -> NDArray[
         for layer in range(model.shape.layers):
             x = model.layer(layer, x, cache)
         cache.length += 1
-        scores = model.project(x)
+        scores = model.project(x).astype(np.float64)
         if at > GREEDY:  # the largest of these is drawn from the softmax (Gumbel's trick)
-            scores = scores + rng.gumbel(size=scores.shape)
+            scores += rng.gumbel(size=scores.shape)
         tokens[:, at] = scores.argmax(axis=1)
     return tokens
 

@@ -11,7 +11,7 @@ from analysis.hardware.errors import DATA
 def test_costs_are_the_stored_counts_of_a_lane() -> None:
     lines = (DATA / "counts.csv").read_text("utf-8").splitlines()
     for fmt, activations, target, column in (
-        ("e2m2", "itself", "xc7", "lut6"), ("int4", "int8", "cmos", "transistors"),
+        ("e2m2", "itself", "xc7", "lut6"), ("int4", "itself", "cmos", "transistors"),
     ):  # fmt: skip
         place = lines[1].split(",").index(column)
         (line,) = [x for x in lines if x.startswith(f"{fmt},{activations},dot,exact,{target},16,")]
