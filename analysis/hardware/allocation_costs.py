@@ -21,7 +21,7 @@ def cost_per_product(
     formats : iterable of str
         Of the weights.
     activations : str
-        As `analysis.hardware.circuits` names them: "itself" for the weights' format, "int8".
+        As `analysis.hardware.circuits` names them: "itself" for the weights' format, "e4m3fn".
     target : str
         "xc7" for LUTs with six inputs, "cmos" for transistors.
 

@@ -17,7 +17,7 @@ class PackedCache:
     """A cache for `analysis.models.llama.Llama`, in place of its own.
 
     Texts of one length may pass through the model together: each has a context of its own, and
-    tokens go in and come out text after text.
+    tokens go in and come out text after text. Texts share a recipe's tensor scales, nothing else.
 
     Parameters
     ----------
