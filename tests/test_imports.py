@@ -41,7 +41,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization", "composites"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "allocation": {
-        "_arrays", "_tensors", "_threads", "formats", "quantization", "files", "comparison"},
+        "_arrays", "_tensors", "_threads", "formats", "quantization", "layers", "files",
+        "comparison",
+    },
+    "caches": {"_arrays", "_tensors", "formats", "layers", "quantization"},
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },

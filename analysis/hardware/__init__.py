@@ -7,6 +7,7 @@ layers        real layers: errors of weights, activations and products; what Min
 errors        what a format loses: exact on laws, measured on layers; of products, to first order
 tradeoff      counts joined with errors: cost and SQNR, and the front that no other beats
 races         formats against integers of their width, with a criterion
+allocation_costs  what a product takes, as a cost for `minifloat.allocate`
 shares        where the cost of a dot product goes
 mac_model     the analytic model of a multiply-accumulate unit of INT v.s. FP
 rankings      whether two measures rank formats alike, with an interval

@@ -5,4 +5,12 @@ progress=None)`` measures and returns raw records, its docstring has its criteri
 ``python -m analysis.methods`` runs it by its name; docs/data/methods has its records.
 """
 
-STUDIES = ("learned_rotations", "rotation_theory", "rotations", "sensitivities")
+STUDIES = (
+    "calibration_images",
+    "calibration_texts",
+    "key_value_cache",
+    "learned_rotations",
+    "rotation_theory",
+    "rotations",
+    "sensitivities",
+)

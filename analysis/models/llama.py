@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,51 @@ class Shape:
     epsilon: float
 
 
+class SomeCache(Protocol):
+    """Keys and values of the tokens so far: `Cache`, or another way to hold them.
+
+    Attributes
+    ----------
+    length : int
+        Number of tokens so far.
+    free : int
+        Tokens that can still be added.
+    piece : int
+        Tokens that pass through the model at a time.
+    """
+
+    length: int
+
+    @property
+    def free(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def piece(self) -> int:
+        """See above."""
+        ...
+
+    def positions(self, count: int) -> NDArray[np.integer[Any]]:
+        """Return the places in their text of the next tokens."""
+        ...
+
+    def attend(self, layer: int, queries: Array, keys: Array, values: Array) -> Array:
+        """Add n tokens to a layer, and return attention's output of their queries.
+
+        Parameters
+        ----------
+        layer : int
+        queries : ndarray of float32, (heads, n, length)
+        keys, values : ndarray of float32, (kv_heads, n, length)
+
+        Returns
+        -------
+        ndarray of float32, (heads, n, length)
+        """
+        ...
+
+
 class Cache:
     """Keys and values of the tokens so far, (layers, kv_heads, capacity, head length)."""
 
@@ -53,6 +98,27 @@ class Cache:
         self.keys = np.empty(size, np.float32)
         self.values = np.empty(size, np.float32)
         self.length = 0
+
+    @property
+    def free(self) -> int:
+        """Tokens that can still be added."""
+        return self.keys.shape[2] - self.length
+
+    @property
+    def piece(self) -> int:
+        """Tokens that pass through the model at a time."""
+        return PREFILL
+
+    def positions(self, count: int) -> NDArray[np.integer[Any]]:
+        """Return the places in their text of the next tokens; see `SomeCache`."""
+        return np.arange(self.length, self.length + count)
+
+    def attend(self, layer: int, queries: Array, keys: Array, values: Array) -> Array:
+        """Add tokens to a layer, and return attention's output; see `SomeCache`."""
+        start, stop = self.length, self.length + keys.shape[1]
+        self.keys[layer, :, start:stop] = keys
+        self.values[layer, :, start:stop] = values
+        return _attention(queries, self.keys[layer, :, :stop], self.values[layer, :, :stop])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +146,13 @@ class Llama(MatrixModel):
         """Return an empty cache for ``capacity`` tokens."""
         return Cache(self.shape, capacity, self.head_length)
 
-    def logits(self, tokens: Tokens, cache: Cache | None = None) -> Array:
+    def logits(self, tokens: Tokens, cache: SomeCache | None = None) -> Array:
         """Return the logits of the token after each of ``tokens``.
 
         Parameters
         ----------
         tokens : ndarray of integers, 1-d
-        cache : Cache, optional
+        cache : SomeCache, optional
             Of the preceding tokens; ``tokens`` are added to it. Default: no preceding tokens.
 
         Returns
@@ -100,17 +166,16 @@ class Llama(MatrixModel):
         """
         return self.project(self.hidden(tokens, cache))
 
-    def hidden(self, tokens: Tokens, cache: Cache | None = None) -> Array:
+    def hidden(self, tokens: Tokens, cache: SomeCache | None = None) -> Array:
         """Return the last layer's output, (tokens, width); arguments as for `logits`."""
         cache = cache or self.cache(len(tokens))
-        free = cache.keys.shape[2] - cache.length
-        if len(tokens) > free:
+        if len(tokens) > cache.free:
             raise ValueError(
-                f"tokens must be at most {free}, the free part of the cache, got {len(tokens)}; "
-                "make a larger cache"
+                f"tokens must be at most {cache.free}, the free part of the cache, got "
+                f"{len(tokens)}; make a larger cache"
             )
         outputs = []
-        for piece in np.split(tokens, range(PREFILL, len(tokens), PREFILL)):
+        for piece in np.split(tokens, range(cache.piece, len(tokens), cache.piece)):
             x = self.embed(piece)
             for layer in range(self.shape.layers):
                 x = self.layer(layer, x, cache)
@@ -128,14 +193,16 @@ class Llama(MatrixModel):
             self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"]
         )
 
-    def layer(self, index: int, x: Array, cache: Cache, observe: Observer | None = None) -> Array:
+    def layer(
+        self, index: int, x: Array, cache: SomeCache, observe: Observer | None = None
+    ) -> Array:
         """Return the output of a layer, and append its keys and values to the cache.
 
         Parameters
         ----------
         index : int
         x : ndarray of float32, (tokens, width)
-        cache : Cache
+        cache : SomeCache
             Its length is not changed.
         observe : callable, optional
             Called with the name and the input of each matrix before the product.
@@ -152,13 +219,11 @@ class Llama(MatrixModel):
             return self.multiply(x, self.matrices[name])
 
         n = self._norm(x, f"blk.{index}.attn_norm.weight")
-        start, stop = cache.length, cache.length + len(x)
-        turns = _turns(self.shape.rope_base, self.head_length, start, stop)
+        turns = _turns(self.shape.rope_base, self.head_length, cache.positions(len(x)))
         queries = _rope(self._heads(times("attn_q", n)), turns)
-        cache.keys[index, :, start:stop] = _rope(self._heads(times("attn_k", n)), turns)
-        cache.values[index, :, start:stop] = self._heads(times("attn_v", n))
-        mixed = _attention(queries, cache.keys[index, :, :stop], cache.values[index, :, :stop])
-        x = x + times("attn_output", mixed)
+        keys = _rope(self._heads(times("attn_k", n)), turns)
+        mixed = cache.attend(index, queries, keys, self._heads(times("attn_v", n)))
+        x = x + times("attn_output", mixed.transpose(1, 0, 2).reshape(len(x), -1))
         m = self._norm(x, f"blk.{index}.ffn_norm.weight")
         gate = times("ffn_gate", m)
         return x + times("ffn_down", gate / (1 + np.exp(-gate)) * times("ffn_up", m))
@@ -171,10 +236,10 @@ class Llama(MatrixModel):
         return rms_norm(x, self.vectors[name], self.shape.epsilon)
 
 
-def _turns(base: float, length: int, start: int, stop: int) -> tuple[Array, Array]:
+def _turns(base: float, length: int, positions: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
     """Return cosine and sine of each pair's angle, (tokens, length / 2), from float64 angles."""
     frequencies = np.power(base, -np.arange(0, length, 2) / length)
-    angles = np.outer(np.arange(start, stop), frequencies)
+    angles = np.outer(positions, frequencies)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 
 
@@ -189,7 +254,7 @@ def _rope(x: Array, turns: tuple[Array, Array]) -> Array:
 
 
 def _attention(queries: Array, keys: Array, values: Array) -> Array:
-    """Return attention's output, (n, heads * length), of n queries and m keys and values.
+    """Return attention's output, (heads, n, length), of n queries and m keys and values.
 
     Queries are (heads, n, length), keys and values (kv_heads, m, length); m - n tokens precede.
     """
@@ -200,5 +265,4 @@ def _attention(queries: Array, keys: Array, values: Array) -> Array:
     scores *= np.float32(length**-0.5)
     scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # later tokens
     mixed: Array = np.matmul(softmax(scores).reshape(kv_heads, -1, m), values)
-    mixed = mixed.reshape(heads, n, length).transpose(1, 0, 2)
-    return mixed.reshape(n, heads * length)
+    return mixed.reshape(heads, n, length)

@@ -4,6 +4,8 @@
     choices    the losses and costs of all tensors by all recipes
     solver     one recipe a tensor, within several budgets: an integer program
     front      all allocations that no other beats in loss and cost
+    timing     measured time as a cost
+    channel_mix, feature_maps    widths of activations: COMET's mix of channels, QuantMCU's search
 
 >>> import numpy as np
 >>> rng = np.random.default_rng(3)
@@ -18,12 +20,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsIndex
 
+from minifloat.allocation.channel_mix import ChannelMix, mix_channels
 from minifloat.allocation.choices import Allocation, Choices, Costs, Tensors, columns, measured
+from minifloat.allocation.feature_maps import entropy, outlier_patches, vdqs
 from minifloat.allocation.losses import Sensitivity
+from minifloat.allocation.timing import seconds_per_weight
 from minifloat.formats import NumberFormat
 from minifloat.quantization.recipes import Recipe
 
-__all__ = ["Allocation", "Choices", "allocate", "columns", "measured"]
+__all__ = [
+    "Allocation",
+    "ChannelMix",
+    "Choices",
+    "allocate",
+    "columns",
+    "entropy",
+    "measured",
+    "mix_channels",
+    "outlier_patches",
+    "seconds_per_weight",
+    "vdqs",
+]
 
 
 def allocate(
@@ -34,6 +51,7 @@ def allocate(
     sensitivity: Sensitivity = None,
     costs: Costs | None = None,
     activation_bits: SupportsIndex = 16,
+    uses: Mapping[str, float] | None = None,
     threads: SupportsIndex = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Allocation:
@@ -69,7 +87,10 @@ def allocate(
         is its text or value.
     activation_bits : int
         Of the operand that weights are multiplied by, for "bit_operations": bits of the weight
-        times this, for each weight (FLIQS' cost, arXiv 2308.03290, for one use of each weight).
+        times this, for each use of each weight (FLIQS' cost, arXiv 2308.03290).
+    uses : mapping of str to float, optional
+        How often each tensor's weights are used, for "bit_operations": the positions of the output
+        of a convolution. Default: once.
     threads : int
         As for `minifloat.quantize`.
     progress : callable, optional
@@ -114,6 +135,7 @@ def allocate(
         sensitivity=sensitivity,
         costs=costs,
         activation_bits=activation_bits,
+        uses=uses,
         threads=threads,
         progress=progress,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -206,6 +206,7 @@ def measured(
     sensitivity: Sensitivity = None,
     costs: Costs | None = None,
     activation_bits: SupportsIndex = 16,
+    uses: Mapping[str, float] | None = None,
     threads: SupportsIndex = 1,
     progress: Callable[[int, int], Any] | None = None,
 ) -> Choices:
@@ -213,7 +214,7 @@ def measured(
 
     Parameters
     ----------
-    tensors, recipes, sensitivity, costs, activation_bits, threads, progress
+    tensors, recipes, sensitivity, costs, activation_bits, uses, threads, progress
         As for `allocate`.
 
     Returns
@@ -236,6 +237,7 @@ def measured(
     per_weight = {name: _of_recipes(name, given, chosen) for name, given in (costs or {}).items()}
     per_weight[BIT_OPERATIONS] = np.array([r.fmt.bits * float(activation_bits) for r in chosen])
     loaders = _opened(tensors)
+    used = None if uses is None else _checked_uses(uses, loaders)
     names, sizes, losses, storage = [], [], [], []
     for name, load in loaders.items():
         weights = _arrays.source_array(load(), name)[0]
@@ -250,7 +252,10 @@ def measured(
             progress(len(names), len(loaders))
     tables = {BYTES: np.array(storage)}
     for key, each in per_weight.items():
-        tables[key] = np.outer(np.array(sizes, np.float64), each)
+        counts = np.array(sizes, np.float64)
+        if key == BIT_OPERATIONS and used is not None:
+            counts *= [used[name] for name in names]
+        tables[key] = np.outer(counts, each)
     return Choices(tuple(names), chosen, tuple(sizes), np.array(losses), tables)
 
 
@@ -318,6 +323,18 @@ def _quantized(
         raise ValueError(
             f"tensors must be such as every recipe quantizes, got {name!r} by {recipe}: {error}"
         ) from None
+
+
+def _checked_uses(uses: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """Return how often each tensor's weights are used."""
+    found = {}
+    for name in names:
+        if name not in uses:
+            raise ValueError(f"uses must have each tensor, got none for {name!r}")
+        found[name] = float(uses[name])
+        if not 0 <= found[name] < math.inf:
+            raise ValueError(f"uses must be finite and at least 0, got {found[name]} for {name!r}")
+    return found
 
 
 def _of_recipes(cost: str, given: Mapping[Any, float], recipes: Sequence[Recipe]) -> Floats:

@@ -230,9 +230,10 @@ FLIQS = {
         (113.1, 74.22),
     ],
     "e4m3": [
-        (31.13, 62.06), (67.19, 67.57), (116.9, 70.66), (180.3, 72.67), (257.4, 73.75),
+        (31.13, 62.06), (67.19, 67.57), (116.9, 70.56), (180.3, 72.66), (257.4, 73.75),
         (452.5, 75.43),
     ],
+    "bfloat16": [(124.5, 62.63), (1810, 75.56)],  # the first and the last
     "mixed, small": [
         (8.18, 59.8), (17.68, 65.77), (30.8, 68.89), (54.6, 72.1), (76.35, 73.5), (128.2, 75.26),
     ],
@@ -252,8 +253,30 @@ def test_front_of_published_models() -> None:
         p for p in points if not any(q[0] <= p[0] and q[1] >= p[1] and q != p for q in points)
     ]
     assert sorted(found) == sorted(unbeaten)
-    assert {line for _, _, line in found} == {"e2m1", "mixed, small", "mixed, large", "e4m3"}
-    assert [p for p in found if p[2] == "e4m3"] == [(452.5, 75.43, "e4m3")]
+    assert {line for _, _, line in found} == set(FLIQS)
+    assert [p[:2] for p in found if p[2] == "e4m3"] == [(452.5, 75.43)]
+    assert [p[:2] for p in found if p[2] == "bfloat16"] == [(1810, 75.56)]
+    assert [p for p in FLIQS["e2m1"] if (*p, "e2m1") not in found] == [(64.35, 72.08)]
+    assert all((*p, line) in found for line in FLIQS for p in FLIQS[line] if "mixed" in line)
+
+
+def test_uses_are_counted() -> None:
+    """A convolution uses each weight at each position of its output."""
+    tensors = {"stem": np.ones((2, 8)), "head": np.ones((4, 8))}
+    found = measured(tensors, ["e2m1", "e4m3fn"], activation_bits=8, uses={"stem": 49, "head": 1})
+    operations = found.costs["bit_operations"].tolist()
+    assert operations == [[16 * 49 * 4 * 8, 16 * 49 * 8 * 8], [32 * 4 * 8, 32 * 8 * 8]]
+    chosen = allocate(
+        {name: np.random.default_rng(0).standard_normal((4, 128)) for name in tensors},
+        ["e2m1", "e4m3fn"],
+        {"bit_operations": 512 * 8 * (49 * 4 + 8)},
+        activation_bits=8,
+        uses={"stem": 49, "head": 1},
+    )
+    assert [recipe.fmt.bits for recipe in chosen.recipes.values()] == [4, 8]
+    for wrong in ({"stem": 1}, {"stem": 1, "head": -1}, {"stem": 1, "head": float("nan")}):
+        with pytest.raises(ValueError, match="uses must"):
+            measured(tensors, ["e2m1"], uses=wrong)
 
 
 def test_bit_operations_are_those_of_fliqs() -> None:

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 import minifloat as mf
 from minifloat import allocation, arithmetic, auditing, composites, hardware, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
+from minifloat.caches import Along, CacheRecipe, KeyValueCache, channel_balancer
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
 from minifloat.conversion import Conversion, convert
@@ -332,6 +333,28 @@ def use_allocation() -> None:
     assert_type(point.costs, dict[str, float])
     assert_type(found.allocate({"bits": 99, "lut6": 1e9}).bits_per_weight, float)
     assert_type(allocation.columns({"w": X}, 2), dict[str, NDArray[Any]])
+    allocation.measured({"w": X}, ["e2m1"], uses={"w": 49})
+    assert_type(allocation.seconds_per_weight(["e2m1"], repeats=1), dict[mf.Recipe, float])
+    mix = allocation.mix_channels(X, wide="int8/2/float16", narrow="int4/2/float16")
+    assert_type(mix, allocation.ChannelMix)
+    assert_type(mix.dequantize(*mix.quantize(X)), NDArray[np.float32])
+    assert_type(mix.bits_per_value, float)
+    assert_type(allocation.outlier_patches(X, 2, 2), NDArray[np.bool_])
+    assert_type(allocation.vdqs({"x": X}, {"x": 9.0}, 6), dict[str, int])
+    assert_type(allocation.entropy(X, 4), float)
+
+
+def use_caches() -> None:
+    along: Along = "channels"
+    recipe = CacheRecipe("int4/4/float16", mf.Recipe("e2m1"), keys_along=along, heavy=1)
+    balancer = channel_balancer(X[None], X[None])
+    assert_type(balancer, NDArray[np.float16])
+    cache = KeyValueCache(recipe, 1, 4, balancer=balancer)
+    cache.append(X[None], X[None])
+    assert_type(cache.attend(X[None]), NDArray[np.float32])
+    assert_type(cache.keys(), NDArray[np.float32])
+    assert_type(cache.bits_per_value, float)
+    assert_type(cache.nbytes, int)
 
 
 def use_conversion() -> None:

@@ -1,0 +1,117 @@
+"""The tokens of each head to which most attention was paid (MiKV's heavy hitters)."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifloat.caches.pieces import Floats
+from minifloat.quantization import quantize
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import Recipe
+
+Rows: TypeAlias = Quantized | NDArray[np.float16]  # (rows, length)
+Integers = NDArray[np.int64]
+
+
+class HeavyTokens:
+    """Tokens that stay wide, of each head others, and as many of each head.
+
+    Attributes
+    ----------
+    positions : ndarray of int64, (heads, tokens)
+        Increasing in each head.
+    importance : ndarray of float64, (heads, tokens)
+        The attention so far.
+    """
+
+    def __init__(self, heads: int, length: int, recipe: Recipe | None) -> None:
+        self.positions: Integers = np.empty((heads, 0), np.int64)
+        self.importance = np.empty((heads, 0))
+        self._length, self._recipe = length, recipe
+        self._rows: Integers = np.empty((heads, 0), np.int64)  # of the stores, one after another
+        self._keys: list[Rows] = []
+        self._values: list[Rows] = []
+
+    @property
+    def bits(self) -> int:
+        """Bits of the keys and values."""
+        return sum(
+            16 * rows.size
+            if isinstance(rows, np.ndarray)
+            else round(rows.bits_per_weight * rows.size)
+            for rows in (*self._keys, *self._values)
+        )
+
+    def keys(self) -> Floats:
+        """Return the keys, (heads, tokens, length)."""
+        return self._vectors(self._keys)
+
+    def values(self) -> Floats:
+        """Return the values, (heads, tokens, length)."""
+        return self._vectors(self._values)
+
+    def compete(
+        self,
+        count: int,
+        keys: NDArray[np.float16],
+        values: NDArray[np.float16],
+        positions: Integers,
+        importance: NDArray[np.float64],
+    ) -> tuple[Floats, Floats, Integers]:
+        """Keep the ``count`` most important of these and the own tokens; return all others.
+
+        Parameters
+        ----------
+        count : int
+            Tokens of each head.
+        keys, values : ndarray of float16, (heads, n, length)
+        positions : ndarray of int64, (heads, n)
+            Increasing, and beyond the own ones.
+        importance : ndarray of float64, (heads, n)
+
+        Returns
+        -------
+        keys, values : ndarray of float32, (heads, m, length)
+        positions : ndarray of int64, (heads, m)
+            Increasing. Of equal importance the later token is returned.
+        """
+        heads, n = positions.shape
+        all_positions = np.concatenate([self.positions, positions], axis=1)
+        all_importance = np.concatenate([self.importance, importance], axis=1)
+        order = np.argsort(-all_importance, axis=1, kind="stable")
+        kept, others = (np.sort(part, axis=1) for part in (order[:, :count], order[:, count:]))
+        lost_keys, lost_values = (
+            np.take_along_axis(np.concatenate([own, new], axis=1), others[:, :, None], axis=1)
+            for own, new in ((self.keys(), keys), (self.values(), values))
+        )
+        total = sum(store.shape[0] for store in self._keys)
+        new_rows = total + np.arange(heads * n).reshape(heads, n)
+        rows = np.take_along_axis(np.concatenate([self._rows, new_rows], axis=1), kept, axis=1)
+        alive = np.zeros(total + heads * n, bool)
+        alive[rows] = True
+        self._rows = (np.cumsum(alive) - 1)[rows]
+        self._keys = _picked([*self._keys, self._stored(keys)], alive)
+        self._values = _picked([*self._values, self._stored(values)], alive)
+        self.positions = np.take_along_axis(all_positions, kept, axis=1)
+        self.importance = np.take_along_axis(all_importance, kept, axis=1)
+        return lost_keys, lost_values, np.take_along_axis(all_positions, others, axis=1)
+
+    def _stored(self, x: NDArray[np.float16]) -> Rows:
+        rows = x.reshape(-1, self._length)
+        return rows if self._recipe is None else quantize(rows, self._recipe, axis=-1)
+
+    def _vectors(self, stores: list[Rows]) -> Floats:
+        empty = np.empty((0, self._length), np.float32)
+        rows = np.concatenate([empty, *(np.asarray(store, np.float32) for store in stores)])
+        return rows[self._rows]
+
+
+def _picked(stores: list[Rows], alive: NDArray[Any]) -> list[Rows]:
+    """Return the rows that are alive, without empty stores."""
+    parts = np.split(alive, np.cumsum([store.shape[0] for store in stores])[:-1])
+    return [
+        store[np.flatnonzero(part)] for store, part in zip(stores, parts, strict=True) if part.any()
+    ]
