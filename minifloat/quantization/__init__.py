@@ -15,6 +15,9 @@ Read in this order to learn how a weight becomes a packed code:
     nested         weights that are stored once and read at several widths
     hessians       what a layer's inputs say of its weights
     feedback       GPTQ, which corrects errors in the columns to come
+    refining       coordinate descent on codes and scales, given a layer's inputs
+    learning       AdaRound: each weight up or down, by gradients
+    unpacked       what both know of a quantized matrix
     quantized      the result
     picking        some of its rows
     memory_rows    blocks as they lie in memory

@@ -215,9 +215,7 @@ def _check_float32(result: Quantized, weights: Array) -> None:
         )
 
 
-def _quantized(
-    task: Task, feedback: Array | None, order: Array | None, threads: int
-) -> Quantized:
+def _quantized(task: Task, feedback: Array | None, order: Array | None, threads: int) -> Quantized:
     recipe, blocks, bits = task.recipe, task.blocks, task.recipe.fmt.bits
     if recipe.tensor_scale and task.tensor_scale is None:
         task = replace(task, tensor_scale=tensor_scale_of(_longest(task, threads), recipe))
