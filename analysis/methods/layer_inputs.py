@@ -94,15 +94,16 @@ def minilm_layers(count: int, every: int = 1, *, calibration: bool = False) -> I
         if name.startswith("encoder") and int(name.split(".")[2]) % every == 0
     ]
     sentences = [
-        sentence
-        for read in TEXTS.values()
-        for sentence in (
-            passages(read(), 2 * count)[1::2] if calibration else passages(read(), count)
-        )
+        sentence for read in TEXTS.values() for sentence in _passages(read(), count, calibration)
     ]
     yield from layers_of(
         minilm.MODEL, model, names, lambda m: [m.embed(sentence) for sentence in sentences]
     )
+
+
+def _passages(text: str, count: int, calibration: bool) -> list[str]:
+    """Return passages of a text; those for calibration lie between the others."""
+    return passages(text, 2 * count)[1::2] if calibration else passages(text, count)
 
 
 def smollm2_layers(count: int, every: int = 1, *, calibration: bool = False) -> Iterator[Layer]:

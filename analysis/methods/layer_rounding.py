@@ -36,7 +36,7 @@ from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.records import Row, Rows
 from analysis.statistics import Estimate
-from minifloat.quantization.feedback import act_order
+from minifloat.composites import ordered_gptq
 
 RECIPES = ("int4/128/float16", "nvfp4", "int5/128/float16", "e2m2/128/float16")
 ROWS = 32  # of each matrix
@@ -142,14 +142,13 @@ def every_method(w: Array, hessian: Array, recipe: mf.Recipe) -> dict[str, Array
     gptq = mf.gptq(w, recipe, hessian)
     ordered = mf.gptq(w, recipe, hessian, act_order=True, static_groups=True)
     learned = mf.learn_rounding(w, nearest, hessian)
-    order = act_order(hessian, len(hessian))
-    follows = mf.gptq(w[:, order], recipe, hessian[np.ix_(order, order)])
-    made = {
+    made: dict[str, mf.Quantized | mf.Composite] = {
         "nearest": nearest,
         "least squares": squares,
         "gptq": gptq,
         "static groups": mf.gptq(w, recipe, hessian, static_groups=True),
         "act order": ordered,
+        "ordered blocks": ordered_gptq(w, recipe, hessian),
         "descent": mf.refine(w, nearest, hessian, scales=False),
         "gptq, descent": mf.refine(w, gptq, hessian, scales=False),
         "gptq, scales": mf.refine(w, gptq, hessian),
@@ -158,9 +157,7 @@ def every_method(w: Array, hessian: Array, recipe: mf.Recipe) -> dict[str, Array
         "learned, squares": mf.learn_rounding(w, squares, hessian),
         "learned, scales": mf.refine(w, learned, hessian),
     }
-    weights = {name: q.dequantize() for name, q in made.items()}
-    weights["ordered blocks"] = follows.dequantize()[:, np.argsort(order)]
-    return weights
+    return {name: q.dequantize() for name, q in made.items()}
 
 
 def relative_error(w: Array, rounded: Array, inputs: Array) -> float:

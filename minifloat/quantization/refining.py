@@ -105,7 +105,8 @@ def refine(
     parts = Unpacked.of(w, q, hessian, damp)
     if scales and q.double is not None:
         raise ValueError(
-            f"scales must be False for scales that are quantized themselves, got True for {q.recipe}"
+            "scales must be False for scales that are quantized themselves, got True for "
+            f"{q.recipe}"
         )
     if not q.size:
         return q

@@ -279,6 +279,7 @@ def use_composites() -> None:
     left, right = mf.quantize(X[:, :1], "e2m3"), mf.quantize(X[:1], "e2m3")
     sparse = composites.Sparse.of(X * (X > 1.5))
     assert_type(sparse, composites.Sparse)
+    assert_type(composites.ordered_gptq(X, "int4", np.eye(4), block=2), mf.Composite)
     assert_type(sparse.dequantize(), NDArray[np.float32])
     factors, bias = np.ones(4, np.float32), np.zeros(3, np.float32)
     c = mf.Composite(q, np.arange(4), sparse, (left, right), factors, bias)

@@ -95,7 +95,7 @@ def test_the_schedule() -> None:
 
 
 def test_adam() -> None:
-    """The first step has the length of the rate, whatever the gradient; the next as by the paper."""
+    """The first step is as long as the rate, whatever the gradient; the next as by the paper."""
     v, moments = np.zeros(3), (np.zeros(3), np.zeros(3))
     first, second = np.array([1e-2, -5.0, 0.0]), np.array([2e-3, 5.0, 1.0])
     learning.adam(v, first, moments, 1)
@@ -200,13 +200,9 @@ def test_brute_force_on_tiny_layers() -> None:
 def test_more_steps_and_threads() -> None:
     w, hessian = weights((40, 64)), correlated(64)
     start = mf.quantize(w, "int4/32/float16", search="mse")
-    few, many = (
-        loss(w, mf.learn_rounding(w, start, hessian, steps=n), hessian) for n in (20, 1000)
-    )
-    assert many < few
-    assert mf.learn_rounding(w, start, hessian, steps=20, threads=3) == mf.learn_rounding(
-        w, start, hessian, steps=20
-    )
+    few, many = (mf.learn_rounding(w, start, hessian, steps=n) for n in (20, 1000))
+    assert loss(w, many, hessian) < loss(w, few, hessian)
+    assert mf.learn_rounding(w, start, hessian, steps=20, threads=3) == few
 
 
 def test_awkward_layers() -> None:
