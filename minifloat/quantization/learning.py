@@ -43,7 +43,7 @@ BETAS = (20.0, 2.0)
 WARM_UP = 0.2  # of the steps
 WEIGHT = 300.0  # of the regularizer
 RATE, DECAYS, TINY = 0.05, (0.9, 0.999), 1e-8  # Adam's
-KEPT = 10  # times that the rounding is looked at
+KEPT = 10  # times that the rounding is looked at, evenly over the steps
 CHUNK = 1 << 20  # weights that a thread learns at a time
 MOST_STEPS = 1 << 30
 
@@ -114,43 +114,48 @@ def learn_rounding(
     if not q.size:
         return q
     codes = parts.codes.copy()
-    below, above = neighbours(parts)
-    scales = parts.every_scale()
-    single = parts.hessian.astype(np.float32)
-    step = max(1, CHUNK // max(q.shape[1], 1))
+    values = neighbours(parts)
+    step = max(1, CHUNK // q.shape[1])
 
-    def learn(rows: slice) -> None:
-        some, part_scales = parts.wanted[rows], scales[rows]
-        low = below.units[rows] * part_scales
-        gap = above.units[rows] * part_scales - low
-        start = parts.units[rows] * part_scales
-        best, least = codes[rows], parts.losses(start, rows)
+    def work(rows: slice) -> None:
+        with np.errstate(all="ignore"):  # of losses beyond float64, and weights without a gap
+            _learn(parts, values, rows, count, codes[rows])
 
-        def keep(ups: Array) -> None:
-            losses = parts.losses(low + gap * ups, rows)
-            better = losses < least
-            least[better] = losses[better]
-            best[better] = np.where(ups, above.codes[rows], below.codes[rows])[better]
-
-        with np.errstate(divide="ignore", invalid="ignore"):
-            place = np.clip((some - low) / gap, 0, 1)
-        place[gap == 0] = 0
-        keep(place > 0.5)
-        nearest = parts.losses(low + gap * (place > 0.5), rows)
-        norm = np.sqrt(q.shape[1] / np.where(nearest > 0, nearest, np.inf))[:, np.newaxis]
-        problem = SoftRounding(
-            ((low - some) * norm).astype(np.float32), (gap * norm).astype(np.float32), single
-        )
-        v = start_of(place).astype(np.float32)
-        moments = np.zeros_like(v), np.zeros_like(v)
-        for t in range(1, count + 1):
-            adam(v, problem.gradient(v, *regularizer(t / count)), moments, t)
-            if t * KEPT // count > (t - 1) * KEPT // count:
-                keep(soft(v)[0] > 0.5)
-
-    every = range(0, q.shape[0], step)
-    each(learn, [slice(k, min(k + step, q.shape[0])) for k in every], threads)
+    chunks = [slice(k, min(k + step, q.shape[0])) for k in range(0, q.shape[0], step)]
+    each(work, chunks, threads)
     return parts.result(codes)
+
+
+def _learn(
+    parts: Unpacked, values: tuple[Values, Values], rows: slice, count: int, best: Array
+) -> None:
+    """Write the best codes of some rows into ``best``, which has those of the start."""
+    below, above = (Values(side.units[rows], side.codes[rows]) for side in values)
+    wanted, scales = parts.wanted[rows], parts.every_scale()[rows]
+    low, gap = below.units * scales, (above.units - below.units) * scales
+    least = parts.losses(parts.units[rows] * scales, rows)
+
+    def keep(is_up: Array) -> Array:
+        """Keep the rows that are better than all before, and return the losses."""
+        losses = parts.losses(np.where(is_up, above.units, below.units) * scales, rows)
+        better = losses < least
+        least[better] = losses[better]
+        best[better] = np.where(is_up, above.codes, below.codes)[better]
+        return losses
+
+    place = np.where(gap > 0, np.clip((wanted - low) / gap, 0, 1), 0)
+    nearest = keep(place > 0.5)
+    norm = np.sqrt(best.shape[1] / np.where(nearest > 0, nearest, np.inf))[:, np.newaxis]
+    problem = SoftRounding(
+        *(np.asarray(part, np.float32) for part in ((low - wanted) * norm, gap * norm)),
+        parts.hessian.astype(np.float32),
+    )
+    v = start_of(place).astype(np.float32)
+    moments = np.zeros_like(v), np.zeros_like(v)
+    for t in range(1, count + 1):
+        adam(v, problem.gradient(v, *regularizer(t / count)), moments, t)
+        if t * KEPT // count > (t - 1) * KEPT // count:
+            keep(soft(v)[0] > 0.5)
 
 
 @dataclass(frozen=True)
@@ -194,8 +199,7 @@ class SoftRounding:
         if weight:
             side = 2 * h - 1
             by_h -= np.sign(side) * np.abs(side) ** (beta - 1) * (2 * beta * weight)
-        by_h *= slope
-        return by_h
+        return np.asarray(by_h * slope)
 
 
 def soft(v: Array) -> tuple[Array, Array]:

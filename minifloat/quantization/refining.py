@@ -114,7 +114,12 @@ def refine(
     height = q.blocks.height
     step = max(1, CHUNK // max(q.shape[1], 1) // height) * height
     chunks = [slice(k, min(k + step, q.shape[0])) for k in range(0, q.shape[0], step)]
-    each(lambda rows: _refine(parts, rows, rounds, scales, codes, new_scales), chunks, threads)
+
+    def work(rows: slice) -> None:
+        with np.errstate(over="ignore", invalid="ignore"):  # of losses beyond float64
+            _refine(parts, rows, rounds, scales, codes, new_scales)
+
+    each(work, chunks, threads)
     return parts.result(codes, None if q.double is not None else new_scales)
 
 
