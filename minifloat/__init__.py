@@ -45,6 +45,8 @@ _HOME = {
     "quantize": "quantization",
     "search_format": "quantization",
     "fit_codebook": "quantization.fitting",
+    "refine": "quantization.refining",
+    "learn_rounding": "quantization.learning",
     "narrow": "quantization.nested",
     "quantize_nested": "quantization.nested",
     "Lookup": "formats",
@@ -87,9 +89,11 @@ if TYPE_CHECKING:
     from minifloat.packing.layouts import Layout, parse_layout
     from minifloat.quantization import gptq, joint_tensor_scale, quantize, search_format
     from minifloat.quantization.fitting import fit_codebook
+    from minifloat.quantization.learning import learn_rounding
     from minifloat.quantization.nested import narrow, quantize_nested
     from minifloat.quantization.quantized import Quantized
     from minifloat.quantization.recipes import RECIPES, Recipe
+    from minifloat.quantization.refining import refine
     from minifloat.quantization.rotations import Rotation
     from minifloat.quantization.scales import ScaleRounding, ScaleSearch
 
@@ -121,6 +125,7 @@ __all__ = [
     "fit_codebook",
     "gptq",
     "joint_tensor_scale",
+    "learn_rounding",
     "linear",
     "load",
     "narrow",
@@ -130,6 +135,7 @@ __all__ = [
     "parse_layout",
     "quantize",
     "quantize_nested",
+    "refine",
     "round_to",
     "save",
     "search_format",

@@ -152,6 +152,12 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
                     )
                 ),
             )
+    static: dict[str, Any] = {"act_order": True, "static_groups": True, "zero_dead": True}
+    for recipe in ("e2m2/8", "nvfp4", "if4", "uint4/8/float16/zero-point", "int4/2x6/e8m0"):
+        start = mf.gptq(w, recipe, hessian, **static)
+        yield f"gptq in order {recipe}", parts_of(start)
+        yield f"refine {recipe}", parts_of(mf.refine(w, start, hessian))
+        yield f"learn_rounding {recipe}", parts_of(mf.learn_rounding(w, start, hessian, steps=9))
     for fmt, parsed in formats(stride):
         search = "mse" if parsed.bits <= 8 else "absmax"
         for sign, matrix in (("w", w), ("|w|", abs(w))):

@@ -14,3 +14,5 @@ STUDIES = (
     "rotations",
     "sensitivities",
 )
+    "layer_rounding", "learned_rotations", "rotation_theory", "rotations", "sensitivities",
+)  # fmt: skip

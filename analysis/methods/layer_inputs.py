@@ -71,7 +71,7 @@ def layers_of(
         yield Layer(name, matrix, dense(model.matrices[matrix]), inputs[matrix])
 
 
-def minilm_layers(count: int, every: int = 1) -> Iterator[Layer]:
+def minilm_layers(count: int, every: int = 1, *, calibration: bool = False) -> Iterator[Layer]:
     """Yield the matrices of every so-manieth layer of MiniLM.
 
     Parameters
@@ -79,6 +79,8 @@ def minilm_layers(count: int, every: int = 1) -> Iterator[Layer]:
     count : int
         Passages of each text that the model reads.
     every : int
+    calibration : bool
+        Whether it reads other passages, to calibrate with.
 
     Raises
     ------
@@ -91,13 +93,20 @@ def minilm_layers(count: int, every: int = 1) -> Iterator[Layer]:
         for name in model.matrices
         if name.startswith("encoder") and int(name.split(".")[2]) % every == 0
     ]
-    sentences = [sentence for read in TEXTS.values() for sentence in passages(read(), count)]
+    sentences = [
+        sentence for read in TEXTS.values() for sentence in _passages(read(), count, calibration)
+    ]
     yield from layers_of(
         minilm.MODEL, model, names, lambda m: [m.embed(sentence) for sentence in sentences]
     )
 
 
-def smollm2_layers(count: int, every: int = 1) -> Iterator[Layer]:
+def _passages(text: str, count: int, calibration: bool) -> list[str]:
+    """Return passages of a text; those for calibration lie between the others."""
+    return passages(text, 2 * count)[1::2] if calibration else passages(text, count)
+
+
+def smollm2_layers(count: int, every: int = 1, *, calibration: bool = False) -> Iterator[Layer]:
     """Yield the matrices of every so-manieth layer of SmolLM2.
 
     Parameters
@@ -105,6 +114,8 @@ def smollm2_layers(count: int, every: int = 1) -> Iterator[Layer]:
     count : int
         Chunks of `CHUNK` tokens of each text that the model reads.
     every : int
+    calibration : bool
+        Whether it reads other chunks, to calibrate with.
 
     Raises
     ------
@@ -120,7 +131,7 @@ def smollm2_layers(count: int, every: int = 1) -> Iterator[Layer]:
     chunks = [
         chunk[:CHUNK]
         for read in TEXTS.values()
-        for chunk in smollm2.chunks(np.array(words.encode(read()).ids))[0][:count]
+        for chunk in smollm2.chunks(np.array(words.encode(read()).ids))[calibration][:count]
     ]
     yield from layers_of(
         smollm2.MODEL, model, names, lambda m: [m.hidden(chunk) for chunk in chunks]

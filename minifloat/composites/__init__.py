@@ -2,6 +2,7 @@
 
     composite   the record: a dense part, and others that may be there
     sparse      a sparse matrix, of outliers
+    ordered     GPTQ with columns and blocks in the order of the inputs' importance
 
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -14,6 +15,7 @@ array([-7.1,  2. ], dtype=float32)
 """
 
 from minifloat.composites.composite import Composite
+from minifloat.composites.ordered import ordered_gptq
 from minifloat.composites.sparse import Sparse
 
-__all__ = ["Composite", "Sparse"]
+__all__ = ["Composite", "Sparse", "ordered_gptq"]

@@ -13,7 +13,11 @@ Read in this order to learn how a weight becomes a packed code:
     fitting        the best codebook for data
     tables         recipes whose blocks have a table of their own, each the best
     nested         weights that are stored once and read at several widths
+    hessians       what a layer's inputs say of its weights
     feedback       GPTQ, which corrects errors in the columns to come
+    refining       coordinate descent on codes and scales, given a layer's inputs
+    learning       AdaRound: each weight up or down, by gradients
+    unpacked       what both know of a quantized matrix
     quantized      the result
     picking        some of its rows
     memory_rows    blocks as they lie in memory
@@ -32,17 +36,17 @@ from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat._threads import check_threads
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_bool, check_int
 from minifloat.quantization import feedback
 from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.checks import block_axis, checked_factors, checked_tensor_scale
 from minifloat.quantization.errors import max_and_squares
+from minifloat.quantization.hessians import checked_damp, checked_hessian, rotated
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipe_fields import RecipeFields, Scaling
 from minifloat.quantization.recipes import Recipe
-from minifloat.quantization.rotations import Rotation
 from minifloat.quantization.scales import ScaleSearch
 from minifloat.quantization.tables import quantized_by_tables
 
@@ -158,6 +162,9 @@ def gptq(
     hessian: ArrayLike | AnyTensor,
     *,
     damp: float = 0.01,
+    act_order: bool = False,
+    static_groups: bool = False,
+    zero_dead: bool = False,
     importance: ArrayLike | AnyTensor | None = None,
     threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
@@ -167,18 +174,27 @@ def gptq(
     Columns are rounded one after another, and the columns to come make up for the errors so far
     (`minifloat.quantization.feedback`). A block's scale and zero point are found, by the recipe,
     when the columns before it are rounded, from what its weights have become. The weights of an
-    input that is always 0 are rounded to nearest (the paper's code sets them to 0).
+    input that is always 0 are rounded to nearest. Three options of GPTQ's code change this.
 
     Parameters
     ----------
     w : array_like, (outputs, inputs)
         As for `quantize`; blocks run along the inputs.
     recipe : Recipe, format or str
-        As for `quantize`; not double.
+        As for `quantize`; double only with ``static_groups``.
     hessian : array_like of float or integers, (inputs, inputs)
         X^T X of the layer's calibration inputs X, a row for each sample (any factor will do).
     damp : float
         This times the mean of the Hessian's diagonal is added to its diagonal.
+    act_order : bool
+        Whether columns are rounded by decreasing diagonal of the Hessian, and not from the first to
+        the last. It comes with ``static_groups``, so that blocks are of neighbours all the same;
+        `minifloat.composites.ordered_gptq` has blocks that follow the order.
+    static_groups : bool
+        Whether all scales and zero points are those of the weights as they are given, as `quantize`
+        finds them. Blocks of whole rows have these anyway.
+    zero_dead : bool
+        Whether weights of inputs that are always 0 become 0 before all else.
     importance, threads, **changes
         As for `quantize`.
 
@@ -202,6 +218,11 @@ def gptq(
     matters may go either way on another machine. With a diagonal Hessian the result is that of
     `quantize`, unless there is a rotation: the Hessian is rotated as the inputs are.
 
+    GPTQ's code (https://github.com/IST-DASLab/gptq) differs in three points. It finds the scale of
+    a block within its panel of 128 columns before the errors of that panel are in the weights, and
+    that of whole rows before dead weights are 0. And a dead input counts as 1 in the mean of the
+    diagonal, here as 0.
+
     Examples
     --------
     The last two inputs are the same, so of their weights only the sum matters:
@@ -214,15 +235,24 @@ def gptq(
     _arrays.check_cpu()
     recipe, tensor_scale = _changed(recipe, changes)
     weights, name = _arrays.source_array(w, "w")
-    damp = feedback.checked_damp(damp)
+    damp = checked_damp(damp)
+    for switch, value in (("act_order", act_order), ("static_groups", static_groups),
+                          ("zero_dead", zero_dead)):  # fmt: skip
+        check_bool(switch, value)
+    if act_order and not static_groups:
+        raise ValueError(
+            "act_order must come with static_groups, got static_groups=False; "
+            "minifloat.composites.ordered_gptq keeps the order of columns with the weights"
+        )
     if weights.ndim != 2 or recipe.block == "tensor":
         raise ValueError(
             "w must be of shape (outputs, inputs), in blocks along the inputs, for a hessian, got "
             f"shape {weights.shape} and {recipe}"
         )
-    if recipe.double:
+    if recipe.double and not static_groups:
         raise ValueError(
-            f"recipe must not be double for gptq, which needs all scales first, got {recipe}"
+            f"recipe must not be double for gptq, which needs all scales first, got {recipe}; use "
+            "static_groups=True"
         )
     if recipe.fmt.is_lookup:
         raise ValueError(
@@ -236,12 +266,19 @@ def gptq(
         )
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
-    if recipe.rotation is not None:
-        hessian = _rotated(hessian, recipe.rotation, weights.shape[1])
-    inverse = feedback.feedback(hessian, weights.shape[1], damp)
+    inputs = weights.shape[1]
+    if zero_dead:
+        weights = weights.copy()
+        weights[:, checked_hessian(hessian, inputs).diagonal() == 0] = 0
+    hessian = rotated(hessian, recipe.rotation, inputs)
+    order = None
+    if static_groups:
+        order = feedback.act_order(hessian, inputs) if act_order else np.arange(inputs)
+        hessian = checked_hessian(hessian, inputs)[np.ix_(order, order)]
+    inverse = feedback.feedback(hessian, inputs, damp)
     if recipe.arithmetic == "authors":
         return quantized_by_authors(
-            weights, recipe, 1, feedback=inverse, importance=factors, threads=threads
+            weights, recipe, 1, feedback=inverse, order=order, importance=factors, threads=threads
         )
     return quantized(
         weights,
@@ -250,6 +287,7 @@ def gptq(
         wide=name == "float64",
         importance=factors,
         feedback=inverse,
+        order=order,
         tensor_scale=tensor_scale,
         threads=threads,
     )
@@ -374,17 +412,6 @@ def _changed(
         return Recipe.parse(recipe).replace(**fields), None
     fields["tensor_scale"] = True
     return Recipe.parse(recipe).replace(**fields), checked_tensor_scale(number)
-
-
-def _rotated(hessian: ArrayLike | AnyTensor, rotation: Rotation, inputs: int) -> Array:
-    """Return the Hessian of rotated inputs; one of another shape as it is, to be refused."""
-    rotation.check_length(inputs)
-    given = _arrays.source_array(hessian, "hessian")[0]
-    if given.shape != (inputs, inputs):
-        return given
-    with np.errstate(over="ignore", invalid="ignore"):
-        wide = given.astype(np.float64)
-        return np.asarray(rotation.rotate(rotation.rotate(wide), axis=0))
 
 
 def _importance(

@@ -38,6 +38,7 @@ def quantized_by_authors(
     axis: int | None,
     *,
     feedback: Array | None = None,
+    order: Array | None = None,
     importance: Array | None = None,
     threads: int = 1,
 ) -> Quantized:
@@ -50,7 +51,10 @@ def quantized_by_authors(
         with np.errstate(over="ignore"):  # infinity is refused below
             weights, name = weights.astype(np.float32), "float32"
     working = recipe.replace(scale=name, arithmetic="exact")
-    q = quantized(weights, working, axis, importance=importance, feedback=feedback, threads=threads)
+    q = quantized(
+        weights, working, axis, importance=importance, feedback=feedback, order=order,
+        threads=threads,
+    )  # fmt: skip
     zero = np.float32(1 / recipe.fmt.max_abs)
     scales = _rounded(np.where(q.scales == 0, zero, q.scales), name)
     packed = q.packed if feedback is not None else _packed(weights, name, q, scales)

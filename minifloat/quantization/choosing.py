@@ -8,7 +8,6 @@ on how such a sum is rounded. An alternative's scale saturates where it is beyon
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import choosing as kernels
 from minifloat.quantization.blocks import Array
-from minifloat.quantization.feedback import steps
+from minifloat.quantization.feedback import steps_of_each
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scale_search import NO_IMPORTANCE, block_scales
 
@@ -106,12 +105,8 @@ def encode_chosen(
         )  # fmt: skip
 
 
-@lru_cache(maxsize=64)
 def _steps_of(recipe: Recipe) -> tuple[Array, Array]:
-    """Return the values of all candidates, and where those of each begin; then the end."""
-    every = [steps(each.fmt) for each in recipe.candidates]
-    starts = np.cumsum([0, *map(len, every)])
-    return np.concatenate(every), starts
+    return steps_of_each(tuple(each.fmt for each in recipe.candidates))
 
 
 def _scratch(width: int, length: int) -> Any:

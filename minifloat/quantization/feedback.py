@@ -17,26 +17,22 @@ after the panel.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays
 from minifloat._kernels import gptq as kernels
 from minifloat._tensors import AnyTensor
 from minifloat.codec.decision_points import decision_points, first_keys, sorted_values
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
+from minifloat.quantization.hessians import checked_hessian, damped, not_definite_error
 
 Array = NDArray[Any]
 
 PANEL = 128
-ASYMMETRY = 1e-4  # relative to the largest element: sums in float32 may differ so much
 
 
 def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArray[np.float64]:
@@ -71,40 +67,14 @@ def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArra
     array([[ 1. , -0.5],
            [ 0. ,  1. ]])
     """
-    given = _arrays.source_array(hessian, "hessian")[0]
-    if given.shape != (inputs, inputs):
-        raise ValueError(
-            f"hessian must have a row and a column for each input of w, ({inputs}, {inputs}), got "
-            f"{given.shape}"
-        )
-    with np.errstate(invalid="ignore"):  # of a signalling NaN
-        damped = given.astype(np.float64)
-        largest = float(np.abs(damped).max(initial=0))
-    if not math.isfinite(largest):
-        wrong = damped[~np.isfinite(damped)].flat[0]
-        raise ValueError(f"hessian must be finite, got {wrong}; leave such samples out")
-    if largest == 0:
+    given = checked_hessian(hessian, inputs)
+    if not given.any():
         return np.eye(inputs)
-    damped /= largest
-    difference = float(np.abs(damped - damped.T).max())
-    if difference > ASYMMETRY:
-        raise ValueError(
-            f"hessian must be symmetric, got elements that differ by {difference:.2g} of the "
-            "largest; use X.T @ X"
-        )
-    damped = (damped + damped.T) / 2
-    diagonal = damped.diagonal().copy()
-    dead = diagonal == 0
-    np.fill_diagonal(damped, np.where(dead, 1.0, diagonal + damp * diagonal.mean()))
+    matrix, _ = damped(given, damp)
     try:
-        if diagonal.min() < 0 or (damped[dead] != np.eye(inputs)[dead]).any():
-            raise np.linalg.LinAlgError
-        upper = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
+        upper = np.linalg.cholesky(matrix[::-1, ::-1])[::-1, ::-1]
     except np.linalg.LinAlgError:
-        raise ValueError(
-            f"hessian must be positive semidefinite, and definite with damp, got one that is not "
-            f"with damp={damp:g}; use X.T @ X in float64, or more damp"
-        ) from None
+        raise not_definite_error(damp) from None
     inverse = _inverse(upper)
     inverse *= upper.diagonal()[:, np.newaxis]
     return inverse
@@ -123,17 +93,19 @@ def _inverse(upper: Array) -> NDArray[np.float64]:
     return inverse
 
 
-def checked_damp(damp: float) -> float:
-    """Return ``damp`` as a float, or raise unless it is a finite number of at least 0."""
-    if not isinstance(damp, Real) or isinstance(damp, bool):
-        raise TypeError(f"damp must be a finite number of at least 0, got {shown(damp)}")
-    try:
-        number = float(damp)
-    except OverflowError:  # of an int beyond float64
-        number = math.inf
-    if not 0 <= number < math.inf:
-        raise ValueError(f"damp must be a finite number of at least 0, got {number}")
-    return number
+def act_order(hessian: ArrayLike | AnyTensor, inputs: int) -> NDArray[np.intp]:
+    """Return the inputs by decreasing diagonal of the Hessian; of equal ones the first comes first.
+
+    The weights that matter most are then rounded while most others can still make up for them. It
+    is the option ``--act-order`` of GPTQ's code.
+
+    Examples
+    --------
+    >>> from minifloat.quantization.feedback import act_order
+    >>> act_order([[1.0, 0.5, 0.0], [0.5, 3.0, 0.0], [0.0, 0.0, 3.0]], 3)
+    array([1, 2, 0])
+    """
+    return np.argsort(-checked_hessian(hessian, inputs).diagonal(), kind="stable")
 
 
 @lru_cache(maxsize=64)
@@ -164,6 +136,13 @@ def steps(fmt: NumberFormat) -> Array:
     return rows
 
 
+@lru_cache(maxsize=64)
+def steps_of_each(formats: tuple[NumberFormat, ...]) -> tuple[Array, Array]:
+    """Return the `steps` of formats, one after the other, and where each begin; then the end."""
+    every = [steps(fmt) for fmt in formats]
+    return np.concatenate(every), np.cumsum([0, *map(len, every)])
+
+
 class GptqRows:
     """Some rows of weights that become codes, from the first column to the last.
 
@@ -184,7 +163,7 @@ class GptqRows:
     >>> codes = np.zeros((1, 2), np.uint8)
     >>> factors = feedback([[1, 0.75], [0.75, 1]], 2, damp=0)
     >>> rows = GptqRows(np.array([[0.4, 0.4]]), factors, [mf.parse("int4")], codes)
-    >>> rows.round(slice(0, 1), np.ones(1))  # by 1.0, to 0
+    >>> rows.round(slice(0, 1), np.ones((1, 1)))  # by 1.0, to 0
     >>> rows.updated(slice(1, 2)).round(3)
     array([[0.7]])
     """
@@ -194,7 +173,7 @@ class GptqRows:
     ) -> None:
         self.weights = weights
         self.feedback = feedback
-        self.steps = [steps(fmt) for fmt in formats]
+        self.steps, self.starts = steps_of_each(tuple(formats))
         self.codes = codes
         self.carry = np.zeros_like(weights)  # to subtract; never -0, so that weights of -0 stay
 
@@ -212,24 +191,36 @@ class GptqRows:
         *,
         zeros: Array | None = None,
         choices: Array | None = None,
+        blocks: Array | None = None,
     ) -> None:
-        """Round the next columns; each row has one scale, perhaps a zero point or its format."""
-        zero_points = np.empty(0) if zeros is None else zeros.astype(np.float64)
-        every = np.zeros(len(scales), np.uint8) if choices is None else choices
+        """Round the next columns.
+
+        Parameters
+        ----------
+        columns : slice
+        scales : ndarray of float64, (rows, blocks)
+            Times the tensor scale.
+        zeros, choices : ndarray of unsigned integers, (rows, blocks), optional
+            Zero points, and the number of each block's format.
+        blocks : ndarray of integers, (columns,), optional
+            Which block each column is of; by default all are of the first.
+        """
+        zero_points = np.empty((0, 0)) if zeros is None else zeros.astype(np.float64)
+        every = np.zeros(scales.shape, np.uint8)
+        if choices is not None:
+            every = np.ascontiguousarray(choices)
+        held = np.zeros(columns.stop - columns.start, np.intp) if blocks is None else blocks
         for start in range(columns.start, columns.stop, PANEL):
             stop = min(start + PANEL, columns.stop)
             errors = self.weights[:, start:stop].copy()
             codes = np.empty(errors.shape, self.codes.dtype)
-            carry, within = self.carry[:, start:stop], self.feedback[start:stop, start:stop].copy()
-            for k in np.unique(every):
-                rows = every == k
-                own_errors, own_codes = errors[rows], codes[rows]
-                own_zeros = zero_points if zeros is None else zero_points[rows]
-                kernels.round_panel(
-                    own_errors, carry[rows], scales[rows], own_zeros, within, self.steps[k],
-                    own_codes,
-                )  # fmt: skip
-                errors[rows], codes[rows] = own_errors, own_codes
+            carry = self.carry[:, start:stop].copy()
+            within = self.feedback[start:stop, start:stop].copy()
+            part = held[start - columns.start : stop - columns.start]
+            kernels.round_panel(
+                errors, carry, scales, zero_points, every, part, within, self.steps, self.starts,
+                codes,
+            )  # fmt: skip
             _check_finite(errors)
             self.codes[:, start:stop] = codes
             with np.errstate(over="ignore", invalid="ignore"):

@@ -117,6 +117,7 @@ def quantized(
     wide: bool = False,
     importance: Array | None = None,
     feedback: Array | None = None,
+    order: Array | None = None,
     tensor_scale: float | None = None,
     threads: int = 1,
 ) -> Quantized:
@@ -133,13 +134,16 @@ def quantized(
     feedback : ndarray, optional
         The G of `minifloat.quantization.feedback`, for GPTQ; without it weights are rounded to
         nearest.
+    order : ndarray of integers, (inputs,), optional
+        For GPTQ with scales that are those of the weights as given: the columns in the order in
+        which they are rounded. The feedback is that of columns in this order.
     tensor_scale : float, optional
         For recipes with one; by default that of these weights.
     threads : int
     """
     task = Task.of(weights, recipe, axis, wide, importance, tensor_scale)
     try:
-        result = _quantized(task, feedback, threads)
+        result = _quantized(task, feedback, order, threads)
     except NotFiniteError:
         raise not_finite_error(weights) from None
     except ScaleRangeError as error:
@@ -211,7 +215,7 @@ def _check_float32(result: Quantized, weights: Array) -> None:
         )
 
 
-def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
+def _quantized(task: Task, feedback: Array | None, order: Array | None, threads: int) -> Quantized:
     recipe, blocks, bits = task.recipe, task.blocks, task.recipe.fmt.bits
     if recipe.tensor_scale and task.tensor_scale is None:
         task = replace(task, tensor_scale=tensor_scale_of(_longest(task, threads), recipe))
@@ -234,11 +238,14 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     def put(rows: slice) -> None:
         group = blocks.group_of(rows)
         row_zeros = None if zeros is None else zeros[group]
-        if coder is not None:
+        if coder is not None and feedback is None:
             _quantize_rows(task, coder, rows, scales[group], row_zeros, packed, finds=False)
             return
         codes = np.empty((rows.stop - rows.start, length), code_dtype(bits))
-        if choices is not None:
+        if feedback is not None and order is not None:
+            row_held = choices[group] if choices is not None else row_zeros
+            _encode_in_order(task, feedback, order, rows, scales[group], row_held, codes)
+        elif choices is not None:
             encode_chosen(
                 recipe, task.rows(rows), blocks.width, task.tensor_scale or 1.0, scales[group],
                 choices[group], codes,
@@ -265,9 +272,9 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
     double = None
     in_one_pass = coder is not None and by_absmax and not (recipe.double or blocks.height > 1)
     chunks = _chunks(blocks, times=MORE if in_one_pass else 1 if by_absmax else LESS)
-    if feedback is not None:
+    if feedback is not None and order is None:
         each(find_and_put_by_gptq, _chunks(blocks, blocks.height), threads)
-    elif blocks.height == 1 and not recipe.double:
+    elif blocks.height == 1 and not recipe.double and feedback is None:
         each(find_and_put, chunks, threads)
     else:
         each(find, chunks if blocks.height == 1 else _single_groups(blocks), threads)
@@ -275,7 +282,7 @@ def _quantized(task: Task, feedback: Array | None, threads: int) -> Quantized:
             double = _double_scales(blocks.restore_scales(scales).reshape(-1))
             values = double.values().reshape(blocks.scale_shape)
             scales[...] = blocks.scale_rows(values)
-        each(put, chunks, threads)
+        each(put, chunks if feedback is None else _chunks(blocks), threads)
     return Quantized.of_checked(
         packed=_in_order_of_weights(packed, blocks, bits),
         scales=blocks.restore_scales(scales),
@@ -478,7 +485,6 @@ def _encode_by_gptq(
         _group_scales(as_given, unit)  # raises the errors of the weights as given
     weights = task.rows(rows).astype(np.float64)
     gptq_rows = GptqRows(weights, feedback, [each.fmt for each in recipe.candidates], codes)
-    tensor_scales = np.array(recipe.factors(task.tensor_scale))
     importance = task.importance_of(rows)
     for k in range(blocks.per_row):
         columns = slice(k * blocks.width, min((k + 1) * blocks.width, blocks.length))
@@ -496,15 +502,39 @@ def _encode_by_gptq(
         scales[groups, k] = np.concatenate([unit_scales[:, 0] for unit_scales, _ in found])
         if held is not None:
             held[groups, k] = np.concatenate([row[:, 0] for _, row in found if row is not None])
-        row_scales = scales[group_of_rows, k].astype(np.float64)
-        row_held = None if held is None else held[group_of_rows, k]
-        if recipe.zero_point:
-            gptq_rows.round(columns, row_scales * tensor_scales[0], zeros=row_held)
-        elif recipe.flag:
-            factors = tensor_scales[row_held]
-            gptq_rows.round(columns, row_scales * factors, choices=row_held)
-        else:
-            gptq_rows.round(columns, row_scales * tensor_scales[0])
+        row_scales = scales[group_of_rows, k : k + 1]
+        row_held = None if held is None else held[group_of_rows, k : k + 1]
+        _round(task, gptq_rows, columns, row_scales, row_held)
+
+
+def _encode_in_order(
+    task: Task, feedback: Array, order: Array, rows: slice, scales: Array, held: Array | None,
+    codes: Array,
+) -> None:  # fmt: skip
+    """Write the codes of some rows by GPTQ, column by column in an order, by scales given.
+
+    ``scales`` and ``held``, the zero points of blocks or which candidate each is, have a row for
+    each of the rows.
+    """
+    weights = np.ascontiguousarray(task.rows(rows)[:, order], np.float64)
+    ordered = np.empty_like(codes)
+    gptq_rows = GptqRows(weights, feedback, [each.fmt for each in task.recipe.candidates], ordered)
+    every = slice(0, len(order))
+    _round(task, gptq_rows, every, scales, held, order // task.blocks.width)
+    codes[:, order] = ordered
+
+
+def _round(
+    task: Task, gptq_rows: GptqRows, columns: slice, scales: Array, held: Array | None,
+    blocks: Array | None = None,
+) -> None:  # fmt: skip
+    """Round the next columns, by scales and zero points, or choices, of each row's blocks."""
+    factors, wide = np.array(task.recipe.factors(task.tensor_scale)), scales.astype(np.float64)
+    if task.recipe.flag:
+        assert held is not None
+        gptq_rows.round(columns, wide * factors[held], choices=held, blocks=blocks)
+    else:
+        gptq_rows.round(columns, wide * factors[0], zeros=held, blocks=blocks)
 
 
 def _double_scales(scales: Array) -> DoubleScales:
@@ -513,7 +543,7 @@ def _double_scales(scales: Array) -> DoubleScales:
     differences = scales - np.float32(mean)
     blocks = Blocks.of(DOUBLE_RECIPE.block, differences.shape, 0)
     task = Task(DOUBLE_RECIPE, differences, blocks, differences.dtype, None)
-    double = DoubleScales(_quantized(task, None, 1), mean)
+    double = DoubleScales(_quantized(task, None, None, 1), mean)
     while True:
         values = double.values()
         low = (values < 0) | ((values == 0) & (scales > 0))

@@ -137,7 +137,7 @@ def block_scales(
     scales = np.empty(absmax.size)
     kernels.scales_of(absmax, recipe.scale.values, rule, scales)
     if saturate:
-        np.minimum(scales, _searched(recipe).largest, out=scales)
+        np.minimum(scales, allowed_scales(recipe).largest, out=scales)
     if not np.isfinite(scales).all():
         first = int(np.flatnonzero(~np.isfinite(scales))[0])
         with np.errstate(over="ignore"):
@@ -169,8 +169,8 @@ def divisors(scales: Array) -> NDArray[np.float64]:
     return np.where(scales == 0, 1.0, scales.astype(np.float64))
 
 
-def _searched(recipe: Recipe) -> kernels.ScaleValues:
-    """Return the scales that a block may have."""
+def allowed_scales(recipe: Recipe) -> kernels.ScaleValues:
+    """Return the scales that a block may have: values of its format, or powers of two."""
     if recipe.scale_rounding is ScaleRounding.NEAREST_EVEN:
         return recipe.scale.values
     return recipe.scale.powers_of_two
@@ -197,7 +197,7 @@ def _least_squares(
     geometry = (weights, factors, length, width, tensor_scale)
     if zeros is None:
         search_kernels.least_squares(
-            *geometry, levels(recipe.fmt), _searched(recipe), scratch, scales
+            *geometry, levels(recipe.fmt), allowed_scales(recipe), scratch, scales
         )
         return scales, None
     errors, best_scales, best_zeros = np.full(scales.size, np.inf), scales.copy(), zeros.copy()
@@ -211,7 +211,7 @@ def _least_squares(
     for zero in every_zero:
         candidates, candidate_errors = scales.copy(), np.empty(scales.size)
         search_kernels.least_squares(
-            *geometry, shifted[zero], _searched(recipe), scratch, candidates
+            *geometry, shifted[zero], allowed_scales(recipe), scratch, candidates
         )
         search_kernels.squared_errors(*geometry, shifted[zero], candidates, candidate_errors)
         better = candidate_errors < errors

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat import registers
+from minifloat import composites, registers
 from tests.composites.made import COMBINATIONS, composite
 from tests.every_verb import digest, parts_of
 from tests.interop.libraries import Library
@@ -54,6 +54,16 @@ VERBS: dict[str, Verb] = {
         lambda w, importance: mf.quantize(w, "e2m2", search="mse", importance=importance),
     ),
     "gptq": ((W, HESSIAN), lambda w, hessian: mf.gptq(w, "e2m2", hessian)),
+    "gptq static groups": (
+        (W, HESSIAN),
+        lambda w, hessian: mf.gptq(w, "e2m2", hessian, act_order=True, static_groups=True),
+    ),
+    "refine": ((W, HESSIAN), lambda w, hessian: mf.refine(w, Q, hessian)),
+    "learn_rounding": ((W, HESSIAN), lambda w, hessian: mf.learn_rounding(w, Q, hessian, steps=9)),
+    "composites.ordered_gptq": (
+        (W, HESSIAN),
+        lambda w, hessian: composites.ordered_gptq(w, "e2m2", hessian).dense,
+    ),
     "joint_tensor_scale": ((W, X), lambda w, x: mf.joint_tensor_scale([w, x], "nvfp4")),
     "search_format": ((W,), lambda w: mf.search_format(w, 4)),
     "sqnr": ((W,), Q.sqnr),

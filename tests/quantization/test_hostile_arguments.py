@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from minifloat.composites import ordered_gptq
 
 SIGNALLING = np.array([[0x7FA00000] * 4] * 4, np.uint32).view(np.float32)
 HOSTILE: list[Any] = [
@@ -45,6 +46,15 @@ VERBS: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {
         "tensor_scale": True, "double": False, "zero_point": True, "scale": "e4m3fn", "fmt": "uint4"
     }),
     "gptq": (mf.gptq, [W, "int4/2", W.T @ W], {"damp": 0.1, "threads": 2, **SEARCHED}),
+    "gptq, options": (mf.gptq, [W, "int4/2", W.T @ W], {
+        "act_order": True, "static_groups": True, "zero_dead": True
+    }),
+    "ordered_gptq": (ordered_gptq, [W, "int4/2", W.T @ W], {"damp": 0.1, "zero_dead": True,
+                                                           **SEARCHED}),
+    "refine": (mf.refine, [W, Q, W.T @ W], {"damp": 0.1, "rounds": 2, "scales": True,
+                                           "threads": 2}),
+    "learn_rounding": (mf.learn_rounding, [W, Q, W.T @ W], {"damp": 0.1, "steps": 3,
+                                                           "threads": 2}),
     "search_format": (mf.search_format, [W, 4, "e2m2/2"], {"axis": 0}),
     "linear": (mf.linear, [W, Q], {"bias": W[0], "threads": 2}),
     "matmul": (lambda x: Q @ x, [W], {}),
