@@ -9,10 +9,9 @@ STUDIES = (
     "calibration_images",
     "calibration_texts",
     "key_value_cache",
+    "layer_rounding",
     "learned_rotations",
     "rotation_theory",
     "rotations",
     "sensitivities",
 )
-    "layer_rounding", "learned_rotations", "rotation_theory", "rotations", "sensitivities",
-)  # fmt: skip
