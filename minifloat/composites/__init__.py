@@ -2,6 +2,9 @@
 
     composite   the record: a dense part, and others that may be there
     sparse      a sparse matrix, of outliers
+    outliers    which weights are outliers, and weights without them
+    spqr        GPTQ that finds outliers as it goes
+    sorting     columns in an order in which blocks lose less
 
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -14,6 +17,18 @@ array([-7.1,  2. ], dtype=float32)
 """
 
 from minifloat.composites.composite import Composite
+from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
+from minifloat.composites.sorting import sort_columns, sort_heads
 from minifloat.composites.sparse import Sparse
+from minifloat.composites.spqr import spqr
 
-__all__ = ["Composite", "Sparse"]
+__all__ = [
+    "Composite",
+    "Sparse",
+    "beyond_quartiles",
+    "largest",
+    "sort_columns",
+    "sort_heads",
+    "split_outliers",
+    "spqr",
+]
