@@ -2,7 +2,13 @@
 
     composite   the record: a dense part, and others that may be there
     sparse      a sparse matrix, of outliers
+<<<<<<< HEAD
     ordered     GPTQ with columns and blocks in the order of the inputs' importance
+=======
+    outliers    which weights are outliers, and weights without them
+    spqr        GPTQ that finds outliers as it goes
+    sorting     columns in an order in which blocks lose less
+>>>>>>> composite
 
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -15,7 +21,26 @@ array([-7.1,  2. ], dtype=float32)
 """
 
 from minifloat.composites.composite import Composite
+<<<<<<< HEAD
 from minifloat.composites.ordered import ordered_gptq
+=======
+from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
+from minifloat.composites.sorting import sort_columns, sort_heads
+>>>>>>> composite
 from minifloat.composites.sparse import Sparse
+from minifloat.composites.spqr import spqr
 
+<<<<<<< HEAD
 __all__ = ["Composite", "Sparse", "ordered_gptq"]
+=======
+__all__ = [
+    "Composite",
+    "Sparse",
+    "beyond_quartiles",
+    "largest",
+    "sort_columns",
+    "sort_heads",
+    "split_outliers",
+    "spqr",
+]
+>>>>>>> composite

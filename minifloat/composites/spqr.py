@@ -1,0 +1,253 @@
+"""SpQR: GPTQ that keeps a weight apart where its rounding error costs the layer too much.
+
+Let R be the triangle of the damped H = R R^T (`minifloat.quantization.feedback`), and e_kj the
+error of row k and column j that GPTQ makes; it costs (R_jj e_kj)**2. (SpQR's paper and code divide
+by the diagonal of the Cholesky factor of the inverse, which is 1 / R_jj.) SpQR (Dettmers et al.,
+arXiv 2306.03078) compares costs with one limit for the matrix,
+
+    limit = threshold * mean over j of R_jj**2 var(w_j)
+
+where w_j is a column of the weights, with the unbiased variance. Block after block, whose weights
+are updated by then:
+
+1. Each weight of a block is left out in turn. The scale and the zero point are found without it,
+   and if the cost of all others falls by more than the limit, against the block's cost with it, the
+   weight is a likely outlier.
+2. The block's scale and zero point are found with 0 in place of its likely outliers. (The authors
+   put the mean of the others there, which is the same for a range that includes 0.)
+3. Column after column is rounded. A weight whose error costs more than the limit is an outlier: it
+   gets the code of 0, and what is left of it is kept in float16. The errors that remain go to the
+   columns to come.
+
+These are the steps of the authors' code. Theirs has integers with zero points, whose scales and
+zeros are integers of few bits again, for groups of groups; here all is as the recipe says.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from minifloat._arrays import code_dtype, source_array
+from minifloat._kernels import gptq as kernels
+from minifloat._tensors import AnyTensor
+from minifloat.composites.composite import Composite
+from minifloat.composites.sparse import Sparse
+from minifloat.formats import NumberFormat
+from minifloat.formats.base import shown
+from minifloat.packing import pack
+from minifloat.quantization import joint_tensor_scale, quantize
+from minifloat.quantization.feedback import checked_damp, feedback, steps
+from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import Recipe
+
+Array = NDArray[Any]
+
+AT_ONCE = 1 << 22  # weights of blocks with one left out
+
+
+def spqr(
+    w: ArrayLike | AnyTensor,
+    recipe: Recipe | NumberFormat | str,
+    hessian: ArrayLike | AnyTensor,
+    *,
+    threshold: float = 0.2,
+    damp: float = 0.01,
+) -> Composite:
+    """Quantize a layer's weights by GPTQ, and keep those apart whose rounding costs too much.
+
+    Parameters
+    ----------
+    w : array_like, (outputs, inputs)
+        As for `minifloat.quantize`.
+    recipe : Recipe, format or str
+        Blocks of a number of inputs, or "channel"; SpQR has small ones with small scales and zero
+        points, as ``uint3/16/e4m3fn/zero-point``.
+    hessian : array_like of float or integers, (inputs, inputs)
+        X^T X of the layer's inputs X.
+    threshold : float
+        The limit of an error's cost over the mean cost of leaving a weight out (above). Infinity
+        is GPTQ without outliers.
+    damp : float
+        As for `minifloat.gptq`.
+
+    Returns
+    -------
+    Composite
+        With the parts dense and sparse.
+
+    Raises
+    ------
+    ValueError
+        As `minifloat.gptq`; if the recipe has tiles, one scale, a rotation, alternatives, tables or
+        scales that are quantized together ("double"), or ``threshold`` is negative or NaN.
+    TypeError
+        As `minifloat.gptq`.
+
+    Notes
+    -----
+    Leaving each weight out once quantizes as many weights as a block has for each weight: with
+    blocks of 16 it takes some 20 times as long as `minifloat.gptq`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import minifloat as mf
+    >>> from minifloat.composites import spqr
+    >>> rng = np.random.default_rng(0)
+    >>> w, x = rng.standard_normal((32, 64)) ** 3, rng.standard_normal((256, 64))
+    >>> c = spqr(w, "uint3/16/e4m3fn/zero-point", x.T @ x, threshold=0.1)
+    >>> c.sparse.size, round(c.bits_per_weight, 2)
+    (101, 4.88)
+    """
+    weights, recipe = source_array(w, "w")[0].astype(np.float64), Recipe.parse(recipe)
+    damp, threshold = checked_damp(damp), _checked_threshold(threshold)
+    _check(weights, recipe)
+    factors = feedback(hessian, weights.shape[1], damp)
+    costs = _costs(source_array(hessian, "hessian")[0].astype(np.float64), factors, damp)
+    rows = _Rows(weights, recipe, factors, costs)
+    with np.errstate(invalid="ignore"):  # infinity times 0
+        limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))
+    for start in range(0, weights.shape[1], rows.block):
+        rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
+    return Composite(rows.quantized(), sparse=Sparse.of(rows.apart))
+
+
+class _Rows:
+    """All rows of the weights, of which block after block becomes codes."""
+
+    def __init__(self, weights: Array, recipe: Recipe, factors: Array, costs: Array) -> None:
+        inputs = weights.shape[1]
+        self.weights, self.recipe, self.factors, self.costs = weights, recipe, factors, costs
+        self.block = inputs if recipe.block == "channel" else int(recipe.block)  # type: ignore[arg-type]
+        self.tensor_scale = joint_tensor_scale([weights], recipe) if recipe.tensor_scale else None
+        self.carry = np.zeros_like(weights)
+        self.codes = np.zeros(weights.shape, code_dtype(recipe.fmt.bits))
+        self.apart = np.zeros(weights.shape, np.float32)
+        self.parts: list[Quantized] = []  # a block's scales and zero points each
+
+    def fitted(self, rows: Array) -> Quantized:
+        """Return rows that have one block each, quantized."""
+        changes: dict[str, Any] = {"block": "channel"}
+        if self.tensor_scale is not None:
+            changes["tensor_scale"] = self.tensor_scale
+        return quantize(rows, self.recipe, **changes)
+
+    def savings(self, updated: Array, costs: Array) -> Array:
+        """Return how much the cost of each row falls when a weight is left out (step 1)."""
+        outputs, width = updated.shape
+        whole = _cost(updated, self.fitted(updated), costs)
+        if width == 1:
+            return whole[:, np.newaxis]
+        kept = np.array([[j for j in range(width) if j != out] for out in range(width)])
+        savings = np.empty_like(updated)
+        step = max(1, AT_ONCE // (width * width))
+        for start in range(0, outputs, step):
+            rows = slice(start, min(start + step, outputs))
+            others = updated[rows][:, kept].reshape(-1, width - 1)
+            each = np.tile(costs[kept], (rows.stop - rows.start, 1))
+            left = _cost(others, self.fitted(others), each).reshape(-1, width)
+            savings[rows] = whole[rows, np.newaxis] - left
+        return savings
+
+    def round(self, columns: slice, limit: float) -> None:
+        """Round a block of columns, whose columns before are rounded."""
+        costs, factors = self.costs[columns], self.factors[columns, columns].copy()
+        updated = self.weights[:, columns] - self.carry[:, columns]
+        likely = self.savings(updated, costs) > limit if limit < np.inf else np.False_
+        fit = self.fitted(np.where(likely, 0, updated))
+        self.parts.append(fit)
+        errors = np.zeros_like(updated)
+        for k, column in enumerate(range(columns.start, columns.stop)):
+            codes, rest = self.rounded(updated[:, k], fit)
+            apart = rest * rest * costs[k] > limit
+            if apart.any():
+                codes[apart], least = self.rounded(np.zeros(len(rest)), fit, apart)
+                rest[apart] = updated[apart, k] + least
+                self.apart[apart, column] = _halves(rest[apart])
+                rest[apart] -= self.apart[apart, column]
+            self.codes[:, column], errors[:, k] = codes, rest
+            updated[:, k + 1 :] -= np.outer(rest, factors[k, k + 1 :])
+        self.carry[:, columns.stop :] += errors @ self.factors[columns, columns.stop :]
+
+    def rounded(
+        self, numbers: Array, fit: Quantized, rows: Array | slice = slice(None)
+    ) -> tuple[Array, Array]:
+        """Return the codes of a number for each row, and what they leave of them."""
+        rest = np.ascontiguousarray(numbers[rows])[:, np.newaxis].copy()
+        codes = np.empty(rest.shape, self.codes.dtype)
+        scales = fit.scales.reshape(-1).astype(np.float64)[rows]
+        if fit.tensor_scale is not None:
+            scales = scales * fit.tensor_scale
+        zeros = np.empty(0)
+        if fit.zero_points is not None:
+            zeros = fit.zero_points.reshape(-1).astype(np.float64)[rows]
+        kernels.round_panel(
+            rest, np.zeros_like(rest), scales, zeros, np.zeros((1, 1)), steps(self.recipe.fmt),
+            codes,
+        )  # fmt: skip
+        return codes[:, 0], rest[:, 0]
+
+    def quantized(self) -> Quantized:
+        """Return the dense part."""
+        zeros = [part.zero_points for part in self.parts if part.zero_points is not None]
+        return Quantized(
+            packed=pack(self.codes.reshape(-1), self.recipe.fmt.bits),
+            scales=np.concatenate([part.scales for part in self.parts], axis=1),
+            recipe=self.recipe,
+            shape=self.weights.shape,
+            axis=1,
+            tensor_scale=self.tensor_scale,
+            zero_points=np.concatenate(zeros, axis=1) if zeros else None,
+        )
+
+
+def _costs(hessian: Array, factors: Array, damp: float) -> Array:
+    """Return R_jj**2 of the damped Hessian, up to a factor: the diagonal of G H G^T."""
+    largest = float(np.abs(hessian).max(initial=0)) or 1.0
+    damped = hessian / largest
+    damped[np.diag_indices_from(damped)] += damp * damped.diagonal().mean()
+    return np.asarray(np.einsum("ij,ij->i", factors @ damped, factors))
+
+
+def _cost(rows: Array, q: Quantized, costs: Array) -> Array:
+    errors = rows - q.dequantize()
+    return np.asarray((errors * errors * costs).sum(axis=1))
+
+
+def _halves(numbers: Array) -> Array:
+    """Round to float16; what is beyond it stays, and `Sparse` refuses it."""
+    with np.errstate(over="ignore"):
+        halves = numbers.astype(np.float16).astype(np.float32)
+    return np.where(np.isfinite(halves), halves, numbers)
+
+
+def _check(weights: Array, recipe: Recipe) -> None:
+    if weights.ndim == 2 and len(weights) < 2:
+        raise ValueError(f"w must have at least 2 rows, for variances, got shape {weights.shape}")
+    if weights.ndim != 2 or not (isinstance(recipe.block, int) or recipe.block == "channel"):
+        raise ValueError(
+            "w must be of shape (outputs, inputs), in blocks of a number of inputs, got shape "
+            f"{weights.shape} and {recipe}"
+        )
+    if recipe.fmt.is_lookup or recipe.alternatives or recipe.double or recipe.rotation is not None:
+        raise ValueError(
+            "recipe must have one format and scales that are not quantized together, and no "
+            f"rotation, got {recipe}"
+        )
+    if recipe.fmt.min >= 0 and not recipe.zero_point:
+        raise ValueError(
+            f"recipe must have a format with negative values, or zero points, got {recipe}"
+        )
+
+
+def _checked_threshold(threshold: float) -> float:
+    rule = "threshold must be a number of at least 0, or infinity"
+    if not isinstance(threshold, Real) or isinstance(threshold, bool | np.bool_):
+        raise TypeError(f"{rule}, got {shown(threshold)}")
+    if not threshold >= 0:
+        raise ValueError(f"{rule}, got {shown(threshold)}")
+    return float(threshold)
