@@ -20,7 +20,6 @@ from minifloat.composites.input_factors import (
     FactorSearch,
     centred,
     checked_layer,
-    composite_of,
 )
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_bool
@@ -99,7 +98,7 @@ def activation_aware(
         clipped = quantize_clipped(weights * scale, samples / scale, parsed)
         if search.loss(clipped, factors) < loss:
             q = clipped
-    return composite_of(q, factors)
+    return Composite(q, input_factors=factors)
 
 
 def candidates(inputs: Array) -> Iterator[NDArray[np.float32]]:

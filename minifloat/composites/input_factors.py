@@ -18,7 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._tensors import AnyTensor
-from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq, quantize
 from minifloat.quantization.feedback import checked_damp
@@ -205,8 +204,3 @@ class FactorSearch:
             if loss < found[2]:
                 found = q, factors, loss
         return found
-
-
-def composite_of(q: Quantized, factors: NDArray[np.float32] | None) -> Composite:
-    """Return weights with the factors by which they were multiplied."""
-    return Composite(dense=q, input_factors=factors)

@@ -89,6 +89,16 @@ def test_never_worse_than_absmax() -> None:
     assert math.prod(ratios) < 0.6**4  # what shifts are for: an outlier among the inputs
 
 
+def test_what_is_exact_stays() -> None:
+    """The grid has no 1: only the biases of absmax leave these numbers as they are."""
+    w = RNG.choice([-6.0, -2, 0.5, 3, 4], (5, 8))
+    x = RNG.choice([-3.0, -1, 0.25, 1.5, 2], (9, 8))
+    w[:, 0], x[:, 0] = 6, 3
+    p = shift_exponents(w, x, shift=False)
+    assert np.array_equal(p.weights.dequantize(), w)
+    assert np.array_equal(p.quantize_inputs(x), x)
+
+
 @pytest.mark.parametrize("wide", ["e4m3fn", "e5m2"])
 def test_folding_changes_no_product(wide: str) -> None:
     w, x = layer(outlier=4)

@@ -66,13 +66,13 @@ def test_awqs_factors() -> None:
 def test_the_best_of_the_grid_wins(verb: Verb, activations: str | None) -> None:
     for samples in (40, 100):  # fewer and more than inputs
         w, x = layer(samples=samples)
-        for recipe in ("int4/16/float16", "e2m2/32/float16"):
+        for recipe in ("int4/16/float16", "e2m2/32/float16/hadamard32"):
             got = verb(w, x, recipe, activations=activations)
+            turned = "/hadamard32" if "hadamard" in recipe else ""
+            of_x = activations if activations is None else activations + turned
             grid = [np.ones(64, np.float32)]
             grid += smooth_candidates(w, x, STRENGTHS) if verb is smooth else awq_candidates(x)
-            losses = [
-                slow.output_loss(w, x, mf.quantize(w * f, recipe), f, activations) for f in grid
-            ]
+            losses = [slow.output_loss(w, x, mf.quantize(w * f, recipe), f, of_x) for f in grid]
             best = int(np.argmin(losses))
             assert best
             assert got.input_factors is not None
