@@ -10,6 +10,14 @@
     sorting     columns in an order in which blocks lose less
 >>>>>>> composite
 
+Verbs that make one, and what they need:
+
+    smoothing, activation_aware     factors of inputs: SmoothQuant, AWQ
+    cross_layer                     ranges of neighbouring layers, equalized
+    bias                            the mean error of outputs, put into the bias
+    exponent_bias                   LLM-FP4: powers of two of inputs, searched with all scales
+    power_of_two_scales             ZeroQuant-FP's M2, and its cast to FP8
+
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
 >>> rest = [[0.5, 0, 0.25, 0.125], [1.0, 0.5, -0.25, 0.75]]
@@ -20,16 +28,26 @@
 array([-7.1,  2. ], dtype=float32)
 """
 
+from minifloat.composites.activation_aware import activation_aware
+from minifloat.composites.bias import clipped_normal_mean, correct_bias
 from minifloat.composites.composite import Composite
+<<<<<<< HEAD
 <<<<<<< HEAD
 from minifloat.composites.ordered import ordered_gptq
 =======
 from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
 from minifloat.composites.sorting import sort_columns, sort_heads
 >>>>>>> composite
+=======
+from minifloat.composites.cross_layer import equalize_layers
+from minifloat.composites.exponent_bias import PreShifted, shift_exponents
+from minifloat.composites.power_of_two_scales import cast_exponents, power_of_two_ratios
+from minifloat.composites.smoothing import smooth
+>>>>>>> equal
 from minifloat.composites.sparse import Sparse
 from minifloat.composites.spqr import spqr
 
+<<<<<<< HEAD
 <<<<<<< HEAD
 __all__ = ["Composite", "Sparse", "ordered_gptq"]
 =======
@@ -44,3 +62,18 @@ __all__ = [
     "spqr",
 ]
 >>>>>>> composite
+=======
+__all__ = [
+    "Composite",
+    "PreShifted",
+    "Sparse",
+    "activation_aware",
+    "cast_exponents",
+    "clipped_normal_mean",
+    "correct_bias",
+    "equalize_layers",
+    "power_of_two_ratios",
+    "shift_exponents",
+    "smooth",
+]
+>>>>>>> equal

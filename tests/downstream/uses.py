@@ -294,6 +294,28 @@ def use_composites() -> None:
         assert mf.load(f"{folder}/c.npz") == c
 
 
+def use_equalization() -> None:
+    w, x = X[:, :2], X[:, :2]
+    c = composites.smooth(w, x, "e2m1/2/float16", activations="int8", strengths=[0.5], damp=0.1)
+    assert_type(c, mf.Composite)
+    assert_type(composites.activation_aware(w, x, "int4/2/float16", clip=True), mf.Composite)
+    assert_type(composites.correct_bias(w, c, x, bias=[0.0, 1.0, 2.0]), mf.Composite)
+    assert_type(
+        composites.clipped_normal_mean([1.0], [2.0], low=0.0, high=6.0), NDArray[np.float64]
+    )
+    weights, _ = composites.equalize_layers([w.T, w], [None, None])
+    assert_type(weights, list[NDArray[np.float32]])
+    p = composites.shift_exponents(w, x, "e2m1/channel/float32", "e2m1", shift=True)
+    assert_type(p, composites.PreShifted)
+    assert_type(p.bits_per_weight, float)
+    assert_type(p.shifted(x), NDArray[np.float64])
+    assert_type(p.quantize_inputs(x), NDArray[np.float64])
+    assert_type(p.folded("e5m2"), mf.Composite)
+    q = composites.power_of_two_ratios(w, "e2m1/1/float16", rows=2)
+    assert_type(q, mf.Quantized)
+    assert_type(composites.cast_exponents(q, "e5m2", rows=2), mf.Quantized)
+
+
 def use_files_and_comparison() -> None:
     q = mf.quantize(X, "e2m2")
     with tempfile.TemporaryDirectory() as folder:
