@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,8 +129,31 @@ def load() -> Whisper:
         If one of its packages, or SciPy, is not installed.
     """
     optional("scipy.special")
-    content = b"".join(file.find().read_bytes() for file in WEIGHTS)
-    return Whisper.of(variables(content, "WhisperSpec"))
+    return Whisper.of(variables(_content(), "WhisperSpec"))
+
+
+def _content() -> bytes:
+    """Return the file of the weights, of which each package ships a part."""
+    return b"".join(file.find().read_bytes() for file in WEIGHTS)
+
+
+def write_folder(folder: Path) -> None:
+    """Write the files of the model as CTranslate2 opens them.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists, and is empty.
+
+    Raises
+    ------
+    MissingPackage
+        If one of the model's packages is not installed.
+    """
+    (folder / "model.bin").write_bytes(_content())
+    shipped = TOKENIZER.find().parent
+    for name in ("tokenizer.json", "config.json", "vocabulary.txt"):
+        (folder / name).write_bytes((shipped / name).read_bytes())
 
 
 def vocabulary() -> Vocabulary:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from analysis.claims import speech
+from analysis.claims import speech, speech_speed
 from analysis.claims.speech import CHANGES, METRICS, NATS, figure, verdict
 from analysis.models.packages import MissingPackage
 from analysis.records import Rows
@@ -106,3 +106,18 @@ def test_a_quick_run_has_rows_for_every_case() -> None:
     for row in rows[speech.QUICK :]:
         assert 0 < row[speech.DIVERGENCE] < 1
         assert 0 < row[NATS] < 8
+
+
+@pytest.mark.long
+def test_speed_and_memory_have_the_right_size() -> None:
+    try:
+        rows = speech_speed.records(quick=True)
+    except MissingPackage as error:
+        pytest.skip(str(error))
+    fp32, e2m2 = rows
+    assert [row["weights"] for row in rows] == ["fp32", E2M2]
+    assert fp32["stored"] == 4 * (71_504_384 + 1_098_752)
+    assert 5 < fp32["stored"] / e2m2["stored"] < 32 / 5.125
+    for row in rows:
+        assert row["stored"] < row["peak"] < row["stored"] + 150e6
+        assert 0.001 < row["real_time_factor"] < 5

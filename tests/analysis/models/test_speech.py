@@ -77,6 +77,9 @@ def test_decoding_is_greedy_and_leaves_tokens_out(
     for rules in ((none, none), (some.suppressed, none), (none, some.suppressed_first)):
         other = Vocabulary(some.tokenizer, *rules)  # each rule matters here
         assert greedy(model, other, encoded) == slow_greedy(model, other, encoded) != found
+    free = Vocabulary(some.tokenizer, none, none)
+    last = Vocabulary(some.tokenizer, none, np.array(greedy(model, free, encoded)[-1:]))
+    assert greedy(model, last, encoded) == greedy(model, free, encoded)  # the first token alone
     banned = Vocabulary(some.tokenizer, np.delete(np.arange(20), [END]), none)
     assert greedy(model, banned, encoded) == []
     monkeypatch.setattr(speech, "LONGEST", 3)
@@ -175,9 +178,7 @@ def test_every_recording_is_heard_as_by_ctranslate2(
 ) -> None:
     """The encoder's output within 0.001 (it has a deviation of 1.5), logits within 0.001."""
     ctranslate2 = pytest.importorskip("ctranslate2")
-    (tmp_path / "model.bin").write_bytes(b"".join(f.find().read_bytes() for f in speech.WEIGHTS))
-    for name in ("tokenizer.json", "config.json", "vocabulary.txt"):
-        (tmp_path / name).symlink_to(speech.TOKENIZER.find().with_name(name))
+    speech.write_folder(tmp_path)
     theirs = ctranslate2.models.Whisper(str(tmp_path), compute_type="float32")
     try:
         found = recordings()
