@@ -32,9 +32,10 @@ SPOKEN = "Ever tried. Ever failed. No matter. Try again. Fail again. Fail better
 POCKETSPHINX = Path("/usr/share/pocketsphinx/test/data")
 PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 PROMPT_TEXTS = Path("/usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz")
+RATES = (1000, 400_000)  # least and most samples of a second that are taken
 PAUSE = 0.5  # seconds between pieces of a recording
 SHORTEST, LONGEST = 6, 30  # seconds of a prompt
-EVERY = 3  # of the prompts that are long enough
+EVERY = 6  # of the prompts that are long enough
 INSTALL = "apt-get install pocketsphinx-testdata asterisk-core-sounds-en-wav"
 
 
@@ -69,7 +70,7 @@ def recordings() -> list[Recording]:
     -------
     list of Recording
         Of four speakers: a short one, five pieces of a reading, five pieces that name playing
-        cards, and every third of the prompts of 6 to 30 s.
+        cards, and every sixth of the prompts of 6 to 30 s.
 
     Raises
     ------
@@ -139,7 +140,7 @@ def read_wav(path: Path) -> tuple[int, NDArray[Any]]:
     Parameters
     ----------
     path : Path
-        A WAV file of 16 bits a sample.
+        A WAV file of 16 bits a sample, at a rate within `RATES`.
 
     Returns
     -------
@@ -162,8 +163,11 @@ def read_wav(path: Path) -> tuple[int, NDArray[Any]]:
             content = file.readframes(file.getnframes())
     except (wave.Error, EOFError, RuntimeError) as error:  # the last for lengths that do not fit
         raise ValueError(f"recording must be a WAV file, got {path}: {error!r}") from error
-    if bits != 16 or not rate:
-        raise ValueError(f"recording must have 16 bits a sample, got {bits} at {rate}/s: {path}")
+    if bits != 16 or not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(
+            f"recording must have 16 bits a sample and {RATES[0]} to {RATES[1]} samples/s, "
+            f"got {bits} and {rate}: {path}"
+        )
     whole = len(content) // (2 * channels) * 2 * channels
     samples: NDArray[Any] = np.frombuffer(content[:whole], "<i2").reshape(-1, channels)
     if not samples.size:

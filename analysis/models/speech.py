@@ -75,7 +75,7 @@ END = "<|endoftext|>"
 LONGEST = 224  # tokens of a window's text, half of the decoder's positions
 QUIET = 5 * RATE  # samples at the end of a window, in which it may be cut
 METRICS = (
-    "nats per token", "divergence from fp32, nats per token", "word error rate",
+    "nats per token", "divergence from fp32 in nats", "word error rate",
     "share of words that change",
 )  # fmt: skip
 
