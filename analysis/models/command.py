@@ -1,4 +1,4 @@
-"""Measure recipes on models, or let SmolLM2 write: `python -m analysis.models --help`.
+"""Measure recipes on models, let SmolLM2 write or Whisper hear: `python -m analysis.models --help`.
 
 The table goes to stdout, progress and missing packages to stderr. The exit code is 0, 1 if a model
 was left out because a package is missing, 2 after an error, 130 after Ctrl-C.
@@ -25,7 +25,7 @@ from analysis.statistics import Estimate
 from minifloat.cli.terminal import Table, progress_bar
 from minifloat.quantization.recipes import Recipe
 
-MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity")
+MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity", "speech")
 COMPARED = ("fp32", "int")  # what a result is compared with; "int" is that of `_integer`
 
 
@@ -67,13 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", choices=MODULES, metavar="NAME", help=f"of {names}; repeatable")
     add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
     add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
-    commands = parser.add_subparsers(metavar="generate")
+    commands = parser.add_subparsers(metavar="{generate,transcribe}")
     text = "Let SmolLM2 continue a text, greedily."
     sub = commands.add_parser("generate", help=text, description=text)
     sub.set_defaults(run=_generate)
     sub.add_argument("prompt")
     sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
     sub.add_argument("--tokens", type=int, default=64, help="at most (%(default)s)")
+    text = "Print what is said in a recording, in English, as Whisper hears it."
+    sub = commands.add_parser("transcribe", help=text, description=text)
+    sub.set_defaults(run=_transcribe)
+    sub.add_argument("file", type=Path, help="a WAV file of 16 bits a sample")
+    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
     return parser
 
 
@@ -125,6 +130,25 @@ def _generate(options: argparse.Namespace) -> int:
     if len(times) > 1:  # the time of the first token includes the prompt
         speed = (len(times) - 1) / (times[-1] - times[0])
         print(f"{options.recipe}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
+    return 0
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    from analysis.models import log_mel, recordings, speech
+
+    samples = recordings.speech_of(options.file, log_mel.RATE)
+    model, tokens = speech.load(), speech.vocabulary()
+    if options.recipe != REFERENCE:
+        model = model.quantized(options.recipe)
+    start = time.perf_counter()
+    for text in speech.transcribe(model, tokens, samples):
+        print(text, flush=True)
+    seconds = time.perf_counter() - start
+    length = len(samples) / log_mel.RATE
+    print(
+        f"{options.recipe}: {length:.1f} s of speech in {seconds:.1f} s on one thread",
+        file=sys.stderr,
+    )
     return 0
 
 

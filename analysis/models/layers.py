@@ -1,9 +1,11 @@
-"""The layers that several models share: softmax and norms, in float32."""
+"""The layers that several models share: softmax, GELU and norms, in float32."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+from analysis.models.packages import optional
 
 Array = NDArray[np.float32]
 
@@ -33,6 +35,33 @@ def softmax(scores: Array) -> Array:
     np.exp(scores, out=scores)
     scores /= scores.sum(axis=-1, keepdims=True)
     return scores
+
+
+def gelu(x: Array) -> Array:
+    """Return x (1 + erf(x / sqrt 2)) / 2.
+
+    Parameters
+    ----------
+    x : ndarray of float32
+
+    Returns
+    -------
+    ndarray of float32
+
+    Raises
+    ------
+    MissingPackage
+        If SciPy is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from analysis.models.layers import gelu
+    >>> gelu(np.float32([-9, 0, 1])).round(4)
+    array([-0.    ,  0.    ,  0.8413], dtype=float32)
+    """
+    y: Array = x * np.float32(0.5) * (1 + optional("scipy.special").erf(x * np.float32(0.5**0.5)))
+    return y
 
 
 def layer_norm(x: Array, gain: Array, bias: Array, epsilon: float) -> Array:

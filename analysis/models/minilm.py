@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.layers import Array, layer_norm, softmax
+from analysis.models.layers import Array, gelu, layer_norm, softmax
 from analysis.models.matrices import MatrixModel, SomeRecipe, rows
 from analysis.models.packages import PackageFile, optional
 from analysis.models.texts import BIBLE, TEXTS, passages
@@ -89,7 +89,7 @@ class Encoder(MatrixModel):
         mixed = np.einsum("hnm,mhd->nhd", softmax(scores), values).reshape(x.shape)
         output = self._times(mixed, f"{name}.attention.output.dense")
         x = self._norm(x + output, f"{name}.attention.output.LayerNorm")
-        inner = _gelu(self._times(x, f"{name}.intermediate.dense"))
+        inner = gelu(self._times(x, f"{name}.intermediate.dense"))
         output = self._times(inner, f"{name}.output.dense")
         return self._norm(x + output, f"{name}.output.LayerNorm")
 
@@ -101,12 +101,6 @@ class Encoder(MatrixModel):
 
     def _norm(self, x: Array, name: str) -> Array:
         return layer_norm(x, self.vectors[f"{name}.weight"], self.vectors[f"{name}.bias"], EPSILON)
-
-
-def _gelu(x: Array) -> Array:
-    """Return x (1 + erf(x / sqrt 2)) / 2, BERT's own form."""
-    y: Array = x * np.float32(0.5) * (1 + optional("scipy.special").erf(x * np.float32(0.5**0.5)))
-    return y
 
 
 def load() -> Encoder:

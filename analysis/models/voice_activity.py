@@ -22,13 +22,10 @@ have one speaker, so the standard error over pieces is too small by an unknown f
 from __future__ import annotations
 
 import time
-import wave
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.models import evaluation
 from analysis.models.evaluation import REFERENCE, Progress, Result
@@ -36,6 +33,7 @@ from analysis.models.layers import Array
 from analysis.models.matrices import SomeRecipe
 from analysis.models.onnx_files import NOTE, OnnxModel
 from analysis.models.packages import PackageFile
+from analysis.models.recordings import POCKETSPHINX, SPEECH, read_wav
 
 MODEL = "Silero VAD"
 MODALITY = "audio"
@@ -46,15 +44,7 @@ WEIGHTS = PackageFile(
     "data/silero_vad_16k_op15.onnx",
     "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
 )
-SPEECH = PackageFile(
-    "useful-moonshine-onnx",
-    "20251121",
-    "moonshine_onnx",
-    "assets/beckett.wav",
-    "e5a26b3d29e5b0bc8dbd72c11d16a3808a4ec0ac45b21f12a27d2a2fe5c5ae61",
-)
 FILES = (WEIGHTS, SPEECH)
-MORE_SPEECH = Path("/usr/share/pocketsphinx/test/data")
 MORE_SPEECH_HINT = "for more speech: apt-get install pocketsphinx-testdata"
 RATE = 16000  # samples of a second
 FRAME, CONTEXT = 512, 64  # samples: the input is a frame and the end of the one before
@@ -126,7 +116,7 @@ def recordings() -> list[Path]:
     MissingPackage
         If useful-moonshine-onnx is not installed.
     """
-    return [SPEECH.find(), *sorted(MORE_SPEECH.rglob("*.wav"))]
+    return [SPEECH.find(), *sorted(POCKETSPHINX.rglob("*.wav"))]
 
 
 def read(path: Path) -> Array:
@@ -149,20 +139,13 @@ def read(path: Path) -> Array:
     OSError
         If it cannot be read.
     """
-    try:
-        with wave.open(str(path), "rb") as file:
-            kind = (file.getnchannels(), 8 * file.getsampwidth(), file.getframerate())
-            content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError, RuntimeError) as error:  # the last for lengths that do not fit
-        raise ValueError(f"recording must be a WAV file, got {path}: {error!r}") from error
+    rate, samples = read_wav(path)
+    kind = (samples.shape[1], 16, rate)
     if kind != (1, 16, RATE):
         raise ValueError(
             f"recording must have 1 channel, 16 bits and {RATE} samples/s, got {kind}: {path}"
         )
-    samples: NDArray[Any] = np.frombuffer(content[: len(content) // 2 * 2], "<i2")
-    if not samples.size:
-        raise ValueError(f"recording must not be empty, got {path}")
-    padded = np.pad(samples, (0, -samples.size % FRAME)).astype(np.float32)
+    padded = np.pad(samples[:, 0], (0, -samples.size % FRAME)).astype(np.float32)
     return (padded / np.float32(32768)).reshape(-1, FRAME)
 
 

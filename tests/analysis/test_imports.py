@@ -17,6 +17,7 @@ PACKAGE = Path(analysis.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "studies": {"models", "output", "records"},
+    "claims": {"models", "records", "studies"},
     "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
     "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
     "hardware": {"errors", "models", "output", "records", "statistics"},
@@ -35,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 THIRD_PARTY: dict[str, set[str]] = {
     "errors": {"scipy"},
     "formats": {"scipy"},
+    "claims": {"scipy"},
     "methods": {"scipy"},
     "published": {"ml_dtypes", "scipy"},
     "weights": {"scipy"},

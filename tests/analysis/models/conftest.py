@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from analysis.models import minilm, recogniser, smollm2, textgenrnn, voice_activity
+from analysis.models import minilm, recogniser, smollm2, speech, textgenrnn, voice_activity
 from analysis.models.llama import Llama
 from analysis.models.packages import MissingPackage, require
 from analysis.models.recogniser import Recogniser
+from analysis.models.speech import Vocabulary
 from analysis.models.voice_activity import Detector
+from analysis.models.whisper import Whisper
 
 
 def need(module: ModuleType) -> None:
@@ -66,3 +68,13 @@ def reader() -> Recogniser:
 @pytest.fixture(scope="session")
 def detector() -> Detector:
     return loaded(voice_activity)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def whisper() -> Whisper:
+    return loaded(speech)  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def vocabulary() -> Vocabulary:
+    return loaded(speech, "vocabulary")  # type: ignore[no-any-return]

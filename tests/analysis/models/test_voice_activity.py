@@ -19,11 +19,11 @@ import minifloat as mf
 from analysis.models import command, voice_activity
 from analysis.models.evaluation import difference
 from analysis.models.matrices import Array, dense
+from analysis.models.recordings import SPEECH
 from analysis.models.voice_activity import (
     CONTEXT,
     FRAME,
     RATE,
-    SPEECH,
     WEIGHTS,
     Detector,
     evaluate,
@@ -228,7 +228,7 @@ def test_a_recording_is_read_in_frames(tmp_path: Path) -> None:
     [
         ({"rate": 8000}, r"got \(1, 16, 8000\)"),
         ({"channels": 2}, r"got \(2, 16, 16000\)"),
-        ({"samples": np.ones(8, np.uint8)}, r"got \(1, 8, 16000\)"),
+        ({"samples": np.ones(8, np.uint8)}, "16 bits a sample .*got 8 and 16000"),
         ({"samples": np.ones(0, np.int16)}, "not be empty"),
     ],
 )
@@ -298,9 +298,9 @@ def test_too_little_speech_is_refused(speech: list[Path]) -> None:
 def test_more_speech_is_found_or_named(
     detector: Detector, speech: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(voice_activity, "MORE_SPEECH", speech[0].parent)
+    monkeypatch.setattr(voice_activity, "POCKETSPHINX", speech[0].parent)
     assert voice_activity.recordings() == [SPEECH.find(), *speech]
-    monkeypatch.setattr(voice_activity, "MORE_SPEECH", speech[0].parent / "nowhere")
+    monkeypatch.setattr(voice_activity, "POCKETSPHINX", speech[0].parent / "nowhere")
     assert voice_activity.recordings() == [SPEECH.find()]
     (change, _) = evaluate([])
     assert change.note.endswith("apt-get install pocketsphinx-testdata")

@@ -1,0 +1,117 @@
+"""How long Whisper base takes for a second of speech on one thread, and how much memory.
+
+Times are of the CPU, not of the clock, so that other work on the machine matters less; each is the
+median of `REPEATS`, on the longest recording. If it is installed (``pip install ctranslate2``),
+CTranslate2 runs the same file beside it, with the same recording, greedily too. A real-time factor
+below 1 is faster than speech.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from analysis.models import speech
+from analysis.models.evaluation import Progress, counter
+from analysis.models.layers import Array
+from analysis.models.log_mel import RATE, log_mel
+from analysis.models.packages import optional
+from analysis.models.recordings import recordings
+from analysis.records import Row, Rows
+
+RECIPES = ("e2m2/128/float16", "int5/128/float16", "nf5/128/float16", "int8/128/float16")
+PEER = "ctranslate2"
+PEER_TYPES = ("float32", "int8")
+REPEATS = 5
+
+
+def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
+    """Return a row for each program and kind of weights.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether to measure the first two kinds of weights of this project alone, once.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of dict
+        With the columns program, weights, seconds (of the recording), encoder (seconds), decoder
+        (milliseconds for a token), real_time_factor, stored and peak (bytes; None for other
+        programs).
+
+    Raises
+    ------
+    MissingPackage
+        If a package of the model or of the recordings is not installed.
+    """
+    recipes = RECIPES[:1] if quick else RECIPES
+    repeats = 1 if quick else REPEATS
+    peers = PEER_TYPES if find_spec(PEER) and not quick else ()
+    samples = max((recording.samples(RATE) for recording in recordings()), key=len)
+    step = counter(progress, 1 + len(recipes) + len(peers))
+    rows = []
+    tokens = speech.vocabulary()
+    for weights, model in speech.load().variants(recipes):
+        heard = log_mel(samples)
+        encoded = model.encode(heard)
+        count = len(speech.greedy(model, tokens, encoded))  # compiles the kernels
+        encoder = _median(lambda: model.encode(heard), repeats)  # noqa: B023
+        decoder = _median(lambda: speech.greedy(model, tokens, encoded), repeats)  # noqa: B023
+        row = _row("minifloat", weights, samples, encoder, decoder, count)
+        peak = model.peak(lambda: list(speech.transcribe(model, tokens, samples)))  # noqa: B023
+        rows.append(row | {"stored": model.storage[1], "peak": peak})
+        step()
+    for kind in peers:
+        rows.append(_peer(kind, samples, tokens, repeats) | {"stored": None, "peak": None})
+        step()
+    return rows
+
+
+def _row(
+    program: str, weights: str, samples: Array, encoder: float, decoder: float, count: int
+) -> Row:
+    length = len(samples) / RATE
+    front = _median(lambda: log_mel(samples), 3)
+    return {
+        "program": program,
+        "weights": weights,
+        "seconds": round(length, 3),
+        "encoder": encoder,
+        "decoder": 1000 * decoder / (count + 1),  # the end is a token too
+        "real_time_factor": (front + encoder + decoder) / length,
+    }
+
+
+def _peer(kind: str, samples: Array, tokens: speech.Vocabulary, repeats: int) -> Row:
+    program = optional(PEER)
+    with TemporaryDirectory() as folder:
+        speech.write_folder(Path(folder))
+        model = program.models.Whisper(folder, compute_type=kind, intra_threads=1)
+    heard = program.StorageView.from_array(np.ascontiguousarray(log_mel(samples)[None]))
+    encoded = model.encode(heard)
+
+    def decode() -> Any:
+        return model.generate(encoded, [tokens.prompt], beam_size=1)[0]
+
+    count = len(decode().sequences_ids[0])
+    encoder = _median(lambda: model.encode(heard), repeats)
+    decoder = _median(decode, repeats)
+    return _row(f"{PEER} {program.__version__}", kind, samples, encoder, decoder, count)
+
+
+def _median(run: Callable[[], object], repeats: int) -> float:
+    """Return the median CPU time of a run in seconds."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.process_time()
+        run()
+        seconds.append(time.process_time() - start)
+    return float(np.median(seconds))
