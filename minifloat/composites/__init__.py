@@ -2,16 +2,14 @@
 
     composite   the record: a dense part, and others that may be there
     sparse      a sparse matrix, of outliers
-<<<<<<< HEAD
-    ordered     GPTQ with columns and blocks in the order of the inputs' importance
-=======
-    outliers    which weights are outliers, and weights without them
-    spqr        GPTQ that finds outliers as it goes
-    sorting     columns in an order in which blocks lose less
->>>>>>> composite
 
 Verbs that make one, and what they need:
 
+    outliers                        which weights are outliers, and weights without them
+    spqr                            GPTQ that finds outliers as it goes
+    sorting                         columns in an order in which blocks lose less
+    ordered                         GPTQ with columns and blocks in the order of the inputs' importance
+    low_rank                        two thin matrices that correct the dense part
     smoothing, activation_aware     factors of inputs: SmoothQuant, AWQ
     cross_layer                     ranges of neighbouring layers, equalized
     bias                            the mean error of outputs, put into the bias
@@ -31,49 +29,35 @@ array([-7.1,  2. ], dtype=float32)
 from minifloat.composites.activation_aware import activation_aware
 from minifloat.composites.bias import clipped_normal_mean, correct_bias
 from minifloat.composites.composite import Composite
-<<<<<<< HEAD
-<<<<<<< HEAD
-from minifloat.composites.ordered import ordered_gptq
-=======
-from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
-from minifloat.composites.sorting import sort_columns, sort_heads
->>>>>>> composite
-=======
 from minifloat.composites.cross_layer import equalize_layers
 from minifloat.composites.exponent_bias import PreShifted, shift_exponents
+from minifloat.composites.low_rank import correct
+from minifloat.composites.ordered import ordered_gptq
+from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
 from minifloat.composites.power_of_two_scales import cast_exponents, power_of_two_ratios
 from minifloat.composites.smoothing import smooth
->>>>>>> equal
+from minifloat.composites.sorting import sort_columns, sort_heads
 from minifloat.composites.sparse import Sparse
 from minifloat.composites.spqr import spqr
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-__all__ = ["Composite", "Sparse", "ordered_gptq"]
-=======
-__all__ = [
-    "Composite",
-    "Sparse",
-    "beyond_quartiles",
-    "largest",
-    "sort_columns",
-    "sort_heads",
-    "split_outliers",
-    "spqr",
-]
->>>>>>> composite
-=======
 __all__ = [
     "Composite",
     "PreShifted",
     "Sparse",
     "activation_aware",
+    "beyond_quartiles",
     "cast_exponents",
     "clipped_normal_mean",
+    "correct",
     "correct_bias",
     "equalize_layers",
+    "largest",
+    "ordered_gptq",
     "power_of_two_ratios",
     "shift_exponents",
     "smooth",
+    "sort_columns",
+    "sort_heads",
+    "split_outliers",
+    "spqr",
 ]
->>>>>>> equal
