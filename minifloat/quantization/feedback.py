@@ -71,28 +71,9 @@ def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArra
     array([[ 1. , -0.5],
            [ 0. ,  1. ]])
     """
-    given = _arrays.source_array(hessian, "hessian")[0]
-    if given.shape != (inputs, inputs):
-        raise ValueError(
-            f"hessian must have a row and a column for each input of w, ({inputs}, {inputs}), got "
-            f"{given.shape}"
-        )
-    with np.errstate(invalid="ignore"):  # of a signalling NaN
-        damped = given.astype(np.float64)
-        largest = float(np.abs(damped).max(initial=0))
-    if not math.isfinite(largest):
-        wrong = damped[~np.isfinite(damped)].flat[0]
-        raise ValueError(f"hessian must be finite, got {wrong}; leave such samples out")
-    if largest == 0:
+    damped = checked_hessian(hessian, inputs)
+    if not damped.any():
         return np.eye(inputs)
-    damped /= largest
-    difference = float(np.abs(damped - damped.T).max())
-    if difference > ASYMMETRY:
-        raise ValueError(
-            f"hessian must be symmetric, got elements that differ by {difference:.2g} of the "
-            "largest; use X.T @ X"
-        )
-    damped = (damped + damped.T) / 2
     diagonal = damped.diagonal().copy()
     dead = diagonal == 0
     np.fill_diagonal(damped, np.where(dead, 1.0, diagonal + damp * diagonal.mean()))
@@ -108,6 +89,40 @@ def feedback(hessian: ArrayLike | AnyTensor, inputs: int, damp: float) -> NDArra
     inverse = _inverse(upper)
     inverse *= upper.diagonal()[:, np.newaxis]
     return inverse
+
+
+def checked_hessian(hessian: ArrayLike | AnyTensor, inputs: int) -> NDArray[np.float64]:
+    """Return a Hessian in float64, symmetric, its largest element 1 unless it is of zeros.
+
+    Raises
+    ------
+    TypeError
+        If it is not of real numbers.
+    ValueError
+        If it has another shape, is not finite or not symmetric.
+    """
+    given = _arrays.source_array(hessian, "hessian")[0]
+    if given.shape != (inputs, inputs):
+        raise ValueError(
+            f"hessian must have a row and a column for each input of w, ({inputs}, {inputs}), got "
+            f"{given.shape}"
+        )
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        wide = given.astype(np.float64)
+        largest = float(np.abs(wide).max(initial=0))
+    if not math.isfinite(largest):
+        wrong = wide[~np.isfinite(wide)].flat[0]
+        raise ValueError(f"hessian must be finite, got {wrong}; leave such samples out")
+    if largest == 0:
+        return wide
+    wide /= largest
+    difference = float(np.abs(wide - wide.T).max())
+    if difference > ASYMMETRY:
+        raise ValueError(
+            f"hessian must be symmetric, got elements that differ by {difference:.2g} of the "
+            "largest; use X.T @ X"
+        )
+    return np.asarray((wide + wide.T) / 2)
 
 
 def _inverse(upper: Array) -> NDArray[np.float64]:
