@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,7 @@ def contest(layer: Layer, recipe: str, against: str, rounding: str) -> list[Row]
     def error_of(weights: Array) -> float:
         return float(np.linalg.norm(unseen @ weights.T - exact) / np.linalg.norm(exact))
 
-    def quantizer(name: str) -> Callable[[Array], mf.Quantized]:
+    def quantizer(name: str) -> Callable[[NDArray[Any]], mf.Quantized]:
         if rounding == "gptq":
             return lambda weights: mf.gptq(weights, name, hessian)
         return lambda weights: mf.quantize(weights, name)

@@ -3,8 +3,8 @@
 A stage of `minifloat.quantization.widely_linear` is, but for its two scales, binary quantization of
 weights turned by 45 degrees, and on normal weights, which any rotation leaves normal, that is one
 bit: 1 - 2/pi. The second stage has what the first has left: with the magnitude x of a weight and
-its mean a, the signs of x - a and the mean b of \\|x - a\\|. So the exact ratios are 4.396 and 8.849
-dB (8.86 is published).
+its mean a, the signs of x - a, and the mean b of its magnitude. So the exact ratios are 4.396 and
+8.849 dB (8.86 is published).
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ rank) and right (rank, inputs), each quantized by a recipe of its own. A layer t
 (<Composite int3/128/float16 (128, 128): 4.082 bits per weight; low rank>, (14, 128))
 >>> exact = x @ w.T
 >>> for q in (c.dense, c, mf.quantize(w, "int4/128/float16")):
-...     print(round(20 * np.log10(np.linalg.norm(exact) / np.linalg.norm(mf.linear(x, q) - exact)), 1))
+...     error = np.linalg.norm(mf.linear(x, q) - exact) / np.linalg.norm(exact)
+...     print(f"{-20 * np.log10(error):.1f} dB")
 12.5
 23.1
 19.4
@@ -68,8 +69,8 @@ x 384, 0.4 s for 576 x 1536. A whole Hessian takes 1.2 s once for 1536 inputs.
 Against more bits for each weight, at equal bits: a recipe of fewer bits gets the rank that fills it
 up to the bits of the other. Matrices of MiniLM and SmolLM2, calibrated on half of the tokens and
 measured on the others. By how many dB the error of the outputs is less than that of the other
-recipe: the mean over matrices and its standard error, and the mean rank. **Worth** its bits if it is
-beyond 0.1 dB and two standard errors, else **not worth** them if as far below. The first line of
+recipe: the mean over matrices and its standard error, and the mean rank. **Worth** its bits if it
+is beyond 0.1 dB and two standard errors, else **not worth** them if as far below. The first line of
 each contest is the recipe without a correction, in its fewer bits
 (`analysis.methods.low_rank`)."""
 

@@ -2,6 +2,7 @@
 
     composite   the record: a dense part, and others that may be there
     sparse      a sparse matrix, of outliers
+    low_rank    two thin matrices that correct the dense part
 
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -14,6 +15,7 @@ array([-7.1,  2. ], dtype=float32)
 """
 
 from minifloat.composites.composite import Composite
+from minifloat.composites.low_rank import correct
 from minifloat.composites.sparse import Sparse
 
-__all__ = ["Composite", "Sparse"]
+__all__ = ["Composite", "Sparse", "correct"]

@@ -156,7 +156,9 @@ def ternarize(
     return _quantized("int2", blocks, codes, blocks, scales)
 
 
-def _rows(w: ArrayLike | AnyTensor, axis: SupportsIndex, block: str) -> tuple[Blocks, Array]:
+def _rows(
+    w: ArrayLike | AnyTensor, axis: SupportsIndex, block: Literal["channel", "tensor"]
+) -> tuple[Blocks, Array]:
     """Return the blocks of weights, and the weights as rows."""
     weights = _arrays.source_array(w, "w")[0].astype(np.float64)
     if not np.isfinite(weights).all():

@@ -231,15 +231,14 @@ def _levels_of_zero_points(count: int) -> list[search_kernels.Levels]:
 
 
 def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:
-    return _of_blocks(np.abs(rows.astype(np.float64)), width, _percentile(percentile))[0].reshape(
-        -1
-    )
+    found = _of_blocks(np.abs(rows.astype(np.float64)), width, _percentile(percentile))
+    return np.asarray(found.reshape(-1))
 
 
 def _means(rows: Array, width: int) -> NDArray[np.float64]:
-    return _of_blocks(
-        np.abs(rows.astype(np.float64)), width, lambda blocks: blocks.mean(axis=2)[np.newaxis]
-    )[0].reshape(-1)
+    magnitudes = np.abs(rows.astype(np.float64))
+    found = _of_blocks(magnitudes, width, lambda blocks: blocks.mean(axis=2)[np.newaxis])
+    return np.asarray(found.reshape(-1))
 
 
 def _percentile(*percentiles: float) -> Callable[[Array], Array]:

@@ -130,6 +130,8 @@ class WidelyLinear:
         shapes = {part.shape for stage in self.stages for part in stage}
         if len(shapes) > 1 or len(next(iter(shapes))) != 2:
             raise ValueError(f"{rule} of one shape (m, n), got {sorted(shapes)}")
+        if len({part.fmt for stage in self.stages for part in stage}) > 1:
+            raise ValueError(f"{rule} of one format, got several")
         object.__setattr__(self, "stages", tuple((u, w) for u, w in self.stages))
 
     @property

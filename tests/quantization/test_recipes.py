@@ -287,7 +287,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], type[Exception], str]] = [
      "scale_rounding must not be given twice, got down and up"),
     ({"fmt": "nf4", "scale_rounding": "even"}, ValueError, 'scale_rounding must not be "even" for'),
     ({"search": "median"}, ValueError,
-     "search must be one of absmax, mse, percentile, shrink, got 'median'"),
+     "search must be one of absmax, mse, percentile, absmean, shrink, got 'median'"),
     ({"search": "percentile99.9"}, ValueError,
      "search must be one of absmax, .*, got 'percentile99.9'; use search=\"percentile\", "
      "percentile=99.9$"),

@@ -23,8 +23,9 @@ def test_the_exact_ratios_by_integration() -> None:
 
     a = mean(abs)
     b = mean(lambda x: abs(x - a))
-    for stages, rest in ((1, lambda x: x - a), (2, lambda x: abs(x - a) - b)):
-        assert exact_ratio(stages) == pytest.approx(-10 * np.log10(mean(lambda x: rest(x) ** 2)))
+    errors = {1: mean(lambda x: (x - a) ** 2), 2: mean(lambda x: (abs(x - a) - b) ** 2)}
+    for stages, error in errors.items():
+        assert exact_ratio(stages) == pytest.approx(-10 * np.log10(error))
 
 
 ENDS = ((0, 0.8), (0.8, 12))
