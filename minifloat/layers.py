@@ -7,7 +7,7 @@ It stands above `minifloat.quantization`, which says what a recipe of activation
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, SupportsIndex, overload
+from typing import Any, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,17 +15,22 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import products
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat.composites.composite import Composite
-from minifloat.products import composites
+from minifloat.formats.base import shown
+from minifloat.products import complex_products, composites
 from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix
+from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
+from minifloat.quantization.widely_linear import WidelyLinear
+
+Weights: TypeAlias = PackedMatrix | Composite | WidelyLinear
 
 
 @overload
 def linear(
     x: Tensor,
-    q: PackedMatrix | Composite,
+    q: Weights,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
@@ -34,15 +39,24 @@ def linear(
 @overload
 def linear(
     x: ArrayLike,
-    q: PackedMatrix | Composite,
+    q: Weights,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
     threads: SupportsIndex = 1,
 ) -> NDArray[np.float32]: ...
+@overload
+def linear(
+    x: ArrayLike,
+    q: ComplexQuantized,
+    bias: ArrayLike | None = None,
+    *,
+    activations: None = None,
+    threads: SupportsIndex = 1,
+) -> NDArray[np.complex64]: ...
 def linear(
     x: ArrayLike | AnyTensor,
-    q: PackedMatrix | Composite,
+    q: Weights | ComplexQuantized,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
@@ -57,14 +71,16 @@ def linear(
     x : array_like, shape (..., in)
         float32; float16, bfloat16, float64 and integers are rounded to float32 first. A tensor must
         not require a gradient; `minifloat.interop.torch` has gradients.
-    q : Quantized or Composite
+    q : Quantized, Composite, WidelyLinear or ComplexQuantized
         Weights of shape (out, in), of any format, blocks and scales. The ``bias`` of a `Composite`
-        is added as well.
+        is added as well. With complex weights, `ComplexQuantized`, ``x``, ``bias`` and the result
+        are complex64.
     bias : array_like, shape (out,), optional
         As ``x``.
     activations : Recipe or str, optional
         How ``x`` becomes integers of 8 bits: a recipe of int8 by absmax with blocks along the last
-        axis, as "int8/32/float32" or "int8/channel/float32" (one scale for a vector).
+        axis, as "int8/32/float32" or "int8/channel/float32" (one scale for a vector). Not for
+        complex codes.
     threads : int
         Threads to share the rows of ``q`` among; the result does not depend on it. For many vectors
         NumPy multiplies, whose own threads come on top.
@@ -77,7 +93,7 @@ def linear(
     Raises
     ------
     TypeError
-        If ``q`` is neither `Quantized` nor `Composite`, or ``x`` or ``bias`` has a dtype that is
+        If ``q`` is none of these, or ``x`` or ``bias`` has a dtype that is
         not listed above.
     ValueError
         If the shapes do not fit. With activations also if ``x`` is not finite, the recipe is
@@ -139,7 +155,15 @@ def linear(
     >>> mf.linear([1, 2, 3], q, activations="int8/channel/float32")
     array([-4.062992, 10.996063], dtype=float32)
     """
-    multiply: Any = composites.linear if isinstance(q, Composite) else products.linear
+    multiply: Any = products.linear
+    if isinstance(q, Composite):
+        multiply = composites.linear
+    elif isinstance(q, WidelyLinear | ComplexQuantized):
+        multiply = complex_products.linear
+        if activations is not None:
+            raise ValueError(
+                f"activations must be None for weights of complex codes, got {shown(activations)}"
+            )
     if activations is None:
         return multiply(x, q, bias, threads=threads)
     recipe = activations if isinstance(activations, str) else Recipe.parse(activations)

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "composites": ARRAYS | {"codec", "packing", "quantization"},
-    "layers": {"_tensors", "products", "quantization", "composites"},
+    "layers": {"_tensors", "formats", "products", "quantization", "composites"},
     "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization", "composites"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "allocation": {

@@ -1,4 +1,4 @@
-"""Print docs/fitted_grids.md: codebooks for the data, few levels, and formats inside formats.
+"""Print docs/fitted_grids.md: codebooks for the data, and formats inside formats.
 
 python -m docs.generators.fitted_grids > docs/fitted_grids.md
 """
@@ -15,7 +15,7 @@ from analysis.errors.nested import MIDDLE, nested_error
 from docs.generators.policies import table
 
 FITTED = """\
-# Fitted grids, few levels, nested formats
+# Fitted grids, nested formats
 
 ## The best codebook for data
 
@@ -79,25 +79,7 @@ True
 On 12 linear weights of MiniLM's encoder (every third one, 1.8 million weights), whose rows are
 short, a table for each row is not worth its bits: `lut4/channel/float16` has 4.67 bits and 21.21
 dB, `nf4/64/float16/mse` 4.25 bits and 21.25 dB. Two turns of a fitted codebook for each tensor
-and its scales make that 21.33 dB, in as many bits.
-
-## Binary and ternary weights
-
-`bipolar_int1` is -1 and 1, `int2` is -1, 0 and 1. The search `mse` gives each block the best
-scale: of binary weights the mean of |w| (as XNOR-Net has it), of ternary ones the best of all
-thresholds, with the mean of what is above it. Tests compare both with every threshold, on
-fractions. In a block of n normal weights the best binary scale leaves (1 - 2/pi)(1 - 1/n) of the
-variance. On 65536 normal weights, in dB:"""
-
-BITS = """\
-A ternary code takes two bits here. By absmax all binary weights are as large as the block's
-largest, and most ternary ones are 0: such few levels need `search="mse"`.
-
-A complex codebook {1, i, -1, -i} (iFairy) has two bits for a pair of weights, and one or two
-scales. `analysis.published.complex_codes` has it: 4.40 dB on normal weights, as published, and
-8.85 dB with a second stage (published: 8.86). It is no format of its own here: turned by 45
-degrees the four phases are pairs of signs, so with one scale it is `bipolar_int1` of each pair's
-Hadamard transform."""
+and its scales make that 21.33 dB, in as many bits."""
 
 NESTED = """\
 ## Formats inside formats
@@ -148,7 +130,6 @@ Tables nest where a cell of fewer levels is split in two (Any-Precision LLM).
 cells in the best way; `mf.narrow(q, "lut4", reading="cut")` reads it, and needs no other table:
 values are the means of those that they stand for. On 20 rows of 1024 normal weights, in dB:"""
 
-RECIPES = ("tensor/float32", "channel/float16", "128/float16", "32/float16")
 PAIRS = (
     ("e2m4", "e2m3"), ("e2m4", "e2m2"), ("e2m4", "e2m1"), ("e2m3", "e2m2"), ("e2m2", "e2m1"),
     ("e3m3", "e3m2"), ("e3m3", "e3m1"), ("int8full", "int6full"), ("int8full", "int4full"),
@@ -158,7 +139,7 @@ PAIRS = (
 
 def page() -> str:
     """Return the page."""
-    parts = [FITTED, k_means_table(), TABLES, few_levels_table(), BITS, NESTED, nested_table()]
+    parts = [FITTED, k_means_table(), TABLES, NESTED, nested_table()]
     return "\n\n".join([*parts, ANSWER, tables_table()]) + "\n"
 
 
@@ -180,17 +161,6 @@ def k_means_table() -> str:
         cells = [f"{e.mean():.1f} ± {e.std(ddof=1) / math.sqrt(len(e)):.1f} %" for e in found]
         rows.append([str(levels), *cells])
     return table(["levels", "one k-means++ start", "the best of 10"], rows)
-
-
-def few_levels_table() -> str:
-    """Return SQNR of binary and ternary recipes."""
-    w, rows = weights(64, 1024).astype(np.float32), []
-    for scaling in RECIPES:
-        for fmt in ("bipolar_int1", "int2"):
-            plain, best = (mf.quantize(w, f"{fmt}/{scaling}{more}") for more in ("", "/mse"))
-            bits = f"{best.bits_per_weight:.3f}"
-            rows.append([f"`{fmt}/{scaling}`", bits, *(f"{q.sqnr(w):.2f}" for q in (plain, best))])
-    return table(["recipe", "bits", "absmax", "`mse`"], rows)
 
 
 def nested_table() -> str:

@@ -36,9 +36,10 @@ PARTS = {
         "floor if all scales are powers of two, else nearest_even",
     ),
     "OPTIONS": (
-        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`), `tensor-scale` (or "
-        "`tensor-scale256`: the largest scale is 256), `double`, `zero-point`, `one-scale`, "
-        "`flag-bits`, `authors`, a rotation (`hadamard128`, with a seed `hadamard128:7`)",
+        "joined by `+`: a search (`mse`, `shrink`, `percentile99.9`, `absmean`), "
+        "`tensor-scale` (or `tensor-scale256`: the largest scale is 256), `double`, "
+        "`zero-point`, `one-scale`, `flag-bits`, `authors`, a rotation (`hadamard128`, with a "
+        "seed `hadamard128:7`)",
         "absmax",
     ),
 }

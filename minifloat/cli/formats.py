@@ -21,6 +21,7 @@ SHOWN_CODES = 256  # `show` prints the table of a larger format only with --all
 SEARCHES = {  # of ScaleSearch, in words; mse has no absmax
     "absmax": "the largest magnitude of a block",
     "percentile": "percentile {percentile} of a block's magnitudes",
+    "absmean": "{max:g} times the mean of a block's magnitudes",
     "shrink": "the largest magnitude times 1 - k / 100, k < 80, of the smallest sum |error|**2.4",
 }
 BLOCKS = {"channel": "all weights along the axis", "tensor": "all weights"}
@@ -220,7 +221,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     largest = recipe.fmt.max_abs
     exponent = math.frexp(recipe.absmax_at)[1] - 1
     rule = FORMULAS[recipe.scale_rounding].format(max=f"{recipe.absmax_at:g}", emax=exponent)
-    absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile)
+    absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile, max=largest)
     facts = {
         "also called": ", ".join(names),
         "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",

@@ -9,26 +9,29 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._paths import file_path, replacing
 from minifloat.composites.composite import Composite
-from minifloat.files import composites
+from minifloat.files import complex_weights, composites
 from minifloat.files import quantized as plain
 from minifloat.files._safe import WeightsError, missing_package, untrusted
 from minifloat.files._source import SourceFile
 from minifloat.files.npz import npz_arrays
 from minifloat.files.quantized import MARK
 from minifloat.files.safetensors import read_header, read_tensor
+from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.widely_linear import WidelyLinear
 
 Array = NDArray[Any]
+Weights: TypeAlias = Quantized | Composite | ComplexQuantized | WidelyLinear
 
 
-def save(quantized: Quantized | Composite, path: str | os.PathLike[str]) -> None:
+def save(quantized: Weights, path: str | os.PathLike[str]) -> None:
     """Write quantized weights to a file, whole or not at all.
 
     The file holds the arrays
@@ -72,9 +75,20 @@ def save(quantized: Quantized | Composite, path: str | os.PathLike[str]) -> None
     and the JSON text has composite (1), dense, left and right (each a text as above, or null) and
     gap_bits (null without a sparse part).
 
+    Of complex codes there are
+
+        complex.values       float64, (n, 2), the real and the imaginary part of each code's value
+        z.codes, z.scales    uint8, the codes, packed likewise, and float32, (..., 2), a scale of
+                             the real and one of the imaginary parts; of a `ComplexQuantized`
+        u0.codes ...         the same of both matrices of each stage, u0, w0, u1, w1 ...; of a
+                             `WidelyLinear`
+
+    and the JSON text has complex (1), format (the codebook's name) and shape (of the complex
+    weights).
+
     Parameters
     ----------
-    quantized : Quantized or Composite
+    quantized : Quantized, Composite, ComplexQuantized or WidelyLinear
     path : path
         Ends in .npz or .safetensors. A file that is there is replaced at the end, by one that was
         written beside it and has its permissions; of a symbolic link the target. If the process is
@@ -101,20 +115,22 @@ def save(quantized: Quantized | Composite, path: str | os.PathLike[str]) -> None
     ...     bool((mf.load(path).dequantize() == q.dequantize()).all())
     True
     """
-    if not isinstance(quantized, Quantized | Composite):
+    if not isinstance(quantized, Weights):
         raise TypeError(
-            f"quantized must be Quantized or Composite, got {type(quantized).__name__}; "
-            "minifloat.quantize makes one"
+            f"quantized must be Quantized, Composite or of complex codes, got "
+            f"{type(quantized).__name__}; minifloat.quantize makes one"
         )
     path = file_path("path", path)
     write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
-    if isinstance(quantized, Composite):
+    if isinstance(quantized, Quantized):
+        write(path, *plain.to_arrays(quantized))
+    elif isinstance(quantized, Composite):
         write(path, *composites.to_arrays(quantized))
     else:
-        write(path, *plain.to_arrays(quantized))
+        write(path, *complex_weights.to_arrays(quantized))
 
 
-def load(path: str | os.PathLike[str]) -> Quantized | Composite:
+def load(path: str | os.PathLike[str]) -> Weights:
     """Read quantized weights that `save` wrote.
 
     Parameters
@@ -124,7 +140,7 @@ def load(path: str | os.PathLike[str]) -> Quantized | Composite:
 
     Returns
     -------
-    Quantized or Composite
+    Quantized, Composite, ComplexQuantized or WidelyLinear
         Bit for bit the one that was saved.
 
     Raises
@@ -162,7 +178,7 @@ def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
         np.savez(file, **members)
 
 
-def _read_npz(file: SourceFile) -> Quantized | Composite:
+def _read_npz(file: SourceFile) -> Weights:
     stored = npz_arrays(file)
     names = [info.name for info, _ in stored]
     if MARK not in names:
@@ -184,7 +200,7 @@ def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
         file.write(to_bytes(arrays, metadata={MARK: text}))
 
 
-def _read_safetensors(file: SourceFile) -> Quantized | Composite:
+def _read_safetensors(file: SourceFile) -> Weights:
     entries, metadata = read_header(file)
     if MARK not in metadata:
         raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
@@ -193,10 +209,13 @@ def _read_safetensors(file: SourceFile) -> Quantized | Composite:
     return from_arrays(arrays, metadata[MARK])
 
 
-def _reader(names: list[str]) -> Callable[[dict[str, Array], str], Quantized | Composite]:
+def _reader(names: list[str]) -> Callable[[dict[str, Array], str], Weights]:
     """Return what makes weights of arrays of these names, and of a text."""
     if "dense.codes" in names:
         composites.check_names(names)
         return composites.from_arrays
+    if complex_weights.VALUES in names:
+        complex_weights.check_names(names)
+        return complex_weights.from_arrays
     plain.check_names(names)
     return plain.from_arrays

@@ -1,4 +1,4 @@
-"""What a code means: `Format` (ExMy), `Integer`, `Codebook`, and `Lookup`.
+"""What a code means: `Format` (ExMy), `Integer`, `Codebook`, and `Lookup`; `ComplexCodebook`.
 
 A format describes codes; it does not compute on arrays. The whole library uses these words:
 
@@ -15,6 +15,7 @@ This package imports only the standard library.
 
 from minifloat.formats.base import CodeRow, CodeTable, NumberFormat
 from minifloat.formats.codebook import Codebook
+from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.formats.exmy import FloatInfo, Format, Specials
 from minifloat.formats.integer import Integer
 from minifloat.formats.lookup import Lookup
@@ -23,6 +24,7 @@ __all__ = [
     "CodeRow",
     "CodeTable",
     "Codebook",
+    "ComplexCodebook",
     "FloatInfo",
     "Format",
     "Integer",

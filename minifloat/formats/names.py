@@ -26,6 +26,7 @@ from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat, shown
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
 from minifloat.formats.codebook import Codebook
+from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
 from minifloat.formats.integer import Integer
@@ -104,6 +105,11 @@ smallest 7.629394531e-06, specials p3109>
     """
     if isinstance(name, NumberFormat):
         return name
+    if isinstance(name, ComplexCodebook):
+        raise TypeError(
+            f"{argument} must be a format of real numbers, got {name!r}; "
+            "minifloat.codec.complex_codes has the verbs of complex ones"
+        )
     text = name if isinstance(name, str) else name_of_dtype(name)
     if text is None:
         raise TypeError(

@@ -33,6 +33,8 @@ def check(recipe: Recipe) -> None:
         raise ValueError(
             f'percentile must come with search="percentile", got search="{recipe.search}"'
         )
+    if recipe.search is ScaleSearch.ABSMEAN:
+        _check_absmean(recipe)
     if recipe.double and (recipe.scale.name != "float32" or recipe.tensor_scale):
         scales = f"{recipe.scale}{' with tensor_scale' if recipe.tensor_scale else ''}"
         raise ValueError(
@@ -66,6 +68,15 @@ def _check_rotation(recipe: Recipe) -> None:
             "fmt must have negative values for a rotation, or zero points, got "
             f"{recipe.fmt.name}; use zero_point=True, or another format"
         )
+
+
+def _check_absmean(recipe: Recipe) -> None:
+    """Refuse what says which value absmax becomes: the mean becomes 1."""
+    others = ["zero_point"] * recipe.zero_point + ["alternatives"] * bool(recipe.alternatives)
+    if not (others or recipe.fmt.is_lookup) and recipe.absmax_at != recipe.fmt.max_abs:
+        others = ["absmax_at"]
+    if others:
+        raise ValueError(f"search must be another one than absmean with {others[0]}; leave one out")
 
 
 def _check_largest_scale(recipe: Recipe) -> None:

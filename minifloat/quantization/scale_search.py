@@ -7,6 +7,7 @@ computed in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -134,6 +135,9 @@ def block_scales(
     elif recipe.percentile is not None:
         percentiles = _percentiles(rows, width, recipe.percentile)
         absmax = np.where(percentiles > 0, percentiles, absmax)
+    elif recipe.search is ScaleSearch.ABSMEAN:
+        means = _means(rows, width)
+        absmax = np.where(means > 0, means * recipe.absmax_at, absmax)
     scales = np.empty(absmax.size)
     kernels.scales_of(absmax, recipe.scale.values, rule, scales)
     if saturate:
@@ -227,8 +231,18 @@ def _levels_of_zero_points(count: int) -> list[search_kernels.Levels]:
 
 
 def _percentiles(rows: Array, width: int, percentile: float) -> NDArray[np.float64]:
+    found = _of_blocks(np.abs(rows.astype(np.float64)), width, _percentile(percentile))
+    return np.asarray(found.reshape(-1))
+
+
+def _means(rows: Array, width: int) -> NDArray[np.float64]:
     magnitudes = np.abs(rows.astype(np.float64))
-    return np.asarray(_of_blocks(magnitudes, width, [percentile])[0].reshape(-1))
+    found = _of_blocks(magnitudes, width, lambda blocks: blocks.mean(axis=2)[np.newaxis])
+    return np.asarray(found.reshape(-1))
+
+
+def _percentile(*percentiles: float) -> Callable[[Array], Array]:
+    return lambda blocks: np.asarray(np.percentile(blocks, percentiles, axis=2))
 
 
 def _length(low: Array, high: Array) -> Array:
@@ -237,20 +251,28 @@ def _length(low: Array, high: Array) -> Array:
         return np.asarray(high - low)
 
 
-def _of_blocks(weights: Array, width: int, percentiles: list[float]) -> Array:
-    """Return percentiles of each block: for each, a row for each row of weights."""
+def _of_blocks(weights: Array, width: int, of: Callable[[Array], Array]) -> Array:
+    """Return some numbers of each block: for each, a row for each row of weights.
+
+    ``of`` finds them along the last of three axes, and puts them along a new first one; they are
+    multiplied when the weights are.
+    """
     count, length = weights.shape
-    if np.abs(weights).max(initial=0) > 2.0**1020:  # their differences would overflow
-        return 4 * _of_blocks(weights / 4, width, percentiles)
+    largest = float(np.abs(weights).max(initial=0))
+    if largest > 2.0**960:  # a sum or a difference would overflow
+        return np.ldexp(_of_blocks(np.ldexp(weights, -64), width, of), 64)
+    if not length:
+        return np.zeros((*of(np.zeros((count, 1, 1))).shape[:2], 1))
     whole = length // width * width
-    blocks = weights[:, :whole].reshape(count, -1, min(width, max(length, 1)))
-    found = [np.percentile(blocks, percentiles, axis=2)] if whole else []
+    found = [of(weights[:, :whole].reshape(count, -1, width))] if whole else []
     if whole < length:  # the last block of a row is shorter
-        found.append(np.percentile(weights[:, np.newaxis, whole:], percentiles, axis=2))
-    return np.concatenate(found, axis=2) if found else np.zeros((len(percentiles), count, 1))
+        found.append(of(weights[:, np.newaxis, whole:]))
+    return np.concatenate(found, axis=2)
 
 
 def _inner_range(rows: Array, width: int, percentile: float) -> tuple[Array, Array]:
     """Return two percentiles of each block's weights; the lower at most 0, the other at least."""
-    low, high = _of_blocks(rows.astype(np.float64), width, [100 - percentile, percentile])
+    low, high = _of_blocks(
+        rows.astype(np.float64), width, _percentile(100 - percentile, percentile)
+    )
     return np.minimum(low, 0).reshape(-1), np.maximum(high, 0).reshape(-1)

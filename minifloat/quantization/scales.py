@@ -91,6 +91,9 @@ class ScaleSearch(StrEnum):
                  arithmetic. If absmax's scale is as good, it is taken.
     PERCENTILE   the scale of a percentile of its magnitudes, interpolated linearly as by
                  `numpy.percentile`; of its absmax if the percentile is 0
+    ABSMEAN      the mean of its magnitudes, which becomes the value 1: of binary weights the scale
+                 of least squared error (XNOR-Net), of ternary ones BitNet b1.58's; of its absmax
+                 if the mean is 0
     SHRINK       among the scales of absmax * (1 - k / 100), k = 0 .. 79, the first with the
                  smallest sum of |error|**2.4: GPTQ's search, which FPE2M2's code uses too
     """
@@ -98,10 +101,13 @@ class ScaleSearch(StrEnum):
     ABSMAX = "absmax"
     MSE = "mse"
     PERCENTILE = "percentile"
+    ABSMEAN = "absmean"
     SHRINK = "shrink"
 
 
-ScaleSearchLike: TypeAlias = ScaleSearch | Literal["absmax", "mse", "percentile", "shrink"]
+ScaleSearchLike: TypeAlias = (
+    ScaleSearch | Literal["absmax", "mse", "percentile", "absmean", "shrink"]
+)
 
 
 @dataclass(frozen=True, repr=False)

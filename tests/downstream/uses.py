@@ -20,14 +20,21 @@ import minifloat as mf
 from minifloat import allocation, arithmetic, auditing, composites, hardware, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from minifloat.caches import Along, CacheRecipe, KeyValueCache, channel_balancer
+from minifloat.codec import complex_codes
 from minifloat.codec.decision_points import DecisionPoint
 from minifloat.codec.decision_points import decision_points as exact_decision_points
+from minifloat.composites.low_rank import best_factors, channel_scales
 from minifloat.conversion import Conversion, convert
 from minifloat.files import WeightFile, open_weights
 from minifloat.files.checkpoints import Checkpoint, Dequantizable, Description, open_checkpoint
+from minifloat.formats.complex_codebook import FAIRY, ComplexCodebook
 from minifloat.formats.dtypes import DtypeNames
+from minifloat.packing.trits import pack_trits, unpack_trits
+from minifloat.quantization import complex_weights
 from minifloat.quantization.alternatives import Alternative
+from minifloat.quantization.few_levels import binarize, ternarize
 from minifloat.quantization.nested import cut_codebook, nests
+from minifloat.quantization.widely_linear import WidelyLinear, fairy2i, to_complex, to_real
 from minifloat.typing import (
     AlternativeLike,
     ArithmeticLike,
@@ -314,6 +321,36 @@ def use_equalization() -> None:
     q = composites.power_of_two_ratios(w, "e2m1/1/float16", rows=2)
     assert_type(q, mf.Quantized)
     assert_type(composites.cast_exponents(q, "e5m2", rows=2), mf.Quantized)
+def use_low_rank() -> None:
+    square = X[:, :3]
+    c = composites.correct(square, "int3/2/float16", rank=1, hessian=np.eye(3), rounds=2)
+    assert_type(c, mf.Composite)
+    composites.correct(square, lambda w: mf.quantize(w, "int3/2/float16"), bits=100.0)
+    left, right = best_factors(square, 1)
+    assert_type(left @ right, NDArray[Any])
+    assert_type(channel_scales(square), NDArray[np.float64])
+
+
+def use_few_levels() -> None:
+    assert_type(binarize(X, "xnor", axis=0), mf.Quantized)
+    assert_type(ternarize(X, block="channel"), mf.Quantized)
+    packed = pack_trits([0, 1, 2])
+    assert_type(packed, NDArray[np.uint8])
+    assert_type(unpack_trits(packed, 3), NDArray[np.uint8])
+
+
+def use_complex_codes() -> None:
+    fmt = ComplexCodebook([1, 1j, -1, -1j], "mine")
+    assert_type(complex_codes.encode([1 + 2j], fmt), NDArray[np.uint8])
+    assert_type(complex_codes.decode([0], FAIRY), NDArray[np.complex64])
+    assert_type(complex_codes.round_to([1 + 2j]), NDArray[np.complex64])
+    z = complex_weights.quantize(X, block="channel")
+    assert_type(z, complex_weights.ComplexQuantized)
+    assert_type(mf.linear(X, z), NDArray[np.complex64])
+    q = fairy2i(np.ones((2, 4)), 2)
+    assert_type(q, WidelyLinear)
+    assert_type(mf.linear(X, q), NDArray[np.float32])
+    assert_type(to_real(*to_complex(np.ones((2, 4)))), NDArray[Any])
 
 
 def use_files_and_comparison() -> None:

@@ -125,6 +125,9 @@ def block_range(recipe: mf.Recipe, block: list[float]) -> tuple[float, float]:
         absmax = max(map(abs, block))
         if recipe.percentile is not None:
             absmax = float(np.percentile(np.abs(block), recipe.percentile)) or absmax
+        if recipe.search == mf.ScaleSearch.ABSMEAN:
+            mean = float(sum(Fraction(abs(x)) for x in block) / len(block))
+            absmax = mean * recipe.absmax_at or absmax
         return 0.0, absmax
     if recipe.percentile is not None:
         ends = np.percentile(block, [100 - recipe.percentile, recipe.percentile])

@@ -22,7 +22,7 @@ SCALES = [*SEARCHED_SCALES, "float32", "float16", "bfloat16", "tf32", "e6m9", "e
 @st.composite
 def recipes(draw: st.DrawFn) -> mf.Recipe:
     """Any recipe whose searches are small enough to be judged."""
-    search = draw(st.sampled_from(["absmax", "mse", "percentile", "shrink"]))
+    search = draw(st.sampled_from(["absmax", "mse", "percentile", "absmean", "shrink"]))
     scale = draw(st.sampled_from(SEARCHED_SCALES if search == "mse" else SCALES))
     fields: dict[str, Any] = {
         "fmt": mf.parse(draw(st.sampled_from(FORMATS))),

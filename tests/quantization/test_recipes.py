@@ -20,11 +20,11 @@ BITS = {
     "mxint8": 8.25, "nf4": 4.5, "bfp16_64": 8.125, "bfp12_64": 4.125, "nvfp4": 4.5, "nvint4": 4.5,
     "qlora": 4.125 + 32 / (64 * 256), "fpe2m2": 5.0, "fp6_llm": 6.0,
     "deepseek_fp8": 8 + 32 / 128**2, "four_over_six": 4.5, "if3": 3.5, "if4": 4.5, "if6": 6.5,
-    "if6_e3m2": 6.5,
+    "if6_e3m2": 6.5, "bwn": 1.0, "bitnet_b158": 2.0, "twn": 2.0,
 }  # fmt: skip
 OF_512_BY_1024 = {  # bits of tensor scales and scales of channels
     "nvfp4": 32 / 2**19, "nvint4": 32 / 2**19, "qlora": 32 / 2**19, "fpe2m2": 16 / 1024,
-    "fp6_llm": 16 / 1024,
+    "fp6_llm": 16 / 1024, "bwn": 32 / 1024, "bitnet_b158": 32 / 2**19, "twn": 32 / 2**19,
     **dict.fromkeys(("four_over_six", "if3", "if4", "if6", "if6_e3m2"), 32 / 2**19),
 }  # fmt: skip
 
@@ -38,7 +38,7 @@ def test_bits_are_the_published_ones(name: str) -> None:
     assert q.bits_per_weight == pytest.approx(bits, abs=1e-12)
     assert q.nbytes * 8 == pytest.approx(bits * w.size, rel=1e-12)
     error = np.sqrt(np.square(w - q.dequantize()).sum() / np.square(w).sum())
-    assert error < 0.2
+    assert error < (0.2 if BITS[name] > 2 else 0.65)
 
 
 def test_each_published_recipe_has_a_source() -> None:
@@ -91,7 +91,8 @@ def recipes(draw: st.DrawFn) -> mf.Recipe:
         return mf.Recipe(**fields)
     except ValueError as error:
         rules = ("scale_rounding must not be", "fmt must have a value above", "scale must be")
-        for rule in (*rules, "arithmetic must be", "block must be along", "fmt must have negative"):
+        rules += ("arithmetic must be", "block must be along", "fmt must have negative")
+        for rule in (*rules, "search must be another"):
             if str(error).startswith(rule):
                 reject()
         raise
@@ -286,7 +287,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], type[Exception], str]] = [
      "scale_rounding must not be given twice, got down and up"),
     ({"fmt": "nf4", "scale_rounding": "even"}, ValueError, 'scale_rounding must not be "even" for'),
     ({"search": "median"}, ValueError,
-     "search must be one of absmax, mse, percentile, shrink, got 'median'"),
+     "search must be one of absmax, mse, percentile, absmean, shrink, got 'median'"),
     ({"search": "percentile99.9"}, ValueError,
      "search must be one of absmax, .*, got 'percentile99.9'; use search=\"percentile\", "
      "percentile=99.9$"),
