@@ -20,6 +20,7 @@ from docs.generators import (
     dot_products,
     fitted_grids,
     layouts,
+    methods,
     multiplication,
     numerics,
     policies,
@@ -41,6 +42,7 @@ PAGES = {
     "numerics.md": numerics,
     "accuracy_and_cost.md": accuracy_and_cost,
     "allocation.md": allocation,
+    "methods.md": methods,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

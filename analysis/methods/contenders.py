@@ -247,3 +247,19 @@ METHODS: dict[str, Method] = {
 
 # Methods whose budget is that of all matrices together (`analysis.methods.mixed_precision`).
 ALLOCATED: dict[str, Method] = {f"allocated {name}": METHODS[name] for name in ("E2My, mse", BEST)}
+
+
+def family(name: str) -> str:
+    """Return what kind of method one is, by its name.
+
+    Examples
+    --------
+    >>> family("GPTQ, rotated INT, mse"), family("INT, mse"), family("allocated INT, mse")
+    ('GPTQ, rotated', 'rounded to nearest', 'budget allocated')
+    """
+    if name in ALLOCATED:
+        return "budget allocated"
+    by_gptq, turned = name.startswith("GPTQ"), "rotated" in name
+    if by_gptq:
+        return "GPTQ, rotated" if turned else "GPTQ"
+    return "rotated" if turned else "rounded to nearest"

@@ -55,13 +55,25 @@ class Table:
         """Bits per weight, by method and budget."""
         return {(row["method"], row["budget"]): row["bits"] for row in self._of(LOSS)}
 
-    def decibels(self, method: str, budget: float) -> Estimate:
-        """Return the mean error of outputs over matrices, each the mean of its draws, in dB."""
-        found: dict[str, list[Parts]] = {}
+    @cached_property
+    def outputs(self) -> dict[tuple[str, float], Parts]:
+        """How far each matrix's error of outputs lies below them, in dB, the mean of the draws."""
+        found: dict[tuple[str, float], dict[str, list[Parts]]] = {}
         for row in self._of(OUTPUT_ERROR):
-            if (row["method"], row["budget"]) == (method, budget):
-                found.setdefault(row["of"], []).append(_numbers(row))
-        return Estimate.of(np.concatenate([np.mean(draws, axis=0) for draws in found.values()]))
+            by_kind = found.setdefault((row["method"], row["budget"]), {})
+            by_kind.setdefault(row["of"], []).append(_numbers(row))
+        return {
+            key: np.concatenate([np.mean(draws, axis=0) for draws in by_kind.values()])
+            for key, by_kind in found.items()
+        }
+
+    def decibels(self, method: str, budget: float) -> Estimate:
+        """Return the mean of `outputs` over matrices, and its error."""
+        return Estimate.of(self.outputs[method, budget])
+
+    def decibels_lead(self, one: str, other: str, budget: float) -> Estimate:
+        """Return how many dB one method is ahead of another, the mean over matrices."""
+        return Estimate.of(self.outputs[one, budget] - self.outputs[other, budget])
 
     def loss(self, method: str, budget: float, text: str | None = None) -> Estimate:
         """Return what a method adds to the loss, the mean of the texts or of one, and its error."""
@@ -110,22 +122,22 @@ class Table:
         less = [Estimate(each.mean - limit, each.standard_error) for each in second]
         return _aim(first), _aim(less)
 
-    def repeated(self, budget: float) -> float:
+    def draws(self, method: str, budget: float) -> Parts:
+        """Return the loss of each draw, the mean of the texts."""
+        return _draws(self.losses[method, budget])
+
+    def share_of_draws(self, budget: float) -> float:
         """Return the variance between draws over the squared loss, the mean of the methods."""
-        shares = [
-            _draws(losses).var(ddof=1) / _draws(losses).mean() ** 2
-            for (_, of), losses in self.losses.items()
-            if of == budget and len(_draws(losses)) > 1
-        ]
-        return float(np.mean(shares)) if shares else math.nan
+        drawn = [_draws(losses) for (_, of), losses in self.losses.items() if of == budget]
+        shares = [draws.var(ddof=1) / draws.mean() ** 2 for draws in drawn if len(draws) > 1]
+        return float(np.mean(shares)) if shares else 0.0
 
     def _between(self, losses: Losses, budget: float) -> float:
         """Return the variance of a mean that comes from the draws."""
         draws = _draws(losses)
         if len(draws) > 1:
             return float(draws.var(ddof=1) / len(draws))
-        share = self.repeated(budget)
-        return 0.0 if math.isnan(share) else share * float(draws[0]) ** 2
+        return self.share_of_draws(budget) * float(draws[0]) ** 2
 
     def _chosen(self, method: str, budget: float, text: str | None) -> Losses:
         losses = self.losses[method, budget]
