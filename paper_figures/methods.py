@@ -114,9 +114,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
 
 def _aims(axes: Axes, rows: Rows) -> None:
     """Mark what the two aims ask for."""
-    yardstick = [
-        row["loss"] for row in rows if (row["method"], row["budget"]) == (REFERENCE, MANY)
-    ]
+    yardstick = [row["loss"] for row in rows if (row["method"], row["budget"]) == (REFERENCE, MANY)]
     lines = {f"{100 * PERPLEXITY - 100:.0f} % of perplexity": math.log(PERPLEXITY)}
     if yardstick:
         lines["E2M2/128, 5.125 bits"] = yardstick[0]

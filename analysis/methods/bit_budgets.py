@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import minifloat as mf
 from minifloat.formats import Codebook, NumberFormat
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 LEVEL = 32  # bits of a level of a codebook of a matrix's own
 
 
-def block_within(bits: float, inputs: int, of_block: int, of_matrix: float = 0.0) -> int:
+def block_within(bits: float, inputs: int, of_block: float, of_matrix: float = 0.0) -> int:
     """Return the smallest block, along rows, whose scales keep within a budget.
 
     Parameters
@@ -22,7 +23,7 @@ def block_within(bits: float, inputs: int, of_block: int, of_matrix: float = 0.0
         Bits per weight beside the codes.
     inputs : int
         Weights of a row; its last block may be shorter.
-    of_block : int
+    of_block : float
         Bits of a block: its scale, zero point and flag.
     of_matrix : float
         Bits per weight of what a matrix has once.
@@ -76,8 +77,6 @@ def counted(packed: Packed) -> float:
     >>> counted(mf.quantize(w, mf.Codebook([-1, 0, 0.5, 1]), block=64))  # 2 + 16/64 + 4 * 32 / 256
     2.75
     """
-    bits = packed.bits_per_weight
-    fmt = getattr(packed, "fmt", None)
-    if fmt is not None and own_codebook(fmt):
-        bits += LEVEL * fmt.code_count / math.prod(packed.shape)
-    return bits
+    dense = packed.dense if isinstance(packed, mf.Composite) else packed
+    levels = dense.fmt.code_count if own_codebook(dense.fmt) else 0
+    return packed.bits_per_weight + LEVEL * levels / math.prod(packed.shape)

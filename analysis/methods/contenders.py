@@ -20,10 +20,11 @@ import numpy as np
 import minifloat as mf
 from analysis.methods.bit_budgets import LEVEL, block_within
 from analysis.models.layers import Array
+from minifloat.formats import NumberFormat
 from minifloat.quantization.nested import cut_codebook
 from minifloat.quantization.quantized import Quantized
 
-Packed = Quantized
+Packed = Quantized | mf.Composite
 Gram = Array  # (inputs, inputs)
 Method = Callable[[Array, Gram, float], Packed]
 
@@ -181,14 +182,14 @@ def fitted(weights: Array, width: int, block: int, name: str = "codebook") -> mf
     Codebook
         Of float32 values.
     """
-    fmt: mf.Codebook | mf.Integer = mf.parse(f"int{width}full")
+    fmt: NumberFormat = mf.parse(f"int{width}full")
     for _ in range(TURNS):
         q = mf.quantize(weights, fmt, block=block, scale="float32", search="mse")
         scales = np.repeat(q.scales, block, axis=1)[:, : weights.shape[1]].astype(np.float64)
         kept = scales != 0
         levels = mf.fit_codebook(weights[kept] / scales[kept], 2**width, scales[kept] ** 2)
-        fmt = mf.Codebook(np.float32(list(levels)).tolist(), name=name)
-    return fmt
+        fmt = book = mf.Codebook(np.array(list(levels), np.float32).tolist(), name=name)
+    return book
 
 
 def tables(weights: Array, gram: Gram, bits: float) -> Packed:
@@ -257,7 +258,7 @@ def family(name: str) -> str:
     >>> family("GPTQ, rotated INT, mse"), family("INT, mse"), family("allocated INT, mse")
     ('GPTQ, rotated', 'rounded to nearest', 'budget allocated')
     """
-    if name in ALLOCATED:
+    if name.startswith("allocated "):
         return "budget allocated"
     by_gptq, turned = name.startswith("GPTQ"), "rotated" in name
     if by_gptq:

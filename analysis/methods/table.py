@@ -34,6 +34,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+import minifloat as mf
 from analysis.methods.bit_budgets import counted
 from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE, Packed
 from analysis.methods.minilm_subject import MiniLM
@@ -217,6 +218,11 @@ def quantized(run: Run, subject: Subject, name: str, budget: float) -> tuple[Pac
     packed : Quantized or Composite
         With its inputs in the order of the draw.
     values : ndarray of float32, (outputs, inputs)
+
+    Raises
+    ------
+    ValueError
+        If a method corrects biases, which are no part of a matrix.
     """
     method = {**METHODS, **ALLOCATED}[run.method]
     weights, gram = subject.matrices[name], subject.calibration[name]
@@ -226,6 +232,8 @@ def quantized(run: Run, subject: Subject, name: str, budget: float) -> tuple[Pac
         order = rng.permutation(order)
     ordered = np.ascontiguousarray(weights[:, order])
     packed = method(ordered, np.ascontiguousarray(gram[np.ix_(order, order)]), budget)
+    if isinstance(packed, mf.Composite) and packed.bias is not None:
+        raise ValueError(f"methods must leave biases as they are, got one by {run.method}")
     values = np.empty_like(weights)
     values[:, order] = packed.dequantize()
     return packed, values
