@@ -159,7 +159,7 @@ def normal_book(width: int, block: int) -> mf.Codebook:
     Examples
     --------
     >>> normal_book(2, 32).values().round(1).tolist()
-    [-0.9, -0.2, 0.4, 1.0]
+    [-1.4, -0.4, 0.4, 1.3]
     """
     rows = max(FITTED // (4 * block), 1)
     normal = np.random.default_rng(0).standard_normal((rows, block)).astype(np.float32)
