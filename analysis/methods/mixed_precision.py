@@ -64,7 +64,7 @@ def allocated(
 
     Examples
     --------
-    >>> allocated({"a": 100, "b": 100}, {"a": 1.0, "b": 0.01}, 4.25)
+    >>> allocated({"a": 100, "b": 100}, {"a": 1.0, "b": 0.1}, 4.25)
     {'a': 5.25, 'b': 3.25}
     """
     losses = np.outer([divergences[name] for name in sizes], 4.0 ** (AT - np.array(LEVELS)))
