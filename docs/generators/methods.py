@@ -5,10 +5,11 @@ python -m docs.generators.methods > docs/methods.md
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from analysis.methods import table as study
 from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE
+from analysis.methods.mixed_precision import LEVELS
 from analysis.methods.subjects import PARTS
 from analysis.methods.table_losses import FEW, MANY, Table
 from analysis.statistics import Estimate
@@ -22,29 +23,49 @@ INTRO = """\
 # Methods at equal bits
 
 Which way of quantizing weights loses least within a budget? Here all matrices of a model are
-quantized by one method to {budgets} bits per weight, with scales, zero points, tables and flags
-counted, and never more. Codes have the whole bits, and all else shares the quarter: blocks of 64
-with float16 scales, of 32 with scales of 8 bits (UE5M3), and so on.
+quantized by one method to {budgets} bits per weight, with scales, zero points,
+tables and flags counted, and never more. Codes have the whole bits, and all else shares the
+quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), and so on.
 
 - `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2.
-- `mse` stands for scales of least squared error, else they are absmax scales.
+- `mse`: scales of least squared error, else absmax.
 - `rotated`: by a random-sign Hadamard matrix of 64 inputs ([rotations](rotations.md)).
-- `GPTQ`: with inputs of calibration texts.
-- A normal codebook is the best one for normal weights in blocks under their best scales. It is one
-  for all matrices, as NF4 is. Fitted codebooks and tables are of each matrix or of a few rows
+- `GPTQ`: with the inputs of calibration texts.
+- A normal codebook is the best one for normal weights in blocks under their best scales: one for
+  all matrices, as NF4 is. Fitted codebooks are of each matrix, tables of a few rows
   ([fitted grids](fitted_grids.md)).
 - `nested`: the top bits of E2M4 codes; the budget counts the bits that are read.
-- `allocated`: each matrix gets {levels} bits, so that the mean keeps the budget and the sum of what
-  each does alone, measured on calibration text, is least ([allocate](allocation.md)).
+- `allocated`: each matrix has a budget of its own, {levels} bits, so that the
+  mean keeps the budget and the sum of what each does alone, measured on calibration text, is least
+  ([allocate](allocation.md)).
 
-The error of outputs is on test inputs, the mean over all matrices of how far it lies below the
-outputs in dB, and its standard error over matrices. The loss is what is added to that of the
-unchanged model on {parts} parts of each of two texts: for SmolLM2 in nats per token, for MiniLM
-1 - cosine to its own embeddings, in thousandths. Its error has the parts, and the draws: of the
-order of inputs, hence of rotations and of what shares a scale. Calibration and test are other
-places of the same two books. `python -m analysis.methods table` measures it, in hours; a run that
-was stopped goes on where its file ends. The criteria stand in the docstring of
-`analysis.methods.table`, and were written before measuring."""
+```python
+>>> import numpy as np
+>>> from analysis.methods.bit_budgets import counted
+>>> from analysis.methods.contenders import BEST, METHODS
+>>> from analysis.methods.table import decibels
+>>> rng = np.random.default_rng(0)
+>>> w = rng.standard_t(5, (128, 256)).astype(np.float32)
+>>> x = rng.standard_normal((999, 256)) @ (np.eye(256) + rng.standard_normal((256, 256)) / 32)
+>>> gram = (x.T @ x).astype(np.float32)
+>>> for name in ("E2My", BEST):
+...     q = METHODS[name](w, gram, 4.25)
+...     print(f"{{counted(q)}} bits, {{decibels(w, q.dequantize(), gram):.1f}} dB  {{name}}")
+4.25 bits, 19.0 dB  E2My
+4.25 bits, 23.4 dB  GPTQ, rotated normal codebook, 8-bit scales, mse
+
+```
+
+The error of outputs is on test inputs: how far it lies below the outputs in dB, the mean over all
+matrices and its standard error. The loss is what is added to that of the unchanged model on {parts}
+parts of each of two texts: for SmolLM2 in nats per token, for MiniLM 1 - cosine to its own
+embeddings, in thousandths. Its error is of the parts and of the draws: of the order of inputs,
+hence of rotations and of what shares a scale. Its matrices are all, embeddings among them, but
+MiniLM's two rows of token types.
+
+The criteria stand in the docstring of `analysis.methods.table`, and were written before measuring.
+`python -m analysis.methods table --csv docs/data/methods/table.csv` takes hours, and goes on where
+the file ends. A new method is a function and a line in `analysis.methods.contenders`."""
 
 FIGURE = """\
 ![Loss of two models against bits per weight, by method](figures/methods.png)
@@ -95,10 +116,9 @@ def page() -> str:
     """Return the whole page."""
     rows = saved("table", "methods")
     tables = {model: Table(rows, model) for model in UNITS}
-    levels = "2.25, 3.25 ... or 6.25"
     intro = INTRO.format(
-        budgets=", ".join(map(str, BUDGETS[:-1])) + f" or {BUDGETS[-1]}",
-        levels=levels,
+        budgets=_listed(BUDGETS),
+        levels=_listed(LEVELS),
         parts=PARTS,
     )
     parts = [intro, FIGURE]
@@ -114,6 +134,11 @@ def page() -> str:
     parts.append(DRAWS.format(count=study.DRAWS))
     parts.append(table(["model", "method", "bits", "loss of each draw"], _draws(tables)))
     return "\n\n".join(parts) + "\n"
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} or {last}"
 
 
 def _methods(found: Table) -> Iterator[list[str]]:
