@@ -33,7 +33,6 @@ LOSSES = {  # by model
     SMOLLM2: "nats per token above the unchanged model",
     "MiniLM-L6-v2": "1 - cosine to the unchanged model",
 }
-APART = 0.05  # bits between families of one budget, so that their marks do not hide one another
 
 
 def data(progress: Progress) -> Rows:
@@ -81,11 +80,10 @@ def draw(rows: Rows) -> Figure:
 
 def _panel(axes: Axes, rows: Rows) -> None:
     drawn = [row for row in rows if row["loss"] > 0]
-    shift = {name: APART * (k - (len(LOOKS) - 1) / 2) for k, name in enumerate(LOOKS)}
     for row in drawn:
         look = LOOKS[row["family"]]
         axes.errorbar(
-            row["bits"] + shift[row["family"]],
+            row["bits"],
             row["loss"],
             [[min(2 * row["error"], 0.9 * row["loss"])], [2 * row["error"]]],
             color=look.colour,
@@ -99,13 +97,8 @@ def _panel(axes: Axes, rows: Rows) -> None:
         min(points, key=lambda row: float(row["loss"]))
         for _, points in grouped(sorted(drawn, key=lambda row: float(row["budget"])), "budget")
     ]
-    axes.plot(
-        [row["bits"] + shift[row["family"]] for row in best],
-        [row["loss"] for row in best],
-        color="black",
-        linewidth=0.7,
-        zorder=1,
-    )
+    bits, losses = [row["bits"] for row in best], [row["loss"] for row in best]
+    axes.plot(bits, losses, color="black", linewidth=0.7, zorder=1)
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator([row["budget"] for row in best]))
     axes.xaxis.set_minor_formatter(NullFormatter())
