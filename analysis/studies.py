@@ -1,5 +1,8 @@
 """The command of a package of studies: it runs one by its name, and prints its records.
 
+A study that takes hours has ``growing(known, *, quick, progress)`` in place of ``records``: its
+file is written after each step, and a later run leaves out what the file has.
+
 The table goes to stdout, progress to stderr. The exit code is 2 after an error, 130 after Ctrl-C.
 """
 
@@ -7,13 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
+from analysis.models.evaluation import Progress
 from analysis.models.packages import MissingPackage
 from analysis.output import write_files
-from analysis.records import Rows, to_csv
+from analysis.records import Rows, from_csv, to_csv
 from minifloat.cli.terminal import Table, progress_bar
 
 
@@ -49,20 +54,42 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
     try:
         if options.csv:
             write_files(options.csv.parent, {})  # an error now rather than after hours
+        title = f"{command} {options.study}{' --quick' * options.quick}"
+        found: Rows = []
         with progress_bar(options.study) as progress:
             study = import_module(f"{package}.{options.study}")
-            found: Rows = study.records(quick=options.quick, progress=progress)
-        if options.csv:
-            text = to_csv(found, f"{command} {options.study}{' --quick' * options.quick}")
-            write_files(options.csv.parent, {options.csv.name: text.encode()})
-        else:
+            for found in _growing(study, options.csv, title, options.quick, progress):
+                if options.csv:
+                    text = to_csv(found, title)
+                    write_files(options.csv.parent, {options.csv.name: text.encode()})
+        if not options.csv:
             print(_table(options.study, found).text())
-    except (OSError, MissingPackage) as error:
+    except (OSError, MissingPackage, _OtherFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+class _OtherFile(ValueError):
+    """A file holds other records than those that are to be continued."""
+
+
+def _growing(
+    study: ModuleType, file: Path | None, title: str, quick: bool, progress: Progress | None
+) -> Iterator[Rows]:
+    """Yield the records of a study whenever there are more of them."""
+    if not hasattr(study, "growing"):
+        yield study.records(quick=quick, progress=progress)
+        return
+    known: Rows = []
+    if file is not None and file.exists():
+        text = file.read_text("utf-8")
+        if text.partition("\n")[0] != f"# {title}":
+            raise _OtherFile(f"{file} must hold records of {title!r}; name a new file")
+        known = from_csv(text)
+    yield from study.growing(known, quick=quick, progress=progress)
 
 
 def _table(title: str, found: Rows) -> Table:

@@ -28,4 +28,5 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "linear_systems",
     "time_steps",
     "roots_and_clusters",
+    "methods",
 )

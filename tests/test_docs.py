@@ -21,6 +21,7 @@ from docs.generators import (
     few_levels,
     fitted_grids,
     layouts,
+    methods,
     multiplication,
     numerics,
     policies,
@@ -43,6 +44,7 @@ PAGES = {
     "numerics.md": numerics,
     "accuracy_and_cost.md": accuracy_and_cost,
     "allocation.md": allocation,
+    "methods.md": methods,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

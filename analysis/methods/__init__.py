@@ -2,7 +2,8 @@
 
 A study is a module of `STUDIES`, as in `analysis.numerics`: ``records(*, quick=False,
 progress=None)`` measures and returns raw records, its docstring has its criteria, and
-``python -m analysis.methods`` runs it by its name; docs/data/methods has its records.
+``python -m analysis.methods`` runs it by its name; docs/data/methods has its records. ``table``
+takes hours, and is continued where its file ends.
 """
 
 STUDIES = (
@@ -18,3 +19,4 @@ STUDIES = (
     "rotations",
     "sensitivities",
 )
+STUDIES = ("learned_rotations", "rotation_theory", "rotations", "sensitivities", "table")

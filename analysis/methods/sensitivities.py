@@ -102,17 +102,19 @@ class Scorer:
         Parameters
         ----------
         name : str
-            Such as ``blk.3.attn_q.weight``.
+            Such as ``blk.3.attn_q.weight``, or of the embeddings.
         matrix : ndarray of float32
 
         Returns
         -------
         divergence, loss : float
         """
-        first = _layer(name)
+        embeddings = not name.startswith("blk.")
+        first = 0 if embeddings else _layer(name)
         model = replace(self.model, matrices={**self.model.matrices, name: matrix})
         divergences, losses = [], []
         for x, (said, tokens) in zip(self.inputs[first], self._pairs(), strict=True):
+            x = model.embed(tokens) if embeddings else x
             for layer in range(first, model.shape.layers):
                 x = model.layer(layer, x, model.cache(len(x)))
             now = _log_softmax(model.project(x[:-1]))

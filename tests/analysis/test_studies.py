@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,30 @@ def test_a_missing_package_is_named(
     monkeypatch.setattr(newton_root, "records", records)
     assert main("analysis.numerics", ["newton_root"]) == 2
     assert "needs the package b" in capsys.readouterr().err
+
+
+def test_a_study_that_grows_is_written_in_steps_and_goes_on(
+    calls: list[bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "roots.csv"
+    arguments = ["newton_root", "--csv", str(file)]
+    given: list[Rows] = []
+
+    def growing(known: Rows, *, quick: bool, progress: Any) -> Iterator[Rows]:
+        given.append(known)
+        yield ROWS[: len(known) + 1]
+        if not known:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(newton_root, "growing", growing, raising=False)
+    assert main("analysis.numerics", arguments) == 130
+    assert from_csv(file.read_text()) == ROWS[:1]
+    assert main("analysis.numerics", arguments) == 0
+    assert from_csv(file.read_text()) == ROWS
+    assert given == [[], ROWS[:1]]
+    assert main("analysis.numerics", [*arguments, "--quick"]) == 2
+    assert "name a new file" in capsys.readouterr().err
+    assert calls == []

@@ -1,4 +1,4 @@
-"""Figures of numerical studies: drawn from the records of the docs, and legible."""
+"""Figures of studies: drawn from the records of the docs, and legible."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.paper_figures.figures import assert_agree, assert_legible, in_docs
 
 FIGURES = (
     "reproducibility", "masked_bits", "linear_systems", "time_steps", "roots_and_clusters",
+    "methods",
 )  # fmt: skip
 
 

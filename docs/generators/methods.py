@@ -1,0 +1,216 @@
+"""Print docs/methods.md: all methods against all at equal bits, from the records of the study.
+
+python -m docs.generators.methods > docs/methods.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from analysis.methods import table as study
+from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE
+from analysis.methods.mixed_precision import LEVELS
+from analysis.methods.subjects import PARTS
+from analysis.methods.table_losses import FEW, MANY, Table
+from analysis.statistics import Estimate
+from docs.generators.policies import table
+from paper_figures.studies import saved
+
+BUDGETS = sorted(study.ORDER)
+UNITS = {"SmolLM2-135M": (1.0, 3), "MiniLM-L6-v2": (1000.0, 2)}  # factor and digits of a loss
+
+INTRO = """\
+# Methods at equal bits
+
+Which way of quantizing weights loses least within a budget? Here all matrices of a model are
+quantized by one method to {budgets} bits per weight, with scales, zero points,
+tables and flags counted, and never more. Codes have the whole bits, and all else shares the
+quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), and so on.
+
+- `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2.
+- `mse`: scales of least squared error, else absmax.
+- `rotated`: by a random-sign Hadamard matrix of 64 inputs ([rotations](rotations.md)).
+- `GPTQ`: with the inputs of calibration texts.
+- A normal codebook is the best one for normal weights in blocks under their best scales: one for
+  all matrices, as NF4 is. Fitted codebooks are of each matrix, tables of a few rows
+  ([fitted grids](fitted_grids.md)).
+- `nested`: the top bits of E2M4 codes; the budget counts the bits that are read.
+- `allocated`: each matrix has a budget of its own, {levels} bits, so that the
+  mean keeps the budget and the sum of what each does alone, measured on calibration text, is least
+  ([allocate](allocation.md)).
+
+```python
+>>> import numpy as np
+>>> from analysis.methods.bit_budgets import counted
+>>> from analysis.methods.contenders import BEST, METHODS
+>>> from analysis.methods.table import decibels
+>>> rng = np.random.default_rng(0)
+>>> w = rng.standard_t(5, (128, 256)).astype(np.float32)
+>>> x = rng.standard_normal((999, 256)) @ (np.eye(256) + rng.standard_normal((256, 256)) / 32)
+>>> gram = (x.T @ x).astype(np.float32)
+>>> for name in ("E2My", BEST):
+...     q = METHODS[name](w, gram, 4.25)
+...     print(f"{{counted(q)}} bits, {{decibels(w, q.dequantize(), gram):.1f}} dB  {{name}}")
+4.25 bits, 19.0 dB  E2My
+4.25 bits, 23.4 dB  GPTQ, rotated normal codebook, 8-bit scales, mse
+
+```
+
+The error of outputs is on test inputs: how far it lies below the outputs in dB, the mean over all
+matrices and its standard error. The loss is what is added to that of the unchanged model on {parts}
+parts of each of two texts: for SmolLM2 in nats per token, for MiniLM 1 - cosine to its own
+embeddings, in thousandths. Its error is of the parts and of the draws: of the order of inputs,
+hence of rotations and of what shares a scale. Its matrices are all, embeddings among them, but
+MiniLM's two rows of token types.
+
+The criteria stand in the docstring of `analysis.methods.table`, and were written before measuring.
+`python -m analysis.methods table --csv docs/data/methods/table.csv` takes hours, and goes on where
+the file ends. A new method is a function and a line in `analysis.methods.contenders`."""
+
+FIGURE = """\
+![Loss of two models against bits per weight, by method](figures/methods.png)
+
+The line connects what loses least. Bars are two standard errors. (`python -m paper_figures --only
+methods`.)"""
+
+STEPS = {
+    "scales of least squared error, for absmax (E2My)": ("E2My, mse", "E2My"),
+    "8-bit scales of 32, for float16 of 64 (E2My, mse)": ("E2My, 8-bit scales, mse", "E2My, mse"),
+    "INT blocks as a choice (E2My, mse)": ("E2My or INT, mse", "E2My, mse"),
+    "the normal codebook, for E2My": (
+        "normal codebook, 8-bit scales, mse", "E2My, 8-bit scales, mse",
+    ),
+    "a rotation, of the normal codebook": (
+        "rotated normal codebook, 8-bit scales, mse", "normal codebook, 8-bit scales, mse",
+    ),
+    "a rotation, of INT": ("rotated INT, mse", "INT, mse"),
+    "GPTQ, of the rotated normal codebook": (BEST, "rotated normal codebook, 8-bit scales, mse"),
+    "GPTQ, of E2My": ("GPTQ, E2My, mse", "E2My, mse"),
+    "an allocated budget, of the best": (f"allocated {BEST}", BEST),
+    "all together, for E2My": (f"allocated {BEST}", "E2My"),
+}  # fmt: skip
+
+STEPS_INTRO = """\
+## What each step is worth
+
+How much less is lost by a step alone, in the same bits: the error of outputs in dB, and what goes
+of the loss, in per cent of it; **more** and **less** where that is beyond two errors of the paired
+difference."""
+
+DRAWS = """\
+## Draws
+
+The losses of methods that were drawn {count} times: with the inputs of each matrix in other orders,
+which changes what shares a scale, GPTQ's order and the rotations."""
+
+AIMS = """\
+## Two aims
+
+Aim 1 is a loss within {few} bits no larger than that of plain E2M2 in blocks of 128 in 5.125 bits
+({yardstick} nats per token here). Aim 2 is a perplexity within 3 % of the unchanged model's in
+{many} bits, a loss of 0.030. Each on both texts of SmolLM2, by two errors: reached, missed, or
+open."""
+
+
+def page() -> str:
+    """Return the whole page."""
+    rows = saved("table", "methods")
+    tables = {model: Table(rows, model) for model in UNITS}
+    intro = INTRO.format(
+        budgets=_listed(BUDGETS),
+        levels=_listed(LEVELS),
+        parts=PARTS,
+    )
+    parts = [intro, FIGURE]
+    for model, found in tables.items():
+        heads = [f"{bits}: {what}" for bits in BUDGETS for what in ("dB", "loss")]
+        parts += [f"## {model}", table(["method", *heads], _methods(found))]
+    parts += [STEPS_INTRO, table(["step", *_columns(tables)], _steps(tables))]
+    smollm2 = tables[next(iter(UNITS))]
+    if (REFERENCE, MANY) in smollm2.losses:
+        yardstick = _shown(smollm2.loss(REFERENCE, MANY), smollm2.model)
+        parts.append(AIMS.format(few=FEW, many=MANY, yardstick=yardstick))
+        parts.append(table(["method", "aim 1", "aim 2", *_texts(smollm2)], _aims(smollm2)))
+    parts.append(DRAWS.format(count=study.DRAWS))
+    parts.append(table(["model", "method", "bits", "loss of each draw"], _draws(tables)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} or {last}"
+
+
+def _methods(found: Table) -> Iterator[list[str]]:
+    for method in (*METHODS, *ALLOCATED):
+        cells = []
+        for budget in BUDGETS:
+            if (method, budget) in found.losses:
+                outputs = found.decibels(method, budget)
+                cells.append(f"{outputs.mean:.1f} ± {outputs.standard_error:.1f}")
+                cells.append(_shown(found.loss(method, budget), found.model))
+            else:
+                cells += ["", ""]
+        if any(cells):
+            yield [method, *cells]
+
+
+def _shown(loss: Estimate, model: str) -> str:
+    factor, digits = UNITS[model]
+    return f"{factor * loss.mean:.{digits}f} ± {factor * loss.standard_error:.{digits}f}"
+
+
+def _columns(tables: dict[str, Table]) -> list[str]:
+    return [f"{model}, {budget}" for model in tables for budget in BUDGETS]
+
+
+def _steps(tables: dict[str, Table]) -> Iterator[list[str]]:
+    for name, (one, other) in STEPS.items():
+        cells = []
+        for found in tables.values():
+            for budget in BUDGETS:
+                pair = [(one, budget), (other, budget)]
+                if not all(key in found.losses for key in pair):
+                    cells.append("")
+                    continue
+                lead = found.lead(one, other, budget)
+                whole = found.loss(other, budget).mean / 100
+                verdict = ""
+                if abs(lead.mean) > 2 * lead.standard_error:
+                    verdict = " **less**" if lead.mean > 0 else " **more**"
+                decibels = found.decibels_lead(one, other, budget).mean
+                cells.append(
+                    f"{decibels:+.1f} dB, {-lead.mean / whole:+.0f} ± "
+                    f"{lead.standard_error / whole:.0f} %{verdict}"
+                )
+        yield [name, *cells]
+
+
+def _texts(found: Table) -> list[str]:
+    texts = next(iter(found.losses.values()))
+    return [f"{text}, {budget}" for budget in (FEW, MANY) for text in texts]
+
+
+def _aims(found: Table) -> Iterator[list[str]]:
+    for method in (*METHODS, *ALLOCATED):
+        if all((method, budget) in found.losses for budget in (FEW, MANY)):
+            losses = [
+                found.loss(method, budget, text)
+                for budget in (FEW, MANY)
+                for text in found.losses[method, budget]
+            ]
+            yield [method, *found.aims(method), *(_shown(loss, found.model) for loss in losses)]
+
+
+def _draws(tables: dict[str, Table]) -> Iterator[list[str]]:
+    for model, found in tables.items():
+        factor, digits = UNITS[model]
+        for method, budget in found.losses:
+            draws = factor * found.draws(method, budget)
+            if len(draws) > 1:
+                shown = ", ".join(f"{draw:.{digits}f}" for draw in draws)
+                yield [model, method, f"{budget}", shown]
+
+
+if __name__ == "__main__":
+    print(page(), end="")
