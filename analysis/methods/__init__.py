@@ -9,14 +9,13 @@ takes hours, and is continued where its file ends.
 STUDIES = (
     "calibration_images",
     "calibration_texts",
+    "few_levels",
     "key_value_cache",
     "layer_rounding",
-    "learned_rotations",
-    "few_levels",
     "learned_rotations",
     "low_rank",
     "rotation_theory",
     "rotations",
     "sensitivities",
+    "table",
 )
-STUDIES = ("learned_rotations", "rotation_theory", "rotations", "sensitivities", "table")
