@@ -8,7 +8,7 @@ Verbs that make one, and what they need:
     outliers                        which weights are outliers, and weights without them
     spqr                            GPTQ that finds outliers as it goes
     sorting                         columns in an order in which blocks lose less
-    ordered                         GPTQ with columns and blocks in the order of the inputs' importance
+    ordered                         GPTQ with columns and blocks in the order of importance
     low_rank                        two thin matrices that correct the dense part
     smoothing, activation_aware     factors of inputs: SmoothQuant, AWQ
     cross_layer                     ranges of neighbouring layers, equalized

@@ -20,7 +20,7 @@ from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq, quantize
-from minifloat.quantization.feedback import checked_damp
+from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 

@@ -40,7 +40,8 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale, quantize
-from minifloat.quantization.feedback import checked_damp, feedback, steps
+from minifloat.quantization.feedback import feedback, steps
+from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 

@@ -321,6 +321,8 @@ def use_equalization() -> None:
     q = composites.power_of_two_ratios(w, "e2m1/1/float16", rows=2)
     assert_type(q, mf.Quantized)
     assert_type(composites.cast_exponents(q, "e5m2", rows=2), mf.Quantized)
+
+
 def use_low_rank() -> None:
     square = X[:, :3]
     c = composites.correct(square, "int3/2/float16", rank=1, hessian=np.eye(3), rounds=2)
