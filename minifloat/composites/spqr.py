@@ -40,7 +40,7 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale, quantize
-from minifloat.quantization.feedback import feedback, steps
+from minifloat.quantization.feedback import feedback, steps_of_each
 from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -180,15 +180,16 @@ class _Rows:
         """Return the codes of a number for each row, and what they leave of them."""
         rest = np.ascontiguousarray(numbers[rows])[:, np.newaxis].copy()
         codes = np.empty(rest.shape, self.codes.dtype)
-        scales = fit.scales.reshape(-1).astype(np.float64)[rows]
+        scales = fit.scales.reshape(-1, 1).astype(np.float64)[rows]
         if fit.tensor_scale is not None:
             scales = scales * fit.tensor_scale
-        zeros = np.empty(0)
+        zeros = np.empty((0, 0))
         if fit.zero_points is not None:
-            zeros = fit.zero_points.reshape(-1).astype(np.float64)[rows]
+            zeros = fit.zero_points.reshape(-1, 1).astype(np.float64)[rows]
+        values, starts = steps_of_each((self.recipe.fmt,))
         kernels.round_panel(
-            rest, np.zeros_like(rest), scales, zeros, np.zeros((1, 1)), steps(self.recipe.fmt),
-            codes,
+            rest, np.zeros_like(rest), scales, zeros, np.zeros(scales.shape, np.uint8),
+            np.zeros(1, np.intp), np.zeros((1, 1)), values, starts, codes,
         )  # fmt: skip
         return codes[:, 0], rest[:, 0]
 
