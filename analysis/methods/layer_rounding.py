@@ -10,8 +10,9 @@ on inputs from other passages of the same texts. Methods, all with the same reci
   with blocks that follow it, and the order kept
 - ``descent``: coordinate descent on codes from nearest; ``gptq, descent``: from GPTQ's codes;
   ``gptq, scales``: on codes and scales; ``act order, scales``: the same from act order
-- ``learned``: AdaRound with the recipe's scales; ``learned, squares``: with the scales of least
-  squares; ``learned, scales``: coordinate descent on codes and scales after it
+- ``learned``: AdaRound with the recipe's scales; ``learned, scales``: coordinate descent on codes
+  and scales after it
+- ``squares, ...``: the same from the scales of least squares (for act order: as static groups)
 
 The order of columns takes 10 or 11 bits an input, which is less than 0.03 bits a weight of the
 whole matrices. All else is of equal bits.
@@ -33,6 +34,7 @@ import numpy as np
 
 import minifloat as mf
 from analysis.methods.layer_inputs import Layer, minilm_layers, smollm2_layers
+from analysis.models.calibration import Hessian
 from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.records import Row, Rows
@@ -123,7 +125,7 @@ def layer_rows(calibration: Layer, inputs: Array, recipe: mf.Recipe) -> Rows:
     return rows
 
 
-def every_method(w: Array, hessian: Array, recipe: mf.Recipe) -> dict[str, Array]:
+def every_method(w: Array, hessian: Hessian, recipe: mf.Recipe) -> dict[str, Array]:
     """Return the weights that each method makes of a matrix.
 
     Parameters
@@ -141,13 +143,15 @@ def every_method(w: Array, hessian: Array, recipe: mf.Recipe) -> dict[str, Array
     >>> w = np.random.default_rng(0).standard_normal((4, 32)).astype("f4")
     >>> made = every_method(w, np.eye(32), mf.Recipe("int4", block=16))
     >>> bool((made["gptq"] == made["nearest"]).all()), len(made)
-    (True, 13)
+    (True, 16)
     """
     nearest = mf.quantize(w, recipe)
     squares = mf.quantize(w, recipe.replace(search="mse"))
     gptq = mf.gptq(w, recipe, hessian)
     ordered = mf.gptq(w, recipe, hessian, act_order=True, static_groups=True)
     learned = mf.learn_rounding(w, nearest, hessian)
+    squares_learned = mf.learn_rounding(w, squares, hessian)
+    squares_ordered = mf.gptq(w, recipe, hessian, search="mse", act_order=True, static_groups=True)
     made: dict[str, mf.Quantized | mf.Composite] = {
         "nearest": nearest,
         "least squares": squares,
@@ -160,8 +164,11 @@ def every_method(w: Array, hessian: Array, recipe: mf.Recipe) -> dict[str, Array
         "gptq, scales": mf.refine(w, gptq, hessian),
         "act order, scales": mf.refine(w, ordered, hessian),
         "learned": learned,
-        "learned, squares": mf.learn_rounding(w, squares, hessian),
         "learned, scales": mf.refine(w, learned, hessian),
+        "squares, act order": squares_ordered,
+        "squares, act order, scales": mf.refine(w, squares_ordered, hessian),
+        "squares, learned": squares_learned,
+        "squares, learned, scales": mf.refine(w, squares_learned, hessian),
     }
     return {name: q.dequantize() for name, q in made.items()}
 

@@ -3,7 +3,7 @@
 AdaRound (Nagel et al., arXiv 2004.10568) rounds a weight w down or up, and learns which. With a the
 largest value of the format below the weight and b the next one, in units of the scale, the weight
 is a + (b - a) h(v), and v is learned. The values of a float are not equidistant: each weight has a
-gap b - a of its own. A weight beyond the largest value has none, and stays there.
+gap b - a of its own. A weight that is a value, or beyond all of them, has none, and stays there.
 
     h(v) = clip(1.2 sigmoid(v) - 0.1, 0, 1)               the rectified sigmoid
     J = n L / L0 + weight sum_k (1 - |2 h(v_k) - 1|**beta)
@@ -146,11 +146,12 @@ def _learn(
     place = np.where(gap > 0, np.clip((wanted - low) / gap, 0, 1), 0)
     nearest = keep(place > 0.5)
     norm = np.sqrt(best.shape[1] / np.where(nearest > 0, nearest, np.inf))[:, np.newaxis]
+    single = np.float32
     problem = SoftRounding(
-        *(np.asarray(part, np.float32) for part in ((low - wanted) * norm, gap * norm)),
-        parts.hessian.astype(np.float32),
-    )
-    v = start_of(place).astype(np.float32)
+        ((low - wanted) * norm).astype(single), (gap * norm).astype(single),
+        parts.hessian.astype(single),
+    )  # fmt: skip
+    v = start_of(place).astype(single)
     moments = np.zeros_like(v), np.zeros_like(v)
     for t in range(1, count + 1):
         adam(v, problem.gradient(v, *regularizer(t / count)), moments, t)
@@ -234,9 +235,9 @@ class Values(NamedTuple):
 
 
 def neighbours(parts: Unpacked) -> tuple[Values, Values]:
-    """Return the largest value that is not above each weight, and the next one.
+    """Return the largest value that is not above each weight, and the smallest not below it.
 
-    Both are the same where the weight is beyond all values, and where its scale is 0.
+    Both are the same where the weight is a value, or beyond all values, or its scale is 0.
     """
     scales, zeros, choices = (
         parts.every_scale(),

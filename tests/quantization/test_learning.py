@@ -110,7 +110,7 @@ def test_adam() -> None:
 @pytest.mark.parametrize(("recipe", "options"), STARTS)
 def test_neighbours(recipe: str, options: dict[str, Any]) -> None:
     """The values on both sides of each weight, by a search through all of its format's."""
-    w, hessian = weights((9, 48)), np.eye(48)
+    w, hessian = weights((3, 48)), np.eye(48)
     w[0, :9] = 0
     parts = Unpacked.of(w, mf.quantize(w, recipe, search="percentile", percentile=80.0)
                         if "authors" not in recipe and "double" not in recipe
@@ -118,24 +118,22 @@ def test_neighbours(recipe: str, options: dict[str, Any]) -> None:
     below, above = neighbours(parts)
     scales, zeros, choices = map(parts.every, (parts.scales, parts.zeros, parts.choices))
     beyond = 0
+    formats = [candidate.fmt for candidate in parts.q.recipe.candidates]
+    every = [sorted({float(v) for v in fmt.values() if math.isfinite(v)}) for fmt in formats]
     for index in np.ndindex(w.shape):
         choice = choices[index]
-        fmt = parts.q.recipe.candidates[choice].fmt
-        values = sorted({float(v) for v in fmt.values() if math.isfinite(v)})
-        values = [v - zeros[index] for v in values]
+        values = [v - zeros[index] for v in every[choice]]
         scale = scales[index] * parts.factors[choice]
         place = parts.wanted[index] / (scale or 1)
         lower = max([v for v in values if v <= place], default=values[0])
         upper = min([v for v in values if v >= place], default=values[-1])
-        if lower == place != values[-1]:
-            upper = above.units[index]  # of a value itself: the next one
         assert below.units[index] == lower
         assert above.units[index] == upper
         for side in (below, above):
-            assert fmt.value(int(side.codes[index])) - zeros[index] == side.units[index]
-        beyond += lower == upper
+            assert formats[choice].value(int(side.codes[index])) - zeros[index] == side.units[index]
+        beyond += lower == upper != place
     if not {"authors", "double"} & set(recipe.split("/")):
-        assert beyond > 9
+        assert beyond > 3
 
 
 def test_only_neighbours_of_the_weights() -> None:
@@ -152,30 +150,29 @@ def test_only_neighbours_of_the_weights() -> None:
 
 @pytest.mark.parametrize(("recipe", "options"), STARTS)
 def test_never_worse_than_its_start_or_nearest(recipe: str, options: dict[str, Any]) -> None:
-    for seed in range(2):
-        w, hessian = weights((9, 48), seed), correlated(48, seed)
-        nearest = mf.quantize(w, recipe)
-        q = mf.learn_rounding(w, nearest, hessian, steps=100)
-        assert loss(w, q, hessian) < 0.9 * loss(w, nearest, hessian)
-        by_gptq = mf.gptq(w, recipe, hessian, static_groups=True)
-        assert loss(w, mf.learn_rounding(w, by_gptq, hessian, steps=20), hessian) <= loss(
-            w, by_gptq, hessian
-        )
-        hurt = mf.Quantized(
-            mf.pack(np.full(9 * 48, nearest.codes[0, 0]), nearest.fmt.bits), nearest.scales,
-            nearest.recipe, nearest.shape, 1, nearest.tensor_scale, nearest.zero_points,
-            nearest.double, nearest.choices,
-        )  # fmt: skip
-        one = mf.learn_rounding(w, hurt, hessian, steps=1)
-        parts = Unpacked.of(w, nearest, hessian, 0.01)
-        below, above = neighbours(parts)
-        scales = parts.every_scale()
-        low, high = below.units * scales, above.units * scales
-        by_hand = np.where(parts.wanted - low > high - parts.wanted, high, low)
-        rounded = parts.losses(by_hand, slice(0, 9)).sum()
-        assert parts.losses(
-            Unpacked.of(w, one, hessian, 0.01).units * scales, slice(0, 9)
-        ).sum() <= rounded * (1 + 1e-9)
+    w, hessian = weights((9, 48)), correlated(48)
+    nearest = mf.quantize(w, recipe)
+    q = mf.learn_rounding(w, nearest, hessian, steps=100)
+    assert loss(w, q, hessian) < 0.9 * loss(w, nearest, hessian)
+    by_gptq = mf.gptq(w, recipe, hessian, static_groups=True)
+    assert loss(w, mf.learn_rounding(w, by_gptq, hessian, steps=20), hessian) <= loss(
+        w, by_gptq, hessian
+    )
+    hurt = mf.Quantized(
+        mf.pack(np.full(9 * 48, nearest.codes[0, 0]), nearest.fmt.bits), nearest.scales,
+        nearest.recipe, nearest.shape, 1, nearest.tensor_scale, nearest.zero_points,
+        nearest.double, nearest.choices,
+    )  # fmt: skip
+    one = mf.learn_rounding(w, hurt, hessian, steps=1)
+    parts = Unpacked.of(w, nearest, hessian, 0.01)
+    below, above = neighbours(parts)
+    scales = parts.every_scale()
+    low, high = below.units * scales, above.units * scales
+    by_hand = np.where(parts.wanted - low > high - parts.wanted, high, low)
+    rounded = parts.losses(by_hand, slice(0, 9)).sum()
+    assert parts.losses(
+        Unpacked.of(w, one, hessian, 0.01).units * scales, slice(0, 9)
+    ).sum() <= rounded * (1 + 1e-9)
 
 
 def test_brute_force_on_tiny_layers() -> None:

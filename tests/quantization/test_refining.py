@@ -95,13 +95,13 @@ def test_all_codes_by_brute_force() -> None:
     assert best["refined"] > 1.3 * best["gptq"]
 
 
-@pytest.mark.parametrize("recipe", ["int4/8/e8m0", "e2m1/8/float16", "e2m2/3x8/e4m3fn", "if4/8",
+@pytest.mark.parametrize("recipe", ["int4/8/e8m0", "e2m1/8/float16", "e2m1/3x8/e4m3fn", "if4/8",
                                     "uint3/8/float16/zero-point", "nvfp4"])  # fmt: skip
 def test_no_single_move_is_left(recipe: str) -> None:
     """Neither another code nor the next scale in its format lowers the loss."""
     if recipe == "if4/8":
         recipe = str(mf.RECIPES["if4"].replace(block=8))
-    w, hessian = weights((5, 24)), correlated(24)
+    w, hessian = weights((3, 16)), correlated(16)
     q = mf.refine(w, mf.gptq(w, recipe, hessian), hessian, rounds=1000)
     least = loss(w, q, hessian) * (1 - 1e-6)
 
