@@ -77,7 +77,8 @@ class CacheRecipe:
 
         for name, given in (("keys", keys), ("values", values)):
             recipe = Recipe.parse(given)
-            if recipe.fmt.min >= 0 and not recipe.zero_point:
+            signed = recipe.fmt.is_lookup or recipe.fmt.min < 0 or recipe.zero_point
+            if not signed:
                 raise ValueError(
                     f"{name} must have a format with negative values, or zero points, got {recipe}"
                 )
