@@ -54,17 +54,19 @@ _HOME = {
     "Rotation": "quantization.rotations",
     "gptq": "quantization",
     "joint_tensor_scale": "quantization",
-    "save": "files.quantized",
-    "load": "files.quantized",
+    "save": "files.saved",
+    "load": "files.saved",
+    "Composite": "composites.composite",
     "Comparison": "comparison.result",
     "compare": "comparison",
     "allocate": "allocation",
 }
-_MODULES = ("arithmetic", "hardware", "registers", "testing", "typing")
+_MODULES = ("arithmetic", "composites", "hardware", "registers", "testing", "typing")
 
 if TYPE_CHECKING:
     from minifloat import (  # attributes, kept out of __all__
         arithmetic,  # noqa: F401
+        composites,  # noqa: F401
         hardware,  # noqa: F401
         registers,  # noqa: F401
         testing,  # noqa: F401
@@ -74,7 +76,8 @@ if TYPE_CHECKING:
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison
-    from minifloat.files.quantized import load, save
+    from minifloat.composites.composite import Composite
+    from minifloat.files.saved import load, save
     from minifloat.formats import Codebook, Format, Integer, Lookup, NumberFormat, Specials
     from minifloat.formats.catalogue import ALIASES, CATALOGUE
     from minifloat.formats.names import parse
@@ -95,6 +98,7 @@ __all__ = [
     "CATALOGUE",
     "Codebook",
     "Comparison",
+    "Composite",
     "Format",
     "Integer",
     "Layout",

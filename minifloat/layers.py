@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import products
 from minifloat._tensors import AnyTensor, Tensor
+from minifloat.composites.composite import Composite
+from minifloat.products import composites
 from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix
 from minifloat.quantization.recipes import Recipe
@@ -23,7 +25,7 @@ from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
 @overload
 def linear(
     x: Tensor,
-    q: PackedMatrix,
+    q: PackedMatrix | Composite,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
@@ -32,7 +34,7 @@ def linear(
 @overload
 def linear(
     x: ArrayLike,
-    q: PackedMatrix,
+    q: PackedMatrix | Composite,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
@@ -40,7 +42,7 @@ def linear(
 ) -> NDArray[np.float32]: ...
 def linear(
     x: ArrayLike | AnyTensor,
-    q: PackedMatrix,
+    q: PackedMatrix | Composite,
     bias: ArrayLike | AnyTensor | None = None,
     *,
     activations: Recipe | str | None = None,
@@ -55,8 +57,9 @@ def linear(
     x : array_like, shape (..., in)
         float32; float16, bfloat16, float64 and integers are rounded to float32 first. A tensor must
         not require a gradient; `minifloat.interop.torch` has gradients.
-    q : Quantized
-        Weights of shape (out, in), of any format, blocks and scales.
+    q : Quantized or Composite
+        Weights of shape (out, in), of any format, blocks and scales. The ``bias`` of a `Composite`
+        is added as well.
     bias : array_like, shape (out,), optional
         As ``x``.
     activations : Recipe or str, optional
@@ -74,7 +77,8 @@ def linear(
     Raises
     ------
     TypeError
-        If ``q`` is not `Quantized`, or ``x`` or ``bias`` has a dtype that is not listed above.
+        If ``q`` is neither `Quantized` nor `Composite`, or ``x`` or ``bias`` has a dtype that is
+        not listed above.
     ValueError
         If the shapes do not fit. With activations also if ``x`` is not finite, the recipe is
         another, the weights' values are no small integers times a power of two (nf4, FP8), or their
@@ -117,6 +121,12 @@ def linear(
     int32: longer ones are cut into parts of 2**16, or of the largest power of two that divides
     them.)
 
+    **A Composite's parts** are multiplied one after another and added in float32, the sparse one's
+    products in float64. With x' for ``x`` over its factors, and the absolute values of all parts in
+    the place of those of w, an element differs from ``x @ w + bias`` by at most the above with
+    n = in + rank + 16. The parts other than the dense one take ``x`` as floats, with activations,
+    too. Where a product is not finite, all products of its vector are those with ``dequantize()``.
+
     A weight beyond float32, which `dequantize` makes infinite, may count as the number that it is;
     `quantize` makes none.
 
@@ -129,10 +139,11 @@ def linear(
     >>> mf.linear([1, 2, 3], q, activations="int8/channel/float32")
     array([-4.062992, 10.996063], dtype=float32)
     """
+    multiply: Any = composites.linear if isinstance(q, Composite) else products.linear
     if activations is None:
-        return products.linear(x, q, bias, threads=threads)
+        return multiply(x, q, bias, threads=threads)
     recipe = activations if isinstance(activations, str) else Recipe.parse(activations)
-    return products.linear(x, q, bias, activations=_activations(recipe), threads=threads)
+    return multiply(x, q, bias, activations=_activations(recipe), threads=threads)
 
 
 @lru_cache(maxsize=64)

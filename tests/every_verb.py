@@ -22,6 +22,7 @@ import numpy as np
 
 import minifloat as mf
 from minifloat import _jit, arithmetic, registers
+from tests.composites.made import COMBINATIONS, composite
 
 SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1e-40, 3e-8, 1e300, -465.0, 0.9375, 6.5]
 SCALES = ("float32", "float16", "e8m0", "e4m3fn", "ue5m3")
@@ -252,6 +253,8 @@ def products() -> Iterator[tuple[str, Any]]:
         yield f"linear {fmt} {axis}", y
         yield f"q @ x {fmt} {axis}", q @ x.T
         yield f"x @ q {fmt} {axis}", w[:, :6] @ q
+    c = composite(COMBINATIONS[-1], "e2m2/8", 6, 40)
+    yield "linear composite", mf.linear(x, c)
 
 
 def tried(call: Any) -> Any:

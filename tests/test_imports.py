@@ -36,8 +36,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hardware": ARRAYS | {"_paths", "codec", "packing", "arithmetic"},
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
-    "layers": {"_tensors", "products", "quantization"},
-    "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
+    "composites": ARRAYS | {"codec", "packing", "quantization"},
+    "layers": {"_tensors", "products", "quantization", "composites"},
+    "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization", "composites"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "allocation": {
         "_arrays", "_tensors", "_threads", "formats", "quantization", "layers", "files",
@@ -60,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "allocation", "arithmetic", "hardware", "registers", "testing", "typing",
+        "allocation", "arithmetic", "composites", "hardware", "registers", "testing", "typing",
     },
 }  # fmt: skip
 
@@ -211,5 +212,5 @@ print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvm
 def test_dir_shows_the_public_names_alone() -> None:
     program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
     names = [name for name in eval(run(program)) if not name.startswith("__")]
-    modules = ["arithmetic", "hardware", "registers", "testing", "typing"]
+    modules = ["arithmetic", "composites", "hardware", "registers", "testing", "typing"]
     assert names == sorted([*minifloat.__all__, *modules])

@@ -15,6 +15,8 @@ is done with the weights as they are stored.
 Weights whose blocks are one of several formats are a sum of plain weights, with scale 0 where a
 block is another: `linear` adds the products with each. So they take the time of as many products.
 
+Weights of several parts are a sum, too: `composites`.
+
 No way has more of the weights in memory than the packed codes and one tile for each thread. Where
 Numba can be imported the first product loads the JIT, so results do not depend on what ran before.
 """
@@ -27,12 +29,13 @@ from typing import Any, SupportsIndex, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays, _jit, _tensors
+from minifloat import _arrays, _jit
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads, each
 from minifloat.products import integer
 from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix, form_of, rotate_back, rotated
+from minifloat.products.operands import add_bias, float32_of, vectors_of
 from minifloat.products.tiles import tiles_of, times_transposed
 
 Array = NDArray[Any]
@@ -91,22 +94,13 @@ def linear(
     """
     _check_weights(q)
     threads = check_threads(threads)
-    a = _float32("x", x)
-    if a.ndim == 0 or a.shape[-1] != q.shape[1]:
-        raise ValueError(
-            f"x must have {q.shape[1]} elements along the last axis for weights of shape "
-            f"{q.shape}, got shape {a.shape}"
-        )
+    a = vectors_of(x, q.shape)
     batch = math.prod(a.shape[:-1])
     flat = rotated(q, a.reshape(batch, q.shape[1]), axis=1)
     stored = q if q.rotation is None else q.stored
     y = _of_addends(stored, flat, activations, threads)
     rotate_back(q, y, axis=0)
-    if bias is not None:
-        b = _float32("bias", bias)
-        if b.shape != q.shape[:1]:
-            raise ValueError(f"bias must have shape {q.shape[:1]}, got {b.shape}")
-        y += b
+    add_bias(y, bias, q.shape[:1])
     return _arrays.as_given(x, y.reshape(*a.shape[:-1], q.shape[0]))
 
 
@@ -140,7 +134,7 @@ def matmul(q: PackedMatrix, x: ArrayLike | AnyTensor) -> Any:
     array([-4.], dtype=float32)
     """
     _check_weights(q)
-    a = _float32("x", x)
+    a = float32_of("x", x)
     if a.ndim not in (1, 2) or a.shape[0] != q.shape[1]:
         raise ValueError(
             f"x must have shape ({q.shape[1]},) or ({q.shape[1]}, n) for weights of shape "
@@ -179,7 +173,7 @@ def vecmat(x: ArrayLike | AnyTensor, q: PackedMatrix) -> Any:
     array([7., 0.], dtype=float32)
     """
     _check_weights(q)
-    a = _float32("x", x)
+    a = float32_of("x", x)
     if a.ndim == 0 or a.shape[-1] != q.shape[0]:
         raise ValueError(
             f"x must have {q.shape[0]} elements along the last axis for weights of shape "
@@ -202,16 +196,6 @@ def _check_weights(q: PackedMatrix) -> None:
         )
     if len(q.shape) != 2:
         raise ValueError(f"q must be weights of shape (out, in), got shape {q.shape}")
-
-
-def _float32(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float32]:
-    _arrays.check_cpu()
-    if type(x) is np.ndarray and x.dtype == np.float32:  # the usual case, at once
-        return x
-    _tensors.check_no_gradient(name, x)
-    a = _arrays.source_array(x, name)[0]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        return a.astype(np.float32, copy=False)
 
 
 def _of_addends(

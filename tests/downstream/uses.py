@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save_file
 
 import minifloat as mf
-from minifloat import allocation, arithmetic, auditing, hardware, registers, testing
+from minifloat import allocation, arithmetic, auditing, composites, hardware, registers, testing
 from minifloat.arithmetic import p3109, p3109_blocks, p3109_values
 from minifloat.caches import Along, CacheRecipe, KeyValueCache, channel_balancer
 from minifloat.codec.decision_points import DecisionPoint
@@ -175,6 +175,7 @@ def types_of_tensors(x: Tensor, dtype: TorchDtype, out: NDArray[np.float32]) -> 
     assert_type(mf.gptq(x, "e2m2", x), mf.Quantized)
     assert_type(mf.search_format(x, 4), mf.Quantized)
     assert_type(mf.linear(x, q, x), Tensor)
+    assert_type(mf.linear(x, mf.Composite(q)), Tensor)
     assert_type(q @ x, Tensor)
     assert_type(x @ q, Tensor)
     assert_type(q.sqnr(x), float)
@@ -271,11 +272,31 @@ def use_tables_and_nested_formats() -> None:
     assert_type(cut_codebook("e2m4", 5), mf.Codebook)
 
 
+def use_composites() -> None:
+    q = mf.quantize(X, "e2m2/2/float16")
+    left, right = mf.quantize(X[:, :1], "e2m3"), mf.quantize(X[:1], "e2m3")
+    sparse = composites.Sparse.of(X * (X > 1.5))
+    assert_type(sparse, composites.Sparse)
+    assert_type(sparse.dequantize(), NDArray[np.float32])
+    factors, bias = np.ones(4, np.float32), np.zeros(3, np.float32)
+    c = mf.Composite(q, np.arange(4), sparse, (left, right), factors, bias)
+    assert_type(c.parts, dict[str, int])
+    assert_type(c.bits_per_weight, float)
+    assert_type(c.nbytes, int)
+    assert_type(c.dequantize(), NDArray[np.float32])
+    assert_type(mf.linear(X, c, activations="int8/2/float32"), NDArray[np.float32])
+    with tempfile.TemporaryDirectory() as folder:
+        mf.save(c, f"{folder}/c.npz")
+        assert mf.load(f"{folder}/c.npz") == c
+
+
 def use_files_and_comparison() -> None:
     q = mf.quantize(X, "e2m2")
     with tempfile.TemporaryDirectory() as folder:
         mf.save(q, Path(folder) / "q.npz")
-        assert_type(mf.load(f"{folder}/q.npz"), mf.Quantized)
+        loaded = mf.load(f"{folder}/q.npz")
+        assert isinstance(loaded, mf.Quantized | mf.Composite)
+        assert_type(loaded.dequantize(), NDArray[np.float32])
         np.save(f"{folder}/x.npy", X)
         weights = open_weights(Path(folder) / "x.npy")
         assert_type(weights, WeightFile)

@@ -9,7 +9,7 @@ from pathlib import Path
 NAMES = (
     *("safetensors", "npz", "npy", "gguf", "index", "checkpoint", "onnx", "pickle"),
     "conversion",
-    *("load_npz", "load_safetensors"),
+    *("load_npz", "load_safetensors", "load_composite_npz", "load_composite_safetensors"),
     *("compare_command", "command_lines", "texts", "arrays"),
 )  # of `targets.TARGETS`, which is imported later, with coverage
 PACKAGES = {"pickle": "torch"}  # of targets that need one that the extra `fuzz` lacks

@@ -1,4 +1,7 @@
-"""`minifloat.load` on both kinds of file, and all that is done with what it gives."""
+"""`minifloat.load` on both kinds of file, and all that is done with what it gives.
+
+The weights are `Quantized` or, for targets of their own, `Composite`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from random import Random
 import numpy as np
 
 import minifloat as mf
+from tests.composites.made import COMBINATIONS, composite
 from tests.fuzz import mutations
 from tests.fuzz.faults import check, check_line, only
 from tests.fuzz.mutations import Change
@@ -54,6 +58,11 @@ WORDS = [
         "axis",
         "tensor_scale",
         "scale_mean",
+        "composite",
+        "gap_bits",
+        "dense",
+        "left",
+        "right",
         "8",
     ),
 ]
@@ -68,29 +77,42 @@ def run(suffix: str, data: bytes) -> None:
         use(loaded)
 
 
-def use(q: mf.Quantized) -> None:
+def use(q: mf.Quantized | mf.Composite) -> None:
     """Show, dequantize, multiply, save and load; none of it may fail."""
     check_line("repr", repr(q))
-    check(q._repr_html_().replace("\n", "").isprintable(), "the HTML must be printable")
     values = np.asarray(q.dequantize())
     check(values.shape == q.shape, f"{q!r} gives shape {values.shape}")
-    check(q.codes.shape == q.shape, f"codes of {q!r} have shape {q.codes.shape}")
-    if len(q.shape) == 2 and max(q.shape) <= LONGEST:
-        check_product(q, values)
+    check(q.nbytes >= 0 <= q.bits_per_weight, f"{q!r} has no size")
+    fits = len(q.shape) == 2 and max(q.shape) <= LONGEST
+    if isinstance(q, mf.Composite):
+        if fits:
+            check_shape_of_product(q)
+    else:
+        check(q._repr_html_().replace("\n", "").isprintable(), "the HTML must be printable")
+        check(q.codes.shape == q.shape, f"codes of {q!r} have shape {q.codes.shape}")
+        if fits:
+            check_product(q, values)
     for suffix in ("npz", "safetensors"):
         saved = folder() / f"again.{suffix}"
         mf.save(q, saved)
         again = mf.load(saved)
         check(again == q, f"{q!r} is another one when saved and loaded")
-        check(again.recipe == q.recipe, f"{q!r} has another recipe when saved and loaded")
+        if isinstance(q, mf.Quantized) and isinstance(again, mf.Quantized):
+            check(again.recipe == q.recipe, f"{q!r} has another recipe when saved and loaded")
         check_same(np.asarray(again.dequantize()), values)
+
+
+def check_shape_of_product(q: mf.Quantized | mf.Composite) -> tuple[np.ndarray, np.ndarray]:
+    """Multiply, and return the vectors and the products."""
+    x = np.linspace(-1, 1, 2 * q.shape[1], dtype=np.float32).reshape(2, q.shape[1])
+    y = mf.linear(x, q)
+    check(y.shape == (2, q.shape[0]), f"linear gives shape {y.shape} for {q!r}")
+    return x, y
 
 
 def check_product(q: mf.Quantized, values: np.ndarray) -> None:
     """Compare `linear` with float64, within the bound that its documentation states."""
-    x = np.linspace(-1, 1, 2 * q.shape[1], dtype=np.float32).reshape(2, q.shape[1])
-    y = mf.linear(x, q)
-    check(y.shape == (2, q.shape[0]), f"linear gives shape {y.shape} for {q!r}")
+    x, y = check_shape_of_product(q)
     scale = float(abs(values).max(initial=0))
     if not np.isfinite(values).all() or scale > 1e37 / LONGEST:
         return  # beyond float32
@@ -133,6 +155,17 @@ def saved(suffix: str) -> dict[str, bytes]:
         path = folder() / f"seed.{suffix}"
         mf.save(mf.quantize(w[0, 0] if name == "e2m2" else w[:, :0], name, block="tensor"), path)
         blobs[f"{name}, odd shape"] = path.read_bytes()
+        path.unlink()
+    return blobs
+
+
+def saved_composites(suffix: str) -> dict[str, bytes]:
+    """Return small weights of several parts, as `minifloat.save` writes them."""
+    blobs = {}
+    for names in (*COMBINATIONS[:8], COMBINATIONS[-1]):
+        path: Path = folder() / f"seed.{suffix}"
+        mf.save(composite(names, "e2m2/4/float16", 3, 8), path)
+        blobs["+".join(names) or "dense"] = path.read_bytes()
         path.unlink()
     return blobs
 
@@ -193,4 +226,8 @@ def mutate_safetensors(data: bytes, random: Random, change: Change) -> bytes:
 NPZ_TARGET = Target(partial(run, "npz"), npz_seeds, mutate_npz)
 SAFETENSORS_TARGET = Target(
     partial(run, "safetensors"), lambda: saved("safetensors"), mutate_safetensors
+)
+COMPOSITE_NPZ_TARGET = Target(partial(run, "npz"), lambda: saved_composites("npz"), mutate_npz)
+COMPOSITE_SAFETENSORS_TARGET = Target(
+    partial(run, "safetensors"), lambda: saved_composites("safetensors"), mutate_safetensors
 )

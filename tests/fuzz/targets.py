@@ -31,6 +31,8 @@ TARGETS: dict[str, Target] = {
     "conversion": conversion_record.TARGET,
     "load_npz": quantized_file.NPZ_TARGET,
     "load_safetensors": quantized_file.SAFETENSORS_TARGET,
+    "load_composite_npz": quantized_file.COMPOSITE_NPZ_TARGET,
+    "load_composite_safetensors": quantized_file.COMPOSITE_SAFETENSORS_TARGET,
     "compare_command": compare_command.TARGET,
     "command_lines": command_lines.TARGET,
     "texts": texts.TARGET,

@@ -12,6 +12,7 @@ import pytest
 
 import minifloat as mf
 from minifloat import registers
+from tests.composites.made import COMBINATIONS, composite
 from tests.every_verb import digest, parts_of
 from tests.interop.libraries import Library
 
@@ -21,6 +22,7 @@ X = RNG.standard_normal((3, 40)).astype(np.float32)
 CODES = RNG.integers(0, 32, (4, 40)).astype(np.uint8)
 HESSIAN = (W.T @ W + np.eye(40, dtype=np.float32)).astype(np.float32)
 Q = mf.quantize(W, "e2m2/8/float16")
+C = composite(COMBINATIONS[-1], "e2m2/8/float16", 6, 40)
 PROGRAM = registers.to_half("e2m1", "4")
 RANDOM = RNG.integers(0, 1 << 24, W.shape).astype(np.uint32)
 PACKED = mf.pack(CODES, 5)
@@ -42,6 +44,7 @@ VERBS: dict[str, Verb] = {
     "unpack_words": ((WORDS,), lambda words: mf.unpack_words(words, "4", 40)),
     "registers.run": ((WORDS,), lambda words: registers.run(PROGRAM, words)),
     "linear": ((X, W[:, 0]), lambda x, bias: mf.linear(x, Q, bias)),
+    "linear of a composite": ((X, W[:, 0]), lambda x, bias: mf.linear(x, C, bias)),
     "q @ x": ((X[0],), lambda x: Q @ x),
     "x @ q": ((W[:, :6],), lambda x: x @ Q),
     "quantize": ((W,), lambda w: mf.quantize(w, "nvfp4")),

@@ -206,6 +206,18 @@ void dot(const uint8_t *a, const uint8_t *b, int64_t *sums, size_t n) {
             sums[i] += ((int8_t)(a[k] << 4) >> 4) * ((int8_t)(b[k] << 4) >> 4);
     }
 }
+static int quarters(uint8_t code) { /* of E2M2 */
+    int exponent = code >> 2 & 3, mantissa = code & 3;
+    int size = exponent ? (4 + mantissa) << (exponent - 1) : mantissa;
+    return code & 16 ? -size : size;
+}
+void dot_e2m2_int8(const uint8_t *a, const uint8_t *b, int64_t *sums, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        sums[i] = 0;
+        for (size_t k = 8 * i; k < 8 * i + 8; k++)
+            sums[i] += quarters(a[k]) * (int8_t)b[k];
+    }
+}
 """
 needs_c = pytest.mark.skipif(
     os.name != "posix" or shutil.which("cc") is None, reason="needs a C compiler"
@@ -235,6 +247,17 @@ def test_functions_of_a_library(library):
         )
     with pytest.raises(TypeError, match=r"encode must take rounding to be .* got encode\(x\)"):
         check_encoder(library.encode, "int4", dtypes=["float32"])
+
+
+@needs_c
+def test_functions_of_a_library_take_two_formats(library):
+    two = {"lanes": 8, "other": "int8", "output": "exact"}
+    assert check_dot(library.dot_e2m2_int8, "e2m2", **two) > 2000
+    for wrong in ({**two, "other": "uint8"}, {**two, "lanes": 4}):
+        with pytest.raises(AssertionError, match=r"e2m2 dot exact: .* results differ"):
+            check_dot(library.dot_e2m2_int8, "e2m2", **wrong)
+    with pytest.raises(AssertionError, match=r"results differ"):
+        check_dot(library.dot_e2m2_int8, "int8", **{**two, "other": "e2m2"})  # swapped
 
 
 @needs_c
