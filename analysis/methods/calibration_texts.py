@@ -1,7 +1,8 @@
 """Calibration without data: GPTQ of SmolLM2 on text that the model writes itself.
 
-All layers are rounded by `analysis.models.calibration.gptq`, and the loss is measured on texts that
-no calibration has seen. The calibrations, of `COUNT` texts of `CHUNK` tokens each:
+The first `LAYERS` layers are rounded by `analysis.models.calibration.gptq`, all else stays as it
+is, and the loss is measured on texts that no calibration has seen. The calibrations, of `COUNT`
+texts of `CHUNK` tokens each:
 
 - a text's own other chunks, and the other text's: real data of the same and of another kind
 - ``written``: the model's own, as in LLM-QAT (arXiv 2305.17888): the first token is drawn from the
@@ -20,21 +21,26 @@ loss by some 0.02.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+import minifloat as mf
 from analysis.models import smollm2
 from analysis.models.calibration import gptq
 from analysis.models.evaluation import Progress, counter
 from analysis.models.llama import Llama, Tokens
+from analysis.models.matrices import dense
 from analysis.models.packed_cache import PackedCache
 from analysis.models.texts import TEXTS
 from analysis.records import Rows
 from minifloat.caches import CacheRecipe
 
-RECIPE = "int4/128/float16"
+RECIPE = "int3/128/float16"
+LAYERS = 6
 COUNT, CHUNK = 16, 128  # texts of a calibration, and their tokens
-MEASURED = 8  # chunks of each text
+MEASURED = 6  # chunks of each text
 GREEDY = 4
 BETTER = 0.04  # nats per token
 WRITTEN, RANDOM, NEAREST = "written", "random", "nearest"
@@ -72,14 +78,25 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         calibrations[WRITTEN] = written(model, COUNT, CHUNK)
         calibrations[RANDOM] = np.random.default_rng(1).integers(vocabulary, size=(COUNT, CHUNK))
     calibrations = {} if quick else calibrations
-    step = counter(progress, len(calibrations) * model.shape.layers + 2)
+    step = counter(progress, len(calibrations) * LAYERS + 2)
     rows = _measure("fp32", model, measured)
     step()
-    rows += _measure(NEAREST, model.quantized(RECIPE), measured)
+    rows += _measure(NEAREST, rounded(model), measured)
     step()
     for name, chunks in calibrations.items():
-        rows += _measure(name, gptq(model, RECIPE, chunks, step), measured)
+        changed = gptq(model, RECIPE, chunks, step, layers=LAYERS)
+        rows += _measure(name, changed, measured)
     return rows
+
+
+def rounded(model: Llama) -> Llama:
+    """Return the model with the matrices of the first layers rounded to nearest."""
+    packed = {
+        name: mf.quantize(dense(matrix), RECIPE)
+        for name, matrix in model.matrices.items()
+        if name.startswith("blk.") and int(name.split(".")[1]) < LAYERS
+    }
+    return replace(model, matrices={**model.matrices, **packed})
 
 
 def written(model: Llama, count: int, length: int, *, seed: int = 0) -> NDArray[np.int64]:

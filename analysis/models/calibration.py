@@ -26,6 +26,8 @@ def gptq(
     recipe: SomeRecipe,
     chunks: Iterable[Tokens],
     step: Callable[[], object] = lambda: None,
+    *,
+    layers: int | None = None,
 ) -> Llama:
     """Return the packed model: its layers by GPTQ, its embeddings rounded to nearest.
 
@@ -39,6 +41,8 @@ def gptq(
         Calibration text; each chunk begins a new context.
     step : callable
         Called after each layer.
+    layers : int, optional
+        So many of the first layers are packed, and nothing else. Default: all, and the embeddings.
 
     Returns
     -------
@@ -50,9 +54,12 @@ def gptq(
         As `minifloat.gptq`.
     """
     embeddings = "token_embd.weight"
-    packed: dict[str, Matrix] = {embeddings: mf.quantize(dense(model.matrices[embeddings]), recipe)}
+    packed: dict[str, Matrix] = dict(model.matrices)
+    if layers is None:
+        packed[embeddings] = mf.quantize(dense(model.matrices[embeddings]), recipe)
+        layers = model.shape.layers
     inputs = [replace(model, matrices=packed).embed(tokens) for tokens in chunks]
-    for layer in range(model.shape.layers):
+    for layer in range(layers):
         for name, hessian in hessians(model, layer, inputs).items():
             packed[name] = mf.gptq(dense(model.matrices[name]), recipe, hessian)
         packed_model = replace(model, matrices=packed)

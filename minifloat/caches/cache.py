@@ -97,7 +97,8 @@ class KeyValueCache:
         Raises
         ------
         ValueError
-            If a shape does not fit, or a number is beyond float16 or not finite. Nothing is added.
+            If a shape does not fit, a number is beyond float16 or not finite, or tokens cannot be
+            packed (a scale is beyond its format). Nothing is added.
         TypeError
             If they are not numeric.
         """
@@ -114,13 +115,19 @@ class KeyValueCache:
         self.tokens += count
 
     def pack(self) -> None:
-        """Pack the tokens which the window need not hold, ``recipe.step`` at a time."""
+        """Pack the tokens which the window need not hold, ``recipe.step`` at a time.
+
+        Raises
+        ------
+        ValueError
+            As `minifloat.quantize`.
+        """
         first, step = self.recipe.first, self.recipe.step
         while self._wide_keys.shape[1] >= first + self.recipe.window + step:
             leaving = slice(first, first + step)
             start = self.tokens - self._wide_keys.shape[1] + first
             positions = np.tile(np.arange(start, start + step), (self.heads, 1))
-            keys, values, positions = self._heavy.compete(
+            heavy, keys, values, positions = self._heavy.compete(
                 self.recipe.heavy,
                 self._wide_keys[:, leaving],
                 self._wide_values[:, leaving],
@@ -129,6 +136,7 @@ class KeyValueCache:
             )
             if positions.size:
                 self._store(keys, values, positions)
+            self._heavy = heavy
             self._wide_keys = np.delete(self._wide_keys, leaving, axis=1)
             self._wide_values = np.delete(self._wide_values, leaving, axis=1)
             self._importance = np.delete(self._importance, leaving, axis=1)
@@ -152,7 +160,7 @@ class KeyValueCache:
         Raises
         ------
         ValueError
-            If the shape does not fit, or n is above the number of the last tokens that are wide.
+            If the shape does not fit, or n is above the number of tokens in the window.
         TypeError
             If they are not numeric.
         """
@@ -162,9 +170,11 @@ class KeyValueCache:
                 f"queries must be of shape (a multiple of {self.heads}, n, {self.length}), got "
                 f"{q.shape}"
             )
-        n, wide = q.shape[1], self._wide_keys.shape[1]
-        if n > wide or not n:
-            raise ValueError(f"queries must be of 1 to {wide} last tokens, got {n}; append first")
+        n, last = q.shape[1], self._wide_keys.shape[1]
+        if last < self.tokens:
+            last -= self.recipe.first  # before the packed ones
+        if n > last or not n:
+            raise ValueError(f"queries must be of 1 to {last} last tokens, got {n}; append first")
         grouped = q.reshape(self.heads, -1, self.length)
         shares = self._shares(grouped, n)
         if self.recipe.heavy:
@@ -226,8 +236,10 @@ class KeyValueCache:
         recipe = self.recipe
         if self._balancer is not None:
             keys = keys * self._balancer
-        self._keys.append(Piece.of(keys, recipe.keys, recipe.keys_along))
-        self._values.append(Piece.of(values, recipe.values, recipe.values_along))
+        packed_keys = Piece.of(keys, recipe.keys, recipe.keys_along)
+        packed_values = Piece.of(values, recipe.values, recipe.values_along)
+        self._keys.append(packed_keys)
+        self._values.append(packed_values)
         self._positions.append(positions)
 
     def _shares(self, queries: Floats, n: int) -> Floats:

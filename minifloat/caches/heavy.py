@@ -60,8 +60,8 @@ class HeavyTokens:
         values: NDArray[np.float16],
         positions: Integers,
         importance: NDArray[np.float64],
-    ) -> tuple[Floats, Floats, Integers]:
-        """Keep the ``count`` most important of these and the own tokens; return all others.
+    ) -> tuple[HeavyTokens, Floats, Floats, Integers]:
+        """Return the ``count`` most important of these and the own tokens, and all others.
 
         Parameters
         ----------
@@ -74,9 +74,11 @@ class HeavyTokens:
 
         Returns
         -------
+        heavy : HeavyTokens
         keys, values : ndarray of float32, (heads, m, length)
+            Of the others.
         positions : ndarray of int64, (heads, m)
-            Increasing. Of equal importance the later token is returned.
+            Increasing. Of equal importance the later token is among the others.
         """
         heads, n = positions.shape
         all_positions = np.concatenate([self.positions, positions], axis=1)
@@ -92,12 +94,13 @@ class HeavyTokens:
         rows = np.take_along_axis(np.concatenate([self._rows, new_rows], axis=1), kept, axis=1)
         alive = np.zeros(total + heads * n, bool)
         alive[rows] = True
-        self._rows = (np.cumsum(alive) - 1)[rows]
-        self._keys = _picked([*self._keys, self._stored(keys)], alive)
-        self._values = _picked([*self._values, self._stored(values)], alive)
-        self.positions = np.take_along_axis(all_positions, kept, axis=1)
-        self.importance = np.take_along_axis(all_importance, kept, axis=1)
-        return lost_keys, lost_values, np.take_along_axis(all_positions, others, axis=1)
+        heavy = HeavyTokens(heads, self._length, self._recipe)
+        heavy._rows = (np.cumsum(alive) - 1)[rows]
+        heavy._keys = _picked([*self._keys, self._stored(keys)], alive)
+        heavy._values = _picked([*self._values, self._stored(values)], alive)
+        heavy.positions = np.take_along_axis(all_positions, kept, axis=1)
+        heavy.importance = np.take_along_axis(all_importance, kept, axis=1)
+        return heavy, lost_keys, lost_values, np.take_along_axis(all_positions, others, axis=1)
 
     def _stored(self, x: NDArray[np.float16]) -> Rows:
         rows = x.reshape(-1, self._length)

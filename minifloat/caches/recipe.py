@@ -75,8 +75,14 @@ class CacheRecipe:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        put("keys", Recipe.parse(keys))
-        put("values", Recipe.parse(values))
+        for name, given in (("keys", keys), ("values", values)):
+            recipe = Recipe.parse(given)
+            signed = recipe.fmt.is_lookup or recipe.fmt.min < 0 or recipe.zero_point
+            if not signed:
+                raise ValueError(
+                    f"{name} must have a format with negative values, or zero points, got {recipe}"
+                )
+            put(name, recipe)
         for name, along in (("keys_along", keys_along), ("values_along", values_along)):
             if along not in get_args(Along):
                 raise ValueError(f'{name} must be "tokens" or "channels", got {shown(along)}')

@@ -207,6 +207,32 @@ def test_balancers_make_keys_as_large_as_queries() -> None:
     assert channel_balancer([[[1e-300]]], [[[1e300]]]) == np.float16(2.0**-24)
 
 
+def test_tokens_that_cannot_be_packed_leave_the_cache_as_it_is() -> None:
+    recipe = CacheRecipe("int4/4/float16", "int2/4/e4m3fn", step=2, heavy=1)
+    cache = KeyValueCache(recipe, 1, 4)
+    rng = np.random.default_rng(6)
+    for scale in (1, 1, 1, 9e3):  # beyond E4M3's 448
+        cache.append(rng.standard_normal((1, 2, 4)), scale * rng.uniform(0.5, 1, (1, 2, 4)))
+        cache.attend(rng.standard_normal((1, 2, 4)))
+    before = cache.keys(), cache.values(), cache.bits
+    for call in (cache.pack, lambda: cache.append(np.ones((1, 1, 4)), np.ones((1, 1, 4)))):
+        with pytest.raises(ValueError, match="e4m3fn"):
+            call()
+        assert (cache.keys() == before[0]).all()
+        assert (cache.values() == before[1]).all()
+        assert (cache.tokens, cache.bits) == (8, before[2])
+
+
+def test_queries_are_of_tokens_in_the_window() -> None:
+    cache = KeyValueCache(recipe_of(step=4, first=3), 1, 4)
+    cache.append(np.ones((1, 9, 4)), np.ones((1, 9, 4)))
+    cache.attend(np.ones((1, 9, 4)))  # all are wide
+    cache.pack()
+    cache.attend(np.ones((1, 2, 4)))
+    with pytest.raises(ValueError, match="queries must be of 1 to 2 last tokens, got 3"):
+        cache.attend(np.ones((1, 3, 4)))
+
+
 def recipe_of(**options: Any) -> CacheRecipe:
     return CacheRecipe("int4/8/float16", "int4/8/float16", **options)
 
@@ -219,6 +245,7 @@ def recipe_of(**options: Any) -> CacheRecipe:
         (lambda c: recipe_of(keys_along="time"), ValueError, "keys_along must be"),
         (lambda c: recipe_of(values_along=None), ValueError, "values_along must be"),
         (lambda c: recipe_of(heavy_recipe="int8"), ValueError, "heavy_recipe must be None"),
+        (lambda c: CacheRecipe("uint4", "int4"), ValueError, "keys must have a format with neg"),
         (lambda c: CacheRecipe("int4", 3), TypeError, "recipe must be"),
         (lambda c: KeyValueCache("int4", 1, 1), TypeError, "recipe must be a CacheRecipe"),
         (lambda c: KeyValueCache(KIVI, 0, 1), ValueError, "heads must be"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from analysis.methods import calibration_texts as study
 from analysis.models.llama import Llama
+from minifloat import Quantized
 
 
 def test_a_text_begins_greedily_and_goes_on_as_predicted(llama: Llama) -> None:
@@ -28,3 +30,10 @@ def test_a_text_begins_greedily_and_goes_on_as_predicted(llama: Llama) -> None:
     assert abs(surprise - expected) < 0.25 * expected  # entropy, as of a draw
     assert (study.written(llama, 400, 7) == texts).all()
     assert (study.written(llama, 400, 7, seed=1) != texts).any()
+
+
+def test_the_first_layers_alone_are_rounded(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study, "LAYERS", 1)
+    changed = study.rounded(llama)
+    packed = {name for name, matrix in changed.matrices.items() if isinstance(matrix, Quantized)}
+    assert packed == {name for name in llama.matrices if name.startswith("blk.0.")}

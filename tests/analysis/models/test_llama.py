@@ -161,6 +161,18 @@ def test_hessians_are_those_of_the_inputs(llama: Llama) -> None:
     assert distance(found["blk.1.attn_k.weight"], n.T @ n) < 1e-5
 
 
+def test_gptq_of_the_first_layers_leaves_the_rest(llama: Llama) -> None:
+    chunks = rng(54).integers(0, WORDS, (8, 24))
+    whole = calibration.gptq(llama, "int4", chunks)
+    first = calibration.gptq(llama, "int4", chunks, layers=1)
+    for name, matrix in first.matrices.items():
+        if name.startswith("blk.0."):
+            assert isinstance(matrix, mf.Quantized)
+            assert matrix.shape == whole.matrices[name].shape
+        else:
+            assert matrix is llama.matrices[name]
+
+
 @pytest.mark.parametrize("fmt", ["e2m2", "int4"])
 def test_gptq_brings_a_model_nearer_than_rounding(llama: Llama, fmt: str) -> None:
     chunks = rng(54).integers(0, WORDS, (8, 24))
