@@ -171,6 +171,18 @@ def test_clipping_gains_and_keeps_the_tensor_scale() -> None:
         assert slow.output_loss(w, x, q, ones, None) < slow.output_loss(w, x, plain, ones, None)
 
 
+def test_scaled_weights_are_clipped_by_scaled_inputs() -> None:
+    w, x = layer()
+    recipe = "int4/16/float16"
+    plain, clipped = (activation_aware(w, x, recipe, clip=clip) for clip in (False, True))
+    factors = plain.input_factors
+    assert factors is not None
+    assert clipped.input_factors is not None
+    assert np.array_equal(factors, clipped.input_factors)
+    assert clipped.dense == quantize_clipped(w * factors, x / factors, mf.Recipe.parse(recipe))
+    assert lost(w, x, clipped) < lost(w, x, plain)
+
+
 def test_factors_are_values_of_float16() -> None:
     w, x = layer()
     x[:, 5] *= 1e30
