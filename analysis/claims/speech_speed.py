@@ -28,7 +28,7 @@ from analysis.records import Row, Rows
 RECIPES = ("e2m2/128/float16", "int5/128/float16", "nf5/128/float16", "int8/128/float16")
 PEER = "ctranslate2"
 PEER_TYPES = ("float32", "int8")
-REPEATS = 5
+REPEATS = 3
 
 
 def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:

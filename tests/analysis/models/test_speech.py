@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from analysis.models import command, speech
+from analysis.models import recordings as recordings_module
 from analysis.models.layers import Array
 from analysis.models.log_mel import RATE, WINDOW, log_mel
 from analysis.models.packages import MissingPackage
@@ -205,3 +206,23 @@ def test_every_recording_is_heard_as_by_ctranslate2(
         assert exact.shape == logits.shape
         assert kept.mean() > 0.99
         assert np.abs(logits - exact)[kept].max() < 1e-3
+
+
+@pytest.mark.long
+def test_the_measurement_has_every_metric_of_every_recording(
+    whisper: Whisper, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {"a": recordings_module.SPOKEN, "b": "x"}
+    some = [Recording(name, (SPEECH.find(),), text) for name, text in texts.items()]
+    monkeypatch.setattr(speech, "recordings", lambda: some)
+    monkeypatch.setattr(speech, "load", lambda: whisper)
+    results = speech.evaluate(["e2m2/128/float16"])
+    assert [result.metric for result in results] == 2 * list(speech.METRICS)
+    fp32, e2m2 = results[:4], results[4:]
+    assert [result.items for result in fp32[1::2]] == [(0, 0), (0, 0)]
+    assert fp32[0].items[0] < 2 < fp32[0].items[1]
+    assert fp32[2].items == (1 / 12, 12)
+    assert all(0 < apart < 0.1 for apart in e2m2[1].items)
+    assert {result.packed for result in e2m2} == {True}
+    assert e2m2[0].nbytes == 50_202_632
+    assert e2m2[0].nbytes < e2m2[0].peak_nbytes < e2m2[0].nbytes + 100e6
