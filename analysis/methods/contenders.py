@@ -1,4 +1,4 @@
-"""The methods of the table: each a function of weights, their inputs' Gram matrix and a budget.
+"""The methods of the table: each a function of weights, of their inputs and of a budget.
 
 A method returns a `Quantized`, or a `Composite`, of no more bits than the budget, everything
 counted. Budgets are a whole number and a quarter, so a code has the whole number of bits, and
@@ -19,14 +19,14 @@ import numpy as np
 
 import minifloat as mf
 from analysis.methods.bit_budgets import LEVEL, block_within
+from analysis.methods.subjects import Inputs
 from analysis.models.layers import Array
 from minifloat.formats import NumberFormat
 from minifloat.quantization.nested import cut_codebook
 from minifloat.quantization.quantized import Quantized
 
 Packed = Quantized | mf.Composite
-Gram = Array  # (inputs, inputs)
-Method = Callable[[Array, Gram, float], Packed]
+Method = Callable[[Array, Inputs, float], Packed]
 
 FLOATS = {2: "int2", 3: "e2m0", 4: "e2m1", 5: "e2m2", 6: "e2m3", 7: "e2m4"}
 ROTATION = "hadamard64"
@@ -52,7 +52,7 @@ def plain(formats: str, of_block: int, scaling: str) -> Method:
     callable
     """
 
-    def method(weights: Array, gram: Gram, bits: float) -> Packed:
+    def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
         return mf.quantize(weights, recipe(formats, of_block, scaling, weights.shape[1], bits))
 
     return method
@@ -61,8 +61,10 @@ def plain(formats: str, of_block: int, scaling: str) -> Method:
 def gptq(formats: str, of_block: int, scaling: str) -> Method:
     """Return the method that rounds by GPTQ; arguments as for `plain`."""
 
-    def method(weights: Array, gram: Gram, bits: float) -> Packed:
-        return mf.gptq(weights, recipe(formats, of_block, scaling, weights.shape[1], bits), gram)
+    def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
+        return mf.gptq(
+            weights, recipe(formats, of_block, scaling, weights.shape[1], bits), inputs.gram
+        )
 
     return method
 
@@ -96,7 +98,7 @@ def recipe(formats: str, of_block: int, scaling: str, inputs: int, bits: float) 
     return f"{fmt}/{block}/{scaling}"
 
 
-def double_scales(weights: Array, gram: Gram, bits: float) -> Packed:
+def double_scales(weights: Array, inputs: Inputs, bits: float) -> Packed:
     """E2My with float32 scales that are quantized to E4M3 themselves (QLoRA)."""
     width = math.floor(bits)
     of_scale = mf.Recipe("e4m3fn", block=256, scale="float32").bits_per_weight
@@ -105,7 +107,7 @@ def double_scales(weights: Array, gram: Gram, bits: float) -> Packed:
     return mf.quantize(weights, f"{FLOATS[width]}/{block}/float32/double")
 
 
-def fitted_codebook(weights: Array, gram: Gram, bits: float) -> Packed:
+def fitted_codebook(weights: Array, inputs: Inputs, bits: float) -> Packed:
     """The best codebook for a matrix, in turns with the scales of its blocks."""
     width = math.floor(bits)
     of_matrix = LEVEL * 2**width / weights.size
@@ -128,14 +130,14 @@ def normal_codebook(*, turned: bool, by_gptq: bool) -> Method:
     callable
     """
 
-    def method(weights: Array, gram: Gram, bits: float) -> Packed:
+    def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
         width = math.floor(bits)
         block = block_within(bits - width, weights.shape[1], 8)
         chosen = mf.Recipe(
             normal_book(width, block), block=block, scale="ue5m3", search="mse",
             rotation=ROTATION if turned else None,
         )  # fmt: skip
-        return mf.gptq(weights, chosen, gram) if by_gptq else mf.quantize(weights, chosen)
+        return mf.gptq(weights, chosen, inputs.gram) if by_gptq else mf.quantize(weights, chosen)
 
     return method
 
@@ -192,17 +194,18 @@ def fitted(weights: Array, width: int, block: int, name: str = "codebook") -> mf
     return book
 
 
-def tables(weights: Array, gram: Gram, bits: float) -> Packed:
-    """A table of values for each few rows, the best for the diagonal of the Gram matrix."""
-    width = math.floor(bits)
-    inputs = weights.shape[1]
-    rows = math.ceil(16 * 2**width / ((bits - width) * inputs))
+def tables(weights: Array, inputs: Inputs, bits: float) -> Packed:
+    """A table of values for each few rows, the best for the mean squares of the inputs."""
+    width, columns = math.floor(bits), weights.shape[1]
+    rows = math.ceil(16 * 2**width / ((bits - width) * columns))
     while 16 * 2**width * math.ceil(len(weights) / rows) > (bits - width) * weights.size:
         rows += 1  # the last few rows have a table, too
-    return mf.quantize(weights, f"lut{width}/{rows}x{inputs}/float16", importance=gram.diagonal())
+    return mf.quantize(
+        weights, f"lut{width}/{rows}x{columns}/float16", importance=inputs.gram.diagonal()
+    )
 
 
-def nested(weights: Array, gram: Gram, bits: float) -> Packed:
+def nested(weights: Array, inputs: Inputs, bits: float) -> Packed:
     """E2M4, of whose codes the top bits are read, as the middle of what they stand for.
 
     The budget counts the bits that are read; stored are 7 and their scales.
@@ -218,7 +221,7 @@ def nested(weights: Array, gram: Gram, bits: float) -> Packed:
 REFERENCE = "E2My, blocks of 128"
 BEST = "GPTQ, rotated normal codebook, 8-bit scales, mse"  # of what is combined here
 METHODS: dict[str, Method] = {
-    REFERENCE: lambda weights, gram, bits: mf.quantize(weights, FLOATS[math.floor(bits)]),
+    REFERENCE: lambda weights, inputs, bits: mf.quantize(weights, FLOATS[math.floor(bits)]),
     "E2My": plain("{float}", 16, "float16"),
     "E2My, mse": plain("{float}", 16, "float16/mse"),
     "INT": plain("int{b}", 16, "float16"),

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.methods.subjects import PARTS, Grams
+from analysis.methods.subjects import PARTS, Grams, Inputs
 from analysis.models import minilm
 from analysis.models.layers import Array
 from analysis.models.recorder import Recorder
@@ -31,13 +31,14 @@ class MiniLM:
         Passages of each text.
     heard : sequence of str
         Calibration passages, on which divergences are measured.
-    calibration, test : mapping of str to ndarray of float32
+    calibration : mapping of str to Inputs
+    test : mapping of str to ndarray of float32
     """
 
     model: minilm.Encoder
     tests: Mapping[str, Sequence[str]]
     heard: Sequence[str]
-    calibration: Grams
+    calibration: Mapping[str, Inputs]
     test: Grams
     name = minilm.MODEL
 
@@ -60,7 +61,11 @@ class MiniLM:
             calibration += found[1::2]
         every = [sentence for sentences in tests.values() for sentence in sentences]
         return cls(
-            model, tests, calibration[::HEARD], grams(model, calibration), grams(model, every)
+            model,
+            tests,
+            calibration[::HEARD],
+            inputs_of(model, calibration),
+            {name: given.gram for name, given in inputs_of(model, every).items()},
         )
 
     @cached_property
@@ -91,8 +96,8 @@ class MiniLM:
         return _embedded(self.model, self.heard)
 
 
-def grams(model: minilm.Encoder, sentences: Iterable[str]) -> dict[str, Array]:
-    """Return the Gram matrix of the inputs of each matrix; of embeddings, the identity.
+def inputs_of(model: minilm.Encoder, sentences: Iterable[str]) -> dict[str, Inputs]:
+    """Return the inputs of each matrix; those of embeddings are one-hot.
 
     Parameters
     ----------
@@ -101,17 +106,17 @@ def grams(model: minilm.Encoder, sentences: Iterable[str]) -> dict[str, Array]:
 
     Returns
     -------
-    dict of str to ndarray of float32, (inputs, inputs)
+    dict of str to Inputs
     """
     names = [name for name in model.matrices if name.startswith("encoder")]
     recorder = Recorder(model, names)
     hearing = replace(model, multiply=recorder)
     for sentence in sentences:
         hearing.embed(sentence)
-    found = {name: (x.T @ x).astype(np.float32) for name, x in recorder.inputs().items()}
+    found = {name: Inputs.of(x) for name, x in recorder.inputs().items()}
     for name, matrix in model.matrices.items():
         if name not in found:
-            found[name] = np.eye(matrix.shape[1], dtype=np.float32)
+            found[name] = Inputs.one_hot(matrix.shape[1])
     return found
 
 

@@ -6,7 +6,7 @@ identity, each over the mean of its diagonal: both uses count alike (ours).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.methods.sensitivities import Scorer
-from analysis.methods.subjects import PARTS, Grams
+from analysis.methods.subjects import PARTS, SAMPLES, Grams, Inputs
 from analysis.models import smollm2
 from analysis.models.layers import Array
 from analysis.models.llama import Llama, Tokens
@@ -38,13 +38,14 @@ class SmolLM2:
         Chunks of each text.
     heard : sequence of ndarray of integers, (tokens,)
         Chunks of calibration texts, on which divergences are measured.
-    calibration, test : mapping of str to ndarray of float32
+    calibration : mapping of str to Inputs
+    test : mapping of str to ndarray of float32
     """
 
     model: Llama
     tests: Mapping[str, Sequence[Tokens]]
     heard: Sequence[Tokens]
-    calibration: Grams
+    calibration: Mapping[str, Inputs]
     test: Grams
     name = smollm2.MODEL
 
@@ -73,7 +74,8 @@ class SmolLM2:
             calibration += others
             heard.append(others[0][:HEARD])
         every = [chunk for chunks in tests.values() for chunk in chunks]
-        return cls(model, tests, heard, grams(model, calibration), grams(model, every))
+        given = {name: each.gram for name, each in inputs_of(model, every).items()}
+        return cls(model, tests, heard, inputs_of(model, calibration), given)
 
     @property
     def matrices(self) -> Mapping[str, Array]:
@@ -121,36 +123,41 @@ def middles(tokens: Tokens, count: int) -> list[Tokens]:
     return [tokens[start : start + size] for start in starts]
 
 
-def grams(model: Llama, chunks: Iterable[Tokens]) -> dict[str, Array]:
-    """Return the Gram matrix of the inputs of each matrix; matrices with the same inputs share it.
+def inputs_of(model: Llama, chunks: Sequence[Tokens]) -> dict[str, Inputs]:
+    """Return the inputs of each matrix; matrices with the same inputs share them.
 
     Parameters
     ----------
     model : Llama
-    chunks : iterable of ndarray of integers, (tokens,)
+    chunks : sequence of ndarray of integers, (tokens,)
 
     Returns
     -------
-    dict of str to ndarray of float32, (inputs, inputs)
+    dict of str to Inputs
     """
     sums: dict[str, NDArray[np.float64]] = {}
+    rows: dict[str, list[Array]] = {}
+    every = max(sum(map(len, chunks)) // SAMPLES, 1)
 
     def observe(name: str, x: Array) -> None:
         if name.split(".")[2] not in SAME_INPUTS:
             sums[name] = sums.get(name, 0) + (x.T @ x).astype(np.float64)
+            rows.setdefault(name, []).append(x[::every])
 
     inputs = [model.embed(chunk) for chunk in chunks]
     for layer in range(model.shape.layers):
         inputs = [model.layer(layer, x, model.cache(len(x)), observe) for x in inputs]
-    found = {name: gram.astype(np.float32) for name, gram in sums.items()}
+    found = {
+        name: Inputs(gram.astype(np.float32), np.concatenate(rows[name]))
+        for name, gram in sums.items()
+    }
     for layer in range(model.shape.layers):
         for kind, other in SAME_INPUTS.items():
             found[f"blk.{layer}.{kind}.weight"] = found[f"blk.{layer}.{other}.weight"]
     recorder = Recorder(model, [EMBEDDINGS])
     for x in inputs:
         replace(model, multiply=recorder).project(x)
-    last = recorder.inputs()[EMBEDDINGS].astype(np.float64)
-    gram = last.T @ last
-    both = gram / gram.diagonal().mean() + np.eye(len(gram))
-    found[EMBEDDINGS] = both.astype(np.float32)
+    last = recorder.inputs()[EMBEDDINGS]
+    last = last / np.sqrt(np.square(last).sum() / last.shape[1])  # its Gram matrix has a mean of 1
+    found[EMBEDDINGS] = Inputs.of(np.concatenate([last, np.eye(last.shape[1], dtype=np.float32)]))
     return found

@@ -9,13 +9,56 @@ Gram matrix is the identity.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from analysis.models.layers import Array
 
 PARTS = 24  # of each text, each with a loss of its own
 
+SAMPLES = 256  # of the inputs, that methods see beside the Gram matrix of all
+
 Grams = Mapping[str, Array]  # by matrix, (inputs, inputs)
+
+
+class Inputs(NamedTuple):
+    """What a matrix is multiplied by, on calibration text.
+
+    Attributes
+    ----------
+    gram : ndarray of float32, (inputs, inputs)
+        X^T X of all inputs X.
+    samples : ndarray of float32, (samples, inputs)
+        Some of them, about `SAMPLES`.
+    """
+
+    gram: Array
+    samples: Array
+
+    @classmethod
+    def of(cls, x: Array) -> Inputs:
+        """Return those of a matrix of inputs, (rows, inputs).
+
+        Examples
+        --------
+        >>> given = Inputs.of(np.ones((1000, 2), np.float32))
+        >>> given.gram[0], given.samples.shape
+        (array([1000., 1000.], dtype=float32), (334, 2))
+        """
+        return cls((x.T @ x).astype(np.float32), x[:: max(len(x) // SAMPLES, 1)].copy())
+
+    @classmethod
+    def one_hot(cls, inputs: int) -> Inputs:
+        """Return those of which the error is the squared error of the weights."""
+        identity = np.eye(inputs, dtype=np.float32)
+        return cls(identity, identity)
+
+    def ordered(self, order: NDArray[np.int64]) -> Inputs:
+        """Return them with the inputs in another order."""
+        gram = np.ascontiguousarray(self.gram[np.ix_(order, order)])
+        return Inputs(gram, np.ascontiguousarray(self.samples[:, order]))
 
 
 class Subject(Protocol):
@@ -26,8 +69,10 @@ class Subject(Protocol):
     name : str
     matrices : mapping of str to ndarray of float32, (outputs, inputs)
         Those that methods quantize.
-    calibration, test : mapping of str to ndarray of float32, (inputs, inputs)
-        Gram matrices of the inputs of each matrix.
+    calibration : mapping of str to Inputs
+        Of each matrix.
+    test : mapping of str to ndarray of float32, (inputs, inputs)
+        Gram matrices of other inputs of each matrix.
     """
 
     @property
@@ -35,7 +80,7 @@ class Subject(Protocol):
     @property
     def matrices(self) -> Mapping[str, Array]: ...  # noqa: D102
     @property
-    def calibration(self) -> Grams: ...  # noqa: D102
+    def calibration(self) -> Mapping[str, Inputs]: ...  # noqa: D102
     @property
     def test(self) -> Grams: ...  # noqa: D102
 

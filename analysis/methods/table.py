@@ -225,13 +225,13 @@ def quantized(run: Run, subject: Subject, name: str, budget: float) -> tuple[Pac
         If a method corrects biases, which are no part of a matrix.
     """
     method = {**METHODS, **ALLOCATED}[run.method]
-    weights, gram = subject.matrices[name], subject.calibration[name]
+    weights, inputs = subject.matrices[name], subject.calibration[name]
     order = np.arange(weights.shape[1])
     if run.draw:
         rng = np.random.default_rng([run.draw, *name.encode()])
         order = rng.permutation(order)
     ordered = np.ascontiguousarray(weights[:, order])
-    packed = method(ordered, np.ascontiguousarray(gram[np.ix_(order, order)]), budget)
+    packed = method(ordered, inputs.ordered(order), budget)
     if isinstance(packed, mf.Composite) and packed.bias is not None:
         raise ValueError(f"methods must leave biases as they are, got one by {run.method}")
     values = np.empty_like(weights)

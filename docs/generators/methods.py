@@ -43,14 +43,15 @@ quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), 
 >>> import numpy as np
 >>> from analysis.methods.bit_budgets import counted
 >>> from analysis.methods.contenders import BEST, METHODS
+>>> from analysis.methods.subjects import Inputs
 >>> from analysis.methods.table import decibels
 >>> rng = np.random.default_rng(0)
 >>> w = rng.standard_t(5, (128, 256)).astype(np.float32)
 >>> x = rng.standard_normal((999, 256)) @ (np.eye(256) + rng.standard_normal((256, 256)) / 32)
->>> gram = (x.T @ x).astype(np.float32)
+>>> inputs = Inputs.of(x.astype(np.float32))
 >>> for name in ("E2My", BEST):
-...     q = METHODS[name](w, gram, 4.25)
-...     print(f"{{counted(q)}} bits, {{decibels(w, q.dequantize(), gram):.1f}} dB  {{name}}")
+...     q = METHODS[name](w, inputs, 4.25)
+...     print(f"{{counted(q)}} bits, {{decibels(w, q.dequantize(), inputs.gram):.1f}} dB  {{name}}")
 4.25 bits, 19.0 dB  E2My
 4.25 bits, 23.4 dB  GPTQ, rotated normal codebook, 8-bit scales, mse
 

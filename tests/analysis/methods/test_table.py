@@ -16,6 +16,7 @@ from analysis.methods.bit_budgets import block_within, counted
 from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE, normal_book
 from analysis.methods.mixed_precision import LEVELS, allocated
 from analysis.methods.smollm2_subject import middles
+from analysis.methods.subjects import Inputs
 from analysis.methods.table import Run
 from analysis.methods.table_losses import Table
 from analysis.models import smollm2
@@ -37,8 +38,9 @@ class Made:
         }
         mix = np.eye(128) + 0.5 * RNG.standard_normal((128, 128)) / 11
         self.x = (RNG.standard_normal((2, 400, 128)) @ mix).astype(np.float32)
-        grams = [(x.T @ x).astype(np.float32) for x in self.x]
-        self.calibration, self.test = (dict.fromkeys(self.matrices, gram) for gram in grams)
+        heard, tested = map(Inputs.of, self.x)
+        self.calibration = dict.fromkeys(self.matrices, heard)
+        self.test = dict.fromkeys(self.matrices, tested.gram)
         self.measured = 0
 
     def losses(self, matrices: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
@@ -64,8 +66,8 @@ def made() -> Made:
     ("name", "bits"), list(zip(METHODS, cycle([3.25, 4.25, 5.25]), strict=False))
 )
 def test_no_method_takes_more_bits_than_its_budget(made: Made, name: str, bits: float) -> None:
-    weights, gram = made.matrices["blk.0.ffn_up.weight"], made.calibration["blk.0.ffn_up.weight"]
-    packed = METHODS[name](weights, gram, bits)
+    weights, inputs = made.matrices["blk.0.ffn_up.weight"], made.calibration["blk.0.ffn_up.weight"]
+    packed = METHODS[name](weights, inputs, bits)
     assert bits - 0.13 < counted(packed) <= bits
     assert packed.bits_per_weight >= math.floor(bits)
 
@@ -147,7 +149,7 @@ def test_draws_differ_and_errors_stay_in_the_inputs_own_order(made: Made) -> Non
 def test_a_method_above_its_budget_is_an_error(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "SUBJECTS", {made.name: lambda quick: made})
     monkeypatch.setattr(table, "plan", lambda quick: [Run(made.name, "E2My", 4.25, 0)])
-    monkeypatch.setitem(METHODS, "E2My", lambda w, gram, bits: mf.quantize(w, "e2m1/63/float16"))
+    monkeypatch.setitem(METHODS, "E2My", lambda w, inputs, bits: mf.quantize(w, "e2m1/63/float16"))
     with pytest.raises(ValueError, match=r"bits must be at most 4\.25"):
         list(table.growing([]))
 
