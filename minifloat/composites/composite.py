@@ -176,7 +176,8 @@ class Composite:
         Examples
         --------
         >>> import minifloat as mf
-        >>> left, right = mf.quantize([[1.0], [2.0]], "int4/1/e8m0"), mf.quantize([[1.0, -1.0]], "int2/2/e8m0")
+        >>> left = mf.quantize([[1.0], [2.0]], "int4/1/e8m0")
+        >>> right = mf.quantize([[1.0, -1.0]], "int2/2/e8m0")
         >>> zeros = mf.quantize([[0.0, 0.0], [0.0, 0.0]], "e2m2")
         >>> mf.Composite(zeros, low_rank=(left, right)).dequantize()
         array([[ 1., -1.],
