@@ -19,3 +19,4 @@ STUDIES = (
     "sensitivities",
     "table",
 )
+STUDIES = ("learned_rotations", "outliers", "rotation_theory", "rotations", "sensitivities")

@@ -8,7 +8,6 @@ outliers is an array of bool, so that choices are joined by ``|``, and the rest 
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -16,11 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import as_array, source_array
 from minifloat._tensors import AnyTensor
+from minifloat.composites.arguments import checked_number, finite_array
 from minifloat.composites.composite import Composite
 from minifloat.composites.sparse import Sparse
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
 from minifloat.quantization import gptq, quantize
+from minifloat.quantization.checks import checked_factors
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch
 
@@ -57,15 +57,12 @@ def largest(numbers: ArrayLike | AnyTensor, fraction: float) -> NDArray[np.bool_
     array([[False,  True],
            [False, False]])
     """
-    given = _finite("numbers", numbers)
-    share = _checked_number("fraction", fraction)
-    if share > 1:
-        raise ValueError(f"fraction must be in 0..1, got {share:g}")
+    given = finite_array("numbers", numbers)
+    share = checked_number("fraction", fraction, most=1)
     chosen = np.zeros(given.size, np.bool_)
     count = int(share * given.size)
     if count:
-        magnitudes = np.abs(given.reshape(-1).astype(np.float64))
-        chosen[np.argsort(-magnitudes, kind="stable")[:count]] = True
+        chosen[np.argsort(-np.abs(given.reshape(-1)), kind="stable")[:count]] = True
     return chosen.reshape(given.shape)
 
 
@@ -99,13 +96,14 @@ def beyond_quartiles(w: ArrayLike | AnyTensor, spread: float) -> NDArray[np.bool
     >>> beyond_quartiles([1.0, 2.0, 3.0, 4.0, 9.0], 1.8)
     array([False, False, False, False,  True])
     """
-    given = _finite("w", w).astype(np.float64)
-    width = _checked_number("spread", spread)
+    given = finite_array("w", w)
+    width = checked_number("spread", spread)
     if not given.size:
         raise ValueError("w must have weights for quartiles, got none")
-    q1, q3 = np.quantile(given, [0.25, 0.75])
-    reach = width * (q3 - q1)
-    return np.asarray(np.abs(given) > max(abs(q1 - reach), abs(q3 + reach)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        q1, q3 = np.quantile(given, [0.25, 0.75])
+        reach = width * (q3 - q1)
+        return np.asarray(np.abs(given) > max(abs(q1 - reach), abs(q3 + reach)))
 
 
 def split_outliers(
@@ -183,30 +181,12 @@ def split_outliers(
     rest = np.where(mask, weights.dtype.type(0), weights)
     weighted = recipe.search is ScaleSearch.MSE and recipe.rotation is None
     if recipe.fmt.is_lookup or weighted:
-        factors = as_array("importance", 1.0 if importance is None else importance)
-        importance = np.where(mask, 0.0, factors)
+        given = np.ones(1) if importance is None else importance
+        importance = np.where(mask, 0.0, checked_factors("importance", given, weights.shape))
     if hessian is None:
         q = quantize(rest, recipe, importance=importance, threads=threads)
         means = np.where(mask, q.dequantize(), 0)
     else:
         q = gptq(rest, recipe, hessian, damp=damp, importance=importance, threads=threads)
         means = np.zeros(1)
-    wide = weights.astype(np.float64) if weights.dtype != np.float64 else weights
-    return Composite(q, sparse=Sparse.of(np.where(mask, wide - means, 0)))
-
-
-def _finite(name: str, numbers: ArrayLike | AnyTensor) -> Array:
-    given = source_array(numbers, name)[0]
-    wrong = ~np.isfinite(given)
-    if wrong.any():
-        raise ValueError(f"{name} must be finite, got {given[wrong].flat[0]}")
-    return given
-
-
-def _checked_number(name: str, number: float) -> float:
-    """Return a number as a float, or raise unless it is at least 0 and finite."""
-    if not isinstance(number, Real) or isinstance(number, bool | np.bool_):
-        raise TypeError(f"{name} must be a number of at least 0, got {shown(number)}")
-    if not 0 <= number < np.inf:
-        raise ValueError(f"{name} must be a number of at least 0, got {shown(number)}")
-    return float(number)
+    return Composite(q, sparse=Sparse.of(np.where(mask, weights.astype(np.float64) - means, 0)))

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import source_array
 from minifloat._tensors import AnyTensor
+from minifloat.composites.arguments import wide_array
 from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
@@ -173,11 +174,13 @@ def sort_heads(
     key, query = (source_array(w, name)[0] for w, name in ((w_key, "w_key"), (w_query, "w_query")))
     size = check_int("head_size", head_size, 1)
     if key.ndim != 2 or len(key) % size:
-        raise ValueError(f"w_key must have rows for heads of {size}, got shape {key.shape}")
+        raise ValueError(f"w_key must have rows for heads of {shown(size)}, got shape {key.shape}")
     if query.ndim != 2 or not len(key) or len(query) % len(key):
         raise ValueError(
             f"w_query must have a multiple of the {len(key)} rows of w_key, got shape {query.shape}"
         )
+    if not isinstance(pairs, bool):
+        raise TypeError(f"pairs must be True or False, got {shown(pairs)}")
     if pairs and size % 2:
         raise ValueError(f"head_size must be even for pairs, got {size}")
     heads = _keys(key.T, by).reshape(-1, size)
@@ -198,11 +201,11 @@ def _keys(weights: Array, by: object) -> NDArray[np.float64]:
     if isinstance(by, str):
         if by not in ("norm", "absmax"):
             raise ValueError(f"by must be norm, absmax or numbers, got {shown(by)}")
-        wide = np.abs(weights.astype(np.float64))
-        return np.asarray(
-            wide.max(axis=0, initial=0) if by == "absmax" else np.linalg.norm(wide, axis=0)
-        )
-    numbers = source_array(by, "by")[0].astype(np.float64)  # type: ignore[arg-type]
+        wide = np.abs(wide_array("w", weights))
+        with np.errstate(over="ignore"):
+            norms = np.linalg.norm(wide, axis=0) if by == "norm" else wide.max(axis=0, initial=0)
+        return np.asarray(norms)
+    numbers = wide_array("by", by)  # type: ignore[arg-type]
     if numbers.shape != weights.shape[1:] or not np.isfinite(numbers).all():
         raise ValueError(
             f"by must be {weights.shape[1]} finite numbers, or norm or absmax, got shape "
@@ -213,7 +216,8 @@ def _keys(weights: Array, by: object) -> NDArray[np.float64]:
 
 def _error(weights: Array, c: Composite, hessian: Array | None) -> float:
     """Return the error of weights, or of the outputs of a layer with this Hessian."""
-    difference = weights.astype(np.float64) - c.dequantize()
-    if hessian is None:
-        return float((difference * difference).sum())
-    return float(((difference @ hessian.astype(np.float64)) * difference).sum())
+    with np.errstate(over="ignore", invalid="ignore"):
+        difference = weights.astype(np.float64) - c.dequantize()
+        if hessian is None:
+            return float((difference * difference).sum())
+        return float(((difference @ hessian.astype(np.float64)) * difference).sum())

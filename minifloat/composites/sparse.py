@@ -64,7 +64,7 @@ class Sparse:
             raise ValueError(f"shape must be (outputs, inputs), got {shape}")
         self._set("shape", shape)
         self._set("gap_bits", check_int("gap_bits", self.gap_bits, 1, MOST_GAP_BITS))
-        size = (np.size(self.values),)
+        size = (self.values.size if isinstance(self.values, np.ndarray) else 0,)
         self._set("values", checked_array("values", self.values, np.float32, size))
         self._set("gaps", checked_array("gaps", self.gaps, code_dtype(self.gap_bits), size))
         lengths = checked_array("row_lengths", self.row_lengths, np.uint32, shape[:1])

@@ -25,19 +25,18 @@ zeros are integers of few bits again, for groups of groups; here all is as the r
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat._arrays import code_dtype, source_array
+from minifloat._arrays import code_dtype
 from minifloat._kernels import gptq as kernels
 from minifloat._tensors import AnyTensor
+from minifloat.composites.arguments import checked_number, finite_array, wide_array
 from minifloat.composites.composite import Composite
 from minifloat.composites.sparse import Sparse
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale, quantize
 from minifloat.quantization.feedback import feedback, steps_of_each
@@ -104,13 +103,13 @@ def spqr(
     >>> c.sparse.size, round(c.bits_per_weight, 2)
     (101, 4.88)
     """
-    weights, recipe = source_array(w, "w")[0].astype(np.float64), Recipe.parse(recipe)
-    damp, threshold = checked_damp(damp), _checked_threshold(threshold)
+    weights, recipe = finite_array("w", w), Recipe.parse(recipe)
+    damp, threshold = checked_damp(damp), checked_number("threshold", threshold)
     _check(weights, recipe)
     factors = feedback(hessian, weights.shape[1], damp)
-    costs = _costs(source_array(hessian, "hessian")[0].astype(np.float64), factors, damp)
+    costs = _costs(wide_array("hessian", hessian), factors, damp)
     rows = _Rows(weights, recipe, factors, costs)
-    with np.errstate(invalid="ignore"):  # infinity times 0
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
         limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))
     for start in range(0, weights.shape[1], rows.block):
         rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
@@ -212,7 +211,8 @@ def _costs(hessian: Array, factors: Array, damp: float) -> Array:
     largest = float(np.abs(hessian).max(initial=0)) or 1.0
     damped = hessian / largest
     damped[np.diag_indices_from(damped)] += damp * damped.diagonal().mean()
-    return np.asarray(np.einsum("ij,ij->i", factors @ damped, factors))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.einsum("ij,ij->i", factors @ damped, factors))
 
 
 def _cost(rows: Array, q: Quantized, costs: Array) -> Array:
@@ -244,12 +244,3 @@ def _check(weights: Array, recipe: Recipe) -> None:
         raise ValueError(
             f"recipe must have a format with negative values, or zero points, got {recipe}"
         )
-
-
-def _checked_threshold(threshold: float) -> float:
-    rule = "threshold must be a number of at least 0, or infinity"
-    if not isinstance(threshold, Real) or isinstance(threshold, bool | np.bool_):
-        raise TypeError(f"{rule}, got {shown(threshold)}")
-    if not threshold >= 0:
-        raise ValueError(f"{rule}, got {shown(threshold)}")
-    return float(threshold)

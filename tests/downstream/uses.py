@@ -299,6 +299,14 @@ def use_composites() -> None:
     with tempfile.TemporaryDirectory() as folder:
         mf.save(c, f"{folder}/c.npz")
         assert mf.load(f"{folder}/c.npz") == c
+    mask = composites.largest(X, 0.1) | composites.beyond_quartiles(X, 1.8)
+    assert_type(composites.largest(X, 0.1), NDArray[np.bool_])
+    hessian = X.T @ X + np.eye(4)
+    assert_type(composites.split_outliers(X, "int4/2", mask, hessian=hessian), mf.Composite)
+    assert_type(composites.spqr(X, "int4/2", hessian, threshold=0.5), mf.Composite)
+    assert_type(composites.sort_columns(X, "int4/2", "absmax"), mf.Composite)
+    assert_type(composites.sort_columns(X, "int4/2", X[0], hessian=hessian, damp=0.1), mf.Composite)
+    assert_type(composites.sort_heads(X, X, 3)[2], NDArray[np.int64])
 
 
 def use_equalization() -> None:
