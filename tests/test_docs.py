@@ -25,6 +25,7 @@ from docs.generators import (
     policies,
     recipes,
     rotations,
+    rounding_by_layer,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ PAGES = {
     "layouts.md": layouts,
     "recipes.md": recipes,
     "rotations.md": rotations,
+    "rounding_by_layer.md": rounding_by_layer,
     "fitted_grids.md": fitted_grids,
     "arithmetic.md": arithmetic,
     "numerics_dot_products.md": dot_products,
