@@ -27,6 +27,7 @@ from docs.generators import (
     policies,
     recipes,
     rotations,
+    rounding_by_layer,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -36,6 +37,7 @@ PAGES = {
     "layouts.md": layouts,
     "recipes.md": recipes,
     "rotations.md": rotations,
+    "rounding_by_layer.md": rounding_by_layer,
     "fitted_grids.md": fitted_grids,
     "few_levels.md": few_levels,
     "arithmetic.md": arithmetic,

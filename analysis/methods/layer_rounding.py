@@ -176,12 +176,18 @@ def every_method(w: Array, hessian: Hessian, recipe: mf.Recipe) -> dict[str, Arr
 def relative_error(w: Array, rounded: Array, inputs: Array) -> float:
     """Return the error of a layer's outputs, relative to them.
 
+    Returns
+    -------
+    float
+        With five digits.
+
     Examples
     --------
     >>> relative_error(np.full((1, 2), 2.0), np.array([[2.0, 3.0]]), np.ones((3, 2)))
     0.25
     """
-    return float(np.linalg.norm(inputs @ (w - rounded).T) / np.linalg.norm(inputs @ w.T))
+    error = np.linalg.norm(inputs @ (w - rounded).T) / np.linalg.norm(inputs @ w.T)
+    return float(f"{error:.5g}")
 
 
 def gains(rows: Rows, over: str, column: str = "error") -> dict[tuple[str, str, str], Estimate]:

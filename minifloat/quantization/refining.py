@@ -112,7 +112,7 @@ def refine(
         return q
     codes, new_scales = parts.codes.copy(), parts.scales.copy()
     height = q.blocks.height
-    step = max(1, CHUNK // max(q.shape[1], 1) // height) * height
+    step = max(1, CHUNK // q.shape[1] // height) * height
     chunks = [slice(k, min(k + step, q.shape[0])) for k in range(0, q.shape[0], step)]
 
     def work(rows: slice) -> None:

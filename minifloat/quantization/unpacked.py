@@ -93,7 +93,8 @@ class Unpacked:
         if q.choices is not None:
             choices = np.array(blocks.scale_rows(q.choices), np.uint8, order="C")
         factors = np.array(q.recipe.factors(q.tensor_scale))
-        parts = cls(q, wanted, codes, np.empty(0), scales, zeros, choices, factors, matrix)
+        contiguous = np.ascontiguousarray(matrix)
+        parts = cls(q, wanted, codes, np.empty(0), scales, zeros, choices, factors, contiguous)
         units, every = np.empty(codes.shape), parts.every(choices)
         for k, candidate in enumerate(q.recipe.candidates):
             is_this = every == k
