@@ -134,7 +134,7 @@ def correct(
     norm = _Norm.of(hessian, exact.shape[1])
     rounds = check_int("rounds", rounds, 1)
     thin = Recipe.parse(factors)
-    quantizer = _nearest(recipe) if isinstance(recipe, type) or not callable(recipe) else recipe
+    quantizer = _quantizer(recipe)
 
     dense = _quantized(quantizer, exact)
     if bits is not None:
@@ -311,8 +311,11 @@ def _affordable_rank(bits: float, dense: Quantized, factors: Recipe) -> int:
     return bisect_right(range(1, min(dense.shape) + 1), bits, key=needed)
 
 
-def _nearest(recipe: Recipe | NumberFormat | str) -> Quantizer:
-    parsed = Recipe.parse(recipe)
+def _quantizer(recipe: Recipe | NumberFormat | str | Quantizer) -> Quantizer:
+    """Return a function as it is, and of a recipe the one that rounds to nearest."""
+    if callable(recipe) and not isinstance(recipe, type):
+        return recipe
+    parsed = Recipe.parse(recipe)  # type: ignore[arg-type]  # a type is refused here
     return lambda weights: quantize(weights, parsed)
 
 

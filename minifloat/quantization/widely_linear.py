@@ -171,11 +171,11 @@ class WidelyLinear:
     def dequantize_rows(self, rows: slice) -> NDArray[np.float32]:
         """Return some rows of the weights, those of a slice without a step."""
         half, (first, last, _) = self.shape[0] // 2, rows.indices(self.shape[0])
-        upper, lower = slice(min(first, half), min(last, half)), slice(first - half, last - half)
-        lower = slice(max(lower.start, 0), max(lower.stop, 0))
+        below = slice(max(first - half, 0), max(last - half, 0))
         with np.errstate(over="ignore", invalid="ignore"):
-            halves = [_upper_half(*self._sums(upper)), _lower_half(*self._sums(lower))]
-        return np.concatenate(halves).astype(np.float32, copy=False)
+            upper = _upper_half(*self._sums(slice(first, last)))  # which ends at the half
+            lower = _lower_half(*self._sums(below))
+        return np.concatenate([upper, lower]).astype(np.float32, copy=False)
 
     def _sums(self, rows: slice) -> tuple[Complex, Complex]:
         u, w = (part.dequantize_rows(rows) for part in self.stages[0])
