@@ -138,7 +138,8 @@ def complex_array(name: str, z: ArrayLike) -> NDArray[np.complex128]:
     if given.dtype.kind not in "cfiu" or given.dtype.itemsize > 16:
         raise TypeError(f"{name} must be complex64, complex128, floats or integers, got "
                         f"{given.dtype}")  # fmt: skip
-    numbers = given.astype(np.complex128)
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        numbers = given.astype(np.complex128)
     if not np.isfinite(numbers).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(numbers))[0])
         raise ValueError(f"{name} must be finite, got {numbers[index]} at index {index}")

@@ -33,13 +33,13 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays
+from minifloat._arrays import as_array
 from minifloat._tensors import AnyTensor
 from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization import quantize
-from minifloat.quantization.checks import checked_factors
+from minifloat.quantization.checks import checked_factors, finite_floats
 from minifloat.quantization.hessians import checked_hessian
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -48,6 +48,8 @@ Array = NDArray[np.float64]
 Quantizer: TypeAlias = Callable[[NDArray[Any]], Quantized]
 
 FLOOR = 1e-4  # of L2QER's scales
+MOST_ROUNDS = 100
+LARGEST = 1e100  # of an error, whose squares are summed
 NEGATIVE = 1e-6  # of the largest eigenvalue: so far below 0 sums in float32 may bring one
 
 
@@ -82,7 +84,7 @@ def correct(
         X^T X of the layer's inputs X, a row for each sample; or a factor, at least 0, for the
         squared errors of each input. Any constant factor will do. Default: all inputs count alike.
     rounds : int
-        How often the weights, less the correction so far, are quantized: at least 1.
+        How often the weights, less the correction so far, are quantized: 1 to 100.
     factors : Recipe, format or str
         Of both thin matrices. Blocks run along the outputs in the left one and along the inputs in
         the right one, so each rank has scales of its own.
@@ -120,22 +122,21 @@ def correct(
     >>> c.dense.sqnr(w) < 10 * np.log10(np.sum(w**2) / np.sum(error**2))
     True
     """
-    weights, name = _arrays.source_array(w, "w")
-    if weights.ndim != 2 or not weights.size:
-        raise ValueError(f"w must be of shape (outputs, inputs), not empty, got {weights.shape}")
+    exact = finite_floats("w", w)
+    if exact.ndim != 2 or not exact.size:
+        raise ValueError(f"w must be of shape (outputs, inputs), not empty, got {exact.shape}")
     if (rank is None) == (bits is None):
         raise ValueError("rank or bits must be given, and not both; got "
                          f"rank={shown(rank)}, bits={shown(bits)}")  # fmt: skip
-    limit = min(weights.shape)
+    limit = min(exact.shape)
     count = limit if rank is None else check_int("rank", rank, 1, limit)
-    rounds = check_int("rounds", rounds, 1)
-    norm = _Norm.of(hessian, weights.shape[1])
+    rounds = check_int("rounds", rounds, 1, MOST_ROUNDS)
+    norm = _Norm.of(hessian, exact.shape[1])
     rounds = check_int("rounds", rounds, 1)
     thin = Recipe.parse(factors)
-    quantizer = recipe if callable(recipe) else _nearest(recipe)
+    quantizer = _quantizer(recipe)
 
-    exact = weights.astype(np.float64)
-    dense = _quantized(quantizer, weights if name == "float64" else weights.astype(np.float32))
+    dense = _quantized(quantizer, exact)
     if bits is not None:
         count = _affordable_rank(bits, dense, thin)
     error = exact - dense.dequantize()
@@ -190,9 +191,12 @@ def best_factors(
     array([[0., 0.],
            [0., 2.]])
     """
-    given = _arrays.source_array(error, "error")[0].astype(np.float64)
-    if given.ndim != 2 or not np.isfinite(given).all():
-        raise ValueError(f"error must be a finite matrix, got shape {given.shape}")
+    given = finite_floats("error", error)
+    if given.ndim != 2:
+        raise ValueError(f"error must be of shape (outputs, inputs), got {given.shape}")
+    largest = float(np.abs(given).max(initial=0))
+    if largest > LARGEST:
+        raise ValueError(f"error must be at most {LARGEST:g}, for its squares, got {largest:g}")
     rank = check_int("rank", rank, 0, min(given.shape))
     return _nearest_factors(given, rank, _Norm.of(hessian, given.shape[1]))
 
@@ -225,13 +229,11 @@ def channel_scales(inputs: ArrayLike | AnyTensor) -> Array:
     >>> channel_scales([[1.0, -4.0], [1.0, 4.0]])
     array([0.5, 2. ])
     """
-    given = _arrays.source_array(inputs, "inputs")[0].astype(np.float64)
-    if given.ndim != 2 or not given.size or not np.isfinite(given).all():
-        raise ValueError(
-            f"inputs must be finite, of shape (samples, inputs), not empty, got {given.shape}"
-        )
+    given = finite_floats("inputs", inputs)
+    if given.ndim != 2 or not given.size:
+        raise ValueError(f"inputs must be of shape (samples, inputs), not empty, got {given.shape}")
     magnitudes = np.maximum(np.abs(given).mean(axis=0), FLOOR)
-    return np.asarray(magnitudes / np.sqrt(magnitudes.min() * magnitudes.max()))
+    return np.asarray(magnitudes / np.sqrt(magnitudes.min()) / np.sqrt(magnitudes.max()))
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ class _Norm:
     def of(hessian: ArrayLike | AnyTensor | None, inputs: int) -> _Norm:
         if hessian is None:
             return _Norm(None, None)
-        if np.ndim(hessian) == 1:  # type: ignore[arg-type]  # a tensor has a shape, too
+        if as_array("hessian", hessian).ndim == 1:
             diagonal = checked_factors("hessian", hessian, (inputs,))
             return _Norm(diagonal, np.sqrt(diagonal))
         whole = checked_hessian(hessian, inputs)
@@ -309,8 +311,11 @@ def _affordable_rank(bits: float, dense: Quantized, factors: Recipe) -> int:
     return bisect_right(range(1, min(dense.shape) + 1), bits, key=needed)
 
 
-def _nearest(recipe: Recipe | NumberFormat | str) -> Quantizer:
-    parsed = Recipe.parse(recipe)
+def _quantizer(recipe: Recipe | NumberFormat | str | Quantizer) -> Quantizer:
+    """Return a function as it is, and of a recipe the one that rounds to nearest."""
+    if callable(recipe) and not isinstance(recipe, type):
+        return recipe
+    parsed = Recipe.parse(recipe)  # type: ignore[arg-type]  # a type is refused here
     return lambda weights: quantize(weights, parsed)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_VALUES = 256
+LARGEST = (2 - 2.0**-23) * 2.0**127  # of float32
 
 
 @dataclass(frozen=True, repr=False, init=False)
@@ -28,15 +28,16 @@ class ComplexCodebook:
     Parameters
     ----------
     codebook : sequence of complex
-        2 to 256 finite values in code order, no value twice. A part that is -0 counts as 0.
+        2 to 256 finite values in code order, no value twice, with parts of at most float32's
+        largest number. A part that is -0 counts as 0.
     name : str
         For printing: 1 to 64 printable characters. Comparisons see it as they see the values.
 
     Raises
     ------
     ValueError
-        If there are too few or too many values, a value is not finite or occurs twice, or the name
-        is not allowed.
+        If there are too few or too many values, a value is not finite or too large, or occurs
+        twice, or the name is not allowed.
     TypeError
         If a value is not a number, or the name is not a str.
 
@@ -57,8 +58,8 @@ class ComplexCodebook:
         if not 2 <= len(values) <= MAX_VALUES:
             raise ValueError(f"codebook must have 2 to {MAX_VALUES} values, got {len(values)}")
         for code, value in enumerate(values):
-            if not cmath.isfinite(value):
-                raise ValueError(f"codebook must be finite, got {value} at code {code}")
+            if not max(abs(value.real), abs(value.imag)) <= LARGEST:  # or NaN
+                raise ValueError(f"codebook must be of float32 numbers, got {value} at code {code}")
             if value in values[:code]:
                 raise ValueError(f"codebook must hold no value twice, got {value} at code {code}")
         object.__setattr__(self, "codebook", values)
@@ -116,7 +117,11 @@ def _numbers(codebook: Sequence[complex]) -> tuple[complex, ...]:
         try:
             number = complex(value)
         except OverflowError:
-            raise ValueError("codebook must be finite as float64, got a greater number") from None
+            raise ValueError("codebook must be of float32 numbers, got a greater one") from None
+        except TypeError:  # of an array
+            raise TypeError(
+                f"codebook must hold numbers, got {shown(value)} at code {code}"
+            ) from None
         numbers.append(complex(number.real + 0.0, number.imag + 0.0))
     return tuple(numbers)
 

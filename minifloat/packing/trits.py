@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
-from minifloat.formats.base import check_int
+from minifloat.formats.base import check_int, shown
 
 PER_BYTE = 5
 
@@ -85,8 +85,8 @@ def unpack_trits(packed: ArrayLike, count: SupportsIndex) -> NDArray[np.uint8]:
     wanted = -(-count // PER_BYTE)
     if given.ndim == 0 or given.shape[-1] != wanted:
         raise ValueError(
-            f"packed must have {wanted} bytes along the last axis for {count} trits, got shape "
-            f"{given.shape}"
+            f"packed must have {shown(wanted)} bytes along the last axis for {shown(count)} trits, "
+            f"got shape {given.shape}"
         )
     wrong = (given < 0) | (given > 255)
     if wrong.any():

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat._arrays import MAX_DIMENSIONS, as_array, check_codes, code_dtype, source_array
+from minifloat._arrays import (
+    MAX_DIMENSIONS,
+    as_array,
+    check_codes,
+    code_dtype,
+    first_index,
+    source_array,
+)
 from minifloat._tensors import AnyTensor
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
@@ -210,6 +217,25 @@ def checked_factors(
             f"{name} must broadcast to the shape of {'w' if name == 'importance' else 'values'}, "
             f"{shape}, got {given.shape}"
         ) from None
+
+
+def finite_floats(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
+    """Return finite numbers as float64.
+
+    Raises
+    ------
+    ValueError
+        If one is infinite or NaN (with its index).
+    TypeError
+        If they are not numeric.
+    """
+    given = source_array(x, name)[0]
+    with np.errstate(invalid="ignore"):  # of a signalling NaN
+        wide = given.astype(np.float64)
+    index = first_index(wide, lambda part: ~np.isfinite(part))
+    if index is not None:
+        raise ValueError(f"{name} must be finite, got {wide[index]} at index {index}")
+    return wide
 
 
 def checked_zero_points(zeros: object, shape: tuple[int, ...], fmt: NumberFormat) -> Array:

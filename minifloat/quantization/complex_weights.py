@@ -42,6 +42,7 @@ class ComplexQuantized:
     scales : ndarray of float32, (2,) or (*shape[:-1], 2)
         Of the real and of the imaginary parts: of all weights, or of each row. Finite and above 0.
     fmt : ComplexCodebook
+        Of phases: all values have magnitude 1.
     shape : tuple of int
         Shape of the weights.
 
@@ -59,7 +60,7 @@ class ComplexQuantized:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        checked(self.fmt)
+        _check_phases(self.fmt)
         shape = checks.checked_shape(self.shape)
         object.__setattr__(self, "shape", shape)
         held = checks.checked_bytes(self.packed, self.size, self.fmt)  # type: ignore[arg-type]  # bits alone
@@ -182,12 +183,8 @@ def quantize(
     >>> q, q.dequantize().tolist()
     (<ComplexQuantized fairy (3,): 23.33 bits per complex weight>, [(3+0j), 3j, (-3+0j)])
     """
-    if not checked(fmt).is_phases:
-        raise ValueError(
-            f"fmt must have values of magnitude 1, got {shown(fmt)}; encode scaled weights with "
-            "minifloat.codec.complex_codes"
-        )
-    if block not in ("tensor", "channel"):
+    _check_phases(fmt)
+    if not isinstance(block, str) or block not in ("tensor", "channel"):
         raise ValueError(f"block must be tensor or channel, got {shown(block)}")
     weights = complex_array("w", w)
     codes = encode(weights, fmt)
@@ -207,3 +204,11 @@ def quantize(
         fmt=fmt,
         shape=weights.shape,
     )
+
+
+def _check_phases(fmt: ComplexCodebook) -> None:
+    if not checked(fmt).is_phases:
+        raise ValueError(
+            f"fmt must have values of magnitude 1, got {shown(fmt)}; encode scaled weights with "
+            "minifloat.codec.complex_codes"
+        )

@@ -24,18 +24,18 @@ from typing import Any, Literal, NamedTuple, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat.formats.base import shown
 from minifloat.packing import pack
 from minifloat.quantization.blocks import Blocks
-from minifloat.quantization.checks import block_axis
+from minifloat.quantization.checks import block_axis, finite_floats
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[np.float64]
 
 THRESHOLD = 0.7  # of TWN, times the mean magnitude
+MOST_THRESHOLD = 1e6  # beyond which all weights are 0
 
 
 class Operator(NamedTuple):
@@ -116,7 +116,7 @@ def ternarize(
     w : array_like
         As for `minifloat.quantize`.
     threshold : float
-        A weight is 0 if its magnitude is at most this times the mean magnitude: at least 0.
+        A weight is 0 if its magnitude is at most this times the mean magnitude: 0 to 1e6.
     block : str
         What shares a scale and a threshold: "tensor" as in the paper, or "channel".
     axis : int
@@ -140,12 +140,12 @@ def ternarize(
     >>> ternarize([0.1, -2.0, 1.0, 0.3]).dequantize()  # threshold 0.595
     array([ 0. , -1.5,  1.5,  0. ], dtype=float32)
     """
-    if block not in ("channel", "tensor"):
+    if not isinstance(block, str) or block not in ("channel", "tensor"):
         raise ValueError(f"block must be channel or tensor, got {shown(block)}")
     if not isinstance(threshold, int | float | np.floating) or isinstance(threshold, bool):
-        raise TypeError(f"threshold must be a number of at least 0, got {shown(threshold)}")
-    if not threshold >= 0:
-        raise ValueError(f"threshold must be a number of at least 0, got {shown(threshold)}")
+        raise TypeError(f"threshold must be a number in 0..1e6, got {shown(threshold)}")
+    if not 0 <= threshold <= MOST_THRESHOLD:
+        raise ValueError(f"threshold must be a number in 0..1e6, got {shown(threshold)}")
     blocks, rows = _rows(w, axis, block)
     magnitudes = np.abs(rows)
     means = magnitudes.sum(axis=1, keepdims=True) / max(rows.shape[1], 1)
@@ -160,10 +160,7 @@ def _rows(
     w: ArrayLike | AnyTensor, axis: SupportsIndex, block: Literal["channel", "tensor"]
 ) -> tuple[Blocks, Array]:
     """Return the blocks of weights, and the weights as rows."""
-    weights = _arrays.source_array(w, "w")[0].astype(np.float64)
-    if not np.isfinite(weights).all():
-        index = _arrays.first_index(weights, lambda part: ~np.isfinite(part))
-        raise ValueError(f"w must be finite, got {weights[index]} at index {index}")
+    weights = finite_floats("w", w)
     blocks = Blocks.of(block, weights.shape, block_axis(axis, weights.shape, block))
     return blocks, np.ascontiguousarray(blocks.rows(weights))
 
@@ -174,6 +171,9 @@ def _quantized(
     """Return quantized weights of a row of codes for each row, and a row of scales."""
     block = "tensor" if scaled.axis is None else "channel"
     recipe = Recipe(name, block=block, scale="float32")
+    largest = float(scales.max(initial=0))
+    if largest > recipe.scale.values.largest:
+        raise ValueError(f"w must have scales of float32, got {largest:g}; use smaller weights")
     return Quantized(
         packed=pack(blocks.restore(codes.astype(np.uint8)).reshape(-1), recipe.fmt.bits),
         scales=scaled.restore_scales(scales.astype(np.float32)),

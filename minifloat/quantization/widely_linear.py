@@ -24,10 +24,10 @@ from typing import Any, Literal, SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat.formats.base import check_int
 from minifloat.formats.complex_codebook import FAIRY, ComplexCodebook
+from minifloat.quantization.checks import finite_floats
 from minifloat.quantization.complex_weights import ComplexQuantized, quantize
 from minifloat.quantization.errors import max_and_squares
 
@@ -37,7 +37,9 @@ Stage = tuple[ComplexQuantized, ComplexQuantized]
 MOST_STAGES = 8
 
 
-def to_complex(matrix: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+def to_complex(
+    matrix: ArrayLike | AnyTensor,
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
     """Return U and W of a real matrix.
 
     Parameters
@@ -52,7 +54,7 @@ def to_complex(matrix: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.co
     Raises
     ------
     ValueError
-        If it is no matrix of even sides.
+        If it is no matrix of even sides, or not finite.
     TypeError
         If it is not of real numbers.
 
@@ -65,11 +67,17 @@ def to_complex(matrix: ArrayLike) -> tuple[NDArray[np.complex128], NDArray[np.co
     >>> to_real(u, w).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    given = _arrays.source_array(matrix, "matrix")[0].astype(np.float64)
+    return _complex_pair("matrix", matrix)
+
+
+def _complex_pair(
+    name: str, matrix: ArrayLike | AnyTensor
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    given = finite_floats(name, matrix)
     if given.ndim != 2 or given.shape[0] % 2 or given.shape[1] % 2:
-        raise ValueError(f"matrix must have two even sides, got shape {given.shape}")
-    (a, b), (c, d) = (np.hsplit(half, 2) for half in np.vsplit(given, 2))
-    u, w = (a + d + 1j * (c - b)) / 2, (a - d + 1j * (b + c)) / 2
+        raise ValueError(f"{name} must have two even sides, got shape {given.shape}")
+    (a, b), (c, d) = (np.hsplit(half / 2, 2) for half in np.vsplit(given, 2))
+    u, w = a + d + 1j * (c - b), a - d + 1j * (b + c)
     return np.asarray(u, np.complex128), np.asarray(w, np.complex128)
 
 
@@ -163,11 +171,11 @@ class WidelyLinear:
     def dequantize_rows(self, rows: slice) -> NDArray[np.float32]:
         """Return some rows of the weights, those of a slice without a step."""
         half, (first, last, _) = self.shape[0] // 2, rows.indices(self.shape[0])
-        upper, lower = slice(min(first, half), min(last, half)), slice(first - half, last - half)
-        lower = slice(max(lower.start, 0), max(lower.stop, 0))
-        return np.concatenate(
-            [_upper_half(*self._sums(upper)), _lower_half(*self._sums(lower))]
-        ).astype(np.float32, copy=False)
+        below = slice(max(first - half, 0), max(last - half, 0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            upper = _upper_half(*self._sums(slice(first, last)))  # which ends at the half
+            lower = _lower_half(*self._sums(below))
+        return np.concatenate([upper, lower]).astype(np.float32, copy=False)
 
     def _sums(self, rows: slice) -> tuple[Complex, Complex]:
         u, w = (part.dequantize_rows(rows) for part in self.stages[0])
@@ -178,7 +186,7 @@ class WidelyLinear:
 
     def sqnr(self, w: ArrayLike | AnyTensor) -> float:
         """Return the SQNR in dB, as `Quantized.sqnr` does."""
-        weights = _arrays.source_array(w, "w")[0].astype(np.float64)
+        weights = finite_floats("w", w)
         if weights.shape != self.shape:
             raise ValueError(f"w must have shape {self.shape}, got {weights.shape}")
         noise = max_and_squares(weights.reshape(-1), self.dequantize().reshape(-1))[1]
@@ -238,15 +246,9 @@ def fairy2i(
 (<WidelyLinear fairy (256, 256): 2.004 bits per weight, 2 stages>, 8.9)]
     """
     count = check_int("stages", stages, 1, MOST_STAGES)
-    weights = _arrays.source_array(w, "w")[0].astype(np.float64)
-    if weights.ndim != 2 or weights.shape[0] % 2 or weights.shape[1] % 2:
-        raise ValueError(f"w must have two even sides, got shape {weights.shape}")
-    if not np.isfinite(weights).all():
-        index = _arrays.first_index(weights, lambda part: ~np.isfinite(part))
-        raise ValueError(f"w must be finite, got {weights[index]} at index {index}")
-    u, w_ = to_complex(weights)
+    u, rest = _complex_pair("w", w)
     found: list[Stage] = []
     for _ in range(count):
-        found.append((quantize(u, fmt, block=block), quantize(w_, fmt, block=block)))
-        u, w_ = u - found[-1][0].dequantize(), w_ - found[-1][1].dequantize()
+        found.append((quantize(u, fmt, block=block), quantize(rest, fmt, block=block)))
+        u, rest = u - found[-1][0].dequantize(), rest - found[-1][1].dequantize()
     return WidelyLinear(tuple(found))

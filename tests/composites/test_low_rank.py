@@ -210,7 +210,7 @@ def test_scales_are_those_of_the_papers_code() -> None:
         ({"rank": None, "bits": 1.0}, "bits must be at least"),
         ({"rank": None, "bits": math.nan}, "bits must be at least"),
         ({"rank": None, "bits": "4"}, "bits must be a number"),
-        ({"rounds": 0}, "rounds must be at least 1"),
+        ({"rounds": 0}, "rounds must be in 1..100"),
         ({"hessian": np.eye(3)}, "hessian must have a row"),
         ({"hessian": -np.eye(4)}, "positive semidefinite"),
         ({"hessian": np.diag([1.0, 1.0, 1.0, -0.01])}, "positive semidefinite"),

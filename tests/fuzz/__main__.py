@@ -10,6 +10,7 @@ NAMES = (
     *("safetensors", "npz", "npy", "gguf", "index", "checkpoint", "onnx", "pickle"),
     "conversion",
     *("load_npz", "load_safetensors", "load_composite_npz", "load_composite_safetensors"),
+    *("load_complex_npz", "load_complex_safetensors"),
     *("compare_command", "command_lines", "texts", "arrays"),
 )  # of `targets.TARGETS`, which is imported later, with coverage
 PACKAGES = {"pickle": "torch"}  # of targets that need one that the extra `fuzz` lacks

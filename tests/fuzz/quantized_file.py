@@ -1,6 +1,6 @@
 """`minifloat.load` on both kinds of file, and all that is done with what it gives.
 
-The weights are `Quantized` or, for targets of their own, `Composite`.
+The weights are `Quantized` or, for targets of their own, `Composite` or of complex codes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import json
 from functools import cache, partial
 from pathlib import Path
 from random import Random
+from typing import TypeAlias
 
 import numpy as np
 
 import minifloat as mf
+from minifloat.quantization.complex_weights import ComplexQuantized, quantize
+from minifloat.quantization.widely_linear import WidelyLinear, fairy2i
 from tests.composites.made import COMBINATIONS, composite
 from tests.fuzz import mutations
 from tests.fuzz.faults import check, check_line, only
@@ -22,6 +25,8 @@ from tests.fuzz.npz_file import STORED, archive, members_of, mutate_npy, npy
 from tests.fuzz.safetensors_file import blob
 from tests.fuzz.target import Target
 from tests.fuzz.workplace import folder, trapped, watched, written
+
+Weights: TypeAlias = mf.Quantized | mf.Composite | ComplexQuantized | WidelyLinear
 
 MARK = "minifloat"  # the name of the description
 LONGEST = 4096  # rows or columns of a product
@@ -59,6 +64,7 @@ WORDS = [
         "tensor_scale",
         "scale_mean",
         "composite",
+        "complex",
         "gap_bits",
         "dense",
         "left",
@@ -77,14 +83,14 @@ def run(suffix: str, data: bytes) -> None:
         use(loaded)
 
 
-def use(q: mf.Quantized | mf.Composite) -> None:
+def use(q: Weights) -> None:
     """Show, dequantize, multiply, save and load; none of it may fail."""
     check_line("repr", repr(q))
     values = np.asarray(q.dequantize())
     check(values.shape == q.shape, f"{q!r} gives shape {values.shape}")
     check(q.nbytes >= 0 <= q.bits_per_weight, f"{q!r} has no size")
     fits = len(q.shape) == 2 and max(q.shape) <= LONGEST
-    if isinstance(q, mf.Composite):
+    if not isinstance(q, mf.Quantized):
         if fits:
             check_shape_of_product(q)
     else:
@@ -102,7 +108,7 @@ def use(q: mf.Quantized | mf.Composite) -> None:
         check_same(np.asarray(again.dequantize()), values)
 
 
-def check_shape_of_product(q: mf.Quantized | mf.Composite) -> tuple[np.ndarray, np.ndarray]:
+def check_shape_of_product(q: Weights) -> tuple[np.ndarray, np.ndarray]:
     """Multiply, and return the vectors and the products."""
     x = np.linspace(-1, 1, 2 * q.shape[1], dtype=np.float32).reshape(2, q.shape[1])
     y = mf.linear(x, q)
@@ -170,6 +176,24 @@ def saved_composites(suffix: str) -> dict[str, bytes]:
     return blobs
 
 
+def saved_complex(suffix: str) -> dict[str, bytes]:
+    """Return small weights of complex codes, as `minifloat.save` writes them."""
+    w = np.random.default_rng(0).standard_normal((4, 6))
+    every = {
+        "complex": quantize(w + 1j),
+        "rows": quantize(w, block="channel"),
+        "a stage": fairy2i(w, 1),
+        "three stages": fairy2i(w, 3, block="channel"),
+    }
+    blobs = {}
+    for name, q in every.items():
+        path: Path = folder() / f"seed.{suffix}"
+        mf.save(q, path)
+        blobs[name] = path.read_bytes()
+        path.unlink()
+    return blobs
+
+
 def npz_seeds() -> dict[str, bytes]:
     """Return saved weights, and an archive with a pickle."""
     [first, *_] = saved("npz").values()
@@ -230,4 +254,8 @@ SAFETENSORS_TARGET = Target(
 COMPOSITE_NPZ_TARGET = Target(partial(run, "npz"), lambda: saved_composites("npz"), mutate_npz)
 COMPOSITE_SAFETENSORS_TARGET = Target(
     partial(run, "safetensors"), lambda: saved_composites("safetensors"), mutate_safetensors
+)
+COMPLEX_NPZ_TARGET = Target(partial(run, "npz"), lambda: saved_complex("npz"), mutate_npz)
+COMPLEX_SAFETENSORS_TARGET = Target(
+    partial(run, "safetensors"), lambda: saved_complex("safetensors"), mutate_safetensors
 )

@@ -33,6 +33,8 @@ TARGETS: dict[str, Target] = {
     "load_safetensors": quantized_file.SAFETENSORS_TARGET,
     "load_composite_npz": quantized_file.COMPOSITE_NPZ_TARGET,
     "load_composite_safetensors": quantized_file.COMPOSITE_SAFETENSORS_TARGET,
+    "load_complex_npz": quantized_file.COMPLEX_NPZ_TARGET,
+    "load_complex_safetensors": quantized_file.COMPLEX_SAFETENSORS_TARGET,
     "compare_command": compare_command.TARGET,
     "command_lines": command_lines.TARGET,
     "texts": texts.TARGET,

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from minifloat.codec import complex_codes
 from minifloat.composites import ordered_gptq
+from minifloat.composites.low_rank import best_factors, channel_scales, correct
+from minifloat.formats.complex_codebook import FAIRY, ComplexCodebook
+from minifloat.packing.trits import pack_trits, unpack_trits
+from minifloat.quantization import complex_weights
+from minifloat.quantization.few_levels import binarize, ternarize
+from minifloat.quantization.widely_linear import fairy2i, to_complex
 
 SIGNALLING = np.array([[0x7FA00000] * 4] * 4, np.uint32).view(np.float32)
 HOSTILE: list[Any] = [
@@ -82,6 +89,23 @@ VERBS: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {
         QLORA.packed, QLORA.scales, QLORA.recipe, (4, 4), 1, None, None, QLORA.double
     ], {}),
     "save": (lambda q: mf.save(q, "nowhere.bin"), [Q], {}),
+    "correct": (correct, [W, "int3/2"], {
+        "rank": 1, "hessian": W.T @ W, "rounds": 2, "factors": "int4/2"
+    }),
+    "correct, bits": (correct, [W, "int3/2"], {"bits": 40.0, "hessian": W[0] ** 2}),
+    "best_factors": (best_factors, [W, 1], {"hessian": np.eye(4)}),
+    "channel_scales": (channel_scales, [W], {}),
+    "binarize": (binarize, [W, "xnor"], {"axis": 0}),
+    "ternarize": (ternarize, [W], {"threshold": 0.5, "block": "channel", "axis": 0}),
+    "pack_trits": (pack_trits, [[0, 1, 2]], {}),
+    "unpack_trits": (unpack_trits, [[0], 3], {}),
+    "ComplexCodebook": (ComplexCodebook, [[1, 1j]], {"name": "mine"}),
+    "complex encode": (complex_codes.encode, [W + 1j, FAIRY], {}),
+    "complex decode": (complex_codes.decode, [[0, 1], FAIRY], {}),
+    "complex quantize": (complex_weights.quantize, [W + 1j, FAIRY], {"block": "channel"}),
+    "fairy2i": (fairy2i, [W], {"stages": 2, "fmt": FAIRY, "block": "channel"}),
+    "to_complex": (to_complex, [W], {}),
+    "linear, complex": (mf.linear, [W, complex_weights.quantize(W)], {"bias": W[0], "threads": 2}),
 }  # fmt: skip
 GRAMMAR = re.compile(r"^(a )?[\w ]+(\.\w+)?:? must ")
 
