@@ -37,7 +37,7 @@ ROUNDS = 3
 STEPS = tuple(0.01 + k * (1.2 - 0.01) / 100 for k in range(100))  # times the bias of absmax
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PreShifted:
     """A layer's weights, and how its inputs are quantized; `shift_exponents` makes one.
 
