@@ -1,9 +1,9 @@
 """What outliers in a sparse part, and sorted columns, do to the outputs of real layers.
 
-The matrices are those of every third layer of MiniLM. Every second token is one of those that make
-the Hessian; the others measure the error of a matrix's outputs, relative to them. All methods have
-at most the bits per weight of `BUDGETS`, all counted: what a method adds it takes from the scales
-of the dense part, and outliers are as many as fit.
+The matrices are those of the attention in every third layer of MiniLM, 384 x 384. Every second
+token is one of those that make the Hessian; the others measure the error of a matrix's outputs,
+relative to them. All methods have at most the bits per weight of `BUDGETS`, all counted: what a
+method adds it takes from the scales of the dense part, and outliers are as many as fit.
 
 Also the keys of MiniLM's heads, in blocks of channels, as they are and with the channels sorted by
 `minifloat.composites.sort_heads`, which is free: by the error of the scores of queries and keys,
@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import minifloat as mf
 from analysis.methods.layer_inputs import Layer, minilm_layers
 from analysis.models.evaluation import Progress, counter
-from analysis.models.layers import Array
 from analysis.records import Row, Rows
 from analysis.statistics import Estimate
 from minifloat.composites import Sparse, largest, sort_columns, sort_heads, split_outliers, spqr
@@ -38,6 +38,7 @@ HEAD = 32  # channels of MiniLM's heads
 KEYS = ("int4/8/float16", "int4/16/float16", "e2m1/16/e4m3fn")
 HALVINGS, TRIALS = 8, 3  # of a fraction of outliers, and of SpQR's threshold
 
+Array = NDArray[np.floating[Any]]
 Weights = mf.Quantized | mf.Composite
 
 
@@ -51,7 +52,7 @@ def gptq(w: Array, hessian: Array, bits: float) -> Weights:
     return mf.gptq(w, f"int{int(bits)}/32/float16", hessian)
 
 
-def split(w: Array, numbers: Array, bits: float, recipe: str, **options: Any) -> Weights:
+def split(w: Any, numbers: Any, bits: float, recipe: str, **options: Any) -> Weights:
     """Keep the weights of the largest numbers apart, as many as fit beside this dense part."""
     left = (bits - mf.quantize(w, recipe).bits_per_weight) * w.size
     low, high = 0.0, 0.05
@@ -165,7 +166,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     MissingPackage
         If the package of a model or of a text is not installed.
     """
-    layers = list(minilm_layers(1, 6) if quick else minilm_layers(PASSAGES, 3))
+    every = minilm_layers(1, 6) if quick else minilm_layers(PASSAGES, 3)
+    layers = [layer for layer in every if ".attention." in layer.name]
     step = counter(progress, len(layers))
     rows: Rows = []
     for layer in layers:

@@ -123,6 +123,19 @@ def test_spqr_with_other_formats(recipe: str) -> None:
     assert losses == sorted(losses, reverse=True)
 
 
+def test_scales_beyond_their_format_saturate() -> None:
+    """Updated weights may be larger than those that the tensor scale was found for."""
+    rng = np.random.default_rng(4)
+    common = rng.standard_normal((50, 1))
+    inputs = common + 1e-3 * rng.standard_normal((50, 32))  # nearly the same: large updates
+    w = np.where(np.arange(32) < 16, 1, 0.01) * rng.standard_normal((6, 32))
+    recipe, hessian = "int2/16/ue2m1/tensor-scale", inputs.T @ inputs
+    plain = mf.gptq(w, recipe, hessian, damp=1e-6)
+    c = spqr(w, recipe, hessian, threshold=np.inf, damp=1e-6)
+    assert plain.scales.max() == c.dense.scales.max() == mf.parse("ue2m1").max
+    np.testing.assert_allclose(c.dequantize(), plain.dequantize(), rtol=1e-5)
+
+
 def test_spqr_sees_what_inputs_cost() -> None:
     """Ten times the inputs make ten times the cost: errors of such columns are outliers first."""
     scaled = X * np.where(np.arange(64) < 8, 10, 1)
