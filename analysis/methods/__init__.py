@@ -14,9 +14,9 @@ STUDIES = (
     "layer_rounding",
     "learned_rotations",
     "low_rank",
+    "outliers",
     "rotation_theory",
     "rotations",
     "sensitivities",
     "table",
 )
-STUDIES = ("learned_rotations", "outliers", "rotation_theory", "rotations", "sensitivities")
