@@ -17,8 +17,10 @@ from docs.generators import (
     accuracy_and_cost,
     allocation,
     arithmetic,
+    calibration,
     dot_products,
     fitted_grids,
+    key_value_cache,
     layouts,
     multiplication,
     numerics,
@@ -41,6 +43,8 @@ PAGES = {
     "numerics.md": numerics,
     "accuracy_and_cost.md": accuracy_and_cost,
     "allocation.md": allocation,
+    "calibration.md": calibration,
+    "key_value_cache.md": key_value_cache,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
