@@ -55,7 +55,8 @@ ALONG_TOKENS = (  # keys, and values along channels
     "uint4/32/e4m3fn/zero-point", "e2m2/32/float16", "int5/32/float16", "int2/32/float16",
 )  # fmt: skip
 ALONG_CHANNELS = (  # both
-    "int4/32/float16", MIXED, "nvfp4", "e4m3fn/channel/float16",
+    "int4/32/float16", MIXED, "nvfp4", "uint4/32/e4m3fn/zero-point", "e4m3fn/channel/float16",
+    "int8/channel/float16",
 )  # fmt: skip
 OTHERS = ("int4/32/float16", MIXED)  # rotated, balanced
 WINDOWS = (32, 128)
