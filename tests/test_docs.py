@@ -52,12 +52,9 @@ PAGES = {
     "numerics.md": numerics,
     "accuracy_and_cost.md": accuracy_and_cost,
     "allocation.md": allocation,
-<<<<<<< HEAD
     "methods.md": methods,
-=======
     "calibration.md": calibration,
     "key_value_cache.md": key_value_cache,
->>>>>>> cache
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
