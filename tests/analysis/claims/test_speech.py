@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from scipy.stats import ttest_1samp
 from analysis.claims import speech, speech_speed
 from analysis.claims.speech import CHANGES, METRICS, NATS, figure, verdict
 from analysis.models.packages import MissingPackage
-from analysis.records import Rows
+from analysis.records import Rows, from_csv
 from minifloat import Recipe
 
 E2M2, INT5 = speech.PAIR
+DATA = Path(__file__).parents[3] / "docs" / "data" / "claims"
 
 
 def made_up(
@@ -93,6 +95,18 @@ def test_the_pair_has_every_grouping_and_others_the_first() -> None:
         draws = sorted(grouping for name, grouping in cases if name == recipe)
         assert draws == list(range(speech.GROUPINGS if recipe in speech.PAIR else 1))
     assert speech.GROUPINGS >= 8
+
+
+def test_the_stored_records_are_of_the_study() -> None:
+    rows = from_csv((DATA / "speech.csv").read_text(encoding="utf-8"))
+    recordings = [row["recording"] for row in rows if row["recipe"] == "fp32"]
+    assert len(set(recordings)) == len(recordings) == 9
+    stored = [(row["recipe"], row["grouping"]) for row in rows[:: len(recordings)]]
+    assert stored == [case for case in [("fp32", 0), *speech.cases()] if case in stored]
+    assert [row["recording"] for row in rows] == recordings * len(stored)
+    for row in rows:
+        assert (row[speech.DIVERGENCE] == 0) == (row["recipe"] == "fp32")
+        assert 0 < row[NATS] < 8
 
 
 @pytest.mark.long
