@@ -28,7 +28,8 @@ quantized by one method to {budgets} bits per weight, with scales, zero points,
 tables and flags counted, and never more. Codes have the whole bits, and all else shares the
 quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), and so on.
 
-- `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2.
+- `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2. In blocks
+  of 128 it takes an eighth of a bit less than the others.
 - `mse`: scales of least squared error, else absmax.
 - `rotated`: by a random-sign Hadamard matrix of 64 inputs ([rotations](rotations.md)).
 - `GPTQ`: with the inputs of calibration texts.
@@ -129,8 +130,8 @@ E2M1, and not a smaller loss. **INT as a choice** of each block brings nothing t
 DRAWS = """\
 ## Draws
 
-The losses of methods that were drawn {count} times: with the inputs of each matrix in other orders,
-which changes what shares a scale, GPTQ's order and the rotations."""
+The losses of methods that were drawn more than once, at most {count} times: with the inputs of each
+matrix in other orders, which changes what shares a scale, GPTQ's order and the rotations."""
 
 AIMS = """\
 ## Two aims
