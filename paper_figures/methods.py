@@ -26,7 +26,6 @@ LOOKS = {
     "GPTQ": Look(style.ORANGE, "^", ""),
     "GPTQ, rotated": Look(style.BLUE, "s", ""),
     "budget allocated": Look(style.VERMILLION, "P", ""),
-    "other": Look(style.GREEN, "v", ""),
 }
 SMOLLM2 = "SmolLM2-135M"
 LOSSES = {  # by model

@@ -161,7 +161,7 @@ def _ordered(done: Mapping[Run, Rows], runs: Iterable[Run]) -> Rows:
 
 
 class _Measurer:
-    """Measures runs of one model; what budgets are allocated by is measured when needed."""
+    """Measures runs of one model; an allocated budget needs the divergences of an earlier one."""
 
     def __init__(self, subject: Subject, done: Mapping[Run, Rows]) -> None:
         self.subject = subject

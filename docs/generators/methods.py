@@ -28,7 +28,8 @@ quantized by one method to {budgets} bits per weight, with scales, zero points,
 tables and flags counted, and never more. Codes have the whole bits, and all else shares the
 quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), and so on.
 
-- `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2.
+- `E2My` is the ExMy format of two exponent bits as wide as the codes: E2M0, E2M1, E2M2. In blocks
+  of 128 it takes an eighth of a bit less than the others.
 - `mse`: scales of least squared error, else absmax.
 - `rotated`: by a random-sign Hadamard matrix of 64 inputs ([rotations](rotations.md)).
 - `GPTQ`: with the inputs of calibration texts.
@@ -88,6 +89,13 @@ STEPS = {
     "a rotation, of INT": ("rotated INT, mse", "INT, mse"),
     "GPTQ, of the rotated normal codebook": (BEST, "rotated normal codebook, 8-bit scales, mse"),
     "GPTQ, of E2My": ("GPTQ, E2My, mse", "E2My, mse"),
+    "a rotation, of GPTQ with the normal codebook": (
+        BEST, "GPTQ, normal codebook, 8-bit scales, mse",
+    ),
+    "a rotation, of GPTQ with E2My": ("GPTQ, rotated E2My, mse", "GPTQ, E2My, mse"),
+    "the normal codebook and 8-bit scales, of GPTQ with rotated E2My": (
+        BEST, "GPTQ, rotated E2My, mse",
+    ),
     "an allocated budget, of the best": (f"allocated {BEST}", BEST),
     "all together, for E2My": (f"allocated {BEST}", "E2My"),
 }  # fmt: skip
@@ -108,16 +116,19 @@ In {many} bits it loses {wide}: {percent} % of perplexity.
 
 What brings it there, for MiniLM in 4.25 bits: **GPTQ**, by far, which takes more than half of the
 loss, and no bits, but inputs of calibration texts (here of the same books as the test's) and some
-0.6 s per million weights, six times as long as searched scales. An **allocated budget** takes a
-third of what is left; half of MiniLM's weights are word embeddings, which bear fewer bits. Of
-SmolLM2's loss it takes nothing. Its sensitivities are those of E2M1 by rounding to nearest: that
-they are not those of rotated matrices by GPTQ is our guess at the reason. **Searched scales**,
-**8-bit scales** for twice as many blocks, and a **rotation**, which costs a fast transform of the
-inputs in each product, take some 10 to 15 % each. That is as much as other orders of the inputs
-make (a standard deviation of {share} %), so each alone is not told from chance yet; together, with
-the codebook for normal weights, they halve what GPTQ of plain E2M1 loses. That codebook is read
-from a table, where E2M1 has hardware. Without a rotation it has a smaller error of outputs than
-E2M1, and not a smaller loss. **INT as a choice** of each block brings nothing that is measurable.
+0.6 s per million weights, six times as long as searched scales. With GPTQ a **rotation** takes a
+fifth of what E2M1 loses and nearly half of what the normal codebook does; it costs a fast transform
+of the inputs in each product. That **codebook with 8-bit scales** takes a third of what is left
+then, and is read from a table, where E2M1 has hardware. An **allocated budget** takes another
+third; half of MiniLM's weights are word embeddings, which bear fewer bits. Of SmolLM2's loss it
+takes nothing: its sensitivities are those of E2M1 by rounding to nearest, and that they are not
+those of rotated matrices by GPTQ is our guess at the reason.
+
+Rounded to nearest the same steps are worth less: searched scales, 8-bit scales and rotations 8 to
+16 % each. Other orders of the inputs move a loss as much (by a standard deviation of {share} %), so
+none of these alone is told from chance yet, and **INT as a choice** of each block brings nothing.
+Decibels of the outputs do not decide: the normal codebook without a rotation is ahead of E2M1 by
+them, and not in the loss.
 
 - Where no method of a model and budget was drawn twice, errors are those of the parts alone, which
   are too small. Empty cells are not measured yet.
@@ -129,8 +140,8 @@ E2M1, and not a smaller loss. **INT as a choice** of each block brings nothing t
 DRAWS = """\
 ## Draws
 
-The losses of methods that were drawn {count} times: with the inputs of each matrix in other orders,
-which changes what shares a scale, GPTQ's order and the rotations."""
+The losses of methods that were drawn more than once, at most {count} times: with the inputs of each
+matrix in other orders, which changes what shares a scale, GPTQ's order and the rotations."""
 
 AIMS = """\
 ## Two aims
