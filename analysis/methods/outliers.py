@@ -52,6 +52,11 @@ def gptq(w: Array, hessian: Array, bits: float) -> Weights:
     return mf.gptq(w, f"int{int(bits)}/32/float16", hessian)
 
 
+def small_scales(w: Array, hessian: Array, bits: float) -> Weights:
+    """Round by GPTQ, in blocks of 13 with scales of 6 bits."""
+    return mf.gptq(w, f"int{int(bits)}/13/ue4m2/tensor-scale", hessian)
+
+
 def split(w: Any, numbers: Any, bits: float, recipe: str, **options: Any) -> Weights:
     """Keep the weights of the largest numbers apart, as many as fit beside this dense part."""
     left = (bits - mf.quantize(w, recipe).bits_per_weight) * w.size
@@ -140,10 +145,12 @@ METHODS: dict[str, Callable[[Array, Array, float], Weights]] = {
     "GPTQ": gptq,
     "GPTQ, largest weights": gptq_by_magnitude,
     "GPTQ, most sensitive weights": gptq_by_sensitivity,
+    "GPTQ, small scales": small_scales,
     "SpQR": by_spqr,
     "GPTQ, sorted by inputs": gptq_sorted,
 }
-BASES = {name: "GPTQ" if "GPTQ" in name or name == "SpQR" else "nearest" for name in METHODS}
+BASES = {name: "GPTQ" if "GPTQ," in name else "nearest" for name in METHODS}
+BASES["SpQR"] = "GPTQ, small scales"
 
 
 def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:

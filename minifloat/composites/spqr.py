@@ -101,8 +101,8 @@ def spqr(
     >>> rng = np.random.default_rng(0)
     >>> w, x = rng.standard_normal((32, 64)) ** 3, rng.standard_normal((256, 64))
     >>> c = spqr(w, "uint3/16/e4m3fn/zero-point", x.T @ x, threshold=0.1)
-    >>> c.sparse.size, round(c.bits_per_weight, 2)
-    (101, 4.88)
+    >>> c.parts["sparse"], round(c.bits_per_weight, 2)
+    (2446, 4.88)
     """
     weights, recipe = finite_array("w", w), Recipe.parse(recipe)
     damp, threshold = checked_damp(damp), checked_number("threshold", threshold)
