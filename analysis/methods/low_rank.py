@@ -1,10 +1,11 @@
 """Whether a rank is worth its bits: low-rank correction against more bits for each weight.
 
-The matrices are those of two layers of MiniLM and of the first layer of SmolLM2, each with its
-inputs on two texts: every other token calibrates, the others measure. In a contest a
-recipe of fewer bits gets the rank that fills it up to the bits of another recipe (both with
-everything counted), and the error of the outputs is compared with that of the other recipe, whose
-weights are quantized in the same way: to nearest, or by GPTQ.
+The matrices are those of two layers of MiniLM and of the first layer of SmolLM2 (without the gate,
+which has the shape and the inputs of the matrix beside it), each with its inputs on two texts:
+every other token calibrates, the others measure. In a contest a recipe of fewer bits gets the rank
+that fills it up to the bits of another recipe (both with everything counted), and the error of the
+outputs is compared with that of the other recipe, whose weights are quantized in the same way: to
+nearest, or by GPTQ.
 
 **Criteria**
 
@@ -57,6 +58,7 @@ WAYS = {
 ROUNDINGS = ("nearest", "gptq")
 PASSAGES, EVERY = 64, 3  # of each text, layers of MiniLM
 CHUNKS, EVERY_SMOL = 12, 30  # of each text, layers of SmolLM2
+LEFT_OUT = "ffn_gate.weight"
 MATTERS = 0.1  # dB
 
 
@@ -86,6 +88,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         if quick
         else list(chain(minilm_layers(PASSAGES, EVERY), smollm2_layers(CHUNKS, EVERY_SMOL)))
     )
+    layers = [layer for layer in layers if not layer.name.endswith(LEFT_OUT)]
     step = counter(progress, len(layers) * len(CONTESTS) * len(ROUNDINGS))
     rows: Rows = []
     for layer in layers:

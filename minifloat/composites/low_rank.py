@@ -13,7 +13,7 @@ one space: which matrix of rank r is best, in which norm of the error, and wheth
     rounds=5: Q <- quantized(W - L R), and L R again        LoftQ (2310.08659)
 
 INT2.1 (2306.08162) trains L and R by gradients; for a layer's squared error the best that training
-can find is the last line of the table, in one step.
+can find is the third line of the table, in one step.
 
 With T T^T = H, the norm is that of (E - L R) T. By Eckart and Young the best L R T is U U^T E T,
 with the first r left singular vectors U of E T. So L = U and R = U^T E, and no inverse of T is

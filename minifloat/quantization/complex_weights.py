@@ -39,7 +39,7 @@ class ComplexQuantized:
     ----------
     packed : ndarray of uint8
         The codes in C order, as `minifloat.pack` has them.
-    scales : ndarray of float32, (2,) or (*shape[:-1], 2)
+    scales : ndarray of float32, (2,) or (..., 2)
         Of the real and of the imaginary parts: of all weights, or of each row. Finite and above 0.
     fmt : ComplexCodebook
         Of phases: all values have magnitude 1.

@@ -85,6 +85,8 @@ def test_a_codebook() -> None:
     assert ComplexCodebook([1, 1j, -1, -1j], "fairy") == FAIRY
     assert ComplexCodebook([1, 1j, -1], "fairy") != FAIRY
     assert len({FAIRY, ComplexCodebook([1, 1j, -1, complex(-0.0, -1)], "fairy")}) == 1
+    zeros = ComplexCodebook([complex(1, -0.0), complex(-0.0, 1)])
+    assert [repr(zeros.value(code)) for code in (0, 1)] == ["(1+0j)", "1j"]
     assert str(SQUARE) == "square (bits 4, values 9)"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat.files.complex_weights import from_arrays, to_arrays
+from minifloat.files.complex_weights import check_names, from_arrays, to_arrays
 from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.quantization.complex_weights import quantize
 from minifloat.quantization.widely_linear import fairy2i
@@ -95,6 +95,13 @@ def test_each_contradiction_is_refused(changes: dict[str, Any]) -> None:
     from_arrays(*changed("complex"))
     with pytest.raises((ValueError, TypeError, KeyError)):
         from_arrays(*changed("complex", **changes))
+
+
+def test_no_array_is_there_twice() -> None:
+    names = list(to_arrays(SAVED["complex"])[0])
+    check_names(names)
+    with pytest.raises(ValueError, match="it must hold"):
+        check_names([*names, names[0]])
 
 
 def test_stages_are_whole() -> None:
