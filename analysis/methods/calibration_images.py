@@ -22,6 +22,7 @@ rounding is one draw.
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -300,10 +301,9 @@ def hessian(model: Any, layer: Any, images: Any) -> Any:
 
 def _torch() -> Any:
     try:
-        import torch
+        return importlib.import_module("torch")
     except ModuleNotFoundError as error:
         raise MissingPackage('needs torch; pip install "minifloat[torch]"') from error
-    return torch
 
 
 def _matrix(layer: Any) -> Any:

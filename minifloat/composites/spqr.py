@@ -39,7 +39,7 @@ from minifloat.composites.sparse import Sparse
 from minifloat.formats import NumberFormat
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale
-from minifloat.quantization.feedback import feedback, steps_of_each
+from minifloat.quantization.feedback import check_updates, feedback, steps_of_each
 from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -112,8 +112,8 @@ def spqr(
     rows = _Rows(weights, recipe, factors, costs)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
         limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))
-    for start in range(0, weights.shape[1], rows.block):
-        rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
+        for start in range(0, weights.shape[1], rows.block):
+            rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
     return Composite(rows.quantized(), sparse=Sparse.of(rows.apart))
 
 
@@ -184,6 +184,7 @@ class _Rows:
         """Round a block of columns, whose columns before are rounded."""
         costs, factors = self.costs[columns], self.factors[columns, columns]
         updated = self.weights[:, columns] - self.carry[:, columns]
+        check_updates(updated)
         likely = self.savings(updated, costs) > limit if limit < np.inf else np.False_
         fit = self.fitted(np.where(likely, 0, updated))
         self.fits.append(fit)
@@ -199,6 +200,7 @@ class _Rows:
                 rest[apart] -= self.apart[apart, column]
             self.codes[:, column], errors[:, k] = codes, rest
             updated[:, k + 1 :] -= np.outer(rest, factors[k, k + 1 :])
+        check_updates(errors)
         self.carry[:, columns.stop :] += errors @ self.factors[columns, columns.stop :]
 
     def quantized(self) -> Quantized:

@@ -181,7 +181,7 @@ class GptqRows:
         """Return the updated weights of some columns, when all columns before them are rounded."""
         with np.errstate(over="ignore", invalid="ignore"):
             updated = self.weights[:, columns] - self.carry[:, columns]
-        _check_finite(updated)
+        check_updates(updated)
         return updated
 
     def round(
@@ -221,13 +221,14 @@ class GptqRows:
                 errors, carry, scales, zero_points, every, part, within, self.steps, self.starts,
                 codes,
             )  # fmt: skip
-            _check_finite(errors)
+            check_updates(errors)
             self.codes[:, start:stop] = codes
             with np.errstate(over="ignore", invalid="ignore"):
                 self.carry[:, stop:] += errors @ self.feedback[start:stop, stop:]
 
 
-def _check_finite(updated: Array) -> None:
+def check_updates(updated: Array) -> None:
+    """Raise ValueError unless all weights that have taken over errors of others are finite."""
     if not np.isfinite(updated).all():
         raise ValueError(
             "hessian must be far enough from singular for finite updates, got infinite ones; "

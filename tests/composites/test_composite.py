@@ -218,7 +218,9 @@ def test_who_takes_only_quantized_says_so() -> None:
         mf.narrow(GOOD, "e2m1")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="q must be Quantized, got Composite"):
         products.linear(FACTORS, GOOD)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="quantized must be Quantized or Composite, got list"):
+    with pytest.raises(
+        TypeError, match="quantized must be Quantized, Composite or of complex codes, got list"
+    ):
         mf.save([], "w.npz")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"x must have 64 elements .* got shape \(63,\)"):
         mf.linear(FACTORS[1:], GOOD)
