@@ -111,8 +111,8 @@ def spqr(
     rows = _Rows(weights, recipe, factors, costs)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
         limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))
-    for start in range(0, weights.shape[1], rows.block):
-        rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
+        for start in range(0, weights.shape[1], rows.block):
+            rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
     return Composite(rows.quantized(), sparse=Sparse.of(rows.apart))
 
 
@@ -180,6 +180,11 @@ class _Rows:
         """Round a block of columns, whose columns before are rounded."""
         costs, factors = self.costs[columns], self.factors[columns, columns]
         updated = self.weights[:, columns] - self.carry[:, columns]
+        if not np.isfinite(updated).all():
+            raise ValueError(
+                "hessian must be far enough from singular for finite updates, got infinite ones; "
+                "use more damp"
+            )
         likely = self.savings(updated, costs) > limit if limit < np.inf else np.False_
         fit = self.fitted(np.where(likely, 0, updated))
         self.fits.append(fit)
