@@ -5,4 +5,4 @@ progress=None)`` measures and returns raw records, its docstring has its criteri
 ``python -m analysis.methods`` runs it by its name; docs/data/methods has its records.
 """
 
-STUDIES = ("learned_rotations", "rotation_theory", "rotations", "sensitivities")
+STUDIES = ("equalization", "learned_rotations", "rotation_theory", "rotations", "sensitivities")
