@@ -20,3 +20,4 @@ STUDIES = (
     "sensitivities",
     "table",
 )
+STUDIES = ("equalization", "learned_rotations", "rotation_theory", "rotations", "sensitivities")
