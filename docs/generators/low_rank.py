@@ -70,15 +70,15 @@ x 384, 0.4 s for 576 x 1536. A whole Hessian takes 1.2 s once for 1536 inputs.
 
 Against more bits for each weight, at equal bits: a recipe of fewer bits gets the rank that fills it
 up to the bits of the other. Twelve matrices of two layers of MiniLM and six of the first one of
-SmolLM2, calibrated on half of the tokens and measured on the others. By how many dB the error of the outputs is less than that of the other
-recipe: the mean over matrices and its standard error, and the mean rank. **Worth** its bits if it
-is beyond 0.1 dB and two standard errors, else **not worth** them if as far below. The first line of
-each contest is the recipe without a correction, in its fewer bits
-(`analysis.methods.low_rank`)."""
+SmolLM2, calibrated on half of the tokens and measured on the others. By how many dB the error of
+the outputs is less than that of the other recipe: the mean over matrices and its standard error,
+and the mean rank. **Worth** its bits if it is beyond 0.1 dB and two standard errors, else **not
+worth** them if as far below. The first line of each contest is the recipe without a correction, in
+its fewer bits (`analysis.methods.low_rank`)."""
 
 WORDS = """\
-- **After GPTQ a rank is not worth its bits.** In MiniLM more bits for each weight have 1.5 to 5.2 dB
-  less error, in every contest, whatever the norm; in SmolLM2 no way is worth them.
+- **After GPTQ a rank is not worth its bits.** In MiniLM more bits for each weight have 1.5 to 5.2
+  dB less error, in every contest, whatever the norm; in SmolLM2 no way is worth them.
 - **With rounding to nearest it may be**, in the norm of the outputs: a few strong directions of the
   inputs carry much of the error, and a rank removes what they carry. In SmolLM2's first layer that
   is worth more than the bits; in MiniLM it is about even. But GPTQ takes the same Hessian, and of

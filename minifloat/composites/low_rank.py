@@ -119,7 +119,7 @@ def correct(
     >>> round(c.bits_per_weight, 2)
     3.91
     >>> error = w - c.dequantize()
-    >>> c.dense.sqnr(w) < 10 * np.log10(np.sum(w**2) / np.sum(error**2))
+    >>> bool(c.dense.sqnr(w) < 10 * np.log10(np.sum(w**2) / np.sum(error**2)))
     True
     """
     exact = finite_floats("w", w)

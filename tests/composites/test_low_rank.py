@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,3 +230,13 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
     w, recipe = arguments.pop("w"), arguments.pop("recipe")
     with pytest.raises((TypeError, ValueError), match=message):
         correct(w, recipe, **arguments)
+
+
+def test_a_correction_is_multiplied_and_saved(tmp_path: Path) -> None:
+    w, x = case(9)
+    c = correct(w, "int3/32/float16", rank=4, hessian=x.T @ x)
+    assert c.low_rank is not None
+    wanted = x @ c.dequantize().astype(np.float64).T
+    np.testing.assert_allclose(mf.linear(x, c), wanted, atol=1e-3 * np.abs(wanted).max())
+    mf.save(c, tmp_path / "c.npz")
+    assert mf.load(tmp_path / "c.npz") == c
