@@ -9,6 +9,7 @@ takes hours, and is continued where its file ends.
 STUDIES = (
     "calibration_images",
     "calibration_texts",
+    "equalization",
     "few_levels",
     "key_value_cache",
     "layer_rounding",
@@ -20,4 +21,3 @@ STUDIES = (
     "sensitivities",
     "table",
 )
-STUDIES = ("equalization", "learned_rotations", "rotation_theory", "rotations", "sensitivities")
