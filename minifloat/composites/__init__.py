@@ -1,10 +1,10 @@
 """Weights of several parts: what a `Quantized` alone cannot hold.
 
-    composite   the record: a dense part, and others that may be there
-    sparse      a sparse matrix, of outliers
-    outliers    which weights are outliers, and weights without them
-    spqr        GPTQ that finds outliers as it goes
-    sorting     columns in an order in which blocks lose less
+    composite        the record: a dense part, and others that may be there
+    sparse           a sparse matrix, of outliers
+    outliers         which weights are outliers, and weights without them
+    costly_weights   SpQR: GPTQ that finds outliers as it goes
+    sorting          columns in an order in which blocks lose less
 
 >>> import minifloat as mf
 >>> outliers = [[0.0, -8.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
@@ -17,10 +17,10 @@ array([-7.1,  2. ], dtype=float32)
 """
 
 from minifloat.composites.composite import Composite
+from minifloat.composites.costly_weights import spqr
 from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
 from minifloat.composites.sorting import sort_columns, sort_heads
 from minifloat.composites.sparse import Sparse
-from minifloat.composites.spqr import spqr
 
 __all__ = [
     "Composite",
