@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import minifloat as mf
+from analysis.methods.subjects import Inputs
+from analysis.models.layers import Array
 from minifloat.formats import Codebook, NumberFormat
+from minifloat.quantization.quantized import Quantized
 
-if TYPE_CHECKING:
-    from analysis.methods.contenders import Packed
+Packed = Quantized | mf.Composite
+Method = Callable[[Array, Inputs, float], Packed]
 
+FLOATS = {2: "int2", 3: "e2m0", 4: "e2m1", 5: "e2m2", 6: "e2m3", 7: "e2m4"}
 LEVEL = 32  # bits of a level of a codebook of a matrix's own
 
 
@@ -49,6 +53,40 @@ def block_within(bits: float, inputs: int, of_block: float, of_matrix: float = 0
             f"{inputs}, got {bits:g}"
         )
     return math.ceil(inputs / blocks)
+
+
+def recipe(formats: str, of_block: int, scaling: str, inputs: int, bits: float) -> str:
+    """Return the text of the recipe with the smallest blocks within a budget.
+
+    Parameters
+    ----------
+    formats : str
+        With ``{b}`` for the bits of a code and ``{float}`` for the E2My of as many.
+    of_block : int
+        Bits of a block beside its codes; a zero point's are added.
+    scaling : str
+        The recipe's text after the block.
+    inputs : int
+        Weights of a row.
+    bits : float
+        Per weight; a code has the whole number of them.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> recipe("{float}|int{b}", 16, "float16/mse", 576, 4.25)
+    'e2m1|int4/64/float16/mse'
+    >>> recipe("uint{b}", 16, "float16/zero-point", 576, 4.25)
+    'uint4/83/float16/zero-point'
+    """
+    width = math.floor(bits)
+    of_block += width * ("zero-point" in scaling)
+    block = block_within(bits - width, inputs, of_block)
+    fmt = formats.replace("{b}", str(width)).replace("{float}", FLOATS[width])
+    return f"{fmt}/{block}/{scaling}"
 
 
 def own_codebook(fmt: NumberFormat) -> bool:

@@ -12,23 +12,19 @@ To add a method, write a function and its line in `METHODS`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
 import minifloat as mf
-from analysis.methods.bit_budgets import LEVEL, block_within
+from analysis.methods import parts
+from analysis.methods.bit_budgets import FLOATS, LEVEL, Method, Packed, block_within, recipe
 from analysis.methods.subjects import Inputs
 from analysis.models.layers import Array
 from minifloat.formats import NumberFormat
 from minifloat.quantization.nested import cut_codebook
 from minifloat.quantization.quantized import Quantized
 
-Packed = Quantized | mf.Composite
-Method = Callable[[Array, Inputs, float], Packed]
-
-FLOATS = {2: "int2", 3: "e2m0", 4: "e2m1", 5: "e2m2", 6: "e2m3", 7: "e2m4"}
 ROTATION = "hadamard64"
 TURNS = 3  # of a fitted codebook and its scales
 FITTED = 1 << 17  # weights, at most some more, that a codebook is fitted to
@@ -40,12 +36,8 @@ def plain(formats: str, of_block: int, scaling: str) -> Method:
 
     Parameters
     ----------
-    formats : str
-        With ``{b}`` for the bits of a code and ``{float}`` for the E2My of as many.
-    of_block : int
-        Bits of a block beside its codes; a zero point's are added.
-    scaling : str
-        The recipe's text after the block.
+    formats, of_block, scaling
+        As for `analysis.methods.bit_budgets.recipe`.
 
     Returns
     -------
@@ -58,44 +50,25 @@ def plain(formats: str, of_block: int, scaling: str) -> Method:
     return method
 
 
-def gptq(formats: str, of_block: int, scaling: str) -> Method:
-    """Return the method that rounds by GPTQ; arguments as for `plain`."""
+def gptq(formats: str, of_block: int, scaling: str, *, act_order: bool = False) -> Method:
+    """Return the method that rounds by GPTQ, perhaps in the order of the inputs' importance."""
 
     def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
-        return mf.gptq(
-            weights, recipe(formats, of_block, scaling, weights.shape[1], bits), inputs.gram
-        )
+        chosen = recipe(formats, of_block, scaling, weights.shape[1], bits)
+        return mf.gptq(weights, chosen, inputs.gram, act_order=act_order, static_groups=act_order)
 
     return method
 
 
-def recipe(formats: str, of_block: int, scaling: str, inputs: int, bits: float) -> str:
-    """Return the text of the recipe with the smallest blocks within a budget.
+def refined(method: Method) -> Method:
+    """Return a method after which codes and scales are refined by coordinate descent."""
 
-    Parameters
-    ----------
-    formats, of_block, scaling
-        As for `plain`.
-    inputs : int
-        Weights of a row.
-    bits : float
+    def descended(weights: Array, inputs: Inputs, bits: float) -> Packed:
+        start = method(weights, inputs, bits)
+        assert isinstance(start, Quantized)
+        return mf.refine(weights, start, inputs.gram)
 
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> recipe("{float}|int{b}", 16, "float16/mse", 576, 4.25)
-    'e2m1|int4/64/float16/mse'
-    >>> recipe("uint{b}", 16, "float16/zero-point", 576, 4.25)
-    'uint4/83/float16/zero-point'
-    """
-    width = math.floor(bits)
-    of_block += width * ("zero-point" in scaling)
-    block = block_within(bits - width, inputs, of_block)
-    fmt = formats.replace("{b}", str(width)).replace("{float}", FLOATS[width])
-    return f"{fmt}/{block}/{scaling}"
+    return descended
 
 
 def double_scales(weights: Array, inputs: Inputs, bits: float) -> Packed:
@@ -116,7 +89,7 @@ def fitted_codebook(weights: Array, inputs: Inputs, bits: float) -> Packed:
     return mf.quantize(weights, book, block=block, scale="float16", search="mse")
 
 
-def normal_codebook(*, turned: bool, by_gptq: bool) -> Method:
+def normal_codebook(*, turned: bool, by_gptq: bool, act_order: bool = False) -> Method:
     """Return the method with the best codebook for normal weights, in blocks with 8-bit scales.
 
     Parameters
@@ -124,6 +97,8 @@ def normal_codebook(*, turned: bool, by_gptq: bool) -> Method:
     turned : bool
         Whether the weights are rotated, which makes them more normal.
     by_gptq : bool
+    act_order : bool
+        Of GPTQ.
 
     Returns
     -------
@@ -137,7 +112,9 @@ def normal_codebook(*, turned: bool, by_gptq: bool) -> Method:
             normal_book(width, block), block=block, scale="ue5m3", search="mse",
             rotation=ROTATION if turned else None,
         )  # fmt: skip
-        return mf.gptq(weights, chosen, inputs.gram) if by_gptq else mf.quantize(weights, chosen)
+        if not by_gptq:
+            return mf.quantize(weights, chosen)
+        return mf.gptq(weights, chosen, inputs.gram, act_order=act_order, static_groups=act_order)
 
     return method
 
@@ -220,6 +197,7 @@ def nested(weights: Array, inputs: Inputs, bits: float) -> Packed:
 
 REFERENCE = "E2My, blocks of 128"
 BEST = "GPTQ, rotated normal codebook, 8-bit scales, mse"  # of what is combined here
+FINEST = "GPTQ, act order, refined, rotated normal codebook, 8-bit scales, mse"
 METHODS: dict[str, Method] = {
     REFERENCE: lambda weights, inputs, bits: mf.quantize(weights, FLOATS[math.floor(bits)]),
     "E2My": plain("{float}", 16, "float16"),
@@ -247,10 +225,18 @@ METHODS: dict[str, Method] = {
     "GPTQ, rotated E2My, mse": gptq("{float}", 16, f"float16/mse+{ROTATION}"),
     "GPTQ, rotated INT, mse": gptq("int{b}full", 16, f"float16/mse+{ROTATION}"),
     BEST: normal_codebook(turned=True, by_gptq=True),
+    "GPTQ, act order, E2My, mse": gptq("{float}", 16, "float16/mse", act_order=True),
+    "GPTQ, act order, refined, E2My, mse": refined(
+        gptq("{float}", 16, "float16/mse", act_order=True)
+    ),
+    FINEST: refined(normal_codebook(turned=True, by_gptq=True, act_order=True)),
+    **parts.METHODS,
 }
 
 # Methods whose budget is that of all matrices together (`analysis.methods.mixed_precision`).
-ALLOCATED: dict[str, Method] = {f"allocated {name}": METHODS[name] for name in ("E2My, mse", BEST)}
+ALLOCATED: dict[str, Method] = {
+    f"allocated {name}": METHODS[name] for name in ("E2My, mse", BEST, FINEST)
+}
 
 
 def family(name: str) -> str:
@@ -263,6 +249,8 @@ def family(name: str) -> str:
     """
     if name.startswith("allocated "):
         return "budget allocated"
+    if name in parts.METHODS:
+        return "several parts"
     by_gptq, turned = name.startswith("GPTQ"), "rotated" in name
     if by_gptq:
         return "GPTQ, rotated" if turned else "GPTQ"

@@ -36,7 +36,7 @@ PASSAGES = 16  # of each text
 MATTERS = 0.1  # dB
 HEAD = 32  # channels of MiniLM's heads
 KEYS = ("int4/8/float16", "int4/16/float16", "e2m1/16/e4m3fn")
-HALVINGS, TRIALS = 10, 7  # of a fraction of outliers, and of SpQR's threshold
+HALVINGS, TRIALS = 8, 3  # of a fraction of outliers, and of SpQR's threshold
 
 Array = NDArray[np.floating[Any]]
 Weights = mf.Quantized | mf.Composite

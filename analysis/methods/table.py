@@ -35,8 +35,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 import minifloat as mf
-from analysis.methods.bit_budgets import counted
-from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE, Packed
+from analysis.methods.bit_budgets import Packed, counted
+from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE
 from analysis.methods.minilm_subject import MiniLM
 from analysis.methods.mixed_precision import AT, allocated, divergences
 from analysis.methods.smollm2_subject import SmolLM2

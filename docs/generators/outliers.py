@@ -120,7 +120,7 @@ WORDS = """\
   block's scale large. (Squared gradients, which SqueezeLLM has, are not measured.)
 - **SpQR is no better than GPTQ with the same small scales.** It is far better than GPTQ with
   float16 scales, but that gain is one of the scales. Its threshold is the best of three that are
-  tried, which leaves it 0.06 to 0.14 bits short of the budget.
+  tried, which leaves it up to 0.14 bits below the budget.
 - Tables that know the inputs gain most without GPTQ: 3.4 dB. (At 4.5 bits rows of 384 are too short
   for their 16 values.)
 - An order is worth its bits in one of 8 matrices, by 2.1 dB, and does nothing or little in the

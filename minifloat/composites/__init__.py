@@ -6,7 +6,7 @@
 Verbs that make one, and what they need:
 
     outliers                        which weights are outliers, and weights without them
-    spqr                            GPTQ that finds outliers as it goes
+    costly_weights                  SpQR: GPTQ that finds outliers as it goes
     sorting                         columns in an order in which blocks lose less
     ordered                         GPTQ with columns and blocks in the order of importance
     low_rank                        two thin matrices that correct the dense part
@@ -29,6 +29,7 @@ array([-7.1,  2. ], dtype=float32)
 from minifloat.composites.activation_aware import activation_aware
 from minifloat.composites.bias import clipped_normal_mean, correct_bias
 from minifloat.composites.composite import Composite
+from minifloat.composites.costly_weights import spqr
 from minifloat.composites.cross_layer import equalize_layers
 from minifloat.composites.exponent_bias import PreShifted, shift_exponents
 from minifloat.composites.low_rank import correct
@@ -38,7 +39,6 @@ from minifloat.composites.power_of_two_scales import cast_exponents, power_of_tw
 from minifloat.composites.smoothing import smooth
 from minifloat.composites.sorting import sort_columns, sort_heads
 from minifloat.composites.sparse import Sparse
-from minifloat.composites.spqr import spqr
 
 __all__ = [
     "Composite",

@@ -1,7 +1,7 @@
 """SpQR from its description, one weight at a time, for unsigned integers with zero points.
 
-It shares no code with `minifloat.composites.spqr`: the Cholesky factor is that of the inverse
-Hessian, as in the paper, and scales and zero points are written out.
+It shares no code with `minifloat.composites.costly_weights`: the Cholesky factor is that of the
+inverse Hessian, as in the paper, and scales and zero points are written out.
 """
 
 from __future__ import annotations
