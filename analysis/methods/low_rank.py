@@ -29,7 +29,7 @@ from analysis.methods.layer_inputs import Layer, minilm_layers, smollm2_layers
 from analysis.models.evaluation import Progress, counter
 from analysis.records import Row, Rows
 from analysis.statistics import Estimate
-from minifloat.composites.low_rank import channel_scales, correct
+from minifloat.composites.low_rank import channel_scales, correct_by_low_rank
 
 Array = NDArray[np.float64]
 
@@ -136,7 +136,7 @@ def contest(layer: Layer, recipe: str, against: str, rounding: str) -> list[Row]
     norms = {"none": None, "scales": channel_scales(seen) ** 2, "hessian": hessian}
     found = {"none": (0, alone.bits_per_weight, error_of(alone.dequantize().astype(np.float64)))}
     for name, way in WAYS.items():
-        c = correct(
+        c = correct_by_low_rank(
             layer.weights, quantizer(recipe), bits=other.bits_per_weight,
             hessian=norms[way.norm], rounds=way.rounds, factors=way.factors,
         )  # fmt: skip

@@ -83,13 +83,13 @@ def spqr(weights: Array, inputs: Inputs, bits: float) -> Packed:
 def low_rank(weights: Array, inputs: Inputs, bits: float) -> Packed:
     """Narrower codes, corrected by the two thin matrices that are best for the outputs."""
     base = THIN[math.floor(bits) - 1]
-    return composites.correct(weights, base, bits=bits, hessian=inputs.gram, rounds=5)
+    return composites.correct_by_low_rank(weights, base, bits=bits, hessian=inputs.gram, rounds=5)
 
 
 def low_rank_by_gptq(weights: Array, inputs: Inputs, bits: float) -> Packed:
     """The same, the narrower codes by GPTQ."""
     base = THIN[math.floor(bits) - 1]
-    return composites.correct(
+    return composites.correct_by_low_rank(
         weights, lambda w: mf.gptq(w, base, inputs.gram), bits=bits, hessian=inputs.gram
     )
 

@@ -20,12 +20,12 @@ rank) and right (rank, inputs), each quantized by a recipe of its own. A layer t
 ```python
 >>> import numpy as np
 >>> import minifloat as mf
->>> from minifloat.composites import correct
+>>> from minifloat.composites import correct_by_low_rank
 >>> rng = np.random.default_rng(0)
 >>> w = rng.standard_normal((128, 128), np.float32)
 >>> x = rng.standard_normal((512, 8), np.float32) @ rng.standard_normal((8, 128), np.float32)
 >>> x += rng.standard_normal((512, 128), np.float32)    # inputs with eight strong directions
->>> c = correct(w, "int3/128/float16", bits=4.125, hessian=x.T @ x)
+>>> c = correct_by_low_rank(w, "int3/128/float16", bits=4.125, hessian=x.T @ x)
 >>> c, c.low_rank[1].shape
 (<Composite int3/128/float16 (128, 128): 4.092 bits per weight; low rank>, (15, 128))
 >>> exact = x @ w.T
@@ -49,11 +49,11 @@ which `hessian=` says, and in whether the weights are quantized again, less the 
 
 | method | call |
 |---|---|
-| LoRC (ZeroQuant-V2), LQER | `correct(w, recipe, rank=8)` |
-| L2QER | `correct(w, recipe, rank=8, hessian=channel_scales(x)**2)` |
-| the optimum for the layer's outputs | `correct(w, recipe, rank=8, hessian=x.T @ x)` |
-| LoftQ | `correct(w, "nf4/64/float16", rank=8, rounds=5)` |
-| LoRC after GPTQ | `correct(w, lambda v: mf.gptq(v, recipe, x.T @ x), rank=8)` |
+| LoRC (ZeroQuant-V2), LQER | `correct_by_low_rank(w, recipe, rank=8)` |
+| L2QER | `correct_by_low_rank(w, recipe, rank=8, hessian=channel_scales(x)**2)` |
+| the optimum for the layer's outputs | `correct_by_low_rank(w, recipe, rank=8, hessian=x.T @ x)` |
+| LoftQ | `correct_by_low_rank(w, "nf4/64/float16", rank=8, rounds=5)` |
+| LoRC after GPTQ | `correct_by_low_rank(w, lambda v: mf.gptq(v, recipe, x.T @ x), rank=8)` |
 
 INT2.1 trains both matrices by gradients. For a layer's squared error no training finds a better
 product than the third line, which tests compare with the bound of Eckart and Young and with

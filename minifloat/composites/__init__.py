@@ -32,7 +32,7 @@ from minifloat.composites.composite import Composite
 from minifloat.composites.costly_weights import spqr
 from minifloat.composites.cross_layer import equalize_layers
 from minifloat.composites.exponent_bias import PreShifted, shift_exponents
-from minifloat.composites.low_rank import correct
+from minifloat.composites.low_rank import correct_by_low_rank
 from minifloat.composites.ordered import ordered_gptq
 from minifloat.composites.outliers import beyond_quartiles, largest, split_outliers
 from minifloat.composites.power_of_two_scales import cast_exponents, power_of_two_ratios
@@ -48,7 +48,7 @@ __all__ = [
     "beyond_quartiles",
     "cast_exponents",
     "clipped_normal_mean",
-    "correct",
+    "correct_by_low_rank",
     "correct_bias",
     "equalize_layers",
     "largest",

@@ -53,7 +53,7 @@ LARGEST = 1e100  # of an error, whose squares are summed
 NEGATIVE = 1e-6  # of the largest eigenvalue: so far below 0 sums in float32 may bring one
 
 
-def correct(
+def correct_by_low_rank(
     w: ArrayLike | AnyTensor,
     recipe: Recipe | NumberFormat | str | Quantizer,
     *,
@@ -112,10 +112,10 @@ def correct(
     Examples
     --------
     >>> import numpy as np
-    >>> from minifloat.composites import correct
+    >>> from minifloat.composites import correct_by_low_rank
     >>> rng = np.random.default_rng(0)
     >>> w = rng.standard_normal((64, 128)).astype("f4")
-    >>> c = correct(w, "int3/128/float16", rank=8)
+    >>> c = correct_by_low_rank(w, "int3/128/float16", rank=8)
     >>> round(c.bits_per_weight, 2)
     3.91
     >>> error = w - c.dequantize()
@@ -157,7 +157,7 @@ def correct(
 def best_factors(
     error: ArrayLike, rank: SupportsIndex, hessian: ArrayLike | AnyTensor | None = None
 ) -> tuple[Array, Array]:
-    """Return the thin matrices whose product is nearest to an error; see `correct`.
+    """Return the thin matrices whose product is nearest to an error; see `correct_by_low_rank`.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def best_factors(
     rank : int
         0 to the smaller length of the error.
     hessian : array_like, (inputs, inputs) or (inputs,), optional
-        As for `correct`.
+        As for `correct_by_low_rank`.
 
     Returns
     -------
@@ -177,7 +177,7 @@ def best_factors(
     Raises
     ------
     ValueError, TypeError
-        As `correct`.
+        As `correct_by_low_rank`.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def best_factors(
 def channel_scales(inputs: ArrayLike | AnyTensor) -> Array:
     """Return L2QER's scale for each input: its mean magnitude over sqrt(least * greatest).
 
-    ``correct(w, recipe, hessian=channel_scales(x)**2)`` is L2QER.
+    ``correct_by_low_rank(w, recipe, hessian=channel_scales(x)**2)`` is L2QER.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 import minifloat as mf
-from minifloat.composites.low_rank import best_factors, channel_scales, correct
+from minifloat.composites.low_rank import best_factors, channel_scales, correct_by_low_rank
 
 Array = NDArray[np.float64]
 THIN = "int8/64/float16"
@@ -127,7 +127,9 @@ def test_rounds_are_those_of_the_definition(rounds: int) -> None:
     w, x = case(5)
     hessian = x.T @ x / np.abs(x.T @ x).max()
     least, wanted = slow_correction(w, "int3/32/float16", 4, hessian, rounds)
-    c = correct(w, "int3/32/float16", rank=4, hessian=x.T @ x, rounds=rounds, factors=THIN)
+    c = correct_by_low_rank(
+        w, "int3/32/float16", rank=4, hessian=x.T @ x, rounds=rounds, factors=THIN
+    )
     error = w - c.dequantize()
     assert float(np.trace(error @ hessian @ error.T)) == pytest.approx(least, rel=1e-5)
     np.testing.assert_allclose(c.dequantize(), wanted, atol=1e-5)
@@ -138,7 +140,9 @@ def test_a_callable_quantizes() -> None:
     w, x = case(6)
     hessian = x.T @ x
     q = mf.gptq(w, "int3/32/float16", hessian)
-    c = correct(w, lambda v: mf.gptq(v, "int3/32/float16", hessian), rank=3, factors=THIN)
+    c = correct_by_low_rank(
+        w, lambda v: mf.gptq(v, "int3/32/float16", hessian), rank=3, factors=THIN
+    )
     assert c.dense == q
     assert c.low_rank is not None
     left, right = best_factors(w - q.dequantize(), 3)
@@ -157,7 +161,7 @@ def test_never_worse_than_without_or_than_fewer_rounds(kind: str, factors: str) 
         losses = []
         for rounds in (0, 1, 3):
             if rounds:
-                c = correct(
+                c = correct_by_low_rank(
                     w, "int3/32/float16", rank=3, hessian=hessian, rounds=rounds, factors=factors
                 )
                 error = w - c.dequantize()
@@ -172,7 +176,7 @@ def test_never_worse_than_without_or_than_fewer_rounds(kind: str, factors: str) 
 
 def test_a_correction_that_makes_it_worse_is_left_out() -> None:
     w = np.eye(8)
-    c = correct(w, "int2/channel/float16", rank=2)  # without error
+    c = correct_by_low_rank(w, "int2/channel/float16", rank=2)  # without error
     assert c.low_rank is None
     assert c.dense == mf.quantize(w, "int2/channel/float16")
 
@@ -181,13 +185,13 @@ def test_a_correction_that_makes_it_worse_is_left_out() -> None:
 def test_the_rank_is_the_largest_within_the_bits(factors: str) -> None:
     w = case(7, 96, 64)[0]
     for bits in (3.4, 4.0, 5.13):
-        c = correct(w, "int3/64/float16", bits=bits, factors=factors)
+        c = correct_by_low_rank(w, "int3/64/float16", bits=bits, factors=factors)
         assert c.bits_per_weight <= bits
         rank = 0 if c.low_rank is None else c.low_rank[1].shape[0]
-        more = correct(w, "int3/64/float16", rank=rank + 1, factors=factors)
+        more = correct_by_low_rank(w, "int3/64/float16", rank=rank + 1, factors=factors)
         assert more.bits_per_weight > bits
-    assert correct(w, "int3/64/float16", bits=3.25, factors=factors).low_rank is None
-    assert correct(w, "int3/64/float16", bits=math.inf).low_rank[1].shape == (64, 64)  # type: ignore[index]
+    assert correct_by_low_rank(w, "int3/64/float16", bits=3.25, factors=factors).low_rank is None
+    assert correct_by_low_rank(w, "int3/64/float16", bits=math.inf).low_rank[1].shape == (64, 64)  # type: ignore[index]
 
 
 def test_scales_are_those_of_the_papers_code() -> None:
@@ -229,12 +233,12 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"w": np.eye(4), "recipe": "int3", "rank": 1} | changes
     w, recipe = arguments.pop("w"), arguments.pop("recipe")
     with pytest.raises((TypeError, ValueError), match=message):
-        correct(w, recipe, **arguments)
+        correct_by_low_rank(w, recipe, **arguments)
 
 
 def test_a_correction_is_multiplied_and_saved(tmp_path: Path) -> None:
     w, x = case(9)
-    c = correct(w, "int3/32/float16", rank=4, hessian=x.T @ x)
+    c = correct_by_low_rank(w, "int3/32/float16", rank=4, hessian=x.T @ x)
     assert c.low_rank is not None
     wanted = x @ c.dequantize().astype(np.float64).T
     np.testing.assert_allclose(mf.linear(x, c), wanted, atol=1e-3 * np.abs(wanted).max())

@@ -333,9 +333,11 @@ def use_equalization() -> None:
 
 def use_low_rank() -> None:
     square = X[:, :3]
-    c = composites.correct(square, "int3/2/float16", rank=1, hessian=np.eye(3), rounds=2)
+    c = composites.correct_by_low_rank(
+        square, "int3/2/float16", rank=1, hessian=np.eye(3), rounds=2
+    )
     assert_type(c, mf.Composite)
-    composites.correct(square, lambda w: mf.quantize(w, "int3/2/float16"), bits=100.0)
+    composites.correct_by_low_rank(square, lambda w: mf.quantize(w, "int3/2/float16"), bits=100.0)
     left, right = best_factors(square, 1)
     assert_type(left @ right, NDArray[Any])
     assert_type(channel_scales(square), NDArray[np.float64])

@@ -15,7 +15,7 @@ import pytest
 import minifloat as mf
 from minifloat.codec import complex_codes
 from minifloat.composites import ordered_gptq
-from minifloat.composites.low_rank import best_factors, channel_scales, correct
+from minifloat.composites.low_rank import best_factors, channel_scales, correct_by_low_rank
 from minifloat.formats.complex_codebook import FAIRY, ComplexCodebook
 from minifloat.packing.trits import pack_trits, unpack_trits
 from minifloat.quantization import complex_weights
@@ -89,10 +89,10 @@ VERBS: dict[str, tuple[Callable[..., Any], list[Any], dict[str, Any]]] = {
         QLORA.packed, QLORA.scales, QLORA.recipe, (4, 4), 1, None, None, QLORA.double
     ], {}),
     "save": (lambda q: mf.save(q, "nowhere.bin"), [Q], {}),
-    "correct": (correct, [W, "int3/2"], {
+    "correct_by_low_rank": (correct_by_low_rank, [W, "int3/2"], {
         "rank": 1, "hessian": W.T @ W, "rounds": 2, "factors": "int4/2"
     }),
-    "correct, bits": (correct, [W, "int3/2"], {"bits": 40.0, "hessian": W[0] ** 2}),
+    "correct, bits": (correct_by_low_rank, [W, "int3/2"], {"bits": 40.0, "hessian": W[0] ** 2}),
     "best_factors": (best_factors, [W, 1], {"hessian": np.eye(4)}),
     "channel_scales": (channel_scales, [W], {}),
     "binarize": (binarize, [W, "xnor"], {"axis": 0}),
