@@ -104,10 +104,11 @@ small ones to 0, and loses no more than them; a block of large ones loses a step
 
 The 8 matrices of the attention in two of MiniLM's layers, with half of the tokens for the Hessian
 and the error of the outputs on the other half, at equal bits with all counted
-(`analysis.methods.outliers`, which has the criteria, written before measuring). INT3 and INT4;
-those without outliers or an order have blocks of 32 with float16 scales, or of 13 with scales of 6
-bits ("small scales"). Gain in dB over another method: the mean over matrices and its standard
-error; **helps** and **hurts** are beyond 0.1 dB and two standard errors."""
+(`analysis.methods.outliers`, which has the criteria; SpQR's base alone was chosen after
+measuring). INT3 and INT4; those without outliers or an order have blocks of 32 with float16 scales,
+or of 13 with scales of 6 bits ("small scales"). Gain in dB over another method: the mean over
+matrices and its standard error; **helps** and **hurts** are beyond 0.1 dB and two standard
+errors."""
 
 KEYS = """\
 Keys of the same two layers, in blocks of channels, with the channels of each head sorted by their

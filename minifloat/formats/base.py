@@ -364,9 +364,11 @@ def check_name(name: object) -> str:
     """Return a name that somebody chose, or raise unless it is short and can be printed."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a str, got {shown(name)}")
-    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME):
+    if not (name.isprintable() and 1 <= len(name) <= MAX_NAME and name == name.strip(" ")):
         got = ascii(name) if len(name) <= MAX_NAME else f"{len(name)} characters"
-        raise ValueError(f"name must be 1 to {MAX_NAME} printable characters, got {got}")
+        raise ValueError(
+            f"name must be 1 to {MAX_NAME} printable characters, no space at its ends, got {got}"
+        )
     return name
 
 

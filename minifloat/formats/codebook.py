@@ -21,8 +21,9 @@ class Codebook(NumberFormat):
     codebook : sequence of float
         2 to 65536 finite values in code order, no value twice (0 and -0 are two values).
     name : str
-        For printing: 1 to 64 printable characters without ``/``, ``|`` and ``@``, which end the
-        format in the text of a recipe, and not a name that means another format.
+        For printing: 1 to 64 printable characters, no space at its ends, without ``/``, ``|`` and
+        ``@``, which end the format in the text of a recipe, and not a name that means another
+        format.
         Comparisons ignore it: codebooks with equal values are equal.
 
     Raises

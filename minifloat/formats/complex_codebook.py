@@ -31,7 +31,8 @@ class ComplexCodebook:
         2 to 256 finite values in code order, no value twice, with parts of at most float32's
         largest number. A part that is -0 counts as 0.
     name : str
-        For printing: 1 to 64 printable characters. Comparisons see it as they see the values.
+        For printing: 1 to 64 printable characters, no space at its ends. Comparisons see it as
+        they see the values.
 
     Raises
     ------

@@ -53,7 +53,7 @@ class Layout:
         ``places[i][b]`` is ``32 * word + position`` of bit ``b`` of code ``i``. Words, codes and
         bits are counted from 0, bits from the least significant one.
     name : str
-        For printing, 1 to 64 printable characters; comparisons ignore it.
+        For printing, 1 to 64 printable characters, no space at its ends; comparisons ignore it.
 
     Raises
     ------

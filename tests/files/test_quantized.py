@@ -265,7 +265,7 @@ def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
 def test_bad_arguments_of_save(tmp_path: Path) -> None:
     q = quantized()
     with pytest.raises(
-        TypeError, match=r"quantized must be a Quantized, got ndarray; minifloat\.q"
+        TypeError, match=r"quantized must be Quantized, .* got ndarray; minifloat\.q"
     ):
         mf.save(np.ones(3), tmp_path / "w.npz")
     for name in ("w.bin", "w", "npz"):
