@@ -9,12 +9,16 @@ from typing import Any
 
 PACKAGES = (
     "minifloat",
+    "minifloat.caches",
+    "minifloat.composites",
     "minifloat.registers",
     "minifloat.hardware",
     "minifloat.testing",
     "analysis",
 )
-NO_PAGE = {f"analysis.{name}.__main__" for name in ("hardware", "methods", "models", "numerics")}
+NO_PAGE = {
+    f"analysis.{name}.__main__" for name in ("claims", "hardware", "methods", "models", "numerics")
+}
 
 
 def public_names() -> Iterator[str]:
