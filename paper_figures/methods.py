@@ -25,6 +25,7 @@ LOOKS = {
     "rotated": Look(style.SKY, "D", ""),
     "GPTQ": Look(style.ORANGE, "^", ""),
     "GPTQ, rotated": Look(style.BLUE, "s", ""),
+    "several parts": Look(style.GREEN, "v", ""),
     "budget allocated": Look(style.VERMILLION, "P", ""),
 }
 SMOLLM2 = "SmolLM2-135M"

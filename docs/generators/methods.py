@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from analysis.methods import table as study
-from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE
+from analysis.methods.contenders import ALLOCATED, BEST, FINEST, METHODS, REFERENCE
 from analysis.methods.mixed_precision import LEVELS
 from analysis.methods.subjects import PARTS
 from analysis.methods.table_losses import FEW, MANY, Table
@@ -37,6 +37,11 @@ quarter: blocks of 64 with float16 scales, of 32 with scales of 8 bits (UE5M3), 
   all matrices, as NF4 is. Fitted codebooks are of each matrix, tables of a few rows
   ([fitted grids](fitted_grids.md)).
 - `nested`: the top bits of E2M4 codes; the budget counts the bits that are read.
+- `act order`: GPTQ takes the most important inputs first; `refined`: codes and scales are moved one
+  by one until nothing lowers the error ([rounding by layer](rounding_by_layer.md)).
+- Several parts: factors of inputs ([SmoothQuant, AWQ](equalization.md)), the largest weights apart
+  and SpQR ([outliers](outliers.md)), sorted columns, thin matrices beside codes of a bit less
+  ([low rank](low_rank.md)). What these take, blocks or codes have less.
 - `allocated`: each matrix has a budget of its own, {levels} bits, so that the
   mean keeps the budget and the sum of what each does alone, measured on calibration text, is least
   ([allocate](allocation.md)).
@@ -95,6 +100,19 @@ STEPS = {
     "a rotation, of GPTQ with E2My": ("GPTQ, rotated E2My, mse", "GPTQ, E2My, mse"),
     "the normal codebook and 8-bit scales, of GPTQ with rotated E2My": (
         BEST, "GPTQ, rotated E2My, mse",
+    ),
+    "act order, of GPTQ with E2My": ("GPTQ, act order, E2My, mse", "GPTQ, E2My, mse"),
+    "descent on codes and scales, after that": (
+        "GPTQ, act order, refined, E2My, mse", "GPTQ, act order, E2My, mse",
+    ),
+    "act order and descent, of GPTQ with the rotated normal codebook": (FINEST, BEST),
+    "AWQ's factors and clipping (E2My)": ("AWQ, clipped, E2My", "E2My"),
+    "SmoothQuant's factors (E2My, mse)": ("SmoothQuant, E2My, mse", "E2My, mse"),
+    "the largest weights apart (E2My, mse)": ("largest apart, E2My, mse", "E2My, mse"),
+    "the largest weights apart, of GPTQ": ("GPTQ, largest apart, E2My, mse", "GPTQ, E2My, mse"),
+    "sorted columns, of GPTQ": ("GPTQ, sorted columns, E2My, mse", "GPTQ, E2My, mse"),
+    "thin matrices beside narrower codes, of GPTQ": (
+        "GPTQ, low rank and narrower codes", "GPTQ, INT, mse",
     ),
     "an allocated budget, of the best": (f"allocated {BEST}", BEST),
     "all together, for E2My": (f"allocated {BEST}", "E2My"),
