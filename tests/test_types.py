@@ -162,7 +162,7 @@ def is_of(value: object, kind: Any) -> bool:
         return isinstance(value, np.ndarray) and is_of(value.dtype, arguments[1])
     if origin is np.dtype:
         scalar = get_origin(arguments[0]) or arguments[0]
-        return isinstance(value, np.dtype) and issubclass(value.type, scalar)
+        return isinstance(value, np.dtype) and (scalar is Any or issubclass(value.type, scalar))
     if origin in (tuple, list):
         return isinstance(value, origin) and all(is_of(one, arguments[0]) for one in value)
     if typing.is_typeddict(kind):

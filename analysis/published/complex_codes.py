@@ -4,7 +4,7 @@ A stage of `minifloat.quantization.widely_linear` is, but for its two scales, bi
 weights turned by 45 degrees, and on normal weights, which any rotation leaves normal, that is one
 bit: 1 - 2/pi. The second stage has what the first has left: with the magnitude x of a weight and
 its mean a, the signs of x - a, and the mean b of its magnitude. So the exact ratios are 4.396 and
-8.849 dB (8.86 is published).
+8.845 dB (8.86 is published).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def exact_ratio(stages: int) -> float:
     --------
     >>> from analysis.published.complex_codes import exact_ratio
     >>> round(exact_ratio(1), 3), round(exact_ratio(2), 3)
-    (4.396, 8.849)
+    (4.396, 8.845)
     """
     a = math.sqrt(2 / math.pi)
     inside = math.erf(a / math.sqrt(2))

@@ -107,7 +107,7 @@ def linear(
     --------
     >>> import minifloat as mf
     >>> from minifloat.products import composites
-    >>> thin = mf.quantize([[0.5]], "e2m2"), mf.quantize([[1.0, 1.0]], "e2m2")
+    >>> thin = mf.quantize([[0.5]], "int4/1/e8m0"), mf.quantize([[1.0, 1.0]], "int4/1/e8m0")
     >>> composites.linear([1, 2], mf.Composite(mf.quantize([[1.0, -7.0]], "e2m2"), low_rank=thin))
     array([-11.5], dtype=float32)
     """

@@ -116,7 +116,7 @@ def check_scale(
     own = slow.scale_of(recipe, size, tensor)
     expected[index] = own
     own_zero = slow.zero_point_of(recipe, low, own, tensor) if recipe.zero_point else None
-    if recipe.search in ("absmax", "percentile"):
+    if recipe.search in ("absmax", "percentile", "absmean"):
         if recipe.zero_point and not recipe.double:
             assert q.zero_points is not None
             assert int(q.zero_points[index]) == own_zero
