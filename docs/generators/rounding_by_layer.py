@@ -46,7 +46,7 @@ USE = """\
 >>> x *= rng.exponential(size=128)                                      # some larger than others
 >>> calibration, others = x[:400], x[400:]
 >>> hessian = calibration.T @ calibration
->>> def gain(q):                                                 # over nearest, on other inputs
+>>> def gain(q: mf.Quantized | mf.Composite) -> str:             # over nearest, on other inputs
 ...     errors = [np.linalg.norm(others @ (w - p.dequantize()).T) for p in (nearest, q)]
 ...     return f"{20 * np.log10(errors[0] / errors[1]):.1f} dB"
 >>> nearest = mf.quantize(w, "nvfp4")

@@ -339,7 +339,7 @@ def use_low_rank() -> None:
     assert_type(c, mf.Composite)
     composites.correct_by_low_rank(square, lambda w: mf.quantize(w, "int3/2/float16"), bits=100.0)
     left, right = best_factors(square, 1)
-    assert_type(left @ right, NDArray[Any])
+    assert_type(left @ right, NDArray[np.float64])
     assert_type(channel_scales(square), NDArray[np.float64])
 
 
