@@ -127,7 +127,8 @@ def test_mypy_accepts_the_examples_of_pages_and_docstrings(
     project: Path, mypy: list[tuple[str, int, str]]
 ) -> None:
     assert len(list(project.glob("examples/*.py"))) > 100
-    assert [error for error in mypy if error[0].startswith("examples")] == []
+    found = [error for error in mypy if error[0].startswith("examples")]
+    assert found == [], found
 
 
 @pytest.fixture(scope="module")

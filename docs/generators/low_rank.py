@@ -26,8 +26,8 @@ rank) and right (rank, inputs), each quantized by a recipe of its own. A layer t
 >>> x = rng.standard_normal((512, 8), np.float32) @ rng.standard_normal((8, 128), np.float32)
 >>> x += rng.standard_normal((512, 128), np.float32)    # inputs with eight strong directions
 >>> c = correct_by_low_rank(w, "int3/128/float16", bits=4.125, hessian=x.T @ x)
->>> c, c.low_rank[1].shape
-(<Composite int3/128/float16 (128, 128): 4.092 bits per weight; low rank>, (15, 128))
+>>> c.bits_per_weight, c.parts                                  # a rank of 15
+(4.091796875, {'dense': 51200, 'low_rank': 15840})
 >>> exact = x @ w.T
 >>> four = mf.quantize(w, "int4/128/float16"), mf.gptq(w, "int4/128/float16", x.T @ x)
 >>> for q in (c.dense, c, *four):
