@@ -7,7 +7,8 @@ array([ 0.25, -1.75,  7.  ])
 Formats are described and named in `minifloat.formats`. `encode`, `decode` and `round_to` work on
 arrays; `quantize` adds scales, and `linear` multiplies by weights that stay packed; `pack` and
 `pack_words` put codes side by side; `minifloat.registers` shows how a GPU converts them, and
-`minifloat.arithmetic` how its matrix units add; `minifloat.hardware` writes circuits.
+`minifloat.arithmetic` how its matrix units add; `minifloat.hardware` writes circuits;
+`minifloat.composites` corrects weights by more parts; `minifloat.caches` packs keys and values.
 Everything is loaded when it is first used, so importing the package is quick.
 """
 
@@ -63,11 +64,12 @@ _HOME = {
     "compare": "comparison",
     "allocate": "allocation",
 }
-_MODULES = ("arithmetic", "composites", "hardware", "registers", "testing", "typing")
+_MODULES = ("arithmetic", "caches", "composites", "hardware", "registers", "testing", "typing")
 
 if TYPE_CHECKING:
     from minifloat import (  # attributes, kept out of __all__
         arithmetic,  # noqa: F401
+        caches,  # noqa: F401
         composites,  # noqa: F401
         hardware,  # noqa: F401
         registers,  # noqa: F401

@@ -61,7 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
     "__init__": {
         "formats", "codec", "packing", "quantization", "layers", "files", "comparison",
-        "allocation", "arithmetic", "composites", "hardware", "registers", "testing", "typing",
+        "allocation", "arithmetic", "caches", "composites", "hardware", "registers", "testing",
+        "typing",
     },
 }  # fmt: skip
 
@@ -212,5 +213,5 @@ print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvm
 def test_dir_shows_the_public_names_alone() -> None:
     program = "import minifloat as mf; mf.encode, mf.registers; print(sorted(dir(mf)))"
     names = [name for name in eval(run(program)) if not name.startswith("__")]
-    modules = ["arithmetic", "composites", "hardware", "registers", "testing", "typing"]
+    modules = ["arithmetic", "caches", "composites", "hardware", "registers", "testing", "typing"]
     assert names == sorted([*minifloat.__all__, *modules])
