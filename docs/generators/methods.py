@@ -143,10 +143,10 @@ third; half of MiniLM's weights are word embeddings, which bear fewer bits. Of S
 takes nothing: its sensitivities are those of E2M1 by rounding to nearest, and that they are not
 those of rotated matrices by GPTQ is our guess at the reason.
 
-**Act order and descent** on codes and scales ([rounding by layer](rounding_by_layer.md)) bring E2M1 by
-GPTQ from {plain_gptq} to {refined} nats on SmolLM2, so in {few} bits it loses less than plain E2M2 in
-5.125. To the rotated normal codebook they add nothing, and in {many} bits it loses more with them
-({finest}): they fit the calibration texts further than the others need.
+**Act order and descent** on codes and scales ([rounding by layer](rounding_by_layer.md)) bring E2M1
+by GPTQ from {plain_gptq} to {refined} nats on SmolLM2, so in {few} bits it loses
+less than plain E2M2 in 5.125. To the rotated normal codebook they add nothing, and in {many} bits
+it loses more with them, {finest}: our guess is that they fit the calibration texts.
 
 Rounded to nearest the same steps are worth less: searched scales, 8-bit scales and rotations 8 to
 16 % each. Other orders of the inputs move a loss as much (by a standard deviation of {share} %), so
