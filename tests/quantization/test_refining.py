@@ -226,6 +226,18 @@ def test_rows_that_get_worse_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -
     assert loss(w, mf.refine(w, start, hessian), hessian) <= loss(w, start, hessian)
 
 
+def test_groups_of_rows_are_apart() -> None:
+    """The first has no error and stays; the second is refined as if it were alone."""
+    hessian, recipe = correlated(16), "int4/3x8/float16"
+    exact = mf.quantize(weights((3, 16)), recipe)
+    w = np.concatenate([exact.dequantize(), weights((3, 16), 1)])
+    whole = mf.refine(w, mf.quantize(w, recipe), hessian)
+    alone = mf.refine(w[3:], mf.quantize(w[3:], recipe), hessian)
+    np.testing.assert_array_equal(whole.codes, np.concatenate([exact.codes, alone.codes]))
+    np.testing.assert_array_equal(whole.scales, np.concatenate([exact.scales, alone.scales]))
+    assert alone != mf.quantize(w[3:], recipe)
+
+
 def test_bits_do_not_depend_on_threads_or_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     w, hessian = weights((50, 40)), correlated(40)
     for recipe in ("e2m2/16/float16", "int4/4x16/float16"):
