@@ -59,7 +59,7 @@ _HOME = {
     "joint_tensor_scale": "quantization",
     "save": "files.saved",
     "load": "files.saved",
-    "Composite": "composites.composite",
+    "Composite": "quantization.composite",
     "Comparison": "comparison.result",
     "compare": "comparison",
     "allocate": "allocation",
@@ -80,7 +80,6 @@ if TYPE_CHECKING:
     from minifloat.codec import decode, encode, round_to
     from minifloat.comparison import compare
     from minifloat.comparison.result import Comparison
-    from minifloat.composites.composite import Composite
     from minifloat.files.saved import load, save
     from minifloat.formats import Codebook, Format, Integer, Lookup, NumberFormat, Specials
     from minifloat.formats.catalogue import ALIASES, CATALOGUE
@@ -90,6 +89,7 @@ if TYPE_CHECKING:
     from minifloat.packing import pack, pack_words, unpack, unpack_words
     from minifloat.packing.layouts import Layout, parse_layout
     from minifloat.quantization import gptq, joint_tensor_scale, quantize, search_format
+    from minifloat.quantization.composite import Composite
     from minifloat.quantization.fitting import fit_codebook
     from minifloat.quantization.learning import learn_rounding
     from minifloat.quantization.nested import narrow, quantize_nested

@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import products
 from minifloat._tensors import AnyTensor, Tensor
-from minifloat.composites.composite import Composite
 from minifloat.formats.base import shown
 from minifloat.products import complex_products, composites
 from minifloat.products.integer import Activations
 from minifloat.products.matrix import PackedMatrix
 from minifloat.quantization.complex_weights import ComplexQuantized
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
 from minifloat.quantization.widely_linear import WidelyLinear

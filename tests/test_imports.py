@@ -37,8 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quantization": ARRAYS | {"codec", "packing", "products"},
     "products": ARRAYS,  # their weights are any `PackedMatrix`
     "composites": ARRAYS | {"codec", "packing", "quantization"},
-    "layers": {"_tensors", "formats", "products", "quantization", "composites"},
-    "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization", "composites"},
+    "layers": {"_tensors", "formats", "products", "quantization"},
+    "files": ARRAYS | {"_paths", "_text", "codec", "packing", "quantization"},
     "comparison": {"_tables", "_tensors", "_text", "formats", "quantization", "files"},
     "allocation": {
         "_arrays", "_tensors", "_threads", "formats", "quantization", "layers", "files",

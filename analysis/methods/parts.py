@@ -16,7 +16,7 @@ from analysis.methods.subjects import Inputs
 from analysis.models.layers import Array
 from minifloat import composites
 from minifloat.composites import Sparse, largest
-from minifloat.composites.composite import FACTOR_BITS, order_bits
+from minifloat.quantization.composite import FACTOR_BITS, order_bits
 
 WIDE = "192/float16/mse"  # blocks and scales of a dense part that leaves 1/6 bit to others
 THRESHOLDS = (0.2, 0.4, 0.8, 1.6, 3.2, math.inf)  # of SpQR's outliers

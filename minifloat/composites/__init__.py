@@ -1,9 +1,7 @@
 """Weights of several parts: what a `Quantized` alone cannot hold.
 
-    composite   the record: a dense part, and others that may be there
-    sparse      a sparse matrix, of outliers
-
-Verbs that make one, and what they need:
+`Composite` is the record of such weights (`minifloat.quantization.composite`), `Sparse` one of its
+parts. Verbs that make one, and what they need:
 
     outliers                        which weights are outliers, and weights without them
     costly_weights                  SpQR: GPTQ that finds outliers as it goes
@@ -28,7 +26,6 @@ array([-7.1,  2. ], dtype=float32)
 
 from minifloat.composites.activation_aware import activation_aware
 from minifloat.composites.bias import clipped_normal_mean, correct_bias
-from minifloat.composites.composite import Composite
 from minifloat.composites.costly_weights import spqr
 from minifloat.composites.cross_layer import equalize_layers
 from minifloat.composites.exponent_bias import PreShifted, shift_exponents
@@ -38,7 +35,8 @@ from minifloat.composites.outliers import beyond_quartiles, largest, split_outli
 from minifloat.composites.power_of_two_scales import cast_exponents, power_of_two_ratios
 from minifloat.composites.smoothing import smooth
 from minifloat.composites.sorting import sort_columns, sort_heads
-from minifloat.composites.sparse import Sparse
+from minifloat.quantization.composite import Composite
+from minifloat.quantization.sparse import Sparse
 
 __all__ = [
     "Composite",

@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import check_cpu
 from minifloat._tensors import AnyTensor
 from minifloat.composites.clipping import quantize_clipped
-from minifloat.composites.composite import Composite
 from minifloat.composites.input_factors import (
     FactorSearch,
     centred,
@@ -23,6 +22,7 @@ from minifloat.composites.input_factors import (
 )
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_bool
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[Any]

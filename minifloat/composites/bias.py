@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import check_cpu, source_array
 from minifloat._tensors import AnyTensor
-from minifloat.composites.composite import Composite
 from minifloat.composites.input_factors import activations_of, checked_layer
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.quantization import quantize
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 

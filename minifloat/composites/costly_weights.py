@@ -34,16 +34,16 @@ from minifloat._arrays import code_dtype
 from minifloat._kernels import gptq as kernels
 from minifloat._tensors import AnyTensor
 from minifloat.composites.arguments import checked_number, finite_array, wide_array
-from minifloat.composites.composite import Composite
-from minifloat.composites.sparse import Sparse
 from minifloat.formats import NumberFormat
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.feedback import check_updates, feedback, steps_of_each
 from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scale_search import block_scales
+from minifloat.quantization.sparse import Sparse
 
 Array = NDArray[Any]
 

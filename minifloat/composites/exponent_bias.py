@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import check_cpu, source_array
 from minifloat._tensors import AnyTensor
 from minifloat.codec import round_to
-from minifloat.composites.composite import Composite
 from minifloat.composites.fixed_scales import plain_rule, quantize_by
 from minifloat.composites.input_factors import checked_layer
 from minifloat.composites.power_of_two_scales import shifted_codes
@@ -28,6 +27,7 @@ from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool
 from minifloat.formats.names import parse
 from minifloat.packing import pack
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 

@@ -35,11 +35,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import as_array
 from minifloat._tensors import AnyTensor
-from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization import quantize
 from minifloat.quantization.checks import checked_factors, finite_floats
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.hessians import checked_hessian
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe

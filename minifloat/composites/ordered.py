@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from minifloat import _arrays
 from minifloat._tensors import AnyTensor
-from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.feedback import act_order
 from minifloat.quantization.hessians import checked_hessian
 from minifloat.quantization.recipe_fields import RecipeFields

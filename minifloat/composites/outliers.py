@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import as_array, source_array
 from minifloat._tensors import AnyTensor
 from minifloat.composites.arguments import checked_number, finite_array
-from minifloat.composites.composite import Composite
-from minifloat.composites.sparse import Sparse
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq, quantize
 from minifloat.quantization.checks import checked_factors
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch
+from minifloat.quantization.sparse import Sparse
 
 Array = NDArray[Any]
 

@@ -22,10 +22,10 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import source_array
 from minifloat._tensors import AnyTensor
 from minifloat.composites.arguments import wide_array
-from minifloat.composites.composite import Composite
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization import gptq, quantize
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 
 Array = NDArray[Any]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.composites.composite import Composite, order_bits
-from minifloat.composites.sparse import MOST_GAP_BITS, Sparse, length_bits
 from minifloat.files import quantized as plain
 from minifloat.files._json import json_object
 from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, unpack
+from minifloat.quantization.composite import Composite, order_bits
 from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.sparse import MOST_GAP_BITS, Sparse, length_bits
 
 Array = NDArray[Any]
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._paths import file_path, replacing
-from minifloat.composites.composite import Composite
 from minifloat.files import complex_weights, composites
 from minifloat.files import quantized as plain
 from minifloat.files._safe import WeightsError, missing_package, untrusted
@@ -24,6 +23,7 @@ from minifloat.files.npz import npz_arrays
 from minifloat.files.quantized import MARK
 from minifloat.files.safetensors import read_header, read_tensor
 from minifloat.quantization.complex_weights import ComplexQuantized
+from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.widely_linear import WidelyLinear
 

@@ -22,6 +22,8 @@ Read in this order to learn how a weight becomes a packed code:
     picking        some of its rows
     memory_rows    blocks as they lie in memory
     dequantizing   back to floats
+    composite      weights of several parts, a `Quantized` among them
+    sparse         one of the parts: a sparse matrix, of outliers
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any, TypeVar, overload
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minifloat.composites.sparse import Sparse, holds_in_float16
 from minifloat.packing import byte_count
 from minifloat.quantization.checks import checked_array, read_only
 from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.sparse import Sparse, holds_in_float16
 
 T = TypeVar("T", bound=np.generic)
 
