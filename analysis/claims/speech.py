@@ -33,6 +33,7 @@ from analysis.models.evaluation import REFERENCE, Progress, counter
 from analysis.models.groupings import regrouped
 from analysis.models.recordings import Recording, recordings
 from analysis.models.speech import METRICS, Heard
+from analysis.models.transcription import Vocabulary, load, vocabulary
 from analysis.models.whisper import Whisper
 from analysis.records import Row, Rows
 from minifloat import Recipe
@@ -85,7 +86,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     if quick:
         todo, spoken = todo[: len(PAIR)], spoken[:QUICK]
     step = counter(progress, 1 + len(todo))
-    model, tokens = speech.load(), speech.vocabulary()
+    model, tokens = load(), vocabulary()
     exact = [speech.listen(model, tokens, recording) for recording in spoken]
     rows = _rows(REFERENCE, 0, spoken, exact, exact)
     step()
@@ -97,7 +98,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
 
 def measured(
     model: Whisper,
-    tokens: speech.Vocabulary,
+    tokens: Vocabulary,
     case: tuple[str, int],
     spoken: Sequence[Recording],
     exact: Sequence[Heard],

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.models import speech
+from analysis.models import transcription
 from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.models.log_mel import RATE, log_mel
@@ -58,15 +58,15 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     samples = max((recording.samples(RATE) for recording in recordings()), key=len)
     step = counter(progress, 1 + len(recipes) + len(peers))
     rows = []
-    tokens = speech.vocabulary()
-    for weights, model in speech.load().variants(recipes):
+    tokens = transcription.vocabulary()
+    for weights, model in transcription.load().variants(recipes):
         heard = log_mel(samples)
         encoded = model.encode(heard)
-        count = len(speech.greedy(model, tokens, encoded))  # compiles the kernels
+        count = len(transcription.greedy(model, tokens, encoded))  # compiles the kernels
         encoder = _median(lambda: model.encode(heard), repeats)  # noqa: B023
-        decoder = _median(lambda: speech.greedy(model, tokens, encoded), repeats)  # noqa: B023
+        decoder = _median(lambda: transcription.greedy(model, tokens, encoded), repeats)  # noqa: B023
         row = _row("minifloat", weights, samples, encoder, decoder, count)
-        peak = model.peak(lambda: list(speech.transcribe(model, tokens, samples)))  # noqa: B023
+        peak = model.peak(lambda: list(transcription.transcribe(model, tokens, samples)))  # noqa: B023
         rows.append(row | {"stored": model.storage[1], "peak": peak})
         step()
     for kind in peers:
@@ -90,10 +90,10 @@ def _row(
     }
 
 
-def _peer(kind: str, samples: Array, tokens: speech.Vocabulary, repeats: int) -> Row:
+def _peer(kind: str, samples: Array, tokens: transcription.Vocabulary, repeats: int) -> Row:
     program = optional(PEER)
     with TemporaryDirectory() as folder:
-        speech.write_folder(Path(folder))
+        transcription.write_folder(Path(folder))
         model = program.models.Whisper(folder, compute_type=kind, intra_threads=1)
     heard = program.StorageView.from_array(np.ascontiguousarray(log_mel(samples)[None]))
     encoded = model.encode(heard)

@@ -36,6 +36,7 @@ from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.models.llama import Cache, Llama, Tokens
 from analysis.models.packed_cache import PackedCache
+from analysis.models.predictions import divergence, log_probabilities
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
 from analysis.statistics import Estimate
@@ -208,27 +209,8 @@ def measured(
         for i, text in enumerate(texts):
             q, p = now[i], said[i][start:stop]
             losses[i] -= q[np.arange(len(q)), text[start + 1 : stop + 1]].sum(dtype=np.float64)
-            divergences[i] += (np.exp(p) * (p - q)).sum(dtype=np.float64)
+            divergences[i] += divergence(q, p).sum()
     return losses / (length - 1), divergences / (length - 1)
-
-
-def log_probabilities(logits: Array) -> Array:
-    """Return the logarithm of the softmax over the last axis, in place of the logits.
-
-    Parameters
-    ----------
-    logits : ndarray of float32, (..., vocabulary)
-        Overwritten.
-
-    Returns
-    -------
-    ndarray of float32
-        ``logits`` itself.
-    """
-    logits -= logits.max(axis=-1, keepdims=True)
-    total = np.exp(logits).sum(axis=-1, dtype=np.float64, keepdims=True)
-    logits -= np.log(total).astype(np.float32)
-    return logits
 
 
 def balancers_of(model: Llama, texts: Sequence[Tokens]) -> list[NDArray[np.float16]]:

@@ -46,6 +46,7 @@ from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.models.llama import Llama, Tokens
 from analysis.models.matrices import dense
+from analysis.models.predictions import divergence, log_probabilities
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
 from analysis.weights.tensor_statistics import fit_student_nu
@@ -89,7 +90,7 @@ class Scorer:
         inputs = [[model.embed(chunk) for chunk in chunks]]
         for layer in range(model.shape.layers):
             inputs.append([model.layer(layer, x, model.cache(len(x))) for x in inputs[-1]])
-        said = [_log_softmax(model.project(x[:-1])) for x in inputs[-1]]
+        said = [log_probabilities(model.project(x[:-1])) for x in inputs[-1]]
         return cls(model, chunks, inputs[:-1], said)
 
     def loss(self) -> float:
@@ -117,9 +118,8 @@ class Scorer:
             x = model.embed(tokens) if embeddings else x
             for layer in range(first, model.shape.layers):
                 x = model.layer(layer, x, model.cache(len(x)))
-            now = _log_softmax(model.project(x[:-1]))
-            by_token = (np.exp(said, dtype=np.float64) * (said - now)).sum(axis=1)
-            divergences.append(by_token.mean())
+            now = log_probabilities(model.project(x[:-1]))
+            divergences.append(divergence(now, said).mean())
             losses.append(_nats(now, tokens) - _nats(said, tokens))
         return float(np.mean(divergences)), float(np.mean(losses))
 
@@ -310,14 +310,6 @@ def traces(listener: Scorer, name: str, w: Array, step: Callable[[], object]) ->
 
 def _layer(name: str) -> int:
     return int(name.split(".")[1])
-
-
-def _log_softmax(logits: Array) -> Array:
-    logits = logits - logits.max(axis=-1, keepdims=True)
-    logits -= np.log(np.exp(logits).sum(axis=-1, dtype=np.float64, keepdims=True)).astype(
-        np.float32
-    )
-    return logits
 
 
 def _nats(log_probabilities: Array, tokens: Tokens) -> float:

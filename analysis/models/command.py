@@ -134,14 +134,14 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    from analysis.models import log_mel, recordings, speech
+    from analysis.models import log_mel, recordings, transcription
 
     samples = recordings.speech_of(options.file, log_mel.RATE)
-    model, tokens = speech.load(), speech.vocabulary()
+    model, tokens = transcription.load(), transcription.vocabulary()
     if options.recipe != REFERENCE:
         model = model.quantized(options.recipe)
     start = time.perf_counter()
-    for text in speech.transcribe(model, tokens, samples):
+    for text in transcription.transcribe(model, tokens, samples):
         print(text, flush=True)
     seconds = time.perf_counter() - start
     length = len(samples) / log_mel.RATE

@@ -10,6 +10,7 @@ import pytest
 from analysis.methods import key_value_cache as study
 from analysis.models.llama import Llama
 from analysis.models.packed_cache import PackedCache
+from analysis.models.predictions import log_probabilities
 from minifloat.caches import CacheRecipe
 from tests.analysis.models.half_cache import HalfCache
 
@@ -18,7 +19,7 @@ TEXTS = np.random.default_rng(7).integers(0, 30, (3, 22))
 
 def test_losses_and_divergences_are_those_of_the_model(llama: Llama) -> None:
     wide = CacheRecipe("int4/4/float16", "int4/4/float16", step=5, window=22)
-    said = [study.log_probabilities(llama.logits(text[:-1])) for text in TEXTS]
+    said = [log_probabilities(llama.logits(text[:-1])) for text in TEXTS]
     losses, divergences = study.measured(llama, TEXTS, PackedCache(llama, wide, 22, texts=3), said)
     for i, text in enumerate(TEXTS):
         shares = np.exp(llama.logits(text[:-1], HalfCache.of(llama, 21)).astype(np.float64))

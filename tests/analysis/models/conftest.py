@@ -12,7 +12,7 @@ from analysis.models import minilm, recogniser, smollm2, speech, textgenrnn, voi
 from analysis.models.llama import Llama
 from analysis.models.packages import MissingPackage, require
 from analysis.models.recogniser import Recogniser
-from analysis.models.speech import Vocabulary
+from analysis.models.transcription import Vocabulary
 from analysis.models.voice_activity import Detector
 from analysis.models.whisper import Whisper
 

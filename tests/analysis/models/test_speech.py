@@ -13,22 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from analysis.models import command, speech
+from analysis.models import command, speech, transcription
 from analysis.models import recordings as recordings_module
 from analysis.models.layers import Array
 from analysis.models.log_mel import RATE, WINDOW, log_mel
 from analysis.models.packages import MissingPackage
+from analysis.models.predictions import divergence
 from analysis.models.recordings import SPEECH, Recording, recordings, speech_of
-from analysis.models.speech import (
-    PROMPT,
-    Heard,
-    Vocabulary,
-    divergence,
-    figures,
-    forced,
-    greedy,
-    windows,
-)
+from analysis.models.speech import Heard, figures, forced
+from analysis.models.transcription import PROMPT, Vocabulary, greedy, windows
 from analysis.models.whisper import Whisper
 from tests.analysis.models import tiny_whisper
 
@@ -41,14 +34,14 @@ class SmallTokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool) -> object:
         assert not add_special_tokens
-        special = {PROMPT: [1, 2], speech.END: [END]}
+        special = {PROMPT: [1, 2], transcription.END: [END]}
         return SimpleNamespace(ids=special.get(text) or [ord(letter) - 97 for letter in text])
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> tuple[Whisper, Vocabulary, Array]:
     """A model, its vocabulary, and what its encoder gives."""
-    monkeypatch.setattr(speech, "LONGEST", 8)
+    monkeypatch.setattr(transcription, "LONGEST", 8)
     model = tiny_whisper.model()
     some = Vocabulary(SmallTokenizer(), np.array([16]), np.array([2]))
     return model, some, model.encode(tiny_whisper.spectrogram())
@@ -57,7 +50,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> tuple[Whisper, Vocabulary, Array]:
 def slow_greedy(model: Whisper, vocabulary: Vocabulary, encoded: Array) -> list[int]:
     """Without caches, and with the rules as they are said in words."""
     found: list[int] = []
-    while len(found) < speech.LONGEST:
+    while len(found) < transcription.LONGEST:
         tokens = np.array([1, 2, *found])
         logits = model.logits(tokens, model.cache(encoded, len(tokens)))[-1]
         banned = {*vocabulary.suppressed} | ({*vocabulary.suppressed_first} if not found else set())
@@ -83,7 +76,7 @@ def test_decoding_is_greedy_and_leaves_tokens_out(
     assert greedy(model, last, encoded) == greedy(model, free, encoded)  # the first token alone
     banned = Vocabulary(some.tokenizer, np.delete(np.arange(20), [END]), none)
     assert greedy(model, banned, encoded) == []
-    monkeypatch.setattr(speech, "LONGEST", 3)
+    monkeypatch.setattr(transcription, "LONGEST", 3)
     assert greedy(*small) == greedy(*small, found[:3]) == found[:3]
 
 
@@ -179,7 +172,7 @@ def test_every_recording_is_heard_as_by_ctranslate2(
 ) -> None:
     """The encoder's output within 0.001 (it has a deviation of 1.5), logits within 0.001."""
     ctranslate2 = pytest.importorskip("ctranslate2")
-    speech.write_folder(tmp_path)
+    transcription.write_folder(tmp_path)
     theirs = ctranslate2.models.Whisper(str(tmp_path), compute_type="float32")
     try:
         found = recordings()
