@@ -175,12 +175,9 @@ def storage(matrices: Iterable[Quantized | NDArray[Any]], float32_count: int) ->
     >>> storage([mf.quantize(np.ones((2, 128)), "e2m2")], float32_count=3)
     (5.125, 176)
     """
-    bits, size, nbytes = 0.0, 0, 4 * float32_count
+    bits, size, nbytes = 0, 0, 4 * float32_count
     for matrix in matrices:
-        if isinstance(matrix, Quantized):
-            bits += matrix.bits_per_weight * matrix.size
-        else:
-            bits += 8 * matrix.nbytes
+        bits += matrix.bits if isinstance(matrix, Quantized) else 8 * matrix.nbytes
         size += matrix.size
         nbytes += matrix.nbytes
     if not size:

@@ -9,9 +9,9 @@ from typing import SupportsIndex
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat.formats.base import check_int, shown
+from minifloat.quantization.checks import wide_floats
 
 WIDEST = 8
 
@@ -199,7 +199,7 @@ def entropy(x: ArrayLike | AnyTensor, bits: SupportsIndex) -> float:
 
 
 def _finite(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
-    array = _arrays.source_array(x, name)[0].astype(np.float64)
+    array = wide_floats(name, x)
     if not array.size or not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite and not empty, got shape {array.shape}")
     return array

@@ -39,9 +39,7 @@ class HeavyTokens:
     def bits(self) -> int:
         """Bits of the keys and values."""
         return sum(
-            16 * rows.size
-            if isinstance(rows, np.ndarray)
-            else round(rows.bits_per_weight * rows.size)
+            16 * rows.size if isinstance(rows, np.ndarray) else rows.bits
             for rows in (*self._keys, *self._values)
         )
 

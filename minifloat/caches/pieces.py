@@ -44,7 +44,7 @@ class Piece:
     @property
     def bits(self) -> int:
         """Bits of codes, scales and all else."""
-        return round(self.packed.bits_per_weight * self.packed.size)
+        return self.packed.bits
 
     def dequantize(self) -> Floats:
         """Return the vectors, (heads, tokens, length)."""

@@ -7,43 +7,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from minifloat._arrays import source_array
-from minifloat._tensors import AnyTensor
 from minifloat.formats.base import shown
 
 Array = NDArray[Any]
-
-
-def wide_array(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
-    """Return an array or a tensor as float64.
-
-    Raises
-    ------
-    TypeError
-        If it is not numeric.
-    """
-    given = source_array(x, name)[0]
-    with np.errstate(invalid="ignore"):  # of a signalling NaN
-        return given.astype(np.float64)
-
-
-def finite_array(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
-    """Return an array or a tensor of finite numbers as float64.
-
-    Raises
-    ------
-    TypeError
-        If it is not numeric.
-    ValueError
-        If a number is not finite.
-    """
-    given = wide_array(name, x)
-    wrong = ~np.isfinite(given)
-    if wrong.any():
-        raise ValueError(f"{name} must be finite, got {given[wrong].flat[0]}")
-    return given
 
 
 def checked_number(name: str, number: float, most: float = math.inf) -> float:

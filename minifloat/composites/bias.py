@@ -21,6 +21,7 @@ from minifloat.composites.input_factors import activations_of, checked_layer
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shown
 from minifloat.quantization import quantize
+from minifloat.quantization.checks import check_within_float32, wide_floats
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -211,12 +212,8 @@ def _excess(z: float) -> float:
 
 
 def _checked(bias: ArrayLike | AnyTensor, outputs: int) -> NDArray[np.float64]:
-    given = source_array(bias, "bias")[0]
+    given = wide_floats("bias", bias)
     if given.shape != (outputs,):
         raise ValueError(f"bias must be of shape ({outputs},), got shape {given.shape}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        wide = given.astype(np.float64)
-        fits = np.isfinite(wide.astype(np.float32))
-    if not fits.all():
-        raise ValueError(f"bias must be finite in float32, got {wide[~fits][0]}")
-    return wide
+    check_within_float32("bias", given)
+    return given

@@ -33,10 +33,11 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import code_dtype
 from minifloat._kernels import gptq as kernels
 from minifloat._tensors import AnyTensor
-from minifloat.composites.arguments import checked_number, finite_array, wide_array
+from minifloat.composites.arguments import checked_number
 from minifloat.formats import NumberFormat
 from minifloat.packing import pack
 from minifloat.quantization import joint_tensor_scale
+from minifloat.quantization.checks import finite_floats, wide_floats
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.feedback import check_updates, feedback, steps_of_each
 from minifloat.quantization.hessians import checked_damp
@@ -104,11 +105,11 @@ def spqr(
     >>> c.parts["sparse"], round(c.bits_per_weight, 2)
     (2446, 4.88)
     """
-    weights, recipe = finite_array("w", w), Recipe.parse(recipe)
+    weights, recipe = finite_floats("w", w), Recipe.parse(recipe)
     damp, threshold = checked_damp(damp), checked_number("threshold", threshold)
     _check(weights, recipe)
     factors = feedback(hessian, weights.shape[1], damp)
-    costs = _costs(wide_array("hessian", hessian), factors, damp)
+    costs = _costs(wide_floats("hessian", hessian), factors, damp)
     rows = _Rows(weights, recipe, factors, costs)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
         limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))

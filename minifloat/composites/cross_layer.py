@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from minifloat._arrays import source_array
 from minifloat._tensors import AnyTensor
+from minifloat.quantization.checks import check_within_float32, wide_floats
 
 Array = NDArray[Any]
 
@@ -134,13 +134,9 @@ def range_factors(first: Array, second: Array) -> NDArray[np.float64]:
 
 
 def _checked(name: str, numbers: ArrayLike | AnyTensor, ndim: int) -> NDArray[np.float64]:
-    given = source_array(numbers, name)[0]
+    given = wide_floats(name, numbers)
     if given.ndim != ndim:
         shape = "(outputs, inputs)" if ndim == 2 else "(outputs,)"
         raise ValueError(f"{name} must each be of shape {shape}, got shape {given.shape}")
-    with np.errstate(over="ignore", invalid="ignore"):
-        wide = given.astype(np.float64)
-        fits = np.isfinite(wide.astype(np.float32))
-    if not fits.all():
-        raise ValueError(f"{name} must be finite in float32, got {wide[~fits].flat[0]}")
-    return wide
+    check_within_float32(name, given)
+    return given

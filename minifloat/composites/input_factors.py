@@ -20,6 +20,7 @@ from minifloat import _arrays
 from minifloat._tensors import AnyTensor
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq, quantize
+from minifloat.quantization.checks import check_within_float32
 from minifloat.quantization.hessians import checked_damp
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
@@ -65,12 +66,8 @@ def checked_layer(
     with np.errstate(over="ignore", invalid="ignore"):
         weights = weights.astype(np.float64 if name == "float64" else np.float32)
         samples = samples.astype(np.float32)
-    for argument, numbers in (("w", weights), ("inputs", samples)):
-        with np.errstate(over="ignore"):
-            fits = np.isfinite(numbers.astype(np.float32))
-        if not fits.all():
-            wrong = numbers[~fits].flat[0]
-            raise ValueError(f"{argument} must be finite in float32, got {wrong}")
+    check_within_float32("w", weights)
+    check_within_float32("inputs", samples)
     return weights, samples
 
 

@@ -15,10 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import as_array, source_array
 from minifloat._tensors import AnyTensor
-from minifloat.composites.arguments import checked_number, finite_array
+from minifloat.composites.arguments import checked_number
 from minifloat.formats import NumberFormat
 from minifloat.quantization import gptq, quantize
-from minifloat.quantization.checks import checked_factors
+from minifloat.quantization.checks import checked_factors, finite_floats
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch
@@ -57,7 +57,7 @@ def largest(numbers: ArrayLike | AnyTensor, fraction: float) -> NDArray[np.bool_
     array([[False,  True],
            [False, False]])
     """
-    given = finite_array("numbers", numbers)
+    given = finite_floats("numbers", numbers)
     share = checked_number("fraction", fraction, most=1)
     chosen = np.zeros(given.size, np.bool_)
     count = int(share * given.size)
@@ -96,7 +96,7 @@ def beyond_quartiles(w: ArrayLike | AnyTensor, spread: float) -> NDArray[np.bool
     >>> beyond_quartiles([1.0, 2.0, 3.0, 4.0, 9.0], 1.8)
     array([False, False, False, False,  True])
     """
-    given = finite_array("w", w)
+    given = finite_floats("w", w)
     width = checked_number("spread", spread)
     if not given.size:
         raise ValueError("w must have weights for quartiles, got none")

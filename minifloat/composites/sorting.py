@@ -21,10 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._arrays import source_array
 from minifloat._tensors import AnyTensor
-from minifloat.composites.arguments import wide_array
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.quantization import gptq, quantize
+from minifloat.quantization.checks import wide_floats
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.recipes import Recipe
 
@@ -201,11 +201,11 @@ def _keys(weights: Array, by: object) -> NDArray[np.float64]:
     if isinstance(by, str):
         if by not in ("norm", "absmax"):
             raise ValueError(f"by must be norm, absmax or numbers, got {shown(by)}")
-        wide = np.abs(wide_array("w", weights))
+        wide = np.abs(wide_floats("w", weights))
         with np.errstate(over="ignore"):
             norms = np.linalg.norm(wide, axis=0) if by == "norm" else wide.max(axis=0, initial=0)
         return np.asarray(norms)
-    numbers = wide_array("by", by)  # type: ignore[arg-type]
+    numbers = wide_floats("by", by)  # type: ignore[arg-type]
     if numbers.shape != weights.shape[1:] or not np.isfinite(numbers).all():
         raise ValueError(
             f"by must be {weights.shape[1]} finite numbers, or norm or absmax, got shape "

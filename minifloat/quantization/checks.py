@@ -219,6 +219,27 @@ def checked_factors(
         ) from None
 
 
+def wide_floats(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
+    """Return an array or a tensor as float64.
+
+    Raises
+    ------
+    TypeError
+        If it is not numeric.
+    """
+    given = source_array(x, name)[0]
+    with np.errstate(over="ignore", invalid="ignore"):  # longdouble; a signalling NaN
+        return given.astype(np.float64)
+
+
+def check_within_float32(name: str, numbers: Array) -> None:
+    """Raise a ValueError unless all of these floats are finite in float32, too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        fits = np.isfinite(numbers.astype(np.float32))
+    if not fits.all():
+        raise ValueError(f"{name} must be finite in float32, got {numbers[~fits].flat[0]}")
+
+
 def finite_floats(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
     """Return finite numbers as float64.
 
@@ -229,9 +250,7 @@ def finite_floats(name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float64]:
     TypeError
         If they are not numeric.
     """
-    given = source_array(x, name)[0]
-    with np.errstate(invalid="ignore"):  # of a signalling NaN
-        wide = given.astype(np.float64)
+    wide = wide_floats(name, x)
     index = first_index(wide, lambda part: ~np.isfinite(part))
     if index is not None:
         raise ValueError(f"{name} must be finite, got {wide[index]} at index {index}")

@@ -149,14 +149,14 @@ class Composite:
     def _storage(self) -> dict[str, tuple[int, int]]:
         """Return the bits and the bytes of each part."""
         outputs, inputs = self.shape
-        storage = {"dense": _storage_of(self.dense)}
+        storage = {"dense": (self.dense.bits, self.dense.nbytes)}
         if self.order is not None:
             storage["order"] = _of_array(inputs, order_bits(inputs))
         if self.sparse is not None:
             storage["sparse"] = (self.sparse.bits, self.sparse.nbytes)
         if self.low_rank is not None:
-            left, right = map(_storage_of, self.low_rank)
-            storage["low_rank"] = (left[0] + right[0], left[1] + right[1])
+            left, right = self.low_rank
+            storage["low_rank"] = (left.bits + right.bits, left.nbytes + right.nbytes)
         if self.input_factors is not None:
             storage["input_factors"] = _of_array(inputs, FACTOR_BITS)
         if self.bias is not None:
@@ -234,10 +234,6 @@ class Composite:
 def order_bits(inputs: int) -> int:
     """Return the bits of one number of a permutation of so many."""
     return max(inputs - 1, 0).bit_length()
-
-
-def _storage_of(q: Quantized) -> tuple[int, int]:
-    return (round(q.bits_per_weight * q.size) if q.size else 0), q.nbytes
 
 
 def _of_array(count: int, bits: int) -> tuple[int, int]:

@@ -89,8 +89,7 @@ class DoubleScales:
     @property
     def bits(self) -> int:
         """Bits of storage: codes, scales of the scales, and the mean."""
-        size = self.quantized.size
-        return round(self.quantized.bits_per_weight * size) + 32 if size else 32
+        return self.quantized.bits + 32
 
     @property
     def nbytes(self) -> int:
@@ -324,6 +323,14 @@ class Quantized:
         """
         if not self.size:
             return float(self.fmt.bits)
+        return self.fmt.bits + self._bits_beside_codes() / self.size
+
+    @property
+    def bits(self) -> int:
+        """Bits of storage, counted as for `bits_per_weight`; 0 without weights."""
+        return self.size * self.fmt.bits + self._bits_beside_codes() if self.size else 0
+
+    def _bits_beside_codes(self) -> int:
         if self.double is not None:
             bits = self.double.bits
         else:
@@ -332,8 +339,7 @@ class Quantized:
             bits += 32
         if self.zero_points is not None:
             bits += self.zero_points.size * self.fmt.bits
-        bits += self.scales.size * self.recipe.flag_bits
-        return self.fmt.bits + bits / self.size
+        return bits + self.scales.size * self.recipe.flag_bits
 
     @property
     def nbytes(self) -> int:

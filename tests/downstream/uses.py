@@ -231,6 +231,7 @@ def use_quantization() -> None:
     assert_type(q.fmt, mf.NumberFormat)
     assert_type(q.fmt.mantissa_bits, int | None)
     assert_type(q.recipe, mf.Recipe)
+    assert_type(q.bits, int)
     assert_type(q.bits_per_weight, float)
     assert_type(q.sqnr(X), float)
     assert_type(q.words("dense"), NDArray[np.uint32])

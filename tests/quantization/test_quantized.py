@@ -451,3 +451,19 @@ def test_a_notebook_shows_a_table() -> None:
     assert "<td>()</td>" in mf.quantize(1.0, "e2m2")._repr_html_()
     book = mf.Codebook([-1.0, 1.0], "<script>&")
     assert "Quantized &lt;script&gt;&amp;/" in mf.quantize([1.0], book)._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "bits"),
+    [
+        ("int5/64/float16", 5 * 384 + 6 * 16),
+        ("uint4/64/float16/zero-point", 4 * 384 + 6 * (16 + 4)),
+        ("nvfp4", 4 * 384 + 24 * 8 + 32),
+        ("e2m1|int4/64/float16/flag-bits", 4 * 384 + 6 * (16 + 1)),
+        ("nf4/64/float32/double", 4 * 384 + 6 * 8 + 32 + 32),
+    ],
+)
+def test_bits_are_those_of_all_parts(recipe: str, bits: int) -> None:
+    q = mf.quantize(np.arange(384.0).reshape(3, 128), recipe)
+    assert q.bits == bits == q.bits_per_weight * q.size
+    assert mf.quantize(np.zeros((0, 128)), recipe).bits == 0
