@@ -35,6 +35,11 @@ def check_threads(threads: SupportsIndex) -> int:
     return number
 
 
+def slices(count: int, step: int) -> list[slice]:
+    """Return all of ``count`` in slices of ``step``; the last may be shorter."""
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
+
+
 def each(work: Callable[[Part], Result], parts: Sequence[Part], threads: int) -> list[Result]:
     """Call ``work`` for each part, on the caller's thread and others; return the results in order.
 

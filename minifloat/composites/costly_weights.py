@@ -33,6 +33,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import code_dtype
 from minifloat._kernels import gptq as kernels
 from minifloat._tensors import AnyTensor
+from minifloat._threads import slices
 from minifloat.composites.arguments import checked_number
 from minifloat.formats import NumberFormat
 from minifloat.packing import pack
@@ -113,8 +114,8 @@ def spqr(
     rows = _Rows(weights, recipe, factors, costs)
     with np.errstate(over="ignore", invalid="ignore"):  # infinity times 0
         limit = threshold * float(np.mean(weights.var(axis=0, ddof=1) * costs))
-        for start in range(0, weights.shape[1], rows.block):
-            rows.round(slice(start, min(start + rows.block, weights.shape[1])), limit)
+        for columns in slices(weights.shape[1], rows.block):
+            rows.round(columns, limit)
     return Composite(rows.quantized(), sparse=Sparse.of(rows.apart))
 
 
@@ -174,8 +175,7 @@ class _Rows:
         kept = np.array([[j for j in range(width) if j != out] for out in range(width)])
         savings = np.empty_like(updated)
         step = max(1, AT_ONCE // (width * width))
-        for start in range(0, outputs, step):
-            rows = slice(start, min(start + step, outputs))
+        for rows in slices(outputs, step):
             others = updated[rows][:, kept].reshape(-1, width - 1)
             left = self.cost(others, np.tile(costs[kept], (rows.stop - rows.start, 1)))
             savings[rows] = whole[rows, np.newaxis] - left.reshape(-1, width)

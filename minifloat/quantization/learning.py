@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from minifloat._tensors import AnyTensor
-from minifloat._threads import check_threads, each
+from minifloat._threads import check_threads, each, slices
 from minifloat.codec.decision_points import sorted_values
 from minifloat.formats.base import check_int
 from minifloat.quantization.hessians import checked_damp
@@ -121,8 +121,7 @@ def learn_rounding(
         with np.errstate(all="ignore"):  # of losses beyond float64, and weights without a gap
             _learn(parts, values, rows, count, codes[rows])
 
-    chunks = [slice(k, min(k + step, q.shape[0])) for k in range(0, q.shape[0], step)]
-    each(work, chunks, threads)
+    each(work, slices(q.shape[0], step), threads)
     return parts.result(codes)
 
 

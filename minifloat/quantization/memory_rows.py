@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat._threads import slices
 from minifloat.quantization.blocks import Blocks, spread
 
 Array = NDArray[Any]
@@ -93,7 +94,7 @@ class MemoryRows:
     def parts(self, size: int) -> list[slice]:
         """Return all rows in parts of at least ``size`` weights, or of one row."""
         step = max(1, -(-size // self.length))
-        return [slice(k, min(k + step, self.count)) for k in range(0, self.count, step)]
+        return slices(self.count, step)
 
     def weights_of(self, rows: slice) -> slice:
         """Return where the weights of some rows are among all."""

@@ -30,7 +30,7 @@ from minifloat._arrays import code_dtype, dtype_name, first_index
 from minifloat._kernels import quantize as quantize_kernels
 from minifloat._kernels import scales as kernels
 from minifloat._kernels.quantize import Coder
-from minifloat._threads import each
+from minifloat._threads import each, slices
 from minifloat.codec import encode
 from minifloat.codec.plans import WORD_DTYPES
 from minifloat.packing import byte_count, pack, unpack
@@ -301,7 +301,7 @@ def _chunks(blocks: Blocks, height: int = 1, times: float = 1) -> list[slice]:
     length, row_count = blocks.length, blocks.row_count
     whole = math.lcm(8 // math.gcd(8, length), height)
     step = max(1, int(times * CHUNK) // max(length, 1) // whole) * whole
-    return [slice(start, min(start + step, row_count)) for start in range(0, row_count, step)]
+    return slices(row_count, step)
 
 
 def _single_groups(blocks: Blocks) -> list[slice]:

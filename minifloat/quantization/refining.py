@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat._kernels import refining as kernels
 from minifloat._tensors import AnyTensor
-from minifloat._threads import check_threads, each
+from minifloat._threads import check_threads, each, slices
 from minifloat.formats.base import check_bool, check_int
 from minifloat.quantization.feedback import steps_of_each
 from minifloat.quantization.hessians import checked_damp
@@ -113,13 +113,12 @@ def refine(
     codes, new_scales = parts.codes.copy(), parts.scales.copy()
     height = q.blocks.height
     step = max(1, CHUNK // q.shape[1] // height) * height
-    chunks = [slice(k, min(k + step, q.shape[0])) for k in range(0, q.shape[0], step)]
 
     def work(rows: slice) -> None:
         with np.errstate(over="ignore", invalid="ignore"):  # of losses beyond float64
             _refine(parts, rows, rounds, scales, codes, new_scales)
 
-    each(work, chunks, threads)
+    each(work, slices(q.shape[0], step), threads)
     return parts.result(codes, None if q.double is not None else new_scales)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from minifloat._arrays import code_dtype, first_index
 from minifloat._kernels import optimal_levels as kernels
-from minifloat._threads import each
+from minifloat._threads import each, slices
 from minifloat.codec import round_to
 from minifloat.packing import pack
 from minifloat.quantization.blocks import Array, Blocks
@@ -64,8 +64,7 @@ def quantized_by_tables(
 
     if weights.size:
         step = max(1, CHUNK // blocks.length) if blocks.height == 1 else 1
-        starts = range(0, blocks.group_count, step)
-        each(fit, [slice(k, min(k + step, blocks.group_count)) for k in starts], threads)
+        each(fit, slices(blocks.group_count, step), threads)
     return Quantized.of_checked(
         packed=pack(blocks.restore(codes).reshape(-1), recipe.fmt.bits),
         scales=blocks.restore_scales(tables),
