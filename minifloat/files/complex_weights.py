@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.files._json import json_object
+from minifloat.files._json import description
 from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.widely_linear import MOST_STAGES, WidelyLinear
@@ -94,14 +94,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> ComplexQuantized | Widel
     ValueError, TypeError, KeyError
         If the text is no such description, or an array contradicts it.
     """
-    described = json_object(text)
-    if described.get(MARK) != VERSION:
-        raise ValueError(
-            f"it has version {described.get(MARK)!r:.40} of complex codes, and this minifloat "
-            f"reads version {VERSION}; use the minifloat that wrote it"
-        )
-    if described.keys() != FIELDS:
-        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    described = description(text, FIELDS, VERSION, MARK, " of complex codes")
     check_names(list(arrays))
     values = arrays[VALUES]
     if values.dtype != np.float64 or values.ndim != 2 or values.shape[1] != 2:

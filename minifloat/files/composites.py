@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.files import quantized as plain
-from minifloat.files._json import json_object
+from minifloat.files._json import description
 from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.composite import Composite, order_bits
@@ -97,14 +97,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Composite:
     ValueError, TypeError, KeyError
         If the text is no such description, or an array contradicts it.
     """
-    described = json_object(text)
-    if described.get(MARK) != VERSION:
-        raise ValueError(
-            f"it has version {described.get(MARK)!r:.40} of composites, and this minifloat reads "
-            f"version {VERSION}; use the minifloat that wrote it"
-        )
-    if described.keys() != FIELDS:
-        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    described = description(text, FIELDS, VERSION, MARK, " of composites")
     rest = dict(arrays)
     given = {part for part in MATRICES if described[part] is not None}
     if given not in ({"dense"}, set(MATRICES)):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.codec import decode, encode
-from minifloat.files._json import json_object
+from minifloat.files._json import description
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
@@ -174,14 +174,7 @@ def _described(
     text: str, codebooks: Mapping[str, Array]
 ) -> tuple[dict[str, Any], Recipe, tuple[int, ...], int | None]:
     """Return the fields of a description, and the recipe, shape and axis, checked."""
-    described = json_object(text)
-    if described.get("version") != VERSION:
-        raise ValueError(
-            f"it has version {described.get('version')!r:.40}, and this minifloat reads version "
-            f"{VERSION}; use the minifloat that wrote it"
-        )
-    if described.keys() != FIELDS:
-        raise ValueError(f"its description must have {', '.join(sorted(FIELDS))}")
+    described = description(text, FIELDS, VERSION)
     (fmt, at), *others = _formats(described["format"], codebooks)
     alternatives = [Alternative(*other) for other in others]
     scaling = described["scaling"]
