@@ -8,25 +8,14 @@ of the rounding errors; the first is the order of the file, in which the others 
 
 They were written down before the measurement, and follow docs/models.md.
 
-- A figure is a mean over recordings and groupings. Its error is the larger of two: the standard
-  error over recordings (of means over groupings), and the standard deviation over groupings (of
-  means over recordings). Its interval is the mean plus and minus the error times Student's quantile
-  for 95 %, with the degrees of freedom of the error that was taken. A recipe that was measured in
-  one grouping has the first error alone, which is then a lower bound.
-- E2M2 minus INT5, paired: a lead is resolved if its interval leaves out 0. Otherwise, if it has the
-  same sign in every grouping, the format is ahead.
+- Means, errors and verdicts are those of `analysis.claims.figures`; an item is a recording.
 - A recipe is nearly lossless on speech if the perplexity of the transcripts rises by at most 1 %
-  (0.01 nats per token over fp32), and at most 1 % of the words change. The verdict is "yes" if both
-  intervals lie below these limits, "no" if one lies above, and "open" if neither is the case.
+  (0.01 nats per token over fp32), and at most 1 % of the words change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from scipy.stats import t as student
 
 from analysis.models import speech
 from analysis.models.evaluation import REFERENCE, Progress, counter
@@ -141,112 +130,3 @@ def _rows(
         row: Row = {"recipe": recipe, "grouping": grouping, "recording": recording.name}
         rows.append(row | dict(zip(METRICS, values, strict=True)))
     return rows
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A mean over recordings and groupings.
-
-    Attributes
-    ----------
-    draws : tuple of float
-        The mean over recordings of each grouping.
-    over_items : float
-        Standard error over recordings.
-    items : int
-        Number of recordings.
-    """
-
-    draws: tuple[float, ...]
-    over_items: float
-    items: int
-
-    @property
-    def mean(self) -> float:
-        """Over all."""
-        return float(np.mean(self.draws))
-
-    @property
-    def over_draws(self) -> float | None:
-        """Standard deviation over groupings; None if there is only one."""
-        return float(np.std(self.draws, ddof=1)) if len(self.draws) > 1 else None
-
-    @property
-    def half(self) -> float:
-        """Half the length of the interval of 95 %."""
-        freedom, error = self.items - 1, self.over_items
-        if self.over_draws is not None and self.over_draws > error:
-            freedom, error = len(self.draws) - 1, self.over_draws
-        return float(student.ppf(0.975, freedom)) * error
-
-    @property
-    def lead(self) -> str:
-        """Return "resolved", "ahead" or "" for a difference of two recipes."""
-        if abs(self.mean) > self.half:
-            return "resolved"
-        return "ahead" if len(set(np.sign(self.draws))) == 1 and len(self.draws) > 1 else ""
-
-
-def figure(rows: Rows, metric: str, recipe: str, other: str = "") -> Figure:
-    """Return a metric of a recipe, or by how much it is above that of another.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `records` returns them.
-    metric : str
-        One of `METRICS`.
-    recipe : str
-    other : str, optional
-        Of the same groupings, or `REFERENCE`, which has only one.
-
-    Returns
-    -------
-    Figure
-
-    Examples
-    --------
-    >>> rows = [{"recipe": "e2m2", "grouping": g, "recording": r, NATS: 1 + g + r}
-    ...         for g in range(2) for r in range(3)]
-    >>> found = figure(rows, NATS, "e2m2")
-    >>> found.draws, round(found.over_items, 3), round(found.over_draws, 3)
-    ((2.0, 3.0), 0.577, 0.707)
-    """
-    values = _table(rows, metric, recipe)
-    if other:
-        values = values - _table(rows, metric, other)
-    items = values.mean(axis=0)
-    error = float(items.std(ddof=1)) / len(items) ** 0.5
-    return Figure(tuple(map(float, values.mean(axis=1))), error, len(items))
-
-
-def _table(rows: Rows, metric: str, recipe: str) -> np.ndarray:
-    """Return a metric by grouping and recording."""
-    draws: dict[int, list[float]] = {}
-    for row in rows:
-        if row["recipe"] == recipe:
-            draws.setdefault(row["grouping"], []).append(row[metric])
-    return np.array(list(draws.values()))
-
-
-def verdict(rows: Rows, recipe: str) -> str:
-    """Return whether a recipe is nearly lossless: "yes", "no" or "open".
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `records` returns them.
-    recipe : str
-
-    Returns
-    -------
-    str
-    """
-    changes = {
-        NATS: figure(rows, NATS, recipe, REFERENCE),
-        CHANGES: figure(rows, CHANGES, recipe),
-    }
-    if any(found.mean - found.half > LIMITS[metric] for metric, found in changes.items()):
-        return "no"
-    below = all(found.mean + found.half <= LIMITS[metric] for metric, found in changes.items())
-    return "yes" if below else "open"
