@@ -64,7 +64,7 @@ def largest(numbers: ArrayLike | AnyTensor, fraction: float) -> NDArray[np.bool_
         return np.zeros(given.shape, np.bool_)
     magnitudes = np.abs(given.reshape(-1))
     least = np.partition(magnitudes, -count)[-count]
-    chosen = magnitudes > least
+    chosen: NDArray[np.bool_] = magnitudes > least
     equal = np.flatnonzero(magnitudes == least)
     chosen[equal[: count - np.count_nonzero(chosen)]] = True
     return chosen.reshape(given.shape)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.files import quantized as plain
-from minifloat.files._json import description
+from minifloat.files.arrays import description
 from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.composite import Composite, order_bits

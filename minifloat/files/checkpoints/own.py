@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minifloat.files._safe import quoted
+from minifloat.files.arrays import MARK
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.stored import (
     Stored,
@@ -27,7 +28,7 @@ from minifloat.files.checkpoints.stored import (
     in_memory,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.files.quantized import ARRAYS, CODEBOOKS, MARK, facts_of, from_arrays, to_arrays
+from minifloat.files.quantized import ARRAYS, CODEBOOKS, facts_of, from_arrays, to_arrays
 from minifloat.packing import byte_count
 from minifloat.quantization.quantized import Quantized
 
