@@ -56,10 +56,7 @@ def facts(group: Group, config: Config) -> Facts:
     codes = group.parts["codes"]
     books = {name: group.parts[name] for name in CODEBOOKS if name in group.parts}
     for book in books.values():
-        check_dtype(book, "F64")
-        check_dimensions(book, 1)
-        if book.size > LONGEST_BOOK:
-            raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
+        check_codebook(book)
     text = _text(group) if "text" in group.parts else config.metadata[MARK]
     try:
         held = {name: book.numbers() for name, book in books.items()}
@@ -76,6 +73,14 @@ def value(group: Group, facts: Facts) -> Value:
     """Read all arrays."""
     arrays = {name: part.numbers() for name, part in group.parts.items() if name != "text"}
     return from_arrays(arrays, facts.options["text"])
+
+
+def check_codebook(book: Stored) -> None:
+    """Raise a ValueError unless a tensor may be a codebook's values, before it is read."""
+    check_dtype(book, "F64")
+    check_dimensions(book, 1)
+    if book.size > LONGEST_BOOK:
+        raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
 
 
 def _text(group: Group) -> str:
