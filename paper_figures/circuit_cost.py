@@ -25,6 +25,7 @@ ROWS = {  # of panels: the target and the activations
     "times themselves": ("cmos", (ITSELF,)),
     "times 8-bit integers": ("cmos", INTEGERS),
     "times themselves, FPGA": ("xc7", (ITSELF,)),
+    "times 8-bit integers, FPGA": ("xc7", INTEGERS),
 }
 
 

@@ -57,8 +57,8 @@ python -m paper_figures --only circuit_cost,circuit_shares,circuit_loss
 python -m docs.generators.accuracy_and_cost > docs/accuracy_and_cost.md
 ```
 
-An interrupted run of circuits goes on where it stopped. A dash below is a circuit that the file
-does not have yet: {counted} of {all} are in it, by {tool}."""
+An interrupted run of circuits goes on where it stopped; {counted} of {all} are counted, by {tool}.
+A dash below is what these files do not have."""
 
 
 def page() -> str:
@@ -80,7 +80,7 @@ The decibels are of weights alone. *Decoder* is to float16, for weights times fl
 integer in two's complement is a table of its codes: counting zeros instead, INT8's would be
 smaller. Bold: times themselves, nothing beats it on Gaussian data.
 
-What no other beats, of settings with at least six formats counted:"""
+What no other beats:"""
     yield cost_tables.fronts(rows)
     yield from _worth(rows)
     yield from _widths(rows)
@@ -122,20 +122,23 @@ def _answers(rows: Rows) -> Iterator[str]:
   worth it, in transistors, where data have tails, as real layers have, and times INT8. The
   encoding of the integer decides more than the step from integer to float, and nobody gets sign and
   magnitude by accident."""
-    more = [
-        f"{100 * race.more:.0f}"
-        for race in races(rows, "normal", "cmos", ITSELF)
-        if race.fmt.startswith("e2m") and race.rival.startswith("e1m")
-    ]
+    more, more_luts = (
+        ", ".join(
+            f"{100 * race.more:.0f}"
+            for race in races(rows, "normal", target, ITSELF)
+            if race.fmt.startswith("e2m") and race.rival.startswith("e1m")
+        )
+        for target in circuits.TARGETS
+    )
     eight = {
         race.rival: race for race in races(rows, "smollm2", "cmos", ITSELF) if race.fmt == "e4m3fn"
     }
     yield f"""\
 **From which width on do integers win?** In error, on Gaussian data from 7 bits on, by 0.1 dB; on
   real layers E2My leads at every width, still by about 0.5 dB at 8 bits, and on Laplace data by
-  more than 2 dB from 4 bits on. In circuits, times themselves, E2My takes more than ±INT at every
-  width counted, but less and less:
-  {", ".join(more)} % from 3 bits on. INT8 wins over E4M3 and E5M2, whose bits go into a range that
+  more than 2 dB from 4 bits on. In circuits, times themselves, E2My takes more transistors than
+  ±INT at every width, but less and less: {more} % from 3 bits on; of LUT6 {more_luts} % more.
+  INT8 wins over E4M3 and E5M2, whose bits go into a range that
   a block of 128 does not have: E4M3 loses {-eight["int8"].gain_db:.1f} dB even on SmolLM2, where
   activations have outliers, and takes {percent(eight["int8"])} transistors with exact sums."""
     parts = shares(rows, "e4m3fn")
@@ -196,8 +199,8 @@ Real products are better than the sum of both factors' errors says, by {_span(bi
 on MiniLM and {_span(biases["SmolLM2"])} dB on SmolLM2, for all formats about alike (standard
 deviation 0.2 to 0.4 dB): what is added has a common part, its errors have not.""")
     yield """\
-A verdict counts transistors alone: the price is that of a decibel by a wider code, which also takes
-memory; where it is close it depends on which integers have been counted."""
+A verdict counts transistors, or LUT6, alone: the price is that of a decibel by a wider code, which
+also takes memory."""
 
 
 def _span(values: list[float]) -> str:

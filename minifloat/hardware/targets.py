@@ -115,10 +115,11 @@ def passes(target: Target, top: str, way: str = "plain") -> list[str]:
         without_dsp = "" if way == "dsp" or target == "ice40" else " -nodsp"
         with_dsp = " -dsp" if way == "dsp" and target == "ice40" else ""
         synth = f"{_FPGA[target]} -top {top}{without_dsp}{with_dsp}"
-        first = "begin"
-        if target in ("xc7", "xcup"):  # its first step reads 30 000 lines of cells for nothing
-            first = "prepare"
+        steps = ["begin:map_luts"]
+        if target in ("xc7", "xcup"):  # two steps left out, which take most of a small circuit's
+            # time: the first one reads 30 000 lines of cells, another one cells of memories
+            steps = ["prepare:map_memory", "map_ffram:map_luts"]
             read.insert(0, "read_verilog -lib -specify +/xilinx/cells_sim.v")
-        mapped = [f"{synth} -run {first}:map_luts", "flatten", "opt_clean -purge"]
+        mapped = [f"{synth} -run {step}" for step in steps] + ["flatten", "opt_clean -purge"]
         mapped += [f"hierarchy -top {top}", f"{synth} -run map_luts:"]
     return [*read, *mapped, "opt_clean -purge", "write_json -noscopeinfo netlist.json"]
