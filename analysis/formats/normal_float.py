@@ -26,7 +26,7 @@ def offset(bits: int) -> float:
     >>> round(offset(4), 7), round(offset(5), 7)
     (0.9677083, 0.984123)
     """
-    cells = 2 ** (bits + 1)
+    cells = float(1 << (bits + 1))
     return 1 - (1 / cells + 1 / (cells - 2)) / 2
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from analysis.models import command, own_llama, smollm2
-from analysis.models.llama import Llama
+from analysis.models.llama import Llama, Shape
 from analysis.models.llama_files import LlamaFile, open_llama
+from analysis.models.texts import bible
 from tests.analysis.models.llama_writers import config_of, hugging_face_tensors, write_folder
 
 Capture = pytest.CaptureFixture[str]
@@ -65,6 +66,33 @@ def test_chunks_are_those_of_smollm2(monkeypatch: pytest.MonkeyPatch) -> None:
         own_llama.chunks_of(text[:255], words)
 
 
+def test_memory_does_not_grow_with_the_layers(tmp_path: Path) -> None:
+    """That of six layers is that of two: one layer, in float32 and packed, and what tokens need."""
+    width, inner = 256, 512
+    sizes = {
+        "attn_norm": (width,), "attn_q": (width, width), "attn_k": (128, width),
+        "attn_v": (128, width), "attn_output": (width, width), "ffn_norm": (width,),
+        "ffn_gate": (inner, width), "ffn_up": (inner, width), "ffn_down": (width, inner),
+    }  # fmt: skip
+    peaks = []
+    for layers in (2, 6):
+        shapes = {"token_embd.weight": (30, width), "output_norm.weight": (width,)}
+        for k in range(layers):
+            shapes |= {f"blk.{k}.{name}.weight": size for name, size in sizes.items()}
+        tensors = {n: DRAW.normal(size=size).astype(np.float32) for n, size in shapes.items()}
+        model = Llama(
+            shape=Shape(layers, 8, 4, 100.0, 1e-5),
+            matrices={name: w for name, w in tensors.items() if w.ndim == 2},
+            vectors={name: w for name, w in tensors.items() if w.ndim == 1},
+        )
+        folder = write_folder(tmp_path / str(layers), hugging_face_tensors(model), config_of(model))
+        results = own_llama.evaluate(open_llama(folder), ["int4/128/float16"], TEXTS)
+        peaks.append([result.peak_nbytes or 0 for result in results[::2]])
+        layer = sum(4 * w.size for name, w in tensors.items() if name.startswith("blk.0."))
+        assert layer < min(peaks[-1]) < 2 * layer
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.05)
+
+
 def test_tokens_of_another_model_are_refused(file: LlamaFile) -> None:
     with pytest.raises(ValueError, match=r"tokens must be below 30.*got 30; use"):
         own_llama.evaluate(file, [], {"one": [np.array([1, 30])]})
@@ -108,3 +136,14 @@ def test_the_command(file: LlamaFile, tmp_path: Path, capsys: Capture) -> None:
         out, err = capsys.readouterr()
         assert (out, err.count("error: ")) == ("", 1)
         assert message in err
+
+
+@pytest.mark.long
+def test_smollm2_is_as_in_its_own_measurement(smol: Llama, words: Any) -> None:
+    chunks = own_llama.chunks_of(bible()[:60_000], words)[:3]
+    file = open_llama(smollm2.WEIGHTS.find())
+    results = own_llama.evaluate(file, ["e2m2"], {"Bible": chunks})
+    for result, model in zip(results, (smol, smol.quantized("e2m2")), strict=True):
+        wanted = [smollm2.nats(model, tokens) for tokens in chunks]
+        assert result.items == pytest.approx(wanted, rel=1e-6)
+        assert (result.bits_per_weight, result.nbytes) == pytest.approx(model.storage)
