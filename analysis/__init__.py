@@ -27,6 +27,8 @@ _HOME = {
     "absmax_mse": "errors.absmax_error",
     "absmax_mse_at": "errors.absmax_error",
     "absmax_mse_of_weights": "errors.empirical",
+    "range_mse": "errors.range_error",
+    "signed_absmax_mse": "errors.signed_absmax",
 }
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from analysis.errors.distributions import Distribution, parse_distribution
     from analysis.errors.empirical import Empirical, absmax_mse_of_weights
     from analysis.errors.expected_error import code_entropy, expected_mse, optimal_scale
+    from analysis.errors.range_error import range_mse
+    from analysis.errors.signed_absmax import signed_absmax_mse
 
 __all__ = [
     "AdaptiveError",
@@ -48,6 +52,8 @@ __all__ = [
     "expected_mse",
     "optimal_scale",
     "parse_distribution",
+    "range_mse",
+    "signed_absmax_mse",
 ]
 
 

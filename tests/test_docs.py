@@ -5,6 +5,7 @@ import importlib
 import math
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import ml_dtypes
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from analysis import absmax_mse, optimal_scale
+from analysis import absmax_mse, optimal_scale, range_mse, signed_absmax_mse
+from analysis.formats.normal_float import normal_float
 from docs.generators import (
     accuracy_and_cost,
     allocation,
@@ -168,6 +170,44 @@ def test_the_exact_errors_on_the_page_are_those_computed() -> None:
         exact = [f"{-10 * math.log10(error):.2f}" for error in errors]
         assert [cell.strip("*") for cell in cells] == exact, name
         assert int(bits) == mf.parse(fmt).bits
+
+
+def test_the_errors_of_integers_on_the_page_are_those_computed() -> None:
+    """Exact ones, the same less what bits beyond 5 would gain, and block sizes of equal errors."""
+    errors: dict[str, Callable[[float, str], float]] = {
+        "INT5, asymmetric": lambda n, law: range_mse("uint5", law, n),
+        "INT5, full range": lambda n, law: signed_absmax_mse("int5full", law, n),
+        "INT5, symmetric": lambda n, law: absmax_mse("int5", law, n),
+        "E2M2": lambda n, law: absmax_mse("e2m2", law, n),
+        "NF5, with a table": lambda n, law: absmax_mse("nf5", law, n),
+        "NF5 with the offset of 5 bits": lambda n, law: absmax_mse(normal_float(5), law, n),
+    }
+    found = {}
+    (_, *sizes), *lines = rows("errors.md", "SQNR in dB, less 6.02 dB for each bit beyond 5")
+    assert [name for name, *_ in lines] == [*errors]
+    for name, *cells in lines:
+        bits = 21 if name == "INT5, asymmetric" else 16  # of a block
+        found[name] = [-10 * math.log10(errors[name](int(size), "normal")) for size in sizes]
+        wanted = [
+            f"{sqnr - 20 * math.log10(2) * bits / int(size):.2f}"
+            for sqnr, size in zip(found[name], sizes, strict=True)
+        ]
+        assert [cell.strip("*") for cell in cells] == wanted, name
+        assert max(cells, key=lambda cell: float(cell.strip("*"))).startswith("**"), name
+    (_, *again), *lines = rows("errors.md", "SQNR in dB, Gaussian weights, exact scales")
+    assert (again, len(lines)) == (sizes, 4)
+    for name, *cells in lines:
+        assert [cell.strip("*") for cell in cells] == [f"{sqnr:.2f}" for sqnr in found[name]]
+    _, *lines = rows("errors.md", "E2M2 is equal to INT5 at a block size of")
+    for name, *cells in lines:
+        stretch = 21 / 16 if "21/16" in name else 1
+        for cell, law in zip(cells, ("normal", "laplace"), strict=True):
+            step = 10.0 ** -places(cell) / 2
+            ahead = [
+                errors["E2M2"](n, law) > errors[f"INT5, {name.split(', in')[0]}"](stretch * n, law)
+                for n in (float(cell) - step, float(cell) + step)
+            ]
+            assert ahead == [True, False], (name, law)
 
 
 def test_the_prediction_for_gaussian_weights_is_that_computed() -> None:

@@ -7,7 +7,7 @@ recipes are compared by their whole storage.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ import scipy.optimize
 from analysis.errors.absmax_error import absmax_mse, with_tensor_scale
 from analysis.errors.distributions import Distribution, parse_distribution
 from analysis.errors.expected_error import optimal_scale
+from analysis.errors.range_error import is_range_format, range_mse
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.names import parse
 from minifloat.quantization.recipes import Recipe
@@ -217,11 +218,13 @@ def crossover_block_sizes(
     *,
     smallest: float = 2.0,
     largest: float = 65536.0,
+    stretch: float = 1.0,
 ) -> tuple[float, ...]:
     """Return the block sizes at which two formats have the same error.
 
     The error is an exact function of a real block size. Where the difference changes its sign on a
-    grid of six sizes per octave, the crossover is refined.
+    grid of six sizes per octave, the crossover is refined. An unsigned integer has zero points, and
+    scales that are not rounded.
 
     Parameters
     ----------
@@ -231,11 +234,14 @@ def crossover_block_sizes(
         As for `analysis.absmax_mse`.
     smallest, largest : float
         Range of block sizes.
+    stretch : float
+        The blocks of ``rival`` are so many times as long. With 5 bits for a zero point beside 16
+        for a scale, 21/16 gives both the same bits in all.
 
     Returns
     -------
     tuple of float
-        Ascending; empty if one format is better throughout.
+        Block sizes of ``fmt``, ascending; empty if one format is better throughout.
 
     Raises
     ------
@@ -247,15 +253,50 @@ def crossover_block_sizes(
     >>> from analysis.formats.format_comparison import crossover_block_sizes
     >>> [round(n, 1) for n in crossover_block_sizes("e2m2", "int5")]
     [97.4]
+    >>> [round(n) for n in crossover_block_sizes("e2m2", "uint5", smallest=380, largest=400)]
+    [392]
     """
     if not 1 <= smallest < largest:
         raise ValueError(f"smallest must be in 1..largest = {largest}, got {smallest}")
 
+    return crossings(
+        lambda size: _mse(fmt, distribution, size, scale),
+        lambda size: _mse(rival, distribution, stretch * size, scale),
+        smallest,
+        largest,
+    )
+
+
+def crossings(
+    ours: Callable[[float], float],
+    theirs: Callable[[float], float],
+    smallest: float,
+    largest: float,
+) -> tuple[float, ...]:
+    """Return the block sizes at which two errors, functions of a block size, are equal.
+
+    Parameters
+    ----------
+    ours, theirs : callable
+        From a block size to an error above 0.
+    smallest, largest : float
+        Range of block sizes.
+
+    Returns
+    -------
+    tuple of float
+        Ascending.
+
+    Examples
+    --------
+    >>> from analysis.formats.format_comparison import crossings
+    >>> [round(n, 6) for n in crossings(lambda n: n, lambda n: 64 / n, 1, 100)]
+    [8.0]
+    """
+
     def lead(log_size: float) -> float:
-        ours, theirs = (
-            absmax_mse(one, distribution, math.exp(log_size), scale) for one in (fmt, rival)
-        )
-        return math.log(ours / theirs)
+        size = math.exp(log_size)
+        return math.log(ours(size) / theirs(size))
 
     count = 2 + int(CROSSOVER_STEPS * math.log2(largest / smallest))
     sizes = np.linspace(math.log(smallest), math.log(largest), count)
@@ -264,6 +305,17 @@ def crossover_block_sizes(
     return tuple(
         math.exp(scipy.optimize.brentq(lead, sizes[k], sizes[k + 1], xtol=1e-9)) for k in changes
     )
+
+
+def _mse(
+    fmt: NumberFormat | str,
+    distribution: Distribution | str,
+    block_size: float,
+    scale: ScaleFormat | Format | str,
+) -> float:
+    if is_range_format(parse(fmt)):
+        return range_mse(fmt, distribution, block_size)
+    return absmax_mse(fmt, distribution, block_size, scale)
 
 
 def splits(

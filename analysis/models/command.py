@@ -67,13 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", choices=MODULES, metavar="NAME", help=f"of {names}; repeatable")
     add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
     add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
-    commands = parser.add_subparsers(metavar="{generate,transcribe}")
+    commands = parser.add_subparsers(metavar="{generate,llama,transcribe}")
     text = "Let SmolLM2 continue a text, greedily."
     sub = commands.add_parser("generate", help=text, description=text)
     sub.set_defaults(run=_generate)
     sub.add_argument("prompt")
     sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
     sub.add_argument("--tokens", type=int, default=64, help="at most (%(default)s)")
+    text = "Measure what each recipe costs a Llama of your own, layer by layer in bounded memory."
+    sub = commands.add_parser("llama", help=text, description=text)
+    sub.set_defaults(run=_llama)
+    add = sub.add_argument
+    add("--weights", type=Path, required=True, help="a .gguf file, or a folder of .safetensors")
+    add("--tokenizer", type=Path, required=True, help="its tokenizer.json")
+    add("--text", type=Path, help="a text in UTF-8; default: those of SmolLM2")
+    add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
+    add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
     text = "Print what is said in a recording, in English, as Whisper hears it."
     sub = commands.add_parser("transcribe", help=text, description=text)
     sub.set_defaults(run=_transcribe)
@@ -82,12 +91,34 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _evaluate(options: argparse.Namespace) -> int:
+def _recipes(options: argparse.Namespace) -> list[Recipe]:
+    """Return the recipes; raise an error now rather than after minutes."""
     recipes = [Recipe.parse(text) for text in options.recipes.split(",")]
     if options.json and not Path(options.json).absolute().parent.is_dir():
         raise ValueError(f"--json must be a file in a folder that exists, got {options.json!r}")
     for recipe in recipes:
-        mf.quantize([[-1.0, 1.0]], recipe)  # an error now rather than after minutes
+        mf.quantize([[-1.0, 1.0]], recipe)
+    return recipes
+
+
+def _print(results: Sequence[Result], options: argparse.Namespace) -> None:
+    if options.json != "-":
+        for table in tables(results):
+            print(table.text(), end="\n\n", flush=True)
+
+
+def _write(results: Sequence[Result], missing: dict[str, str], options: argparse.Namespace) -> None:
+    if options.json:
+        text = json.dumps({"results": records(results), "missing": missing}, indent=1)
+        if options.json == "-":
+            print(text)
+        else:
+            file = Path(options.json)
+            write_files(file.parent, {file.name: f"{text}\n".encode()})
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    recipes = _recipes(options)
     results: list[Result] = []
     missing: dict[str, str] = {}
     for name in dict.fromkeys(options.only or MODULES):
@@ -101,17 +132,25 @@ def _evaluate(options: argparse.Namespace) -> int:
             print(f"{module.MODEL} is left out: {error}", file=sys.stderr)
             continue
         results += measured
-        if options.json != "-":
-            for table in tables(measured):
-                print(table.text(), end="\n\n", flush=True)
-    if options.json:
-        text = json.dumps({"results": records(results), "missing": missing}, indent=1)
-        if options.json == "-":
-            print(text)
-        else:
-            file = Path(options.json)
-            write_files(file.parent, {file.name: f"{text}\n".encode()})
+        _print(measured, options)
+    _write(results, missing, options)
     return 1 if missing else 0
+
+
+def _llama(options: argparse.Namespace) -> int:
+    from analysis.models import llama_files, own_llama
+
+    recipes = _recipes(options)
+    file = llama_files.open_llama(options.weights)
+    tokenizer = own_llama.tokenizer_of(options.tokenizer)
+    texts = own_llama.texts_of(options.text)
+    chunks = {name: own_llama.chunks_of(text, tokenizer) for name, text in texts.items()}
+    name = options.weights.resolve().name
+    with progress_bar(name) as progress:
+        results = own_llama.evaluate(file, recipes, chunks, name=name, progress=progress)
+    _print(results, options)
+    _write(results, {}, options)
+    return 0
 
 
 def _generate(options: argparse.Namespace) -> int:

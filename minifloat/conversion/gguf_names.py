@@ -162,8 +162,7 @@ def _count(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     if type(value) is not int or not 0 < value < LARGEST:
         raise ValueError(
-            f"config.json must have {name}, a positive int, for a .gguf file of a Llama, got "
-            f"{value!r:.40}"
+            f"config.json must have {name}, a positive int, for a Llama, got {value!r:.40}"
         )
     return value
 
@@ -172,7 +171,6 @@ def _number(config: Mapping[str, Any], name: str, default: float) -> float:
     value = config.get(name, default)
     if type(value) not in (int, float) or not 0 < value < float(1 << 100):
         raise ValueError(
-            f"config.json must have a positive number as {name} for a .gguf file of a Llama, got "
-            f"{value!r:.40}"
+            f"config.json must have a positive number as {name} for a Llama, got {value!r:.40}"
         )
     return float(value)
