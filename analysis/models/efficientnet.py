@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,37 @@ WEIGHTS = PackageFile(
 )
 SIZE = 224  # pixels of a side, on which the network was trained
 EPSILON = 1e-3  # of batch norms
-HALVED = ("_conv_stem", *(f"_blocks.{block}._depthwise_conv" for block in (1, 3, 5, 11)))
-NORMS = {
-    "_conv_stem": "_bn0", "_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2",
+COLORS = 3
+HALVED = (1, 3, 5, 11)  # blocks with stride 2
+NORMS = {  # which batch norm follows
+    "_conv_stem": "_bn0",
+    "_expand_conv": "_bn0",
+    "_depthwise_conv": "_bn1",
+    "_project_conv": "_bn2",
     "_conv_head": "_bn1",
-}  # fmt: skip
+}
 KERNELS = ("_conv_stem", "_depthwise_conv")  # convolutions that are no product of matrices
 TILE = 1 << 15  # numbers that a depthwise convolution handles at once, so that they stay in a cache
+
+
+class Block(NamedTuple):
+    """One of the network's blocks.
+
+    Attributes
+    ----------
+    expand, depthwise, project : str
+        Names of its convolutions; ``expand`` is "" if there is none.
+    stride : int
+        Of the depthwise one.
+    added : bool
+        Whether the block's input is added to what it gives.
+    """
+
+    expand: str
+    depthwise: str
+    project: str
+    stride: int
+    added: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,26 +126,54 @@ class EfficientNet(MatrixModel):
         ndarray of float32, (classes,)
         """
         x = self._stem(image)
-        block = 0
-        while f"_blocks.{block}._project_conv.bias" in self.vectors:
-            x = self._block(x, f"_blocks.{block}")
-            block += 1
+        for block in self.blocks:
+            y = relu6(self._times(x, block.expand)) if block.expand else x
+            y = convolve_each(y, self._kernel(block.depthwise), block.stride)
+            y += self.vectors[f"{block.depthwise}.bias"]
+            y = self._times(relu6(y), block.project)
+            x = x + y if block.added else y
         x = relu6(self._times(x, "_conv_head"))
         return self._times(x.mean(axis=(0, 1)), "_fc")
 
-    def _block(self, x: Array, name: str) -> Array:
-        y = x
-        if f"{name}._expand_conv.bias" in self.vectors:
-            y = relu6(self._times(y, f"{name}._expand_conv"))
-        depthwise = f"{name}._depthwise_conv"
-        y = convolve_each(y, self._kernel(depthwise), stride=1 + (depthwise in HALVED))
-        y += self.vectors[f"{depthwise}.bias"]
-        y = self._times(relu6(y), f"{name}._project_conv")
-        return x + y if x.shape == y.shape else y
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks, in their order."""
+        found: list[Block] = []
+        while (project := f"{(start := f'_blocks.{len(found)}')}._project_conv") in self.matrices:
+            expand, depthwise = f"{start}._expand_conv", f"{start}._depthwise_conv"
+            outputs, inputs = self.matrices[project].shape
+            if expand in self.matrices:
+                inputs = self.matrices[expand].shape[1]
+            else:
+                expand = ""
+            stride = 1 + (len(found) in HALVED)
+            added = stride == 1 and inputs == outputs
+            found.append(Block(expand, depthwise, project, stride, added))
+        return found
+
+    def filters(self, name: str) -> tuple[Array, Array]:
+        """Return a layer as frameworks have it.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        weights : ndarray of float32, (outputs, inputs, side, side)
+            Inputs of each group: 1 if the convolution is a depthwise one.
+        bias : ndarray of float32, (outputs,)
+        """
+        rows = self._kernel(name)
+        last = name.rpartition(".")[2]
+        inputs = {"_conv_stem": COLORS, "_depthwise_conv": 1}.get(last, rows.shape[1])
+        side = round((rows.shape[1] / inputs) ** 0.5)
+        weights = rows.reshape(-1, side, side, inputs).transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(weights), self.vectors[f"{name}.bias"]
 
     def _stem(self, image: Array) -> Array:
         kernel = self._kernel("_conv_stem")
-        side = round((kernel.shape[1] / image.shape[2]) ** 0.5)
+        side = round((kernel.shape[1] / COLORS) ** 0.5)
         padded = padded_same(image, side, 2)
         seen = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))[::2, ::2]
         pixels = seen.transpose(0, 1, 3, 4, 2).reshape(*seen.shape[:2], -1)
