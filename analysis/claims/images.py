@@ -6,9 +6,6 @@ input channels, which are the draws of the rounding errors. A recipe with one sc
 the same weights in all of them, and is measured once. The rounded weights run in onnxruntime, which
 gives the logits that the packed ones give in NumPy, within 0.001, in a sixth of the time.
 
-Metrics are over the middles of the photos for all recipes, and over all crops for those of `PAIR`,
-`BY_ROW` and `EIGHT_BITS`, so that the whole takes minutes.
-
 **Criteria**
 
 They were written down before the measurement.
@@ -17,7 +14,7 @@ They were written down before the measurement.
 - A recipe is nearly lossless on images if at most 1 % of the first classes change, and the
   divergence is at most 0.01 nats. The divergence is by how much -ln p rises, for classes drawn from
   what fp32 predicts, so this limit is that of the language models: 1 % of a perplexity. Formats of
-  eight bits are judged by the same. All crops decide where they were measured, else the middles.
+  eight bits are judged by the same.
 - Where no class changes in n crops, the share is only known to be below 3 / n.
 - One scale for a row is *better* than blocks, or worse, if the lead in both metrics is resolved at
   equal total bits: the blocks of `EQUAL` are longer, with smaller scales, and have no more bits.
@@ -26,78 +23,52 @@ They were written down before the measurement.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from analysis.models.efficientnet import load
 from analysis.models.efficientnet_onnx import Session
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.groupings import regrouped
-from analysis.models.images import CHANGES, DIVERGENCE, figures
+from analysis.models.images import METRICS, figures
 from analysis.models.layers import Array
-from analysis.models.photos import CROPS, Photo, photos
+from analysis.models.photos import Photo, photos
 from analysis.records import Row, Rows
 from minifloat import Recipe
 
 PAIR = ("e2m2/128/float16", "int5/128/float16")
 BY_ROW = ("fpe2m2", "e2m2/channel/float16", "int5/channel/float16")
-EIGHT_BITS = ("int8/128/float16", "e4m3fn/128/float16")
 OTHERS = (
-    "e2m3/128/float16", "int6/128/float16", "mxfp6e2m3", "nf5/128/float16",
-    "uint5/128/float16/zero-point", "e3m1/128/float16", "nf4/128/float16", "e2m1/128/float16",
-    "int4/128/float16", "mxfp4", "nvfp4",
+    "int8/128/float16", "e4m3fn/128/float16", "e2m3/128/float16", "int6/128/float16", "mxfp6e2m3",
+    "nf5/128/float16", "uint5/128/float16/zero-point", "e3m1/128/float16", "nf4/128/float16",
+    "e2m1/128/float16", "int4/128/float16", "mxfp4", "nvfp4",
 )  # fmt: skip
 EQUAL = ("e2m2/256/e4m3fn/tensor-scale", "int5/256/e4m3fn/tensor-scale")
 DEPTHWISE = " + depthwise"  # after a recipe: the stem and the depthwise convolutions too
 GROUPINGS = 8
-MIDDLE = "middle: "  # before a metric: over the middles of the photos, not over all crops
-METRICS = (MIDDLE + DIVERGENCE, MIDDLE + CHANGES, DIVERGENCE, CHANGES)
-LIMIT = 0.01  # of every metric
+DIVERGENCE, CHANGES = METRICS
+LIMITS = {DIVERGENCE: 0.01, CHANGES: 0.01}
 QUICK = 2  # photos
 
-
-class Case(NamedTuple):
-    """What is measured at once.
-
-    Attributes
-    ----------
-    recipe : str
-        With `DEPTHWISE` after it where that is meant.
-    grouping : int
-    crops : int
-        Of each photo: 1, its middle, or `CROPS`.
-    """
-
-    recipe: str
-    grouping: int
-    crops: int
+Case = tuple[str, int]  # a recipe, with `DEPTHWISE` after it where that is meant, and a grouping
 
 
 def cases() -> list[Case]:
-    """Return all that is to be measured, the most important first.
+    """Return each recipe and grouping to measure, the most important first.
 
     Returns
     -------
-    list of Case
-        The recipes of `EIGHT_BITS` twice: on the middles, and at last on all crops.
+    list of (str, int)
     """
-    pair, by_row, eight, others, equal = (
-        [str(Recipe.parse(recipe)) for recipe in group]
-        for group in (PAIR, BY_ROW, EIGHT_BITS, OTHERS, EQUAL)
+    pair, by_row, others, equal = (
+        [str(Recipe.parse(recipe)) for recipe in group] for group in (PAIR, BY_ROW, OTHERS, EQUAL)
     )
     depthwise = [recipe + DEPTHWISE for recipe in pair]
-    every = range(GROUPINGS)
-    plan = [
-        (pair, every, CROPS),
-        (by_row, range(1), CROPS),
-        ([*eight, *others, *equal, *depthwise], every, 1),
-        (eight, every, CROPS),
+    rest = [
+        (recipe, grouping)
+        for grouping in range(GROUPINGS)
+        for recipe in (*others, *equal, *depthwise)
     ]
-    return [
-        Case(recipe, grouping, crops)
-        for recipes, groupings, crops in plan
-        for grouping in groupings
-        for recipe in recipes
-    ]
+    first = [(recipe, grouping) for grouping in range(GROUPINGS) for recipe in pair]
+    return [*first, *((recipe, 0) for recipe in by_row), *rest]
 
 
 def growing(
@@ -118,7 +89,7 @@ def growing(
     ------
     list of dict
         A row for each case and photo, those of fp32 first, with the columns recipe, grouping,
-        photo, and each of `METRICS`, None over all crops where the middle alone was measured.
+        photo, and each of `METRICS`.
 
     Raises
     ------
@@ -131,18 +102,16 @@ def growing(
     crops = [photo.crops() for photo in pictures]
     models = {kernels: load(depthwise=kernels) for kernels in (False, True)}
     exact = list(map(Session(models[False]).seen, crops))
-    done: dict[tuple[str, int], Rows] = {}
+    done: dict[Case, Rows] = {}
     for row in known:
         done.setdefault((row["recipe"], row["grouping"]), []).append(row)
-    done[REFERENCE, 0] = _rows(Case(REFERENCE, 0, CROPS), pictures, exact, exact)
+    done[REFERENCE, 0] = _rows((REFERENCE, 0), pictures, exact, exact)
     for count, case in enumerate(todo, 1):
-        rows = done.get(case[:2])
-        if rows is None or (case.crops == CROPS and rows[0][DIVERGENCE] is None):
-            model = models[case.recipe.endswith(DEPTHWISE)]
-            rounded = regrouped(model, case.recipe.removesuffix(DEPTHWISE), case.grouping)
-            session = Session(rounded)
-            ours = [session.seen(each[: case.crops]) for each in crops]
-            done[case[:2]] = _rows(case, pictures, ours, exact)
+        if case not in done:
+            recipe, grouping = case
+            model = models[recipe.endswith(DEPTHWISE)]
+            rounded = regrouped(model, recipe.removesuffix(DEPTHWISE), grouping)
+            done[case] = _rows(case, pictures, list(map(Session(rounded).seen, crops)), exact)
             yield _ordered(done, todo)
         if progress is not None:
             progress(count, len(todo))
@@ -154,13 +123,10 @@ def _rows(
 ) -> Rows:
     rows: list[Row] = []
     for photo, now, then in zip(pictures, ours, exact, strict=True):
-        middle = figures(now[:1], then[:1])
-        every = figures(now, then) if case.crops == CROPS else (None, None)
-        row: Row = {"recipe": case.recipe, "grouping": case.grouping, "photo": photo.name}
-        rows.append(row | dict(zip(METRICS, (*middle, *every), strict=True)))
+        row: Row = {"recipe": case[0], "grouping": case[1], "photo": photo.name}
+        rows.append(row | dict(zip(METRICS, figures(now, then), strict=True)))
     return rows
 
 
-def _ordered(done: dict[tuple[str, int], Rows], todo: Sequence[Case]) -> Rows:
-    keys = dict.fromkeys([(REFERENCE, 0), *(case[:2] for case in todo)])
-    return [row for key in keys if key in done for row in done[key]]
+def _ordered(done: dict[Case, Rows], todo: Sequence[Case]) -> Rows:
+    return [row for case in ((REFERENCE, 0), *todo) if case in done for row in done[case]]

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from analysis.claims.images import EIGHT_BITS, MIDDLE, PAIR
+from analysis.claims.images import PAIR
 from analysis.claims.timing import median_seconds
 from analysis.models.efficientnet import EfficientNet, load
 from analysis.models.efficientnet_onnx import Session, as_channels, onnx_model
@@ -26,7 +26,7 @@ from analysis.models.packages import optional
 from analysis.models.photos import Pixels, as_input, photos
 from analysis.records import Row, Rows
 
-RECIPES = (*PAIR, "nf5/128/float16", EIGHT_BITS[0])
+RECIPES = (*PAIR, "nf5/128/float16", "int8/128/float16")
 PEER = "onnxruntime"
 INT8 = "int8, activations too"
 REPEATS = 9
@@ -113,5 +113,4 @@ def _row(program: str, weights: str, bits: float, seconds: float, ours: Array, e
     row: Row = {
         "program": program, "weights": weights, "bits": bits, "images_per_second": 1 / seconds
     }  # fmt: skip
-    values = zip(METRICS, figures(ours, exact), strict=True)
-    return row | {MIDDLE + metric: value for metric, value in values}
+    return row | dict(zip(METRICS, figures(ours, exact), strict=True))

@@ -45,7 +45,7 @@ NORMS = {  # which batch norm follows
     "_project_conv": "_bn2",
     "_conv_head": "_bn1",
 }
-KERNELS = ("_conv_stem", "_depthwise_conv")  # convolutions that are no product of matrices
+KERNELS = {"_conv_stem": COLORS, "_depthwise_conv": 1}  # no product of matrices: their inputs
 TILE = 1 << 15  # numbers that a depthwise convolution handles at once, so that they stay in a cache
 
 
@@ -166,7 +166,7 @@ class EfficientNet(MatrixModel):
         """
         rows = self._kernel(name)
         last = name.rpartition(".")[2]
-        inputs = {"_conv_stem": COLORS, "_depthwise_conv": 1}.get(last, rows.shape[1])
+        inputs = KERNELS[last] if last in KERNELS else rows.shape[1]
         side = round((rows.shape[1] / inputs) ** 0.5)
         weights = rows.reshape(-1, side, side, inputs).transpose(0, 3, 1, 2)
         return np.ascontiguousarray(weights), self.vectors[f"{name}.bias"]
@@ -176,8 +176,9 @@ class EfficientNet(MatrixModel):
         side = round((kernel.shape[1] / COLORS) ** 0.5)
         padded = padded_same(image, side, 2)
         seen = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))[::2, ::2]
-        pixels = seen.transpose(0, 1, 3, 4, 2).reshape(*seen.shape[:2], -1)
-        return relu6(pixels @ kernel.T + self.vectors["_conv_stem.bias"])
+        pixels = seen.transpose(0, 1, 3, 4, 2)
+        flat = pixels.reshape(len(pixels), -1, kernel.shape[1])
+        return relu6(flat @ kernel.T + self.vectors["_conv_stem.bias"])
 
     def _kernel(self, name: str) -> Array:
         return dense(self.matrices[name]) if name in self.matrices else self.vectors[name]

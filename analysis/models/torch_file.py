@@ -13,7 +13,7 @@ import math
 import pickletools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +26,15 @@ STORAGES = {
 }  # fmt: skip
 
 
-class _Name(NamedTuple):
+@dataclass(frozen=True)
+class _Name:
     """A function or class of Python that the file names; it is not looked up."""
 
     name: str
 
 
-class _Storage(NamedTuple):
+@dataclass(frozen=True)
+class _Storage:
     key: str
     dtype: str
     count: int
@@ -128,6 +130,7 @@ def _unpickled(stream: io.BytesIO) -> Any:
         del stack[start:]
         return taken
 
+    argument: Any
     for operation, argument, _ in pickletools.genops(stream):
         match operation.name:
             case "PROTO":

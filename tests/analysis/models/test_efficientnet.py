@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,7 +118,7 @@ def test_the_shipped_network_gives_what_torch_gives(network: EfficientNet) -> No
         name: torch.from_numpy(t) for name, t in tensors(efficientnet.WEIGHTS.find()).items()
     }
 
-    def layer(x: object, name: str, norm: str, stride: int = 1, *, cut: bool = True) -> object:
+    def layer(x: Any, name: str, norm: str, stride: int = 1, *, cut: bool = True) -> Any:
         kernel = weights[f"{name}.weight"]
         side, groups = kernel.shape[-1], len(kernel) if "depthwise" in name else 1
         odd = (side - stride) % 2  # TensorFlow's padding of an even length

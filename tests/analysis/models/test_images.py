@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,8 +33,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> None:
 def probabilities(crop: np.ndarray, recipe: str = "") -> np.ndarray:
     model = tiny.model().quantized(recipe) if recipe else tiny.model()
     logits = model.logits(as_input(crop)).astype(np.float64)
-    powers: np.ndarray = np.exp(logits - logits.max())
-    return powers / powers.sum()
+    powers = np.exp(logits - logits.max())
+    return np.array(powers / powers.sum())
 
 
 def test_predictions_are_the_logarithms_of_probabilities() -> None:
@@ -44,10 +45,11 @@ def test_predictions_are_the_logarithms_of_probabilities() -> None:
 def test_metrics_are_their_formulas(made: None) -> None:
     recipe = "int2/4/float32"
     results = {(r.recipe, r.metric): r for r in evaluate([recipe])}
-    for metric, of_one in {
+    formulas: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
         DIVERGENCE: lambda p, q: float(np.sum(p * np.log(p / q))),
         CHANGES: lambda p, q: float(p.argmax() != q.argmax()),
-    }.items():
+    }
+    for metric, of_one in formulas.items():
         wanted = [
             np.mean([of_one(probabilities(c), probabilities(c, recipe)) for c in crops])
             for crops in CROPS
@@ -61,8 +63,8 @@ def test_metrics_are_their_formulas(made: None) -> None:
 
 
 def test_the_first_class_changes_only_where_another_is_likelier() -> None:
-    exact = np.log(np.float32([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]]))
-    ours = np.log(np.float32([[0.3, 0.5, 0.2], [0.3, 0.3, 0.4]]))
+    exact = np.log(np.array([[0.5, 0.3, 0.2], [0.2, 0.2, 0.6]], np.float32))
+    ours = np.log(np.array([[0.3, 0.5, 0.2], [0.3, 0.3, 0.4]], np.float32))
     apart, changed = figures(ours, exact)
     assert changed == 0.5
     first, second = 0.2 * np.log(5 / 3), 0.4 * np.log(2 / 3) + 0.6 * np.log(1.5)

@@ -77,10 +77,11 @@ def slow_logits(image: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray
             weights[f"{name}.{part}"].astype(np.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
         )
-        return (x - mean) / np.sqrt(variance + 0.001) * gain + bias
+        y: np.ndarray = (x - mean) / np.sqrt(variance + 0.001) * gain + bias
+        return y
 
     def cut(x: np.ndarray) -> np.ndarray:
-        return np.minimum(np.maximum(x, 0), 6)
+        return np.array(np.clip(x, 0, 6))
 
     x = cut(normed(convolve(image, "_conv_stem", 2), "_bn0"))
     for number, (wide, _, stride, narrow) in enumerate(BLOCKS):
@@ -92,4 +93,5 @@ def slow_logits(image: np.ndarray, weights: dict[str, np.ndarray]) -> np.ndarray
         x = x + y if stride == 1 and x.shape[2] == narrow else y
     x = cut(normed(convolve(x, "_conv_head"), "_bn1"))
     features = x.reshape(-1, x.shape[2]).mean(axis=0)
-    return weights["_fc.weight"].astype(np.float64) @ features + weights["_fc.bias"]
+    logits: np.ndarray = weights["_fc.weight"].astype(np.float64) @ features + weights["_fc.bias"]
+    return logits
