@@ -8,8 +8,6 @@ below 1 is faster than speech.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.claims.timing import median_seconds
 from analysis.models import transcription
 from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
@@ -63,8 +62,8 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         heard = log_mel(samples)
         encoded = model.encode(heard)
         count = len(transcription.greedy(model, tokens, encoded))  # compiles the kernels
-        encoder = _median(lambda: model.encode(heard), repeats)  # noqa: B023
-        decoder = _median(lambda: transcription.greedy(model, tokens, encoded), repeats)  # noqa: B023
+        encoder = median_seconds(lambda: model.encode(heard), repeats)  # noqa: B023
+        decoder = median_seconds(lambda: transcription.greedy(model, tokens, encoded), repeats)  # noqa: B023
         row = _row("minifloat", weights, samples, encoder, decoder, count)
         peak = model.peak(lambda: list(transcription.transcribe(model, tokens, samples)))  # noqa: B023
         rows.append(row | {"stored": model.storage[1], "peak": peak})
@@ -79,7 +78,7 @@ def _row(
     program: str, weights: str, samples: Array, encoder: float, decoder: float, count: int
 ) -> Row:
     length = len(samples) / RATE
-    front = _median(lambda: log_mel(samples), 3)
+    front = median_seconds(lambda: log_mel(samples), 3)
     return {
         "program": program,
         "weights": weights,
@@ -102,16 +101,6 @@ def _peer(kind: str, samples: Array, tokens: transcription.Vocabulary, repeats: 
         return model.generate(encoded, [tokens.prompt], beam_size=1)[0]
 
     count = len(decode().sequences_ids[0])
-    encoder = _median(lambda: model.encode(heard), repeats)
-    decoder = _median(decode, repeats)
+    encoder = median_seconds(lambda: model.encode(heard), repeats)
+    decoder = median_seconds(decode, repeats)
     return _row(f"{PEER} {program.__version__}", kind, samples, encoder, decoder, count)
-
-
-def _median(run: Callable[[], object], repeats: int) -> float:
-    """Return the median CPU time of a run in seconds."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        run()
-        seconds.append(time.process_time() - start)
-    return float(np.median(seconds))

