@@ -33,7 +33,7 @@ from analysis.models.texts import TEXTS, passages
 from analysis.records import Row, Rows
 
 GROUPINGS = 8
-PASSAGES = 128  # of each text
+PASSAGES = 100  # of each text
 QUICK = 8  # passages of each text
 METRICS = TURNED, CHANGES = ("1 - cosine to fp32", "share of nearest neighbours that change")
 LIMITS = {CHANGES: 0.01}
