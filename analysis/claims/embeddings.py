@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.claims.recipes import NAMES, PAIR, recipe
+from analysis.claims.recipes import FIRST, NAMES, PAIR, recipe
 from analysis.models import minilm
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.groupings import regrouped
@@ -40,10 +40,11 @@ LIMITS = {CHANGES: 0.01}
 
 
 def cases(*, quick: bool = False) -> list[tuple[str, int]]:
-    """Return each recipe and grouping to measure, grouping by grouping, as `text.cases`."""
+    """Return each recipe and grouping to measure, the most important first, as `text.cases`."""
     if quick:
         return [(name, 0) for name in (REFERENCE, *PAIR)]
-    return [(REFERENCE, 0), *((name, g) for g in range(GROUPINGS) for name in NAMES)]
+    found = [(name, g) for part in (FIRST, NAMES) for g in range(GROUPINGS) for name in part]
+    return list(dict.fromkeys([(REFERENCE, 0), *found]))
 
 
 def growing(

@@ -26,7 +26,7 @@ from functools import cache
 
 import numpy as np
 
-from analysis.claims.recipes import NAMES, PAIR, recipe
+from analysis.claims.recipes import FIRST, NAMES, PAIR, recipe
 from analysis.models import side_by_side, smollm2
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.groupings import regrouped
@@ -37,10 +37,6 @@ from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
 
 ENOUGH, ROUNDS, ALL_ROUNDS = 8, 17, 34  # at least, of all recipes, and of the pair
-FIRST = (  # to be measured before others, in `ENOUGH` rounds
-    *PAIR, "nf5/128/float16", "uint5/128/float16/zero-point", "int6/128/float16",
-    "e2m3/128/float16", "int8/128/float16", "e4m3fn/128/float16",
-)  # fmt: skip
 EACH = 6  # chunks of each text in a round
 METRICS = NATS, DIVERGENCE = ("nats per token", "divergence from fp32 in nats")
 LIMITS = {NATS: 0.01}
@@ -109,7 +105,7 @@ def chunks(grouping: int) -> Chunks:
         If the package of the model, or of a text, is not installed.
     """
     names, parts = [], []
-    for text, tokens in _tokens().items():
+    for text, tokens in tokens_of_texts().items():
         for number in range(grouping, EACH * ALL_ROUNDS, ALL_ROUNDS):
             start = number * (len(tokens) // (EACH * ALL_ROUNDS))
             names.append(f"{text} {number}")
@@ -118,7 +114,8 @@ def chunks(grouping: int) -> Chunks:
 
 
 @cache
-def _tokens() -> dict[str, Tokens]:
+def tokens_of_texts() -> dict[str, Tokens]:
+    """Return the tokens of each text."""
     words = smollm2.tokenizer()
     return {text: np.array(words.encode(read()).ids) for text, read in TEXTS.items()}
 
@@ -190,14 +187,35 @@ class Reader:
         for item, tokens, output, exact in zip(
             self._names, self._tokens, outputs, self._exact, strict=True
         ):
-            ours = log_probabilities(model.project(output))
-            values = (
-                -float(np.mean(ours[np.arange(len(ours)), tokens[1:]], dtype=np.float64)),
-                float(np.mean(divergence(ours, exact))),
-            )
             row: Row = {"recipe": name, "grouping": self.grouping, "item": item}
-            found.append(row | dict(zip(METRICS, values, strict=True)))
+            found.append(row | scores(log_probabilities(model.project(output)), tokens, exact))
         return found
+
+
+def scores(ours: Array, tokens: Tokens, exact: Array) -> Row:
+    """Return each of `METRICS` of a chunk.
+
+    Parameters
+    ----------
+    ours, exact : ndarray of float32, (tokens - 1, vocabulary)
+        Logarithms of the probabilities of each token but the first.
+    tokens : ndarray of integers, (tokens,)
+
+    Returns
+    -------
+    dict of str to float
+
+    Examples
+    --------
+    >>> half, most = np.log(np.array([[[0.5, 0.5]], [[0.9, 0.1]]], np.float32))
+    >>> {name: round(value, 4) for name, value in scores(most, np.array([0, 0]), half).items()}
+    {'nats per token': 0.1054, 'divergence from fp32 in nats': 0.5108}
+    """
+    chosen = ours[np.arange(len(ours)), tokens[1:]]
+    return {
+        NATS: -float(np.mean(chosen, dtype=np.float64)),
+        DIVERGENCE: float(np.mean(divergence(ours, exact))),
+    }
 
 
 def predictions(model: Llama, tokens: Tokens) -> Array:

@@ -146,7 +146,7 @@ def test_an_interrupted_run_goes_on_where_its_file_ends(
         (["--cache", "int4"], "must go with --only smollm2, got models smollm2, minilm"),
         (["--only", "smollm2", "--chunks", "1"], "--chunks must be 2 to 24, got 1"),
         (["--only", "smollm2", "--unit", "none"], "unit must be one of"),
-        (["--only", "smollm2", "--cache", "none"], "recipe must be"),
+        (["--only", "smollm2", "--cache", "none"], "fmt must be a known format name"),
         (
             ["--only", "smollm2", "--unit", "hopper/e4m3fn/float32", "--activations", "int8"],
             "activations must be left out with a unit",

@@ -1,0 +1,111 @@
+"""What quantized activations and caches, and a matrix unit's sums, add to the loss of text.
+
+The model is SmolLM2 with its weights in the order of the file (one grouping), its inputs of all
+matrices, its keys and values in recipes of their own (`analysis.models.settings`). The chunks are
+those of the first `ROUNDS` rounds of `analysis.claims.text`; of the emulated unit, which takes half
+a minute for a chunk, the first `SLOW` of each text in the first round. With them come the recipes
+of its inputs and weights in float32 products, which part the unit's sums from its formats.
+
+**Criteria**
+
+They were written down before the measurement.
+
+- The increase of a setting is that of the loss over the same weights with float32 activations,
+  paired by chunk, with its standard error over chunks and Student's quantile for 95 %. What one
+  grouping of the weights moves is in both, and is left out.
+- Activations, a cache or a unit are nearly lossless if the interval of the increase lies below 0.01
+  nats per token; they are not if it lies above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from analysis.claims import text
+from analysis.claims.text import predictions, scores
+from analysis.models import smollm2
+from analysis.models.evaluation import REFERENCE, Progress
+from analysis.models.predictions import log_probabilities
+from analysis.models.settings import Setting
+from analysis.records import Row, Rows
+
+ROUNDS, SLOW = 2, 2
+E2M2, INT8, E4M3 = "e2m2/128/float16", "int8/channel/float32", "e4m3fn/channel/float32"
+MXFP8, UNIT = "mxfp8e4m3", "hopper/e4m3fn/float32"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Weights and a setting; ``name`` is both, as records have them."""
+
+    weights: str
+    setting: Setting = Setting()
+
+    @property
+    def name(self) -> str:
+        """The weights, and what is set."""
+        return " + ".join(filter(None, (self.weights, self.setting.name)))
+
+
+CASES = (
+    *(Case(weights) for weights in (REFERENCE, E2M2, "int4/128/float16", "nvfp4", "mxfp4", E4M3)),
+    *(Case(REFERENCE, Setting(activations=recipe)) for recipe in (INT8, E4M3, MXFP8, "nvfp4")),
+    *(Case(E2M2, Setting(activations=recipe)) for recipe in (INT8, E4M3, MXFP8)),
+    *(Case("int4/128/float16", Setting(activations=recipe)) for recipe in (INT8, E4M3)),
+    *(Case("nvfp4", Setting(activations=recipe)) for recipe in (MXFP8, "nvfp4")),
+    Case("mxfp4", Setting(activations="mxfp4")),
+    *(Case(REFERENCE, Setting(cache=recipe)) for recipe in ("e2m2/32/float16", "nvfp4")),
+    Case(E2M2, Setting(activations=INT8, cache="e2m2/32/float16")),
+    Case(E4M3, Setting(activations=E4M3)),
+    Case(E4M3, Setting(unit=UNIT)),
+)
+
+
+def growing(
+    known: Rows, *, quick: bool = False, progress: Progress | None = None
+) -> Iterator[Rows]:
+    """Measure what is not known yet, and yield all records after each case.
+
+    Parameters
+    ----------
+    known : list of dict
+        Records of an earlier call that was stopped.
+    quick : bool
+        fp32 and E2M2, with activations in INT8, on two chunks.
+    progress : callable, optional
+
+    Yields
+    ------
+    list of dict
+        With the columns recipe (weights and setting), grouping (0), item (a chunk), and each of
+        `analysis.claims.text.METRICS`.
+
+    Raises
+    ------
+    MissingPackage
+        If a package of the model or of the texts is not installed.
+    """
+    cases = [case for case in CASES if case.weights in (REFERENCE, E2M2)][:3] if quick else CASES
+    found, done = list(known), {row["recipe"] for row in known}
+    model = smollm2.load()
+    rounds = [text.chunks(number) for number in range(1 if quick else ROUNDS)]
+    chunks = [
+        pair for each in rounds for pair in zip(each.names, each.tokens, strict=True)
+    ][:: text.EACH if quick else 1]  # fmt: skip
+    exact = {name: predictions(model, tokens) for name, tokens in chunks}
+    for count, case in enumerate(cases, 1):
+        if case.name not in done:
+            weights = model if case.weights == REFERENCE else model.quantized(case.weights)
+            changed = case.setting.applied(weights)
+            for number, (item, tokens) in enumerate(chunks):
+                if case.setting.unit and (number >= 2 * text.EACH or number % text.EACH >= SLOW):
+                    continue
+                cache = case.setting.cache_for(changed, len(tokens) - 1)
+                ours = log_probabilities(changed.logits(tokens[:-1], cache))
+                row: Row = {"recipe": case.name, "grouping": 0, "item": item}
+                found.append(row | scores(ours, tokens, exact[item]))
+            yield found
+        if progress is not None:
+            progress(count, len(cases))
+    yield found
