@@ -19,6 +19,7 @@ from analysis.models.evaluation import REFERENCE
 from paper_figures import style
 from paper_figures.rows import NotAvailable, Progress, Rows, grouped
 from paper_figures.studies import saved
+from paper_figures.style import Look
 
 NAMES = (
     "int8/128/float16", "e4m3fn/128/float16", "e2m3/128/float16", "int6/128/float16",
@@ -56,6 +57,12 @@ PANELS = (
     Panel("images", "EfficientNet: images", "divergence from fp32 in nats", "divergence in nats",
           0.01),
 )  # fmt: skip
+LOOKS = {
+    8: Look(style.GREY, "D", ""),
+    6: Look(style.GREEN, "^", ""),
+    5: Look(style.BLUE, "o", ""),
+    4: Look(style.VERMILLION, "s", ""),
+}
 LINEAR = 0.01  # up to here the axis is linear, then logarithmic
 TICKS = (-0.1, 0.0, 0.01, 0.1, 1.0)
 
@@ -84,7 +91,9 @@ def data(progress: Progress) -> Rows:
         except NotAvailable as error:
             missing.append(error)
             continue
-        records = [row | {"recipe": SHORT_NAMES.get(row["recipe"], row["recipe"])} for row in records]
+        records = [
+            row | {"recipe": SHORT_NAMES.get(row["recipe"], row["recipe"])} for row in records
+        ]
         have = {row["recipe"] for row in records}
         for name in NAMES:
             if name in have:
@@ -131,12 +140,10 @@ def draw(rows: Rows) -> Figure:
 
 
 def _panel(axes: Axes, rows: Rows, *, labelled: bool) -> None:
-    colours = dict(zip((8, 6, 5, 4), (style.GREY, style.GREEN, style.BLUE, style.VERMILLION)))
-    markers = dict(zip((8, 6, 5, 4), "D^os"))
     for place, row in enumerate(rows):
         axes.errorbar(
-            row["worse_by"], place, xerr=row["half"], fmt=markers[row["bits"]], markersize=3,
-            color=colours[row["bits"]], linewidth=0.8, capsize=1.5, capthick=0.6,
+            row["worse_by"], place, xerr=row["half"], fmt=LOOKS[row["bits"]].marker, markersize=3,
+            color=LOOKS[row["bits"]].colour, linewidth=0.8, capsize=1.5, capthick=0.6,
         )  # fmt: skip
         if place and rows[place - 1]["bits"] != row["bits"]:
             axes.axhline(place - 0.5, color=style.PALE, linewidth=0.6)

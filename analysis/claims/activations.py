@@ -27,7 +27,7 @@ from analysis.claims.text import predictions, scores
 from analysis.models import smollm2
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.predictions import log_probabilities
-from analysis.models.settings import Setting
+from analysis.models.settings import FLOAT32, Setting
 from analysis.records import Row, Rows
 
 ROUNDS, SLOW = 2, 2
@@ -40,7 +40,7 @@ class Case:
     """Weights and a setting; ``name`` is both, as records have them."""
 
     weights: str
-    setting: Setting = Setting()
+    setting: Setting = FLOAT32
 
     @property
     def name(self) -> str:

@@ -12,8 +12,8 @@ They were written down before the measurement, and follow docs/models.md.
 - A recipe is nearly lossless for embeddings if at most 1 % of the passages have another nearest
   neighbour than in fp32, by the cosine, among the other passages of their text. Recipes of 8 bits
   are judged by this, too.
-- Leads are of recipes of one width of codes, in 1 - cosine to the embeddings of fp32, which resolves
-  more than neighbours do; those in neighbours are said beside them.
+- Leads are of recipes of one width of codes, in 1 - cosine to the embeddings of fp32, which
+  resolves more than neighbours do; those in neighbours are said beside them.
 - A modality needs as many bits as the narrowest width of which a recipe is nearly lossless.
 """
 

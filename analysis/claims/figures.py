@@ -157,9 +157,7 @@ def figure(rows: Rows, metric: str, recipe: str, other: str = "") -> Figure:
 
 def _cells(rows: Rows, metric: str, recipe: str) -> dict[tuple[int, object], float]:
     """Return a metric by grouping and item."""
-    return {
-        (row["grouping"], _item(row)): row[metric] for row in rows if row["recipe"] == recipe
-    }
+    return {(row["grouping"], _item(row)): row[metric] for row in rows if row["recipe"] == recipe}
 
 
 def _item(row: Row) -> object:

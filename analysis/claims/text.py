@@ -11,8 +11,8 @@ first grouping is the order of the file. After eight rounds every recipe has eig
 They were written down before the measurement, and follow docs/models.md.
 
 - Means, errors, leads and verdicts are those of `analysis.claims.figures`; an item is a chunk.
-- A recipe is nearly lossless on text if its perplexity rises by at most 1 % over that of the shipped
-  weights, which is 0.01 nats per token. Recipes of 8 bits are judged by this, too.
+- A recipe is nearly lossless on text if its perplexity rises by at most 1 % over that of the
+  shipped weights, which is 0.01 nats per token. Recipes of 8 bits are judged by this, too.
 - Leads are of recipes of one width of codes. Those of the divergence are said beside those of the
   loss, and decide nothing: the loss is what the claim is about.
 - A modality needs as many bits as the narrowest width of which a recipe is nearly lossless.
@@ -66,9 +66,7 @@ def cases(*, quick: bool = False) -> list[Case]:
         for name in (REFERENCE, *part)
     ]
     for grouping in range(ENOUGH, ALL_ROUNDS):
-        found += [
-            (name, grouping) for name in (REFERENCE, *(NAMES if grouping < ROUNDS else PAIR))
-        ]
+        found += [(name, grouping) for name in (REFERENCE, *(NAMES if grouping < ROUNDS else PAIR))]
     return list(dict.fromkeys(found))
 
 

@@ -29,7 +29,7 @@ MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity", "s
 COMPARED = ("fp32", "int")  # what a result is compared with; "int" is that of `_integer`
 COVERED = (
     "± is one standard error over the items, in one grouping of the input channels. It leaves out\n"
-    "the draw of the rounding errors, which python -m analysis.claims measures: often twice as much."
+    "the draw of the rounding errors, often twice as much: see python -m analysis.claims."
 )
 
 

@@ -69,3 +69,6 @@ class Setting:
         if not self.cache:
             return None
         return PackedCache(model, CacheRecipe(self.cache, self.cache), capacity)
+
+
+FLOAT32 = Setting()

@@ -50,9 +50,7 @@ class SideBySide:
 
     def attend(self, layer: int, queries: Array, keys: Array, values: Array) -> Array:
         """Return attention's output; see `analysis.models.llama.SomeCache`."""
-        parts = zip(
-            self._caches, *(self._apart(x) for x in (queries, keys, values)), strict=True
-        )
+        parts = zip(self._caches, *(self._apart(x) for x in (queries, keys, values)), strict=True)
         return np.concatenate(
             [cache.attend(layer, ours, theirs, mixed) for cache, ours, theirs, mixed in parts],
             axis=1,

@@ -24,7 +24,7 @@ from analysis.models.evaluation import REFERENCE, Progress, Result
 from analysis.models.llama import Llama, Shape, SomeCache, Tokens
 from analysis.models.matrices import SomeRecipe
 from analysis.models.packages import PackageFile, optional
-from analysis.models.settings import Setting
+from analysis.models.settings import FLOAT32, Setting
 from analysis.models.texts import BIBLE, TEXTS
 from minifloat.files.weights import open_weights
 from minifloat.quantization.recipes import Recipe
@@ -167,7 +167,7 @@ def evaluate(
     recipes: Sequence[SomeRecipe],
     *,
     progress: Progress | None = None,
-    setting: Setting = Setting(),
+    setting: Setting = FLOAT32,
     chunks_of_each: int | None = None,
 ) -> list[Result]:
     """Measure perplexity on two texts, and greedy decoding; see `analysis.models`.
@@ -213,7 +213,7 @@ def _measure(
     model: Llama,
     texts: dict[str, Tokens],
     step: Callable[[], None],
-    setting: Setting = Setting(),
+    setting: Setting = FLOAT32,
     method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage

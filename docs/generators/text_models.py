@@ -14,7 +14,8 @@ import minifloat as mf
 from analysis.claims import activations, embeddings, measures, text
 from analysis.claims.figures import Figure, figure, verdict
 from analysis.claims.recipes import NAMES, OWN_OFFSET, PAIR, recipe, title
-from analysis.methods.contenders import ALLOCATED, BEST, FINEST, REFERENCE as YARDSTICK
+from analysis.methods.contenders import ALLOCATED, BEST, FINEST
+from analysis.methods.contenders import REFERENCE as YARDSTICK
 from analysis.methods.table_losses import Table
 from analysis.models import minilm, smollm2
 from analysis.models.evaluation import REFERENCE
@@ -248,7 +249,7 @@ one of an H100 in E4M3; it also rounds inputs and weights, as the line above it 
 
     python -m analysis.models --only smollm2 --recipes e2m2 --activations int8/channel/float32
     python -m analysis.models --only smollm2 --recipes e2m2 --cache e2m2/32/float16
-    python -m analysis.models --only smollm2 --recipes e4m3fn --unit hopper/e4m3fn/float32 --chunks 2
+    python -m analysis.models --only smollm2 --chunks 2 --unit hopper/e4m3fn/float32
 
 {table(head, lines)}"""
 
@@ -261,7 +262,9 @@ def measures_part() -> str:
         for row in measures.correlations(measured, rows, width):
             line = [called, row["measure"], str(row["cases"])]
             for kind in ("loss", "divergence"):
-                line.append(f"{row[kind]:.2f} ({row[f'{kind} low']:.2f} to {row[f'{kind} high']:.2f})")
+                line.append(
+                    f"{row[kind]:.2f} ({row[f'{kind} low']:.2f} to {row[f'{kind} high']:.2f})"
+                )
                 ends = row[f"{kind} lead low"], row[f"{kind} lead high"]
                 better = "better" if ends[0] > 0 else "worse" if ends[1] < 0 else ""
                 line.append("" if row["measure"] == measures.RMS else better)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 from analysis.output import write_files
 from paper_figures.__main__ import main
 from tests.paper_figures.figures import PACKAGE, module_of
-
 
 
 @pytest.mark.parametrize(

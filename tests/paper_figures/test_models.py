@@ -30,9 +30,7 @@ def check(rows: Rows) -> None:
     for row in rows:
         if (row["model"], row["groupings"]) != ("Whisper: speech", 1):
             continue
-        metric = {"nats per token": models.speech.NATS}.get(
-            row["metric"], models.speech.DIVERGENCE
-        )
+        metric = {"nats per token": models.speech.NATS}.get(row["metric"], models.speech.DIVERGENCE)
         names = {row["recipe"], *(o for o, n in models.SHORT_NAMES.items() if n == row["recipe"])}
         ours = np.array([r[metric] for r in records if r["recipe"] in names])
         worse = ours - [r[metric] for r in records if r["recipe"] == "fp32"]

@@ -10,8 +10,8 @@ import pytest
 
 import minifloat as mf
 from analysis.models import calibration, smollm2
-from analysis.models.settings import Setting
 from analysis.models.llama import MATRICES, Llama, Shape
+from analysis.models.settings import Setting
 from tests.analysis.models.slow_llama import distance, slow_logits
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, rope_base=100.0, epsilon=1e-5)
