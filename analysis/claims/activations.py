@@ -2,9 +2,10 @@
 
 The model is SmolLM2 with its weights in the order of the file (one grouping), its inputs of all
 matrices, its keys and values in recipes of their own (`analysis.models.settings`). The chunks are
-those of the first `ROUNDS` rounds of `analysis.claims.text`; of the emulated unit, which takes half
-a minute for a chunk, the first `SLOW` of each text in the first round. With them come the recipes
-of its inputs and weights in float32 products, which part the unit's sums from its formats.
+those of the first `ROUNDS` rounds of `analysis.claims.text`, round by round. The emulated unit,
+which takes half a minute for a chunk, has the first `SLOW` of each text in the first round. With it
+comes the recipe of its inputs and weights in float32 products, which parts the unit's sums from its
+formats.
 
 **Criteria**
 
@@ -26,6 +27,8 @@ from analysis.claims import text
 from analysis.claims.text import predictions, scores
 from analysis.models import smollm2
 from analysis.models.evaluation import REFERENCE, Progress
+from analysis.models.layers import Array
+from analysis.models.llama import Tokens
 from analysis.models.predictions import log_probabilities
 from analysis.models.settings import FLOAT32, Setting
 from analysis.records import Row, Rows
@@ -61,6 +64,8 @@ CASES = (
     Case(E4M3, Setting(unit=UNIT)),
 )
 
+QUICK = (Case(REFERENCE), Case(E2M2), Case(REFERENCE, Setting(activations=INT8)))
+
 
 def growing(
     known: Rows, *, quick: bool = False, progress: Progress | None = None
@@ -86,26 +91,32 @@ def growing(
     MissingPackage
         If a package of the model or of the texts is not installed.
     """
-    cases = [case for case in CASES if case.weights in (REFERENCE, E2M2)][:3] if quick else CASES
-    found, done = list(known), {row["recipe"] for row in known}
+    cases, rounds = (QUICK, 1) if quick else (CASES, ROUNDS)
+    todo = [(case, number) for number in range(rounds) for case in cases]
+    todo = [(case, number) for case, number in todo if not (case.setting.unit and number)]
+    found, done = list(known), {(row["recipe"], row["item"]) for row in known}
     model = smollm2.load()
-    rounds = [text.chunks(number) for number in range(1 if quick else ROUNDS)]
-    chunks = [
-        pair for each in rounds for pair in zip(each.names, each.tokens, strict=True)
-    ][:: text.EACH if quick else 1]  # fmt: skip
-    exact = {name: predictions(model, tokens) for name, tokens in chunks}
-    for count, case in enumerate(cases, 1):
-        if case.name not in done:
+    exact: dict[str, Array] = {}
+    for count, (case, number) in enumerate(todo, 1):
+        chunks = chosen(number, 1 if quick else SLOW if case.setting.unit else text.EACH)
+        if (case.name, chunks[0][0]) not in done:
             weights = model if case.weights == REFERENCE else model.quantized(case.weights)
             changed = case.setting.applied(weights)
-            for number, (item, tokens) in enumerate(chunks):
-                if case.setting.unit and (number >= 2 * text.EACH or number % text.EACH >= SLOW):
-                    continue
+            for item, tokens in chunks:
+                if item not in exact:
+                    exact[item] = predictions(model, tokens)
                 cache = case.setting.cache_for(changed, len(tokens) - 1)
                 ours = log_probabilities(changed.logits(tokens[:-1], cache))
                 row: Row = {"recipe": case.name, "grouping": 0, "item": item}
                 found.append(row | scores(ours, tokens, exact[item]))
             yield found
         if progress is not None:
-            progress(count, len(cases))
+            progress(count, len(todo))
     yield found
+
+
+def chosen(number: int, each: int) -> list[tuple[str, Tokens]]:
+    """Return the names and tokens of so many chunks of each text in a round."""
+    every = text.chunks(number)
+    pairs = list(zip(every.names, every.tokens, strict=True))
+    return [pair for k, pair in enumerate(pairs) if k % text.EACH < each]
