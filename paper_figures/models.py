@@ -133,7 +133,7 @@ def draw(rows: Rows) -> Figure:
         part.suptitle(group[0]["model"], x=0.02, ha="left", fontsize=8)
     figure.supxlabel(
         "worse than fp32 by: lower is better; bars: intervals of 95 %\n"
-        "codes of 8 (grey), 6 (green), 5 (blue), 4 bits (red); dotted: nearly lossless",
+        "8 bits grey, 6 green, 5 blue, 4 red; dotted: nearly lossless",
         fontsize=style.SMALL,
     )
     return figure

@@ -32,6 +32,7 @@ from analysis.models.llama import Tokens
 from analysis.models.predictions import log_probabilities
 from analysis.models.settings import FLOAT32, Setting
 from analysis.records import Row, Rows
+from analysis.studies import grown
 
 ROUNDS, SLOW = 2, 2
 E2M2, INT8, E4M3 = "e2m2/128/float16", "int8/channel/float32", "e4m3fn/channel/float32"
@@ -92,27 +93,31 @@ def growing(
         If a package of the model or of the texts is not installed.
     """
     cases, rounds = (QUICK, 1) if quick else (CASES, ROUNDS)
-    todo = [(case, number) for number in range(rounds) for case in cases]
-    todo = [(case, number) for case, number in todo if not (case.setting.unit and number)]
-    found, done = list(known), {(row["recipe"], row["item"]) for row in known}
     model = smollm2.load()
     exact: dict[str, Array] = {}
-    for count, (case, number) in enumerate(todo, 1):
-        chunks = chosen(number, 1 if quick else SLOW if case.setting.unit else text.EACH)
-        if (case.name, chunks[0][0]) not in done:
-            weights = model if case.weights == REFERENCE else model.quantized(case.weights)
-            changed = case.setting.applied(weights)
-            for item, tokens in chunks:
-                if item not in exact:
-                    exact[item] = predictions(model, tokens)
-                cache = case.setting.cache_for(changed, len(tokens) - 1)
-                ours = log_probabilities(changed.logits(tokens[:-1], cache))
-                row: Row = {"recipe": case.name, "grouping": 0, "item": item}
-                found.append(row | scores(ours, tokens, exact[item]))
-            yield found
-        if progress is not None:
-            progress(count, len(todo))
-    yield found
+    chunks = {
+        (case, number): chosen(number, 1 if quick else SLOW if case.setting.unit else text.EACH)
+        for number in range(rounds)
+        for case in cases
+        if not (case.setting.unit and number)
+    }
+    todo = {(case.name, found[0][0]): (case, found) for (case, _), found in chunks.items()}
+
+    def measure(key: tuple[str, str]) -> Rows:
+        case, found = todo[key]
+        weights = model if case.weights == REFERENCE else model.quantized(case.weights)
+        changed = case.setting.applied(weights)
+        rows: Rows = []
+        for item, tokens in found:
+            if item not in exact:
+                exact[item] = predictions(model, tokens)
+            cache = case.setting.cache_for(changed, len(tokens) - 1)
+            ours = log_probabilities(changed.logits(tokens[:-1], cache))
+            row: Row = {"recipe": case.name, "grouping": 0, "item": item}
+            rows.append(row | scores(ours, tokens, exact[item]))
+        return rows
+
+    yield from grown(known, list(todo), lambda row: (row["recipe"], row["item"]), measure, progress)
 
 
 def chosen(number: int, each: int) -> list[tuple[str, Tokens]]:

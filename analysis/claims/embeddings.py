@@ -25,12 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.claims.recipes import FIRST, NAMES, PAIR, recipe
+from analysis.claims.text import Case, case_of
 from analysis.models import minilm
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.groupings import regrouped
 from analysis.models.layers import Array
 from analysis.models.texts import TEXTS, passages
 from analysis.records import Row, Rows
+from analysis.studies import grown
 
 GROUPINGS = 8
 PASSAGES = 100  # of each text
@@ -39,7 +41,7 @@ METRICS = TURNED, CHANGES = ("1 - cosine to fp32", "share of nearest neighbours 
 LIMITS = {CHANGES: 0.01}
 
 
-def cases(*, quick: bool = False) -> list[tuple[str, int]]:
+def cases(*, quick: bool = False) -> list[Case]:
     """Return each recipe and grouping to measure, the most important first, as `text.cases`."""
     if quick:
         return [(name, 0) for name in (REFERENCE, *PAIR)]
@@ -70,24 +72,19 @@ def growing(
     MissingPackage
         If a package of the model or of the texts is not installed.
     """
-    todo, found = cases(quick=quick), list(known)
-    done = {(row["recipe"], row["grouping"]) for row in known}
     model = minilm.load()
     texts = {text: passages(read(), PASSAGES) for text, read in TEXTS.items()}
     if quick:
         texts = {text: sentences[:QUICK] for text, sentences in texts.items()}
     exact = embedded(model, texts)
-    for count, case in enumerate(todo, 1):
-        if case not in done:
-            name, grouping = case
-            ours = exact
-            if name != REFERENCE:
-                ours = embedded(regrouped(model, recipe(name), grouping), texts)
-            found += rows(case, ours, exact)
-            yield found
-        if progress is not None:
-            progress(count, len(todo))
-    yield found
+
+    def measure(case: Case) -> Rows:
+        name, grouping = case
+        if name == REFERENCE:
+            return rows(case, exact, exact)
+        return rows(case, embedded(regrouped(model, recipe(name), grouping), texts), exact)
+
+    yield from grown(known, cases(quick=quick), case_of, measure, progress)
 
 
 def embedded(model: minilm.Encoder, texts: Mapping[str, Sequence[str]]) -> dict[str, Array]:
@@ -98,7 +95,7 @@ def embedded(model: minilm.Encoder, texts: Mapping[str, Sequence[str]]) -> dict[
     }
 
 
-def rows(case: tuple[str, int], ours: Mapping[str, Array], exact: Mapping[str, Array]) -> Rows:
+def rows(case: Case, ours: Mapping[str, Array], exact: Mapping[str, Array]) -> Rows:
     """Return a row for each passage.
 
     Parameters
@@ -116,7 +113,8 @@ def rows(case: tuple[str, int], ours: Mapping[str, Array], exact: Mapping[str, A
     --------
     >>> exact = {"a": np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)}
     >>> ours = {"a": np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)}
-    >>> [tuple(row.values())[2:] for row in rows(("e2m2", 0), ours, exact)][1]
+    >>> row = rows(("e2m2", 0), ours, exact)[1]
+    >>> row["item"], round(row[TURNED], 4), row[CHANGES]
     ('a 1', 0.04, 1.0)
     """
     found: Rows = []
@@ -145,4 +143,5 @@ def neighbours(embeddings: Array) -> NDArray[np.intp]:
     """
     cosines = embeddings.astype(np.float64) @ embeddings.T
     np.fill_diagonal(cosines, -np.inf)
-    return cosines.argmax(axis=1)
+    nearest: NDArray[np.intp] = cosines.argmax(axis=1)
+    return nearest

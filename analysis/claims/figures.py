@@ -24,6 +24,7 @@ What they decide:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -68,7 +69,7 @@ class Figure:
         """Standard deviation over groupings, 0 if it is lost in that of the items; None for one."""
         if len(self.draws) == 1:
             return None
-        return float(max(np.var(self.draws, ddof=1) - self.own_items**2, 0.0) ** 0.5)
+        return math.sqrt(max(float(np.var(self.draws, ddof=1)) - self.own_items**2, 0.0))
 
     @property
     def half(self) -> float:
@@ -86,7 +87,7 @@ class Figure:
         variance = float(np.var(self.draws, ddof=1)) / len(self.draws)
         if not self.own_items:
             variance += self.over_items**2
-        return float(student.ppf(0.975, len(self.draws) - 1)) * variance**0.5
+        return float(student.ppf(0.975, len(self.draws) - 1)) * math.sqrt(variance)
 
     @property
     def lead(self) -> str:

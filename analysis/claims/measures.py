@@ -46,6 +46,7 @@ from analysis.models.predictions import divergence, log_probabilities
 from analysis.models.recorder import Recorder
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows, from_csv
+from analysis.studies import grown
 
 DRAWS = 2
 SAMPLES = 64  # of the inputs of each matrix
@@ -83,23 +84,21 @@ def growing(
     """
     names, draws = (PAIR, 1) if quick else (NAMES, DRAWS)
     todo = [(name, grouping) for grouping in range(draws) for name in names]
-    found, done = list(known), {(row["recipe"], row["grouping"]) for row in known}
     model, words = smollm2.load(), smollm2.tokenizer()
     chunks = [
         smollm2.chunks(np.array(words.encode(read()).ids))[1][0][:HEARD] for read in TEXTS.values()
     ]
     inputs = inputs_of(model, chunks)
     scorer, weights = Scorer.of(model, chunks), informations()
-    for count, (name, grouping) in enumerate(todo, 1):
-        if (name, grouping) not in done:
-            rounded = regrouped(model, recipe(name), grouping)
-            row: Row = {"recipe": name, "grouping": grouping}
-            row |= errors(model, rounded, inputs, weights)
-            found.append(row | {BY_LAYER: by_layer(scorer, rounded)})
-            yield found
-        if progress is not None:
-            progress(count, len(todo))
-    yield found
+
+    def measure(case: text.Case) -> Rows:
+        name, grouping = case
+        rounded = regrouped(model, recipe(name), grouping)
+        row: Row = {"recipe": name, "grouping": grouping}
+        row |= errors(model, rounded, inputs, weights)
+        return [row | {BY_LAYER: by_layer(scorer, rounded)}]
+
+    yield from grown(known, todo, text.case_of, measure, progress)
 
 
 def inputs_of(model: Llama, chunks: Collection[Tokens]) -> dict[str, Array]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from analysis.models.llama import Llama, Tokens
 from analysis.models.predictions import divergence, log_probabilities
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
+from analysis.studies import grown
 
 ENOUGH, ROUNDS, ALL_ROUNDS = 8, 17, 34  # at least, of all recipes, and of the pair
 EACH = 6  # chunks of each text in a round
@@ -141,18 +142,22 @@ def growing(
     MissingPackage
         If a package of the model or of the texts is not installed.
     """
-    todo, found = cases(quick=quick), list(known)
-    done = {(row["recipe"], row["grouping"]) for row in known}
-    model, reader = smollm2.load(), None
-    for count, (name, grouping) in enumerate(todo, 1):
-        if (name, grouping) not in done:
-            if reader is None or reader.grouping != grouping:
-                reader = Reader(model, grouping, each=1 if quick else EACH)
-            found += reader.rows(name)
-            yield found
-        if progress is not None:
-            progress(count, len(todo))
-    yield found
+    model = smollm2.load()
+
+    @lru_cache(maxsize=1)
+    def reader(grouping: int) -> Reader:
+        return Reader(model, grouping, each=1 if quick else EACH)
+
+    def measure(case: Case) -> Rows:
+        name, grouping = case
+        return reader(grouping).rows(name)
+
+    yield from grown(known, cases(quick=quick), case_of, measure, progress)
+
+
+def case_of(row: Row) -> Case:
+    """Return the recipe and grouping of a record."""
+    return row["recipe"], row["grouping"]
 
 
 class Reader:
@@ -173,7 +178,8 @@ class Reader:
         chosen = [k for k in range(len(every.names)) if k % EACH < each]
         self._names = [every.names[k] for k in chosen]
         self._tokens = every.tokens[chosen]
-        self._exact = [predictions(model, part) for part in self._tokens]
+        outputs = side_by_side.hidden(model, self._tokens[:, :-1])
+        self._exact = [log_probabilities(model.project(output)) for output in outputs]
 
     def rows(self, name: str) -> Rows:
         """Return a row for each chunk, of a recipe by its name, or `REFERENCE`."""

@@ -175,11 +175,17 @@ def how_many_bits(rows: Rows, limits: Mapping[str, float], called: str) -> str:
         for name, word in verdicts.items():
             if recipe(name).fmt.bits == width:
                 by_word.setdefault(word, []).append(title(name))
-        said = "; ".join(f"{word}: {', '.join(names)}" for word, names in by_word.items())
-        parts.append(f"- {width} bits: {said}")
+        if by_word:
+            said = "; ".join(f"{word}: {', '.join(names)}" for word, names in by_word.items())
+            parts.append(f"- {width} bits: {said}")
     enough = [recipe(name).fmt.bits for name, word in verdicts.items() if word == "yes"]
-    least = f"needs {min(enough)} bits" if enough else "needs more bits than any recipe here has"
-    return f"Nearly lossless {called} {least}, rounded to nearest:\n\n" + "\n".join(parts)
+    if enough:
+        least = f"needs {min(enough)} bits"
+    elif "open" in verdicts.values():
+        least = "is reached for certain by no recipe here"
+    else:
+        least = "needs more bits than any recipe here has"
+    return f"Rounded to nearest, nearly lossless {called} {least}:\n\n" + "\n".join(parts)
 
 
 def others() -> Iterable[str]:
@@ -202,8 +208,10 @@ def methods_part() -> str:
                     lines.append([
                         model, method, f"{budget:g}", str(len(losses.draws(method, budget))),
                         f"{digits(found.mean, sign=True)} ± {digits(2 * found.standard_error)}",
+                        _word(found.mean, 2 * found.standard_error)
+                        if model == smollm2.MODEL else "",
                     ])  # fmt: skip
-    head = ["model", "method", "bits", "groupings", "over fp32"]
+    head = ["model", "method", "bits", "groupings", "over fp32", "nearly lossless?"]
     return f"""\
 ## GPTQ, the two best methods, mixed precision
 
@@ -231,7 +239,7 @@ def activations_part() -> str:
             title(case.weights), case.setting.activations or "float32",
             case.setting.cache or "float32", case.setting.unit or "float32",
             str(whole.freedom + 1), with_half(whole), with_half(added) if added else "",
-            with_half(apart) if apart else "", _word(added) if added else "",
+            with_half(apart) if apart else "", _word(added.mean, added.half) if added else "",
         ])  # fmt: skip
     head = [
         "weights", "activations", "cache", "sums", "chunks", "nats per token over fp32",
@@ -299,11 +307,12 @@ def digits(value: float | None, *, sign: bool = False) -> str:
     return f"{value:{'+' if sign else ''}.{places}f}"
 
 
-def _word(added: Figure) -> str:
+def _word(mean: float, half: float) -> str:
+    """Return whether an increase of nats per token is nearly lossless."""
     limit = text.LIMITS[text.NATS]
-    if added.mean - added.half > limit:
+    if mean - half > limit:
         return "no"
-    return "yes" if added.mean + added.half <= limit else "open"
+    return "yes" if mean + half <= limit else "open"
 
 
 def _ordered(rows: Rows) -> list[str]:
