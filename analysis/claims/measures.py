@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from analysis.claims import text
-from analysis.claims.recipes import NAMES, PAIR, recipe
+from analysis.claims.recipes import FIRST, NAMES, PAIR, recipe
 from analysis.methods.sensitivities import EVERY, Scorer
 from analysis.methods.subjects import place
 from analysis.models import smollm2
@@ -82,7 +82,7 @@ def growing(
     MissingPackage
         If a package of the model or of the texts is not installed.
     """
-    names, draws = (PAIR, 1) if quick else (NAMES, DRAWS)
+    names, draws = (PAIR, 1) if quick else (dict.fromkeys((*FIRST, *NAMES)), DRAWS)
     todo = [(name, grouping) for grouping in range(draws) for name in names]
     model, words = smollm2.load(), smollm2.tokenizer()
     chunks = [
