@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 from analysis.models.evaluation import Progress
 from analysis.models.packages import MissingPackage
 from analysis.output import write_files
-from analysis.records import Rows, from_csv, to_csv
+from analysis.records import Row, Rows, from_csv, to_csv
 from minifloat.cli.terminal import Table, progress_bar
+
+Case = TypeVar("Case", bound=Hashable)
 
 
 def main(package: str, arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +93,50 @@ def _growing(
             raise _OtherFile(f"{file} must hold records of {title!r}; name a new file")
         known = from_csv(text)
     yield from study.growing(known, quick=quick, progress=progress)
+
+
+def grown(
+    known: Rows,
+    cases: Sequence[Case],
+    key: Callable[[Row], Case],
+    measure: Callable[[Case], Rows],
+    progress: Progress | None = None,
+) -> Iterator[Rows]:
+    """Measure the cases that are not known, and yield all records after each.
+
+    Parameters
+    ----------
+    known : list of dict
+        Records of an earlier call that was stopped.
+    cases : sequence
+        In the order in which they are measured.
+    key : callable
+        Returns the case that a record is of.
+    measure : callable
+        Returns the records of a case.
+    progress : callable, optional
+        Called with the cases done and all cases.
+
+    Yields
+    ------
+    list of dict
+
+    Examples
+    --------
+    >>> for rows in grown([{"at": 1, "square": 1}], [1, 2], lambda row: row["at"],
+    ...                   lambda case: [{"at": case, "square": case**2}]):
+    ...     print(rows[-1])
+    {'at': 2, 'square': 4}
+    {'at': 2, 'square': 4}
+    """
+    found, done = list(known), {key(row) for row in known}
+    for count, case in enumerate(cases, 1):
+        if case not in done:
+            found += measure(case)
+            yield found
+        if progress is not None:
+            progress(count, len(cases))
+    yield found
 
 
 def _table(title: str, found: Rows) -> Table:

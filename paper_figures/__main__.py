@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             show = _Line(f"[{number}/{len(names)}] {name}")
             saved = options.out / f"{name}.csv" if options.redraw else None
             try:
-                files = figure_files(name, options.format, show, saved, options.models)
+                files = figure_files(name, options.format, show, saved)
             except NotAvailable as error:
                 left_out = True
                 show.end(f"left out: {error}")
@@ -56,7 +56,6 @@ def figure_files(
     kinds: Sequence[str],
     progress: Progress = lambda done, total: None,
     saved: Path | None = None,
-    models: Path | None = None,
 ) -> dict[str, bytes]:
     """Compute and draw a figure.
 
@@ -70,8 +69,6 @@ def figure_files(
         Called with the steps done and all steps.
     saved : path, optional
         A CSV file of this figure, to draw it again without computing anything.
-    models : path, optional
-        For the figure "models": the file of ``python -m analysis.models --json FILE``.
 
     Returns
     -------
@@ -87,13 +84,7 @@ def figure_files(
 
     module = import_module(f"paper_figures.{name}")
     if saved is None:
-        command = f"{COMMAND} --only {name}"
-        if name == "models":
-            rows = module.data(progress, models)
-            command += f" --models {models.name if models else ''}"
-        else:
-            rows = module.data(progress)
-        table = to_csv(rows, command)
+        table = to_csv(module.data(progress), f"{COMMAND} --only {name}")
     else:
         table = _read(saved)
     files = {f"{name}.csv": table.encode()}
@@ -153,9 +144,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--redraw", action="store_true", help="draw the CSV files in DIR; compute nothing"
-    )
-    parser.add_argument(
-        "--models", type=Path, metavar="FILE", help="the file of `python -m analysis.models --json`"
     )
     return parser
 

@@ -35,6 +35,7 @@ from docs.generators import (
     recipes,
     rotations,
     rounding_by_layer,
+    text_models,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +60,7 @@ PAGES = {
     "methods.md": methods,
     "calibration.md": calibration,
     "key_value_cache.md": key_value_cache,
+    "text_models.md": text_models,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

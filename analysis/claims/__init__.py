@@ -1,8 +1,17 @@
 """Whether the claim of FPE2M2, nearly lossless in five bits, holds for models of a kind.
 
 A study is a module of `STUDIES`, as in `analysis.numerics`: ``records(*, quick=False,
-progress=None)`` measures and returns raw records, its docstring has its criteria, and
-``python -m analysis.claims`` runs it by its name; docs/data/claims has its records.
+progress=None)``, or ``growing`` (`analysis.studies`), measures raw records, its docstring has its
+criteria, and ``python -m analysis.claims`` runs it by its name; docs/data/claims has its records.
 """
 
-STUDIES = ("speech", "speech_speed", "images", "images_speed")
+STUDIES = (
+    "text",
+    "embeddings",
+    "activations",
+    "measures",
+    "speech",
+    "speech_speed",
+    "images",
+    "images_speed",
+)

@@ -1,14 +1,21 @@
 """Means over items and over draws of the rounding, with their intervals, and what they decide.
 
 A row of records has a recipe, a grouping of the input channels (`analysis.models.groupings`), an
-item such as a recording or a chunk of a text, and the metrics. Rows of a recipe are ordered by
-grouping, then by item, the same items in each.
+item such as a recording or a chunk of a text, and the metrics. There are two designs:
+
+- **crossed**: each grouping is measured on the same items;
+- **nested**: each grouping has items of its own, as many as the others. A grouping costs fewer
+  items, so that more groupings can be drawn. Their means differ by their items, too; the variance
+  that items alone would give is taken off (the usual analysis of variance of one way).
+
+What they decide:
 
 - A figure is a mean over items and groupings. Its error is the larger of two: the standard error
-  over items (of means over groupings), and the standard deviation over groupings (of means over
-  items). Its interval is the mean plus and minus the error times Student's quantile for 95 %, with
-  the degrees of freedom of the error that was taken. A recipe that was measured in one grouping has
-  the first error alone, which is then a lower bound.
+  over items, and the standard deviation over groupings. Its interval is the mean plus and minus the
+  error times Student's quantile for 95 %, with the degrees of freedom of the error that was taken.
+  So it holds for a model in one grouping, which a user has, and all the more for the mean over
+  groupings, which has an error of its own, `Figure.of_mean`. A recipe that was measured in one
+  grouping has the first error alone, which is then a lower bound.
 - A lead of one recipe over another, paired, is resolved if its interval leaves out 0. Otherwise, if
   it has the same sign in every grouping, the recipe is ahead.
 - A recipe is nearly lossless if the changes of all metrics from the unchanged model have intervals
@@ -17,6 +24,7 @@ grouping, then by item, the same items in each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,7 +32,9 @@ import numpy as np
 from scipy.stats import t as student
 
 from analysis.models.evaluation import REFERENCE
-from analysis.records import Rows
+from analysis.records import Row, Rows
+
+COLUMNS = ("recipe", "grouping")  # the column after them names the item
 
 
 @dataclass(frozen=True)
@@ -37,13 +47,17 @@ class Figure:
         The mean over items of each grouping.
     over_items : float
         Standard error over items.
-    items : int
-        Number of items.
+    freedom : int
+        Its degrees of freedom.
+    own_items : float
+        The standard error that the mean of one grouping has from its items, if they are its own; 0
+        if all groupings have the same ones.
     """
 
     draws: tuple[float, ...]
     over_items: float
-    items: int
+    freedom: int
+    own_items: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -52,16 +66,28 @@ class Figure:
 
     @property
     def over_draws(self) -> float | None:
-        """Standard deviation over groupings; None if there is only one."""
-        return float(np.std(self.draws, ddof=1)) if len(self.draws) > 1 else None
+        """Standard deviation over groupings, 0 if it is lost in that of the items; None for one."""
+        if len(self.draws) == 1:
+            return None
+        return math.sqrt(max(float(np.var(self.draws, ddof=1)) - self.own_items**2, 0.0))
 
     @property
     def half(self) -> float:
         """Half the length of the interval of 95 %."""
-        freedom, error = self.items - 1, self.over_items
+        freedom, error = self.freedom, self.over_items
         if self.over_draws is not None and self.over_draws > error:
             freedom, error = len(self.draws) - 1, self.over_draws
         return float(student.ppf(0.975, freedom)) * error
+
+    @property
+    def of_mean(self) -> float:
+        """Half the length of the interval of 95 % of the mean over groupings, both errors in it."""
+        if len(self.draws) == 1:
+            return self.half
+        variance = float(np.var(self.draws, ddof=1)) / len(self.draws)
+        if not self.own_items:
+            variance += self.over_items**2
+        return float(student.ppf(0.975, len(self.draws) - 1)) * math.sqrt(variance)
 
     @property
     def lead(self) -> str:
@@ -77,15 +103,22 @@ def figure(rows: Rows, metric: str, recipe: str, other: str = "") -> Figure:
     Parameters
     ----------
     rows : list of dict
+        Of a crossed or a nested design; all groupings with as many items.
     metric : str
         A column of the rows.
     recipe : str
     other : str, optional
-        Of the same groupings, or `REFERENCE`, which has only one.
+        Taken in the groupings and items that both have; those of `REFERENCE` hold for all
+        groupings.
 
     Returns
     -------
     Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no such rows, or groupings have not as many items.
 
     Examples
     --------
@@ -95,21 +128,42 @@ def figure(rows: Rows, metric: str, recipe: str, other: str = "") -> Figure:
     >>> found.draws, round(found.over_items, 3), round(found.over_draws, 3)
     ((2.0, 3.0), 0.577, 0.707)
     """
-    values = _table(rows, metric, recipe)
+    cells = _cells(rows, metric, recipe)
     if other:
-        values = values - _table(rows, metric, other)
-    items = values.mean(axis=0)
-    error = float(items.std(ddof=1)) / len(items) ** 0.5
-    return Figure(tuple(map(float, values.mean(axis=1))), error, len(items))
+        theirs = _cells(rows, metric, other)
+        if other == REFERENCE:
+            by_item = {item: value for (_, item), value in theirs.items()}
+            theirs = {cell: by_item[cell[1]] for cell in cells}
+        cells = {cell: value - theirs[cell] for cell, value in cells.items() if cell in theirs}
+    table: dict[int, dict[object, float]] = {}
+    for (grouping, item), value in cells.items():
+        table.setdefault(grouping, {})[item] = value
+    first, *others = table.values() if table else [{}]
+    if not first or any(len(items) != len(first) for items in others):
+        raise ValueError(f"rows must hold {metric} of {recipe}, as many items in each grouping")
+    crossed = all(items.keys() == first.keys() for items in others)
+    order = list(first)
+    values = np.array([
+        [items[item] for item in order] if crossed else list(items.values())
+        for items in table.values()
+    ])  # fmt: skip
+    draws = tuple(map(float, values.mean(axis=1)))
+    count = values.shape[1]
+    if crossed:
+        items = values.mean(axis=0)
+        return Figure(draws, float(items.std(ddof=1)) / count**0.5, count - 1)
+    own = float(np.mean(values.var(axis=1, ddof=1)) / count) ** 0.5
+    return Figure(draws, own / len(draws) ** 0.5, len(draws) * (count - 1), own)
 
 
-def _table(rows: Rows, metric: str, recipe: str) -> np.ndarray:
+def _cells(rows: Rows, metric: str, recipe: str) -> dict[tuple[int, object], float]:
     """Return a metric by grouping and item."""
-    draws: dict[int, list[float]] = {}
-    for row in rows:
-        if row["recipe"] == recipe:
-            draws.setdefault(row["grouping"], []).append(row[metric])
-    return np.array(list(draws.values()))
+    return {(row["grouping"], _item(row)): row[metric] for row in rows if row["recipe"] == recipe}
+
+
+def _item(row: Row) -> object:
+    """Return the name of a row's item."""
+    return next(value for name, value in row.items() if name not in COLUMNS)
 
 
 def verdict(rows: Rows, recipe: str, limits: Mapping[str, float]) -> str:

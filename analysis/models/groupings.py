@@ -49,9 +49,8 @@ def regrouped(model: SomeModel, recipe: SomeRecipe, grouping: int) -> SomeModel:
     rng = np.random.default_rng(grouping)
     matrices = {}
     for name, matrix in model.matrices.items():
-        inputs = matrix.shape[1]
+        weights, inputs = dense(matrix), matrix.shape[1]
         order = rng.permutation(inputs) if grouping else np.arange(inputs)
-        rounded = np.empty(matrix.shape, np.float32)
-        rounded[:, order] = dense(mf.quantize(dense(matrix)[:, order], recipe))
-        matrices[name] = rounded
+        rounded = dense(mf.quantize(weights.take(order, axis=1), recipe))
+        matrices[name] = rounded.take(np.argsort(order), axis=1)
     return replace(model, matrices=matrices)

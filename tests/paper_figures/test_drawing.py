@@ -64,9 +64,9 @@ def test_one_line_adapts_a_figure(name: str, monkeypatch: pytest.MonkeyPatch) ->
         assert all(name in words for name in ("E3M2", "INT6", "BINARY6P3SF", "SF4"))
 
 
-def test_redrawn_figures_are_the_same(models: Path, tmp_path: Path) -> None:
+def test_redrawn_figures_are_the_same(tmp_path: Path) -> None:
     for name in ("grid_loss", "models"):
-        files = figure_files(name, ["png", "pdf", "svg"], models=models)
+        files = figure_files(name, ["png", "pdf", "svg"])
         assert list(files) == [f"{name}.{kind}" for kind in ("csv", "png", "pdf", "svg")]
         write_files(tmp_path, files)
         again = figure_files(name, ["png", "pdf", "svg"], saved=tmp_path / f"{name}.csv")
@@ -99,7 +99,7 @@ def test_another_process_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("speed", "models")])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name != "speed"])
 def test_all_figures_are_the_same_again(name: str, tmp_path: Path) -> None:
     kinds = ["png", "pdf", "svg"]
     try:

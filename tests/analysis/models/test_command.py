@@ -108,3 +108,53 @@ def test_a_wrong_recipe_is_one_line(capsys: Capture) -> None:
 )
 def test_estimates_show_two_digits_of_their_error(estimate: Estimate | None, text: str) -> None:
     assert command.show(estimate) == text
+
+
+@pytest.mark.usefixtures("modules")
+def test_an_interrupted_run_goes_on_where_its_file_ends(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    def evaluate(recipes: list[mf.Recipe], **_: object) -> object:
+        asked.append([str(recipe) for recipe in recipes])
+        return [result("fp32", (1.0, 2.0)), *(result(str(r), (1.5, 2.25)) for r in recipes)]
+
+    module = SimpleNamespace(MODEL="m", FILES=(), evaluate=evaluate)
+    monkeypatch.setattr(command, "import_module", lambda _: module)
+    path = tmp_path / "all.json"
+    only = ["--only", "smollm2", "--json", str(path)]
+    assert command.main([*only, "--resume", "--recipes", "e2m2"]) == 0
+    assert command.main([*only, "--resume", "--recipes", "e2m2,int5"]) == 0
+    assert command.main([*only, "--resume", "--recipes", "e2m2,int5"]) == 0
+    assert asked == [["e2m2/128/float16"], ["int5/128/float16"]]
+    recipes = [record["recipe"] for record in json.loads(path.read_text())["results"]]
+    assert recipes == ["fp32", "e2m2/128/float16", "int5/128/float16"]
+    assert "leaves out\nthe draw of the rounding errors" in capsys.readouterr().out
+    assert command.main([*only, "--resume", "--cache", "int4"]) == 2
+    assert "must be of the same options to resume" in capsys.readouterr().err
+    path.write_text("{}")
+    assert command.main([*only, "--resume"]) == 2
+    assert "must be a file of --json" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("modules")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume"], "--resume must go with --json FILE"),
+        (["--cache", "int4"], "must go with --only smollm2, got models smollm2, minilm"),
+        (["--only", "smollm2", "--chunks", "1"], "--chunks must be 2 to 24, got 1"),
+        (["--only", "smollm2", "--unit", "none"], "unit must be one of"),
+        (["--only", "smollm2", "--cache", "none"], "fmt must be a known format name"),
+        (
+            ["--only", "smollm2", "--unit", "hopper/e4m3fn/float32", "--activations", "int8"],
+            "activations must be left out with a unit",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together(
+    arguments: list[str], message: str, capsys: Capture
+) -> None:
+    assert command.main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -11,6 +11,7 @@ import pytest
 import minifloat as mf
 from analysis.models import calibration, smollm2
 from analysis.models.llama import MATRICES, Llama, Shape
+from analysis.models.settings import Setting
 from tests.analysis.models.slow_llama import distance, slow_logits
 
 SHAPE = Shape(layers=2, heads=4, kv_heads=2, rope_base=100.0, epsilon=1e-5)
@@ -148,6 +149,12 @@ def test_smollm2_is_evaluated_in_all_formats(llama: Llama, monkeypatch: pytest.M
     assert [r.packed for r in results[::2]] == [False, True, True, True]
     assert results[4].nbytes == results[6].nbytes < results[0].nbytes / 5
     assert all(len(r.items) == 3 and r.note.startswith("perplexity ") for r in results)
+    setting = Setting(activations="int8/channel/float32")
+    special = smollm2.evaluate(["nf4"], setting=setting, chunks_of_each=2)
+    name = "activations int8/channel/float32"
+    labels = ("fp32", f"fp32 + {name}", f"nf4/64/float32 + {name}")
+    assert [r.label for r in special[::2]] == list(labels)
+    assert special[0].items == results[0].items[:2] != special[2].items
     tokens = np.array(Bytes().encode("a text " * 60).ids)[:32]
     assert results[0].items[0] == pytest.approx(smollm2.nats(llama, tokens), rel=1e-9, abs=0)
 
