@@ -1,6 +1,8 @@
 "use strict";
 // Packing: the bytes of codes and scales in a checkpoint, as tables of places from the library.
 
+const ROW_OF_TABLES = 64; // weights of a row in the tables
+
 /** Return codes of so many bits side by side, the lowest bit of the first one first. */
 function packDense(codes, bits) {
   const bytes = new Uint8Array(Math.ceil((codes.length * bits) / 8));
@@ -33,13 +35,12 @@ function packTensor(tensor, codes, scales, tensorScale) {
   return { bytes, origins };
 }
 
-/** Return the layouts that store a recipe: minifloat's own, and those of other tools. */
+/** Return the layouts that store a row of so many weights: minifloat's own, and those of other tools. */
 function layoutsOf(recipe, count) {
-  const own = {
-    name: "codes",
-    dtype: "U8",
-    dense: true,
-  };
-  const others = count === 64 ? TABLES.layouts[recipe.text] ?? {} : {};
-  return { minifloat: [own], ...others };
+  const own = [
+    { name: "codes", dtype: "U8, dense", dense: true, of: "codes" },
+    { name: "scales", dtype: `${recipe.scale.name}, dense`, dense: true, of: "scales" },
+  ];
+  const others = count === ROW_OF_TABLES ? (TABLES.layouts[recipe.text] ?? {}) : {};
+  return { minifloat: own, ...others };
 }

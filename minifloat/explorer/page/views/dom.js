@@ -107,6 +107,11 @@ function valueText(value) {
   return numberText(fromFloat64(value), 12).replace("-", "−");
 }
 
+/** Return a JavaScript number as its shortest digits. */
+function shortText(value) {
+  return typedText(value).replace("-", "−");
+}
+
 /** Return a number as text that `parseNumber` reads back. */
 function typedText(value) {
   if (Object.is(value, -0)) return "-0";
