@@ -107,6 +107,12 @@ function valueText(value) {
   return numberText(fromFloat64(value), 12).replace("-", "−");
 }
 
+/** Return a power of two with its exponent above the line. */
+function powerText(exponent) {
+  const above = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+  return "2" + [...String(exponent)].map((digit) => above[digit]).join("");
+}
+
 /** Return a JavaScript number as its shortest digits. */
 function shortText(value) {
   return typedText(value).replace("-", "−");

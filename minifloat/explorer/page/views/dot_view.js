@@ -78,7 +78,7 @@ function resultCard({ name, unit, result, ...rest }, at) {
   }
   pairs.push(["Adds", addsText(unit)]);
   pairs.push(["Model", h("code", {}, unit.text)]);
-  pairs.push(["Source", unit.source]);
+  pairs.push(["Source", sourceText(unit.source)]);
   return h(
     "section",
     { class: "card panel" },
@@ -86,6 +86,17 @@ function resultCard({ name, unit, result, ...rest }, at) {
     h("p", { class: "value" }, h("output", { id: `result-${at}` }, numberText(result, 17).replace("-", "−"))),
     h("dl", { class: "pairs" }, pairs.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)])),
   );
+}
+
+const SOURCES = {
+  1: ["arXiv 2511.10909", "https://arxiv.org/abs/2511.10909"],
+  2: ["arXiv 2512.07004", "https://arxiv.org/abs/2512.07004"],
+  3: ["PeerJ CS 7:e330", "https://doi.org/10.7717/peerj-cs.330"],
+};
+
+/** Return a source such as "[1] table 4; [2]" with links. */
+function sourceText(source) {
+  return source.split(/\[(\d)\]/).map((part, at) => (at % 2 ? h("a", { href: SOURCES[part][1] }, SOURCES[part][0]) : part));
 }
 
 function addsText(unit) {
@@ -110,7 +121,7 @@ function alignmentPanel({ name, unit, steps }) {
     { class: "panel" },
     h("h2", {}, title + count),
     scrollBox(`terms-${name}`, title, alignmentChart(step, unit)),
-    h("p", { class: "note" }, `Each row is a term at its place, the highest bit on the left. The unit aligns all to the exponent ${step.top} and keeps bits down to 2^${step.place}; bits in red are lost.`.replaceAll("^-", "^−")),
+    h("p", { class: "note" }, `Each row is a term at its place, the highest bit on the left. The unit aligns all to the exponent ${step.top} and keeps bits down to ${powerText(step.place)}; bits in red are lost.`),
     sumsText(steps),
   );
 }
@@ -135,7 +146,7 @@ function alignmentChart(step, unit) {
   const parts = [];
   const place = (bit) => left + (high - bit) * CELL;
   parts.push(svg("rect", { class: "window", x: place(step.top), y: top - 4, width: (step.top - step.place + 1) * CELL, height: rows.length * 20 + 6, rx: 4 }));
-  for (const bit of [step.top, step.place]) parts.push(svg("text", { class: "mark-text", x: place(bit) + CELL / 2, y: 15, "text-anchor": "middle" }, `2^${bit}`.replace("-", "−")));
+  for (const bit of [step.top, step.place]) parts.push(svg("text", { class: "mark-text", x: place(bit) + CELL / 2, y: 15, "text-anchor": "middle" }, powerText(bit)));
   rows.forEach(([name, value], at) => {
     const y = top + at * 20 + 12;
     parts.push(svg("text", { class: "row-name", x: 4, y }, `${name}: ${numberText(value, 6).replace("-", "−").replace("≈ ", "")}`));
@@ -145,7 +156,7 @@ function alignmentChart(step, unit) {
       parts.push(svg("text", { class: bit < step.place ? "lost-bit" : "kept-bit", x: place(bit) + CELL / 2, y, "text-anchor": "middle" }, digit));
     }
   });
-  return svg("svg", { class: "terms", viewBox: `0 0 ${width} ${top + rows.length * 20 + 8}`, width, role: "img", "aria-label": `${rows.length} terms; those with bits below 2^${step.place} lose them` }, parts);
+  return svg("svg", { class: "terms", viewBox: `0 0 ${width} ${top + rows.length * 20 + 8}`, width, role: "img", "aria-label": `${rows.length} terms; those with bits below ${powerText(step.place)} lose them` }, parts);
 }
 
 /** Return the exponent of the lowest bit of a dyadic number. */

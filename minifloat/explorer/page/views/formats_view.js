@@ -56,6 +56,7 @@ function numberPanel(x) {
     { class: "panel number-panel" },
     textField("x", "Number", state.x, change, { class: "big", "aria-describedby": "x-says" }),
     h("div", { class: "chips", role: "group", "aria-label": "Examples of numbers" }, examples),
+    h("button", { id: "add-format", type: "button", class: "quiet", disabled: formatNames().length >= MOST_FORMATS, onclick: addFormat }, "+ Add a format"),
     h("p", { id: "x-says", class: x ? "says" : "says error", "aria-live": "polite" }, x ? sayNumber(x) : "No number: type 0.3, 1/3, 0x1.8p-2, 0b1.01, 2^-24, inf or nan."),
   );
 }
@@ -76,7 +77,6 @@ function formatCard({ name, format, error }, at, x) {
   const names = formatNames();
   const rename = (text) => update({ formats: names.with(at, text.replaceAll(",", "")).join(","), code: "" });
   const remove = () => update({ formats: names.toSpliced(at, 1).join(","), code: "" });
-  const isLast = at === names.length - 1 && names.length < MOST_FORMATS;
   return h(
     "section",
     { class: "card panel", "aria-label": `Format ${at + 1}: ${name}` },
@@ -84,7 +84,6 @@ function formatCard({ name, format, error }, at, x) {
       "div",
       { class: "card-head" },
       textField(`format-${at}`, `Format ${at + 1}`, name, rename, { list: "format-names", class: "name" }),
-      isLast && h("button", { id: "add-format", type: "button", class: "quiet", onclick: addFormat, title: "Add a format", "aria-label": "Add a format" }, "+"),
       names.length > 1 && h("button", { id: `remove-${at}`, type: "button", class: "quiet", onclick: remove, title: `Remove ${name}`, "aria-label": `Remove ${name}` }, "×"),
     ),
     format ? cardBody(format, at, x) : h("p", { class: "error", role: "alert" }, error),

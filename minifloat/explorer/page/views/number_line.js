@@ -40,7 +40,7 @@ function logScale(formats, inner) {
   const high = Math.ceil(Math.log2(Math.max(...formats.map(largestOf)))) + 0.5;
   const step = Math.ceil((high - low) / 12);
   const marks = [];
-  for (let k = Math.ceil(low / step) * step; k <= high; k += step) marks.push([2 ** k, Math.abs(k) <= 3 ? String(2 ** k) : `2^${k}`]);
+  for (let k = Math.ceil(low / step) * step; k <= high; k += step) marks.push([2 ** k, Math.abs(k) <= 3 ? String(2 ** k) : powerText(k)]);
   const place = (value) => {
     const at = Math.log2(value);
     return !(value > 0) || at < low || at > high ? null : MARGIN_LEFT + ((at - low) / (high - low)) * inner;

@@ -2,7 +2,7 @@
 // The view of registers: the bits of one code travel through a register program, step by step.
 
 function programTitle({ format, layout, target, scaleExponent }) {
-  const factor = scaleExponent ? `, times 2^${scaleExponent}`.replace("-", "−") : "";
+  const factor = scaleExponent ? `, times ${powerText(scaleExponent)}` : "";
   return `${format}, layout ${layout}, to ${target}${factor}`;
 }
 
@@ -50,7 +50,7 @@ function showRegisters() {
   return [
     registerInputs(program, number, format, codes, follow, null),
     outputPanel(program, format, codes, follow, registers),
-    stepsPanel(program, format, registers, found),
+    stepsPanel(program, format, follow, registers, found),
     textPanel(program),
   ];
 }
@@ -95,7 +95,7 @@ function outputPanel(program, format, codes, follow, registers) {
   const value = half.value(own);
   const wanted = format.value(codes[follow]);
   const factor = 2 ** program.scaleExponent;
-  const expected = program.scaleExponent ? `${valueText(wanted)} × 2^${program.scaleExponent} = ${valueText(wanted * factor)}`.replace("^-", "^−") : valueText(wanted);
+  const expected = program.scaleExponent ? `${valueText(wanted)} × ${powerText(program.scaleExponent)} = ${valueText(wanted * factor)}` : valueText(wanted);
   const isSame = Object.is(value, wanted * factor);
   const note = isSame ? "the same" : "another: this code is no number of the format, and the program does not look for it";
   return h(
@@ -107,8 +107,9 @@ function outputPanel(program, format, codes, follow, registers) {
   );
 }
 
-function stepsPanel(program, format, registers, found) {
-  const hasBits = (name) => Object.keys(found[name]).length > 0;
+function stepsPanel(program, format, follow, registers, found) {
+  const onTheWay = waysTo(program, program.outputs[follow >> 1]);
+  const hasBits = (name) => onTheWay.has(name) && Object.keys(found[name]).length > 0;
   const rows = [];
   for (let at = 0; at < program.words; at++) rows.push({ name: `w${at}`, text: "input word" });
   program.steps.forEach((step, at) => rows.push({ name: `r${at}`, text: stepText(step), output: program.outputs.includes(`r${at}`) }));
@@ -131,10 +132,20 @@ function stepsPanel(program, format, registers, found) {
         h("button", { id: "whole", type: "button", class: "quiet", "aria-pressed": String(step === 0), onclick: () => update({ step: "0" }) }, "All at once"),
       ),
     ),
-    h("label", { class: "flag" }, h("input", { id: "all", type: "checkbox", checked: state.all !== "", onchange: (event) => update({ all: event.target.checked ? "1" : "", step: "0" }) }), "Also registers that this code does not reach"),
+    h("label", { class: "flag" }, h("input", { id: "all", type: "checkbox", checked: state.all !== "", onchange: (event) => update({ all: event.target.checked ? "1" : "", step: "0" }) }), "All registers, also those of other codes"),
     scrollBox("steps", "Registers after each step", stepTable(visible, format, registers, found, step)),
     h("p", { class: "note" }, "Colours mark the bits that hang on the code’s own: sign, exponent, mantissa. The others belong to its neighbours or are constant."),
   );
+}
+
+/** Return the registers that an output is computed from, and itself. */
+function waysTo(program, output) {
+  const found = new Set([output]);
+  for (let at = program.steps.length - 1; at >= 0; at--) {
+    if (!found.has(`r${at}`)) continue;
+    for (const operand of program.steps[at].slice(1)) if (typeof operand === "string") found.add(operand);
+  }
+  return found;
 }
 
 function stepTable(rows, format, registers, found, step) {
