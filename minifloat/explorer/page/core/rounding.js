@@ -89,9 +89,18 @@ function takeNeighbour(x, near, far, mode) {
   throw new Error(`unknown rounding mode ${mode}`);
 }
 
+const lastNeighbours = {}; // a table asks for the same number in every mode
+
+function neighboursOf(x, format) {
+  if (lastNeighbours.x !== x || lastNeighbours.format !== format) {
+    Object.assign(lastNeighbours, { x, format, pair: format.neighbours(x) });
+  }
+  return lastNeighbours.pair;
+}
+
 /** Return what a finite number rounds to, a neighbour; `random` is {word, bits}. */
 function roundToNeighbour(x, format, mode, random) {
-  const [near, far] = format.neighbours(x);
+  const [near, far] = neighboursOf(x, format);
   if (near === far) return near;
   if (!Object.hasOwn(STOCHASTIC, mode)) return takeNeighbour(x, near, far, mode);
   const away = awayCount(gapFraction(x, near, far, format), mode, random.bits);
@@ -100,7 +109,7 @@ function roundToNeighbour(x, format, mode, random) {
 
 /** Return the probability of the farther neighbour as an exact number, and both neighbours. */
 function chances(x, format, mode, bits) {
-  const [near, far] = format.neighbours(x);
+  const [near, far] = neighboursOf(x, format);
   if (near === far) return { near, far, away: rational(false, 0n) };
   const count = awayCount(gapFraction(x, near, far, format), mode, bits);
   return { near, far, away: rational(false, count, 1n << BigInt(bits)) };

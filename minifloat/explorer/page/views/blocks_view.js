@@ -129,7 +129,7 @@ function blockPanel(recipe, row, block, at, first) {
     "section",
     { class: "panel" },
     h("div", { class: "panel-head" }, h("h2", {}, title), h("p", { class: "facts" }, facts.join(" · "))),
-    scrollBox(`chart-box-${at}`, `${title}, drawn`, blockChart(block, divisor)),
+    blockChart(block, divisor),
     at === 0 && h("p", { class: "note" }, "A circle is a weight, a bar what it becomes; lines are the values that the scale makes possible."),
     h("details", { id: `block-${at}`, class: "own" }, h("summary", {}, `${block.weights.length} weights in a table`), scrollBox(`block-box-${at}`, title, table)),
   );
@@ -164,18 +164,19 @@ function colouredBits(format, code) {
 function blockChart(block, divisor) {
   const { weights, values, format } = block;
   const height = 190;
+  const width = pictureWidth();
   const largest = Math.max(...weights.map(Math.abs), ...values.map(Math.abs)) || 1;
   const y = (value) => height / 2 - (value / largest) * (height / 2 - 10);
-  const step = (WIDTH - 2 * MARGIN_LEFT) / weights.length;
+  const step = (width - 2 * MARGIN_LEFT) / weights.length;
   const levels = [...new Set(orderedCodes(format).map((code) => y(format.value(code) * divisor)))].filter((at) => at >= 0 && at <= height);
-  const parts = levels.slice(0, MOST_TICKS).map((at) => svg("line", { class: "level", x1: MARGIN_LEFT, x2: WIDTH - MARGIN_LEFT, y1: at, y2: at }));
+  const parts = levels.slice(0, MOST_TICKS).map((at) => svg("line", { class: "level", x1: MARGIN_LEFT, x2: width - MARGIN_LEFT, y1: at, y2: at }));
   weights.forEach((weight, k) => {
     const x = MARGIN_LEFT + (k + 0.5) * step;
     parts.push(svg("line", { class: "error-bar", x1: x, x2: x, y1: y(weight), y2: y(values[k]) }));
     parts.push(svg("circle", { class: "weight-dot", cx: x, cy: y(weight), r: Math.min(5, step / 3) }));
     parts.push(svg("rect", { class: "value-dot", x: x - Math.min(7, step / 2.5), y: y(values[k]) - 1.75, width: 2 * Math.min(7, step / 2.5), height: 3.5 }, svg("title", {}, `${weight} becomes ${values[k]}`)));
   });
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, class: "line", role: "img", "aria-label": `${weights.length} weights, the levels of ${format.name} and what each weight becomes` }, parts);
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "line", role: "img", "aria-label": `${weights.length} weights, the levels of ${format.name} and what each weight becomes` }, parts);
 }
 
 function bytesPanel({ recipe, row, weights }) {

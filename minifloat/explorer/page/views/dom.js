@@ -81,7 +81,7 @@ function tableOf(caption, head, rows) {
   return h(
     "table",
     {},
-    h("caption", {}, caption),
+    h("caption", {}, h("span", {}, caption)),
     h("thead", {}, h("tr", {}, head.map((each) => cell("th", each, "col")))),
     h("tbody", {}, rows.map(([first, ...rest]) => h("tr", {}, cell("th", first, "row"), rest.map((each) => cell("td", each))))),
   );

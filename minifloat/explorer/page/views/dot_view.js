@@ -132,7 +132,7 @@ function sumsText(steps) {
   return h("p", { class: "says" }, `Running sums: ${sums.join(", then ")}.`);
 }
 
-const CELL = 15;
+const WIDEST_CELL = 15; // of a bit, in pixels
 const MOST_COLUMNS = 64;
 
 function alignmentChart(step, unit) {
@@ -141,22 +141,23 @@ function alignmentChart(step, unit) {
   const lows = rows.filter(([, value]) => !isZero(value)).map(([, value]) => lowestBit(value));
   const low = Math.max(Math.min(step.place - 2, ...lows), high - MOST_COLUMNS);
   const left = 110;
-  const width = left + (high - low + 1) * CELL + 10;
+  const cell = Math.max(7, Math.min(WIDEST_CELL, (pictureWidth() - left - 12) / (high - low + 1)));
+  const width = left + (high - low + 1) * cell + 10;
   const top = 26;
   const parts = [];
-  const place = (bit) => left + (high - bit) * CELL;
-  parts.push(svg("rect", { class: "window", x: place(step.top), y: top - 4, width: (step.top - step.place + 1) * CELL, height: rows.length * 20 + 6, rx: 4 }));
-  for (const bit of [step.top, step.place]) parts.push(svg("text", { class: "mark-text", x: place(bit) + CELL / 2, y: 15, "text-anchor": "middle" }, powerText(bit)));
+  const place = (bit) => left + (high - bit) * cell;
+  parts.push(svg("rect", { class: "window", x: place(step.top), y: top - 4, width: (step.top - step.place + 1) * cell, height: rows.length * 20 + 6, rx: 4 }));
+  for (const bit of [step.top, step.place]) parts.push(svg("text", { class: "mark-text", x: place(bit) + cell / 2, y: 15, "text-anchor": "middle" }, powerText(bit)));
   rows.forEach(([name, value], at) => {
     const y = top + at * 20 + 12;
     parts.push(svg("text", { class: "row-name", x: 4, y }, `${name}: ${numberText(value, 6).replace("-", "−").replace("≈ ", "")}`));
     if (isZero(value)) return;
     for (let bit = floorLog2(value); bit >= Math.max(low, lowestBit(value)); bit--) {
       const digit = wholeSteps(value, bit).steps & 1n ? "1" : "0";
-      parts.push(svg("text", { class: bit < step.place ? "lost-bit" : "kept-bit", x: place(bit) + CELL / 2, y, "text-anchor": "middle" }, digit));
+      parts.push(svg("text", { class: bit < step.place ? "lost-bit" : "kept-bit", x: place(bit) + cell / 2, y, "text-anchor": "middle" }, digit));
     }
   });
-  return svg("svg", { class: "terms", viewBox: `0 0 ${width} ${top + rows.length * 20 + 8}`, width, role: "img", "aria-label": `${rows.length} terms; those with bits below ${powerText(step.place)} lose them` }, parts);
+  return svg("svg", { class: "terms", style: `font-size: ${Math.min(13, 1.3 * cell)}px`, viewBox: `0 0 ${width} ${top + rows.length * 20 + 8}`, width, role: "img", "aria-label": `${rows.length} terms; those with bits below ${powerText(step.place)} lose them` }, parts);
 }
 
 /** Return the exponent of the lowest bit of a dyadic number. */

@@ -265,7 +265,7 @@ function linePanel(formats, x) {
     "section",
     { class: "panel" },
     h("div", { class: "panel-head" }, h("h2", {}, "Number line"), switchField("line", "Kind of number line", state.line, LINES, (line) => update({ line }))),
-    scrollBox("line-box", "Number line", numberLine(state.line, formats, x)),
+    numberLine(state.line, formats, x),
     h("p", { class: "note" }, LINE_NOTES[state.line]),
   );
 }

@@ -75,6 +75,11 @@ function start() {
     draw();
   };
   addEventListener("hashchange", read);
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (width !== innerWidth) draw(); // a keyboard on a screen changes the height alone
+    width = innerWidth;
+  });
   read();
 }
 

@@ -2,11 +2,15 @@
 // The number line: a row of ticks for each format, and the number that was typed.
 
 const LINES = [["linear", "linear"], ["log", "log₂"], ["bell", "under a bell"]];
-const WIDTH = 1000;
 const MARGIN_LEFT = 16;
 const ROW = 46;
 const BELL = 90;
 const MOST_TICKS = 600;
+
+/** Return the width of pictures, in pixels: that of the page, so that letters have their size. */
+function pictureWidth() {
+  return Math.max(300, Math.min(1160, document.getElementById("view").clientWidth - 40));
+}
 
 /** Return the largest magnitude to show: of all formats, but not over 64 times the shortest one. */
 function linearExtent(formats) {
@@ -15,19 +19,19 @@ function linearExtent(formats) {
 }
 
 /** Return the place of a value, null outside, by the kind of line. */
-function scaleOfLine(kind, formats) {
-  const inner = WIDTH - 2 * MARGIN_LEFT;
+function scaleOfLine(kind, formats, width) {
+  const inner = width - 2 * MARGIN_LEFT;
   if (kind === "log") return logScale(formats, inner);
   const extent = kind === "bell" ? 4 : linearExtent(formats);
   const low = kind === "linear" && formats.every((format) => lowestOf(format) >= 0) ? -0.02 * extent : -extent;
   return {
     place: (value) => (value < low || value > extent ? null : MARGIN_LEFT + ((value - low) / (extent - low)) * inner),
-    marks: niceMarks(low, extent),
+    marks: niceMarks(low, extent, Math.max(4, width / 120)),
   };
 }
 
-function niceMarks(low, high) {
-  const rough = (high - low) / 8;
+function niceMarks(low, high, count) {
+  const rough = (high - low) / count;
   const ten = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((factor) => factor * ten).find((each) => each >= rough);
   const marks = [];
@@ -38,7 +42,7 @@ function niceMarks(low, high) {
 function logScale(formats, inner) {
   const low = Math.floor(Math.log2(Math.min(...formats.map(smallestOf)))) - 0.5;
   const high = Math.ceil(Math.log2(Math.max(...formats.map(largestOf)))) + 0.5;
-  const step = Math.ceil((high - low) / 12);
+  const step = Math.ceil((high - low) / (inner / 80));
   const marks = [];
   for (let k = Math.ceil(low / step) * step; k <= high; k += step) marks.push([2 ** k, Math.abs(k) <= 3 ? String(2 ** k) : powerText(k)]);
   const place = (value) => {
@@ -54,12 +58,13 @@ function bellFactor(format) {
 }
 
 function numberLine(kind, formats, x) {
-  const { place, marks } = scaleOfLine(kind, formats);
+  const width = pictureWidth();
+  const { place, marks } = scaleOfLine(kind, formats, width);
   const top = kind === "bell" ? BELL : 10;
   const height = top + ROW * formats.length + 26;
   const parts = [];
   if (kind === "bell") parts.push(bellCurve(place, top));
-  formats.forEach((format, at) => parts.push(ticksOf(format, kind, place, top + ROW * at + 18)));
+  formats.forEach((format, at) => parts.push(ticksOf(format, kind, place, width, top + ROW * at + 18)));
   const bottom = top + ROW * formats.length;
   for (const [value, text] of marks) {
     const at = place(value);
@@ -74,14 +79,14 @@ function numberLine(kind, formats, x) {
   }
   const names = formats.map((format) => format.name).join(", ");
   const label = `Number line, ${kind}: the values of ${names}`;
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "line" }, parts);
+  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "line" }, parts);
 }
 
-function ticksOf(format, kind, place, y) {
+function ticksOf(format, kind, place, width, y) {
   const factor = kind === "bell" ? bellFactor(format) : 1;
   const values = [...new Set(orderedCodes(format).map((code) => format.value(code) + 0))];
   const places = new Set();
-  const parts = [svg("line", { class: "axis", x1: MARGIN_LEFT, x2: WIDTH - MARGIN_LEFT, y1: y + 12, y2: y + 12 })];
+  const parts = [svg("line", { class: "axis", x1: MARGIN_LEFT, x2: width - MARGIN_LEFT, y1: y + 12, y2: y + 12 })];
   for (const value of values) {
     const at = place(value * factor);
     if (at === null || places.size > MOST_TICKS || places.has(Math.round(2 * at))) continue;

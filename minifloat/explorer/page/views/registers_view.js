@@ -151,12 +151,12 @@ function waysTo(program, output) {
 function stepTable(rows, format, registers, found, step) {
   const head = ["register", "instruction", { text: h("span", { class: "word mono" }, "31", h("span", {}, "16"), h("span", {}, "0")), class: "word-head" }];
   return tableOf(
-    "",
+    "A word is read from its top bit, 31, on the left",
     head,
     rows.map(({ name, text, output }, at) => [
       { text: h("code", {}, name + (output ? " →" : "")), class: step && at === rows.length - 1 ? "now" : "" },
       h("code", {}, text),
-      { text: wordCells(registers[name], found[name], format), "aria-label": `${hexOf(registers[name], 32)}, ${Object.keys(found[name]).length} bits of the code` },
+      { text: wordCells(registers[name], found[name], format), class: "word-cell", "aria-label": `${hexOf(registers[name], 32)}, ${Object.keys(found[name]).length} bits of the code` },
     ]),
   );
 }
