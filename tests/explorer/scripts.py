@@ -16,7 +16,9 @@ from minifloat.explorer import PAGE
 
 HARNESS = Path(__file__).with_name("harness.js")
 NODE = shutil.which("node") or shutil.which("nodejs")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

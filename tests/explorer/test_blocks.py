@@ -19,9 +19,10 @@ RECIPES = (
     "mxfp4", "nvfp4", "if4", "four_over_six", "e2m2/128/float16", "e2m1/32/e8m0:ceil",
 )  # fmt: skip
 MORE = (
-    "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxint8", "nvint4", "if3", "if6", "if6_e3m2",
-    "nf4", "bwn", "bitnet_b158_row", "bfp16_64", "bfp12_64", "fpe2m2", "fp6_llm", "e4m3fn/16/float32",
-    "e2m2/8/ue5m3", "e2m1|int4|e3m0/16/e4m3fn/tensor-scale", "e2m1@4/16/bfloat16", "int4/7/e8m0",
+    "mxfp8e4m3", "mxfp8e5m2", "mxfp6e2m3", "mxfp6e3m2", "mxint8", "nvint4", "if3", "if6",
+    "if6_e3m2", "nf4", "bwn", "bitnet_b158", "bfp16_64", "bfp12_64", "fpe2m2", "fp6_llm",
+    "e4m3fn/16/float32", "e2m2/8/ue5m3", "int4/7/e8m0", "e2m1@4/16/bfloat16",
+    "e2m1|int4|e3m0/16/e4m3fn/tensor-scale",
     *(f"e2m1/16/e8m0:{rule}" for rule in ("floor", "ceil", "nearest", "even", "up", "down")),
     *(f"e2m3/16/e4m3fn:{rule}/tensor-scale" for rule in ("up", "down")), "e2m2b0/channel/bfloat16",
 )  # fmt: skip
@@ -48,7 +49,6 @@ def rows_of_weights(rng: np.random.Generator, count: int) -> list[np.ndarray]:
 def check_rows(run: Run, text: str, count: int) -> None:
     """Codes, scales, choices and values of rows by a recipe."""
     rng = np.random.default_rng(len(text))
-    text = text.removesuffix("_row")
     recipe = mf.Recipe.parse(text)
     rows, expected, asked = rows_of_weights(rng, count), [], []
     for row in rows:
@@ -60,13 +60,15 @@ def check_rows(run: Run, text: str, count: int) -> None:
         asked.append({"ask": "quantize", "recipe": text, "weights": words(row)})
     assert len(asked) > len(rows) // 3
     for q, found in zip(expected, run(asked), strict=True):
-        assert sum((block["codes"] for block in found["blocks"]), []) == q.codes[0].tolist()
-        assert [b["scale"] for b in found["blocks"]] == words(q.scales.astype(np.float64).reshape(-1))
+        assert [code for b in found["blocks"] for code in b["codes"]] == q.codes[0].tolist()
+        assert [b["scale"] for b in found["blocks"]] == words(
+            q.scales.astype(np.float64).reshape(-1)
+        )
         tensor = None if q.tensor_scale is None else words(np.array([q.tensor_scale]))[0]
         assert found["tensorScale"] == tensor
         if q.choices is not None:
             assert [block["choice"] for block in found["blocks"]] == q.choices.reshape(-1).tolist()
-        values = sum((block["values"] for block in found["blocks"]), [])
+        values = [value for block in found["blocks"] for value in block["values"]]
         assert values == words(q.dequantize()[0].astype(np.float64))
 
 
@@ -111,7 +113,9 @@ def _random_row(recipe: mf.Recipe, rng: np.random.Generator) -> tuple[np.ndarray
     return codes.astype(np.uint32), encode(values, recipe.scale.name).astype(np.uint32)
 
 
-def _written(recipe: mf.Recipe, tool: str, shape: tuple[int, ...], *parts: Any) -> list[bytes] | None:
+def _written(
+    recipe: mf.Recipe, tool: str, shape: tuple[int, ...], *parts: Any
+) -> list[bytes] | None:
     try:
         return layouts.written(recipe, tool, shape, *parts)
     except ValueError:
@@ -128,7 +132,16 @@ def test_bytes_of_every_layout(run: Run) -> None:
     rng, seen = np.random.default_rng(5), 0
     for name in layouts.STORED:
         recipe = mf.Recipe.parse(name)
-        for tool in ("compressed-tensors", "modelopt", "gptq", "gptq_v2", "awq", "fpe2m2", "gpt-oss", "gguf"):
+        for tool in (
+            "compressed-tensors",
+            "modelopt",
+            "gptq",
+            "gptq_v2",
+            "awq",
+            "fpe2m2",
+            "gpt-oss",
+            "gguf",
+        ):
             if layouts.layout(recipe, tool) is not None:
                 stored_bytes(run, name, tool, rng)
                 seen += 1

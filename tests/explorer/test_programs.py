@@ -23,9 +23,8 @@ def check_program(run: Run, number: int, *, every: bool) -> None:
     program = registers.to_half(name, layout, target, fold_scale=folded)  # type: ignore[arg-type]
     fmt, count = mf.parse(name), program.layout.count
     rng = np.random.default_rng(number)
-    groups = rng.integers(0, 1 << fmt.bits, (1 << fmt.bits if every else 6, count))
-    if every:  # each code at each place
-        groups = (np.arange(1 << fmt.bits)[:, np.newaxis] + rng.permutation(1 << fmt.bits)[:count]) % (1 << fmt.bits) if count <= 1 << fmt.bits else (np.arange(1 << fmt.bits)[:, np.newaxis] + np.arange(count)) % (1 << fmt.bits)  # fmt: skip
+    rows = 1 << fmt.bits if every else 6  # with all rows each code is at each place
+    groups = (np.arange(rows)[:, np.newaxis] + rng.integers(0, rows, count)) % (1 << fmt.bits)
     packed = pack_words(groups.astype(np.uint8), program.layout)
     expected = registers.run(program, packed)
     found = run([{"ask": "program", "index": number, "codes": groups.tolist()}])[0]

@@ -27,7 +27,12 @@ Words = NDArray[np.uint32]
 SHOWN = 64  # weights of a row
 BASE = 3  # a code which with any bit changed is neither zero nor unused
 SCALE_BASE = 9  # the same for scales: no zero
-SHAPES = ((1, SHOWN), (8, SHOWN), (32, SHOWN), (1, SHOWN, 32))  # of which the first one row is shown
+SHAPES = (
+    (1, SHOWN),
+    (8, SHOWN),
+    (32, SHOWN),
+    (1, SHOWN, 32),
+)  # of which the first one row is shown
 STORED = (
     "mxfp4", "mxfp6e2m3", "mxfp8e4m3", "nvfp4", "int4/32/float16", "int8/32/float16",
     "int8full/32/float16", "int5/32/bfloat16", "e4m3fn/channel/float32", "fpe2m2",
@@ -93,7 +98,12 @@ def weights_of(
 
 
 def written(
-    recipe: Recipe, tool: str, shape: tuple[int, ...], codes: Words, scales: Words, tensor: float = 1.0
+    recipe: Recipe,
+    tool: str,
+    shape: tuple[int, ...],
+    codes: Words,
+    scales: Words,
+    tensor: float = 1.0,
 ) -> list[bytes]:
     """Return the bytes of each tensor that a tool writes for a row."""
     weights = weights_of(recipe, shape, codes, scales, tensor)

@@ -21,7 +21,9 @@ def units() -> dict[str, Any]:
     for name, unit in UNITS.items():
         a = unit.accumulator
         usual = Accumulator(a.fmt)
-        options = {each: getattr(a, each) for each in OPTIONS if getattr(a, each) != getattr(usual, each)}
+        options = {
+            each: getattr(a, each) for each in OPTIONS if getattr(a, each) != getattr(usual, each)
+        }
         row: dict[str, Any] = {
             "inputs": [fmt.name for fmt in unit.inputs],
             "emin": unit.inputs[0].emin,
