@@ -2,10 +2,6 @@
 
 It is static and works from a file; `minifloat explore` opens it. Its tables are written by the
 library, and its arithmetic is compared with it by the tests.
-
->>> from minifloat.explorer import PAGE
->>> PAGE.name
-'index.html'
 """
 
 from __future__ import annotations
@@ -13,5 +9,3 @@ from __future__ import annotations
 from pathlib import Path
 
 PAGE = Path(__file__).parent / "page" / "index.html"
-
-__all__ = ["PAGE"]
