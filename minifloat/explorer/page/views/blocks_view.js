@@ -40,7 +40,7 @@ function showBlocks() {
     result = { error: error.message };
   }
   const panels = [blockInputs(result)];
-  if (result.row) panels.push(summaryPanel(result), ...blockPanels(result), bytesPanel(result));
+  if (result.row) panels.push(summaryPanel(result), h("div", { class: "blocks" }, blockPanels(result)), bytesPanel(result));
   return panels;
 }
 
@@ -129,10 +129,17 @@ function blockPanel(recipe, row, block, at, first) {
     "section",
     { class: "panel" },
     h("div", { class: "panel-head" }, h("h2", {}, title), h("p", { class: "facts" }, facts.join(" · "))),
-    blockChart(block, divisor),
+    blockChart(block, divisor, isBeside(row) ? (pictureWidth() - 50) / 2 : pictureWidth()),
     at === 0 && h("p", { class: "note" }, "A circle is a weight, a bar what it becomes; lines are the values that the scale makes possible."),
     h("details", { id: `block-${at}`, class: "own" }, h("summary", {}, `${block.weights.length} weights in a table`), scrollBox(`block-box-${at}`, title, table)),
   );
+}
+
+const ROOM_FOR_TWO = 960; // pixels
+
+/** Return whether blocks stand side by side. */
+function isBeside(row) {
+  return row.blocks.length > 1 && pictureWidth() > ROOM_FOR_TWO;
 }
 
 function candidateText({ format, absmaxAt }) {
@@ -160,16 +167,17 @@ function colouredBits(format, code) {
   return format.fields.map(([name, width]) => h("span", { class: `ink-${name}` }, text.slice(at, (at += width)), " "));
 }
 
+const MOST_LEVELS = 400;
+
 /** Draw the weights of a block, and the levels that they may become. */
-function blockChart(block, divisor) {
+function blockChart(block, divisor, width) {
   const { weights, values, format } = block;
   const height = 190;
-  const width = pictureWidth();
   const largest = Math.max(...weights.map(Math.abs), ...values.map(Math.abs)) || 1;
   const y = (value) => height / 2 - (value / largest) * (height / 2 - 10);
   const step = (width - 2 * MARGIN_LEFT) / weights.length;
   const levels = [...new Set(orderedCodes(format).map((code) => y(format.value(code) * divisor)))].filter((at) => at >= 0 && at <= height);
-  const parts = levels.slice(0, MOST_TICKS).map((at) => svg("line", { class: "level", x1: MARGIN_LEFT, x2: width - MARGIN_LEFT, y1: at, y2: at }));
+  const parts = levels.slice(0, MOST_LEVELS).map((at) => svg("line", { class: "level", x1: MARGIN_LEFT, x2: width - MARGIN_LEFT, y1: at, y2: at }));
   weights.forEach((weight, k) => {
     const x = MARGIN_LEFT + (k + 0.5) * step;
     parts.push(svg("line", { class: "error-bar", x1: x, x2: x, y1: y(weight), y2: y(values[k]) }));

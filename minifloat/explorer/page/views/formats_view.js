@@ -152,7 +152,7 @@ function bitRow(format, at, code) {
   return h(
     "div",
     { class: "bit-row" },
-    h("div", { class: "bit-fields", role: "group", "aria-label": "Bits of the code; a press flips one" }, fields),
+    h("div", { class: format.bits > 9 ? "bit-fields many" : "bit-fields", role: "group", "aria-label": "Bits of the code; a press flips one" }, fields),
     textField(`code-${at}`, "Code", hexOf(code, format.bits), type, { class: "code", onchange: () => draw() }),
   );
 }

@@ -5,7 +5,6 @@ const LINES = [["linear", "linear"], ["log", "log₂"], ["bell", "under a bell"]
 const MARGIN_LEFT = 16;
 const ROW = 46;
 const BELL = 90;
-const MOST_TICKS = 600;
 
 /** Return the width of pictures, in pixels: that of the page, so that letters have their size. */
 function pictureWidth() {
@@ -89,8 +88,8 @@ function ticksOf(format, kind, place, width, y) {
   const parts = [svg("line", { class: "axis", x1: MARGIN_LEFT, x2: width - MARGIN_LEFT, y1: y + 12, y2: y + 12 })];
   for (const value of values) {
     const at = place(value * factor);
-    if (at === null || places.size > MOST_TICKS || places.has(Math.round(2 * at))) continue;
-    places.add(Math.round(2 * at));
+    if (at === null || places.has(Math.round(at))) continue; // where ticks would lie on each other
+    places.add(Math.round(at));
     parts.push(svg("line", { class: "tick", x1: at, x2: at, y1: y + 2, y2: y + 22 }, svg("title", {}, valueText(value))));
   }
   parts.push(svg("text", { class: "row-name", x: MARGIN_LEFT, y: y - 4 }, format.name));
