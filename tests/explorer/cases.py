@@ -15,7 +15,7 @@ from docs.generators.explorer.formats import description
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.testing import exact_encode
 
-BITS = 12  # of random words: few, so that ties of probabilities are met
+BITS = 3  # of random words: few, so that ties of probabilities are met
 
 
 def words(values: NDArray[np.float64]) -> list[str]:
@@ -42,6 +42,22 @@ def random_formats(count: int, rng: np.random.Generator) -> Iterator[mf.Format]:
             continue
         found += 1
         yield fmt
+
+
+def gap_points(fmt: mf.NumberFormat, rng: np.random.Generator, count: int) -> list[Fraction]:
+    """Return points at whole 16ths of gaps between values, where probabilities are met exactly."""
+    values = sorted({Fraction(v) for v in fmt.values().tolist() if math.isfinite(v)})
+    found = []
+    for at in rng.integers(0, len(values) - 1, count).tolist():
+        gap = values[at + 1] - values[at]
+        found.append(values[at] + gap * Fraction(int(rng.integers(1, 16)), 16))
+    return found
+
+
+def outside(fmt: mf.NumberFormat) -> list[float]:
+    """Return numbers beyond both ends, and infinities."""
+    size = max(abs(fmt.max), abs(fmt.min))
+    return [-math.inf, -4 * size, -1.001 * size, 1.001 * size, 4 * size, math.inf]
 
 
 def encode_case(

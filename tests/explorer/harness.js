@@ -104,6 +104,11 @@ const ASKED = {
     return [...packDense(codes, bits)];
   },
 
+  /** The results of a program, each register in turn, on words. */
+  registers({ program, words }) {
+    return words.map((group) => Object.values(runProgram(program, group)));
+  },
+
   program({ index, codes }) {
     const program = TABLES.programs[index];
     return codes.map((group) => {

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from docs.generators.explorer.programs import PROGRAMS
+from docs.generators.explorer.programs import PROGRAMS, written
 from minifloat import arithmetic, registers
 from minifloat.packing import pack_words
+from minifloat.packing.layouts import Layout
+from minifloat.registers import Op, Program, Register
 from tests.explorer.cases import words
 
 Run = Callable[[list[dict[str, Any]]], list[Any]]
@@ -42,18 +44,53 @@ def test_all_codes_at_all_places_through_every_program(run: Run, number: int) ->
     check_program(run, number, every=True)
 
 
+def test_each_instruction_on_random_words(run: Run) -> None:
+    rng = np.random.default_rng(8)
+    builder = registers.Builder(4)
+    a, b, c, d = (builder.word(at) for at in range(4))
+    for at in (0, 1, 13, 31):
+        builder.emit(Op.SHL, a, at)
+        builder.emit(Op.SHR, b, at)
+    for op in (Op.AND, Op.OR, Op.XOR, Op.HMUL2, Op.HADD2, Op.HSUB2):
+        builder.emit(op, a, b)
+        builder.emit(op, c, d)
+    builder.emit(Op.HFMA2, a, b, c)
+    builder.emit(Op.HFMA2, b, c, d)
+    for table in (0xEA, 0x6A, 0x01, 0x80, 0x96):
+        builder.emit(Op.LOP3, a, b, c, table=table)
+    for selector in (0x5410, 0xFEDC, 0x9A3F, 0x0000):
+        builder.emit(Op.PRMT, a, b, selector)
+    builder.emit(Op.LDS, builder.emit(Op.AND, a, 12))
+    count = 2 * len(builder.instructions)
+    layout = Layout(1, 4, [[at] for at in range(count)])
+    words_ = rng.integers(0, 2**32, (200, 4), np.uint32)
+    words_[100:, :] &= (
+        np.uint32(0x3C00_3C00) | rng.integers(0, 2**32, (100, 4), np.uint32) & 0x83FF83FF
+    )
+    words_[::7, 0] = 0x7C00FC01  # infinity, NaN
+    for target in ("float16", "bfloat16"):
+        outputs = tuple(Register(4 + at) for at in range(count // 2))
+        program = Program("every", layout, target, 0, builder.instructions, outputs, (1, 2, 3, 4))  # type: ignore[arg-type]
+        expected = registers.run(program, words_).reshape(len(words_), -1)
+        case = {"ask": "registers", "program": written("every", program), "words": words_.tolist()}
+        assert [row[4:] for row in run([case])[0]] == expected.tolist(), target
+
+
 def operands(unit: arithmetic.Unit, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield two rows of the unit's format: spread, near each other, with zeros or cancelling."""
-    length, kind = int(rng.choice([1, 3, 16, 40, 64])), int(rng.integers(5))
+    length, kind = int(rng.choice([1, 3, 16, 40, 64])), int(rng.integers(6))
     rows = rng.standard_normal((2, length))
     if kind == 1:
-        rows *= 2.0 ** rng.integers(-12, 12, (2, length))
+        rows *= 2.0 ** rng.integers(-14, 14, (2, length))
     elif kind == 2:
         rows[:, length // 2 :] = rows[:, : length - length // 2] * np.array([[-1], [1]])
     elif kind == 3:
         rows[rng.random((2, length)) < 0.4] = 0
     elif kind == 4:
         rows = np.round(rows * 8) * 2.0 ** int(rng.integers(-30, 20))
+    elif kind == 5 and unit.scale is None and unit.output != "float64":
+        rows[0] *= 2.0 ** (unit.inputs[0].emin + rng.integers(-2, 3))  # subnormal, some of them
+        rows[1] *= 2.0**9
     for row in rows:
         if unit.scale is not None or unit.inputs[0].name == "float64":
             yield row
@@ -71,7 +108,9 @@ def check_unit(run: Run, name: str, count: int) -> None:
     pairs, expected = [], []
     for number in range(count):
         a, b = operands(unit, rng)
-        c = np.float32(rng.standard_normal() if number % 2 else 0)
+        c = np.float32(
+            rng.standard_normal() * 2.0 ** rng.choice([0, 6, -30, -45]) if number % 3 else 0
+        )
         x, y = a, b
         if unit.scale is not None:
             recipe = mf.RECIPES[name.split("/")[1]]
@@ -98,7 +137,7 @@ def check_unit(run: Run, name: str, count: int) -> None:
     ],
 )  # fmt: skip
 def test_dot_products(run: Run, name: str) -> None:
-    check_unit(run, name, 12)
+    check_unit(run, name, 40)
 
 
 @pytest.mark.long

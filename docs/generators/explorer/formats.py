@@ -15,11 +15,8 @@ from minifloat.formats.published import PUBLISHED
 from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES, Recipe
 
 COUNTS = Path("docs/data/hardware/counts.csv")
-MORE_RECIPES = (
-    *("e2m2/128/float16", "int5/128/float16", "e3m1/128/float16", "nf5/128/float16"),
-    *("e2m1/128/float16", "int4/128/float16", "nf4/128/float16", "e2m2/32/e8m0"),
-    *("e2m3/128/float16", "int6/128/float16", "e4m3fn/128/float16", "int8/128/float16"),
-)
+IN_128 = "128/float16"
+MORE_FORMATS = ("nf5", "af4", "sf4", "e4m0", "e5m0")  # beside those whose circuits are counted
 
 
 def description(fmt: NumberFormat) -> dict[str, Any]:
@@ -53,11 +50,12 @@ def formats() -> dict[str, Any]:
 
 def sqnr() -> dict[str, float]:
     """Return the exact SQNR in dB on N(0, 1) of each recipe whose error has a formula."""
-    texts = {str(recipe): recipe for recipe in RECIPES.values()} | {t: t for t in MORE_RECIPES}
+    texts = [str(recipe) for recipe in RECIPES.values()]
     found = {}
-    for text, recipe in texts.items():
+    for text in (*texts, *(f"{name}/{IN_128}" for name in (*costs(), *MORE_FORMATS))):
+        recipe = Recipe.parse(text)
         try:
-            has_two = len(Recipe.parse(recipe).candidates) == 2
+            has_two = len(recipe.candidates) == 2
             error = adaptive_mse(recipe, "normal").mse if has_two else absmax_mse(recipe, "normal")
         except ValueError:  # a search, a zero point, or blocks of no known size
             continue

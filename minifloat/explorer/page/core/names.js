@@ -19,6 +19,7 @@ function formatOfTable(row, name) {
 /** Return the format of a name; an Error says what is wrong. */
 function parseFormat(name) {
   const typed = name.trim().toLowerCase();
+  if (typed.startsWith("[")) return ownCodebook(typed);
   const word = TABLES.aliases[typed] ?? typed;
   if (Object.hasOwn(TABLES.catalogue, word)) return formatOfTable(TABLES.catalogue[word], word);
   let match = EXMY_NAME.exec(word);
@@ -39,7 +40,19 @@ function parseFormat(name) {
   if (match && !(match[1] && match[3])) {
     return new IntegerFormat(+match[2], { signed: !match[1], symmetric: !match[3] });
   }
-  throw new Error(`"${name.trim()}" is no format; try e2m2, e4m3fn, int5, nf4 or binary8p3se`);
+  throw new Error(`"${name.trim()}" is no format; try e2m2, e4m3fn, int5, nf4, binary8p3se or [-1 0 0.3 1]`);
+}
+
+const MOST_VALUES = 256;
+
+/** Return the codebook of values in brackets, with spaces between: [-1 -0.4 0 0.3 1]. */
+function ownCodebook(text) {
+  const numbers = text.replace(/[[\]]/g, " ").trim().split(/[\s;]+/).map(parseNumber);
+  const values = numbers.map((x) => (x?.kind === "finite" ? toFloat64(x) : NaN));
+  if (!values.every(Number.isFinite)) throw new Error("a codebook is finite numbers in brackets, such as [-1 -0.4 0 0.3 1]");
+  const isTwice = values.some((value, at) => values.slice(at + 1).some((other) => Object.is(value, other)));
+  if (values.length < 2 || values.length > MOST_VALUES || isTwice) throw new Error("a codebook has 2 to 256 values, none twice");
+  return new CodebookFormat(values, `[${values.map((value) => (Object.is(value, -0) ? "-0" : String(value))).join(" ")}]`);
 }
 
 function p3109Format(width, precision, signed, extended) {
