@@ -16,7 +16,10 @@ sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
 project = "minifloat"
 author = "The minifloat authors"
 copyright = author
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "docstrings", "public_names"]
+extensions = [
+    *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
+    *("docstrings", "public_names", "explorer"),  # in _extensions
+]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "docs/**.rst", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "analysis", "build", "dist", "minifloat", "paper_figures", "tests"]

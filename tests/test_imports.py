@@ -52,10 +52,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_arrays", "_tables", "_tensors", "_text", "formats", "codec", "packing", "quantization",
         "files", "comparison",
     },
+    "explorer": set(),
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_paths", "_tables", "_text", "formats", "codec", "quantization",
-        "registers", "hardware", "comparison", "conversion", "auditing", "testing",
+        "registers", "hardware", "comparison", "conversion", "auditing", "testing", "explorer",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},

@@ -22,7 +22,13 @@ def test_it_holds_only_minifloat(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     inside = {name for name in names if name.startswith("minifloat/")}
     sources = {str(path.relative_to(ROOT)) for path in ROOT.glob("minifloat/**/*.py")}
-    assert inside == {*sources, "minifloat/py.typed"}
+    page = ROOT.glob("minifloat/explorer/page/**/*.*")
+    assert inside == {
+        *sources,
+        *(str(path.relative_to(ROOT)) for path in page),
+        "minifloat/py.typed",
+    }
+    assert "minifloat/explorer/page/index.html" in inside
     assert all(".dist-info/" in name for name in set(names) - inside)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
 

@@ -18,7 +18,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minifloat.cli import audit, codes, compare, convert, formats, hardware, registers, vectors
+from minifloat.cli import (
+    audit,
+    codes,
+    compare,
+    convert,
+    explorer,
+    formats,
+    hardware,
+    registers,
+    vectors,
+)
 from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable, shortened
 
@@ -79,6 +89,12 @@ COMMANDS = (  # name, its options, the function that runs it, its description
         vectors.add_options,
         vectors.run,
         "Print inputs with the right outputs, for a test bench.",
+    ),
+    (
+        "explore",
+        explorer.add_options,
+        explorer.run,
+        "Open a page to play with: formats, blocks, registers, matrix units.",
     ),
 )
 
