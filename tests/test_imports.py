@@ -55,7 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_paths", "_tables", "_text", "formats", "codec", "quantization",
-        "registers", "hardware", "comparison", "conversion", "auditing", "testing",
+        "arithmetic", "registers", "hardware", "comparison", "conversion", "auditing", "testing",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
@@ -77,11 +77,11 @@ THIRD_PARTY: dict[str, set[str]] = {
     "allocation": {"scipy"},
     "hardware": {"platformdirs", "pyosys"},
     "_tables": {"rich"},
-    "cli": {"rich"},
+    "cli": {"argcomplete", "rich"},
 }
 
 LAZY = [
-    "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
+    "argcomplete", "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
     "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors", "scipy", "torch",
 ]  # fmt: skip
 
