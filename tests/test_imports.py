@@ -81,8 +81,9 @@ THIRD_PARTY: dict[str, set[str]] = {
 }
 
 LAZY = [
-    "argcomplete", "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
-    "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors", "scipy", "torch",
+    "argcomplete", "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib",
+    "ml_dtypes", "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors",
+    "scipy", "torch",
 ]  # fmt: skip
 
 
