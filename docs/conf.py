@@ -11,25 +11,41 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_extensions")]  # `analysis`, and ours
+
+import minifloat  # noqa: E402
 
 project = "minifloat"
 author = "The minifloat authors"
 copyright = author
+release = version = minifloat.__version__
 extensions = [
-    *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
-    *("docstrings", "public_names", "explorer"),  # in _extensions
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "docstrings",  # in _extensions, as the next ones
+    "explorer",
+    "folding_tables",
+    "public_names",
 ]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "docs/**.rst", "notebooks/*.ipynb"]
 exclude_patterns = [".*", "analysis", "build", "dist", "minifloat", "paper_figures", "tests"]
 
 html_theme = "furo"
-html_title = "minifloat"
+html_title = f"minifloat {release}"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 templates_path = ["_templates"]
 html_additional_pages = {"index": "to_first_page.html"}  # the address of the site without a page
 html_copy_source = False
 html_show_sourcelink = False
+
+highlight_language = "text"  # of indented blocks: commands and what they print
+copybutton_prompt_text = r">>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 
 default_role = "py:obj"  # `a name` in a docstring
 autodoc_default_options = {"members": True, "member-order": "bysource"}
@@ -44,11 +60,7 @@ myst_enable_extensions = ["html_image"]
 myst_heading_anchors = 3  # [text](page.md#heading) is checked too
 if importlib.util.find_spec("torch") is None:  # the page has the docstrings all the same
     autodoc_mock_imports = ["torch"]
-    nb_execution_excludepatterns = ["*_with_pytorch.ipynb"]
 
-nb_execution_mode = "auto"  # notebooks without outputs are run
-nb_execution_raise_on_error = True
-nb_execution_show_tb = True
-nb_execution_timeout = 90
+nb_execution_mode = "off"  # their outputs are in the files
 nb_merge_streams = True
 suppress_warnings = ["ref.python"]  # `shape` in a type: several classes have one

@@ -113,6 +113,16 @@ def observed(compiling: Callable[[], object]) -> Iterator[None]:
         _compiler.compiling = before
 
 
+@contextlib.contextmanager
+def interpreted() -> Iterator[None]:
+    """Meanwhile, interpret every call, however large, unless Numba is loaded already."""
+    before, _compiler.never_pays = _compiler.never_pays, True
+    try:
+        yield
+    finally:
+        _compiler.never_pays = before
+
+
 class _Compiler:
     """Numba, once it is loaded, and the functions to compile.
 
@@ -133,12 +143,15 @@ class _Compiler:
         self.lock = threading.RLock()
         self.interpreted = 0.0
         self.is_tried = False
+        self.never_pays = False
         self.is_cached = True
         self.njit: Callable[..., Any] | None = None
         self.compiling: Callable[[], object] | None = None
 
     def pays(self, elements: float) -> bool:
         """Count the elements of a call; return whether to load Numba rather than interpret them."""
+        if self.never_pays:
+            return self.is_tried
         self.interpreted += elements
         return self.is_tried or elements > SMALL or self.interpreted > PATIENCE
 

@@ -7,6 +7,8 @@ nothing else. To draw one for your own formats, edit the line ``FORMATS`` at its
 
 FIGURES = (  # in the order of the story; each is a module of this package
     "anatomy",
+    "rounding_steps",
+    "packing_steps",
     "register_conversion",
     "grid_loss",
     "block_size",
@@ -29,4 +31,6 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "time_steps",
     "roots_and_clusters",
     "methods",
+    "four_bit_recipes",
+    "nested_formats",
 )

@@ -68,10 +68,10 @@ def draw(rows: Rows) -> Figure:
         axes.plot(
             [row["bits_per_weight"] for row in front],
             [row["sqnr_db"] for row in front],
-            color="black",
+            color=style.PALE,
             drawstyle="steps-post",
-            linewidth=0.9,
-            zorder=1,
+            linewidth=2.5,
+            zorder=0,
         )
         sizes = [row["block_size"] for row in points]
         axes.set_title(f"scales in {scale}\nblocks of {max(sizes)} to {min(sizes)}")
@@ -101,7 +101,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
 
 
 def _key(figure: Figure) -> None:
-    handles = [Line2D([], [], color="black", linewidth=0.9, label="best of all panels")]
+    handles = [Line2D([], [], color=style.PALE, linewidth=2.5, label="best of all panels")]
     handles += [
         Line2D(
             [], [], linewidth=0.5, markersize=3, color=look.colour, marker=look.marker, label=name

@@ -66,44 +66,46 @@ def _model() -> Path:
 
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each law, a dot for each tensor and format."""
-    figure = style.new_figure(style.PAGE, 3.2)
+    figure = style.new_figure(style.PAGE, 2.8)
     panels = figure.subplots(1, len(LAWS), sharex=True, sharey=True)
     formats = dict(grouped(rows, "format"))
-    chosen = style.looks(formats)
-    every = [100 * row[column] for row in rows for column in ("measured", *LAWS)]
-    ends = (0.93 * min(every), 1.07 * max(every))
     for axes, (law, name) in zip(panels, LAWS.items(), strict=True):
-        _panel(axes, formats, law, ends)
+        _panel(axes, formats, law)
         axes.set_title(name)
     tensors = len(next(iter(formats.values())))
-    panels[0].set_ylabel("relative rms error of the law (%)")
+    panels[0].set_ylabel("error of the law / measured error")
     figure.supxlabel(
         f"measured relative rms error (%); {tensors} tensors of {rows[0]['model']}, blocks of "
         f"{rows[0]['block_size']}",
         fontsize=8,
     )
-    for name, look in chosen.items():
+    for name, look in style.looks(formats).items():
         panels[0].plot([], [], look.marker, color=look.colour, label=style.title(name))
-    panels[0].legend(loc="upper left")
+    panels[0].legend(loc="lower right")
     return figure
 
 
-def _panel(axes: Axes, formats: dict[str, Rows], law: str, ends: tuple[float, float]) -> None:
+def _panel(axes: Axes, formats: dict[str, Rows], law: str) -> None:
     chosen = style.looks(formats)
-    axes.plot(ends, ends, color="black", linewidth=0.6, zorder=0)
+    axes.axhline(1, color="black", linewidth=0.6, zorder=0)
     for name, dots in formats.items():
         look = chosen[name]
         axes.plot(
             [100 * row["measured"] for row in dots],
-            [100 * row[law] for row in dots],
+            [row[law] / row["measured"] for row in dots],
             look.marker,
             color=look.colour,
             markersize=3,
             markeredgecolor="white",
             markeredgewidth=0.3,
         )
-    ticks = [tick for tick in (3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30) if ends[0] < tick < ends[1]]
-    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    axes.set_xscale("log")
+    low, high = (100 * end for end in _ends(formats))
+    ticks = [tick for tick in (3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30) if low < tick < high]
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.set_yticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
+
+
+def _ends(formats: dict[str, Rows]) -> tuple[float, float]:
+    measured = [row["measured"] for rows in formats.values() for row in rows]
+    return 0.95 * min(measured), 1.05 * max(measured)

@@ -95,8 +95,8 @@ def draw(rows: Rows) -> Figure:
     ratios = [row["ratio"] for row in rows]
     panels[-1].set_xlim(0.7 * min(ratios), 1.4 * max(1, *ratios))
     figure.supxlabel(
-        f"elements per second / those of copying float32\n(2$^{{{power}}}$ Gaussian elements, one "
-        f"thread; medians and\nquartiles of {repeats} runs)",
+        f"elements per second / those of copying float32\n"
+        f"(2$^{{{power}}}$ Gaussians, one thread, {repeats} runs)",
         fontsize=8,
     )
     return figure

@@ -19,6 +19,7 @@ from docs.generators import (
     accuracy_and_cost,
     allocation,
     arithmetic,
+    bit_pictures,
     calibration,
     dot_products,
     equalization,
@@ -37,6 +38,7 @@ from docs.generators import (
     rounding_by_layer,
     text_models,
 )
+from paper_figures import FIGURES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -276,3 +278,73 @@ def test_the_losses_of_e2m2_and_int5_are_those_measured() -> None:
         value = lead.split(" ± ")[0]
         difference = float(e2m2["worse_by"]) - float(int5["worse_by"])
         assert value == f"{difference:.{places(value)}f}", name
+
+
+def test_the_pictures_of_bits_are_those_of_the_formats() -> None:
+    for family, names in bit_pictures.FAMILIES.items():
+        stored = (DOCS / "figures" / f"bits_{family}.svg").read_text(encoding="utf-8")
+        assert stored == bit_pictures.picture(names), "run python -m docs.generators.bit_pictures"
+        page = (DOCS / "families" / f"{family}.md").read_text(encoding="utf-8")
+        assert f"bits_{family}.svg" in page
+        for name in names:
+            fmt = mf.parse(name)
+            row = stored.partition(f">{name}</text>")[2].partition(f"{fmt.bits} bits</text>")[0]
+            assert row.count("<rect") == fmt.bits, name
+            assert f">{fmt.max:.4g}<".replace("e+", "e") in row, name
+
+
+def test_the_gallery_has_every_figure_with_its_numbers() -> None:
+    gallery = (DOCS / "figures.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\w+)$", gallery, re.MULTILINE) == list(FIGURES)
+    for name in FIGURES:
+        for file in (f"figures/{name}.png", f"figures/{name}.csv"):
+            assert f"]({file})" in gallery
+            assert (DOCS / file).is_file(), file
+
+
+def test_the_speed_of_the_neighbours_is_that_measured() -> None:
+    with (DOCS / "figures" / "speed.csv").open(encoding="utf-8") as file:
+        file.readline()  # the command
+        ratios: dict[tuple[str, str], list[float]] = {}
+        for row in csv.DictReader(file):
+            if row["format"] == "e4m3fn":
+                ratios.setdefault((row["task"], row["library"]), []).append(float(row["ratio"]))
+    tasks = {
+        "encode float32 to E4M3": "encode float32",
+        "decode E4M3 to float32": "decode to float32",
+        "decode E4M3 to float16": "decode to float16",
+    }
+    _, *lines = rows("neighbours.md", "task | minifloat")
+    assert [task for task, *_ in lines] == list(tasks)
+    for task, ours, others in lines:
+        cells = {"minifloat": ours}
+        cells |= {name: ratio for ratio, name in re.findall(r"([\d.]+) ([\w.]+)", others)}
+        for library, cell in cells.items():
+            (measured,) = (
+                ratios[key] for key in ratios if key[0] == tasks[task] and library in key[1]
+            )
+            assert cell == f"{np.median(measured):.3f}", (task, library)
+
+
+LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+
+
+def test_links_to_files_lead_somewhere() -> None:
+    """The site checks links between pages; this one all, pictures and data too."""
+    pages = [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]
+    broken, count = [], 0
+    for page in pages:
+        text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+        for target in LINK.findall(re.sub(r"`[^`\n]*`", "", text)):
+            count += 1
+            if not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+    assert count > 200
+
+
+def test_a_broken_link_would_be_found() -> None:
+    assert LINK.findall("see [x](docs/none.md#a) and ![p](figures/q.png), not [y](https://z)") == [
+        "docs/none.md",
+        "figures/q.png",
+    ]

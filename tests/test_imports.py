@@ -56,7 +56,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "interop": ARRAYS | {"codec", "comparison", "files", "products", "quantization"},
     "cli": {
         "__init__", "_jit", "_paths", "_tables", "_text", "formats", "codec", "quantization",
-        "registers", "hardware", "comparison", "conversion", "auditing", "testing", "explorer",
+        "arithmetic", "registers", "hardware", "comparison", "conversion", "auditing", "testing",
+        "explorer",
     },
     "__main__": {"cli"},
     "typing": ARRAYS | {"codec", "packing", "quantization", "comparison", "registers"},
@@ -78,12 +79,13 @@ THIRD_PARTY: dict[str, set[str]] = {
     "allocation": {"scipy"},
     "hardware": {"platformdirs", "pyosys"},
     "_tables": {"rich"},
-    "cli": {"rich"},
+    "cli": {"argcomplete", "rich"},
 }
 
 LAZY = [
-    "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib", "ml_dtypes",
-    "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors", "scipy", "torch",
+    "argcomplete", "dask", "distributed", "gguf", "hypothesis", "jax", "llvmlite", "matplotlib",
+    "ml_dtypes", "networkx", "numba", "onnx", "platformdirs", "pyosys", "rich", "safetensors",
+    "scipy", "torch",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -41,3 +42,21 @@ def test_it_needs_only_numpy_and_numba(wheel: Path) -> None:
     assert sorted(needed) == ["numba>=0.61", "numpy>=2.0"]
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["License-Expression"] == "MIT"
+
+
+def test_an_editable_install_exposes_nothing_else(tmp_path: Path) -> None:
+    """Not `tests`, `docs` or `analysis`, which could hide a user's own modules of these names."""
+    pytest.importorskip("editables")
+    builder = WheelBuilder(str(ROOT))
+    wheel = next(builder.build(directory=str(tmp_path), versions=["editable"]))
+    with zipfile.ZipFile(wheel) as archive:
+        paths = {
+            name: archive.read(name).decode()
+            for name in archive.namelist()
+            if ".dist-info/" not in name
+        }
+    (start,) = [name for name in paths if name.endswith(".pth")]
+    (finder,) = set(paths) - {start}
+    assert paths[start].split() == ["import", finder.removesuffix(".py")]
+    mapped = re.findall(r"map_module\('(\w+)'", paths[finder])
+    assert mapped == ["minifloat"]

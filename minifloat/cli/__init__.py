@@ -23,6 +23,7 @@ from minifloat.cli import (
     codes,
     compare,
     convert,
+    demo,
     explorer,
     formats,
     hardware,
@@ -33,6 +34,7 @@ from minifloat.cli.options import Parser, in_terms_of_options, spaced
 from minifloat.cli.terminal import printable, shortened
 
 COMMANDS = (  # name, its options, the function that runs it, its description
+    ("demo", demo.add_options, demo.run, "Show what the library does, in seconds."),
     ("compare", compare.add_options, compare.run, "Quantize a model's weights; print the errors."),
     (
         "convert",
@@ -101,6 +103,7 @@ COMMANDS = (  # name, its options, the function that runs it, its description
 LONGEST_MESSAGE = 2000  # characters; an argument may have a hundred thousand
 EXAMPLES = """\
 examples:
+  minifloat demo
   minifloat compare model.safetensors
   minifloat show e2m2
   minifloat encode e2m2 1.1 -0.3
@@ -151,6 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     parser, commands = _parsers()
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks for completions
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
     try:
         if arguments and arguments[0] in commands and "--" not in arguments:
             # so that options may stand between VALUEs, which subparsers do not do
