@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.stats import norm
-
+from analysis.formats.normal_float import normal_float
 from minifloat import Codebook, Recipe
 
 PAIR = ("e2m2/128/float16", "int5/128/float16")
@@ -50,36 +48,8 @@ def recipe(name: str) -> Recipe:
     (4.5, 5.125)
     """
     if name == OWN_OFFSET:
-        return Recipe(Codebook(normal_float(5), "nf5own"), block=128, scale="float16")
+        return Recipe(Codebook(normal_float(5).values(), "nf5own"), block=128, scale="float16")
     return Recipe.parse(name)
-
-
-def normal_float(bits: int) -> list[float]:
-    """Return the values of QLoRA's NormalFloat of any number of bits, with the offset of as many.
-
-    The ends are the mean of two quantiles, 1 - 1 / 2n and 1 - 1 / (2n - 2) of n = 2 ** bits codes:
-    0.9677083 of NF4 (arXiv 2305.14314, and create_normal_map of bitsandbytes).
-
-    Parameters
-    ----------
-    bits : int
-
-    Returns
-    -------
-    list of float
-        From -1 to 1; the quantiles between them at equal steps of probability on each side of 0.
-
-    Examples
-    --------
-    >>> np.round(normal_float(3), 3).tolist()
-    [-1.0, -0.535, -0.247, 0.0, 0.183, 0.382, 0.623, 1.0]
-    """
-    codes = 2**bits
-    offset = 1 - (1 / (2 * codes) + 1 / (2 * codes - 2)) / 2
-    above = norm.ppf(np.linspace(offset, 0.5, codes // 2 + 1)[:-1])
-    below = -norm.ppf(np.linspace(offset, 0.5, codes // 2)[:-1])
-    values = np.sort(np.concatenate([below, [0.0], above])) / above.max()
-    return [float(value) for value in values]
 
 
 def title(name: str) -> str:

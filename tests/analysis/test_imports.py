@@ -17,7 +17,7 @@ PACKAGE = Path(analysis.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "studies": {"models", "output", "records"},
-    "claims": {"methods", "models", "records", "studies"},
+    "claims": {"formats", "methods", "models", "records", "studies"},
     "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
     "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
     "hardware": {"errors", "models", "output", "records", "statistics"},

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 import minifloat as mf
-from analysis.claims.recipes import NAMES, OWN_OFFSET, PAIR, normal_float, recipe
+from analysis.claims.recipes import NAMES, OWN_OFFSET, PAIR, recipe
 
 
 def test_names_are_of_different_recipes() -> None:
@@ -14,10 +13,6 @@ def test_names_are_of_different_recipes() -> None:
     assert len(set(found)) == len(found)
     assert NAMES[:2] == PAIR
     assert [found[k].bits_per_weight for k in (0, 1)] == [5.125, 5.125]
-
-
-def test_normal_float_of_four_bits_is_that_of_qlora() -> None:
-    assert normal_float(4) == pytest.approx(mf.parse("nf4").values(), abs=2e-7)
 
 
 def test_five_bits_have_an_offset_of_their_own() -> None:
