@@ -9,24 +9,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from importlib import import_module
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import minifloat as mf
-from analysis.models.evaluation import RECIPES, REFERENCE, Result, difference
+from analysis.models import one_input
+from analysis.models.evaluation import RECIPES, Result
 from analysis.models.packages import MissingPackage, require
+from analysis.models.result_tables import records, tables
 from analysis.output import write_files
-from analysis.statistics import Estimate
-from minifloat.cli.terminal import Table, progress_bar
+from minifloat.cli.terminal import progress_bar
 from minifloat.quantization.recipes import Recipe
 
 MODULES = ("smollm2", "minilm", "textgenrnn", "recogniser", "voice_activity", "speech", "images")
-COMPARED = ("fp32", "int")  # what a result is compared with; "int" is that of `_integer`
 COVERED = (
     "± is one standard error over the items, in one grouping of the input channels. It leaves out\n"
     "the draw of the rounding errors, often twice as much: see python -m analysis.claims."
@@ -77,13 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--cache", default="", metavar="RECIPE", help="of keys and values")
     own.add_argument("--unit", default="", metavar="NAME", help="that multiplies, in emulation")
     own.add_argument("--chunks", type=int, metavar="N", help="of each text, 2 to 24 (24)")
-    commands = parser.add_subparsers(metavar="{generate,llama,transcribe,classify}")
-    text = "Let SmolLM2 continue a text, greedily."
-    sub = commands.add_parser("generate", help=text, description=text)
-    sub.set_defaults(run=_generate)
-    sub.add_argument("prompt")
-    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
-    sub.add_argument("--tokens", type=int, default=64, help="at most (%(default)s)")
+    commands = parser.add_subparsers(metavar="{llama,generate,transcribe,classify}")
     text = "Measure what each recipe costs a Llama of your own, layer by layer in bounded memory."
     sub = commands.add_parser("llama", help=text, description=text)
     sub.set_defaults(run=_llama)
@@ -93,16 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--text", type=Path, help="a text in UTF-8; default: those of SmolLM2")
     add("--recipes", default=",".join(RECIPES), help="separated by commas (%(default)s)")
     add("--json", metavar="FILE", help="write all figures there; - for stdout, without the table")
-    text = "Print what is said in a recording, in English, as Whisper hears it."
-    sub = commands.add_parser("transcribe", help=text, description=text)
-    sub.set_defaults(run=_transcribe)
-    sub.add_argument("file", type=Path, help="a WAV file of 16 bits a sample")
-    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
-    text = "Print the five classes of ImageNet that EfficientNet-Lite0 takes for likeliest."
-    sub = commands.add_parser("classify", help=text, description=text)
-    sub.set_defaults(run=_classify)
-    sub.add_argument("file", type=Path, help="a PNG or JPEG file, of which the middle is seen")
-    sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
+    one_input.add_commands(commands)
     return parser
 
 
@@ -229,185 +212,3 @@ def _llama(options: argparse.Namespace) -> int:
     if options.json:
         _write(options.json, results, {}, {})
     return 0
-
-
-def _generate(options: argparse.Namespace) -> int:
-    from analysis.models import smollm2
-
-    model, words = smollm2.load(), smollm2.tokenizer()
-    if options.recipe != REFERENCE:
-        model = model.quantized(options.recipe)
-    pieces = smollm2.generate(model, words, options.prompt, options.tokens)
-    print(options.prompt, end="", flush=True)
-    times = []
-    for piece in pieces:
-        print(piece, end="", flush=True)
-        times.append(time.perf_counter())
-    print()
-    if len(times) > 1:  # the time of the first token includes the prompt
-        speed = (len(times) - 1) / (times[-1] - times[0])
-        print(f"{options.recipe}: {speed:.1f} tokens/s on one thread", file=sys.stderr)
-    return 0
-
-
-def _transcribe(options: argparse.Namespace) -> int:
-    from analysis.models import log_mel, recordings, transcription
-
-    samples = recordings.speech_of(options.file, log_mel.RATE)
-    model, tokens = transcription.load(), transcription.vocabulary()
-    if options.recipe != REFERENCE:
-        model = model.quantized(options.recipe)
-    start = time.perf_counter()
-    for text in transcription.transcribe(model, tokens, samples):
-        print(text, flush=True)
-    seconds = time.perf_counter() - start
-    length = len(samples) / log_mel.RATE
-    print(
-        f"{options.recipe}: {length:.1f} s of speech in {seconds:.1f} s on one thread",
-        file=sys.stderr,
-    )
-    return 0
-
-
-def _classify(options: argparse.Namespace) -> int:
-    from analysis.models import efficientnet, images, photos
-
-    image = photos.middle_of(options.file)
-    model = efficientnet.load()
-    if options.recipe != REFERENCE:
-        model = model.quantized(options.recipe)
-    try:
-        names = images.names()
-    except MissingPackage as error:
-        names = []
-        print(f"classes have no names: {error}", file=sys.stderr)
-    for number, probability in images.likeliest(model, image):
-        print(f"{probability:6.1%}  {names[number] if names else f'class {number}'}")
-    return 0
-
-
-def _groups(results: Sequence[Result]) -> list[list[Result]]:
-    """Return results of the same items together, in their first order."""
-
-    def items(result: Result) -> tuple[str, str, str]:
-        return result.model, result.data, result.metric
-
-    order = list(dict.fromkeys(map(items, results)))
-    ordered = sorted(results, key=lambda result: order.index(items(result)))
-    return [list(group) for _, group in groupby(ordered, items)]
-
-
-def _integer(result: Result) -> str:
-    """Return the label of the symmetric integer of the same width, blocks, scales and method.
-
-    Formats of different widths are not compared. It is "" for fp32, a codebook without a name, and
-    widths that integers do not have.
-    """
-    try:
-        recipe = Recipe.parse(result.recipe)
-        rival = recipe.replace(fmt=f"int{recipe.fmt.bits}", zero_point=False)
-    except ValueError:
-        return ""
-    return replace(result, recipe=str(rival)).label
-
-
-def _over(result: Result, group: Sequence[Result]) -> dict[str, Estimate | None]:
-    """Return by how much a result is worse than each of `COMPARED`; None if there is none."""
-    by_label = {other.label: other for other in group}
-    references = (by_label.get(label) for label in (REFERENCE, _integer(result)))
-    return {
-        name: difference(result, reference) if reference else None
-        for name, reference in zip(COMPARED, references, strict=True)
-    }
-
-
-def records(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return results for JSON, with their values and how much worse they are than others.
-
-    Parameters
-    ----------
-    results : sequence of Result
-
-    Returns
-    -------
-    list of dict
-
-    Raises
-    ------
-    ValueError
-        As `difference`.
-    """
-    all_records = []
-    for group in _groups(results):
-        for result in group:
-            record = asdict(result) | {"value": result.value}
-            for name, over in _over(result, group).items():
-                record[f"over_{name}"] = asdict(over) if over else None
-            all_records.append(record)
-    return all_records
-
-
-def tables(results: Sequence[Result]) -> list[Table]:
-    """Return the sections of the table, one for each model, data and metric.
-
-    Parameters
-    ----------
-    results : sequence of Result
-
-    Returns
-    -------
-    list of Table
-
-    Raises
-    ------
-    ValueError
-        As `difference`.
-    """
-    columns = (
-        "recipe", "bits/weight", "MB", "peak MB", "value", *(f"over {name}" for name in COMPARED),
-        "speed", "products", "note",
-    )  # fmt: skip
-    sections = []
-    for group in _groups(results):
-        first = group[0]
-        title = f"{first.model} ({first.modality}), {first.data}: {first.metric}"
-        rows = [
-            (
-                result.label,
-                f"{result.bits_per_weight:.3f}",
-                f"{result.nbytes / 1e6:.1f}",
-                "" if result.peak_nbytes is None else f"{result.peak_nbytes / 1e6:.1f}",
-                f"{result.value:.4g}",
-                *map(show, _over(result, group).values()),
-                f"{result.speed:.4g} {result.speed_unit}",
-                "packed" if result.packed else "float32",
-                result.note,
-            )
-            for result in group
-        ]
-        sections.append(Table(title, columns, ("recipe", "products", "note"), rows))
-    return sections
-
-
-def show(estimate: Estimate | None) -> str:
-    """Return a mean and its standard error, to two digits of the error.
-
-    Parameters
-    ----------
-    estimate : Estimate or None
-
-    Returns
-    -------
-    str
-        Empty for None, and for a result compared with itself.
-
-    Examples
-    --------
-    >>> show(Estimate(-0.012345, 0.00067))
-    '-0.01235 ± 0.00067'
-    """
-    if estimate is None or (estimate.mean, estimate.standard_error) == (0, 0):
-        return ""
-    digits = f"{estimate.standard_error:.1e}"  # 6.7e-04
-    places = max(0, 1 - int(digits.partition("e")[2]))
-    return f"{estimate.mean:+.{places}f} ± {estimate.standard_error:.{places}f}"

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 import minifloat as mf
-from analysis.models import command
-from analysis.models.command import records
+from analysis.models import command, result_tables
 from analysis.models.packages import PackageFile
+from analysis.models.result_tables import records
 from analysis.statistics import Estimate
 from tests.analysis.models.test_evaluation import result
 
@@ -107,7 +107,7 @@ def test_a_wrong_recipe_is_one_line(capsys: Capture) -> None:
     ],
 )
 def test_estimates_show_two_digits_of_their_error(estimate: Estimate | None, text: str) -> None:
-    assert command.show(estimate) == text
+    assert result_tables.show(estimate) == text
 
 
 @pytest.mark.usefixtures("modules")

@@ -16,7 +16,7 @@ from scipy.special import expit
 from scipy.stats import kurtosis
 
 import minifloat as mf
-from analysis.models import command, voice_activity
+from analysis.models import result_tables, voice_activity
 from analysis.models.evaluation import difference
 from analysis.models.matrices import Array, dense
 from analysis.models.recordings import SPEECH
@@ -286,7 +286,7 @@ def test_all_recipes_are_compared_with_fp32(detector: Detector, speech: list[Pat
         ]
         assert result.items == pytest.approx(wanted, rel=1e-5, abs=0)
     assert difference(results[2], results[4]).mean < 0
-    assert command.tables(results)[0].title.startswith("Silero VAD (audio), 2 recordings")
+    assert result_tables.tables(results)[0].title.startswith("Silero VAD (audio), 2 recordings")
 
 
 def test_too_little_speech_is_refused(speech: list[Path]) -> None:
