@@ -29,13 +29,13 @@ from minifloat.hardware import (
     multiplier,
     multiplier_forms,
 )
-from minifloat.hardware.counts import count
+from minifloat.hardware.counts import count, mapped_in, ways_without_dsp
 from minifloat.hardware.integers import integers
 from minifloat.hardware.operands import has_significand, significand
 from minifloat.hardware.options import Encoding
 from minifloat.hardware.products import ProductForm
 from minifloat.hardware.synthesis import SynthesisError, netlist, tool
-from minifloat.hardware.targets import WAYS, Target
+from minifloat.hardware.targets import Target
 from minifloat.hardware.verilog import Module, identifier
 
 MAX_DECODED = 9  # E3M1 is counted in all forms
@@ -135,7 +135,7 @@ def _counted(job: Job) -> tuple[str, Circuit, Counts]:
     else:
         form, way = _best(job)
     circuit = _circuit(job, form)
-    return form, circuit, _mapped(circuit, job.target, way)
+    return form, circuit, mapped_in(circuit, job.target, way)
 
 
 def _best(job: Job) -> tuple[ProductForm, str]:
@@ -143,7 +143,12 @@ def _best(job: Job) -> tuple[ProductForm, str]:
     found = best_products(*_factors(job), job.target)
     if len(found) == 1:
         return found[0]
-    return min(found, key=lambda each: _size(_mapped(_circuit(job, each[0]), job.target, each[1])))
+
+    def taken(each: tuple[ProductForm, str]) -> int:
+        form, way = each
+        return _size(mapped_in(_circuit(job, form), job.target, way))
+
+    return min(found, key=taken)
 
 
 @cache
@@ -164,11 +169,10 @@ def best_products(
         forms = forms[:1]
     for form in forms:
         encoding, circuit = _encoding(a, b, form), _multiplier(a, b, form)
-        for way in WAYS[target]:
-            if way != "dsp" and (way != "booth" or " * " in circuit.verilog):
-                size = _size(_mapped(circuit, target, way))
-                if encoding not in sizes or size < sizes[encoding][0]:
-                    sizes[encoding] = size, form, way
+        for way in ways_without_dsp(circuit, target):
+            size = _size(mapped_in(circuit, target, way))
+            if encoding not in sizes or size < sizes[encoding][0]:
+                sizes[encoding] = size, form, way
     least = min(size for size, _, _ in sizes.values())
     close = sorted(found for found in sizes.values() if found[0] <= CLOSE * least)
     return [(form, way) for _, form, way in close]
@@ -176,10 +180,6 @@ def best_products(
 
 def _size(counts: Counts) -> int:
     return counts.transistors or counts.lut6
-
-
-def _mapped(circuit: Circuit, target: Target, way: str) -> Counts:
-    return count(netlist(circuit.verilog, circuit.name, target, way), target, tool())
 
 
 def _encoding(a: NumberFormat, b: NumberFormat, form: ProductForm) -> Encoding:

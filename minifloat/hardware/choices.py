@@ -10,7 +10,7 @@ from minifloat.formats import NumberFormat
 from minifloat.hardware.block_dots import block_dot
 from minifloat.hardware.circuits import Circuit
 from minifloat.hardware.converters import converter, converter_forms
-from minifloat.hardware.counts import Counts, synthesize
+from minifloat.hardware.counts import Counts, mapped_in, ways_without_dsp
 from minifloat.hardware.decoders import decoder, decoder_forms
 from minifloat.hardware.dots import dot, dot_forms
 from minifloat.hardware.encoders import encoder, encoder_forms
@@ -117,9 +117,9 @@ def best(
 ) -> Choice:
     """Return the form of a unit that takes the least of a target.
 
-    All forms are synthesised. The forms of a dot product differ in their lanes alone: one lane of
-    each is synthesised first, and then the whole circuit of those whose lane takes at most 1.25
-    times the least.
+    All forms are synthesised, in all ways of the target. The forms of a dot product differ in their
+    lanes alone: one lane of each is synthesised first, and then the whole circuit of those whose
+    lane takes at most 1.25 times the least, in the way in which the lane takes the least.
 
     Parameters
     ----------
@@ -159,11 +159,15 @@ def best(
     circuits = candidates(unit, *formats, **options)
     done, total = 0, len(circuits) * (2 if unit in OF_LANES and len(circuits) > 1 else 1)
 
+    ways = {name: ways_without_dsp(circuit, on) for name, circuit in circuits.items()}
+
     def counted(parts: dict[str, Circuit]) -> dict[str, Counts]:
         nonlocal done
         found = {}
         for name, circuit in parts.items():
-            found[name] = synthesize(circuit, on, timeout=timeout)
+            tried = {way: mapped_in(circuit, on, way, timeout=timeout) for way in ways[name]}
+            ways[name] = (min(tried, key=lambda way: size(tried[way])),)
+            found[name] = tried[ways[name][0]]
             done += 1
             if progress is not None:
                 progress(done, total)

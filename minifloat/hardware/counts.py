@@ -130,18 +130,22 @@ def synthesize(
     (28, 9)
     """
     check_target(target)
-    if dsp:
-        ways: tuple[str, ...] = ("dsp",)
-    elif target == "cmos":
-        ways = tuple(way for way in WAYS[target] if way != "booth" or " * " in circuit.verilog)
-    else:
-        ways = ("plain",)
-    netlists = [
-        netlist(circuit.verilog, circuit.name, target, way, timeout=timeout) for way in ways
-    ]
-    return min(
-        (count(each, target, tool()) for each in netlists), key=lambda each: each.transistors
+    ways = ("dsp",) if dsp else ways_without_dsp(circuit, target)
+    found = [mapped_in(circuit, target, way, timeout=timeout) for way in ways]
+    return min(found, key=lambda each: each.transistors)
+
+
+def ways_without_dsp(circuit: Circuit, target: Target) -> tuple[str, ...]:
+    """Return those of a target's `WAYS` that can differ for this circuit, without hard products."""
+    return tuple(
+        way for way in WAYS[target] if way != "dsp" and (way != "booth" or " * " in circuit.verilog)
     )
+
+
+def mapped_in(circuit: Circuit, target: Target, way: str, *, timeout: float = 600.0) -> Counts:
+    """Return what a circuit takes that Yosys maps in one of the target's `WAYS`."""
+    found = netlist(circuit.verilog, circuit.name, target, way, timeout=timeout)
+    return count(found, target, tool())
 
 
 def count(mapped: Netlist, target: Target, tool: str) -> Counts:

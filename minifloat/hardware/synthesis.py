@@ -169,6 +169,7 @@ def _call(command: list[str], folder: Path, log: int, timeout: float) -> int | N
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
+        env={**os.environ, "TMPDIR": str(folder)},  # what yosys-abc leaves goes with the folder
         start_new_session=True,  # with yosys-abc, which outlives it otherwise
     )
     try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minifloat.hardware import costs
+from minifloat.hardware import Choice, costs, decoder
 from minifloat.hardware.counts import count, lut6_sites
 
 
@@ -111,3 +112,17 @@ def test_registers_of_each_kind(target: Any, kind: str) -> None:
 def test_a_unit_of_one_format_has_no_activations(unit: Any) -> None:
     with pytest.raises(ValueError, match="activations must be None for"):
         costs(["e2m1"], unit=unit, activations="int8")
+
+
+def test_a_netlist_that_is_wrong_has_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = {
+        "code": {"direction": "input", "bits": [2, 3]},
+        "value": {"direction": "output", "bits": [3, 2]},  # the two bits swapped
+    }
+    counts = count({"ports": ports, "cells": {}}, "cmos", "by hand")
+    choice = Choice("wire", decoder("int2"), counts, {"wire": counts})
+    module = sys.modules[costs.__module__]
+    monkeypatch.setattr(module, "tool", lambda: "by hand")
+    monkeypatch.setattr(module, "best", lambda *_, **__: choice)
+    with pytest.raises(RuntimeError, match=r"the netlist must be right, and is not: .*2 of all 4"):
+        costs(["int2"], unit="decoder", targets=["cmos"])

@@ -44,8 +44,8 @@ def one_cell(
             for pin, width in [*inputs.items(), *outputs.items()]}  # fmt: skip
     ports = {pin: {"direction": "input" if pin in inputs else "output", "bits": bits[pin]}
              for pin in bits}  # fmt: skip
-    if "C" in ports:
-        ports["clock"] = ports.pop("C")
+    for clock in {"C", "CLK"} & ports.keys():
+        ports["clock"] = ports.pop(clock)
     cell = {"type": kind, "parameters": parameters, "connections": bits}
     return Netlist({"ports": ports, "cells": {"cell": cell}})
 
@@ -135,6 +135,18 @@ def test_flip_flops(kind: str, pins: dict[str, list[int]], expected: list[int]) 
     built = one_cell(kind, {"C": 1, "D": 1, **dict.fromkeys(pins, 1)}, {"Q": 1})
     assert built.flip_flops == 1
     words = {"D": [1, 0, 0, 1], **pins}
+    found = built.run({name: np.array(row)[:, None] for name, row in words.items()})
+    assert found["Q"].ravel().tolist() == expected
+
+
+@pytest.mark.parametrize(("regset", "expected"), [("RESET", [1, 1, 0, 0]), ("SET", [1, 1, 0, 1])])
+def test_flip_flops_of_ecp5(regset: str, expected: list[int]) -> None:
+    """D is 1, 0, 0, 1 in four clock cycles; the third is enabled, the fourth is set or reset."""
+    pins = dict.fromkeys(("CLK", "DI", "CE", "LSR"), 1)
+    built = one_cell(
+        "TRELLIS_FF", pins, {"Q": 1}, REGSET=regset, CEMUX="CE", SRMODE="LSR_OVER_CE", CLKMUX="CLK"
+    )
+    words = {"DI": [1, 0, 0, 1], "CE": [1, 0, 1, 1], "LSR": [0, 0, 0, 1]}
     found = built.run({name: np.array(row)[:, None] for name, row in words.items()})
     assert found["Q"].ravel().tolist() == expected
 

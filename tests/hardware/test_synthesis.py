@@ -108,13 +108,14 @@ def test_an_unknown_target() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX")
-def test_what_ran_out_of_time_leaves_no_process(
+def test_what_ran_out_of_time_leaves_no_process_and_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mark = tmp_path / "child"
+    mark, place = tmp_path / "child", tmp_path / "place"
     script = (
-        "import subprocess, sys, time\n"
+        "import subprocess, sys, tempfile, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(place)!r}, 'w').write(tempfile.mkdtemp())\n"
         f"open({str(mark)!r}, 'w').write(str(child.pid))\n"
         "time.sleep(60)\n"
     )
@@ -128,6 +129,7 @@ def test_what_ran_out_of_time_leaves_no_process(
     while _runs(mark.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs(mark.read_text())
+    assert not Path(place.read_text()).exists()
 
 
 def _runs(process: str) -> bool:
