@@ -5,4 +5,4 @@ progress=None)`` measures and returns raw records, its docstring has its criteri
 ``python -m analysis.claims`` runs it by its name; docs/data/claims has its records.
 """
 
-STUDIES = ("speech", "speech_speed")
+STUDIES = ("speech", "speech_speed", "text_speed")
