@@ -249,7 +249,8 @@ def _turns(shape: Shape, length: int, positions: tuple[int, ...]) -> Turns:
     if shape.rope_divisors:
         frequencies /= shape.rope_divisors
     angles = np.outer(positions, frequencies)
-    return np.exp(1j * angles).astype(np.complex64)
+    turns: Turns = np.exp(1j * angles).astype(np.complex64)
+    return turns
 
 
 def _rope(x: Array, turns: Turns) -> Array:
