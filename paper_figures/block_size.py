@@ -1,6 +1,7 @@
-"""SQNR against the block size under absmax scaling, on Gaussian weights, with exact scales.
+"""SQNR against the block size, on Gaussian weights, with exact scales.
 
-The mark is where the first two formats have the same error.
+Scales are those of the absmax, and for the unsigned integer, with zero points, those of the range.
+The marks are where the first format and an integer have the same error.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ import math
 
 from matplotlib.figure import Figure
 
-from analysis.errors.absmax_error import absmax_mse
-from analysis.formats.format_comparison import crossover_block_sizes
+from analysis.formats.format_comparison import block_mse, crossover_block_sizes
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
-FORMATS = ("e2m2", "int5", "nf5", "e3m1", "nf4")  # crossovers are those of the first two
+SMALLEST, LARGEST = 8.0, 4096.0
+FORMATS = ("e2m2", "int5", "nf5", "e3m1", "nf4", "uint5")
+RIVALS = {"int5": (SMALLEST, LARGEST), "uint5": (256.0, 512.0)}  # of the first: where they cross
 DISTRIBUTION = "normal"
+PLACES = {"int5": ((6, -9), "right"), "uint5": ((4, 30), "left")}  # of the marks' texts
+NAMES = {"uint5": "INT5, asymm."}
 SIZES = [2.0 ** (k / 4) for k in range(12, 49)]  # 8 to 4096
 
 
@@ -25,15 +29,14 @@ def data(progress: Progress) -> Rows:
     for done, name in enumerate(FORMATS, 1):
         rows += [_row(name, size, "line") for size in SIZES]
         progress(done, len(FORMATS))
-    ours, rival = FORMATS[:2]
-    crossings = crossover_block_sizes(
-        ours, rival, DISTRIBUTION, smallest=SIZES[0], largest=SIZES[-1]
-    )
-    return rows + [_row(ours, size, "crossover") for size in crossings]
+    for rival, (low, high) in RIVALS.items():
+        sizes = crossover_block_sizes(FORMATS[0], rival, DISTRIBUTION, smallest=low, largest=high)
+        rows += [_row(rival, size, "crossover") for size in sizes]
+    return rows
 
 
 def _row(name: str, size: float, kind: str) -> Row:
-    mse = absmax_mse(name, DISTRIBUTION, size)
+    mse = block_mse(name, DISTRIBUTION, size)
     return {
         "kind": kind,
         "format": name,
@@ -41,6 +44,10 @@ def _row(name: str, size: float, kind: str) -> Row:
         "mse": mse,
         "sqnr_db": -10 * math.log10(mse),
     }
+
+
+def _title(name: str) -> str:
+    return NAMES.get(name, style.title(name))
 
 
 def draw(rows: Rows) -> Figure:
@@ -62,10 +69,10 @@ def draw(rows: Rows) -> Figure:
     style.label_ends(
         axes,
         {
-            style.title(name): (curve[-1]["block_size"], curve[-1]["sqnr_db"])
+            _title(name): (curve[-1]["block_size"], curve[-1]["sqnr_db"])
             for name, curve in lines.items()
         },
-        {style.title(name): look.colour for name, look in chosen.items()},
+        {_title(name): look.colour for name, look in chosen.items()},
         gap=0.55,
     )
     for row in rows:
@@ -73,9 +80,10 @@ def draw(rows: Rows) -> Figure:
             point = (row["block_size"], row["sqnr_db"])
             axes.plot(*point, "o", markersize=7, markerfacecolor="none", color="black")
             axes.annotate(
-                f"{' = '.join(style.title(name) for name in list(lines)[:2])}\nat "
+                f"{style.title(FORMATS[0])} = {_title(row['format'])}\nat "
                 f"{row['block_size']:.1f} weights",
-                point, (6, -9), textcoords="offset points", ha="right", va="top",
+                point, PLACES[row["format"]][0], textcoords="offset points",
+                ha=PLACES[row["format"]][1], va="top",
             )  # fmt: skip
     sizes = [8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096]
     axes.set_xscale("log", base=2)

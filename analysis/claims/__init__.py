@@ -14,4 +14,5 @@ STUDIES = (
     "speech_speed",
     "images",
     "images_speed",
+    "text_speed",
 )

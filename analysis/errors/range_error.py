@@ -35,8 +35,8 @@ from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 
 LEAST_BLOCK = 2
-LENGTHS = np.polynomial.legendre.leggauss(8)  # nodes of a panel of lengths
-SHARES = np.polynomial.legendre.leggauss(5)  # nodes between two steps of the zero point
+LENGTHS = np.polynomial.legendre.leggauss(5)  # nodes of a panel of lengths
+SHARES = np.polynomial.legendre.leggauss(4)  # nodes between two steps of the zero point
 
 
 def range_mse(

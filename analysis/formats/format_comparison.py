@@ -260,8 +260,8 @@ def crossover_block_sizes(
         raise ValueError(f"smallest must be in 1..largest = {largest}, got {smallest}")
 
     return crossings(
-        lambda size: _mse(fmt, distribution, size, scale),
-        lambda size: _mse(rival, distribution, stretch * size, scale),
+        lambda size: block_mse(fmt, distribution, size, scale),
+        lambda size: block_mse(rival, distribution, stretch * size, scale),
         smallest,
         largest,
     )
@@ -307,12 +307,35 @@ def crossings(
     )
 
 
-def _mse(
+def block_mse(
     fmt: NumberFormat | str,
     distribution: Distribution | str,
     block_size: float,
-    scale: ScaleFormat | Format | str,
+    scale: ScaleFormat | Format | str = "float32",
 ) -> float:
+    """Return the exact error of a format in blocks: `range_mse` for unsigned integers.
+
+    Parameters
+    ----------
+    fmt, distribution, block_size, scale
+        As for `analysis.absmax_mse`. An unsigned integer has zero points, and scales that are not
+        rounded.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        As `analysis.absmax_mse` and `analysis.range_mse`.
+
+    Examples
+    --------
+    >>> from analysis.formats.format_comparison import block_mse
+    >>> [round(block_mse(name, "normal", 64), 5) for name in ("int5", "uint5")]
+    [0.00252, 0.00194]
+    """
     if is_range_format(parse(fmt)):
         return range_mse(fmt, distribution, block_size)
     return absmax_mse(fmt, distribution, block_size, scale)

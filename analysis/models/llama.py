@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory
 
 Tokens = NDArray[np.integer[Any]]
+Turns = NDArray[np.complex64]
 Observer = Callable[[str, Array], object]  # called with a matrix's name and its input
 
 
@@ -222,7 +224,8 @@ class Llama(MatrixModel):
             return self.multiply(x, self.matrices[name])
 
         n = self._norm(x, f"blk.{index}.attn_norm.weight")
-        turns = _turns(self.shape, self.head_length, cache.positions(len(x)))
+        positions = tuple(cache.positions(len(x)).tolist())
+        turns = _turns(self.shape, self.head_length, positions)
         queries = _rope(self._heads(times("attn_q", n)), turns)
         keys = _rope(self._heads(times("attn_k", n)), turns)
         mixed = cache.attend(index, queries, keys, self._heads(times("attn_v", n)))
@@ -239,23 +242,20 @@ class Llama(MatrixModel):
         return rms_norm(x, self.vectors[name], self.shape.epsilon)
 
 
-def _turns(shape: Shape, length: int, positions: NDArray[np.integer[Any]]) -> tuple[Array, Array]:
-    """Return cosine and sine of each pair's angle, (tokens, length / 2), from float64 angles."""
+@lru_cache(maxsize=4)  # all layers ask for the same
+def _turns(shape: Shape, length: int, positions: tuple[int, ...]) -> Turns:
+    """Return each pair's turn, (tokens, length / 2), from float64 angles."""
     frequencies = np.power(shape.rope_base, -np.arange(0, length, 2) / length)
     if shape.rope_divisors:
         frequencies /= shape.rope_divisors
     angles = np.outer(positions, frequencies)
-    return np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+    turns: Turns = np.exp(1j * angles).astype(np.complex64)
+    return turns
 
 
-def _rope(x: Array, turns: tuple[Array, Array]) -> Array:
+def _rope(x: Array, turns: Turns) -> Array:
     """Turn the pairs (x[0], x[1]), (x[2], x[3]), ... of each head and token."""
-    cosine, sine = turns
-    even, odd = x[..., 0::2], x[..., 1::2]
-    turned = np.empty_like(x)
-    turned[..., 0::2] = even * cosine - odd * sine
-    turned[..., 1::2] = even * sine + odd * cosine
-    return turned
+    return (x.view(np.complex64) * turns).view(np.float32)
 
 
 def _attention(queries: Array, keys: Array, values: Array) -> Array:
@@ -268,6 +268,7 @@ def _attention(queries: Array, keys: Array, values: Array) -> Array:
     grouped = queries.reshape(kv_heads, heads // kv_heads * n, length)
     scores = (grouped @ keys.transpose(0, 2, 1)).reshape(heads, n, m)
     scores *= np.float32(length**-0.5)
-    scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # later tokens
+    if n > 1:
+        scores[:, np.arange(m) > np.arange(m - n, m)[:, None]] = -np.inf  # later tokens
     mixed: Array = np.matmul(softmax(scores).reshape(kv_heads, -1, m), values)
     return mixed.reshape(heads, n, length)
