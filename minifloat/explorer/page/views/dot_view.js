@@ -83,7 +83,7 @@ function resultCard({ name, unit, result, ...rest }, at) {
     "section",
     { class: "card panel" },
     h("h2", {}, name),
-    h("p", { class: "value" }, h("output", { id: `result-${at}` }, numberText(result, 17).replace("-", "−"))),
+    h("p", { class: "value" }, h("output", { id: `result-${at}`, "data-of": name }, numberText(result, 17).replace("-", "−"))),
     h("dl", { class: "pairs" }, pairs.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)])),
   );
 }
