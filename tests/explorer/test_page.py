@@ -88,7 +88,7 @@ VIEWS = {
     "#formats?x=nan&formats=e4m3fn,nope&line=log": [">e4m3fn: NaN<", "is no format"],
     "#formats?x=0.4&formats=[-1 -0.4 0 0.3 1]": [": ≈ 0.3<", "5 values"],
     "#blocks?recipe=nvfp4": ["compressed-tensors", "20.43 dB"],
-    "#blocks?recipe=if4&weights=0.7,-0.1,1/3": ["becomes int4"],
+    "#blocks?recipe=if4&weights=0.7,-0.1,1/3": ["becomes e2m1"],
     "#blocks?recipe=mxfp4&weights=x": ["is no finite number"],
     "#registers": [">code 5: 1.25<", "HMUL2"],
     "#registers?program=14&follow=3": ["LDS"],
@@ -142,7 +142,7 @@ def test_bits_fields_tabs_and_links(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("address", VIEWS)
 def test_each_view_shows_what_its_address_says(address: str) -> None:
-    document = dumped(PAGE.as_uri() + address)
+    document = html.unescape(dumped(PAGE.as_uri() + address))
     for text in VIEWS[address]:
         assert text in document, (address, text)
 
