@@ -31,4 +31,4 @@ def run(options: argparse.Namespace) -> None:
             print_text(f"Opened {PAGE.as_uri()}")
             return
         print_text("There is no browser here; open this file in one:")
-    print_text(str(PAGE))
+    print(PAGE)  # in one line, to be copied

@@ -133,8 +133,9 @@ OPTIONS = (
     "-h",
     "-x",
 )
-# not convert, which writes where it is told to
-COMMAND_NAMES = [name for name, *_ in COMMANDS if name not in ("registers", "convert")]
+# not convert, which writes where it is told to, and not explore, which opens a browser
+LEFT_OUT = ("registers", "convert", "explore")
+COMMAND_NAMES = [name for name, *_ in COMMANDS if name not in LEFT_OUT]
 
 
 def steers(text: str) -> set[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import minifloat as mf
 from docs.generators.explorer import layouts
 from minifloat.codec import encode
+from minifloat.files.checkpoints import open_checkpoint
 from minifloat.packing import pack
 from tests.explorer.cases import words
 
@@ -119,6 +123,33 @@ def _written(
         return layouts.written(recipe, tool, shape, *parts)
     except ValueError:
         return None
+
+
+@pytest.mark.parametrize("name", ["nf4", "bnb_fp4"])
+def test_bytes_for_bitsandbytes(run: Run, name: str, tmp_path: Path) -> None:
+    """The library's reader of bitsandbytes' files gives the codes and the scale back."""
+    rng = np.random.default_rng(9)
+    codes, scale = rng.integers(0, 16, 64), rng.uniform(0.1, 2, 1).astype(np.float32)
+    case = {
+        "ask": "pack", "recipe": f"{name}/64/float32", "tool": "bitsandbytes",
+        "codes": codes.tolist(), "scales": scale.view(np.uint32).tolist(), "tensorScale": 1,
+    }  # fmt: skip
+    weight, absmax = (np.array(part, np.uint8) for part in run([case])[0])
+    kind = name.removeprefix("bnb_")
+    state = {"quant_type": kind, "blocksize": 64, "dtype": "float32", "shape": [1, 64]}
+    tensors = {
+        "x.weight": weight.reshape(32, 1),
+        "x.weight.absmax": absmax.view("<f4"),
+        "x.weight.quant_map": mf.parse(name).values().astype(np.float32),
+        f"x.weight.quant_state.bitsandbytes__{kind}": np.frombuffer(
+            json.dumps(state).encode(), np.uint8
+        ),
+    }
+    save_file(tensors, str(tmp_path / "model.safetensors"))
+    q = open_checkpoint(tmp_path)["x.weight"]
+    assert isinstance(q, mf.Quantized)
+    assert q.codes.reshape(-1).tolist() == codes.tolist()
+    assert q.scales.reshape(-1).tolist() == scale.tolist()
 
 
 @pytest.mark.parametrize(("name", "tool"), [("nvfp4", "modelopt"), ("mxfp4", "compressed-tensors")])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +19,8 @@ from minifloat.quantization.recipes import Recipe
 from tests.explorer.scripts import BROWSER, NODE, dumped, in_browser, in_node
 
 FOLDER = PAGE.parent
+USE = Path(__file__).with_name("use.js")
+MINUS = "\N{MINUS SIGN}"
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
 
 
@@ -52,8 +57,7 @@ def test_all_tables_are_what_the_library_writes() -> None:
 def test_the_page_is_small_and_needs_no_network() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 300_000
-    html = PAGE.read_text()
-    scripts = re.findall(r'<script src="([^"]+)"', html)
+    scripts = re.findall(r'<script src="([^"]+)"', PAGE.read_text())
     assert sorted(scripts) == sorted(str(p.relative_to(FOLDER)) for p in files if p.suffix == ".js")
     for path in files:
         text = path.read_text()
@@ -75,25 +79,70 @@ def test_browser_and_node_answer_alike() -> None:
 
 
 VIEWS = {
-    "": ['id="value-0">0.25<', 'id="value-1">0<', "nearest_even"],
-    "#formats?x=1e9&formats=e4m3fn,e5m2,int8,nf4": ['id="value-0">448<', 'id="value-3">1<', "ieee"],
-    "#formats?x=-0&formats=e2m2&line=bell": ['id="value-0">-0<'],
-    "#formats?x=nan&formats=e4m3fn,nope&line=log": ['id="value-0">NaN<', "is no format"],
+    "": [">e2m2: 0.25, int5: 0<", "nearest_even"],
+    "#formats?x=1e9&formats=e4m3fn,e5m2,int8,nf4": [
+        ": 448, e5m2: 57344, int8: 127, nf4: 1<",
+        "ieee",
+    ],
+    "#formats?x=-0&formats=e2m2&line=bell": [">e2m2: -0<"],
+    "#formats?x=nan&formats=e4m3fn,nope&line=log": [">e4m3fn: NaN<", "is no format"],
+    "#formats?x=0.4&formats=[-1 -0.4 0 0.3 1]": [": ≈ 0.3<", "5 values"],
     "#blocks?recipe=nvfp4": ["compressed-tensors", "20.43 dB"],
-    "#blocks?recipe=if4&weights=0.7,-0.1,1/3": ["becomes", "sign"],
+    "#blocks?recipe=if4&weights=0.7,-0.1,1/3": ["becomes e2m1"],
     "#blocks?recipe=mxfp4&weights=x": ["is no finite number"],
-    "#registers": ['id="register-value">1.25<', "HMUL2"],
+    "#registers": [">code 5: 1.25<", "HMUL2"],
     "#registers?program=14&follow=3": ["LDS"],
-    "#dot": ['id="result-0">3.71875<', 'id="result-1">3.7265625<'],
+    "#dot": [">hopper/e4m3fn/float32: 3.71875, blackwell/e4m3fn/float32: 3.7265625<"],
     "#dot?unit1=blackwell/mxfp4/float32&unit2=cdna3/float16/float32": ["Terms in cdna3"],
 }
+
+SEEN = [
+    ["#formats?x=-0.25&code=0:0x11", f"e2m2: {MINUS}0.25, int5: 0", ""],
+    ["#formats?x=1/3", "e2m2: 0.25, int5: 0", "x"],
+    ["#formats?x=1/3&formats=e2m2,int5,e4m3fn", "e2m2: 0.25, int5: 0, e4m3fn: 0.34375", "x"],
+    [
+        "#formats?x=1/3&formats=e2m2,e3m1,e4m3fn",
+        "e2m2: 0.25, e3m1: 0.375, e4m3fn: 0.34375", "format-1",
+    ],
+    [
+        "#formats?x=1.75&formats=e2m2,e3m1,e4m3fn&code=0:0b111",
+        "e2m2: 1.75, e3m1: 2, e4m3fn: 1.75", "code-0",
+    ],
+    ["#formats?x=1.75&formats=e2m2,e3m1", "e2m2: 1.75, e3m1: 2", "code-0"],
+    ["#blocks", "", "tab-blocks"],
+    ["#blocks?recipe=e2m2/32/e8m0", "", "recipe"],
+    ["#registers?codes=" + ",+".join(map(str, [0, 1, 2, 3, 4, 4, *range(6, 32)])), "code 5: 1", ""],
+    [
+        "#registers?codes=" + ",+".join(map(str, [0, 1, 2, 3, 4, 4, *range(6, 32)])) + "&step=1",
+        "code 5: 1", "",
+    ],
+    [
+        "#dot?a=1,+2&b=3,+4",
+        "hopper/e4m3fn/float32: 11, blackwell/e4m3fn/float32: 11", "b",
+    ],
+    ["#formats?x=2.6&formats=int4", "int4: 3", ""],
+]  # fmt: skip
+
+
+@NEEDS_BROWSER
+@pytest.mark.long
+def test_bits_fields_tabs_and_links(tmp_path: Path) -> None:
+    """What a user presses and types changes results and the address, and keeps the focus."""
+    shutil.copytree(FOLDER, tmp_path / "page")
+    page = tmp_path / "page" / "index.html"
+    page.write_text(
+        page.read_text().replace("</body>", f'<script src="{USE.as_uri()}"></script></body>')
+    )
+    seen = re.search(r'<pre id="seen">(.*?)</pre>', dumped(page.as_uri()))
+    assert seen is not None
+    assert json.loads(html.unescape(seen[1])) == SEEN
 
 
 @NEEDS_BROWSER
 @pytest.mark.long
 @pytest.mark.parametrize("address", VIEWS)
 def test_each_view_shows_what_its_address_says(address: str) -> None:
-    document = dumped(PAGE.as_uri() + address)
+    document = html.unescape(dumped(PAGE.as_uri() + address))
     for text in VIEWS[address]:
         assert text in document, (address, text)
 

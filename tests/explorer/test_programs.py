@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,29 +20,29 @@ from tests.explorer.cases import words
 Run = Callable[[list[dict[str, Any]]], list[Any]]
 
 
-def check_program(run: Run, number: int, *, every: bool) -> None:
-    """All codes at all places, or some of them, through a program."""
-    name, layout, target, folded = PROGRAMS[number]
-    program = registers.to_half(name, layout, target, fold_scale=folded)  # type: ignore[arg-type]
-    fmt, count = mf.parse(name), program.layout.count
-    rng = np.random.default_rng(number)
-    rows = 1 << fmt.bits if every else 6  # with all rows each code is at each place
-    groups = (np.arange(rows)[:, np.newaxis] + rng.integers(0, rows, count)) % (1 << fmt.bits)
-    packed = pack_words(groups.astype(np.uint8), program.layout)
-    expected = registers.run(program, packed)
-    found = run([{"ask": "program", "index": number, "codes": groups.tolist()}])[0]
-    assert found == expected.reshape(len(groups), -1).tolist(), PROGRAMS[number]
+def check_programs(run: Run, *, every: bool) -> None:
+    """All codes at all places, or some of them, through every program."""
+    asked, expected = [], []
+    for number, (name, layout, target, folded) in enumerate(PROGRAMS):
+        program = registers.to_half(name, layout, target, fold_scale=folded)  # type: ignore[arg-type]
+        bits, count = mf.parse(name).bits, program.layout.count
+        rng = np.random.default_rng(number)
+        rows = 1 << bits if every else 6  # with all rows each code is at each place
+        groups = (np.arange(rows)[:, np.newaxis] + rng.integers(0, rows, count)) % (1 << bits)
+        asked.append({"ask": "program", "index": number, "codes": groups.tolist()})
+        words_ = pack_words(groups.astype(np.uint8), program.layout)
+        expected.append(registers.run(program, words_).reshape(rows, -1).tolist())
+    for program, own, found in zip(PROGRAMS, expected, run(asked), strict=True):
+        assert found == own, program
 
 
 def test_some_codes_through_every_program(run: Run) -> None:
-    for number in range(len(PROGRAMS)):
-        check_program(run, number, every=False)
+    check_programs(run, every=False)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("number", range(len(PROGRAMS)))
-def test_all_codes_at_all_places_through_every_program(run: Run, number: int) -> None:
-    check_program(run, number, every=True)
+def test_all_codes_at_all_places_through_every_program(run: Run) -> None:
+    check_programs(run, every=True)
 
 
 def test_each_instruction_on_random_words(run: Run) -> None:
@@ -101,16 +102,26 @@ def operands(unit: arithmetic.Unit, rng: np.random.Generator) -> Iterator[np.nda
             yield mf.round_to(row.astype(np.float32), fmt)
 
 
-def check_unit(run: Run, name: str, count: int) -> None:
-    """Random and hard dot products in one unit, as words: the sign of zero counts."""
+def check_units(run: Run, names: Iterable[str], count: int) -> None:
+    """Random and hard dot products in units, as words: the sign of zero counts."""
+    asked, expected = [], []
+    for name in names:
+        pairs, results = unit_pairs(name, count)
+        asked.append({"ask": "dot", "unit": name, "pairs": pairs})
+        expected.append(results)
+    for case, own, found in zip(asked, expected, run(asked), strict=True):
+        assert found == own, case["unit"]
+
+
+def unit_pairs(name: str, count: int) -> tuple[list[Any], list[str]]:
+    """Return operands of dot products, and the library's results as words."""
     unit = arithmetic.UNITS[name]
     rng = np.random.default_rng(len(name))
-    pairs, expected = [], []
+    pairs, results = [], []
     for number in range(count):
         a, b = operands(unit, rng)
-        c = np.float32(
-            rng.standard_normal() * 2.0 ** rng.choice([0, 6, -30, -45]) if number % 3 else 0
-        )
+        c = np.float32(rng.standard_normal() * 2.0 ** rng.choice([0, 6, -30, -45]))
+        c = c if number % 3 else np.float32(0)
         x, y = a, b
         if unit.scale is not None:
             recipe = mf.RECIPES[name.split("/")[1]]
@@ -118,29 +129,21 @@ def check_unit(run: Run, name: str, count: int) -> None:
         if unit.output == "float16":
             c = np.float32(np.float16(c))
         with np.errstate(over="ignore", invalid="ignore"):
-            d = arithmetic.dot(x, y, c, unit=name)
-        expected.append(float(d))
+            result = float(arithmetic.dot(x, y, c, unit=name))
+        results.append(math.nan if math.isnan(result) else result)
         pairs.append([words(a), words(b), words(np.array([c]))[0]])
-    found = run([{"ask": "dot", "unit": name, "pairs": pairs}])[0]
-    nan = [np.isnan(value) for value in expected]
-    assert [w for w, n in zip(found, nan, strict=True) if not n] == words(
-        np.array([v for v, n in zip(expected, nan, strict=True) if not n])
-    ), name
+    return pairs, words(np.array(results))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_dot_products(run: Run) -> None:
+    names = (
         "hopper/e4m3fn/float32", "volta/float16/float16", "blackwell/nvfp4/float32",
         "cdna3/e4m3fnuz/float32", "cdna2/bfloat16/float32", "blackwell-mma/e5m2/float32",
         "ampere/float64/float64", "cdna3/float16/float32",
-    ],
-)  # fmt: skip
-def test_dot_products(run: Run, name: str) -> None:
-    check_unit(run, name, 40)
+    )  # fmt: skip
+    check_units(run, names, 40)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", list(arithmetic.UNITS))
-def test_many_dot_products_in_every_unit(run: Run, name: str) -> None:
-    check_unit(run, name, 300)
+def test_dot_products_in_every_unit(run: Run) -> None:
+    check_units(run, arithmetic.UNITS, 200)

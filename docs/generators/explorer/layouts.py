@@ -46,7 +46,26 @@ def layouts() -> dict[str, Any]:
         recipe = Recipe.parse(name)
         tools = {tool: layout(recipe, tool) for tool in LAYOUTS if tool != "minifloat"}
         found[str(recipe)] = {tool: tensors for tool, tensors in tools.items() if tensors}
+    for name in ("nf4/64/float32", "bnb_fp4/64/float32"):
+        found[name] = {"bitsandbytes": bitsandbytes()}
     return found
+
+
+def bitsandbytes() -> list[dict[str, Any]]:
+    """Return the tensors of bitsandbytes, which the library reads and does not write.
+
+    The first weight of a byte is in its high bits.
+    """
+    codes = [[0, at, 0, 8 * (at // 2) + 4 * (at % 2 == 0), 4] for at in range(SHOWN)]
+    heads = (
+        ("weight", "U8", [SHOWN // 2, 1], codes),
+        ("weight.absmax", "F32", [1], [[1, 0, 0, 0, 31]]),
+    )
+    return [
+        {"name": name, "dtype": dtype, "shape": shape, "size": 32 if dtype == "U8" else 4}
+        | {"zeros": "", "runs": runs, "tensorScale": 0}
+        for name, dtype, shape, runs in heads
+    ]
 
 
 def layout(recipe: Recipe, tool: str) -> list[dict[str, Any]] | None:

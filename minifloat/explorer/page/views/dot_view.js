@@ -70,7 +70,13 @@ function exactDot({ xs, ys, c, factor }) {
 
 function resultCard({ name, unit, result, ...rest }, at) {
   const exact = exactDot(rest);
-  const pairs = [["Exact sum", numberText(exact, 16).replace("-", "−")]];
+  const read = (operands) => operands.map(({ value, scale }) => numberText(scale ? multiply(value, scale) : value, 8)).join(", ").replaceAll("-", "−");
+  const pairs = [
+    ["A as read", read(rest.xs)],
+    ["B as read", read(rest.ys)],
+    ["Exact sum", numberText(exact, 16).replace("-", "−")],
+  ];
+  if (rest.factor.length > 0) pairs.splice(2, 0, ["Tensor scales", rest.factor.map((each) => valueText(each)).join(" and ")]);
   if (result.kind === "finite") {
     const error = subtract(result, exact);
     const relative = isZero(exact) || isZero(error) ? "" : ` (relative ${Math.abs(toFloat64(divide(error, exact))).toExponential(2)})`;
@@ -83,7 +89,7 @@ function resultCard({ name, unit, result, ...rest }, at) {
     "section",
     { class: "card panel" },
     h("h2", {}, name),
-    h("p", { class: "value" }, h("output", { id: `result-${at}` }, numberText(result, 17).replace("-", "−"))),
+    h("p", { class: "value" }, h("output", { id: `result-${at}`, "data-of": name }, numberText(result, 17).replace("-", "−"))),
     h("dl", { class: "pairs" }, pairs.flatMap(([term, text]) => [h("dt", {}, term), h("dd", {}, text)])),
   );
 }

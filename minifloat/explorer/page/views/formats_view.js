@@ -57,7 +57,7 @@ function numberPanel(x) {
     textField("x", "Number", state.x, change, { class: "big", "aria-describedby": "x-says" }),
     h("div", { class: "chips", role: "group", "aria-label": "Examples of numbers" }, examples),
     h("button", { id: "add-format", type: "button", class: "quiet", disabled: formatNames().length >= MOST_FORMATS, onclick: addFormat }, "+ Add a format"),
-    h("p", { id: "x-says", class: x ? "says" : "says error", "aria-live": "polite" }, x ? sayNumber(x) : "No number: type 0.3, 1/3, 0x1.8p-2, 0b1.01, 2^-24, inf or nan."),
+    h("p", { id: "x-says", class: x ? "says" : "says error" }, x ? sayNumber(x) : "No number: type 0.3, 1/3, 0x1.8p-2, 0b1.01, 2^-24, inf or nan."),
   );
 }
 
@@ -119,7 +119,7 @@ function codeFacts(format, at, code, x) {
   const kind = format.kind(code);
   return [
     bitRow(format, at, code),
-    h("p", { class: "value" }, h("output", { id: `value-${at}` }, valueText(value)), h("span", { class: "kind" }, kind === "zero" ? "" : kind)),
+    h("p", { class: "value" }, h("output", { id: `value-${at}`, "data-of": format.name }, valueText(value)), h("span", { class: "kind" }, kind === "zero" ? "" : kind)),
     h("p", { class: "meaning" }, meaningOf(format, code)),
     h("dl", { class: "pairs" }, pairsOf(format, code, value, x)),
   ];
@@ -127,7 +127,7 @@ function codeFacts(format, at, code, x) {
 
 /** Return the bits as buttons that flip them, and a field for the code. */
 function bitRow(format, at, code) {
-  const put = (other) => update({ x: typedText(format.value(other)), code: `${at}:${other}` });
+  const put = (other, text = hexOf(other, format.bits)) => update({ x: typedText(format.value(other)), code: `${at}:${text}` });
   const fields = [];
   let bit = format.bits;
   for (const [name, width] of format.fields) {
@@ -147,13 +147,16 @@ function bitRow(format, at, code) {
   const type = (text) => {
     const typed = parseNumber(text);
     const isCode = typed?.kind === "finite" && !typed.negative && typed.num % typed.den === 0n && typed.num / typed.den < BigInt(format.codeCount);
-    if (isCode) put(Number(typed.num / typed.den));
+    if (isCode) put(Number(typed.num / typed.den), text.trim());
   };
+  const [card, typedCode] = state.code.split(":");
+  const isTyped = state.code !== "" && Number(card) === at && Number(typedCode) === code;
+  const shown = isTyped ? typedCode : hexOf(code, format.bits);
   return h(
     "div",
     { class: "bit-row" },
     h("div", { class: format.bits > 9 ? "bit-fields many" : "bit-fields", role: "group", "aria-label": "Bits of the code; a press flips one" }, fields),
-    textField(`code-${at}`, "Code", hexOf(code, format.bits), type, { class: "code", onchange: () => draw() }),
+    textField(`code-${at}`, "Code", shown, type, { class: "code", onchange: () => draw() }),
   );
 }
 

@@ -21,6 +21,8 @@ function draw() {
   const panel = document.getElementById("view");
   panel.setAttribute("aria-labelledby", `tab-${state.view}`);
   redraw(panel, VIEWS[state.view][1]().filter(Boolean));
+  const results = [...panel.querySelectorAll("output")].map((each) => `${each.dataset.of}: ${each.textContent}`);
+  document.getElementById("announced").textContent = results.join(", ");
   document.title = `${VIEWS[state.view][0]} · minifloat explorer`;
 }
 

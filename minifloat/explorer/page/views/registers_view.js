@@ -102,7 +102,7 @@ function outputPanel(program, format, codes, follow, registers) {
     "section",
     { class: "panel" },
     h("h2", {}, "What comes out"),
-    h("p", { class: "value" }, h("output", { id: "register-value" }, valueText(value)), h("span", { class: "kind" }, `${program.target} ${hexOf(own, 16)}, the ${follow % 2 ? "high" : "low"} half of ${program.outputs[follow >> 1]}`)),
+    h("p", { class: "value" }, h("output", { id: "register-value", "data-of": `code ${follow}` }, valueText(value)), h("span", { class: "kind" }, `${program.target} ${hexOf(own, 16)}, the ${follow % 2 ? "high" : "low"} half of ${program.outputs[follow >> 1]}`)),
     h("p", { class: "says" }, `The code means ${expected}: ${note}.`),
   );
 }

@@ -1,0 +1,45 @@
+"use strict";
+// What a user does with the page, and what is then in the address, in the results and in focus.
+
+const found = [];
+const press = (id) => document.getElementById(id).click();
+const type = (id, text) => {
+  const field = document.getElementById(id);
+  field.focus();
+  field.value = text;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+};
+const see = () => found.push([location.hash, document.getElementById("announced").textContent, document.activeElement.id]);
+press("bit-0-4");
+see();
+type("x", "1/3");
+see();
+press("add-format");
+see();
+type("format-1", "e3m1");
+see();
+type("code-0", "0b111");
+see();
+press("remove-2");
+see();
+document.getElementById("tab-formats").dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+see();
+type("recipe", "e2m2/32/e8m0");
+see();
+press("tab-registers");
+press("flip-0");
+see();
+press("next");
+see();
+press("tab-dot");
+type("a", "1, 2");
+type("b", "3, 4");
+see();
+location.hash = "#formats?x=2.6&formats=int4";
+readAddress();
+draw();
+see();
+const seen = document.createElement("pre");
+seen.id = "seen";
+seen.textContent = JSON.stringify(found);
+document.body.append(seen);
