@@ -63,7 +63,7 @@ Next:
   minifloat show nvfp4                     a recipe, its scale rule, its values
   minifloat compare model.safetensors      formats on your own weights
   minifloat registers e2m2 --prove         the cheapest program, proved for all inputs
-  minifloat rtl multiplier e2m1            a circuit, as Verilog"""
+  minifloat rtl e2m1 --unit multiplier     a circuit, as Verilog"""
 
 
 def _values() -> Iterator[str | Table]:
