@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from minifloat.cli.terminal import Table, can_print, number_line, print_parts, terminal_width
+from minifloat._tables import terminal_width
+from minifloat.cli.terminal import Table, can_print, number_line, print_parts
 from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
