@@ -107,9 +107,8 @@ def draw(rows: Rows) -> Figure:
                 ink=style.GREY if known else None,
                 hatch=OTHER if other else None,
             )  # fmt: skip
-    for bit in range(0, WIDTH, 4):
-        axes.text(WIDTH - bit - 0.5, 0.3, str(bit), ha="center", color=style.GREY)
-    axes.text(0.5, 0.3, str(WIDTH - 1), ha="center", color=style.GREY)
+    for position in (*range(0, WIDTH, 4), WIDTH - 1):
+        axes.text(WIDTH - position - 0.5, 0.3, str(position), ha="center", color=style.GREY)
     _halves(axes, steps[-1][1], -len(steps) + 0.5)
     _legend(axes, {row["field"] for row in rows} - {None}, -len(steps) - 0.3)
     axes.set(xlim=(-0.2, WIDTH + 0.2), ylim=(-len(steps) - 0.6, 0.6))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.notebook_outputs import code_cells, differences
+from tests.notebook_outputs import code_cells, differences, shown
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -43,7 +43,7 @@ def faults(notebook, number):
         problems.append("picture")
     if len(json.dumps(notebook)) > MAX_BYTES:
         problems.append("size")
-    text = "\n".join(source for _, source in cells)
+    text = "\n".join([source for _, source in cells] + [shown(cell) for cell in code])
     if re.search(r"(?<![\w.:/])/(home|Users|root|tmp|work|mnt|opt|var|usr)\b|\b[A-Z]:\\", text):
         problems.append("absolute path")
     return problems

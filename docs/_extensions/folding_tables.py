@@ -27,7 +27,8 @@ def visit_entry(self: Any, node: nodes.entry) -> None:
     before = len(self.body)
     self.__class__.visit_entry(self, node)
     if "folds" in table.get("classes", ()) and place < len(heads):
-        text = self.attval(heads[place].astext()) if not isinstance(row.parent, nodes.thead) else ""
+        is_empty = isinstance(row.parent, nodes.thead) or not node.astext().strip()
+        text = "" if is_empty else self.attval(heads[place].astext())
         for index in range(before, len(self.body)):
             if self.body[index].startswith("<td"):
                 self.body[index] = self.body[index].replace("<td", f'<td data-head="{text}"', 1)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from minifloat.cli.terminal import Table, can_print, number_line, print_parts, terminal_width
+from minifloat._tables import terminal_width
+from minifloat.cli.terminal import Table, can_print, number_line, print_parts
 from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ Next:
   minifloat show nvfp4                     a recipe, its scale rule, its values
   minifloat compare model.safetensors      formats on your own weights
   minifloat registers e2m2 --prove         the cheapest program, proved for all inputs
-  minifloat rtl multiplier e2m1            a circuit, as Verilog"""
+  minifloat rtl e2m1 --unit multiplier     a circuit, as Verilog"""
 
 
 def _values() -> Iterator[str | Table]:

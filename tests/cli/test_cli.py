@@ -22,7 +22,7 @@ import pytest
 
 import minifloat
 from minifloat import _jit, registers
-from minifloat.cli import COMMANDS, _parsers, main
+from minifloat.cli import COMMANDS, _parsers, demo, main
 from minifloat.cli.compare import BLOCK, FORMATS, SCALE
 from minifloat.cli.options import in_terms_of_options
 from minifloat.cli.terminal import Table, number_line, progress_bar
@@ -887,9 +887,16 @@ def test_version_and_help() -> None:
 
 
 def written_commands() -> list[list[str]]:
-    """Return the arguments of every command line on the pages and in the notebooks."""
+    """Return the arguments of every command line on the pages, in the notebooks, of the demo."""
     root = Path(__file__).parents[2]
-    texts = [path.read_text() for path in (root / "README.md", *sorted(root.glob("docs/*.md")))]
+    pages = (root / "README.md", *sorted(root.glob("docs/**/*.md")))
+    texts = [path.read_text() for path in pages]
+    for page in list(texts):
+        texts += [  # fenced commands, as indented ones
+            "".join(f"    {line}\n" for line in block.splitlines())
+            for block in re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        ]
+    texts.append("".join(f"  {line.split('   ')[0]}\n" for line in demo.LAST.splitlines()))
     for path in sorted(root.glob("notebooks/*.ipynb")):
         texts += ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
     lines = [
