@@ -1,10 +1,10 @@
 """Whether E2M2 is better than INT5, and nearly lossless, on images, and how many bits that takes.
 
 The network is EfficientNet-Lite0; metrics are those of `analysis.models.images`, and photos those
-of `analysis.models.photos`. Every recipe with blocks is measured in `GROUPINGS` groupings of the
-input channels, which are the draws of the rounding errors. A recipe with one scale for a row gives
-the same weights in all of them, and is measured once. The rounded weights run in onnxruntime, which
-gives the logits that the packed ones give in NumPy, within 0.001, in a sixth of the time.
+of `analysis.models.photos`. Every recipe is measured in `GROUPINGS` groupings of the input
+channels, which are the draws of the rounding errors; one with a scale for a row gives the same
+weights in all of them. The rounded weights run in onnxruntime, which gives the logits that the
+packed ones give in NumPy, within 0.001, in a sixth of the time.
 
 **Criteria**
 
@@ -58,17 +58,12 @@ def cases() -> list[Case]:
     -------
     list of (str, int)
     """
-    pair, by_row, others, equal = (
-        [str(Recipe.parse(recipe)) for recipe in group] for group in (PAIR, BY_ROW, OTHERS, EQUAL)
+    pair, rest = (
+        [str(Recipe.parse(recipe)) for recipe in group]
+        for group in (PAIR, (*OTHERS, *BY_ROW, *EQUAL))
     )
-    depthwise = [recipe + DEPTHWISE for recipe in pair]
-    rest = [
-        (recipe, grouping)
-        for grouping in range(GROUPINGS)
-        for recipe in (*others, *equal, *depthwise)
-    ]
-    first = [(recipe, grouping) for grouping in range(GROUPINGS) for recipe in pair]
-    return [*first, *((recipe, 0) for recipe in by_row), *rest]
+    rest += [recipe + DEPTHWISE for recipe in pair]
+    return [(recipe, n) for recipes in (pair, rest) for n in range(GROUPINGS) for recipe in recipes]
 
 
 def growing(
