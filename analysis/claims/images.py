@@ -1,10 +1,10 @@
 """Whether E2M2 is better than INT5, and nearly lossless, on images, and how many bits that takes.
 
 The network is EfficientNet-Lite0; metrics are those of `analysis.models.images`, and photos those
-of `analysis.models.photos`. Every recipe with blocks is measured in `GROUPINGS` groupings of the
-input channels, which are the draws of the rounding errors. A recipe with one scale for a row gives
-the same weights in all of them, and is measured once. The rounded weights run in onnxruntime, which
-gives the logits that the packed ones give in NumPy, within 0.001, in a sixth of the time.
+of `analysis.models.photos`. Every recipe is measured in `GROUPINGS` groupings of the input
+channels, which are the draws of the rounding errors; one with a scale for a row gives the same
+weights in all of them, and is measured once. The rounded weights run in onnxruntime, which gives
+the logits that the packed ones give in NumPy, within 0.001, in a sixth of the time.
 
 **Criteria**
 
@@ -58,17 +58,13 @@ def cases() -> list[Case]:
     -------
     list of (str, int)
     """
-    pair, by_row, others, equal = (
-        [str(Recipe.parse(recipe)) for recipe in group] for group in (PAIR, BY_ROW, OTHERS, EQUAL)
+    pair, rest = (
+        [str(Recipe.parse(recipe)) for recipe in group]
+        for group in (PAIR, (*OTHERS, *BY_ROW, *EQUAL))
     )
     depthwise = [recipe + DEPTHWISE for recipe in pair]
-    rest = [
-        (recipe, grouping)
-        for grouping in range(GROUPINGS)
-        for recipe in (*others, *equal, *depthwise)
-    ]
-    first = [(recipe, grouping) for grouping in range(GROUPINGS) for recipe in pair]
-    return [*first, *((recipe, 0) for recipe in by_row), *rest]
+    parts = pair, rest, depthwise
+    return [(recipe, n) for recipes in parts for n in range(GROUPINGS) for recipe in recipes]
 
 
 def growing(
@@ -108,10 +104,12 @@ def growing(
     done[REFERENCE, 0] = _rows((REFERENCE, 0), pictures, exact, exact)
     for count, case in enumerate(todo, 1):
         if case not in done:
-            recipe, grouping = case
-            model = models[recipe.endswith(DEPTHWISE)]
-            rounded = regrouped(model, recipe.removesuffix(DEPTHWISE), grouping)
-            done[case] = _rows(case, pictures, list(map(Session(rounded).seen, crops)), exact)
+            recipe, grouping = Recipe.parse(case[0].removesuffix(DEPTHWISE)), case[1]
+            if grouping and recipe.block == "channel":  # the same weights
+                done[case] = [row | {"grouping": grouping} for row in done[case[0], 0]]
+            else:
+                rounded = regrouped(models[case[0].endswith(DEPTHWISE)], recipe, grouping)
+                done[case] = _rows(case, pictures, list(map(Session(rounded).seen, crops)), exact)
             yield _ordered(done, todo)
         if progress is not None:
             progress(count, len(todo))

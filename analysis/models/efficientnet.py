@@ -34,7 +34,6 @@ WEIGHTS = PackageFile(
     "models/efficientnet-lite0-57934424.pth",
     "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
 )
-SIZE = 224  # pixels of a side, on which the network was trained
 EPSILON = 1e-3  # of batch norms
 COLORS = 3
 HALVED = (1, 3, 5, 11)  # blocks with stride 2

@@ -194,12 +194,12 @@ def read_image(path: Path) -> Any:
     pillow = optional("PIL.Image")
     path.open("rb").close()  # its own error for a file that cannot be read
     try:
-        with warnings.catch_warnings(), pillow.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large images, which are refused here
-            width, height = image.size
-            fits = width * height <= MOST and max(width, height) <= 20 * min(width, height)
-            if fits:
-                return image.convert("RGB")
+            with pillow.open(path) as image:
+                width, height = image.size
+                if width * height <= MOST and max(width, height) <= 20 * min(width, height):
+                    return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError, pillow.DecompressionBombError) as error:
         raise ValueError(f"image must be a PNG or JPEG file, got {path}: {error}") from error
     raise ValueError(

@@ -116,6 +116,9 @@ def test_damage_is_a_value_error(tmp_path: Path) -> None:
             read(content[:length], tmp_path)
     with pytest.raises(ValueError, match="1 bytes are left"):
         read(content + b"\0", tmp_path)
+    other = content[: -NUMBERS.nbytes - 8] + bytes([11]) + content[-NUMBERS.nbytes - 7 :]
+    with pytest.raises(ValueError, match="another length"):
+        read(other, tmp_path)
     for place in range(len(content)):
         changed = bytearray(content)
         changed[place] ^= (1, 0x80, 0xFF)[place % 3]
