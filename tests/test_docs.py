@@ -33,6 +33,7 @@ from docs.generators import (
     recipes,
     rotations,
     rounding_by_layer,
+    training,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,7 @@ PAGES = {
     "methods.md": methods,
     "calibration.md": calibration,
     "key_value_cache.md": key_value_cache,
+    "training.md": training,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
