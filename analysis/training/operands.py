@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
+from minifloat.formats.grammar import lowered
 from minifloat.quantization.blocks import spread
 
 Array = NDArray[np.float32]
@@ -75,7 +76,7 @@ class Operand:
                     f"recipe must be a format whose values float32 holds, got {recipe.name}; with "
                     f"infinities it is {recipe.name}ieee"
                 )
-        elif not self.is_direct and not _is_plain(recipe):
+        elif not self.is_direct and not self.is_plain:
             raise ValueError(
                 f"recipe must have blocks of one row, and scales and values alone, for "
                 f"{self.rounding}, got {recipe}"
@@ -110,7 +111,7 @@ class Operand:
             return cls(operand)
         if not isinstance(operand, str):
             raise TypeError(f"operand must be text or an Operand, got {type(operand).__name__}")
-        text = operand.strip().lower()
+        text = lowered(operand)
         call = _CALL.fullmatch(text)
         if call is None:
             return cls(_recipe(text))
@@ -124,6 +125,15 @@ class Operand:
     def is_direct(self) -> bool:
         """Whether `minifloat.quantize` alone does it."""
         return self.rounding == "nearest" and self.factor == 1
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its blocks are parts of a row, of scales and values alone."""
+        recipe = self.recipe
+        if not isinstance(recipe, mf.Recipe):
+            return True
+        more: Any = (recipe.alternatives, recipe.rotation, recipe.double, recipe.zero_point)
+        return not any(more) and not isinstance(recipe.block, tuple) and not recipe.fmt.is_lookup
 
     def __str__(self) -> str:
         recipe = str(self.recipe) if isinstance(self.recipe, mf.Recipe) else self.recipe.name
@@ -255,7 +265,7 @@ def _eden(z: Array, steps: Steps, recipe: mf.Recipe, seed: int) -> Array:
         gain = np.add.reduceat(z * z, starts, 1) / np.add.reduceat(z * q, starts, 1)
     gain = np.where(np.isfinite(gain), gain, 1)
     scales = mf.round_to(steps.scales * gain, recipe.scale.name, rounding="stochastic", seed=seed)
-    q *= _spread(scales, steps.tensor, recipe, z.shape[1]).values
+    q *= _spread(scales.astype(np.float32), steps.tensor, recipe, z.shape[1]).values
     return q
 
 
@@ -278,11 +288,6 @@ def _width(recipe: mf.Recipe, length: int) -> int:
 
 def _starts(recipe: mf.Recipe, length: int) -> NDArray[np.int64]:
     return np.arange(0, length, _width(recipe, length))
-
-
-def _is_plain(recipe: mf.Recipe) -> bool:
-    plain: Any = (recipe.alternatives, recipe.rotation, recipe.double, recipe.zero_point)
-    return not any(plain) and not isinstance(recipe.block, tuple) and not recipe.fmt.is_lookup
 
 
 def _recipe(text: str) -> mf.Recipe | mf.NumberFormat:

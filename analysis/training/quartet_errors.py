@@ -20,6 +20,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.models.evaluation import Progress, counter
 from analysis.records import Row, Rows
@@ -101,7 +102,7 @@ def _measured(operand: Operand, batch: int) -> tuple[float, float]:
     return error, float(1 - aligned(x, q).mean())
 
 
-def aligned(x: Array, q: Array) -> Array:
+def aligned(x: Array, q: Array) -> NDArray[np.float64]:
     """Return 1 / S = <x, q> / <x, x> of each 32 numbers.
 
     Examples
@@ -110,8 +111,8 @@ def aligned(x: Array, q: Array) -> Array:
     >>> aligned(x, x * np.float32(0.5)).tolist()
     [0.5, 0.5]
     """
-    x, q = (values.astype(np.float64).reshape(-1, SIZE) for values in (x, q))
-    return np.asarray((x * q).sum(1) / (x * x).sum(1))
+    exact, rough = (values.astype(np.float64).reshape(-1, SIZE) for values in (x, q))
+    return (exact * rough).sum(1) / (exact * exact).sum(1)
 
 
 def _row(operand: str, quantity: str, ours: Estimate, published: float | None) -> Row:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import minifloat as mf
 from analysis.training.operands import Operand
 from minifloat.arithmetic import Accumulator
+from minifloat.formats.grammar import lowered
 
 GRADIENTS = ("straight-through", "clipped", "original")
 PLACES = ("layers", "all")
@@ -64,7 +65,8 @@ class TrainingRecipe:
     Raises
     ------
     ValueError, TypeError
-        If an option has no such value, or the accumulator rounds stochastically.
+        If an option has no such value, the accumulator rounds stochastically, or clipped elements
+        of tiles of rows, or of recipes with more than scales and values, are asked for.
 
     Examples
     --------
@@ -100,6 +102,12 @@ class TrainingRecipe:
                 self._set(name, mf.Rotation.parse(rotation))
         _check("gradient", self.gradient, GRADIENTS)
         _check("places", self.places, PLACES)
+        for operand in (self.forward, self.weights):
+            if self.gradient == "clipped" and isinstance(operand, Operand) and not operand.is_plain:
+                raise ValueError(
+                    f"gradient must not be clipped for {operand}, whose blocks have more than a "
+                    "scale or one row"
+                )
         if self.accumulator is not None:
             accumulator = Accumulator.parse(self.accumulator)
             if "stochastic" in str(accumulator):
@@ -133,7 +141,7 @@ class TrainingRecipe:
         if recipe in TRAINING_RECIPES:
             return TRAINING_RECIPES[recipe]
         values: dict[str, str] = {}
-        for part in recipe.lower().split():
+        for part in filter(None, lowered(recipe).split(" ")):
             key, equals, value = part.partition("=")
             if key not in _KEYS or not equals or _KEYS[key] in values:
                 raise ValueError(

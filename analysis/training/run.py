@@ -112,14 +112,14 @@ class Result:
     Attributes
     ----------
     losses : tuple of float
-        Of each step's batch, before the step, in bits for each byte or image; the last one is
-        infinite or NaN if the run diverged.
+        Of each step's batch, before the step, in bits for each byte or image.
     validation : float
         After the last step, in the same unit, with the products of the recipe's forward pass; NaN
         if the run diverged or was stopped before its end.
     accuracy : float
         Part of what validates of which the most likely byte or class is right; NaN likewise.
     diverged : bool
+        Whether a loss or a gradient was infinite or NaN, which ends the run.
     """
 
     losses: tuple[float, ...]
