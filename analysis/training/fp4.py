@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Parts(NamedTuple):
 
 GRID = [Parts("e2m1", *rest) for rest in product(SCALES, (16, 32), (False, True), (False, True))]
 UNIFORM = [Parts("e1m2", "ue5m3", 16, hadamard, True) for hadamard in (False, True)]
-EFFECTS = {  # a part, with what it is compared, and with what
+EFFECTS: dict[str, tuple[str, Any, Any]] = {  # a part, with what it is compared, and with what
     "Hadamard": ("hadamard", False, True),
     "stochastic rounding": ("stochastic", False, True),
     "blocks of 16, not 32": ("block", 32, 16),
@@ -125,24 +125,36 @@ def effects(rows: Rows) -> dict[str, Effect]:
     losses = {(row["seed"], row["recipe"]): row["validation"] for row in rows}
     seeds = sorted({seed for seed, _ in losses})
     found = {}
-    for name, (part, without, with_it) in EFFECTS.items():
+    for name, effect in EFFECTS.items():
+        texts = pairs(*effect)
         means, left_out = [], 0
         for seed in seeds:
-            pairs = [
-                tuple(losses.get((seed, str(parts._replace(**{part: v}).recipe)))
-                      for v in (without, with_it))
-                for parts in dict.fromkeys(p._replace(**{part: without}) for p in GRID + UNIFORM)
-                if getattr(parts, part) == without
-                and all((seed, str(parts._replace(**{part: v}).recipe)) in losses
-                        for v in (without, with_it))
-            ]  # fmt: skip
-            whole = [b - a for a, b in pairs if a is not None and b is not None]
-            left_out += len(pairs) - len(whole)
+            keys = [((seed, without), (seed, with_it)) for without, with_it in texts]
+            measured = [(losses[a], losses[b]) for a, b in keys if a in losses and b in losses]
+            whole = [b - a for a, b in measured if a is not None and b is not None]
+            left_out += len(measured) - len(whole)
             if whole:
                 means.append(float(np.mean(whole)))
         if means:
             estimate = Estimate.of(means)
             found[name] = Effect(estimate, left_out, _words(estimate, len(means)))
+    return found
+
+
+def pairs(part: str, without: Any, with_it: Any) -> list[tuple[str, str]]:
+    """Return pairs of recipes of the study that differ in a part alone, as texts.
+
+    Examples
+    --------
+    >>> len(pairs("hadamard", False, True)), len(pairs("element", "e2m1", "e1m2"))
+    (21, 2)
+    """
+    every = GRID + UNIFORM
+    found = []
+    for parts in every:
+        other = parts._replace(**{part: with_it})
+        if getattr(parts, part) == without and other in every:
+            found.append((str(parts.recipe), str(other.recipe)))
     return found
 
 

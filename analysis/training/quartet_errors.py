@@ -112,7 +112,7 @@ def aligned(x: Array, q: Array) -> NDArray[np.float64]:
     [0.5, 0.5]
     """
     exact, rough = (values.astype(np.float64).reshape(-1, SIZE) for values in (x, q))
-    return (exact * rough).sum(1) / (exact * exact).sum(1)
+    return np.asarray((exact * rough).sum(1) / (exact * exact).sum(1))
 
 
 def _row(operand: str, quantity: str, ours: Estimate, published: float | None) -> Row:

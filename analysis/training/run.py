@@ -55,7 +55,7 @@ class Setup:
     --------
     >>> from analysis.training.run import Setup
     >>> Setup("0.2M", "fp4_e8m0", seed=1, items=200_000).steps
-    98
+    97
     """
 
     model: str
@@ -226,7 +226,7 @@ class Run:
             bits = loss.item() / math.log(2)
             self.diverged = not math.isfinite(bits)
             if not self.diverged:
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
         except ValueError as error:  # what minifloat cannot round
             if "finite" not in str(error) and "NaN" not in str(error):
                 raise
