@@ -37,6 +37,7 @@ from docs.generators import (
     rotations,
     rounding_by_layer,
     text_models,
+    training,
 )
 from paper_figures import FIGURES
 
@@ -63,6 +64,7 @@ PAGES = {
     "calibration.md": calibration,
     "key_value_cache.md": key_value_cache,
     "text_models.md": text_models,
+    "training.md": training,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")

@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {"models", "output", "records"},
     "claims": {"formats", "methods", "models", "records", "studies"},
     "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
+    "training": {"models", "output", "records", "statistics", "studies"},
     "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
     "hardware": {"errors", "models", "output", "records", "statistics"},
     "output": set(),
@@ -39,6 +40,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "claims": {"scipy"},
     "methods": {"scipy"},
     "published": {"ml_dtypes", "scipy"},
+    "training": {"sklearn", "torch"},
     "weights": {"scipy"},
 }
 

@@ -6,6 +6,7 @@ from random import Random
 
 import minifloat as mf
 from analysis import parse_distribution
+from analysis.training.recipe import TrainingRecipe
 from minifloat.arithmetic import UNITS, Accumulator, Unit
 from tests.fuzz import mutations
 from tests.fuzz.faults import check, check_line, only
@@ -34,6 +35,7 @@ WORDS = [
     *("percentile", "99.9", "tensor-scale", "double", "zero-point", "(", ")", "student_t", "nu"),
     *("terms", "bits", "floor", "=", "order", "pairwise", "fixed", "int32", "flush", "=all", ","),
     *("float64", "split:4", "outer", "promote", "blocks", "strided", "reversed", "product"),
+    *("forward=", "weights=", "gradients=", "backward-rotation=", "stochastic(", "quartet", " "),
     *("normal", "uniform", "fpe2m2_kernel", "5x1p", "000005", "1e3", "nan", "inf", "1_0", "-", "."),
 ]
 
@@ -47,6 +49,7 @@ def run(data: bytes) -> None:
         read_layout(text, bits)
     read_distribution(text)
     read_accumulator(text)
+    read_training_recipe(text)
     with only(ValueError):
         check(Unit.parse(text) in UNITS.values(), f"{text!r} must be a unit's name")
 
@@ -103,6 +106,16 @@ def read_accumulator(text: str) -> None:
         check(again == accumulator, f"{accumulator!r} is not what its text means")
 
 
+def read_training_recipe(text: str) -> None:
+    """Read the text of a training recipe."""
+    with only(ValueError, TypeError):  # a TypeError as of an accumulator
+        recipe = TrainingRecipe.parse(text)
+        check_plain(text)
+        check_line("repr", repr(recipe))
+        again = TrainingRecipe.parse(str(recipe))
+        check(again == recipe, f"{recipe!r} is not what its text means")
+
+
 def check_plain(text: str) -> None:
     """Refuse a name that is taken although it has other than ASCII characters."""
     check(text.isascii(), f"{text!r} must not be taken for a name")
@@ -121,6 +134,8 @@ def seeds() -> dict[str, bytes]:
         *("float32:toward_zero/terms=8+bits=24+floor=-132", "hopper/e4m3fn/float32"),
         *("int32/overflow=wrap", "float32/terms=4+bits=24+lanes=2+late=31+drops", "fixed24.8"),
         *("e6m9/product=e6m9+order=((0,1),(2,3))", "e8m13/promote=128", "float32/order=blocks:4"),
+        *("forward=mxfp4 gradients=stochastic(mxfp4,0.75) backward-rotation=hadamard32",),
+        *("weights=quest(mxfp4) gradient=clipped accumulator=float16", "quartet", "places=all"),
         *("student_t( 2.5e1 )", "laplace", "posit", "", " ", "e2m2\n", "e\u0662m2", "int\u0664"),
         *(
             "student_t(\u0665)",

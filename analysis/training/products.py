@@ -1,0 +1,188 @@
+"""The product that all layers use: y = x w^T, with a recipe for it and for both of its gradients.
+
+Each of the three products is a b^T with the inner axis last, and is computed in the same steps:
+both operands are rotated along that axis, rounded in blocks along it, and multiplied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import minifloat as mf
+from analysis.training.operands import Operand, rounded
+from analysis.training.recipe import TrainingRecipe
+from minifloat import arithmetic
+
+Y, DX, DW = range(3)  # the products of a place
+
+
+@dataclass
+class Products:
+    """The products of a model: their recipe, and what random numbers depend on.
+
+    Attributes
+    ----------
+    recipe : TrainingRecipe
+    seed : int
+        Of the run.
+    step : int
+        Of the training; who trains sets it.
+    """
+
+    recipe: TrainingRecipe
+    seed: int = 0
+    step: int = 0
+
+    def __call__(self, x: torch.Tensor, w: torch.Tensor, place: int) -> torch.Tensor:
+        """Return ``x @ w.mT``, whose gradients are products by the recipe, too.
+
+        Parameters
+        ----------
+        x, w : Tensor of float32, (..., rows, inner) and (..., outputs, inner)
+            Of as many dimensions.
+        place : int
+            A number of this product in the model, for its random numbers.
+
+        Raises
+        ------
+        ValueError
+            If an operand that is rounded has an infinity or a NaN.
+        """
+        y: torch.Tensor = _Product.apply(x, w, self, place)
+        return y
+
+    def random_seed(self, step: int, place: int, product: int, operand: int) -> int:
+        """Return the seed of an operand's random numbers: a function of all that it depends on."""
+        sequence = np.random.SeedSequence((self.seed, step, place, product, operand))
+        return int(sequence.generate_state(1, np.uint64)[0])
+
+
+@dataclass
+class _Call:
+    """One of the three products at a place, in a step."""
+
+    products: Products
+    step: int
+    place: int
+    number: int  # Y, DX or DW
+
+    def rotation(self, length: int, operands: tuple[Operand | None, ...]) -> mf.Rotation | None:
+        recipe: Any = self.products.recipe
+        found = recipe.forward_rotation if self.number == Y else recipe.backward_rotation
+        if found is None or length % found.size or operands == (None, None):
+            return None
+        if self.number == Y:
+            return mf.Rotation(found.size, found.seed)
+        seed = self.products.random_seed(self.step, self.place, self.number, 2)
+        return mf.Rotation(found.size, seed)
+
+    def rounded(
+        self, x: torch.Tensor, operand: Operand | None, number: int, *, clipped: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return an operand rounded, and where it was clipped."""
+        if operand is None:
+            return x, None
+        seed = 0
+        if operand.rounding in ("stochastic", "eden"):
+            seed = self.products.random_seed(self.step, self.place, self.number, number)
+        found = rounded(
+            x.contiguous().numpy(), operand, seed, clipped=clipped, threads=torch.get_num_threads()
+        )
+        beyond = None if found.clipped is None else torch.from_numpy(found.clipped)
+        return torch.from_numpy(found.values), beyond
+
+    def multiply(
+        self, a: torch.Tensor, b: torch.Tensor, operands: tuple[Operand | None, ...]
+    ) -> torch.Tensor:
+        """Return ``a @ b.mT``, over the factors of both operands."""
+        accumulator: Any = self.products.recipe.accumulator
+        if accumulator is None:
+            y = torch.matmul(a, b.mT)
+        else:
+            sums = arithmetic.matmul(a.numpy(), b.mT.numpy(), accumulator=accumulator)
+            y = torch.from_numpy(np.asarray(sums, np.float32))
+        factor = float(np.prod([o.factor for o in operands if o is not None]))
+        return y if factor == 1 else y / factor
+
+    def backward(
+        self, a: torch.Tensor, b: torch.Tensor, operands: tuple[Operand | None, Operand | None]
+    ) -> torch.Tensor:
+        """Return a product of the backward pass."""
+        rotation = self.rotation(a.shape[-1], operands)
+        sides = [
+            self.rounded(_rotated(x, rotation), operand, number)[0]
+            for number, (x, operand) in enumerate(zip((a, b), operands, strict=True))
+        ]
+        return self.multiply(sides[0], sides[1], operands)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, products: Products, place: int) -> Any:
+        call = _Call(products, products.step, place, Y)
+        recipe: Any = products.recipe
+        operands = (recipe.forward, recipe.weights)
+        rotation = call.rotation(x.shape[-1], operands)
+        clipped = recipe.gradient == "clipped"
+        sides, masks = [], []
+        for number, (side, operand) in enumerate(zip((x, w), operands, strict=True)):
+            side, mask = call.rounded(
+                _rotated(side.detach(), rotation), operand, number, clipped=clipped
+            )
+            sides.append(side)
+            masks.append(mask)
+        if recipe.gradient == "original":
+            saved = [x, w]
+        else:
+            saved = [
+                _over_factor(_back(side, rotation), operand)
+                for side, operand in zip(sides, operands, strict=True)
+            ]
+        ctx.save_for_backward(*saved, *masks)
+        ctx.call, ctx.rotation = call, rotation
+        return call.multiply(sides[0], sides[1], operands)
+
+    @staticmethod
+    def backward(ctx: Any, g: Any) -> Any:
+        x, w, x_mask, w_mask = ctx.saved_tensors
+        call, recipe = ctx.call, ctx.call.products.recipe
+        operands = (recipe.gradients, recipe.backward)
+        dx = dw = None
+        if ctx.needs_input_grad[0]:
+            product = _Call(call.products, call.step, call.place, DX)
+            dx = _masked(product.backward(g, w.mT, operands), x_mask, ctx.rotation)
+        if ctx.needs_input_grad[1]:
+            product = _Call(call.products, call.step, call.place, DW)
+            dw = _masked(product.backward(g.mT, x.mT, operands), w_mask, ctx.rotation)
+        return dx, dw, None, None
+
+
+def _rotated(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
+    return x if rotation is None else _transformed(x, rotation, back=False)
+
+
+def _back(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
+    return x if rotation is None else _transformed(x, rotation, back=True)
+
+
+def _transformed(x: torch.Tensor, rotation: mf.Rotation, *, back: bool) -> torch.Tensor:
+    result = x.clone(memory_format=torch.contiguous_format)
+    rotation.transform(result.numpy(), back=back)
+    return result
+
+
+def _over_factor(x: torch.Tensor, operand: Operand | None) -> torch.Tensor:
+    return x if operand is None or operand.factor == 1 else x / operand.factor
+
+
+def _masked(
+    gradient: torch.Tensor, clipped: torch.Tensor | None, rotation: mf.Rotation | None
+) -> torch.Tensor:
+    """Return a gradient without what belongs to clipped elements."""
+    if clipped is None:
+        return gradient
+    return _back(_rotated(gradient, rotation).masked_fill(clipped, 0), rotation)

@@ -1,0 +1,134 @@
+"""Texts of training recipes and operands; what they refuse; rounding operands."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import minifloat as mf
+from analysis.training.operands import Operand, rounded
+from analysis.training.recipe import TRAINING_RECIPES, TrainingRecipe, fp4
+
+OPERANDS = [
+    None,
+    "mxfp4",
+    "e8m3ieee",
+    "stochastic(e2m1/16/e4m3fn/tensor-scale,0.75)",
+    "quest(mxfp4)",
+]
+
+
+def test_texts_parse_back() -> None:
+    for forward, weights in itertools.product(OPERANDS, repeat=2):
+        for extra in ({}, {"gradient": "clipped", "backward_rotation": "hadamard32:7"},
+                      {"accumulator": "float16", "places": "all"}):  # fmt: skip
+            recipe = TrainingRecipe(forward, weights, weights, forward, **extra)
+            assert TrainingRecipe.parse(str(recipe)) == recipe
+    for name, recipe in TRAINING_RECIPES.items():
+        assert TrainingRecipe.parse(str(recipe)) == TrainingRecipe.parse(name) == recipe
+
+
+def test_weights_and_gradients_follow_their_pass() -> None:
+    recipe = TrainingRecipe.parse("forward=mxfp4 backward=nvfp4")
+    assert recipe.weights == Operand.parse("mxfp4")
+    assert recipe.gradients == Operand.parse("nvfp4")
+    assert TrainingRecipe.parse("forward=mxfp4 weights=none").weights is None
+    assert hash(recipe) == hash(TrainingRecipe("mxfp4", "mxfp4", "nvfp4", "nvfp4"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("forward", "recipe must be KEY=VALUE"),
+        ("forward=mxfp4 forward=mxfp4", "recipe must be KEY=VALUE"),
+        ("speed=mxfp4", "recipe must be KEY=VALUE"),
+        ("forward=sideways(mxfp4)", "rounding must be one of nearest"),
+        ("forward=stochastic(mxfp4,2)", "factor must be above 0"),
+        ("forward=stochastic(mxfp4,0)", "factor must be above 0"),
+        ("forward=stochastic(mxfp4,..)", "factor must be a number"),
+        ("forward=quest(e2m2)", "recipe must have scales"),
+        ("forward=quest(int4/32/e8m0)", "recipe must be of e2m1"),
+        ("forward=stochastic(deepseek_fp8)", "recipe must have blocks of one row"),
+        ("forward=stochastic(four_over_six)", "recipe must have blocks of one row"),
+        ("forward=eden(e2m1/16/float32)", "recipe must have scales of a format"),
+        ("forward=e8m5", "recipe must be a format whose values float32 holds"),
+        ("forward=nonsense", "nonsense"),
+        ("gradient=mine", "gradient must be one of"),
+        ("forward=deepseek_fp8 gradient=clipped", "gradient must not be clipped"),
+        ("places=some", "places must be one of"),
+        ("accumulator=float16:stochastic", "accumulator must not be stochastic"),
+        ("forward-rotation=hadamard7", "size"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingRecipe.parse(text)
+
+
+@pytest.mark.parametrize("value", [7, 1.5, b"mxfp4", ["mxfp4"]])
+def test_what_is_no_text_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="must be text"):
+        TrainingRecipe.parse(value)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be text"):
+        Operand.parse(value)  # type: ignore[arg-type]
+
+
+def test_names_of_fp4_are_one_grid() -> None:
+    assert str(fp4("ue5m3", 16)) == "forward=e2m1/16/ue5m3 backward=e2m1/16/ue5m3"
+    assert fp4("e8m0:up", 32, hadamard=True, stochastic=True) == TRAINING_RECIPES["fp4_e8m0"]
+
+
+def numbers(rows: int = 64, inner: int = 72) -> np.ndarray:
+    draw = np.random.default_rng(7)
+    return (draw.standard_normal((rows, inner)) * 10.0 ** draw.integers(-3, 3, (rows, 1))).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize(
+    "recipe", ["mxfp4", "e2m1/16/ue5m3", "e4m3fn/channel/float32", "int4/32/float32"]
+)
+def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
+    """72 numbers: the last block of 16, 32 and 128 is shorter than the others."""
+    x = numbers()
+    want = mf.quantize(x, recipe).dequantize()
+    operand = Operand.parse(recipe)
+    assert np.array_equal(rounded(x, operand).values, want)
+    assert np.array_equal(rounded(x, operand, clipped=True).values, want)
+
+
+def test_stochastic_rounding_goes_to_a_neighbour_and_is_right_in_the_mean() -> None:
+    x = numbers(8, 64)
+    operand = Operand.parse("stochastic(e2m1/32/e8m0:up)")
+    draws = np.stack([rounded(x, operand, seed).values for seed in range(400)]).astype(np.float64)
+    assert len({d.tobytes() for d in draws}) == 400
+    blocks = np.abs(x.reshape(8, 2, 32))
+    scale = 2.0 ** np.ceil(np.log2(blocks.max(-1, keepdims=True) / 6))
+    grid = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    z = (blocks / scale).reshape(x.shape)
+    low = grid[np.searchsorted(grid, z, "right") - 1]
+    high = grid[np.minimum(np.searchsorted(grid, z, "left"), 7)]
+    found = np.abs(draws) / np.repeat(scale, 32, -1).reshape(x.shape)
+    assert np.all((found == low) | (found == high))
+    error = (draws.mean(0) - x) / np.repeat(scale, 32, -1).reshape(x.shape)
+    limit = np.where(high > low, (high - low) / 2, 0) / 20 * 5 + 1e-6  # five standard errors
+    assert np.all(np.abs(error) <= limit)
+
+
+def test_quest_scales_follow_the_mean_square() -> None:
+    x = np.random.default_rng(0).standard_normal((2000, 64)).astype(np.float32)
+    ours = rounded(x, Operand.parse("quest(e2m1/64/float32)")).values
+    assert np.mean((ours - x) ** 2) == pytest.approx(0.0126849, rel=0.05)  # QuEST's table
+
+
+@pytest.mark.parametrize("name", ["quest(mxfp4)", "eden(nvfp4)", "stochastic(nvfp4)", "mxfp4"])
+def test_zeros_and_extremes_stay_finite(name: str) -> None:
+    x = np.zeros((4, 64), np.float32)
+    assert not rounded(x, Operand.parse(name)).values.any()
+    x[0], x[1, 0], x[2] = 3e38, 1e-38, -3e38
+    assert np.isfinite(rounded(x * np.float32(0.1), Operand.parse(name)).values).all()
+    x[3, 3] = np.nan
+    with pytest.raises(ValueError, match=r"finite|NaN"):
+        rounded(x, Operand.parse(name))
