@@ -89,13 +89,15 @@ def smollm2_parts() -> Iterable[str]:
 
 The design is nested: each grouping is measured on {2 * text.EACH} chunks of {smollm2.CHUNK} tokens
 that no other grouping has, half of them of the King James Bible, half of Python's help. E2M2 and
-INT5 have {pair[1]} chunks in {pair[0]} groupings, NF5 has {other[1]} in {other[0]}. So the means
-of groupings differ by their chunks, too; the variance that chunks alone give is taken off. The
+INT5 have {pair[1]} chunks in {pair[0]} groupings, NF5 has {other[1]} in {other[0]}. The deviation
+over groupings has the error of their own chunks in it, and is an upper estimate. The
 shipped model, called fp32, has {own:.3f} nats per token: perplexity {math.exp(own):.1f}."""
     yield lossless_table(rows, text.NATS, text.DIVERGENCE, text.LIMITS, "nats per token over fp32")
     yield how_many_bits(rows, text.LIMITS, "text by this model")
     yield leads(rows, text.NATS, "nats per token")
-    yield f"By the divergence, {lead_sentence(rows, text.DIVERGENCE, 'nats')}"
+    yield f"""\
+- By the loss, {lead_sentence(rows, text.NATS, "nats per token")}
+- By the divergence, {lead_sentence(rows, text.DIVERGENCE, "nats")}"""
 
 
 def minilm_parts() -> Iterable[str]:
@@ -112,7 +114,9 @@ nearest neighbour of a passage is among the others of its text."""
     )
     yield how_many_bits(rows, embeddings.LIMITS, "embeddings of sentences")
     yield leads(rows, embeddings.TURNED, "1 - cosine")
-    yield f"By the neighbours, {lead_sentence(rows, embeddings.CHANGES, 'of all')}"
+    yield f"""\
+- By the cosine, {lead_sentence(rows, embeddings.TURNED, "of 1 - cosine")}
+- By the neighbours, {lead_sentence(rows, embeddings.CHANGES, "of all")}"""
 
 
 def lossless_table(
@@ -159,10 +163,11 @@ def lead_sentence(rows: Rows, metric: str, unit: str) -> str:
     """Return how E2M2 stands to INT5 by a metric."""
     found = figure(rows, metric, E2M2, INT5)
     ahead = sum(draw < 0 for draw in found.draws)
+    apart = found.apart or 0.0
     return (
         f"E2M2 minus INT5 is {with_half(found)} {unit}, and below 0 in {ahead} of "
-        f"{len(found.draws)} groupings ({found.lead or 'no lead'}); the mean over groupings is "
-        f"known within {digits(found.of_mean)}."
+        f"{len(found.draws)} groupings ({found.lead or 'no lead'}). Without the part of the items "
+        f"the deviation over groupings is {digits(apart)}."
     )
 
 
