@@ -220,10 +220,10 @@ def _measure(
     method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
+    model = setting.applied(model)
     speed = decoding_speed(model)
     peak = model.peak(lambda: model.logits(np.array([END])))
     step()
-    model = setting.applied(model)
     for text, parts in texts.items():
         items = []
         for part in parts:
