@@ -76,7 +76,7 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
 
 
 class _OtherFile(ValueError):
-    """A file holds other records than those that are to be continued."""
+    """A file holds records of another study than the one to go on with."""
 
 
 def _growing(

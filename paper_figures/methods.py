@@ -1,7 +1,7 @@
-"""What whole models lose by each method, against bits per weight, everything counted.
+"""What whole models lose by each method at budgets of bits per weight, everything counted.
 
-From the records of `analysis.methods.table`. The line connects, from budget to budget, the methods
-that lose least.
+From the records of `analysis.methods.table`. Methods of one kind stand above each other. The line
+connects, from budget to budget, the methods that lose least.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from analysis.methods.contenders import REFERENCE, family
 from analysis.methods.table_losses import MANY, PERPLEXITY, Table
 from paper_figures import style
-from paper_figures.rows import Progress, Rows, grouped
+from paper_figures.rows import Progress, Row, Rows, grouped
 from paper_figures.studies import saved
 from paper_figures.style import Look
 
@@ -28,6 +28,7 @@ LOOKS = {
     "several parts": Look(style.GREEN, "v", ""),
     "budget allocated": Look(style.VERMILLION, "P", ""),
 }
+STEP = 0.11  # of the places of two kinds beside each other, in bits
 SMOLLM2 = "SmolLM2-135M"
 LOSSES = {  # by model
     SMOLLM2: "nats per token above the unchanged model",
@@ -68,7 +69,9 @@ def draw(rows: Rows) -> Figure:
         axes.set_ylabel(LOSSES[model])
         if model == SMOLLM2:
             _aims(axes, points)
-    figure.supxlabel("bits per weight of all matrices, everything counted", fontsize=8)
+    figure.supxlabel(
+        "at most so many bits per weight of all matrices, everything counted", fontsize=8
+    )
     handles = [
         Line2D([], [], linewidth=0, color=look.colour, marker=look.marker, label=name)
         for name, look in LOOKS.items()
@@ -83,7 +86,7 @@ def _panel(axes: Axes, rows: Rows) -> None:
     for row in drawn:
         look = LOOKS[row["family"]]
         axes.errorbar(
-            row["bits"],
+            _place(row),
             row["loss"],
             [[min(2 * row["error"], 0.9 * row["loss"])], [2 * row["error"]]],
             color=look.colour,
@@ -97,21 +100,29 @@ def _panel(axes: Axes, rows: Rows) -> None:
         min(points, key=lambda row: float(row["loss"]))
         for _, points in grouped(sorted(drawn, key=lambda row: float(row["budget"])), "budget")
     ]
-    bits, losses = [row["bits"] for row in best], [row["loss"] for row in best]
-    axes.plot(bits, losses, color="black", linewidth=0.7, zorder=1)
+    axes.plot(
+        *zip(*((_place(row), row["loss"]) for row in best), strict=True),
+        color="black",
+        linewidth=0.7,
+        zorder=1,
+    )
     axes.set_yscale("log")
     axes.xaxis.set_major_locator(FixedLocator([row["budget"] for row in best]))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(axis="y")
 
 
+def _place(row: Row) -> float:
+    kind = list(LOOKS).index(row["family"])
+    return float(row["budget"]) + STEP * (kind - (len(LOOKS) - 1) / 2)
+
+
 def _aims(axes: Axes, rows: Rows) -> None:
     """Mark what the two aims ask for."""
     yardstick = [row["loss"] for row in rows if (row["method"], row["budget"]) == (REFERENCE, MANY)]
-    lines = [(f"{100 * PERPLEXITY - 100:.0f} % of perplexity", math.log(PERPLEXITY), 0.85)]
+    lines = [(f"{100 * PERPLEXITY - 100:.0f} % of perplexity", math.log(PERPLEXITY))]
     if yardstick:
-        lines.append(("E2M2/128, 5.125 bits", yardstick[0], 0.5))
-    for name, height, place in lines:
+        lines.append(("E2M2/128, 5.125 bits", yardstick[0]))
+    for name, height in lines:
         axes.axhline(height, color=style.BLACK, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
-        transform = axes.get_yaxis_transform()
-        axes.text(place, height, name, transform=transform, va="top", ha="center")
+        axes.text(0.02, height, name, transform=axes.get_yaxis_transform(), va="top")

@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "_arrays", "_tensors", "_threads", "formats", "quantization", "layers", "files",
         "comparison",
     },
-    "caches": {"_arrays", "_tensors", "formats", "layers", "quantization"},
+    "caches": {"_arrays", "_tensors", "files", "formats", "layers", "quantization"},
     "conversion": {
         "_paths", "_tables", "_text", "formats", "quantization", "files", "comparison",
     },

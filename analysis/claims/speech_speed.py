@@ -59,7 +59,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     step = counter(progress, 1 + len(recipes) + len(peers))
     rows = []
     tokens = transcription.vocabulary()
-    for weights, model in transcription.load().variants(recipes):
+    for weights, model in transcription.load().variants(recipes):  # lambdas are called at once
         heard = log_mel(samples)
         encoded = model.encode(heard)
         count = len(transcription.greedy(model, tokens, encoded))  # compiles the kernels

@@ -76,13 +76,13 @@ class Subject(Protocol):
     """
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...  # noqa: D102  # described above
     @property
-    def matrices(self) -> Mapping[str, Array]: ...  # noqa: D102
+    def matrices(self) -> Mapping[str, Array]: ...  # noqa: D102  # described above
     @property
-    def calibration(self) -> Mapping[str, Inputs]: ...  # noqa: D102
+    def calibration(self) -> Mapping[str, Inputs]: ...  # noqa: D102  # described above
     @property
-    def test(self) -> Grams: ...  # noqa: D102
+    def test(self) -> Grams: ...  # noqa: D102  # described above
 
     def losses(self, matrices: Mapping[str, Array]) -> dict[str, list[float]]:
         """Return the loss on each part of each text, with other matrices for its own."""

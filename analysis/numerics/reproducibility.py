@@ -289,7 +289,7 @@ class Parted:
     low, high : float
         Wilson's 95 % interval of the share of texts that part.
     tokens : float or None
-        Tokens to a parting: all those that are the same, over the texts that part; the mean if each
+        Tokens to a parting: the identical ones, over the texts that part; the mean if each
         token is as likely to part. None if no text parts.
     logit_rms, error : float
         Mean over texts, and its standard error.

@@ -55,6 +55,9 @@ matrices. `minifloat.caches` holds them packed, by any recipe:
   tokens the positions and the attention so far. `bits_per_value` is that over all numbers of keys
   and values, `nbytes` in bytes.
 
+- **Files**: `cache.save("prompt.npz")` (or .safetensors) keeps a text that many prompts begin with,
+  and `KeyValueCache.load("prompt.npz")` goes on with it bit for bit.
+
 Of exact formats the cache returns what came in, bit for bit, and with a window that holds all it
 computes what a plain cache of float16 does, bit for bit. Both are tests, as is a second cache,
 token by token in lists."""

@@ -78,8 +78,8 @@ the file ends. A new method is a function and a line in `analysis.methods.conten
 FIGURE = """\
 ![Loss of two models against bits per weight, by method](figures/methods.png)
 
-The line connects what loses least. Bars are two standard errors. (`python -m paper_figures --only
-methods`.)"""
+Methods of one kind stand above each other. The line connects what loses least. Bars are two
+standard errors. (`python -m paper_figures --only methods`.)"""
 
 GPTQ, REFINED = "GPTQ, E2My, mse", "GPTQ, act order, refined, E2My, mse"
 STEPS = {

@@ -340,7 +340,7 @@ def _checked_uses(uses: Mapping[str, float], names: Iterable[str]) -> dict[str, 
 def _of_recipes(cost: str, given: Mapping[Any, float], recipes: Sequence[Recipe]) -> Floats:
     """Return a cost of one weight for each recipe."""
     if cost in (BITS, BYTES, BIT_OPERATIONS):
-        raise ValueError(f"costs must have other names than those that are counted, got {cost!r}")
+        raise ValueError(f"costs must have other names than the counted ones, got {cost!r}")
     by_recipe = {Recipe.parse(recipe): float(number) for recipe, number in given.items()}
     missing = [str(recipe) for recipe in recipes if recipe not in by_recipe]
     if missing:

@@ -3,8 +3,10 @@
     recipe       what is to be done: recipes of keys and values, blocks along tokens or channels,
                  which tokens stay wide
     pieces       tokens that are packed together, and products with them
+    packed       all pieces
     heavy        the tokens to which most attention was paid, which stay wide (MiKV)
     balancing    factors of channels between keys and queries (MiKV)
+    stored       rows of tokens as arrays of a file
     cache        the cache: takes keys and values, returns attention
 
 >>> import numpy as np

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -10,12 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifloat import _arrays
 from minifloat._tensors import AnyTensor
+from minifloat.caches import stored
 from minifloat.caches.heavy import HeavyTokens, Integers
-from minifloat.caches.pieces import Floats, Piece
+from minifloat.caches.packed import PackedTokens
+from minifloat.caches.pieces import Floats
 from minifloat.caches.recipe import CacheRecipe
+from minifloat.files.arrays import Arrays, description, read_arrays, write_arrays
 from minifloat.formats.base import check_int, shown
 
 WIDE_BITS = 16  # of float16
+MARK, VERSION = "cache", 1
+FIELDS = {MARK, "recipe", "heads", "length", "tokens", "balanced", "packed", "heavy"}
 IMPORTANCE_BITS = 32  # of a token's attention so far
 
 
@@ -81,9 +88,7 @@ class KeyValueCache:
         self._wide_keys = np.empty((self.heads, 0, self.length), np.float16)
         self._wide_values = self._wide_keys
         self._importance = np.empty((self.heads, 0))  # of the wide tokens
-        self._keys: list[Piece] = []
-        self._values: list[Piece] = []
-        self._positions: list[Integers] = []  # of the packed tokens
+        self._packed = PackedTokens(self.heads, self.length, recipe)
         self._heavy = HeavyTokens(self.heads, self.length, recipe.heavy_recipe)
 
     def append(self, keys: ArrayLike | AnyTensor, values: ArrayLike | AnyTensor) -> None:
@@ -135,7 +140,7 @@ class KeyValueCache:
                 self._importance[:, leaving],
             )
             if positions.size:
-                self._store(keys, values, positions)
+                self._packed.add(self._balanced(keys), values, positions)
             self._heavy = heavy
             self._wide_keys = np.delete(self._wide_keys, leaving, axis=1)
             self._wide_values = np.delete(self._wide_values, leaving, axis=1)
@@ -183,18 +188,17 @@ class KeyValueCache:
 
     def keys(self) -> Floats:
         """Return the dequantized keys, (heads, tokens, length), in the order of tokens."""
-        parts = [self._unbalanced(piece.dequantize()) for piece in self._keys]
-        return self._ordered([*parts, self._heavy.keys(), self._wide_keys])
+        packed = self._unbalanced(self._packed.keys())
+        return self._ordered([packed, self._heavy.keys(), self._wide_keys])
 
     def values(self) -> Floats:
         """Return the dequantized values, (heads, tokens, length), in the order of tokens."""
-        parts = [piece.dequantize() for piece in self._values]
-        return self._ordered([*parts, self._heavy.values(), self._wide_values])
+        return self._ordered([self._packed.values(), self._heavy.values(), self._wide_values])
 
     @property
     def packed_tokens(self) -> int:
         """Tokens that are packed, of each head."""
-        return sum(each.shape[1] for each in self._positions)
+        return int(self._packed.positions.shape[1])
 
     @property
     def bits(self) -> int:
@@ -204,8 +208,7 @@ class KeyValueCache:
         balancer; with heavy tokens, for each head, ceil(log2(tokens)) bits for the position of each
         token that is packed or heavy, and 32 for the attention to each that is heavy or wide.
         """
-        bits = sum(piece.bits for piece in (*self._keys, *self._values))
-        bits += 2 * WIDE_BITS * self._wide_keys.size + self._heavy.bits
+        bits = self._packed.bits + self._heavy.bits + 2 * WIDE_BITS * self._wide_keys.size
         if self._balancer is not None:
             bits += WIDE_BITS * self._balancer.size
         if self.recipe.heavy:
@@ -226,26 +229,109 @@ class KeyValueCache:
         """Bytes of storage: `bits` in whole bytes."""
         return -(-self.bits // 8)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the cache to a file, whole or not at all, to go on with it later.
+
+        A text that many prompts begin with is read once so. The file holds the packed pieces as
+        `minifloat.save` writes weights, by the names ``keys.0.codes`` and so on, the wide tokens in
+        float16, and of heavy tokens the positions and the attention so far.
+
+        Parameters
+        ----------
+        path : path
+            Ends in .npz or .safetensors. A file that is there is replaced.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            As `minifloat.save`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from minifloat.caches import CacheRecipe, KeyValueCache
+        >>> cache = KeyValueCache(CacheRecipe("int4/8/float16", "int4/8/float16", step=8), 1, 8)
+        >>> cache.append(np.eye(8)[None], np.eye(8)[None])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     cache.save(os.path.join(folder, "prompt.npz"))
+        ...     KeyValueCache.load(os.path.join(folder, "prompt.npz"))
+        <KeyValueCache 1 heads of 8, 8 tokens of which 0 are packed: 16 bits per value>
+        """
+        arrays: Arrays = {
+            "wide_keys": self._wide_keys,
+            "wide_values": self._wide_values,
+            "importance": self._importance,
+        }
+        if self._balancer is not None:
+            arrays["balancer"] = self._balancer[:, 0].astype(np.float16)
+        described = {
+            MARK: VERSION,
+            "recipe": stored.put_recipe(self.recipe, arrays),
+            "heads": self.heads,
+            "length": self.length,
+            "tokens": self.tokens,
+            "balanced": self._balancer is not None,
+            "packed": self._packed.to_arrays(arrays),
+            "heavy": self._heavy.to_arrays(arrays),
+        }
+        write_arrays(path, arrays, json.dumps(described))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> KeyValueCache:
+        """Return the cache that `save` wrote; what is appended then gives the same bits.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        KeyValueCache
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, damaged, hostile, of another kind or of another version. The
+            message names the file and the reason.
+        """
+        return read_arrays(path, lambda names: None, cls._of_arrays)
+
+    @classmethod
+    def _of_arrays(cls, arrays: Arrays, text: str) -> KeyValueCache:
+        told = description(text, FIELDS, VERSION, MARK, " of caches")
+        recipe = stored.take_recipe(told["recipe"], arrays)
+        if told["balanced"] != ("balancer" in arrays):
+            raise ValueError("balancer must be there if keys are balanced, and only then")
+        balancer = arrays.pop("balancer", None)
+        cache = cls(recipe, told["heads"], told["length"], balancer=balancer)
+        cache.tokens = check_int("tokens", told["tokens"], 0)
+        heads, length = cache.heads, cache.length
+        cache._packed = PackedTokens.from_arrays(heads, length, recipe, told["packed"], arrays)
+        cache._heavy = HeavyTokens.from_arrays(
+            heads, length, recipe.heavy_recipe, told["heavy"], arrays
+        )
+        cache._wide_keys, cache._wide_values = arrays.pop("wide_keys"), arrays.pop("wide_values")
+        cache._importance = arrays.pop("importance")
+        wide = cache.tokens - cache.packed_tokens - cache._heavy.positions.shape[1]
+        stored.check("wide_keys", cache._wide_keys, np.float16, (heads, wide, length))
+        stored.check("wide_values", cache._wide_values, np.float16, (heads, wide, length))
+        stored.check("importance", cache._importance, np.float64, (heads, wide))
+        if not (np.sort(cache._places(), axis=1) == np.arange(cache.tokens)).all():
+            raise ValueError("positions must be those of all tokens, each once")
+        if arrays:
+            raise ValueError(f"it must hold the arrays that it describes alone, got {list(arrays)}")
+        return cache
+
     def __repr__(self) -> str:
         return (
             f"<KeyValueCache {self.heads} heads of {self.length}, {self.tokens} tokens of which "
             f"{self.packed_tokens} are packed: {self.bits_per_value:.3g} bits per value>"
         )
 
-    def _store(self, keys: Floats, values: Floats, positions: Integers) -> None:
-        recipe = self.recipe
-        if self._balancer is not None:
-            keys = keys * self._balancer
-        packed_keys = Piece.of(keys, recipe.keys, recipe.keys_along)
-        packed_values = Piece.of(values, recipe.values, recipe.values_along)
-        self._keys.append(packed_keys)
-        self._values.append(packed_values)
-        self._positions.append(positions)
-
     def _shares(self, queries: Floats, n: int) -> Floats:
         """Return the softmax, (heads, queries, tokens): packed tokens, heavy ones, wide ones."""
-        balanced = self._unbalanced(queries)
-        parts = [piece.dots(balanced) for piece in self._keys]
+        parts = self._packed.dots(self._unbalanced(queries))
         parts.append(queries @ self._heavy.keys().swapaxes(1, 2))
         parts.append(queries @ self._wide_keys.astype(np.float32).swapaxes(1, 2))
         scores = np.concatenate(parts, axis=2)
@@ -262,13 +348,9 @@ class KeyValueCache:
         """Return the sum of all values, each times its share."""
         wide = self._wide_keys.shape[1]
         mixed: Floats = shares[:, :, -wide:] @ self._wide_values.astype(np.float32)
-        start = 0
-        for piece, positions in zip(self._values, self._positions, strict=True):
-            stop = start + positions.shape[1]
-            mixed += piece.sums(shares[:, :, start:stop])
-            start = stop
+        self._packed.add_values(mixed, shares)
         if self.recipe.heavy:
-            mixed += shares[:, :, start:-wide] @ self._heavy.values()
+            mixed += shares[:, :, self.packed_tokens : -wide] @ self._heavy.values()
         return mixed
 
     def _weigh(self, shares: Floats) -> None:
@@ -281,19 +363,30 @@ class KeyValueCache:
         start = self.packed_tokens
         self._heavy.importance = heavy + attention[:, start : start + heavy.shape[1]]
 
+    def _balanced(self, x: Floats) -> Floats:
+        return x if self._balancer is None else x * self._balancer
+
     def _unbalanced(self, x: Floats) -> Floats:
         return x if self._balancer is None else x / self._balancer
 
     def _ordered(self, parts: list[NDArray[Any]]) -> Floats:
-        wide = self._wide_keys.shape[1]
-        first = min(self.recipe.first, wide)
-        places = np.r_[np.arange(first), np.arange(self.tokens - wide + first, self.tokens)]
-        positions = np.concatenate(
-            [*self._positions, self._heavy.positions, np.tile(places, (self.heads, 1))], axis=1
-        )
-        order = np.argsort(positions, axis=1)
+        order = np.argsort(self._places(), axis=1)
         vectors = np.concatenate(parts, axis=1, dtype=np.float32)
         return np.take_along_axis(vectors, order[:, :, None], axis=1)
+
+    def _places(self) -> Integers:
+        """Return the positions of packed, heavy and wide tokens, (heads, tokens)."""
+        wide = self._wide_keys.shape[1]
+        first = min(self.recipe.first, wide)
+        last = np.r_[np.arange(first), np.arange(self.tokens - wide + first, self.tokens)]
+        return np.concatenate(
+            [
+                self._packed.positions,
+                self._heavy.positions,
+                np.tile(last, (self.heads, 1)),
+            ],
+            axis=1,
+        )
 
     def _half(self, name: str, x: ArrayLike | AnyTensor) -> NDArray[np.float16]:
         given = _arrays.source_array(x, name)[0]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat.caches import stored
 from minifloat.caches.pieces import Floats
+from minifloat.caches.stored import Rows
+from minifloat.files.arrays import Arrays
 from minifloat.quantization import quantize
-from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 
-Rows: TypeAlias = Quantized | NDArray[np.float16]  # (rows, length)
 Integers = NDArray[np.int64]
 
 
@@ -99,6 +100,54 @@ class HeavyTokens:
         heavy.positions = np.take_along_axis(all_positions, kept, axis=1)
         heavy.importance = np.take_along_axis(all_importance, kept, axis=1)
         return heavy, lost_keys, lost_values, np.take_along_axis(all_positions, others, axis=1)
+
+    def to_arrays(self, arrays: Arrays) -> dict[str, Any]:
+        """Put the tokens into arrays of a file, and return what its text tells of them."""
+        arrays["heavy.positions"] = self.positions
+        arrays["heavy.importance"] = self.importance
+        arrays["heavy.rows"] = self._rows
+        every = {"keys": self._keys, "values": self._values}
+        return {name: stored.put(f"heavy.{name}", stores, arrays) for name, stores in every.items()}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        heads: int,
+        length: int,
+        recipe: Recipe | None,
+        described: Any,
+        arrays: Arrays,
+    ) -> HeavyTokens:
+        """Return the tokens that `to_arrays` put into arrays, which are taken out of them.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            If the text and the arrays contradict each other.
+        """
+        heavy = cls(heads, length, recipe)
+        heavy._keys = stored.take("heavy.keys", described["keys"], arrays)
+        heavy._values = stored.take("heavy.values", described["values"], arrays)
+        heavy.positions = arrays.pop("heavy.positions")
+        heavy.importance = arrays.pop("heavy.importance")
+        heavy._rows = arrays.pop("heavy.rows")
+        shape = (heads, heavy.positions.shape[-1])
+        stored.check("heavy.positions", heavy.positions, np.int64, shape)
+        stored.check("heavy.importance", heavy.importance, np.float64, shape)
+        stored.check("heavy.rows", heavy._rows, np.int64, shape)
+        shapes = [[rows.shape for rows in stores] for stores in (heavy._keys, heavy._values)]
+        held = [
+            None if isinstance(rows, np.ndarray) else rows.recipe
+            for rows in (*heavy._keys, *heavy._values)
+        ]
+        total = sum(rows[0] for rows in shapes[0])
+        if shapes[0] != shapes[1] or any(rows[1:] != (length,) for rows in shapes[0]):
+            raise ValueError(f"heavy keys and values must be rows of {length}, as many of both")
+        if any(each != recipe for each in held):
+            raise ValueError(f"heavy tokens must be held by {recipe}, got {held}")
+        if sorted(heavy._rows.reshape(-1).tolist()) != list(range(total)):
+            raise ValueError(f"heavy.rows must be the rows 0 to {total - 1}, each once")
+        return heavy
 
     def _stored(self, x: NDArray[np.float16]) -> Rows:
         rows = x.reshape(-1, self._length)

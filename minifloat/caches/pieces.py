@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.caches.recipe import Along
+from minifloat.caches.stored import Rows
 from minifloat.layers import linear
 from minifloat.quantization import quantize
 from minifloat.quantization.quantized import Quantized
@@ -40,6 +41,23 @@ class Piece:
         rows = x if along == "channels" else x.swapaxes(1, 2)
         packed = quantize(rows.reshape(-1, rows.shape[2]), recipe, axis=-1)
         return cls(packed, len(x), along)
+
+    @classmethod
+    def stored(cls, rows: Rows, heads: int, length: int, recipe: Recipe, along: Along) -> Piece:
+        """Return the piece of packed rows out of a file, after checking that they fit."""
+        if isinstance(rows, np.ndarray) or rows.recipe != recipe:
+            raise ValueError(f"pieces must be packed by {recipe}")
+        piece = cls(rows, heads, along)
+        of_length = rows.shape[1] if along == "channels" else rows.shape[0] // heads
+        if rows.shape[0] % heads or of_length != length:
+            raise ValueError(f"pieces must be of {heads} heads of {length}, got {rows.shape}")
+        return piece
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of each head."""
+        rows, columns = self.packed.shape
+        return rows // self.heads if self.along == "channels" else columns
 
     @property
     def bits(self) -> int:

@@ -59,10 +59,14 @@ def largest(numbers: ArrayLike | AnyTensor, fraction: float) -> NDArray[np.bool_
     """
     given = finite_floats("numbers", numbers)
     share = checked_number("fraction", fraction, most=1)
-    chosen = np.zeros(given.size, np.bool_)
     count = int(share * given.size)
-    if count:
-        chosen[np.argsort(-np.abs(given.reshape(-1)), kind="stable")[:count]] = True
+    if not count:
+        return np.zeros(given.shape, np.bool_)
+    magnitudes = np.abs(given.reshape(-1))
+    least = np.partition(magnitudes, -count)[-count]
+    chosen: NDArray[np.bool_] = magnitudes > least
+    equal = np.flatnonzero(magnitudes == least)
+    chosen[equal[: count - np.count_nonzero(chosen)]] = True
     return chosen.reshape(given.shape)
 
 

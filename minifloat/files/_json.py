@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Set
 from typing import Any
 
 TEXTS = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -27,39 +26,6 @@ def json_object(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"a JSON object must be there, got {value!r:.40}")
     return value
-
-
-def description(
-    text: str, fields: Set[str], version: int, mark: str = "version", of: str = ""
-) -> dict[str, Any]:
-    """Return the JSON object that `minifloat.save` writes beside the arrays, its fields all there.
-
-    Parameters
-    ----------
-    text : str
-    fields : set of str
-        Names of all fields.
-    version : int
-        That is read.
-    mark : str
-        The field of the version.
-    of : str
-        What the version is of, for the message: " of composites".
-
-    Raises
-    ------
-    ValueError
-        If the text is something else, or of another version.
-    """
-    described = json_object(text)
-    if described.get(mark) != version:
-        raise ValueError(
-            f"it has version {described.get(mark)!r:.40}{of}, and this minifloat reads version "
-            f"{version}; use the minifloat that wrote it"
-        )
-    if described.keys() != fields:
-        raise ValueError(f"its description must have {', '.join(sorted(fields))}")
-    return described
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

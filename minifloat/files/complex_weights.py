@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat.files._json import description
+from minifloat.files.arrays import description
 from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.widely_linear import MOST_STAGES, WidelyLinear

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.files import quantized as plain
-from minifloat.files._json import description
+from minifloat.files.arrays import description
 from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.composite import Composite, order_bits
 from minifloat.quantization.quantized import Quantized
+from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.sparse import MOST_GAP_BITS, Sparse, length_bits
 
 Array = NDArray[Any]
@@ -115,6 +117,27 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Composite:
     if rest:
         raise ValueError(f"it must hold the arrays that it describes alone, got {sorted(rest)}")
     return c
+
+
+def facts_of(text: str, codebooks: Mapping[str, Array]) -> tuple[Recipe, tuple[int, ...]]:
+    """Return the recipe of the dense part and the shape, from their text alone.
+
+    Parameters
+    ----------
+    text : str
+        As `to_arrays` returns it.
+    codebooks : mapping of str to ndarray
+        The arrays of the dense part that are a codebook's.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If the text is no such description.
+    """
+    described = description(text, FIELDS, VERSION, MARK, " of composites")
+    books = {name.removeprefix("dense."): book for name, book in codebooks.items()}
+    recipe, shape, _ = plain.facts_of(json.dumps(described["dense"]), books)
+    return recipe, shape
 
 
 def _matrix(rest: dict[str, Array], part: str, described: object) -> Quantized:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat.codec import decode, encode
-from minifloat.files._json import description
+from minifloat.files.arrays import description
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
@@ -26,7 +26,6 @@ from minifloat.quantization.scales import ScaleFormat
 Array = NDArray[Any]
 
 VERSION = 3
-MARK = "minifloat"  # the name of the description
 PLACES = {"layout": "dense", "bit_order": "little"}
 FIELDS = {"version", "format", "bits", "scaling", "shape", "axis", "tensor_scale", "scale_mean"}
 FIELDS |= PLACES.keys()
@@ -67,9 +66,7 @@ def to_arrays(quantized: Quantized) -> tuple[dict[str, Array], str]:
     if quantized.choices is not None and quantized.recipe.flag == "bits":
         flags = quantized.choices.reshape(-1)
         arrays["choices"] = pack(flags, quantized.recipe.flag_bits)
-    for name, each in zip(CODEBOOKS, quantized.recipe.candidates, strict=False):
-        if each.fmt.is_table:
-            arrays[name] = each.fmt.values()
+    arrays |= codebooks_of(quantized.recipe)
     arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     return arrays, json.dumps(_description(quantized))
 
@@ -175,14 +172,37 @@ def _described(
 ) -> tuple[dict[str, Any], Recipe, tuple[int, ...], int | None]:
     """Return the fields of a description, and the recipe, shape and axis, checked."""
     described = description(text, FIELDS, VERSION)
-    (fmt, at), *others = _formats(described["format"], codebooks)
-    alternatives = [Alternative(*other) for other in others]
-    scaling = described["scaling"]
-    recipe = Recipe.scaled(fmt, scaling, absmax_at=at, alternatives=alternatives)
+    recipe = recipe_of(described["format"], described["scaling"], codebooks)
     shape, axis = _shape(described["shape"]), described["axis"]
     if axis is not None:
         check_int("axis", axis, 0, len(shape) - 1)
     return described, recipe, shape, axis
+
+
+def codebooks_of(recipe: Recipe) -> dict[str, Array]:
+    """Return the values of the recipe's codebooks, by the names of `CODEBOOKS`."""
+    candidates = zip(CODEBOOKS, recipe.candidates, strict=False)
+    return {name: each.fmt.values() for name, each in candidates if each.fmt.is_table}
+
+
+def recipe_of(formats: object, scaling: str, codebooks: Mapping[str, Array]) -> Recipe:
+    """Return the recipe of its two texts and the values of its codebooks.
+
+    Parameters
+    ----------
+    formats, scaling : str
+        As `Recipe.formats` and `Recipe.scaling`.
+    codebooks : mapping of str to ndarray
+        As `codebooks_of` returns them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If they are something else.
+    """
+    (fmt, at), *others = _formats(formats, codebooks)
+    alternatives = [Alternative(*other) for other in others]
+    return Recipe.scaled(fmt, scaling, absmax_at=at, alternatives=alternatives)
 
 
 def _double(

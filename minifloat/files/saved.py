@@ -7,27 +7,17 @@ everything that is wrong with one is a `minifloat.files.WeightsError`, which is 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from minifloat._paths import file_path, replacing
 from minifloat.files import complex_weights, composites
 from minifloat.files import quantized as plain
-from minifloat.files._safe import WeightsError, missing_package, untrusted
-from minifloat.files._source import SourceFile
-from minifloat.files.npz import npz_arrays
-from minifloat.files.quantized import MARK
-from minifloat.files.safetensors import read_header, read_tensor
+from minifloat.files.arrays import Arrays, read_arrays, write_arrays
 from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.widely_linear import WidelyLinear
 
-Array = NDArray[Any]
 Weights: TypeAlias = Quantized | Composite | ComplexQuantized | WidelyLinear
 
 
@@ -120,14 +110,12 @@ def save(quantized: Weights, path: str | os.PathLike[str]) -> None:
             f"quantized must be Quantized, Composite or of complex codes, got "
             f"{type(quantized).__name__}; minifloat.quantize makes one"
         )
-    path = file_path("path", path)
-    write = {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)]
     if isinstance(quantized, Quantized):
-        write(path, *plain.to_arrays(quantized))
+        write_arrays(path, *plain.to_arrays(quantized))
     elif isinstance(quantized, Composite):
-        write(path, *composites.to_arrays(quantized))
+        write_arrays(path, *composites.to_arrays(quantized))
     else:
-        write(path, *complex_weights.to_arrays(quantized))
+        write_arrays(path, *complex_weights.to_arrays(quantized))
 
 
 def load(path: str | os.PathLike[str]) -> Weights:
@@ -159,63 +147,16 @@ def load(path: str | os.PathLike[str]) -> Weights:
     ...     mf.load(path)
     <Quantized nf4/64/float32 (2,): 20 bits per weight, axis 0>
     """
-    path = file_path("path", path)
-    read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
-    with untrusted(path):
-        return read(SourceFile(path))
+    return read_arrays(path, lambda names: _kind(names).check_names(names), _weights)
 
 
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".safetensors"):
-        raise WeightsError(f"{path}: must end in .npz or .safetensors; rename it")
-    return suffix
+def _weights(arrays: Arrays, text: str) -> Weights:
+    weights: Weights = _kind(arrays).from_arrays(arrays, text)
+    return weights
 
 
-def _write_npz(path: Path, arrays: dict[str, Array], text: str) -> None:
-    members: dict[str, Any] = {**arrays, MARK: np.array(text)}
-    with replacing(path) as file:
-        np.savez(file, **members)
-
-
-def _read_npz(file: SourceFile) -> Weights:
-    stored = npz_arrays(file)
-    names = [info.name for info, _ in stored]
-    if MARK not in names:
-        raise ValueError(f"it has no array {MARK}, which minifloat.save writes")
-    names.remove(MARK)
-    from_arrays = _reader(names)
-    if any(info.parameters * np.dtype(info.dtype).itemsize > file.size for info, _ in stored):
-        raise WeightsError(f"{file.path}: is compressed; write it with minifloat.save")
-    arrays = {info.name: load() for info, load in stored}
-    return from_arrays(arrays, str(arrays.pop(MARK)))
-
-
-def _write_safetensors(path: Path, arrays: dict[str, Array], text: str) -> None:
-    try:
-        from safetensors.numpy import save as to_bytes
-    except ImportError:
-        raise missing_package(path, "safetensors", "cli") from None
-    with replacing(path) as file:
-        file.write(to_bytes(arrays, metadata={MARK: text}))
-
-
-def _read_safetensors(file: SourceFile) -> Weights:
-    entries, metadata = read_header(file)
-    if MARK not in metadata:
-        raise ValueError(f"its metadata has no entry {MARK}, which minifloat.save writes")
-    from_arrays = _reader([entry.name for entry in entries])
-    arrays = {entry.name: read_tensor(file, entry) for entry in entries}
-    return from_arrays(arrays, metadata[MARK])
-
-
-def _reader(names: list[str]) -> Callable[[dict[str, Array], str], Weights]:
-    """Return what makes weights of arrays of these names, and of a text."""
+def _kind(names: Collection[str]) -> Any:
+    """Return the module of the kind of weights that has arrays of these names."""
     if "dense.codes" in names:
-        composites.check_names(names)
-        return composites.from_arrays
-    if complex_weights.VALUES in names:
-        complex_weights.check_names(names)
-        return complex_weights.from_arrays
-    plain.check_names(names)
-    return plain.from_arrays
+        return composites
+    return complex_weights if complex_weights.VALUES in names else plain

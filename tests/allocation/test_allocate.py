@@ -189,7 +189,7 @@ def test_progress_counts_tensors() -> None:
         ({"sensitivity": {"a": [1, 2]}}, "sensitivity must be a number or"),
         ({"sensitivity": {"a": "x"}}, "sensitivity must be numbers, got <U1"),
         ({"sensitivity": lambda *_: float("nan")}, "sensitivity must make losses that are finite"),
-        ({"costs": {"bits": {}}}, "costs must have other names than those that are counted"),
+        ({"costs": {"bits": {}}}, "costs must have other names than the counted ones"),
         ({"costs": {"lut6": {}}}, "costs must have each recipe, got none of lut6 for e2m1"),
         ({"recipes": ["e2m1/8/float16/hadamard16"]}, "got 'a' by e2m1/8/float16/hadamard16: rotat"),
         ({"threads": 0}, "^threads must be a positive integer"),

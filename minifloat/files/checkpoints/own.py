@@ -17,6 +17,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minifloat.files._safe import quoted
+from minifloat.files.arrays import MARK
 from minifloat.files.checkpoints.config import Config
 from minifloat.files.checkpoints.stored import (
     Stored,
@@ -27,7 +28,7 @@ from minifloat.files.checkpoints.stored import (
     in_memory,
 )
 from minifloat.files.checkpoints.weights import Facts, Group, Value, suffixed
-from minifloat.files.quantized import ARRAYS, CODEBOOKS, MARK, facts_of, from_arrays, to_arrays
+from minifloat.files.quantized import ARRAYS, CODEBOOKS, facts_of, from_arrays, to_arrays
 from minifloat.packing import byte_count
 from minifloat.quantization.quantized import Quantized
 
@@ -55,10 +56,7 @@ def facts(group: Group, config: Config) -> Facts:
     codes = group.parts["codes"]
     books = {name: group.parts[name] for name in CODEBOOKS if name in group.parts}
     for book in books.values():
-        check_dtype(book, "F64")
-        check_dimensions(book, 1)
-        if book.size > LONGEST_BOOK:
-            raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
+        check_codebook(book)
     text = _text(group) if "text" in group.parts else config.metadata[MARK]
     try:
         held = {name: book.numbers() for name, book in books.items()}
@@ -75,6 +73,14 @@ def value(group: Group, facts: Facts) -> Value:
     """Read all arrays."""
     arrays = {name: part.numbers() for name, part in group.parts.items() if name != "text"}
     return from_arrays(arrays, facts.options["text"])
+
+
+def check_codebook(book: Stored) -> None:
+    """Raise a ValueError unless a tensor may be a codebook's values, before it is read."""
+    check_dtype(book, "F64")
+    check_dimensions(book, 1)
+    if book.size > LONGEST_BOOK:
+        raise ValueError(f"{quoted(book.name)} must have at most {LONGEST_BOOK} values")
 
 
 def _text(group: Group) -> str:

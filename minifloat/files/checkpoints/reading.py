@@ -22,6 +22,7 @@ from minifloat.files.checkpoints import (
     gptq,
     modelopt,
     own,
+    own_composites,
     torchao,
 )
 from minifloat.files.checkpoints.config import Config
@@ -38,6 +39,7 @@ from minifloat.files.safetensors import BITS
 
 LAYOUTS: Sequence[Layout] = (  # the first that finds a tensor has it
     own,
+    own_composites,
     torchao,
     modelopt,
     compressed_tensors,
