@@ -189,7 +189,7 @@ def verdict(rows: Rows, recipe: str, limits: Mapping[str, float]) -> str:
 
     Examples
     --------
-    >>> rows = [{"recipe": recipe, "grouping": 0, "nats": value + r}
+    >>> rows = [{"recipe": recipe, "grouping": 0, "item": r, "nats": value + r}
     ...         for recipe, value in (("fp32", 1), ("e2m2", 1.1)) for r in range(3)]
     >>> verdict(rows, "e2m2", {"nats": 0.2}), verdict(rows, "e2m2", {"nats": 0.01})
     ('yes', 'no')
