@@ -64,10 +64,10 @@ Weights are rounded to nearest, in blocks of 128 with a float16 absmax scale if 
 said. [What the verdicts mean](models.md#what-the-verdicts-mean) has the criteria; they were fixed
 before the measurements. Formats race within a width.
 
-    python -m analysis.claims text --csv FILE          # 50 minutes; goes on after an interruption
-    python -m analysis.claims embeddings --csv FILE    # 10 minutes, likewise
-    python -m analysis.claims activations --csv FILE   # 8 minutes
-    python -m analysis.claims measures --csv FILE      # 5 minutes
+    python -m analysis.claims text --csv FILE          # an hour; goes on where FILE ends
+    python -m analysis.claims embeddings --csv FILE    # 15 minutes, likewise
+    python -m analysis.claims activations --csv FILE   # 8 minutes, likewise
+    python -m analysis.claims measures --csv FILE      # 5 minutes, likewise
     python -m docs.generators.text_models              # this page, from docs/data/claims
 
 A grouping puts the input channels into blocks in another order: one draw of the rounding errors.
