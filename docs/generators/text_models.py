@@ -74,7 +74,9 @@ A grouping puts the input channels into blocks in another order: one draw of the
 **A ± is half of an interval of 95 %**, by Student's quantile, of the larger of two errors, which
 the tables show, too: the standard error over items, and the standard deviation over groupings. So
 it holds for a model in any one grouping. What is known of the mean over groupings is better: the
-column *of the mean* is half of its interval, with both errors in it."""
+column *of the mean* is half of its interval, with both errors in it. A recipe with a scale for each
+row has no groupings. Others with one grouping have the error over items alone, a lower bound; leads
+of theirs are not judged."""
 
 
 def smollm2_parts() -> Iterable[str]:
@@ -154,7 +156,8 @@ def leads(rows: Rows, metric: str, unit: str) -> str:
                     lines.append([
                         str(width), f"{title(one)} minus {title(other)}", str(len(found.draws)),
                         digits(found.mean, sign=True), digits(found.over_items),
-                        digits(found.over_draws), digits(found.of_mean), found.lead or "none",
+                        digits(found.over_draws), digits(found.of_mean),
+                        (found.lead or "none") if len(found.draws) > 1 else "one grouping",
                     ])  # fmt: skip
     return table(head, lines)
 
@@ -163,11 +166,12 @@ def lead_sentence(rows: Rows, metric: str, unit: str) -> str:
     """Return how E2M2 stands to INT5 by a metric."""
     found = figure(rows, metric, E2M2, INT5)
     ahead = sum(draw < 0 for draw in found.draws)
-    apart = found.apart or 0.0
+    apart = ""
+    if found.own_items:
+        apart = f" Without the part of its chunks, one grouping deviates by {digits(found.apart)}."
     return (
         f"E2M2 minus INT5 is {with_half(found)} {unit}, and below 0 in {ahead} of "
-        f"{len(found.draws)} groupings ({found.lead or 'no lead'}). Without the part of the items "
-        f"the deviation over groupings is {digits(apart)}."
+        f"{len(found.draws)} groupings ({found.lead or 'no lead'}).{apart}"
     )
 
 
