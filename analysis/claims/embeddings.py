@@ -65,7 +65,8 @@ def growing(
     Yields
     ------
     list of dict
-        With the columns recipe, grouping, item (a passage), and each of `METRICS`.
+        With the columns recipe, grouping, item (the number of a passage, those of the first text
+        first), and each of `METRICS`.
 
     Raises
     ------
@@ -115,16 +116,16 @@ def rows(case: Case, ours: Mapping[str, Array], exact: Mapping[str, Array]) -> R
     >>> ours = {"a": np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)}
     >>> row = rows(("e2m2", 0), ours, exact)[1]
     >>> row["item"], round(row[TURNED], 4), row[CHANGES]
-    ('a 1', 0.04, 1.0)
+    (1, 0.04, 1.0)
     """
     found: Rows = []
     for text, theirs in exact.items():
         # of unit vectors 1 - a.b is half of |a - b|^2, which does not cancel
         turned = np.square(ours[text].astype(np.float64) - theirs).sum(axis=-1) / 2
         changed = neighbours(ours[text]) != neighbours(theirs)
-        for number, values in enumerate(zip(turned, changed, strict=True)):
-            row: Row = {"recipe": case[0], "grouping": case[1], "item": f"{text} {number}"}
-            measured = (round(float(value), 9) for value in values)
+        for values in zip(turned, changed, strict=True):
+            row: Row = {"recipe": case[0], "grouping": case[1], "item": len(found)}
+            measured = (round(float(value), 7) for value in values)
             found.append(row | dict(zip(METRICS, measured, strict=True)))
     return found
 

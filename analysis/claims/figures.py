@@ -5,8 +5,9 @@ item such as a recording or a chunk of a text, and the metrics. There are two de
 
 - **crossed**: each grouping is measured on the same items;
 - **nested**: each grouping has items of its own, as many as the others. A grouping costs fewer
-  items, so that more groupings can be drawn. Their means differ by their items, too; the variance
-  that items alone would give is taken off (the usual analysis of variance of one way).
+  items, so that more groupings can be drawn. Their means differ by their items, too, so that their
+  deviation is an upper estimate of that over groupings, which verdicts rest on. `Figure.apart` is
+  what is left without the items' part (the usual analysis of variance of one way).
 
 What they decide:
 
@@ -66,10 +67,15 @@ class Figure:
 
     @property
     def over_draws(self) -> float | None:
-        """Standard deviation over groupings, 0 if it is lost in that of the items; None for one."""
-        if len(self.draws) == 1:
+        """Standard deviation over groupings, with that of their own items; None for only one."""
+        return float(np.std(self.draws, ddof=1)) if len(self.draws) > 1 else None
+
+    @property
+    def apart(self) -> float | None:
+        """The same without the part of own items, 0 if it is lost in that."""
+        if self.over_draws is None:
             return None
-        return math.sqrt(max(float(np.var(self.draws, ddof=1)) - self.own_items**2, 0.0))
+        return math.sqrt(max(self.over_draws**2 - self.own_items**2, 0.0))
 
     @property
     def half(self) -> float:
@@ -183,7 +189,7 @@ def verdict(rows: Rows, recipe: str, limits: Mapping[str, float]) -> str:
 
     Examples
     --------
-    >>> rows = [{"recipe": recipe, "grouping": 0, "nats": value + r}
+    >>> rows = [{"recipe": recipe, "grouping": 0, "item": r, "nats": value + r}
     ...         for recipe, value in (("fp32", 1), ("e2m2", 1.1)) for r in range(3)]
     >>> verdict(rows, "e2m2", {"nats": 0.2}), verdict(rows, "e2m2", {"nats": 0.01})
     ('yes', 'no')

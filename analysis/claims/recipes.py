@@ -21,13 +21,14 @@ FIRST = (  # to be measured before others
 )  # fmt: skip
 TITLES = {
     "fpe2m2": "FPE2M2 as published", "uint5/128/float16/zero-point": "asymmetric INT5",
-    "int5full/128/float16/mse": "full-range INT5, least squares", OWN_OFFSET: "NF5, its own offset",
+    "int5full/128/float16/mse": "full-range INT5 (least squares)",
+    OWN_OFFSET: "NF5 (its own offset)",
     "e2m3/32/e8m0": "MXFP6 (E2M3)", "fp32": "fp32",
-    "e4m3fn/channel/float32": "E4M3FN, a scale for a row",
-    "e2m2/channel/float16": "E2M2, a scale for a row",
-    "int5/channel/float16": "INT5, a scale for a row",
-    "e2m2/256/e4m3fn/tensor-scale": "E2M2, 256 to an 8-bit scale",
-    "int5/256/e4m3fn/tensor-scale": "INT5, 256 to an 8-bit scale",
+    "e4m3fn/channel/float32": "E4M3FN by row",
+    "e2m2/channel/float16": "E2M2 by row",
+    "int5/channel/float16": "INT5 by row",
+    "e2m2/256/e4m3fn/tensor-scale": "E2M2 by 256 (8-bit scales)",
+    "int5/256/e4m3fn/tensor-scale": "INT5 by 256 (8-bit scales)",
 }  # fmt: skip
 
 

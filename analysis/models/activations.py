@@ -75,7 +75,7 @@ class OnUnit:
     --------
     >>> x = np.float32([[1, 2, 300]])
     >>> OnUnit("hopper/e4m3fn/float32")(x, np.ones((1, 3), np.float32))
-    array([[302.9687]], dtype=float32)
+    array([[303.0134]], dtype=float32)
     """
 
     unit: str

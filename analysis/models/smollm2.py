@@ -154,7 +154,8 @@ def evaluate(
     recipes : sequence of Recipe, format or str
     progress : callable, optional
     setting : Setting
-        Activations, cache and arithmetic of all models but the first, which is fp32 alone.
+        Activations, cache and arithmetic of all models but the first, which is fp32 alone; then
+        weights are rounded to nearest only.
     chunks_of_each : int
         Chunks of each text, at least 2 and at most `CHUNKS`. Default: all.
 
@@ -170,6 +171,8 @@ def evaluate(
         texts[name] = evaluated[:count]
         calibration += list(others)
     by_gptq = [recipe for recipe in map(Recipe.parse, recipes) if recipe.fmt.name in GPTQ]
+    if setting.name:
+        by_gptq = []
     models = 1 + len(recipes) + len(by_gptq) + bool(setting.name)
     measurements = models * (len(texts) * count + 1)
     step = evaluation.counter(progress, measurements + len(by_gptq) * model.shape.layers)
@@ -181,7 +184,7 @@ def evaluate(
             results += _measure(recipe, variant, texts, step, setting)
     for chosen in by_gptq:
         packed = gptq(model, chosen, calibration, step)
-        results += _measure(str(chosen), packed, texts, step, setting, method="GPTQ")
+        results += _measure(str(chosen), packed, texts, step, method="GPTQ")
     return results
 
 
@@ -194,10 +197,10 @@ def _measure(
     method: str = "",
 ) -> Iterator[Result]:
     bits, nbytes = model.storage
+    model = setting.applied(model)
     speed = decoding_speed(model)
     peak = model.peak(lambda: model.logits(np.array([END])))
     step()
-    model = setting.applied(model)
     for text, parts in texts.items():
         items = []
         for part in parts:

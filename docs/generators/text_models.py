@@ -64,17 +64,19 @@ Weights are rounded to nearest, in blocks of 128 with a float16 absmax scale if 
 said. [What the verdicts mean](models.md#what-the-verdicts-mean) has the criteria; they were fixed
 before the measurements. Formats race within a width.
 
-    python -m analysis.claims text --csv FILE          # 50 minutes; goes on after an interruption
-    python -m analysis.claims embeddings --csv FILE    # 10 minutes, likewise
-    python -m analysis.claims activations --csv FILE   # 8 minutes
-    python -m analysis.claims measures --csv FILE      # 5 minutes
+    python -m analysis.claims text --csv FILE          # an hour; goes on where FILE ends
+    python -m analysis.claims embeddings --csv FILE    # 15 minutes, likewise
+    python -m analysis.claims activations --csv FILE   # 8 minutes, likewise
+    python -m analysis.claims measures --csv FILE      # 5 minutes, likewise
     python -m docs.generators.text_models              # this page, from docs/data/claims
 
 A grouping puts the input channels into blocks in another order: one draw of the rounding errors.
 **A ± is half of an interval of 95 %**, by Student's quantile, of the larger of two errors, which
 the tables show, too: the standard error over items, and the standard deviation over groupings. So
 it holds for a model in any one grouping. What is known of the mean over groupings is better: the
-column *of the mean* is half of its interval, with both errors in it."""
+column *of the mean* is half of its interval, with both errors in it. A recipe with a scale for each
+row has no groupings. Others with one grouping have the error over items alone, a lower bound; leads
+of theirs are not judged."""
 
 
 def smollm2_parts() -> Iterable[str]:
@@ -89,13 +91,15 @@ def smollm2_parts() -> Iterable[str]:
 
 The design is nested: each grouping is measured on {2 * text.EACH} chunks of {smollm2.CHUNK} tokens
 that no other grouping has, half of them of the King James Bible, half of Python's help. E2M2 and
-INT5 have {pair[1]} chunks in {pair[0]} groupings, NF5 has {other[1]} in {other[0]}. So the means
-of groupings differ by their chunks, too; the variance that chunks alone give is taken off. The
+INT5 have {pair[1]} chunks in {pair[0]} groupings, NF5 has {other[1]} in {other[0]}. The deviation
+over groupings has the error of their own chunks in it, and is an upper estimate. The
 shipped model, called fp32, has {own:.3f} nats per token: perplexity {math.exp(own):.1f}."""
     yield lossless_table(rows, text.NATS, text.DIVERGENCE, text.LIMITS, "nats per token over fp32")
     yield how_many_bits(rows, text.LIMITS, "text by this model")
     yield leads(rows, text.NATS, "nats per token")
-    yield f"By the divergence, {lead_sentence(rows, text.DIVERGENCE, 'nats')}"
+    yield f"""\
+- By the loss, {lead_sentence(rows, text.NATS, "nats per token")}
+- By the divergence, {lead_sentence(rows, text.DIVERGENCE, "nats")}"""
 
 
 def minilm_parts() -> Iterable[str]:
@@ -112,7 +116,9 @@ nearest neighbour of a passage is among the others of its text."""
     )
     yield how_many_bits(rows, embeddings.LIMITS, "embeddings of sentences")
     yield leads(rows, embeddings.TURNED, "1 - cosine")
-    yield f"By the neighbours, {lead_sentence(rows, embeddings.CHANGES, 'of all')}"
+    yield f"""\
+- By the cosine, {lead_sentence(rows, embeddings.TURNED, "of 1 - cosine")}
+- By the neighbours, {lead_sentence(rows, embeddings.CHANGES, "of all")}"""
 
 
 def lossless_table(
@@ -150,7 +156,8 @@ def leads(rows: Rows, metric: str, unit: str) -> str:
                     lines.append([
                         str(width), f"{title(one)} minus {title(other)}", str(len(found.draws)),
                         digits(found.mean, sign=True), digits(found.over_items),
-                        digits(found.over_draws), digits(found.of_mean), found.lead or "none",
+                        digits(found.over_draws), digits(found.of_mean),
+                        (found.lead or "none") if len(found.draws) > 1 else "one grouping",
                     ])  # fmt: skip
     return table(head, lines)
 
@@ -159,10 +166,12 @@ def lead_sentence(rows: Rows, metric: str, unit: str) -> str:
     """Return how E2M2 stands to INT5 by a metric."""
     found = figure(rows, metric, E2M2, INT5)
     ahead = sum(draw < 0 for draw in found.draws)
+    apart = ""
+    if found.own_items:
+        apart = f" Without the part of its chunks, one grouping deviates by {digits(found.apart)}."
     return (
         f"E2M2 minus INT5 is {with_half(found)} {unit}, and below 0 in {ahead} of "
-        f"{len(found.draws)} groupings ({found.lead or 'no lead'}); the mean over groupings is "
-        f"known within {digits(found.of_mean)}."
+        f"{len(found.draws)} groupings ({found.lead or 'no lead'}).{apart}"
     )
 
 

@@ -32,10 +32,13 @@ def test_metrics_are_those_of_pairs_written_out() -> None:
     ours = exact + 0.5 * rng.standard_normal((12, 4))
     exact, ours = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (exact, ours))
     rows = embeddings.rows(("e2m2", 3), {"t": ours}, {"t": exact})
+    again = embeddings.rows(("e2m2", 3), {"t": ours, "u": ours}, {"t": exact, "u": exact})
+    assert again[:12] == rows
+    assert [row["item"] for row in again] == list(range(24))
     changed = 0
     for i, row in enumerate(rows):
-        assert (row["recipe"], row["grouping"], row["item"]) == ("e2m2", 3, f"t {i}")
-        assert row[TURNED] == pytest.approx(1 - float(ours[i] @ exact[i]), abs=1e-8)
+        assert (row["recipe"], row["grouping"], row["item"]) == ("e2m2", 3, i)
+        assert row[TURNED] == pytest.approx(1 - float(ours[i] @ exact[i]), abs=1e-7)
         nearest = [
             max((float(x[i] @ x[j]), j) for j in range(12) if j != i)[1] for x in (ours, exact)
         ]

@@ -97,7 +97,9 @@ def test_own_items_give_the_analysis_of_variance() -> None:
     found = figure(nested(E2M2, values), NATS, E2M2)
     ratio = np.var(found.draws, ddof=1) / found.own_items**2
     assert ratio == pytest.approx(f_oneway(*values).statistic)
-    assert found.over_draws == pytest.approx(found.own_items * (ratio - 1) ** 0.5)
+    assert found.over_draws == pytest.approx(np.std(found.draws, ddof=1))
+    assert found.apart == pytest.approx(found.own_items * (ratio - 1) ** 0.5)
+    assert found.half == pytest.approx(2.364624 * found.over_draws)  # t of 7 degrees
     assert found.over_items == pytest.approx(found.own_items / 8**0.5)
     assert found.freedom == 8 * 11
     interval = ttest_1samp(values.mean(axis=1), 0).confidence_interval(0.95)
@@ -107,7 +109,7 @@ def test_own_items_give_the_analysis_of_variance() -> None:
 def test_groupings_that_differ_by_their_items_alone_have_no_deviation() -> None:
     values = np.tile(np.arange(12.0), (8, 1))
     found = figure(nested(E2M2, values), NATS, E2M2)
-    assert found.over_draws == 0
+    assert found.apart == found.over_draws == 0
     assert found.half == pytest.approx(1.987290 * found.over_items)  # t of 88 degrees
 
 
@@ -149,8 +151,8 @@ def test_intervals_hold_the_mean_as_often_as_they_say(own_items: bool, of_groupi
         found: Figure = figure(rows, NATS, E2M2)
         held += abs(found.mean) < found.half
         of_mean += abs(found.mean) < found.of_mean
-        assert found.over_draws is not None
-        deviation.append(found.over_draws**2)
+        assert found.apart is not None
+        deviation.append(found.apart**2)
     assert held >= 0.93 * 200
     assert 0.93 * 200 <= of_mean <= (200 if not own_items else 0.98 * 200)
     assert np.mean(deviation) ** 0.5 == pytest.approx(of_groupings, rel=0.1, abs=0.2)

@@ -150,9 +150,9 @@ def test_smollm2_is_evaluated_in_all_formats(llama: Llama, monkeypatch: pytest.M
     assert results[4].nbytes == results[6].nbytes < results[0].nbytes / 5
     assert all(len(r.items) == 3 and r.note.startswith("perplexity ") for r in results)
     setting = Setting(activations="int8/channel/float32")
-    special = smollm2.evaluate(["nf4"], setting=setting, chunks_of_each=2)
+    special = smollm2.evaluate(["int4"], setting=setting, chunks_of_each=2)
     name = "activations int8/channel/float32"
-    labels = ("fp32", f"fp32 + {name}", f"nf4/64/float32 + {name}")
+    labels = ("fp32", f"fp32 + {name}", f"int4/128/float16 + {name}")
     assert [r.label for r in special[::2]] == list(labels)
     assert special[0].items == results[0].items[:2] != special[2].items
     tokens = np.array(Bytes().encode("a text " * 60).ids)[:32]
