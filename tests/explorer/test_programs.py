@@ -139,7 +139,7 @@ def test_dot_products(run: Run) -> None:
     names = (
         "hopper/e4m3fn/float32", "volta/float16/float16", "blackwell/nvfp4/float32",
         "cdna3/e4m3fnuz/float32", "cdna2/bfloat16/float32", "blackwell-mma/e5m2/float32",
-        "ampere/float64/float64", "cdna3/float16/float32",
+        "ampere/float64/float64", "cdna3/float16/float32", "turing/float16/float16",
     )  # fmt: skip
     check_units(run, names, 40)
 

@@ -146,13 +146,14 @@ function addStep(unit, terms, total, step) {
   if (unit.late !== undefined) return lateStep(unit, terms, total, step);
   const exponents = terms.map(({ exponent }) => exponent);
   const top = Math.max(...exponents, exponentOf(total, unit.sum[2]), unit.floor ?? NOTHING);
-  if (top === NOTHING) return exactSum([...values, total]);
+  if (top === NOTHING) return rational(false, 0n);
   const group = unit.group ?? 1;
   const grouped = [];
   for (let at = 0; at < values.length; at += group) grouped.push(exactSum(values.slice(at, at + group)));
   const cut = [...grouped, total].map((value) => cutAt(value, top - unit.bits));
   Object.assign(step, { top, place: top - unit.bits, grouped, cut });
-  return roundSum(exactSum(cut), unit.sum, unit.rounding);
+  const sum = exactSum(cut);
+  return isZero(sum) ? rational(false, 0n) : roundSum(sum, unit.sum, unit.rounding); // 0 has no sign
 }
 
 /** The same where the running sum enters after the products (AMD). */
