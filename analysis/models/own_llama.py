@@ -13,7 +13,7 @@ import math
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class _Part:
 
     load: Callable[[], Llama]
     step: Step
-    is_counted: bool = field(default=True)
+    is_counted: bool = True
 
 
 def chunks_of(text: str, tokenizer: Any) -> list[Tokens]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,9 @@ from analysis.claims import text_speed
 from analysis.models import smollm2
 from analysis.models.llama import MATRICES, Llama, Shape
 from analysis.models.packages import MissingPackage
+from analysis.records import from_csv
+
+DATA = Path(__file__).parents[3] / "docs" / "data" / "claims"
 
 
 def layer() -> Llama:
@@ -74,3 +79,15 @@ def test_llama_cpp_writes_as_many_tokens() -> None:
     assert program.row["threads"] == 1
     assert 5 < program.row["bits per weight"] < 6
     assert program.row["tokens per second"] > 0
+
+
+def test_the_stored_records_are_of_the_study() -> None:
+    rows = from_csv((DATA / "text_speed.csv").read_text(encoding="utf-8"))
+    ours = [row for row in rows if row["program"] == "minifloat"]
+    assert [(row["weights"], row["vectors"]) for row in ours if row["threads"] == 1] == [
+        *text_speed.CASES
+    ]
+    assert {row["program"].split(",")[0].split(" ")[0] for row in rows} == {
+        "minifloat", "llama.cpp", "onnxruntime",
+    }  # fmt: skip
+    assert all((row["nats"] is not None) == (row["program"] == "minifloat") for row in rows)
