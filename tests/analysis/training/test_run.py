@@ -16,6 +16,7 @@ from analysis.training import grid  # noqa: E402
 from analysis.training import run as runs  # noqa: E402
 from analysis.training.data import Bytes, Images  # noqa: E402
 from analysis.training.model import SHAPES, DigitsNet, Linear, Shape, Transformer  # noqa: E402
+from analysis.training.products import Products  # noqa: E402
 from analysis.training.recipe import TrainingRecipe  # noqa: E402
 from analysis.training.run import OtherRun, Run, Setup, train  # noqa: E402
 
@@ -104,6 +105,23 @@ def test_a_recipe_changes_what_is_learned_and_all_is_a_function_of_the_seed(data
     assert train(setup(STOCHASTIC, 6), data=data) == first
     for other in (setup("", 6), setup(STOCHASTIC, 6, seed=1), setup(STOCHASTIC + " places=all", 6)):
         assert train(other, data=data).losses[1:] != first.losses[1:]
+
+
+def test_each_step_has_random_numbers_of_its_own(
+    data: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[tuple[int, ...]] = []
+    original = Products.random_seed
+
+    def noted(self: Products, *key: int) -> int:
+        keys.append(key)
+        return original(self, *key)
+
+    monkeypatch.setattr(Products, "random_seed", noted)
+    train(setup(STOCHASTIC, 3), data=data)
+    assert {key[0] for key in keys} == {0, 1, 2}
+    signs = [key for key in keys if key[-1] == 2]  # of a rotation, asked for once in a product
+    assert len(set(signs)) == len(signs) == 3 * 4 * 2
 
 
 def test_it_learns(data: Bytes) -> None:
