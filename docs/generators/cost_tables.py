@@ -180,9 +180,9 @@ def losses_table(rows: Rows) -> str:
 
 
 def _nats() -> dict[str, list[float]]:
-    """Return SmolLM2's loss over fp32 on each text, weights alone, from the figure of models."""
+    """Return SmolLM2's loss over fp32 on each text, weights alone, in one grouping."""
     found: dict[str, list[float]] = {}
-    for row in from_csv((FIGURES / "models.csv").read_text("utf-8")):
+    for row in from_csv((FIGURES.parent / "data" / "models_one_grouping.csv").read_text("utf-8")):
         if row["model"] == "SmolLM2-135M":
             found.setdefault(row["format"], []).append(row["worse_by"])
     return found
