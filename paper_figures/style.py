@@ -185,8 +185,19 @@ def image(figure: Figure, kind: str) -> bytes:
     """
     buffer = io.BytesIO()
     options: dict[str, Any] = {"pil_kwargs": {"optimize": True}} if kind == "png" else {}
+    _settle(figure)
     figure.savefig(buffer, format=kind, metadata=METADATA[kind], **options)
     return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out, and round the places of its axes, whose last bits differ between runs."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(x), 6) for x in axes.get_position().bounds])
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
