@@ -49,7 +49,8 @@ def recipe(name: str) -> Recipe:
     (4.5, 5.125)
     """
     if name == OWN_OFFSET:
-        return Recipe(Codebook(normal_float(5).values().tolist(), "nf5own"), block=128, scale="float16")
+        book = Codebook(normal_float(5).values().tolist(), "nf5own")
+        return Recipe(book, block=128, scale="float16")
     return Recipe.parse(name)
 
 
