@@ -16,9 +16,8 @@ PACKAGES = (
     "minifloat.testing",
     "analysis",
 )
-NO_PAGE = {
-    f"analysis.{name}.__main__" for name in ("claims", "hardware", "methods", "models", "numerics")
-}
+STUDIES = ("claims", "hardware", "methods", "models", "numerics", "training")
+NO_PAGE = {f"analysis.{name}.__main__" for name in STUDIES}
 
 
 def public_names() -> Iterator[str]:
