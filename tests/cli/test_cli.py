@@ -242,7 +242,7 @@ def test_default_recipes_are_those_of_the_function() -> None:
         ([], "arguments are required: COMMAND"),
         (
             ["frobnicate"],
-            "COMMAND must be compare, convert, inspect, audit, list, show, encode, decode, regi",
+            "COMMAND must be demo, compare, convert, inspect, audit, list, show, encode, decode",
         ),
         (["compare", "--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["compare", "missing.npz"], "missing.npz: cannot be read (No such file"),

@@ -16,7 +16,7 @@ from tests.paper_figures.figures import PACKAGE, module_of
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--only", "anatomie"], "must be of anatomy, register_conversion"),
+        (["--only", "anatomie"], "must be of anatomy, rounding_steps"),
         (["--only", "anatomy,"], "got ''"),
         (["--format", "jpg"], "must be of png, pdf, svg, got 'jpg'"),
         (["--formats", "e2m2,", "--frobnicate"], "unrecognized"),
