@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from analysis.claims import text
-from analysis.claims.text import predictions, scores
+from analysis.claims.text import scores
 from analysis.models import smollm2
 from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.layers import Array
-from analysis.models.llama import Tokens
+from analysis.models.llama import Llama, Tokens
 from analysis.models.predictions import log_probabilities
 from analysis.models.settings import FLOAT32, Setting
 from analysis.records import Row, Rows
@@ -103,14 +104,17 @@ def growing(
     }
     todo = {(case.name, found[0][0]): (case, found) for (case, _), found in chunks.items()}
 
+    @lru_cache(maxsize=1)
+    def quantized(weights: str) -> Llama:
+        return model if weights == REFERENCE else model.quantized(weights)
+
     def measure(key: tuple[str, str]) -> Rows:
         case, found = todo[key]
-        weights = model if case.weights == REFERENCE else model.quantized(case.weights)
-        changed = case.setting.applied(weights)
+        changed = case.setting.applied(quantized(case.weights))
         rows: Rows = []
         for item, tokens in found:
             if item not in exact:
-                exact[item] = predictions(model, tokens)
+                exact[item] = log_probabilities(model.logits(tokens[:-1]))
             cache = case.setting.cache_for(changed, len(tokens) - 1)
             ours = log_probabilities(changed.logits(tokens[:-1], cache))
             row: Row = {"recipe": case.name, "grouping": 0, "item": item}

@@ -10,6 +10,7 @@ share of first classes that change are over the middles of the photos, in one gr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -62,10 +63,11 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     rows = []
     for weights, some in model.variants(recipes):
         ours = seen(some, middles)  # compiles the kernels
-        seconds = median_seconds(lambda: some.logits(image), repeats)  # noqa: B023
+        classify = partial(some.logits, image)
+        seconds = median_seconds(classify, repeats)
         bits, stored = some.storage
         row = _row("minifloat", weights, bits, seconds, ours, exact)
-        rows.append(row | {"stored": stored, "peak": some.peak(lambda: some.logits(image))})  # noqa: B023
+        rows.append(row | {"stored": stored, "peak": some.peak(classify)})
         step()
     program = f"{PEER} {optional(PEER).__version__}"
     for weights, bits, session in (
@@ -73,7 +75,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         (INT8, 8.0, Session(in_eight_bits(model, corners))),
     ):
         ours = session.seen(middles)
-        seconds = median_seconds(lambda: session.logits(image[None]), repeats)  # noqa: B023
+        seconds = median_seconds(partial(session.logits, image[None]), repeats)
         row = _row(program, weights, bits, seconds, ours, exact)
         rows.append(row | {"stored": None, "peak": None})
         step()

@@ -8,6 +8,7 @@ below 1 is faster than speech.
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +23,7 @@ from analysis.models.layers import Array
 from analysis.models.log_mel import RATE, log_mel
 from analysis.models.packages import optional
 from analysis.models.recordings import recordings
+from analysis.models.whisper import Whisper
 from analysis.records import Row, Rows
 
 RECIPES = ("e2m2/128/float16", "int5/128/float16", "nf5/128/float16", "int8/128/float16")
@@ -58,20 +60,25 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     step = counter(progress, 1 + len(recipes) + len(peers))
     rows = []
     tokens = transcription.vocabulary()
-    for weights, model in transcription.load().variants(recipes):  # lambdas are called at once
+    for weights, model in transcription.load().variants(recipes):
         heard = log_mel(samples)
         encoded = model.encode(heard)
-        count = len(transcription.greedy(model, tokens, encoded))  # compiles the kernels
-        encoder = median_seconds(lambda: model.encode(heard), repeats)  # noqa: B023
-        decoder = median_seconds(lambda: transcription.greedy(model, tokens, encoded), repeats)  # noqa: B023
+        decode = partial(transcription.greedy, model, tokens, encoded)
+        count = len(decode())  # compiles the kernels
+        encoder = median_seconds(partial(model.encode, heard), repeats)
+        decoder = median_seconds(decode, repeats)
         row = _row("minifloat", weights, samples, encoder, decoder, count)
-        peak = model.peak(lambda: list(transcription.transcribe(model, tokens, samples)))  # noqa: B023
+        peak = model.peak(partial(_heard, model, tokens, samples))
         rows.append(row | {"stored": model.storage[1], "peak": peak})
         step()
     for kind in peers:
         rows.append(_peer(kind, samples, tokens, repeats) | {"stored": None, "peak": None})
         step()
     return rows
+
+
+def _heard(model: Whisper, tokens: transcription.Vocabulary, samples: Array) -> list[str]:
+    return list(transcription.transcribe(model, tokens, samples))
 
 
 def _row(

@@ -122,7 +122,7 @@ def tokens_of_texts() -> dict[str, Tokens]:
 def growing(
     known: Rows, *, quick: bool = False, progress: Progress | None = None
 ) -> Iterator[Rows]:
-    """Measure what is not known yet, and yield all records after each recipe and grouping.
+    """Measure the missing cases, and yield all records after each recipe and grouping.
 
     Parameters
     ----------
@@ -220,18 +220,3 @@ def scores(ours: Array, tokens: Tokens, exact: Array) -> Row:
         NATS: -float(np.mean(chosen, dtype=np.float64)),
         DIVERGENCE: float(np.mean(divergence(ours, exact))),
     }
-
-
-def predictions(model: Llama, tokens: Tokens) -> Array:
-    """Return the logarithms of the probabilities of each token but the first.
-
-    Parameters
-    ----------
-    model : Llama
-    tokens : ndarray of integers, (tokens,)
-
-    Returns
-    -------
-    ndarray of float32, (tokens - 1, vocabulary)
-    """
-    return log_probabilities(model.logits(tokens[:-1]))

@@ -51,7 +51,7 @@ class Inputs(NamedTuple):
 
     @classmethod
     def one_hot(cls, inputs: int) -> Inputs:
-        """Return those of which the error is the squared error of the weights."""
+        """Return inputs under which the error is the squared error of the weights."""
         identity = np.eye(inputs, dtype=np.float32)
         return cls(identity, identity)
 

@@ -44,6 +44,7 @@ from analysis.methods.subjects import Subject, place
 from analysis.models.evaluation import Progress
 from analysis.models.layers import Array
 from analysis.records import Row, Rows
+from analysis.studies import grown
 
 SUBJECTS: dict[str, Callable[..., Subject]] = {
     SmolLM2.name: SmolLM2.load,
@@ -145,15 +146,15 @@ def growing(
     for row in known:
         done.setdefault(_run_of(row), []).append(row)
     measurers = dict[str, _Measurer]()
-    for count, run in enumerate(runs, 1):
-        if run not in done:
-            if run.model not in measurers:
-                measurers[run.model] = _Measurer(SUBJECTS[run.model](quick=quick), done)
-            done[run] = measurers[run.model].rows(run)
-            yield _ordered(done, every)
-        if progress is not None:
-            progress(count, len(runs))
-    yield _ordered(done, every)
+
+    def measure(run: Run) -> Rows:
+        if run.model not in measurers:
+            measurers[run.model] = _Measurer(SUBJECTS[run.model](quick=quick), done)
+        done[run] = measurers[run.model].rows(run)
+        return done[run]
+
+    for _ in grown(known, runs, _run_of, measure, progress):
+        yield _ordered(done, every)
 
 
 def _ordered(done: Mapping[Run, Rows], runs: Iterable[Run]) -> Rows:

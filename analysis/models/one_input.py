@@ -28,7 +28,7 @@ def add_commands(commands: Any) -> None:
     text = "Print the five classes of ImageNet that EfficientNet-Lite0 takes for likeliest."
     sub = commands.add_parser("classify", help=text, description=text)
     sub.set_defaults(run=classify)
-    sub.add_argument("file", type=Path, help="a PNG or JPEG file, of which the middle is seen")
+    sub.add_argument("file", type=Path, help="a PNG or JPEG file; its middle is seen")
     sub.add_argument("--recipe", default="e2m2", help="of the weights, or fp32 (%(default)s)")
 
 

@@ -14,6 +14,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def _parts(file: LlamaFile) -> Iterator[_Part]:
     yield _Part(file.embeddings, lambda model, tokens, _: model.embed(tokens))
     for index in range(file.shape.layers):
         yield _Part(
-            lambda: file.layer(index),  # noqa: B023
+            partial(file.layer, index),
             lambda model, x, _: model.layer(0, x, model.cache(len(x))),
         )
     yield _Part(file.output, nats, is_counted=not file.is_tied)

@@ -117,7 +117,7 @@ class Result:
         After the last step, in the same unit, with the products of the recipe's forward pass; NaN
         if the run diverged or was stopped before its end.
     accuracy : float
-        Part of what validates of which the most likely byte or class is right; NaN likewise.
+        How often the most likely byte or class is right, 0 to 1, over what validates; NaN likewise.
     diverged : bool
         Whether a loss or a gradient was infinite or NaN, which ends the run.
     """

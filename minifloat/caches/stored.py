@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -40,7 +39,7 @@ def take_recipe(described: Mapping[str, Any], arrays: Arrays) -> CacheRecipe:
     for name in RECIPES:
         if fields[name] is not None:
             formats, scaling = fields[name]
-            fields[name] = plain.recipe_of(formats, scaling, _taken(f"recipe.{name}.", arrays))
+            fields[name] = plain.recipe_of(formats, scaling, plain.taken(f"recipe.{name}", arrays))
     return CacheRecipe(**fields)
 
 
@@ -52,9 +51,7 @@ def put(name: str, stores: Sequence[Rows], arrays: Arrays) -> list[Any]:
             arrays[f"{name}.{index}"] = rows
             described.append(None)
         else:
-            own, text = plain.to_arrays(rows)
-            arrays |= {f"{name}.{index}.{part}": array for part, array in own.items()}
-            described.append(json.loads(text))
+            described.append(plain.put(f"{name}.{index}", rows, arrays))
     return described
 
 
@@ -67,9 +64,7 @@ def take(name: str, described: Sequence[Any], arrays: Arrays) -> list[Rows]:
             check("rows", rows, np.float16, (len(rows), *rows.shape[1:2]))
             stores.append(rows)
         else:
-            own = _taken(f"{name}.{index}.", arrays)
-            plain.check_names(list(own))
-            stores.append(plain.from_arrays(own, json.dumps(each)))
+            stores.append(plain.take(f"{name}.{index}", each, arrays))
     return stores
 
 
@@ -82,8 +77,3 @@ def check(name: str, array: Array, dtype: type, shape: tuple[int, ...]) -> None:
         )
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite, got a number that is not")
-
-
-def _taken(prefix: str, arrays: Arrays) -> Arrays:
-    names = [name for name in arrays if name.startswith(prefix)]
-    return {name.removeprefix(prefix): arrays.pop(name) for name in names}

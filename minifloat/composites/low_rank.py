@@ -202,7 +202,7 @@ def best_factors(
 
 
 def channel_scales(inputs: ArrayLike | AnyTensor) -> Array:
-    """Return L2QER's scale for each input: its mean magnitude over sqrt(least * greatest).
+    """Return L2QER's scale for each input: its mean magnitude over sqrt(smallest * largest).
 
     ``correct_by_low_rank(w, recipe, hessian=channel_scales(x)**2)`` is L2QER.
 

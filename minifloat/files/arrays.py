@@ -49,8 +49,9 @@ def write_arrays(path: str | os.PathLike[str], arrays: Arrays, text: str) -> Non
     OSError
         If the file cannot be written; it names ``path``.
     """
-    path = file_path("path", path)
-    {".npz": _write_npz, ".safetensors": _write_safetensors}[_suffix(path)](path, arrays, text)
+    path = checked_path(path)
+    write = {".npz": _write_npz, ".safetensors": _write_safetensors}[path.suffix.lower()]
+    write(path, arrays, text)
 
 
 def read_arrays(
@@ -72,9 +73,9 @@ def read_arrays(
     WeightsError
         If the file is none that `write_arrays` writes, or ``check_names`` or ``make`` raise.
     """
-    path = file_path("path", path)
+    path = checked_path(path)
+    read = {".npz": _read_npz, ".safetensors": _read_safetensors}[path.suffix.lower()]
     with untrusted(path):
-        read = {".npz": _read_npz, ".safetensors": _read_safetensors}[_suffix(path)]
         return make(*read(SourceFile(path), check_names))
 
 
@@ -111,11 +112,12 @@ def description(
     return described
 
 
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in (".npz", ".safetensors"):
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """Return the path of such a file; raise as `write_arrays` unless it can be one."""
+    path = file_path("path", path)
+    if path.suffix.lower() not in (".npz", ".safetensors"):
         raise WeightsError(f"{path}: must end in .npz or .safetensors; rename it")
-    return suffix
+    return path
 
 
 def _write_npz(path: Path, arrays: Arrays, text: str) -> None:

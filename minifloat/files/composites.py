@@ -14,7 +14,6 @@ from minifloat.files.arrays import description
 from minifloat.formats.base import check_int
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.composite import Composite, order_bits
-from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.sparse import MOST_GAP_BITS, Sparse, length_bits
 
@@ -55,11 +54,8 @@ def to_arrays(c: Composite) -> tuple[dict[str, Array], str]:
     """
     arrays: dict[str, Array] = {}
     described: dict[str, Any] = {MARK: VERSION, **dict.fromkeys(MATRICES), "gap_bits": None}
-    every = zip(MATRICES, (c.dense, *(c.low_rank or ())), strict=False)
-    for part, q in every:
-        own, text = plain.to_arrays(q)
-        arrays |= {f"{part}.{name}": array for name, array in own.items()}
-        described[part] = json.loads(text)
+    for part, q in zip(MATRICES, (c.dense, *(c.low_rank or ())), strict=False):
+        described[part] = plain.put(part, q, arrays)
     if c.sparse is not None:
         sparse = c.sparse
         described["gap_bits"] = sparse.gap_bits
@@ -104,7 +100,7 @@ def from_arrays(arrays: dict[str, Array], text: str) -> Composite:
     given = {part for part in MATRICES if described[part] is not None}
     if given not in ({"dense"}, set(MATRICES)):
         raise ValueError("it must describe the dense part, and left and right both or not at all")
-    dense, *thin = (_matrix(rest, part, described[part]) for part in MATRICES if part in given)
+    dense, *thin = (plain.take(part, described[part], rest) for part in MATRICES if part in given)
     outputs, inputs = dense.shape
     c = Composite(
         dense,
@@ -138,13 +134,6 @@ def facts_of(text: str, codebooks: Mapping[str, Array]) -> tuple[Recipe, tuple[i
     books = {name.removeprefix("dense."): book for name, book in codebooks.items()}
     recipe, shape, _ = plain.facts_of(json.dumps(described["dense"]), books)
     return recipe, shape
-
-
-def _matrix(rest: dict[str, Array], part: str, described: object) -> Quantized:
-    """Take the arrays of quantized weights out of the rest."""
-    names = [name for name in rest if name.startswith(f"{part}.")]
-    own = {name.removeprefix(f"{part}."): rest.pop(name) for name in names}
-    return plain.from_arrays(own, json.dumps(described))
 
 
 def _sparse(rest: dict[str, Array], bits: object, shape: tuple[int, int]) -> Sparse | None:

@@ -311,6 +311,55 @@ def _float32(stored: Array) -> NDArray[np.float32]:
     return stored.astype(np.float32)
 
 
+def put(name: str, quantized: Quantized, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Put weights among the arrays of a file with several, and return what its text tells of them.
+
+    Parameters
+    ----------
+    name : str
+        Of the weights: their arrays are named "name.codes" and so on.
+    quantized : Quantized
+    arrays : dict of str to ndarray
+        Gets the arrays of `to_arrays`.
+
+    Returns
+    -------
+    dict
+        For `take`.
+    """
+    own, _ = to_arrays(quantized)
+    arrays |= {f"{name}.{part}": array for part, array in own.items()}
+    return _description(quantized)
+
+
+def take(name: str, described: object, arrays: dict[str, Array]) -> Quantized:
+    """Return weights that `put` put among arrays, which are taken out of them.
+
+    Parameters
+    ----------
+    name : str
+    described : dict
+        As `put` returned it.
+    arrays : dict of str to ndarray
+
+    Returns
+    -------
+    Quantized
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        As `from_arrays`.
+    """
+    return from_arrays(taken(name, arrays), json.dumps(described))
+
+
+def taken(name: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Take arrays out whose names begin with this one and a dot; return them by the rest."""
+    names = [each for each in arrays if each.startswith(f"{name}.")]
+    return {each.removeprefix(f"{name}."): arrays.pop(each) for each in names}
+
+
 def check_names(names: list[str]) -> None:
     """Raise a ValueError unless these are the names of the arrays of quantized weights."""
     optional = ARRAYS - {"codes", "scales"}

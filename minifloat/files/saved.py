@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from minifloat.files import complex_weights, composites
 from minifloat.files import quantized as plain
-from minifloat.files.arrays import Arrays, read_arrays, write_arrays
+from minifloat.files.arrays import Arrays, checked_path, read_arrays, write_arrays
 from minifloat.quantization.complex_weights import ComplexQuantized
 from minifloat.quantization.composite import Composite
 from minifloat.quantization.quantized import Quantized
@@ -110,6 +110,7 @@ def save(quantized: Weights, path: str | os.PathLike[str]) -> None:
             f"quantized must be Quantized, Composite or of complex codes, got "
             f"{type(quantized).__name__}; minifloat.quantize makes one"
         )
+    path = checked_path(path)  # before the work
     if isinstance(quantized, Quantized):
         write_arrays(path, *plain.to_arrays(quantized))
     elif isinstance(quantized, Composite):

@@ -32,7 +32,7 @@ SHAPES = (
     (8, SHOWN),
     (32, SHOWN),
     (1, SHOWN, 32),
-)  # of which the first one row is shown
+)  # the first one row is shown
 STORED = (
     "mxfp4", "mxfp6e2m3", "mxfp8e4m3", "nvfp4", "int4/32/float16", "int8/32/float16",
     "int8full/32/float16", "int5/32/bfloat16", "e4m3fn/channel/float32", "fpe2m2",

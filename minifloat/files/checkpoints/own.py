@@ -34,7 +34,7 @@ from minifloat.quantization.quantized import Quantized
 
 NAME = "minifloat"
 TEXT = f".{MARK}"
-SAVED = "weights"  # the name of those that are alone in a file
+SAVED = "weights"  # the name of weights alone in a file
 DTYPES = {"uint8": "U8", "uint16": "U16", "float16": "F16", "float32": "F32", "float64": "F64"}
 LONGEST_TEXT = 1 << 16  # bytes
 LONGEST_BOOK = 1 << 16  # values

@@ -12,7 +12,7 @@ BLOCKS = ((None, 3, 1, 4), (12, 5, 2, 6), (18, 3, 1, 6))  # wide, side, stride, 
 
 
 def tensors() -> dict[str, np.ndarray]:
-    """Return random tensors by the names of the PyTorch file, with what is not used."""
+    """Return random tensors by the names of the PyTorch file, and some that are never used."""
     rng = np.random.default_rng(2020)
     found: dict[str, np.ndarray] = {}
 
