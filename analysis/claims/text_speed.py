@@ -50,7 +50,7 @@ CASES = (  # weights and vectors
 THREADS = (1, 2)
 LLAMA_CPP, ONNXRUNTIME = "xllamacpp", "onnxruntime"
 NBITS, BLOCK = (4, 8), 32  # of MatMulNBits
-ROUNDS, TOKENS, CHUNKS = 3, 12, 1
+ROUNDS, TOKENS, CHUNKS = 5, 24, 4
 LAYER_CALLS = 20  # of one layer's products, in a round
 
 
@@ -133,7 +133,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
 
 def _threads() -> tuple[int, ...]:
     free = (os.cpu_count() or 1) - os.getloadavg()[0]
-    return tuple(count for count in THREADS if count == 1 or count <= free)
+    return tuple(count for count in THREADS if count == 1 or count <= round(free))
 
 
 def _chunks() -> list[Any]:
