@@ -25,19 +25,32 @@ from minifloat.formats import NumberFormat
 from minifloat.quantization.nested import cut_codebook
 from minifloat.quantization.quantized import Quantized
 
-ROTATION = "hadamard64"
+TURNED = 64  # inputs that are rotated together, at most
 TURNS = 3  # of a fitted codebook and its scales
 FITTED = 1 << 17  # weights, at most some more, that a codebook is fitted to
 STORED = "e2m4"  # of which nested codes are the top bits
 
 
-def plain(formats: str, of_block: int, scaling: str) -> Method:
+def rotation(inputs: int) -> str:
+    """Return the rotation of rows: by the largest power of two up to `TURNED` that divides them.
+
+    Examples
+    --------
+    >>> rotation(576), rotation(240)
+    ('hadamard64', 'hadamard16')
+    """
+    return f"hadamard{math.gcd(inputs, TURNED)}"
+
+
+def plain(formats: str, of_block: int, scaling: str, *, turned: bool = False) -> Method:
     """Return the method that rounds each weight to nearest, in blocks along rows.
 
     Parameters
     ----------
     formats, of_block, scaling
         As for `analysis.methods.bit_budgets.recipe`.
+    turned : bool
+        Whether the weights are rotated.
 
     Returns
     -------
@@ -45,19 +58,30 @@ def plain(formats: str, of_block: int, scaling: str) -> Method:
     """
 
     def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
-        return mf.quantize(weights, recipe(formats, of_block, scaling, weights.shape[1], bits))
+        return mf.quantize(weights, _chosen(formats, of_block, scaling, turned, weights, bits))
 
     return method
 
 
-def gptq(formats: str, of_block: int, scaling: str, *, act_order: bool = False) -> Method:
+def gptq(
+    formats: str, of_block: int, scaling: str, *, turned: bool = False, act_order: bool = False
+) -> Method:
     """Return the method that rounds by GPTQ, perhaps in the order of the inputs' importance."""
 
     def method(weights: Array, inputs: Inputs, bits: float) -> Packed:
-        chosen = recipe(formats, of_block, scaling, weights.shape[1], bits)
+        chosen = _chosen(formats, of_block, scaling, turned, weights, bits)
         return mf.gptq(weights, chosen, inputs.gram, act_order=act_order, static_groups=act_order)
 
     return method
+
+
+def _chosen(
+    formats: str, of_block: int, scaling: str, turned: bool, weights: Array, bits: float
+) -> str:
+    columns = weights.shape[1]
+    if turned:
+        scaling += f"+{rotation(columns)}"
+    return recipe(formats, of_block, scaling, columns, bits)
 
 
 def refined(method: Method) -> Method:
@@ -110,7 +134,7 @@ def normal_codebook(*, turned: bool, by_gptq: bool, act_order: bool = False) -> 
         block = block_within(bits - width, weights.shape[1], 8)
         chosen = mf.Recipe(
             normal_book(width, block), block=block, scale="ue5m3", search="mse",
-            rotation=ROTATION if turned else None,
+            rotation=rotation(weights.shape[1]) if turned else None,
         )  # fmt: skip
         if not by_gptq:
             return mf.quantize(weights, chosen)
@@ -213,8 +237,8 @@ METHODS: dict[str, Method] = {
     "normal codebook, 8-bit scales, mse": normal_codebook(turned=False, by_gptq=False),
     "tables of rows": tables,
     "nested in E2M4": nested,
-    "rotated E2My, mse": plain("{float}", 16, f"float16/mse+{ROTATION}"),
-    "rotated INT, mse": plain("int{b}full", 16, f"float16/mse+{ROTATION}"),
+    "rotated E2My, mse": plain("{float}", 16, "float16/mse", turned=True),
+    "rotated INT, mse": plain("int{b}full", 16, "float16/mse", turned=True),
     "rotated normal codebook, 8-bit scales, mse": normal_codebook(turned=True, by_gptq=False),
     "GPTQ, E2My": gptq("{float}", 16, "float16"),
     "GPTQ, E2My, mse": gptq("{float}", 16, "float16/mse"),
@@ -222,8 +246,8 @@ METHODS: dict[str, Method] = {
     "GPTQ, INT, zero points": gptq("uint{b}", 16, "float16/zero-point"),
     "GPTQ, E2My or INT, mse": gptq("{float}|int{b}", 16, "float16/mse"),
     "GPTQ, normal codebook, 8-bit scales, mse": normal_codebook(turned=False, by_gptq=True),
-    "GPTQ, rotated E2My, mse": gptq("{float}", 16, f"float16/mse+{ROTATION}"),
-    "GPTQ, rotated INT, mse": gptq("int{b}full", 16, f"float16/mse+{ROTATION}"),
+    "GPTQ, rotated E2My, mse": gptq("{float}", 16, "float16/mse", turned=True),
+    "GPTQ, rotated INT, mse": gptq("int{b}full", 16, "float16/mse", turned=True),
     BEST: normal_codebook(turned=True, by_gptq=True),
     "GPTQ, act order, E2My, mse": gptq("{float}", 16, "float16/mse", act_order=True),
     "GPTQ, act order, refined, E2My, mse": refined(

@@ -1,7 +1,6 @@
 """SmolLM2 as a subject: nats per token on chunks of two texts.
 
-It multiplies by its embeddings, too, so their Gram matrix is that of the last inputs and the
-identity, each over the mean of its diagonal: both uses count alike (ours).
+It multiplies by its embeddings, too (`Inputs.both_uses`).
 """
 
 from __future__ import annotations
@@ -157,7 +156,5 @@ def inputs_of(model: Llama, chunks: Sequence[Tokens]) -> dict[str, Inputs]:
     recorder = Recorder(model, [EMBEDDINGS])
     for x in inputs:
         replace(model, multiply=recorder).project(x)
-    last = recorder.inputs()[EMBEDDINGS]
-    last = last / np.sqrt(np.square(last).sum() / last.shape[1])  # its Gram matrix has a mean of 1
-    found[EMBEDDINGS] = Inputs.of(np.concatenate([last, np.eye(last.shape[1], dtype=np.float32)]))
+    found[EMBEDDINGS] = Inputs.both_uses(recorder.inputs()[EMBEDDINGS])
     return found

@@ -7,6 +7,11 @@ the loss of the model on `PARTS` parts of each of two texts: of SmolLM2 in nats 
 1 - cosine to its own embeddings. Methods see calibration text alone, which is of the same two books
 and from other places.
 
+EfficientNet-Lite0 and Whisper base have the methods of `MAIN` alone, in 4.25 and 5.25 bits; their
+loss is the Kullback-Leibler divergence from the unchanged model, in nats: of the classes of photos,
+or of the decoder's tokens on recordings, of which each is a part. Photos and recordings for
+calibration are others.
+
 What is random is drawn more than once: a draw k > 0 numbers the inputs of each matrix otherwise, so
 blocks have other members, GPTQ another order, and rotations turn other inputs together.
 
@@ -36,11 +41,13 @@ import numpy as np
 
 import minifloat as mf
 from analysis.methods.bit_budgets import Packed, counted
-from analysis.methods.contenders import ALLOCATED, BEST, METHODS, REFERENCE
+from analysis.methods.contenders import ALLOCATED, BEST, FINEST, METHODS, REFERENCE
+from analysis.methods.efficientnet_subject import EfficientNetLite0
 from analysis.methods.minilm_subject import MiniLM
 from analysis.methods.mixed_precision import AT, allocated, divergences
 from analysis.methods.smollm2_subject import SmolLM2
 from analysis.methods.subjects import Subject, place
+from analysis.methods.whisper_subject import WhisperBase
 from analysis.models.evaluation import Progress
 from analysis.models.layers import Array
 from analysis.records import Row, Rows
@@ -49,13 +56,17 @@ from analysis.studies import grown
 SUBJECTS: dict[str, Callable[..., Subject]] = {
     SmolLM2.name: SmolLM2.load,
     MiniLM.name: MiniLM.load,
+    EfficientNetLite0.name: EfficientNetLite0.load,
+    WhisperBase.name: WhisperBase.load,
 }
+TEXTS = (SmolLM2.name, MiniLM.name)  # models that have all methods
 LOSS, OUTPUT_ERROR, DIVERGENCE = "loss", "output error", "divergence"  # what a record holds
 UNCHANGED, FLOAT32 = "fp32", 32.0  # the method of the unchanged model, and its bits
 COLUMNS = 30  # numbers of a record: of the parts of a text, or of the layers
 DRAWS = 3
 REPEATED = (REFERENCE, "E2My, mse", BEST, f"allocated {BEST}")  # methods with `DRAWS` draws
 ORDER = (4.25, 5.25, 3.25)  # of the budgets
+MAIN = (*REPEATED, "INT, mse", "GPTQ, E2My, mse", "GPTQ, INT, mse", FINEST)  # of images and speech
 
 
 @dataclass(frozen=True)
@@ -103,7 +114,12 @@ def plan(*, quick: bool = False) -> list[Run]:
         for draw in range(1, DRAWS):
             for budget in ORDER:
                 runs += [Run(model, name, budget, draw) for model in SUBJECTS for name in REPEATED]
-    return runs
+    return [run for run in runs if run.model in TEXTS or _is_main(run)]
+
+
+def _is_main(run: Run) -> bool:
+    """Return whether a run is one of those of images and speech."""
+    return run.method in (UNCHANGED, DIVERGENCE, *(MAIN if run.budget != ORDER[-1] else ()))
 
 
 def growing(

@@ -89,6 +89,23 @@ def recordings() -> list[Recording]:
     return found + _prompts()[::EVERY]
 
 
+def other_prompts() -> list[Recording]:
+    """Return the prompts of 6 to 30 s that are not among `recordings`, to calibrate with.
+
+    Returns
+    -------
+    list of Recording
+
+    Raises
+    ------
+    MissingPackage
+        If the package is not installed.
+    """
+    if not PROMPTS.is_dir() or not PROMPT_TEXTS.is_file():
+        raise MissingPackage(f"needs recordings of speech; {INSTALL}")
+    return [prompt for n, prompt in enumerate(_prompts()) if n % EVERY]
+
+
 def _prompts() -> list[Recording]:
     """Return the prompts of `SHORTEST` to `LONGEST` that are words alone, by their names."""
     with gzip.open(PROMPT_TEXTS, "rt", encoding="utf-8") as file:
