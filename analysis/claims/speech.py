@@ -1,8 +1,9 @@
 """Whether E2M2 is better than INT5, and nearly lossless, on speech, and how many bits that takes.
 
-The model is Whisper base; metrics and recordings are those of `analysis.models.speech`. The two
-recipes of `PAIR` are measured in `GROUPINGS` groupings of the input channels, which are the draws
-of the rounding errors; the first is the order of the file, in which the others are measured alone.
+The model is Whisper base; metrics and recordings are those of `analysis.models.speech`. Recipes are
+measured in `GROUPINGS` groupings of the input channels, which are the draws of the rounding errors;
+the first is the order of the file. A recipe with a scale for each row gives the same weights in all
+of them, and is measured once.
 
 **Criteria**
 
@@ -15,16 +16,17 @@ They were written down before the measurement, and follow docs/models.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from analysis.models import speech
-from analysis.models.evaluation import REFERENCE, Progress, counter
+from analysis.models.evaluation import REFERENCE, Progress
 from analysis.models.groupings import regrouped
 from analysis.models.recordings import Recording, recordings
 from analysis.models.speech import METRICS, Heard
 from analysis.models.transcription import Vocabulary, load, vocabulary
 from analysis.models.whisper import Whisper
 from analysis.records import Row, Rows
+from analysis.studies import grown
 from minifloat import Recipe
 
 PAIR = ("e2m2/128/float16", "int5/128/float16")
@@ -38,33 +40,43 @@ NATS, DIVERGENCE, WORD_ERRORS, CHANGES = METRICS
 LIMITS = {NATS: 0.01, CHANGES: 0.01}
 QUICK = 2  # recordings
 
+Case = tuple[str, int]  # a recipe and a grouping
 
-def cases() -> list[tuple[str, int]]:
+
+def cases() -> list[Case]:
     """Return each recipe and grouping to measure, the most important first.
 
     Returns
     -------
     list of (str, int)
-        Recipes as `str` of `Recipe`.
+        `REFERENCE`, and recipes as `str` of `Recipe`.
     """
-    names = [str(Recipe.parse(recipe)) for recipe in (*PAIR, *OTHERS)]
-    first = [(name, 0) for name in names]
-    return first + [(name, draw) for draw in range(1, GROUPINGS) for name in names[: len(PAIR)]]
+    recipes = [Recipe.parse(recipe) for recipe in (*PAIR, *OTHERS)]
+    pair, drawn = recipes[: len(PAIR)], [each for each in recipes if each.block != "channel"]
+    order = [(recipe, 0) for recipe in recipes]
+    for group in (pair, drawn):
+        order += [(recipe, draw) for draw in range(1, GROUPINGS) for recipe in group]
+    return [(REFERENCE, 0), *dict.fromkeys((str(recipe), draw) for recipe, draw in order)]
 
 
-def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
-    """Return a row for each recipe, grouping and recording, those of fp32 first.
+def growing(
+    known: Rows, *, quick: bool = False, progress: Progress | None = None
+) -> Iterator[Rows]:
+    """Measure what is not known yet, and yield all records after each recipe and grouping.
 
     Parameters
     ----------
+    known : list of dict
+        Records of an earlier call that was stopped.
     quick : bool
-        Whether to measure the first two recordings in the first two cases alone.
+        Whether to measure the first two recordings in the first cases alone.
     progress : callable, optional
 
-    Returns
-    -------
+    Yields
+    ------
     list of dict
-        With the columns recipe, grouping, recording, and each of `METRICS`.
+        A row for each recording, with the columns recipe, grouping, recording, and each of
+        `METRICS`.
 
     Raises
     ------
@@ -73,22 +85,22 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     """
     todo, spoken = cases(), recordings()
     if quick:
-        todo, spoken = todo[: len(PAIR)], spoken[:QUICK]
-    step = counter(progress, 1 + len(todo))
+        todo, spoken = todo[: 1 + len(PAIR)], spoken[:QUICK]
     model, tokens = load(), vocabulary()
     exact = [speech.listen(model, tokens, recording) for recording in spoken]
-    rows = _rows(REFERENCE, 0, spoken, exact, exact)
-    step()
-    for recipe, grouping in todo:
-        rows += measured(model, tokens, (recipe, grouping), spoken, exact)
-        step()
-    return rows
+
+    def measure(case: Case) -> Rows:
+        if case[0] == REFERENCE:
+            return _rows(*case, spoken, exact, exact)
+        return measured(model, tokens, case, spoken, exact)
+
+    yield from grown(known, todo, lambda row: (row["recipe"], row["grouping"]), measure, progress)
 
 
 def measured(
     model: Whisper,
     tokens: Vocabulary,
-    case: tuple[str, int],
+    case: Case,
     spoken: Sequence[Recording],
     exact: Sequence[Heard],
 ) -> Rows:
