@@ -25,6 +25,7 @@ from docs.generators import (
     equalization,
     few_levels,
     fitted_grids,
+    image_models,
     key_value_cache,
     layouts,
     low_rank,
@@ -36,6 +37,7 @@ from docs.generators import (
     recipes,
     rotations,
     rounding_by_layer,
+    speech_models,
     text_models,
     training,
 )
@@ -64,6 +66,8 @@ PAGES = {
     "calibration.md": calibration,
     "key_value_cache.md": key_value_cache,
     "text_models.md": text_models,
+    "speech_models.md": speech_models,
+    "image_models.md": image_models,
     "training.md": training,
 }
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")

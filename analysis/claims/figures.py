@@ -164,11 +164,17 @@ def figure(rows: Rows, metric: str, recipe: str, other: str = "") -> Figure:
 
 def _cells(rows: Rows, metric: str, recipe: str) -> dict[tuple[int, object], float]:
     """Return a metric by grouping and item."""
-    return {(row["grouping"], _item(row)): row[metric] for row in rows if row["recipe"] == recipe}
+    return {(row["grouping"], item_of(row)): row[metric] for row in rows if row["recipe"] == recipe}
 
 
-def _item(row: Row) -> object:
-    """Return the name of a row's item."""
+def item_of(row: Row) -> object:
+    """Return the name of a row's item.
+
+    Examples
+    --------
+    >>> item_of({"recipe": "e2m2", "grouping": 0, "photo": "a", "nats": 1.5})
+    'a'
+    """
     return next(value for name, value in row.items() if name not in COLUMNS)
 
 

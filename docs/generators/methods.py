@@ -73,7 +73,8 @@ MiniLM's two rows of token types.
 
 The criteria stand in the docstring of `analysis.methods.table`, and were written before measuring.
 `python -m analysis.methods table --csv docs/data/methods/table.csv` takes hours, and goes on where
-the file ends. A new method is a function and a line in `analysis.methods.contenders`."""
+the file ends. A new method is a function and a line in `analysis.methods.contenders`. The main
+methods were measured on [speech](speech_models.md) and [images](image_models.md), too."""
 
 FIGURE = """\
 ![Loss of two models against bits per weight, by method](figures/methods.png)

@@ -6,47 +6,52 @@ python -m docs.generators.text_models > docs/text_models.md
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-import numpy as np
-
-import minifloat as mf
-from analysis.claims import activations, embeddings, measures, text
-from analysis.claims.figures import Figure, figure, verdict
-from analysis.claims.recipes import NAMES, OWN_OFFSET, PAIR, recipe, title
-from analysis.methods.contenders import ALLOCATED, BEST, FINEST
-from analysis.methods.contenders import REFERENCE as YARDSTICK
-from analysis.methods.table_losses import Table
+from analysis.claims import activations, embeddings, measures, text, text_speed
+from analysis.claims.figures import figure
+from analysis.claims.recipes import title
 from analysis.models import minilm, smollm2
 from analysis.models.evaluation import REFERENCE
 from analysis.records import Rows
+from docs.generators.claims import (
+    E2M2,
+    counts,
+    how_many_bits,
+    lead_sentence,
+    leads,
+    lossless_table,
+    methods_table,
+    speed_table,
+    with_half,
+    word,
+)
 from docs.generators.policies import table
 from paper_figures.studies import saved
 
-E2M2, INT5 = PAIR
-WIDTHS = (8, 6, 5, 4)  # bits of a code
-RIVALS = {  # of each width: one recipe, and those that it is compared with
-    8: {"e4m3fn/128/float16": ("int8/128/float16",)},
-    6: {"e2m3/128/float16": ("int6/128/float16", "e2m3/32/e8m0")},
-    5: {
-        E2M2: (
-            INT5, "int5full/128/float16/mse", "uint5/128/float16/zero-point", "nf5/128/float16",
-            OWN_OFFSET, "e3m1/128/float16", "fpe2m2",
-        ),
-        "nf5/128/float16": (OWN_OFFSET,),
-        "e2m2/channel/float16": ("int5/channel/float16", "e2m2/256/e4m3fn/tensor-scale"),
-        "int5/channel/float16": ("int5/256/e4m3fn/tensor-scale",),
-    },
-    4: {
-        "e2m1/128/float16": ("int4/128/float16",),
-        "nf4/128/float16": ("int4/128/float16", "e2m1/128/float16"),
-        "nvfp4": ("mxfp4",),
-    },
-}  # fmt: skip
-METHODS = (  # of docs/methods.md
-    YARDSTICK, "E2My, mse", "INT, mse", "GPTQ, E2My, mse", "GPTQ, INT, mse", BEST, FINEST,
-    *ALLOCATED,
-)  # fmt: skip
+SPEED = f"""\
+## Speed
+
+SmolLM2 writes {text_speed.TOKENS} tokens, one after another, beside what a user would pick on a
+CPU, in one run in turns (`python -m analysis.claims text_speed`): llama.cpp on the same file, by
+the wheel `xllamacpp`, and onnxruntime's MatMulNBits for the seven matrices of one layer. Times are
+medians of {text_speed.ROUNDS} rounds; those of the CPU count all threads. Nats are of the first
+chunks, without an error.
+
+"""
+COLUMNS = {
+    "vectors": ("vectors", 1, 0),
+    "threads": ("threads", 1, 0),
+    "bits per weight": ("bits per weight", 1, 2),
+    "nats": ("nats per token", 1, 3),
+    "tokens per second": ("tokens per second", 1, 1),
+    "cpu in ms per token": ("CPU, ms per token", 1, 1),
+    "cpu of a layer in us": ("CPU, us for a layer's products", 1, 0),
+}
+AFTER = """
+
+NumPy has threads of its own, so float32 has one row. onnxruntime and llama.cpp multiply integers of
+4 and 8 bits by vectors of 8 bits."""
 
 
 def page() -> str:
@@ -82,7 +87,7 @@ of theirs are not judged."""
 def smollm2_parts() -> Iterable[str]:
     """Yield what SmolLM2 loses."""
     rows = saved("text", "claims")
-    pair, other = (_counts(rows, name) for name in (E2M2, "nf5/128/float16"))
+    pair, other = (counts(rows, name) for name in (E2M2, "nf5/128/float16"))
     own = math.fsum(r[text.NATS] for r in rows if r["recipe"] == REFERENCE) / sum(
         r["recipe"] == REFERENCE for r in rows
     )
@@ -95,7 +100,9 @@ INT5 have {pair[1]} chunks in {pair[0]} groupings, NF5 has {other[1]} in {other[
 over groupings has the error of their own chunks in it, and is an upper estimate. The
 shipped model, called fp32, has {own:.3f} nats per token: perplexity {math.exp(own):.1f}.
 {_done(rows, text.cases())}"""
-    yield lossless_table(rows, text.NATS, text.DIVERGENCE, text.LIMITS, "nats per token over fp32")
+    yield lossless_table(
+        rows, text.NATS, text.DIVERGENCE, text.LIMITS, "nats per token over fp32", 576
+    )
     yield how_many_bits(rows, text.LIMITS, "text by this model")
     yield leads(rows, text.NATS, "nats per token")
     yield f"""\
@@ -106,7 +113,7 @@ shipped model, called fp32, has {own:.3f} nats per token: perplexity {math.exp(o
 def minilm_parts() -> Iterable[str]:
     """Yield what MiniLM's embeddings lose."""
     rows = saved("embeddings", "claims")
-    groupings, passages = _counts(rows, E2M2)
+    groupings, passages = counts(rows, E2M2)
     yield f"""\
 ## MiniLM
 
@@ -114,7 +121,7 @@ The design is crossed: {groupings} groupings on the same {passages} passages, ha
 nearest neighbour of a passage is among the others of its text.
 {_done(rows, embeddings.cases())}"""
     yield lossless_table(
-        rows, embeddings.TURNED, embeddings.CHANGES, embeddings.LIMITS, "1 - cosine to fp32"
+        rows, embeddings.TURNED, embeddings.CHANGES, embeddings.LIMITS, "1 - cosine to fp32", 576
     )
     yield how_many_bits(rows, embeddings.LIMITS, "embeddings of sentences")
     yield leads(rows, embeddings.TURNED, "1 - cosine")
@@ -123,106 +130,17 @@ nearest neighbour of a passage is among the others of its text.
 - By the neighbours, {lead_sentence(rows, embeddings.CHANGES, "of all")}"""
 
 
-def lossless_table(
-    rows: Rows, metric: str, second: str, limits: Mapping[str, float], called: str
-) -> str:
-    """Return the table of all recipes that have records, by width."""
-    head = [
-        "weights", "bits", "groupings", "items", called, "over items", "over groupings",
-        "of the mean", second, "nearly lossless?",
-    ]  # fmt: skip
-    lines = []
-    for name in _ordered(rows):
-        found, beside = (figure(rows, one, name, REFERENCE) for one in (metric, second))
-        groupings, items = _counts(rows, name)
-        lines.append([
-            title(name), f"{bits(name):.3f}", str(groupings), str(items), with_half(found),
-            digits(found.over_items), digits(found.over_draws), digits(found.of_mean),
-            with_half(beside), verdict(rows, name, limits),
-        ])  # fmt: skip
-    return table(head, lines)
-
-
-def leads(rows: Rows, metric: str, unit: str) -> str:
-    """Return the table of paired differences within each width."""
-    head = [
-        "width", f"{unit}, lower is better", "groupings", "mean", "over items", "over groupings",
-        "of the mean", "lead",
-    ]  # fmt: skip
-    have, lines = set(_ordered(rows)), []
-    for width, races in RIVALS.items():
-        for one, others in races.items():
-            for other in others:
-                if one in have and other in have:
-                    found = figure(rows, metric, one, other)
-                    lines.append([
-                        str(width), f"{title(one)} minus {title(other)}", str(len(found.draws)),
-                        digits(found.mean, sign=True), digits(found.over_items),
-                        digits(found.over_draws), digits(found.of_mean),
-                        (found.lead or "none") if len(found.draws) > 1 else "one grouping",
-                    ])  # fmt: skip
-    return table(head, lines)
-
-
-def lead_sentence(rows: Rows, metric: str, unit: str) -> str:
-    """Return how E2M2 stands to INT5 by a metric."""
-    found = figure(rows, metric, E2M2, INT5)
-    ahead = sum(draw < 0 for draw in found.draws)
-    apart = ""
-    if found.own_items:
-        apart = f" Without the part of its chunks, one grouping deviates by {digits(found.apart)}."
-    return (
-        f"E2M2 minus INT5 is {with_half(found)} {unit}, and below 0 in {ahead} of "
-        f"{len(found.draws)} groupings ({found.lead or 'no lead'}).{apart}"
-    )
-
-
-def how_many_bits(rows: Rows, limits: Mapping[str, float], called: str) -> str:
-    """Return the sentence that says which widths are nearly lossless."""
-    verdicts = {name: verdict(rows, name, limits) for name in _ordered(rows)}
-    parts = []
-    for width in WIDTHS:
-        by_word: dict[str, list[str]] = {}
-        for name, word in verdicts.items():
-            if recipe(name).fmt.bits == width:
-                by_word.setdefault(word, []).append(title(name))
-        if by_word:
-            said = "; ".join(f"{word}: {', '.join(names)}" for word, names in by_word.items())
-            parts.append(f"- {width} bits: {said}")
-    enough = [recipe(name).fmt.bits for name, word in verdicts.items() if word == "yes"]
-    if enough:
-        least = f"needs {min(enough)} bits"
-    elif "open" in verdicts.values():
-        least = "is reached for certain by no recipe here"
-    else:
-        least = "needs more bits than any recipe here has"
-    return f"Rounded to nearest, nearly lossless {called} {least}:\n\n" + "\n".join(parts)
-
-
 def others() -> Iterable[str]:
-    """Yield methods, activations and measures."""
+    """Yield methods, activations, measures and speed."""
     yield methods_part()
     yield activations_part()
     yield measures_part()
+    yield SPEED + speed_table(saved("text_speed", "claims"), COLUMNS) + AFTER
 
 
 def methods_part() -> str:
-    """Return what GPTQ, the best methods and mixed precision do, from the table of methods."""
-    rows = saved("table", "methods")
-    lines = []
-    for model in (smollm2.MODEL, minilm.MODEL):
-        losses = Table(rows, model)
-        for method in METHODS:
-            for budget in (4.25, 5.25):
-                if (method, budget) in losses.losses:
-                    found = losses.loss(method, budget)
-                    lines.append([
-                        model, method, f"{budget:g}", str(len(losses.draws(method, budget))),
-                        f"{digits(found.mean, sign=True)} ± {digits(2 * found.standard_error)}",
-                        _word(found.mean, 2 * found.standard_error)
-                        if model == smollm2.MODEL else "",
-                    ])  # fmt: skip
-    head = ["model", "method", "bits", "groupings", "over fp32", "nearly lossless?"]
+    """Return what GPTQ, the best methods and mixed precision do."""
+    models = {smollm2.MODEL: text.LIMITS[text.NATS], minilm.MODEL: None}
     return f"""\
 ## GPTQ, the two best methods, mixed precision
 
@@ -232,7 +150,7 @@ so they have one to three groupings. A ± is two errors of the mean, over parts 
 there is one grouping its deviation is that of other methods. *Allocated* is mixed precision: each
 matrix gets 2.25 to 6.25 bits, so that the model loses least within the mean.
 
-{table(head, lines)}"""
+{methods_table(models, (4.25, 5.25))}"""
 
 
 def activations_part() -> str:
@@ -246,11 +164,12 @@ def activations_part() -> str:
         whole = figure(rows, text.NATS, case.name, REFERENCE)
         added = figure(rows, text.NATS, case.name, case.weights) if case.setting.name else None
         apart = figure(rows, text.DIVERGENCE, case.name, case.weights) if added else None
+        said = word(added.mean, added.half, text.LIMITS[text.NATS]) if added else ""
         lines.append([
             title(case.weights), case.setting.activations or "float32",
             case.setting.cache or "float32", case.setting.unit or "float32",
             str(whole.freedom + 1), with_half(whole), with_half(added) if added else "",
-            with_half(apart) if apart else "", _word(added.mean, added.half) if added else "",
+            with_half(apart) if apart else "", said,
         ])  # fmt: skip
     head = [
         "weights", "activations", "cache", "sums", "chunks", "nats per token over fp32",
@@ -300,49 +219,10 @@ rms error misleads: asymmetric INT5 has less of it than E2M2, and full-range INT
 {table(head, lines)}"""
 
 
-def bits(name: str) -> float:
-    """Return bits per weight in rows of 576 weights, as most of SmolLM2's are."""
-    return mf.quantize(np.ones((576, 576), np.float32), recipe(name)).bits_per_weight
-
-
-def with_half(found: Figure) -> str:
-    """Return a mean and half of its interval."""
-    return f"{digits(found.mean, sign=True)} ± {digits(found.half)}"
-
-
-def digits(value: float | None, *, sign: bool = False) -> str:
-    """Return a number to five places if it is small, else to four."""
-    if value is None:
-        return ""
-    places = 5 if abs(value) < 0.01 else 4
-    return f"{value:{'+' if sign else ''}.{places}f}"
-
-
-def _word(mean: float, half: float) -> str:
-    """Return whether an increase of nats per token is nearly lossless."""
-    limit = text.LIMITS[text.NATS]
-    if mean - half > limit:
-        return "no"
-    return "yes" if mean + half <= limit else "open"
-
-
-def _ordered(rows: Rows) -> list[str]:
-    """Return the recipes that rows have, from many bits to few."""
-    have = {row["recipe"] for row in rows}
-    names = [name for name in NAMES if name in have]
-    return sorted(names, key=lambda name: -recipe(name).fmt.bits)
-
-
 def _done(rows: Rows, cases: list[text.Case]) -> str:
     """Return how much of a study is measured."""
     done = len({text.case_of(row) for row in rows})
     return f"Measured are {done} of the {len(cases)} cases of the study, the most important first."
-
-
-def _counts(rows: Rows, name: str) -> tuple[int, int]:
-    """Return how many groupings and different items a recipe has."""
-    own = [row for row in rows if row["recipe"] == name]
-    return len({row["grouping"] for row in own}), len({row["item"] for row in own})
 
 
 if __name__ == "__main__":
