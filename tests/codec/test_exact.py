@@ -25,8 +25,8 @@ ml_dtypes = pytest.importorskip("ml_dtypes")
 SOURCES = ("float16", ml_dtypes.bfloat16, "float32", "float64", "int64")
 NAMED = [fmt for fmt in mf.CATALOGUE.values() if fmt.bits <= 8]
 WIDE = [fmt for fmt in mf.CATALOGUE.values() if 8 < fmt.bits <= 16]
-RANDOM = random_formats(np.random.default_rng(1), 20)
-MORE_RANDOM = random_formats(np.random.default_rng(2), 150, max_bits=9)
+RANDOM = random_formats(np.random.default_rng(1), 10)
+MORE_RANDOM = random_formats(np.random.default_rng(2), 160, max_bits=9)
 BOOKS = [
     Codebook([0.1, -0.1], "no_zero"),
     Codebook([1.0, 2.0, 4.5], "positive"),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analysis.gpu.device_function import DeviceFunction
 
+ARCHITECTURES = [  # that they are compiled for
+    "sm_90",
+    *(pytest.param(arch, marks=pytest.mark.long) for arch in ("sm_80", "sm_100")),
+]
 WORDS_TO_PAIRS = "__device__ __forceinline__ void f(const uint32_t *w, uint32_t *out)"
 WITH_TABLE = (
     "__device__ __forceinline__ void f(const uint32_t *w, const uint32_t *table, uint32_t *out)"

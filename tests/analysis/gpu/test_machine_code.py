@@ -8,9 +8,14 @@ from analysis.gpu.cuda_toolkit import REMEDY, compile_cubin, find_toolkit
 from analysis.gpu.device_function import DeviceFunction
 from analysis.gpu.machine_code import Instruction, depending_on_words, machine_cost, read_kernels
 from minifloat import registers
-from tests.analysis.gpu.device_functions import e2m2, instruction, one_word, pair_table
+from tests.analysis.gpu.device_functions import (
+    ARCHITECTURES,
+    e2m2,
+    instruction,
+    one_word,
+    pair_table,
+)
 
-ARCHITECTURES = ["sm_80", "sm_90", "sm_100"]
 needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA toolkit; {REMEDY}")
 
 MASK_AND_OR = "lop3.b32 OPERANDS, 0xea"

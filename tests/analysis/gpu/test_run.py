@@ -13,7 +13,7 @@ from analysis.gpu.device_function import DeviceFunction
 from analysis.gpu.run import Gemv, convert_on_gpu, find_gpu, gemv_on_gpu, time_gemv
 from minifloat import registers
 from minifloat.packing.layouts import FPE2M2_KERNEL
-from tests.analysis.gpu.device_functions import e2m2, one_word, pair_table
+from tests.analysis.gpu.device_functions import ARCHITECTURES, e2m2, one_word, pair_table
 from tests.registers.programs import every_input
 
 needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA toolkit; {REMEDY}")
@@ -51,7 +51,7 @@ def test_the_reference_knows_the_layout() -> None:
 
 
 @needs_toolkit
-@pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 @pytest.mark.parametrize("program", ["convert.cu", "gemv.cu"])
 @pytest.mark.parametrize("function", [e2m2(multiply=True), pair_table()], ids=["e2m2", "table"])
 def test_programs_compile(function: DeviceFunction, program: str, arch: str) -> None:
