@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat import _jit
+from minifloat._kernels import activations as vectors
 from minifloat._kernels import integer_decoders as decoders
 from minifloat._kernels import integer_products as kernels
-from minifloat._kernels.activations import prepare
 from minifloat._kernels.integer_decoders import BYTES
 from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
@@ -90,7 +90,7 @@ class DirectInteger:
             offsets, scales,
         )  # fmt: skip
         if self.prepare is None:
-            self.prepare = _jit.entry(prepare, *args)
+            self.prepare = _jit.entry(vectors.prepare, *args)
         return (out, offsets, scales) if self.prepare(*args) else None
 
     def _write(self, prepared: tuple[Array, ...], y: Array, rows: slice) -> None:

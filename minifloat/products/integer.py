@@ -35,7 +35,6 @@ class Activations(NamedTuple):
     scale_values: ScaleValues
     rule: AbsmaxToScale
 
-
     def width(self, length: int) -> int:
         """Return the numbers of a block of vectors of this length."""
         return length if self.block is None else min(self.block, length)
