@@ -103,6 +103,20 @@ def load() -> bool:
     return _compiler.load()
 
 
+def entry(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[..., R]:
+    """Return a kernel compiled for arguments of the types of these, to be called with such alone.
+
+    A call of the kernel itself looks at the types first: with many arguments that takes as long as
+    a small product. Arguments of other types have no defined result. Numba must be loaded.
+    """
+    dispatcher: Any = function
+    if not hasattr(dispatcher, "compile"):
+        dispatcher = _compiler.compiled(dispatcher.__wrapped__)
+    kinds = tuple(dispatcher.typeof_pyval(arg) for arg in args)
+    machine_code: Callable[..., R] = dispatcher.compile(kinds)
+    return machine_code
+
+
 @contextlib.contextmanager
 def observed(compiling: Callable[[], object]) -> Iterator[None]:
     """Meanwhile, call ``compiling`` whenever Numba begins to compile a function."""

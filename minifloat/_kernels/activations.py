@@ -50,6 +50,31 @@ def to_integers(
 
 
 @kernel
+def prepare(
+    x: Array, block: int, grid: ScaleValues, rule: AbsmaxToScale, room: Array, own: Array,
+    integers: Array, part: int, run: int, lanes: int, planes: int, factor: int, out: Array,
+    offsets: Array, scales: Array,
+) -> bool:  # fmt: skip
+    """Do `to_integers` and `lay_out`, and write each part's scale; see these.
+
+    ``own`` and ``integers`` are their x_scales and integers, and ``room`` float64 of shape
+    (3, blocks of all vectors). ``out`` and ``offsets`` need not be zeros. ``scales`` is of the
+    shape of ``offsets``; those of parts that are all padding become 0.
+    """
+    words = x.reshape(-1).view(np.int32)
+    if not to_integers(x, words, block, grid, rule, room[0], room[1], room[2], own, integers):
+        return False
+    out[:] = 0
+    offsets[:] = 0
+    scales[:] = 0
+    lay_out(integers, part, run, lanes, planes, factor, out, offsets)
+    for n in range(x.shape[0]):
+        for p in range(-(-x.shape[1] // part)):
+            scales[n, p] = own[n, p * part // block]
+    return True
+
+
+@kernel
 def lay_out(
     integers: Array, part: int, run: int, lanes: int, planes: int, factor: int, out: Array,
     offsets: Array,

@@ -48,7 +48,7 @@ from minifloat._kernels.lanes import (
     separate,
     splat,
 )
-from minifloat._kernels.prefetch import fetch
+from minifloat._kernels.prefetch import SECOND, fetch, prefetch_block
 
 Array = NDArray[Any]
 
@@ -162,10 +162,12 @@ def _turned(builder: Any, entries: list[list[Any]], parts: int, k: int = 0) -> l
 def _sums(
     _: Any, packed: Any, at: Any, apart: Any, rows: Any, width: Any, loose: Any, permute: Any,
     rule: Any, x: Any, n: Any, i: Any, several: Any, planes: Any, way: Any, parts: Any, steps: Any,
+    short: Any,
 ) -> Any:  # fmt: skip
     """Return the sums of a run's products, of some rows and vectors: a vector for each part.
 
-    `GROUP` rows are done at a time, since registers are few.
+    `GROUP` rows are done at a time, since registers are few. If the tuple ``short`` is not empty,
+    the run has as many steps as it is long, and there is no loop.
     """
     decoder = Decoder.of(packed, width, loose, permute, rule)
     dot, lanes = _WAYS[len(way) - 1]
@@ -184,7 +186,7 @@ def _sums(
         return concatenated(builder, pieces)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        packed, at, apart, _, _, _, _, rule, x_array, n, i, *_, steps = args
+        packed, at, apart, _, _, _, _, rule, x_array, n, i, *_, steps, _ = args
         far = builder.mul(apart, apart.type(len(rows)))  # to the rows that come next
         entries = []
         for _ in range(0, len(rows), GROUP):
@@ -192,15 +194,18 @@ def _sums(
                 cgutils.alloca_once_value(builder, constants(I32, [0] * LANES))
                 for _ in range(GROUP * len(several))
             ]
-            with cgutils.for_range(builder, steps) as loop:
-                column = builder.mul(loop.index, i.type(BYTES * len(planes)))
+
+            def add(number: Any, totals: list[Any], at: Any) -> None:
+                """Add the products of a step, by its number."""
+                column = builder.mul(number, i.type(BYTES * len(planes)))
                 place = x_array, n, builder.add(i, column)
                 begins = list(addresses_below(context, builder, x, place, len(several), I8))
-                index = builder.add(at, builder.mul(loop.index, at.type(step)))
+                index = builder.add(at, builder.mul(number, at.type(step)))
                 for row in range(GROUP):
                     ahead = builder.add(index, far)
                     ahead = ahead if tight else builder.ashr(ahead, ahead.type(3))
-                    fetch(builder, data_of(context, builder, signature.args[0], packed), ahead)
+                    begin_of = data_of(context, builder, signature.args[0], packed)
+                    fetch(builder, begin_of, ahead, SECOND)
                     integers = decoder.step(context, builder, packed, index, rule)
                     for k, begin in enumerate(begins):
                         total = totals[row * len(begins) + k]
@@ -211,6 +216,13 @@ def _sums(
                             old = builder.load(total)
                             builder.store(plus(builder, old, vector, operand), total)
                     index = builder.add(index, apart)
+
+            if len(short):
+                for k in range(len(short)):
+                    add(i.type(k), totals, at)
+            else:
+                with cgutils.for_range(builder, steps) as loop:
+                    add(loop.index, totals, at)
             at = builder.add(at, builder.mul(apart, apart.type(GROUP)))
             entries += _turned(builder, [[builder.load(total)] for total in totals], len(parts))
         rounds = (LANES // len(entries)).bit_length() - 1
@@ -219,7 +231,7 @@ def _sums(
 
     return Vectors(types.int32, len(parts))(
         packed, types.intp, types.intp, rows, width, loose, permute, rule, x, types.intp,
-        types.intp, several, planes, way, parts, types.intp,
+        types.intp, several, planes, way, parts, types.intp, short,
     ), build  # fmt: skip
 
 
@@ -328,12 +340,41 @@ def _turn_all(scales: Array, row: int, turned: Array, rows: Any, several: Any) -
                 turned[b, k] = scales[row + k // len(several), b]
 
 
+@inlined
+def _plus_runs(
+    result: Any, x: Array, offsets: Array, x_scales: Array, several: Any, n: int, rows: Any,
+    row: int, turned: Array, codes: Array, at: int, apart: int, held: Array, width: Any, loose: Any,
+    permute: Any, rule: Any, way: Any, planes: Any, parts: Any, run: int, zeros: Any, first: int,
+    stop: int, short: Any,
+) -> Any:  # fmt: skip
+    """Return the results plus the products of the columns ``first .. stop - 1``, run after run.
+
+    Of the rows at ``at``, where ``first`` begins a run.
+    """
+    step = BYTES * len(planes)
+    i, part = first // run * (-(-run // step) * step), first // run * len(parts)
+    at += first * len(width) // unit_of(loose)
+    for column in range(first, stop, run):
+        steps = -(-min(run, stop - column) // step)
+        sums = _sums(
+            codes, at, apart, rows, width, loose, permute, rule, x, n, i, several, planes, way,
+            parts, steps, short,
+        )  # fmt: skip
+        result = _plus_scaled(
+            result, sums, part, row, turned, zeros, held, n, x_scales, offsets, rows, several
+        )
+        at += run * len(width) // unit_of(loose)
+        i += steps * step
+        part += len(parts)
+    return result
+
+
 @kernel
 def multiply(
     x: Array, offsets: Array, x_scales: Array, several: Any, y: Array, rows: Any, first: int,
     stop: int, turned: Array, packed: Array, safe_rows: int, tail: Array, tail_byte: int,
     held: Array, width: Any, loose: Any, permute: Any, rule: Any, way: Any, planes: Any, parts: Any,
-    run: int, scales: Array, zeros: Any, factor: float, length: int,
+    run: int, short: Any, scales: Array, zeros: Any, factor: float, length: int,
 ) -> None:  # fmt: skip
     """Write the products of packed weights' rows ``first .. stop - 1`` with ``x[n]`` to ``y[n]``.
 
@@ -341,7 +382,9 @@ def multiply(
     others are read from ``tail``, which begins with byte ``tail_byte`` of the codes. The lengths of
     the tuples ``several`` and ``rows`` say how many vectors and rows are multiplied at once, 16
     together; the number of vectors is a multiple of the first, and ``stop`` is at least the second.
-    ``run`` is the number of columns of a run, and ``parts`` as long as it has parts.
+    ``run`` is the number of columns of a run, and ``parts`` as long as it has parts. Where that is
+    a few whole steps, the tuple ``short`` may be as long as these are many, which is faster; else
+    it is empty.
 
     ``scales[row, b]`` and ``zeros[row, b]``, or None, are of blocks of weights, and ``held[part]``
     is the block b. ``x_scales[n, part]`` is a part's scale, and ``offsets[n, part]`` is added to
@@ -349,27 +392,25 @@ def multiply(
     each block of a row.
     """
     apart = length * len(width) // unit_of(loose)
-    step = BYTES * len(planes)
+    whole = length // run * run if len(short) else 0  # columns
     for group in range(first, stop, len(rows)):
         row = min(group, stop - len(rows))
         codes, base = packed, 0
         if row + len(rows) > safe_rows:
             codes, base = tail, tail_byte * 8 // unit_of(loose)
         _turn_all(scales, row, turned, rows, several)
+        blocks = len(rows) * scales.shape[1]
+        prefetch_block(scales, (row + 2 * len(rows)) * scales.shape[1], blocks)
         for n in range(0, y.shape[0], len(several)):
-            result = _no_result()
-            at, i, part = row * apart - base, 0, 0
-            for column in range(0, length, run):
-                steps = -(-min(run, length - column) // step)
-                sums = _sums(
-                    codes, at, apart, rows, width, loose, permute, rule, x, n, i, several, planes,
-                    way, parts, steps,
+            result, at = _no_result(), row * apart - base
+            if len(short):
+                result = _plus_runs(
+                    result, x, offsets, x_scales, several, n, rows, row, turned, codes, at, apart,
+                    held, width, loose, permute, rule, way, planes, parts, run, zeros, 0, whole,
+                    short,
                 )  # fmt: skip
-                result = _plus_scaled(
-                    result, sums, part, row, turned, zeros, held, n, x_scales, offsets, rows,
-                    several,
-                )  # fmt: skip
-                at += run * len(width) // unit_of(loose)
-                i += steps * step
-                part += len(parts)
+            result = _plus_runs(
+                result, x, offsets, x_scales, several, n, rows, row, turned, codes, at, apart, held,
+                width, loose, permute, rule, way, planes, parts, run, zeros, whole, length, (),
+            )  # fmt: skip
             _store(result, factor, y, n, row, rows, several)

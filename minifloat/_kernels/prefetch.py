@@ -11,17 +11,23 @@ Array = NDArray[Any]
 CACHE_LINE = 64  # bytes
 
 
-def fetch(builder: Any, data: Any, index: Any) -> None:
-    """Write the instruction for an element of what ``data`` points to."""
+FIRST, SECOND = 3, 2  # levels of the cache, as LLVM numbers them
+
+
+def fetch(builder: Any, data: Any, index: Any, level: int = FIRST) -> None:
+    """Write the instruction for an element of what ``data`` points to.
+
+    Fewer reads can be under way to the first level than to the second.
+    """
     from llvmlite import ir
     from numba.core import cgutils
 
-    read, keep, cache = 0, 3, 1  # arguments of LLVM's instruction
+    read, cache = 0, 1  # arguments of LLVM's instruction
     number = ir.IntType(32)
     address = builder.bitcast(builder.gep(data, [index]), ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [address, number(read), number(keep), number(cache)])
+    builder.call(function, [address, number(read), number(level), number(cache)])
 
 
 def _define() -> Any:

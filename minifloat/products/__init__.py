@@ -214,9 +214,11 @@ def _of_addends(
         every = [_by_tiles(q, x, threads)]
     else:
         every = [_product(part, x, threads) for part in parts]
+    if len(every) == 1:
+        return every[0]
     with np.errstate(over="ignore", invalid="ignore"):
         y: NDArray[np.float32] = sum(every[1:], start=every[0])
-    if len(every) > 1 and activations is None:
+    if activations is None:
         wrong = ~np.isfinite(y).all(axis=1)  # 0 times infinity
         y[wrong] = _by_tiles(q, x[wrong], threads)
     return y
@@ -255,6 +257,11 @@ def _by_tiles(q: PackedMatrix, x: NDArray[np.float32], threads: int) -> NDArray[
 
 def _write_direct(q: PackedMatrix, x: Array, y: Array, threads: int) -> bool:
     """Write products by the kernels, where these can; return whether all is written."""
+    direct = form_of(q, _direct)
+    return direct is not None and direct.write(x, y, threads)
+
+
+def _direct(q: PackedMatrix) -> Any:
     from minifloat.products.direct import Direct, can_decode  # which import Numba
 
-    return can_decode(q) and form_of(q, Direct).write(x, y, threads)
+    return Direct(q) if can_decode(q) else None

@@ -5,19 +5,21 @@ Importing this file imports Numba, so `minifloat.products` does it when it has l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat import _jit
 from minifloat._kernels import products as kernels
 from minifloat._kernels.decoders import InMemory
 from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
-from minifloat.products.packed_rows import PackedRows
+from minifloat.products.packed_rows import PackedRows, as_kernels_read
 from minifloat.products.tiles import shares_of, tiles_of, times_transposed
 
 Array = NDArray[Any]
@@ -57,6 +59,8 @@ class Direct:
         rule, exponent = rule_of(q.fmt)
         self.few = FEW_LOOKED_UP if isinstance(rule, InMemory) else FEW
         self.factor, unit = _factor(q.tensor_scale, exponent)
+        self.column_factor = float(self.factor)
+        self.products: dict[int, Callable[..., bool]] = {}  # by the vectors they take at once
         self.columns: Array | None = None
         self.block, self.height, width = self.length, self.rows, q.blocks.width
         factor: Any = self.factor
@@ -90,7 +94,7 @@ class Direct:
 
     def write(self, x: Array, y: Array, threads: int) -> bool:
         """Write the products with ``x`` to ``y``; return whether all of both is finite."""
-        x = np.ascontiguousarray(x)
+        x = as_kernels_read(x)
         if len(x) > self.few:
             return self.write_by_tiles(x, y, threads)
         if threads == 1:
@@ -124,10 +128,13 @@ class Direct:
         several = (0,) * (SEVERAL if most else 1)
         scratch, powers, finite = self.scratch(len(x)), np.empty(len(x)), True
         for start, stop, packed, base in self.packed.of(rows):
-            finite &= kernels.multiply(
-                x, several, self.columns, float(self.factor), self.height, y, start, stop, packed,
+            args = (
+                x, several, self.columns, self.column_factor, self.height, y, start, stop, packed,
                 base, scratch, powers, self.short, *self.weights,
             )  # fmt: skip
+            if len(several) not in self.products:
+                self.products[len(several)] = _jit.entry(kernels.multiply, *args)
+            finite &= self.products[len(several)](*args)
         return finite
 
     def buffer(self, rows: slice) -> Array:

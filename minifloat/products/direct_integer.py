@@ -5,33 +5,30 @@ Importing this file imports Numba, so `minifloat.products` does it when it has l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._kernels import activations
+from minifloat import _jit
+from minifloat._kernels import activations as vectors
 from minifloat._kernels import integer_decoders as decoders
 from minifloat._kernels import integer_products as kernels
 from minifloat._kernels.integer_decoders import BYTES
 from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
 from minifloat.formats import NumberFormat
-from minifloat.products.integer import IntegerVectors, factor_of, width_of
+from minifloat.products.integer import Activations, factor_of, width_of
 from minifloat.products.integers import small_integers
 from minifloat.products.matrix import PackedMatrix
-from minifloat.products.packed_rows import PackedRows, read_only
+from minifloat.products.packed_rows import PackedRows, as_kernels_read, read_only
 from minifloat.products.tiles import shares_of
 
 Array = NDArray[Any]
 
 SEVERAL = 4  # vectors that are multiplied at once, by as many rows
-
-
-def can_multiply(q: PackedMatrix) -> bool:
-    """Return whether there are rows enough for the kernels."""
-    return q.shape[0] >= LANES
 
 
 class DirectInteger:
@@ -53,50 +50,65 @@ class DirectInteger:
         self.offset = low if zeros is None else -1
         self.blocks = scales.shape[1]
         held = np.minimum(np.arange(self.every) * part // width_of(q), self.blocks - 1)
-        self.packed = PackedRows(q.packed, row_bits, BYTES, LANES)
-        one = (0,)
+        step = BYTES * self.planes
+        self.padded = -(-self.length // self.run) * -(-self.run // step) * step
+        packed, one = PackedRows(q.packed, row_bits, BYTES, LANES), (0,)
+        self.prepare: Callable[..., Any] | None = None
+        self.products: dict[int, Callable[..., Any]] = {}  # by the vectors they take at once
         self.weights: Any = (
-            self.packed.packed, self.packed.safe_rows, self.packed.tail, self.packed.tail_byte,
-            held, one * bits, loose, True if decoders.HAS_PERMUTE else None, rule,
-            _way(int(values.table.max())), one * self.planes, one * parts, self.run, scales,
+            packed.packed, packed.safe_rows, packed.tail, packed.tail_byte, held, one * bits, loose,
+            True if decoders.HAS_PERMUTE else None, rule, _way(int(values.table.max())),
+            one * self.planes, one * parts, self.run, _short(self.run, step), scales,
             None if zeros is None else _of_each_row(zeros, self.rows),
             factor_of(q, values.exponent), self.length,
         )  # fmt: skip
 
-    def write(self, vectors: IntegerVectors, y: Array, threads: int) -> None:
-        """Write the products with the vectors, whose parts are these, to ``y``."""
-        x = self._laid_out(vectors)
+    def multiply(self, x: Array, activations: Activations, threads: int) -> Array | None:
+        """Return the products with vectors, whose parts are these; None if one is not finite."""
+        prepared = self._prepared(as_kernels_read(x), activations)
+        if prepared is None:
+            return None
+        y = np.empty((len(x), self.rows), np.float32)
         if threads == 1:
-            self._multiply(x, y, slice(0, self.rows))
-            return
-        parts = shares_of(self.rows, x[0].size, threads, LANES)
-        each(lambda rows: self._multiply(x, y, rows), parts, threads)
+            self._write(prepared, y, slice(0, self.rows))
+        else:
+            parts = shares_of(self.rows, x.size, threads, LANES)
+            each(lambda rows: self._write(prepared, y, rows), parts, threads)
+        return y
 
-    def _laid_out(self, vectors: IntegerVectors) -> tuple[Array, Array, Array]:
+    def _prepared(self, x: Array, activations: Activations) -> tuple[Array, ...] | None:
         """Return integers in the kernels' order, what to add to the parts' sums, and scales."""
-        count, step = len(vectors.integers), BYTES * self.planes
-        padded = -(-self.length // self.run) * -(-self.run // step) * step
-        x, offsets = np.zeros((count, padded), np.int8), np.zeros((count, self.every), np.int32)
-        activations.lay_out(
-            vectors.integers, self.part, self.run, BYTES, self.planes, self.offset, x, offsets
-        )
-        scales = vectors.scales
-        if scales.shape[1] < self.every:
-            scales = np.zeros((count, self.every), np.float32)
-            scales[:, : vectors.scales.shape[1]] = vectors.scales
-        return x, offsets, scales
+        count, block = len(x), activations.width(self.length)
+        blocks = -(-self.length // block)
+        room, own = np.empty((3, count * blocks)), np.empty((count, blocks), np.float32)
+        out = np.empty((count, self.padded), np.int8)
+        offsets = np.empty((count, self.every), np.int32)
+        scales = np.empty((count, self.every), np.float32)
+        args = (
+            x, block, activations.scale_values, activations.rule, room, own,
+            np.empty(x.shape, np.int8), self.part, self.run, BYTES, self.planes, self.offset, out,
+            offsets, scales,
+        )  # fmt: skip
+        if self.prepare is None:
+            self.prepare = _jit.entry(vectors.prepare, *args)
+        return (out, offsets, scales) if self.prepare(*args) else None
 
-    def _multiply(self, x: tuple[Array, Array, Array], y: Array, rows: slice) -> None:
+    def _write(self, prepared: tuple[Array, ...], y: Array, rows: slice) -> None:
         """Multiply by some rows, and by some before them if they are less than `LANES`."""
-        integers, offsets, scales = x
+        most = len(y) // SEVERAL * SEVERAL
+        if 0 < most < len(y):
+            for some in (slice(0, most), slice(most, len(y))):
+                self._write(tuple(array[some] for array in prepared), y[some], rows)
+            return
+        count = SEVERAL if most else 1
         turned = np.empty((self.blocks, LANES), np.float32)
-        n = len(y) // SEVERAL * SEVERAL
-        for some, count in ((slice(0, n), SEVERAL), (slice(n, len(y)), 1)):
-            if some.start < some.stop:
-                kernels.multiply(
-                    integers[some], offsets[some], scales[some], (0,) * count, y[some],
-                    (0,) * (LANES // count), rows.start, rows.stop, turned, *self.weights,
-                )  # fmt: skip
+        args = (
+            *prepared, (0,) * count, y, (0,) * (LANES // count), rows.start, rows.stop, turned,
+            *self.weights,
+        )  # fmt: skip
+        if count not in self.products:
+            self.products[count] = _jit.entry(kernels.multiply, *args)
+        self.products[count](*args)
 
 
 @lru_cache(maxsize=64)
@@ -133,6 +145,11 @@ def _run(part: int, planes: int) -> tuple[int, int]:
     if step % part == 0 and part % (kernels.FOUR * planes) == 0:
         return step, step // part
     return part, 1
+
+
+def _short(run: int, step: int) -> Any:
+    """Return a tuple as long as a run has steps, if these are a few and all whole, or ()."""
+    return (0,) * (run // step) if run in (step, 2 * step) else ()
 
 
 def _of_each_row(numbers: Array, rows: int) -> Array:

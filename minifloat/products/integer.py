@@ -23,6 +23,7 @@ from minifloat.products.tiles import tiles_of
 
 Array = NDArray[Any]
 
+FEWEST = 16  # rows that the kernels multiply by
 LONGEST = 1 << 16  # part; 255 * 127 times that is within int32
 
 
@@ -33,6 +34,10 @@ class Activations(NamedTuple):
     scale_name: str
     scale_values: ScaleValues
     rule: AbsmaxToScale
+
+    def width(self, length: int) -> int:
+        """Return the numbers of a block of vectors of this length."""
+        return length if self.block is None else min(self.block, length)
 
 
 class IntegerVectors(NamedTuple):
@@ -55,23 +60,23 @@ def multiply(
         beyond the scales' format.
     """
     rows, length = q.shape
-    small_integers(q.fmt)  # raises if there are none
     part = _part(q, activations)
+    if rows >= FEWEST and x.size and _jit.load():
+        made: NDArray[np.float32] | None
+        made = form_of(q, _direct, part).multiply(x, activations, threads)
+        if made is not None:
+            return made
     vectors = _quantized(np.ascontiguousarray(x), activations, part)
     y = np.zeros((len(x), rows), np.float32)
-    if y.size == 0 or length == 0:
-        return y
-    if _jit.load():
-        from minifloat.products.direct_integer import (
-            DirectInteger,
-            can_multiply,
-        )  # which import Numba
-
-        if can_multiply(q):
-            form_of(q, DirectInteger, part).write(vectors, y, threads)
-            return y
-    each(lambda tile: _write_tile(q, vectors, y, tile), tiles_of(rows, length), threads)
+    if y.size and length:
+        each(lambda tile: _write_tile(q, vectors, y, tile), tiles_of(rows, length), threads)
     return y
+
+
+def _direct(q: PackedMatrix, part: int) -> Any:
+    from minifloat.products.direct_integer import DirectInteger  # which imports Numba
+
+    return DirectInteger(q, part)
 
 
 def factor_of(q: PackedMatrix, exponent: int) -> float:
@@ -86,7 +91,11 @@ def width_of(q: PackedMatrix) -> int:
 
 
 def _part(q: PackedMatrix, activations: Activations) -> int:
-    """Return the columns of a part: the smaller of both blocks, as long as the sums allow."""
+    """Return the columns of a part: the smaller of both blocks, as long as the sums allow.
+
+    Raise an error if the format or the blocks allow no sums of integers.
+    """
+    small_integers(q.fmt)
     if q.blocks.axis == 0:
         raise ValueError(
             "q must have blocks along its rows, axis 1, for activations, got axis 0, where each "
@@ -96,7 +105,7 @@ def _part(q: PackedMatrix, activations: Activations) -> int:
     if length == 0:
         return 1
     width = width_of(q)
-    block = length if activations.block is None else min(activations.block, length)
+    block = activations.width(length)
     small, large = sorted((width, block))
     if large < length and large % small:
         raise ValueError(
@@ -114,7 +123,7 @@ def _quantized(x: NDArray[np.float32], activations: Activations, part: int) -> I
     integers = np.empty(x.shape, np.int8)
     if x.size == 0:
         return IntegerVectors(integers, np.zeros((count, 0), np.float32), part)
-    block = length if activations.block is None else min(activations.block, length)
+    block = activations.width(length)
     scales = np.empty((count, -(-length // block)), np.float32)
     lows, absmax, wide = np.empty((3, scales.size))
     if not kernels.to_integers(

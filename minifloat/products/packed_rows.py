@@ -19,6 +19,11 @@ def read_only(array: Array) -> Array:
     return view
 
 
+def as_kernels_read(x: Array) -> Array:
+    """Return vectors as an array that is contiguous and aligned, and of the JIT's usual type."""
+    return x if x.flags.carray else np.require(x, requirements="CAWE")
+
+
 class PackedRows:
     """Packed codes in rows, whose last rows are there again, with bytes of 0 behind them.
 

@@ -408,6 +408,33 @@ def test_arrays_that_begin_anywhere(offset: int) -> None:
     assert_same(y, defined(x, q, PER_VECTOR))
 
 
+@pytest.mark.parametrize("activations", [None, PER_VECTOR])
+def test_vectors_in_any_memory(activations: str | None) -> None:
+    """The first call decides for which types the kernels are compiled; others come after it."""
+    q = mf.quantize(normals(40, 128), "e2m2", scale="float32")
+    x = normals(1, 128, seed=1)
+    wanted = mf.linear(x, q, activations=activations)
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    unaligned = np.frombuffer(b"-" + x.tobytes(), np.float32, offset=1).reshape(x.shape)
+    assert not unaligned.flags.aligned
+    others = (read_only, unaligned, x.astype(">f4"), np.repeat(x, 2, axis=1)[:, ::2], x.tolist())
+    for other in others:
+        assert_same(mf.linear(other, q, activations=activations), wanted)
+
+
+@pytest.mark.parametrize("block", [64, 128, *long(192)])
+@pytest.mark.parametrize("fmt", ["e2m2", *long("int4", "uint1", "int8")])
+def test_runs_of_whole_steps_and_what_is_left_of_a_row(fmt: str, block: int) -> None:
+    for length in (448, 456, 384):
+        q = quantize(normals(19, length), fmt, block=block, scale="float32")
+        full = dataclasses.replace(q, packed=extreme(q))
+        for x in (normals(5, length, seed=1), np.sign(normals(1, length, seed=2))):
+            for weights in (q, full):
+                assert_defined(x, weights, PER_VECTOR)
+                assert_defined(x, weights, f"int8/{block}/float32")
+
+
 def test_the_error_is_that_of_eight_bits() -> None:
     """And a mistake in a code or a scale is seen."""
     q = mf.quantize(normals(64, 512), "e2m2")
