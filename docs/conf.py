@@ -26,6 +26,7 @@ extensions = [
     "sphinx_copybutton",
     "docstrings",  # in _extensions, as the next ones
     "explorer",
+    "figure_sizes",
     "folding_tables",
     "public_names",
 ]
@@ -63,4 +64,5 @@ if importlib.util.find_spec("torch") is None:  # the page has the docstrings all
 
 nb_execution_mode = "off"  # their outputs are in the files
 nb_merge_streams = True
+nb_ipywidgets_js = {}  # pages load nothing from elsewhere; a slider shows its picture
 suppress_warnings = ["ref.python"]  # `shape` in a type: several classes have one

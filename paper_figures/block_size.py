@@ -73,7 +73,7 @@ def draw(rows: Rows) -> Figure:
             for name, curve in lines.items()
         },
         {_title(name): look.colour for name, look in chosen.items()},
-        gap=0.55,
+        gap=0.65,
     )
     for row in rows:
         if row["kind"] == "crossover":
@@ -90,6 +90,6 @@ def draw(rows: Rows) -> Figure:
     axes.set_xticks(sizes, [f"{size}" for size in sizes], rotation=45)
     axes.minorticks_off()
     axes.set(
-        xlabel="block size (weights to an exact scale)", ylabel="SQNR of Gaussian weights (dB)"
+        xlabel="block size (weights that share an exact scale)", ylabel="SQNR of Gaussian weights (dB)"
     )
     return figure

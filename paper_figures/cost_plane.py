@@ -27,7 +27,7 @@ KINDS = {
     "integer, two's complement": Look(style.VERMILLION, "s", ""),
     SIGN_AND_MAGNITUDE: Look(style.ORANGE, "D", ""),
     "codebook": Look(style.GREEN, "^", ""),
-    "blocks of their own": Look(style.PURPLE, "P", ""),
+    "MX and NVFP4": Look(style.PURPLE, "P", ""),
 }
 NAMED = (  # off the front
     "e2m1", "int4", "e2m2", "int5", "int8", "e4m3fn", "mxfp4", "nvfp4", "mxint8", "nf4", "int6",
@@ -58,10 +58,10 @@ def kind_of(fmt: str) -> str:
     Examples
     --------
     >>> kind_of("e1m3"), kind_of("mxint8")
-    ('integer, sign and magnitude', 'blocks of their own')
+    ('integer, sign and magnitude', 'MX and NVFP4')
     """
     if fmt in BLOCK_FORMATS:
-        return "blocks of their own"
+        return "MX and NVFP4"
     if fmt.startswith("e1m"):
         return SIGN_AND_MAGNITUDE
     family = style.family(fmt)

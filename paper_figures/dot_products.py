@@ -25,6 +25,7 @@ SHOWN = {
     "cdna3/float16/float32": ("CDNA3, FP16", Look(style.SKY, "P", "-")),
     "float32": ("float32, one by one", Look(style.PURPLE, "D", "-")),
 }
+JOINED = (0, (1, 2))  # dots join the means where there is no theory
 OF_DATA = {
     POSITIVE: Look(style.VERMILLION, "s", "-"),
     NORMAL: Look(style.BLUE, "o", (0, (4, 1.5))),
@@ -48,8 +49,10 @@ def draw(rows: Rows) -> Figure:
         axes.set(ylim=(5e-8, 2), title="numbers from 0 to 1" if name == POSITIVE else "normals")
     positive.set_ylabel("relative error of dot products")
     _intervals(interval, [row for row in rows if row["quantity"] == INTERVAL])
+    positive.plot([], [], color="black", linewidth=0.8, label="theory")
+    positive.plot([], [], color="black", linewidth=0.8, linestyle=JOINED, label="no theory: joined")
     handles, names = positive.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4)
+    figure.legend(handles, names, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -64,7 +67,7 @@ def _lengths(axes: Axes, rows: Rows) -> None:
             [2 * row["error"] for row in own],
             color=look.colour,
             marker=look.marker,
-            linestyle="" if has_theory else (0, (1, 2)),
+            linestyle="" if has_theory else JOINED,
             linewidth=0.8,
             label=label,
         )

@@ -71,6 +71,6 @@ def draw(rows: Rows) -> Figure:
             linestyle=look.line, label=f"{label}, {line[0]['bits']:.2f} bits",
         )  # fmt: skip
     axes.set_xticks(range(len(LAWS)), LAWS)
-    axes.set_ylabel("SQNR of weights, dB")
+    axes.set_ylabel("SQNR of weights (dB)")
     axes.legend(loc="upper right", ncols=2)
     return figure

@@ -71,9 +71,11 @@ def _contraction(axes: Axes, rows: Rows) -> None:
             linewidth=0.8,
         )
         axes.axvline(1 / Arithmetic(name).unit, 0, 0.06, color=look.colour)  # where κ u = 1
+    axes.plot([], [], color="black", linewidth=0.8, label="theory")
+    axes.plot([], [], "|", color="black", label="κ u = 1")
     axes.axhline(1, color="black", linewidth=0.6)
     axes.set(xscale="log", yscale="log", xlabel="condition number κ")
-    axes.set_ylabel("error after a step over before")
+    axes.set_ylabel("error of a step over the one before")
     axes.set_ylim(1e-4, 3)
     axes.set_title("refinement, to nearest")
     axes.legend(loc="lower right", bbox_to_anchor=(1, 0.06))

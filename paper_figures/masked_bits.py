@@ -56,7 +56,7 @@ def draw(rows: Rows) -> Figure:
         axes.axhline(line, color=style.GREY, linewidth=0.5, zorder=0)
         axes.annotate(name, (0.6, 1.15 * line), color=style.GREY)
     axes.set(
-        yscale="log", ylim=(0.8 * FLOOR, 800), xlim=(0.5, 7.5), xlabel="bits removed of bfloat16"
+        yscale="log", ylim=(0.8 * FLOOR, 800), xlim=(0.5, 7.5), xlabel="bits removed from bfloat16"
     )
     axes.set_ylabel("loss over bfloat16 (nats per token)")
     axes.set_xticks(range(1, 8))

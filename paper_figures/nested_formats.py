@@ -61,7 +61,7 @@ def draw(rows: Rows) -> Figure:
         )
         axes.set(title=f"stored as {style.title(wide.removesuffix('full'))}", xlabel="bits read")
         axes.margins(x=0.12)
-    panels[0].set_ylabel("SQNR on Gaussian weights, dB")
+    panels[0].set_ylabel("SQNR on Gaussian weights (dB)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure

@@ -75,6 +75,8 @@ def draw(rows: Rows) -> Figure:
     for place, letter in enumerate("SEM"):
         draw_bit(axes, COLUMN * place, -3.95, letter, colour=COLOURS[letter])
         axes.text(COLUMN * place + 1.4, -3.95, MEANINGS[letter], va="center")
+    draw_bit(axes, 3 * COLUMN, -3.95, edge=style.GREY)
+    axes.text(3 * COLUMN + 1.4, -3.95, "not used", va="center")
     axes.set(xlim=(-16, 30), ylim=(-4.25, 0.3))
     axes.axis("off")
     return figure

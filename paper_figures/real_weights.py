@@ -81,7 +81,7 @@ def draw(rows: Rows) -> Figure:
     )
     for name, look in style.looks(formats).items():
         panels[0].plot([], [], look.marker, color=look.colour, label=style.title(name))
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="upper right")
     return figure
 
 

@@ -52,11 +52,12 @@ def _same(axes: Axes, rows: Rows, looks: dict[str, Look]) -> None:
                     where="post",
                     color=look.colour,
                     linestyle=look.line if scheme == BFLOAT16 else ":",
-                    label=f"{order}" if scheme == BFLOAT16 else None,
+                    label=order if scheme == BFLOAT16 else None,
                 )
     axes.set(xlim=(0, tokens), ylim=(0, 1.05), xlabel="tokens written")
     axes.set_ylabel("share of texts that are the same")
-    axes.set_title("dotted at the top: LayerCast")
+    axes.plot([], [], ":", color="black", label="LayerCast, at the top")
+    axes.set_title("greedy texts of SmolLM2, by order of additions")
     axes.legend(loc="lower left")
 
 

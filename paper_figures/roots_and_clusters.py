@@ -55,6 +55,7 @@ def _roots(axes: Axes, rows: Rows) -> None:
             linestyle=":",
             linewidth=0.8,
         )
+    axes.plot([], [], ":", color="black", linewidth=0.8, label="exact iteration")
     axes.set(yscale="log", ylim=(0.1, 1000), xlim=(-0.2, 5), xlabel="steps")
     axes.set_ylabel("largest relative error over u")
     axes.set_title("square roots, to nearest")

@@ -30,11 +30,15 @@ def data(progress: Progress) -> Rows:
 
 def draw(rows: Rows) -> Figure:
     """Draw a panel for each quantity."""
-    figure = style.new_figure(style.PAGE, 2.6)
+    figure = style.new_figure(style.PAGE, 2.9)
     euler, heat, lorenz = figure.subplots(1, 3)
     _euler(euler, of(rows, quantity=time_steps.EULER, format=SHOWN))
     _heat(heat, of(rows, quantity=heat_equation.ERROR, format=SHOWN))
     _lorenz(lorenz, of(rows, quantity=time_steps.DEPARTS))
+    lorenz.plot([], [], color=style.GREY, linewidth=0.8, label="truncation, power −1/4, chaos")
+    lorenz.plot([], [], "--", color="black", linewidth=0.8, label="rounding, in theory")
+    handles, names = lorenz.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5)
     return figure
 
 
@@ -76,4 +80,3 @@ def _lorenz(axes: Axes, rows: Rows) -> None:
     axes.plot(bits, theory, color=style.GREY, linewidth=0.8)
     axes.set(xlabel="bits of the mantissa", ylabel="time until departure")
     axes.set_title("Lorenz")
-    axes.legend(loc="upper left")

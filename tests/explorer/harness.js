@@ -39,19 +39,16 @@ const ASKED = {
    */
   encode({ format, numbers, words, bits }) {
     const own = formatOf(format);
-    const found = {};
-    const exact = numbers.map(numberOf);
-    for (const mode of Object.keys(MODES)) {
-      const codes = [];
-      const differing = [];
-      exact.forEach((x, at) => {
-        const random = { word: words[at], bits };
+    const modes = Object.keys(MODES);
+    const found = Object.fromEntries(modes.map((mode) => [mode, { codes: [], differing: [] }]));
+    numbers.map(numberOf).forEach((x, at) => {
+      const random = { word: words[at], bits };
+      for (const mode of modes) {
         const [first, ...others] = Object.keys(OVERFLOWS).map((overflow) => outcome(encode(x, own, { mode, overflow, random })));
-        codes.push(first);
-        if (others.some((code) => code !== first)) differing.push([at, ...others]);
-      });
-      found[mode] = { codes, differing };
-    }
+        found[mode].codes.push(first);
+        if (others.some((code) => code !== first)) found[mode].differing.push([at, ...others]);
+      }
+    });
     return found;
   },
 

@@ -86,7 +86,7 @@ def test_the_figure_of_the_docs_is_that_of_the_records(
 ) -> None:
     shown = (IN_DOCS / f"{name}.csv").read_text(encoding="utf-8")
     assert_agree(from_csv(shown), computed[name])
-    assert (IN_DOCS / f"{name}.png").stat().st_size < 450_000
+    assert (IN_DOCS / f"{name}.png").stat().st_size < 200_000
 
 
 @pytest.mark.parametrize("name", ["circuit_cost", "circuit_loss", "circuit_shares"])

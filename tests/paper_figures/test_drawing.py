@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
 from analysis.output import write_files
 from analysis.records import from_csv, to_csv
@@ -30,6 +32,18 @@ SHARED = {"__init__", "__main__", "cost_plane", "fields", "rows", "studies", "st
 def test_every_module_is_a_figure_or_shared() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} == {*FIGURES, *SHARED}
     assert len(set(FIGURES)) == len(FIGURES)
+
+
+@pytest.mark.parametrize("name", ["best_splits", "real_weights"])  # shades; many small dots
+def test_a_palette_changes_no_colour_visibly(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = from_csv((IN_DOCS / f"{name}.csv").read_text(encoding="utf-8"))
+    with style.house_style():
+        few = style.image(module_of(name).draw(rows), "png")
+        monkeypatch.setattr(style, "in_palette", lambda picture: picture)
+        all_colours = style.image(module_of(name).draw(rows), "png")
+    assert len(few) < len(all_colours) / 2
+    one, other = (Image.open(io.BytesIO(picture)).convert("RGB") for picture in (few, all_colours))
+    assert max(high for _, high in ImageChops.difference(one, other).getextrema()) <= 10
 
 
 def test_the_search_for_illegible_texts_has_teeth() -> None:

@@ -57,8 +57,19 @@ function awayCount(fraction, mode, bits) {
   return fraction.num >= fraction.den ? all : fraction.num > 0n ? all / 2n : 0n; // stochastic_equal
 }
 
-/** Return the neighbour that a deterministic mode takes. */
-function takeNeighbour(x, near, far, mode) {
+const lastNumber = {}; // what was found of it: a table asks for the same number in every mode
+
+/** Return the neighbours of a number, with how they lie where they are two. */
+function neighboursOf(x, format) {
+  if (lastNumber.x !== x || lastNumber.format !== format) {
+    const pair = format.neighbours(x);
+    const places = pair[0] === pair[1] ? null : placesOf(x, ...pair);
+    Object.assign(lastNumber, { x, format, pair, places, fraction: null });
+  }
+  return lastNumber;
+}
+
+function placesOf(x, near, far) {
   const even = near.odd && !far.odd ? far : near;
   const odd = even === far ? near : far;
   // between -v and v of a codebook, the one with the sign of x is `far`
@@ -66,6 +77,17 @@ function takeNeighbour(x, near, far, mode) {
   const side = compare(magnitude(subtract(x, near.value)), magnitude(subtract(far.value, x)));
   const nearest = side === 0 ? null : side < 0 ? near : far;
   const isNearLower = compare(near.value, far.value) < 0;
+  return { near, far, even, odd, inner, nearest, isNearLower };
+}
+
+function fractionOf(x, format) {
+  const last = neighboursOf(x, format);
+  last.fraction ??= gapFraction(x, ...last.pair, format);
+  return last.fraction;
+}
+
+/** Return the neighbour that a deterministic mode takes. */
+function takeNeighbour({ near, far, even, odd, inner, nearest, isNearLower }, mode) {
   switch (mode) {
     case "nearest_even":
       return nearest ?? even;
@@ -89,29 +111,21 @@ function takeNeighbour(x, near, far, mode) {
   throw new Error(`unknown rounding mode ${mode}`);
 }
 
-const lastNeighbours = {}; // a table asks for the same number in every mode
-
-function neighboursOf(x, format) {
-  if (lastNeighbours.x !== x || lastNeighbours.format !== format) {
-    Object.assign(lastNeighbours, { x, format, pair: format.neighbours(x) });
-  }
-  return lastNeighbours.pair;
-}
-
 /** Return what a finite number rounds to, a neighbour; `random` is {word, bits}. */
 function roundToNeighbour(x, format, mode, random) {
-  const [near, far] = neighboursOf(x, format);
+  const { pair, places } = neighboursOf(x, format);
+  const [near, far] = pair;
   if (near === far) return near;
-  if (!Object.hasOwn(STOCHASTIC, mode)) return takeNeighbour(x, near, far, mode);
-  const away = awayCount(gapFraction(x, near, far, format), mode, random.bits);
+  if (!Object.hasOwn(STOCHASTIC, mode)) return takeNeighbour(places, mode);
+  const away = awayCount(fractionOf(x, format), mode, random.bits);
   return BigInt(random.word) + away >= 1n << BigInt(random.bits) ? far : near;
 }
 
 /** Return the probability of the farther neighbour as an exact number, and both neighbours. */
 function chances(x, format, mode, bits) {
-  const [near, far] = neighboursOf(x, format);
+  const [near, far] = neighboursOf(x, format).pair;
   if (near === far) return { near, far, away: rational(false, 0n) };
-  const count = awayCount(gapFraction(x, near, far, format), mode, bits);
+  const count = awayCount(fractionOf(x, format), mode, bits);
   return { near, far, away: rational(false, count, 1n << BigInt(bits)) };
 }
 

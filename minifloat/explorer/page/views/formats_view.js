@@ -185,7 +185,7 @@ function pairsOf(format, code, value, x) {
   const add = (name, ...content) => pairs.push(h("dt", {}, name), h("dd", {}, content));
   if (Number.isFinite(value) && x.kind === "finite") {
     const error = subtract(fromFloat64(value), x);
-    const relative = isZero(x) || isZero(error) ? "" : ` (${(100 * Math.abs(toFloat64(divide(error, x)))).toPrecision(3)} %)`;
+    const relative = isZero(x) || isZero(error) ? "" : ` (${(100 * Math.abs(toFloat64(divide(error, x)))).toPrecision(3)}\u00a0%)`;
     add("Error", isZero(error) ? "0, exact" : numberText(error, 10).replace("-", "−") + relative);
   }
   if (Number.isFinite(value)) {
@@ -315,7 +315,7 @@ function outcomesOf(x, format, mode, random) {
   if (!isRandom) return content;
   const { near, far, away } = chances(x, format, mode, random.bits);
   if (near === far) return content;
-  const percent = (chance) => `${+(100 * chance).toPrecision(4)} %`;
+  const percent = (chance) => `${+(100 * chance).toPrecision(4)}\u00a0%`;
   const chance = toFloat64(away);
   const said = [near, far].map(({ value }) => numberText(value, 8).replace("-", "−"));
   return [content, h("span", { class: "meaning" }, `${said[0]}: ${percent(1 - chance)}, ${said[1]}: ${percent(chance)}`)];
