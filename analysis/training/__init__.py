@@ -6,4 +6,4 @@ model is trained, `analysis.training.run` trains one, and `analysis.training.gri
 the CPU is needed: ``pip install -e ".[training]"``.
 """
 
-STUDIES = ("fp4", "quartet_errors")
+STUDIES = ("fp4", "quartet_errors", "instability")
