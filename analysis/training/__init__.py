@@ -6,4 +6,7 @@ model is trained, `analysis.training.run` trains one, and `analysis.training.gri
 the CPU is needed: ``pip install -e ".[training]"``.
 """
 
-STUDIES = ("fp4", "quartet_errors", "exponent_mantissa", "noise", "many_widths", "after_training")
+STUDIES = (
+    "fp4", "exponent_mantissa", "instability", "noise", "many_widths", "after_training",
+    "quartet_errors",
+)  # fmt: skip

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import Executor, Future, as_completed
 from typing import Any
 
 from analysis.models.evaluation import Progress, counter
@@ -57,14 +56,6 @@ def growing_runs(
         found[_key(row)] = row
         step()
         yield rows()
-
-
-def study_runs(
-    setups: Iterable[Setup], known: Rows, progress: Progress | None = None
-) -> Iterator[Rows]:
-    """Yield as `growing_runs`, with a process for each core."""
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as executor:
-        yield from growing_runs(setups, known, executor=executor, progress=progress)
 
 
 def record(setup: Setup) -> Row:

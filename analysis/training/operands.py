@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import minifloat as mf
 from minifloat.formats.grammar import lowered
+from minifloat.quantization.block_rounding import Lines, block_scales, round_blocks
 from minifloat.quantization.blocks import spread
 
 Array = NDArray[np.float32]
@@ -154,26 +155,37 @@ class Rounded(NamedTuple):
 
 
 def rounded(
-    x: Array, operand: Operand, seed: int = 0, *, clipped: bool = False, threads: int = 1
+    x: Array,
+    operand: Operand,
+    seed: int = 0,
+    *,
+    axis: int = -1,
+    clipped: bool = False,
+    out: Array | None = None,
+    threads: int = 1,
 ) -> Rounded:
-    """Return numbers as an operand rounds them; blocks run along the last axis.
+    """Return numbers as an operand rounds them.
 
     Parameters
     ----------
-    x : ndarray of float32, (..., inner)
+    x : ndarray of float32, (..., inner), or (..., inner, columns)
     operand : Operand
     seed : int
         Of stochastic roundings: the number drawn for an element depends on the seed and on its
-        place in C order.
+        place in ``x`` in C order.
+    axis : int
+        -1 or -2: the inner axis, along which blocks run.
     clipped : bool
         Whether to find which elements were clipped.
+    out : ndarray of float32, C-contiguous, optional
+        May be ``x``: what the result may be written to, and ``x`` is then anything.
     threads : int
-        Results do not depend on it.
+        At most. Results do not depend on it.
 
     Returns
     -------
     Rounded
-        New float32 arrays in the shape of ``x``: the values times the operand's factor.
+        Float32 arrays in the shape of ``x``: the values times the operand's factor.
 
     Raises
     ------
@@ -186,26 +198,77 @@ def rounded(
     >>> rounded(x, Operand.parse("e2m1/4/e8m0")).values.tolist()
     [[6.0, 0.5, -0.5, 0.0]]
     """
-    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    x = np.ascontiguousarray(x)
+    if not isinstance(operand.recipe, mf.Recipe):
+        values = _to_format(x, operand.recipe, operand, seed, threads)
+        return Rounded(values, np.abs(x) > operand.recipe.max_abs if clipped else None)
+    if not clipped:
+        in_one_pass = _in_one_pass(x, operand, operand.recipe, seed, axis, out)
+        if in_one_pass is not None:
+            return Rounded(in_one_pass, None)
+    return rounded_by_definition(x, operand, seed, axis=axis, clipped=clipped, threads=threads)
+
+
+def rounded_by_definition(
+    x: Array,
+    operand: Operand,
+    seed: int = 0,
+    *,
+    axis: int = -1,
+    clipped: bool = False,
+    threads: int = 1,
+) -> Rounded:
+    """Return what `rounded` does for recipes, by NumPy and the library's verbs, one by one."""
     recipe = operand.recipe
-    if not isinstance(recipe, mf.Recipe):
-        values = _to_format(rows, recipe, operand, seed, threads)
-        beyond = np.abs(rows) > recipe.max_abs if clipped else None
-    elif operand.is_direct and not clipped:
+    assert isinstance(recipe, mf.Recipe)
+
+    def turned(array: Any) -> Any:
+        return np.ascontiguousarray(array if axis == -1 else array.swapaxes(-1, -2))
+
+    shape = x.shape if axis == -1 else (*x.shape[:-2], x.shape[-1], x.shape[-2])
+    rows = turned(x).reshape(-1, shape[-1])
+    beyond = None
+    if operand.is_direct and not clipped:
         values = mf.quantize(rows, recipe, threads=threads).dequantize(threads=threads)
-        beyond = None
     else:
         steps = ROUNDINGS[operand.rounding](rows, recipe)
         values = rows / steps.values
         if operand.factor != 1:
             values *= np.float32(operand.factor)
-        beyond = np.abs(values) > recipe.fmt.max_abs if clipped else None
+        if clipped:
+            beyond = turned((np.abs(values) > recipe.fmt.max_abs).reshape(shape))
         if operand.rounding == "eden":
             values = _eden(values, steps, recipe, seed)
         else:
-            values = _to_format(values, recipe.fmt, operand, seed, threads)
+            quotients = turned(values.reshape(shape))  # in the order of x, as random words are
+            values = turned(_to_format(quotients, recipe.fmt, operand, seed, threads))
+            values = values.reshape(rows.shape)
             values *= steps.values
-    return Rounded(values.reshape(x.shape), None if beyond is None else beyond.reshape(x.shape))
+    return Rounded(turned(values.reshape(shape)), beyond)
+
+
+def _in_one_pass(
+    x: Array, operand: Operand, recipe: mf.Recipe, seed: int, axis: int, out: Array | None
+) -> Array | None:
+    """Return what `rounded` does, from one kernel; None where it cannot, or a number has none."""
+    by_absmax = ROUNDINGS[operand.rounding] is absmax_steps
+    if not (by_absmax and operand.is_plain) or recipe.block == "tensor" or not x.size:
+        return None
+    lines = Lines(x.shape, axis, _width(recipe, x.shape[axis]))
+    found = block_scales(x, recipe, lines)
+    if found is None:
+        return None
+    scales, tensor = found
+    exact = operand.is_direct and (recipe.scale.values.mantissa_bits > 0 or recipe.tensor_scale)
+    steps: NDArray[Any] = np.where(scales == 0, np.float32(1), scales)
+    if exact:
+        steps = steps.astype(np.float64) * tensor
+    elif not operand.is_direct:
+        steps = np.maximum(steps * np.float32(tensor), SMALLEST)
+    return round_blocks(
+        x, steps, recipe.fmt, lines, factor=operand.factor,
+        seed=seed if operand.rounding == "stochastic" else None, out=out,
+    )  # fmt: skip
 
 
 class Steps(NamedTuple):

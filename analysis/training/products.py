@@ -7,7 +7,7 @@ both operands are rotated along that axis, rounded in blocks along it, and multi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from analysis.training.recipe import TrainingRecipe
 from minifloat import arithmetic
 
 Y, DX, DW = range(3)  # the products of a place
+Operands = tuple[Operand | None, Operand | None]
 
 
 @dataclass
@@ -61,6 +62,22 @@ class Products:
         return int(sequence.generate_state(1, np.uint64)[0])
 
 
+class Side(NamedTuple):
+    """A factor of a product as it lies in memory, and its inner axis, -1 or -2."""
+
+    tensor: torch.Tensor
+    axis: int
+
+    @property
+    def length(self) -> int:
+        """Numbers along the inner axis."""
+        return self.tensor.shape[self.axis]
+
+    def inner_last(self, values: torch.Tensor) -> torch.Tensor:
+        """Return values in this layout with the inner axis last, a view."""
+        return values if self.axis == -1 else values.mT
+
+
 @dataclass
 class _Call:
     """One of the three products at a place, in a step."""
@@ -70,7 +87,7 @@ class _Call:
     place: int
     number: int  # Y, DX or DW
 
-    def rotation(self, length: int, operands: tuple[Operand | None, ...]) -> mf.Rotation | None:
+    def rotation(self, length: int, operands: Operands) -> mf.Rotation | None:
         recipe: Any = self.products.recipe
         found = recipe.forward_rotation if self.number == Y else recipe.backward_rotation
         if found is None or length % found.size or operands == (None, None):
@@ -81,23 +98,30 @@ class _Call:
         return mf.Rotation(found.size, seed)
 
     def rounded(
-        self, x: torch.Tensor, operand: Operand | None, number: int, *, clipped: bool = False
+        self,
+        side: Side,
+        operand: Operand | None,
+        number: int,
+        rotation: mf.Rotation | None,
+        *,
+        clipped: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return an operand rounded, and where it was clipped."""
+        """Return a side rotated and rounded, in its own layout, and where it was clipped."""
+        x = _rotated(side.tensor, rotation, side.axis)
         if operand is None:
             return x, None
         seed = 0
         if operand.rounding in ("stochastic", "eden"):
             seed = self.products.random_seed(self.step, self.place, self.number, number)
+        numbers = x.contiguous().numpy()
         found = rounded(
-            x.contiguous().numpy(), operand, seed, clipped=clipped, threads=torch.get_num_threads()
-        )
+            numbers, operand, seed, axis=side.axis, clipped=clipped,
+            out=None if rotation is None else numbers, threads=torch.get_num_threads(),
+        )  # fmt: skip
         beyond = None if found.clipped is None else torch.from_numpy(found.clipped)
         return torch.from_numpy(found.values), beyond
 
-    def multiply(
-        self, a: torch.Tensor, b: torch.Tensor, operands: tuple[Operand | None, ...]
-    ) -> torch.Tensor:
+    def multiply(self, a: torch.Tensor, b: torch.Tensor, operands: Operands) -> torch.Tensor:
         """Return ``a @ b.mT``, over the factors of both operands."""
         accumulator: Any = self.products.recipe.accumulator
         if accumulator is None:
@@ -108,14 +132,12 @@ class _Call:
         factor = float(np.prod([o.factor for o in operands if o is not None]))
         return y if factor == 1 else y / factor
 
-    def backward(
-        self, a: torch.Tensor, b: torch.Tensor, operands: tuple[Operand | None, Operand | None]
-    ) -> torch.Tensor:
+    def backward(self, a: Side, b: Side, operands: Operands) -> torch.Tensor:
         """Return a product of the backward pass."""
-        rotation = self.rotation(a.shape[-1], operands)
+        rotation = self.rotation(a.length, operands)
         sides = [
-            self.rounded(_rotated(x, rotation), operand, number)[0]
-            for number, (x, operand) in enumerate(zip((a, b), operands, strict=True))
+            side.inner_last(self.rounded(side, operand, number, rotation)[0])
+            for number, (side, operand) in enumerate(zip((a, b), operands, strict=True))
         ]
         return self.multiply(sides[0], sides[1], operands)
 
@@ -129,11 +151,11 @@ class _Product(torch.autograd.Function):
         rotation = call.rotation(x.shape[-1], operands)
         clipped = recipe.gradient == "clipped"
         sides, masks = [], []
-        for number, (side, operand) in enumerate(zip((x, w), operands, strict=True)):
-            side, mask = call.rounded(
-                _rotated(side.detach(), rotation), operand, number, clipped=clipped
+        for number, (tensor, operand) in enumerate(zip((x, w), operands, strict=True)):
+            values, mask = call.rounded(
+                Side(tensor.detach(), -1), operand, number, rotation, clipped=clipped
             )
-            sides.append(side)
+            sides.append(values)
             masks.append(mask)
         if recipe.gradient == "original":
             saved = [x, w]
@@ -154,24 +176,24 @@ class _Product(torch.autograd.Function):
         dx = dw = None
         if ctx.needs_input_grad[0]:
             product = _Call(call.products, call.step, call.place, DX)
-            dx = _masked(product.backward(g, w.mT, operands), x_mask, ctx.rotation)
+            dx = _masked(product.backward(Side(g, -1), Side(w, -2), operands), x_mask, ctx.rotation)
         if ctx.needs_input_grad[1]:
             product = _Call(call.products, call.step, call.place, DW)
-            dw = _masked(product.backward(g.mT, x.mT, operands), w_mask, ctx.rotation)
+            dw = _masked(product.backward(Side(g, -2), Side(x, -2), operands), w_mask, ctx.rotation)
         return dx, dw, None, None
 
 
-def _rotated(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
-    return x if rotation is None else _transformed(x, rotation, back=False)
+def _rotated(x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1) -> torch.Tensor:
+    return x if rotation is None else _transformed(x, rotation, axis, back=False)
 
 
 def _back(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
-    return x if rotation is None else _transformed(x, rotation, back=True)
+    return x if rotation is None else _transformed(x, rotation, -1, back=True)
 
 
-def _transformed(x: torch.Tensor, rotation: mf.Rotation, *, back: bool) -> torch.Tensor:
+def _transformed(x: torch.Tensor, rotation: mf.Rotation, axis: int, *, back: bool) -> torch.Tensor:
     result = x.clone(memory_format=torch.contiguous_format)
-    rotation.transform(result.numpy(), back=back)
+    rotation.transform(result.numpy(), back=back, down=axis == -2)
     return result
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,9 +170,7 @@ def train(
     MissingPackage
         If the package of a text or of the digits is not installed.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         run = Run(setup, setup.data() if data is None else data)
         if state is not None and state.exists():
             run.load(state.read_bytes())
@@ -183,6 +182,15 @@ def train(
             if progress is not None:
                 progress(run.step, setup.steps)
         return run.result()
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """Meanwhile, have PyTorch use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
     finally:
         torch.set_num_threads(before)
 

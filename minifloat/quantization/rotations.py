@@ -281,7 +281,7 @@ class Rotation:
                 f"{self}; {remedy}"
             )
 
-    def transform(self, rows: Array, *, back: bool = False) -> None:
+    def transform(self, rows: Array, *, back: bool = False, down: bool = False) -> None:
         """Rotate rows in place: C-contiguous, of float32 or float64, of a length that was checked.
 
         Parameters
@@ -289,11 +289,26 @@ class Rotation:
         rows : ndarray, (..., length)
         back : bool
             Whether to undo it.
+        down : bool
+            Whether to rotate columns instead, of (..., length, columns).
         """
+        if down:
+            self._transform_down(rows, back)
+            return
         factors, core = _tables(self, rows.shape[-1], rows.dtype.char, back)
         function = kernels.rotate_back if back else kernels.rotate
         scratch = np.empty(len(core), rows.dtype)
         function(rows.reshape(-1), self.size, factors, core, scratch)
+
+    def _transform_down(self, columns: Array, back: bool) -> None:
+        length, width = columns.shape[-2:]
+        factors, core = _tables(self, length, columns.dtype.char, back)
+        if len(core) == 1:
+            kernels.rotate_down(columns.reshape(-1), self.size, factors, width, back)
+            return
+        rows = np.ascontiguousarray(columns.swapaxes(-1, -2))
+        self.transform(rows, back=back)
+        columns[...] = rows.swapaxes(-1, -2)
 
 
 def core_size(size: int) -> int | None:

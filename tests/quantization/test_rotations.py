@@ -285,3 +285,16 @@ def test_empty_weights() -> None:
         assert (
             mf.quantize(np.zeros(shape), "int4", rotation="hadamard16").dequantize().shape == shape
         )
+
+
+@pytest.mark.parametrize("size", [2, 4, 16, 32, 12, 24])
+@pytest.mark.parametrize("back", [False, True])
+def test_down_columns_it_is_the_rotation_of_the_transposed_matrix(size: int, back: bool) -> None:
+    rotation = mf.Rotation(size, 3)
+    for shape in ((2 * size, 5), (3, size, 7), (size, 300)):
+        for dtype in (np.float32, np.float64):
+            x = RNG.standard_normal(shape).astype(dtype)
+            wanted = np.ascontiguousarray(x.swapaxes(-1, -2))
+            rotation.transform(wanted, back=back)
+            rotation.transform(x, back=back, down=True)
+            assert np.array_equal(x, wanted.swapaxes(-1, -2))

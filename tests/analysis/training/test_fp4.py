@@ -9,6 +9,7 @@ pytest.importorskip("torch", reason='PyTorch is not installed: extra "training"'
 
 from analysis.records import Rows, from_csv, to_csv
 from analysis.training import fp4, grid
+from analysis.training import fp4_losses as losses
 from analysis.training import run as runs
 from analysis.training.data import Bytes
 from analysis.training.model import SHAPES, Shape
@@ -31,7 +32,7 @@ def synthetic() -> Rows:
     for seed in range(5):
         start = 2 + draw.normal(0, 0.3)  # the seed's own
         rows.append({"seed": seed, "recipe": "float32", "validation": start, "diverged": 0})
-        for parts in fp4.GRID + fp4.UNIFORM:
+        for parts in losses.GRID + losses.UNIFORM:
             loss = start + 0.1 - 0.05 * parts.hadamard + 0.02 * (parts.block == 16)
             loss += draw.normal(0, 0.002)
             row = {"seed": seed, "recipe": str(parts.recipe), "validation": loss, "diverged": 0}
@@ -40,8 +41,8 @@ def synthetic() -> Rows:
 
 
 def test_effects_are_those_that_the_rows_have() -> None:
-    found = fp4.effects(synthetic())
-    assert set(found) == set(fp4.EFFECTS)
+    found = losses.effects(synthetic())
+    assert set(found) == set(losses.EFFECTS)
     assert found["Hadamard"].difference.mean == pytest.approx(-0.05, abs=0.002)
     assert found["blocks of 16, not 32"].difference.mean == pytest.approx(0.02, abs=0.002)
     words = {name: effect.words for name, effect in found.items() if effect.words}
@@ -51,22 +52,22 @@ def test_effects_are_those_that_the_rows_have() -> None:
 
 def test_pairs_of_a_diverged_run_are_left_out() -> None:
     rows = synthetic()
-    gone = next(row for row in rows if row["recipe"] == str(fp4.GRID[1].recipe))
+    gone = next(row for row in rows if row["recipe"] == str(losses.GRID[1].recipe))
     gone |= {"validation": None, "diverged": 1}
-    found = fp4.effects(rows)
+    found = losses.effects(rows)
     assert found["stochastic rounding"].left_out == 1
     assert found["tensor scale, UE5M3"].left_out == 0
-    line = next(line for line in fp4.table(rows) if line["recipe"] == gone["recipe"])
+    line = next(line for line in losses.table(rows) if line["recipe"] == gone["recipe"])
     assert (line["runs"], line["diverged"]) == (5, 1)
 
 
 def test_one_seed_has_no_verdict() -> None:
     rows = [row for row in synthetic() if row["seed"] == 0]
-    assert not any(effect.words for effect in fp4.effects(rows).values())
+    assert not any(effect.words for effect in losses.effects(rows).values())
 
 
 def test_the_table_compares_with_float32_of_the_same_seed() -> None:
-    lines = fp4.table(synthetic())
+    lines = losses.table(synthetic())
     assert lines[0]["excess"] == 0
     assert lines[0]["standard_error"] > 0.05
     assert lines[1]["excess"] == pytest.approx(0.12, abs=0.005)
@@ -87,5 +88,5 @@ def test_the_slice_runs_and_goes_on(text: bytes, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(grid, "record", refuse)
     assert list(fp4.growing(read, quick=True))[-1] == read
-    assert {row["recipe"] for row in read} >= {"float32", str(fp4.GRID[0].recipe)}
+    assert {row["recipe"] for row in read} >= {"float32", str(losses.GRID[0].recipe)}
     assert all(row["validation"] < 7.9 for row in read)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from analysis.training.operands import Operand, rounded
+from analysis.training.operands import Operand, rounded, rounded_by_definition
 from analysis.training.recipe import TRAINING_RECIPES, TrainingRecipe, fp4
 
 OPERANDS = [
@@ -97,6 +97,33 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
     operand = Operand.parse(recipe)
     assert np.array_equal(rounded(x, operand).values, want)
     assert np.array_equal(rounded(x, operand, clipped=True).values, want)
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mxfp4", "nvfp4", "e2m1/16/ue5m3", "e4m3fn/channel/float32", "nearest(mxfp4,0.75)",
+        "stochastic(mxfp4)", "stochastic(nvfp4,0.94)", "stochastic(e2m1/24/ue5m3/tensor-scale)",
+    ],
+)  # fmt: skip
+def test_one_pass_gives_what_the_definition_gives(text: str, axis: int) -> None:
+    operand = Operand.parse(text)
+    for x in (numbers(48, 72), numbers(96, 40).reshape(3, 32, 40)):
+        want = rounded_by_definition(x, operand, 5, axis=axis).values
+        assert rounded(x, operand, 5, axis=axis).values.tobytes() == want.tobytes()
+        assert rounded(x, operand, 5, axis=axis, out=x).values.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("text", ["mxfp4", "quest(mxfp4)", "four_over_six", "nf4", "e4m3fn"])
+def test_blocks_down_columns_are_those_of_the_transposed_matrix(text: str) -> None:
+    x, operand = numbers(64, 40), Operand.parse(text)
+    for clipped in (False, True)[: 1 + operand.is_plain]:
+        found = rounded(x, operand, axis=-2, clipped=clipped)
+        wanted = rounded(np.ascontiguousarray(x.T), operand, clipped=clipped)
+        assert np.array_equal(found.values, wanted.values.T)
+        if found.clipped is not None and wanted.clipped is not None:
+            assert np.array_equal(found.clipped, wanted.clipped.T)
 
 
 def test_stochastic_rounding_goes_to_a_neighbour_and_is_right_in_the_mean() -> None:

@@ -1,0 +1,176 @@
+"""The part of docs/training.md on the parts of FP4 recipes: right for some seeds or all."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from analysis.records import Row, Rows
+from analysis.training import fp4_losses as fp4
+from docs.generators.policies import table
+from minifloat.quantization.recipes import Recipe
+from paper_figures.rows import NotAvailable
+from paper_figures.studies import saved
+
+INTRO = """\
+## Which parts of an FP4 recipe matter
+
+E2M1 in all three products: five kinds of scales, blocks of 16 and 32, with and without rotations
+of both operands, with gradients to nearest or stochastic: 40 recipes, and two of E1M2, Quartet's
+and MS-EDEN's beside them (`analysis.training.fp4`). The model has 0.2 million weights and reads
+250,000 bytes. The effect of a part is the mean difference of validation's loss, in bits per byte,
+with the part less without it, over all pairs of runs that differ in it alone; ± is one standard
+error over seeds. It helps or harms if it is beyond 0.01 and two standard errors."""
+NOT_YET = (
+    "**Not measured yet:** there are no records. `python -m analysis.training fp4` makes them."
+)
+PUBLISHED = {  # what is published of a part, and where
+    "Hadamard": ("helps", "2509.17791"),
+    "stochastic rounding": ("helps", "2509.17791"),
+    "blocks of 16, not 32": ("", ""),
+    "tensor scale, E4M3": ("helps", "2509.17791"),
+    "tensor scale, UE5M3": ("helps", "2509.17791"),
+    "UE5M3, not E8M0": ("helps", "2509.17791"),
+    "UE5M3, not E4M3": ("helps", "2509.17791"),
+    "E1M2, not E2M1": ("helps", "2606.20381"),
+}
+COLUMNS = {  # rotated, stochastic
+    (False, False): "neither", (False, True): "stochastic", (True, False): "Hadamard",
+    (True, True): "both",
+}  # fmt: skip
+COSTS = "What each recipe costs over float32 with the same seed, in bits per byte:"
+FAR = """\
+Published effects are of models of 10⁸ weights and more, over billions of tokens. A model of 0.2
+million weights in its first 244 steps can show that a rounding disturbs learning at once, and what
+repairs it. That a part does nothing here does not say that it does nothing there: outliers, which
+rotations and finer scales are for, grow in larger models, and what stochastic rounding removes, a
+bias, adds up over many steps."""
+
+
+def section(rows: Rows | None = None) -> str:
+    """Return the section.
+
+    Parameters
+    ----------
+    rows : list of dict, optional
+        Default the saved records, if they are there.
+    """
+    if rows is None:
+        try:
+            rows = saved("fp4", "training")
+        except NotAvailable:
+            rows = []
+    return "\n\n".join([INTRO, *(answer(rows) if rows else [NOT_YET]), FAR])
+
+
+def answer(rows: Rows) -> list[str]:
+    """Return what the records say, and what is missing in them."""
+    seeds = len({row["seed"] for row in rows})
+    wanted = {str(recipe) or "float32" for recipe in fp4.recipes()}
+    whole = sum(
+        {row["recipe"] for row in rows if row["seed"] == seed} >= wanted for seed in range(seeds)
+    )
+    state = f"Measured: {len(rows)} runs, {whole} whole seeds of 5."
+    if whole < 5:
+        state += " **The rest is missing**, and error bars of fewer seeds are rough."
+    lines = {line["recipe"]: line for line in fp4.table(rows)}
+    return [
+        state, table(["part", "effect, bits per byte", "here", "published"], effects(rows)),
+        agreement(rows), COSTS,
+        table(["scales", "block", *COLUMNS.values()], grid(lines)),
+        table(["recipe", "over float32"], others(lines)), ranking(rows),
+    ]  # fmt: skip
+
+
+def effects(rows: Rows) -> list[list[str]]:
+    """Return the lines of the table of effects."""
+    found, lines = fp4.effects(rows), []
+    for name, (word, source) in PUBLISHED.items():
+        effect = found.get(name)
+        mean = "not measured"
+        if effect is not None:
+            mean = signed(effect.difference.mean, effect.difference.standard_error, effect.seeds)
+            mean += f" (left out: {effect.left_out})" * bool(effect.left_out)
+        here = "" if effect is None or effect.seeds < 2 else effect.words or "not seen"
+        lines.append([name, mean, here, f"{word} (arXiv {source})" if word else ""])
+    return lines
+
+
+def agreement(rows: Rows) -> str:
+    """Return which effects are as published."""
+    found = {name: effect for name, effect in fp4.effects(rows).items() if effect.seeds > 1}
+    if not found:
+        return (
+            "With one seed no effect has an error bar, so none is compared with what is published."
+        )
+    kinds: dict[str, list[str]] = {"same": [], "not seen": [], "opposite": []}
+    for name, (word, _) in PUBLISHED.items():
+        if word and name in found:
+            words = found[name].words
+            kinds["same" if words == word else "opposite" if words else "not seen"].append(name)
+    texts = {
+        "same": "As published, these help here: ",
+        "not seen": "Neither helping nor harming beyond the criterion here: ",
+        "opposite": "Against what is published, these harm here: ",
+    }
+    return " ".join(f"{texts[kind]}{'; '.join(names)}." for kind, names in kinds.items() if names)
+
+
+def grid(lines: dict[str, Row]) -> list[list[str]]:
+    """Return the lines of the table of the grid."""
+    return [
+        [f"`{scale}`", str(block), *(
+            cost(lines.get(str(fp4.Parts("e2m1", scale, block, *parts).recipe)))
+            for parts in COLUMNS
+        )]
+        for scale, block in product(fp4.SCALES, (16, 32))
+    ]  # fmt: skip
+
+
+def others(lines: dict[str, Row]) -> list[list[str]]:
+    """Return the lines of the table of recipes beside the grid."""
+    names = {name: str(fp4.TRAINING_RECIPES[name]) for name in fp4.OTHERS[1:]}
+    for parts in fp4.UNIFORM:
+        with_it = "with" if parts.hadamard else "without"
+        names[f"e1m2/16/ue5m3, stochastic, {with_it} Hadamard"] = str(parts.recipe)
+    return [[name, cost(lines.get(text))] for name, text in names.items()]
+
+
+def ranking(rows: Rows) -> str:
+    """Return which recipe of the grid is the best."""
+    found = fp4.best(rows)
+    if found is None:
+        return "Which recipe of the grid is the best is not said before two seeds are whole."
+    text = f"Of the grid `{Recipe.parse(_element(found.lowest))}` {_parts(found.lowest)} is lowest"
+    if not found.tied:
+        return f"**{text}, and told apart from all others**, over {found.seeds} seeds."
+    return f"{text}; {len(found.tied)} others are not told apart from it over {found.seeds} seeds."
+
+
+def _element(text: str) -> str:
+    return text.partition(" ")[0].removeprefix("forward=")
+
+
+def _parts(text: str) -> str:
+    return f"({COLUMNS['rotation' in text, 'stochastic' in text]} of Hadamard and stochastic)"
+
+
+def cost(line: Row | None) -> str:
+    """Return an excess with its standard error; a diverged run is counted."""
+    if line is None:
+        return "missing"
+    diverged = f"{line['diverged']} of {line['runs']} diverged" if line["diverged"] else ""
+    if line["excess"] is None:
+        return diverged or "missing"
+    text = signed(line["excess"], line["excess_error"], line["runs"] - line["diverged"])
+    return f"{text}, {diverged}" if diverged else text
+
+
+def signed(mean: float, error: float, runs: int) -> str:
+    """Return a number with its sign and standard error, which a single run does not have.
+
+    Examples
+    --------
+    >>> signed(0.01234, 0.001, 5), signed(-0.01, 0.0, 1)
+    ('+0.0123 ± 0.0010', '-0.0100')
+    """
+    return f"{mean:+.4f}" if runs < 2 else f"{mean:+.4f} ± {error:.4f}"
