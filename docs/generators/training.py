@@ -9,6 +9,7 @@ from analysis.records import Row, Rows
 from analysis.statistics import Estimate
 from analysis.training import quartet_errors
 from analysis.training.recipe import TRAINING_RECIPES
+from docs.generators import training_studies
 from docs.generators.policies import table
 from paper_figures.studies import saved
 
@@ -138,7 +139,8 @@ with ProcessPoolExecutor() as executor:
 ```
 
 `fp4` is the first: 40 recipes of E2M1, two of E1M2, Quartet's and MS-EDEN's, five seeds each. Its
-records are not there yet.
+records are not there yet. `exponent_mantissa`, `noise`, `many_widths` and `after_training`
+stand below.
 
 ## Quartet's figures beside ours
 
@@ -177,6 +179,7 @@ def page() -> str:
         "An operand is `none`, or", table(["text", "rounding"], OPERANDS.items()),
         "Names of published recipes are texts, too:", table(["name", "text"], names), OURS,
         table(["name", "model"], MODELS.items()), SAY, errors(rows), WORDS,
+        *training_studies.sections(),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 
