@@ -35,12 +35,18 @@ def draw(rows: Rows) -> Figure:
     for bits, look in LOOKS.items():
         own = [row for row in rows if (row["bits"], row["block"]) == (bits, BLOCK)]
         if own:
-            _points(left, own, [Cell.of(row["format"]).exponent_bits for row in own], look, bits)
+            _points(
+                left,
+                own,
+                [Cell.of(row["format"]).exponent_bits for row in own],
+                look,
+                f"{bits} bits",
+            )
             _points(right, own, [row["error"] for row in own], look._replace(line=""), None)
     others = [row for row in rows if row["block"] != BLOCK]
     if others:
         spare = style.SPARE[0]._replace(line="")
-        _points(right, others, [row["error"] for row in others], spare, None)
+        _points(right, others, [row["error"] for row in others], spare, "other blocks")
     fitted = sorted((row["error"], row["ours"]) for row in rows if row["ours"] is not None)
     if fitted:
         right.plot(*zip(*fitted, strict=True), color=style.GREY, linewidth=0.8, zorder=0)
@@ -49,11 +55,11 @@ def draw(rows: Rows) -> Figure:
     right.set(xscale="log", xlabel="exact squared error on Gaussian numbers")
     for axes in (left, right):
         axes.axhline(0, color=style.PALE, linewidth=0.6, zorder=0)
-    figure.legend(loc="outside upper center", ncols=len(LOOKS))
+    figure.legend(loc="outside upper center", ncols=len(LOOKS) + 1)
     return figure
 
 
-def _points(axes: Axes, rows: Rows, places: list[float], look: Look, bits: int | None) -> None:
+def _points(axes: Axes, rows: Rows, places: list[float], look: Look, label: str | None) -> None:
     axes.errorbar(
         places,
         [row["excess"] for row in rows],
@@ -61,7 +67,7 @@ def _points(axes: Axes, rows: Rows, places: list[float], look: Look, bits: int |
         color=look.colour,
         marker=look.marker,
         linestyle=look.line,
-        label=None if bits is None else f"{bits} bits",
+        label=label,
         elinewidth=0.6,
         markeredgecolor="white",
         markeredgewidth=0.3,

@@ -19,9 +19,8 @@ errors over seeds. Its size is given in standard deviations between seeds of the
 nothing: below 1 another seed moves the loss by more. ``recovered`` is the part of what rounding to
 nearest costs that a method takes back, given where that cost is beyond two standard errors.
 
-A model of 0.2 million weights that reads half a million bytes is far from trained to its end, when
-its weights would fill what a format can hold; the loss of rounding is smaller here than in models
-that were.
+A model of 0.2 million weights that reads half a million bytes is far from trained to its end, where
+rounding may cost more: what is not told apart here may be in models that were trained longer.
 """
 
 from __future__ import annotations

@@ -123,6 +123,7 @@ law. So a study here says "here", beside what is published, and its error bars a
 python -m analysis.training fp4 --quick                    # a slice, in a minute
 python -m analysis.training fp4 --csv fp4.csv              # all; again, it goes on where it was
 python -m analysis.training quartet_errors --csv quartet_errors.csv
+python -m analysis.training exponent_mantissa --csv exponent_mantissa.csv  # noise, many_widths, ...
 python -m docs.generators.training > docs/training.md      # this page
 ```
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import fill
 
 from analysis.published.scaling_law import DELTA, NU
 from analysis.records import Rows
@@ -46,7 +47,14 @@ def section(study: str, words: Callable[[Rows], list[str]], rows: Rows | None = 
     answer = words(rows) if rows else []
     if (FIGURES / f"{study}.png").exists():
         answer.append(f"![{PICTURES[study]}](figures/{study}.png)")
-    return "\n\n".join([INTROS[study], state, *answer])
+    return "\n\n".join([INTROS[study], state, *map(wrapped, answer)])
+
+
+def wrapped(part: str) -> str:
+    """Return a paragraph in lines of at most 100 letters; tables and pictures as they are."""
+    if part.startswith(("|", "!")):
+        return part
+    return fill(part, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def sections() -> list[str]:
@@ -202,7 +210,24 @@ def noise(rows: Rows) -> list[str]:
     if whole:
         said = "; ".join(differing) or "none, by the criteria"
         parts.append(f"Noises that differ from rounding here: {said}.")
+        parts.append(prepares(noises.table(rows)))
     return parts
+
+
+def prepares(lines: Rows) -> str:
+    """Return whether PQT's noise prepares weights for a format as rounding in training does."""
+    found = {
+        line["recipe"]: bool(line["rounded_differs"] and line["rounded"] > 0)
+        for line in lines
+        if line["source"] == "pqt"
+    }
+    worse = [recipe for recipe, is_worse in found.items() if is_worse]
+    if not found:
+        return "Whether pseudo-quantization training prepares weights is not measured yet."
+    if worse:
+        names = ", ".join(worse)
+        return f"Not as published, `pqt` prepares weights worse than rounding does: {names}."
+    return "As published, `pqt` prepares weights for rounding, here no worse than rounding does."
 
 
 KINDS = {
@@ -240,9 +265,40 @@ def many_widths(rows: Rows) -> list[str]:
     ]
     if compared:
         parts.append("Differences, in bits per byte: " + "; ".join(compared) + ".")
+    said = [
+        f"{claim}: {verdict(mean)}"
+        for claim, one, other in PUBLISHED
+        if (mean := widths.difference(rows, one, other, WIDTHS)) is not None
+        and mean.standard_error > 0
+    ]
+    if said:
+        parts.append("Published, and what is seen here over all widths: " + "; ".join(said) + ".")
     return parts
 
 
+def verdict(difference: Estimate) -> str:
+    """Return whether a lower loss, which is published, is seen.
+
+    Examples
+    --------
+    >>> verdict(Estimate(-0.03, 0.01)), verdict(Estimate(0.001, 0.01))
+    ('agrees', 'not told apart here')
+    """
+    if abs(difference.mean) <= 2 * difference.standard_error:
+        return "not told apart here"
+    return "agrees" if difference.mean < 0 else "the opposite here"
+
+
+PUBLISHED = (  # by LLM-QFA
+    (
+        "balanced sampling is better than uniform",
+        ("exmy", "shared", "balanced"), ("exmy", "shared", "uniform"),
+    ),
+    (
+        "parts of each width are better than shared weights alone",
+        ("exmy", "low rank", "whole"), ("exmy", "shared", "whole"),
+    ),
+)  # fmt: skip
 COMPARED = (
     ("ExMy less integers", ("exmy", "shared", "whole"), ("integers", "shared", "whole")),
     ("balanced less uniform, ExMy", ("exmy", "shared", "balanced"), ("exmy", "shared", "uniform")),
@@ -321,8 +377,7 @@ random weights, so that a width's fewer steps weigh more (`analysis.training.man
 
 Weights that were rounded in every step, beside those of the same run without rounding, rounded
 afterwards to nearest and by GPTQ (arXiv 2210.17323) with Hessians from training text. The model is
-far from the end of its training, and what rounding costs grows until there
-(`analysis.training.after_training`).""",
+far from the end of its training, where rounding may cost more (`analysis.training.after_training`).""",
 }
 PICTURES = {
     "exponent_mantissa": "Costs of all splits by exponent bits, and against the exact error",

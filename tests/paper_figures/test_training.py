@@ -65,6 +65,8 @@ def test_verdicts_are_those_of_the_records() -> None:
     assert "E2M1: beats GPTQ" in texts["after_training"]
     assert "E2M2: not told apart" in texts["after_training"]
     assert texts["many_widths"].count("*") > 24
+    assert "no worse than rounding" in texts["noise"]
+    assert "better than uniform: not told apart here" in texts["many_widths"]
     assert all("Seeds: 5." in text for text in texts.values())
 
 
