@@ -33,4 +33,8 @@ FIGURES = (  # in the order of the story; each is a module of this package
     "methods",
     "four_bit_recipes",
     "nested_formats",
+    "exponent_mantissa",
+    "noise",
+    "many_widths",
+    "after_training",
 )

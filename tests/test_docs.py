@@ -15,6 +15,7 @@ import pytest
 import minifloat as mf
 from analysis import absmax_mse, optimal_scale, range_mse, signed_absmax_mse
 from analysis.formats.normal_float import normal_float
+from analysis.training import STUDIES as TRAINING
 from docs.generators import (
     accuracy_and_cost,
     allocation,
@@ -300,9 +301,12 @@ def test_the_pictures_of_bits_are_those_of_the_formats() -> None:
 
 
 def test_the_gallery_has_every_figure_with_its_numbers() -> None:
+    """But for those of studies of training that have no records yet."""
     gallery = (DOCS / "figures.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (\w+)$", gallery, re.MULTILINE) == list(FIGURES)
-    for name in FIGURES:
+    records = DOCS / "data" / "training"
+    drawn = [n for n in FIGURES if n not in TRAINING or (records / f"{n}.csv").exists()]
+    assert re.findall(r"^## (\w+)$", gallery, re.MULTILINE) == drawn
+    for name in drawn:
         for file in (f"figures/{name}.png", f"figures/{name}.csv"):
             assert f"]({file})" in gallery
             assert (DOCS / file).is_file(), file

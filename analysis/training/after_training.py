@@ -19,9 +19,8 @@ errors over seeds. Its size is given in standard deviations between seeds of the
 nothing: below 1 another seed moves the loss by more. ``recovered`` is the part of what rounding to
 nearest costs that a method takes back, given where that cost is beyond two standard errors.
 
-A model of 0.2 million weights that reads half a million bytes is far from trained to its end, when
-its weights would fill what a format can hold; the loss of rounding is smaller here than in models
-that were.
+A model of 0.2 million weights that reads half a million bytes is far from trained to its end, where
+rounding may cost more: what is not told apart here may be in models that were trained longer.
 """
 
 from __future__ import annotations
@@ -36,16 +35,13 @@ from numpy.typing import NDArray
 import minifloat as mf
 from analysis.models.evaluation import Progress
 from analysis.records import Row, Rows
-from analysis.statistics import Estimate
 from analysis.studies import grown
+from analysis.training.after_training_losses import AWARE, GPTQ, NEAREST, PLAIN, RECIPES
 from analysis.training.run import Run, Setup
 from analysis.training.through import change_weights, finish, layers, validation
 
 MODEL, ITEMS, BATCH, SEEDS = "0.2M", 500_000, 8, 8
-RECIPES = ("e2m2/32/float32", "e2m1/32/float32", "e2m0/32/float32")
-PLAIN, NEAREST, GPTQ, AWARE = "plain", "nearest", "gptq", "aware"
 CALIBRATION = 64  # windows
-PUBLISHED_RECOVERED = 0.54  # Gemma 3, of four bits
 
 Weights = NDArray[np.float32]
 
@@ -170,75 +166,3 @@ def _replaced(run: Run, weights: list[Weights]) -> Callable[[torch.Tensor, int],
     places = [layer.place for layer in layers(run.model)]
     found = dict(zip(places, map(torch.from_numpy, weights), strict=True))
     return lambda w, place: found[place]
-
-
-def losses(rows: Rows, recipe: str, method: str) -> dict[int, float]:
-    """Return the losses of a method by seed; without runs that diverged."""
-    return {
-        row["seed"]: row["validation"]
-        for row in rows
-        if (row["recipe"], row["method"]) == (recipe, method) and row["validation"] is not None
-    }
-
-
-class Comparison(NamedTuple):
-    """Quantization-aware training beside GPTQ, in one format.
-
-    Attributes
-    ----------
-    recipe : str
-    runs : int
-        Seeds with all four losses.
-    over_plain : dict of str to Estimate
-        Of nearest, gptq and aware: the loss over that of the run that rounds nothing.
-    difference : Estimate
-        Of aware less gptq.
-    between_seeds : float
-        Standard deviation of the losses of the runs that round nothing.
-    """
-
-    recipe: str
-    runs: int
-    over_plain: dict[str, Estimate]
-    difference: Estimate
-    between_seeds: float
-
-    @property
-    def words(self) -> str:
-        """Return "beats GPTQ", "loses to GPTQ", "not told apart", or nothing below two seeds."""
-        if self.runs < 2:
-            return ""
-        if abs(self.difference.mean) <= 2 * self.difference.standard_error:
-            return "not told apart"
-        return "beats GPTQ" if self.difference.mean < 0 else "loses to GPTQ"
-
-    def recovered(self, method: str) -> float | None:
-        """Return the part of the cost of rounding to nearest that a method takes back."""
-        cost = self.over_plain[NEAREST]
-        if self.runs < 2 or cost.mean <= 2 * cost.standard_error:
-            return None
-        return 1 - self.over_plain[method].mean / cost.mean
-
-
-def table(rows: Rows) -> list[Comparison]:
-    """Return the comparison in each format that has a seed with all four losses.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `growing` yields them; of some seeds or all.
-    """
-    plain = losses(rows, PLAIN, PLAIN)
-    found = []
-    for recipe in RECIPES:
-        own = {method: losses(rows, recipe, method) for method in (NEAREST, GPTQ, AWARE)}
-        seeds = sorted(set(plain).intersection(*own.values()))
-        if seeds:
-            over = {
-                method: Estimate.of([values[seed] - plain[seed] for seed in seeds])
-                for method, values in own.items()
-            }
-            less = Estimate.of([own[AWARE][seed] - own[GPTQ][seed] for seed in seeds])
-            spread = float(np.std([plain[seed] for seed in seeds], ddof=1)) if seeds[1:] else 0.0
-            found.append(Comparison(recipe, len(seeds), over, less, spread))
-    return found

@@ -36,23 +36,17 @@ claim.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.integrate import quad
-from scipy.special import ndtr
 
 import minifloat as mf
-from analysis.errors.absmax_error import absmax_mse
 from analysis.models.evaluation import Progress
 from analysis.records import Row, Rows
-from analysis.statistics import Estimate
 from analysis.studies import grown
+from analysis.training.noise_laws import FROZEN, SOURCES, error_ratio
+from analysis.training.noise_losses import NONE, RECIPES, ROUNDED, Case
 from analysis.training.run import Run, Setup
 from analysis.training.through import (
     Change,
@@ -64,102 +58,6 @@ from analysis.training.through import (
 )
 
 MODEL, ITEMS, BATCH, SEEDS = "0.2M", 250_000, 8, 5
-RECIPES = ("e2m1/32/float32", "e1m1/32/float32")
-NONE, ROUNDED, FROZEN = "none", "rounded", "frozen"
-LOSSES = ("training", "own", "plain", "rounded")
-MATTERS = 0.01  # bits per byte
-
-Array = NDArray[np.float32]
-Noise = Callable[[Array, mf.Recipe, np.random.Generator], Array]
-
-
-class Case(NamedTuple):
-    """A run."""
-
-    seed: int
-    recipe: str
-    source: str
-
-
-def noise_variance(recipe: mf.Recipe) -> float:
-    """Return the exact squared error of a recipe on Gaussian numbers, over their variance."""
-    return _variance(str(recipe))
-
-
-@lru_cache(maxsize=64)
-def _variance(recipe: str) -> float:
-    return absmax_mse(recipe, "normal")
-
-
-def gaussian(w: Array, recipe: mf.Recipe, draw: np.random.Generator) -> Array:
-    """Return Gaussian noise of the recipe's variance, (rows, inputs)."""
-    spread = math.sqrt(noise_variance(recipe))
-    return draw.standard_normal(w.shape, np.float32) * (spread * root_mean_squares(w, recipe))
-
-
-def law(w: Array, recipe: mf.Recipe, draw: np.random.Generator) -> Array:
-    """Return the rounding errors of other Gaussian numbers, with the blocks' root mean squares."""
-    other = draw.standard_normal(w.shape, np.float32)
-    return (mf.quantize(other, recipe).dequantize() - other) * root_mean_squares(w, recipe)
-
-
-def cell(w: Array, recipe: mf.Recipe, draw: np.random.Generator) -> Array:
-    """Return noise that is uniform over the width of the cell between a weight's neighbours."""
-    scales = np.repeat(mf.quantize(w, recipe).row_scales(), _block(recipe), axis=1)
-    values = np.unique(np.abs(recipe.fmt.values()))
-    above = np.searchsorted(values, np.abs(w) / scales).clip(1, len(values) - 1)
-    widths = (values[above] - values[above - 1]) * scales
-    widths[np.abs(w) == _largest(w, recipe)] = 0  # it is rounded to itself
-    return np.asarray(widths * (draw.random(w.shape, np.float32) - np.float32(0.5)), np.float32)
-
-
-def pqt(w: Array, recipe: mf.Recipe, draw: np.random.Generator) -> Array:
-    """Return c R max |block|, with R = round(N(0, 1) / 2), and c for the recipe's variance."""
-    r = np.rint(draw.standard_normal(w.shape, np.float32) / 2)
-    return np.asarray(2.0 ** (1 - noise_bits(recipe)) * r * _largest(w, recipe), np.float32)
-
-
-SOURCES: dict[str, Noise] = {
-    "gaussian": gaussian, "law": law, "cell": cell, "pqt": pqt, FROZEN: gaussian,
-}  # fmt: skip
-R_VARIANCE = 0.3254130  # of round(N(0, 1) / 2)
-
-
-@lru_cache(maxsize=64)
-def noise_bits(recipe: mf.Recipe) -> float:
-    """Return b_t with which PQT's noise has the variance of a recipe, on Gaussian numbers.
-
-    2^(2 - 2 b_t) R_VARIANCE E[max^2] is the recipe's variance, with the largest of a block.
-
-    Examples
-    --------
-    >>> round(noise_bits(mf.Recipe.parse("e2m1/32/float32")), 2)
-    4.75
-    """
-    n = _block(recipe)
-    square, _ = quad(lambda m: 2 * m * (1 - (2 * ndtr(m) - 1) ** n), 0, 12)
-    return 1 - math.log2(noise_variance(recipe) / (R_VARIANCE * square)) / 2
-
-
-def root_mean_squares(w: Array, recipe: mf.Recipe) -> Array:
-    """Return for each weight the root mean square of its block."""
-    rows = _blocks(w, recipe)
-    roots = np.sqrt(np.square(rows, dtype=np.float64).mean(axis=2))
-    return np.repeat(roots, rows.shape[2], axis=1).astype(np.float32)
-
-
-def _largest(w: Array, recipe: mf.Recipe) -> Array:
-    return np.repeat(_blocks(np.abs(w), recipe).max(axis=2), _block(recipe), axis=1)
-
-
-def _block(recipe: mf.Recipe) -> int:
-    assert isinstance(recipe.block, int)
-    return recipe.block
-
-
-def _blocks(w: Array, recipe: mf.Recipe) -> Array:
-    """Return weights as (rows, blocks, block); the block divides the inputs."""
-    return w.reshape(len(w), -1, _block(recipe))
 
 
 def changed(case: Case, run: Run) -> Change | None:
@@ -259,62 +157,3 @@ def _record(case: Case, run: Run, losses: dict[str, float | None]) -> Row:
     weights = [layer.weight.detach().numpy() for layer in layers(run.model)]
     ratio = None if run.diverged else error_ratio(weights, recipe)
     return case._asdict() | losses | {"rounded": last, "ratio": ratio}
-
-
-def error_ratio(weights: list[Array], recipe: mf.Recipe) -> float:
-    """Return the squared rounding error of weights over that predicted for Gaussian numbers."""
-    pairs = [
-        (mf.quantize(w, recipe).dequantize() - w, root_mean_squares(w, recipe)) for w in weights
-    ]
-    errors, squares = (
-        math.fsum(float(np.square(part, dtype=np.float64).sum()) for part in side)
-        for side in zip(*pairs, strict=True)
-    )
-    return errors / (noise_variance(recipe) * squares)
-
-
-def table(rows: Rows) -> Rows:
-    """Return a row for each recipe and source: its losses, less those of rounding.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As `growing` yields them; of some seeds or all.
-
-    Returns
-    -------
-    list of dict
-        With the columns recipe, source, runs, ratio, and for each of `LOSSES` its name, NAME_error,
-        and NAME_differs: whether it differs from rounding by the criteria (0 or 1). Losses are the
-        mean differences to rounding over seeds; those of rounding itself are the losses.
-    """
-    known = {Case(row["seed"], row["recipe"], row["source"]): row for row in rows}
-    lines: Rows = []
-    for recipe in RECIPES:
-        for source in (ROUNDED, NONE, *SOURCES):
-            seeds = [c.seed for c in known if (c.recipe, c.source) == (recipe, source)]
-            pairs = [
-                (known[Case(seed, recipe, source)], known.get(Case(seed, recipe, ROUNDED)))
-                for seed in sorted(seeds)
-            ]
-            whole = [
-                (own, other)
-                for own, other in pairs
-                if other is not None and None not in (own["own"], other["own"])
-            ]
-            if whole:
-                lines.append(_line(recipe, source, whole))
-    return lines
-
-
-def _line(recipe: str, source: str, pairs: list[tuple[Row, Row]]) -> Row:
-    ratio = Estimate.of([own["ratio"] for own, _ in pairs]).mean
-    line: Row = {"recipe": recipe, "source": source, "runs": len(pairs), "ratio": ratio}
-    for name in LOSSES:
-        less = 0 if source == ROUNDED else 1
-        mean = Estimate.of([own[name] - less * other[name] for own, other in pairs])
-        far = abs(mean.mean) > max(MATTERS, 2 * mean.standard_error)
-        line[name] = mean.mean
-        line[f"{name}_error"] = mean.standard_error
-        line[f"{name}_differs"] = int(less and len(pairs) > 1 and far)
-    return line

@@ -86,7 +86,8 @@ def validation(run: Run) -> float | None:
         return None
     with torch.no_grad():
         loss, _ = run.loss(run.data.validation())
-    return loss.item() / math.log(2)
+    bits: float = loss.item() / math.log(2)
+    return bits
 
 
 def training_loss(run: Run, part: float = 0.05) -> float | None:

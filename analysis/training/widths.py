@@ -1,4 +1,4 @@
-"""Layers of several widths: which numbers a layer multiplies with at each, and who draws widths.
+"""Layers of several widths: which numbers a layer multiplies with at each.
 
 A layer holds what its widths need: shared weights alone; shared weights and a thin product of two
 matrices for each width; or weights for each width. At a width it multiplies with these, rounded as
@@ -7,8 +7,6 @@ a `Family` says; gradients pass straight through.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +16,11 @@ from torch import nn
 import minifloat as mf
 from analysis.training.model import SPREAD
 from analysis.training.run import DECAY, Run
+from analysis.training.samplings import SAMPLINGS, WIDTHS
 from analysis.training.through import layers, straight_through
 
-WIDTHS = (3, 4, 5, 6)  # bits
 RANK = 2
 SHARED, LOW_RANK, DECOUPLED = "shared", "low rank", "decoupled"
-SPREAD_OF_WIDTHS = 0.5  # around the mean of now, in bits
-CYCLES = 8  # of the mean, in a run
 
 
 class Family(NamedTuple):
@@ -130,7 +126,7 @@ def give_widths(run: Run, family: Family, sharing: str) -> list[LayerWidths]:
     found = []
     for layer in layers(run.model):
         widths = LayerWidths(layer.weight, family, sharing, generator)
-        layer.products = widths  # type: ignore[assignment]
+        layer.products = widths
         found.append(widths)
     parts = [part for widths in found for part in widths.parameters()]
     if parts:
@@ -142,38 +138,6 @@ def set_widths(found: list[LayerWidths], widths: list[int]) -> None:
     """Set the width of each layer, from one for each."""
     for layer, width in zip(found, widths, strict=True):
         layer.width = width
-
-
-Sampling = Callable[[np.random.Generator, float, int], list[int]]
-
-
-def whole(draw: np.random.Generator, part: float, count: int) -> list[int]:
-    """Return one width for all layers, drawn evenly."""
-    return [int(draw.choice(WIDTHS))] * count
-
-
-def uniform(draw: np.random.Generator, part: float, count: int) -> list[int]:
-    """Return a width for each layer, each drawn evenly: their mean is mostly in the middle."""
-    return [int(width) for width in draw.choice(WIDTHS, count)]
-
-
-def balanced(draw: np.random.Generator, part: float, count: int) -> list[int]:
-    """Return a width for each layer, around a mean that moves evenly over all widths.
-
-    Parameters
-    ----------
-    draw : numpy.random.Generator
-    part : float
-        Of the run, 0 to 1: the mean goes up and down `CYCLES` times.
-    count : int
-    """
-    place = abs((CYCLES * part) % 1 * 2 - 1)  # 1 to 0 and back
-    mean = WIDTHS[0] - 0.5 + place * (WIDTHS[-1] - WIDTHS[0] + 1)
-    masses = np.array([math.exp(-(((w - mean) / SPREAD_OF_WIDTHS) ** 2) / 2) for w in WIDTHS])
-    return [int(width) for width in draw.choice(WIDTHS, count, p=masses / masses.sum())]
-
-
-SAMPLINGS: dict[str, Sampling] = {"whole": whole, "uniform": uniform, "balanced": balanced}
 
 
 def train_widths(run: Run, found: list[LayerWidths], sampling: str) -> None:

@@ -9,7 +9,7 @@ from analysis.records import Row, Rows
 from analysis.statistics import Estimate
 from analysis.training import quartet_errors
 from analysis.training.recipe import TRAINING_RECIPES
-from docs.generators import training_fp4, training_instability
+from docs.generators import training_fp4, training_instability, training_studies
 from docs.generators.policies import table
 from paper_figures.studies import saved
 
@@ -123,6 +123,7 @@ law. So a study here says "here", beside what is published, and its error bars a
 python -m analysis.training fp4 --quick                    # a slice, in a minute
 python -m analysis.training fp4 --csv fp4.csv              # all; again, it goes on where it was
 python -m analysis.training quartet_errors --csv quartet_errors.csv
+python -m analysis.training exponent_mantissa --csv exponent_mantissa.csv  # noise, many_widths, ...
 python -m docs.generators.training > docs/training.md      # this page
 ```
 
@@ -178,7 +179,7 @@ def page() -> str:
         "An operand is `none`, or", table(["text", "rounding"], OPERANDS.items()),
         "Names of published recipes are texts, too:", table(["name", "text"], names), OURS,
         table(["name", "model"], MODELS.items()), SAY, errors(rows), WORDS,
-        training_fp4.section(), training_instability.section(),
+        training_fp4.section(), training_instability.section(), *training_studies.sections(),
     ]  # fmt: skip
     return "\n\n".join(parts) + "\n"
 

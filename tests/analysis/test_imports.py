@@ -19,7 +19,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "studies": {"models", "output", "records"},
     "claims": {"formats", "methods", "models", "records", "studies"},
     "methods": {"errors", "models", "records", "statistics", "studies", "weights"},
-    "training": {"models", "output", "records", "statistics", "studies"},
+    "training": {
+        "errors",
+        "models",
+        "output",
+        "published",
+        "records",
+        "statistics",
+        "studies",
+    },
     "numerics": {"errors", "models", "output", "records", "statistics", "studies"},
     "hardware": {"errors", "models", "output", "records", "statistics"},
     "output": set(),
@@ -40,7 +48,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "claims": {"scipy"},
     "methods": {"scipy"},
     "published": {"ml_dtypes", "scipy"},
-    "training": {"sklearn", "torch"},
+    "training": {"scipy", "sklearn", "torch"},
     "weights": {"scipy"},
 }
 

@@ -10,13 +10,14 @@ torch = pytest.importorskip("torch", reason='PyTorch is not installed: extra "tr
 import minifloat as mf  # noqa: E402
 from analysis.records import Rows, from_csv, to_csv  # noqa: E402
 from analysis.training import after_training as study  # noqa: E402
+from analysis.training import after_training_losses as results  # noqa: E402
 from analysis.training import run as runs  # noqa: E402
 from analysis.training.data import Bytes  # noqa: E402
 from analysis.training.model import SHAPES, Shape  # noqa: E402
 from analysis.training.run import Run, Setup, train  # noqa: E402
 from analysis.training.through import finish, layers, validation  # noqa: E402
 
-E2M2, _, E2M0 = study.RECIPES
+E2M2, _, E2M0 = results.RECIPES
 
 
 @pytest.fixture(autouse=True)
@@ -65,17 +66,21 @@ def test_gptq_changes_outputs_less_than_rounding_to_nearest() -> None:
 
 def test_what_is_validated_are_the_weights_of_the_method() -> None:
     setup = Setup(study.MODEL, items=30 * 128, batch=4)
-    rows = study.measured(study.Case(0, study.PLAIN), setup)
+    rows = study.measured(study.Case(0, results.PLAIN), setup)
     assert [(row["recipe"], row["method"]) for row in rows] == [
-        (study.PLAIN, study.PLAIN),
-        *((recipe, method) for recipe in study.RECIPES for method in (study.NEAREST, study.GPTQ)),
+        (results.PLAIN, results.PLAIN),
+        *(
+            (recipe, method)
+            for recipe in results.RECIPES
+            for method in (results.NEAREST, results.GPTQ)
+        ),
     ]
     run = trained()
     assert rows[0]["validation"] == train(setup).validation == validation(run)
     for layer in layers(run.model):
         exact = mf.quantize(layer.weight.detach().numpy(), E2M2).dequantize()
         layer.weight.data = torch.from_numpy(exact)
-    nearest = next(row for row in rows if row["method"] == study.NEAREST)
+    nearest = next(row for row in rows if row["method"] == results.NEAREST)
     assert nearest["validation"] == validation(run)
     (aware,) = study.measured(study.Case(0, E2M2), setup)
     assert aware["validation"] == validation(trained(f"weights={E2M2}"))
@@ -83,9 +88,9 @@ def test_what_is_validated_are_the_weights_of_the_method() -> None:
 
 def test_a_diverged_run_has_no_losses(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(study.MODEL, items=6 * 128, batch=4, rate=1e30)
-    rows = study.measured(study.Case(0, study.PLAIN), setup)
+    rows = study.measured(study.Case(0, results.PLAIN), setup)
     assert [row["validation"] for row in rows] == [None] * 7
-    assert study.table(rows) == []
+    assert results.table(rows) == []
 
 
 def test_the_slice_runs_and_goes_on() -> None:
@@ -93,9 +98,9 @@ def test_the_slice_runs_and_goes_on() -> None:
     read = from_csv(to_csv(rows, "command"))
     assert read == rows
     assert list(study.growing(read, quick=True)) == [rows]
-    (found,) = study.table(rows)
+    (found,) = results.table(rows)
     assert (found.recipe, found.runs, found.words) == (E2M2, 1, "")
-    assert found.recovered(study.GPTQ) is None
+    assert found.recovered(results.GPTQ) is None
 
 
 def synthetic(seeds: int = 8) -> Rows:
@@ -104,10 +109,10 @@ def synthetic(seeds: int = 8) -> Rows:
     rows: Rows = []
     for seed in range(seeds):
         start = 3 + draw.normal(0, 0.05)
-        rows.append(row(seed, study.PLAIN, study.PLAIN, start))
-        for recipe in study.RECIPES:
+        rows.append(row(seed, results.PLAIN, results.PLAIN, start))
+        for recipe in results.RECIPES:
             cost = 0.2 if recipe == E2M0 else 0.0
-            for method, part in ((study.NEAREST, 1.0), (study.GPTQ, 0.5), (study.AWARE, 0.1)):
+            for method, part in ((results.NEAREST, 1.0), (results.GPTQ, 0.5), (results.AWARE, 0.1)):
                 loss = start + cost * part + draw.normal(0, 0.001)
                 rows.append(row(seed, recipe, method, loss))
     return rows
@@ -118,23 +123,23 @@ def row(seed: int, recipe: str, method: str, loss: float) -> dict[str, object]:
 
 
 def test_known_differences_are_found_again() -> None:
-    found = {line.recipe: line for line in study.table(synthetic())}
+    found = {line.recipe: line for line in results.table(synthetic())}
     assert {recipe: line.words for recipe, line in found.items()} == {
-        E2M2: "not told apart", study.RECIPES[1]: "not told apart", E2M0: "beats GPTQ",
+        E2M2: "not told apart", results.RECIPES[1]: "not told apart", E2M0: "beats GPTQ",
     }  # fmt: skip
     last = found[E2M0]
     assert last.difference.mean == pytest.approx(-0.08, abs=0.002)
-    assert last.recovered(study.GPTQ) == pytest.approx(0.5, abs=0.01)
-    assert last.recovered(study.AWARE) == pytest.approx(0.9, abs=0.01)
-    assert found[E2M2].recovered(study.AWARE) is None
+    assert last.recovered(results.GPTQ) == pytest.approx(0.5, abs=0.01)
+    assert last.recovered(results.AWARE) == pytest.approx(0.9, abs=0.01)
+    assert found[E2M2].recovered(results.AWARE) is None
     assert 0.02 < last.between_seeds < 0.1
 
 
 def test_a_seed_without_all_losses_does_not_count() -> None:
     rows = synthetic()
     rows[-1] |= {"validation": None}
-    assert [line.runs for line in study.table(rows)] == [8, 8, 7]
-    assert study.table(rows[:3]) == []
+    assert [line.runs for line in results.table(rows)] == [8, 8, 7]
+    assert results.table(rows[:3]) == []
 
 
 def test_all_cases_are_there_with_whole_seeds_in_turn() -> None:

@@ -13,13 +13,16 @@ torch = pytest.importorskip("torch", reason='PyTorch is not installed: extra "tr
 import minifloat as mf  # noqa: E402
 from analysis.records import Rows, from_csv, to_csv  # noqa: E402
 from analysis.training import many_widths as study  # noqa: E402
+from analysis.training import many_widths_losses as results  # noqa: E402
 from analysis.training import run as runs  # noqa: E402
+from analysis.training import samplings  # noqa: E402
 from analysis.training import widths as parts  # noqa: E402
 from analysis.training.data import Bytes  # noqa: E402
 from analysis.training.model import SHAPES, Shape  # noqa: E402
 from analysis.training.run import Run, Setup  # noqa: E402
+from analysis.training.samplings import WIDTHS  # noqa: E402
 from analysis.training.through import finish, layers, validation  # noqa: E402
-from analysis.training.widths import DECOUPLED, FAMILIES, LOW_RANK, SHARED, WIDTHS  # noqa: E402
+from analysis.training.widths import DECOUPLED, FAMILIES, LOW_RANK, SHARED  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -96,12 +99,12 @@ def test_only_the_parts_of_a_width_learn(sharing: str) -> None:
 
 def drawn(sampling: str) -> list[list[int]]:
     return [
-        parts.SAMPLINGS[sampling](np.random.default_rng((7, step)), step / 4000, 16)
+        samplings.SAMPLINGS[sampling](np.random.default_rng((7, step)), step / 4000, 16)
         for step in range(4000)
     ]
 
 
-@pytest.mark.parametrize("sampling", parts.SAMPLINGS)
+@pytest.mark.parametrize("sampling", samplings.SAMPLINGS)
 def test_every_width_is_drawn_about_as_often(sampling: str) -> None:
     counts = Counter(width for step in drawn(sampling) for width in step)
     assert set(counts) == set(WIDTHS)
@@ -111,7 +114,7 @@ def test_every_width_is_drawn_about_as_often(sampling: str) -> None:
 def test_means_are_balanced_only_where_they_are_said_to_be() -> None:
     low = {
         sampling: np.mean([np.mean(step) < 3.5 for step in drawn(sampling)])
-        for sampling in parts.SAMPLINGS
+        for sampling in samplings.SAMPLINGS
     }
     assert low["uniform"] < 0.002
     assert low["whole"] == pytest.approx(0.25, abs=0.03)
@@ -132,7 +135,7 @@ def test_the_slice_runs_and_goes_on() -> None:
     assert list(study.growing(read, quick=True)) == [rows]
     assert [row["width"] for row in rows] == [3] + 3 * list(WIDTHS)
     assert all(row["validation"] < 8.2 for row in rows)
-    lines = study.table(rows)
+    lines = results.table(rows)
     assert [line.width for line in lines] == [3, 3, 3]
     assert {line.words for line in lines} == {""}
 
@@ -142,7 +145,7 @@ def synthetic() -> Rows:
     draw = np.random.default_rng(0)
     rows: Rows = []
     for case in study.cases():
-        widths = [int(case.sampling[0])] if case.sharing == study.DEDICATED else list(WIDTHS)
+        widths = [int(case.sampling[0])] if case.sharing == results.DEDICATED else list(WIDTHS)
         for width in widths:
             loss = 3 + 0.3 * case.seed + 0.01 * (6 - width) + draw.normal(0, 0.001)
             loss += 0.2 * (width == 3 and (case.family, case.sharing) == ("integers", SHARED))
@@ -152,14 +155,14 @@ def synthetic() -> Rows:
 
 
 def test_what_a_width_loses_is_found_and_nothing_else() -> None:
-    lines = study.table(synthetic())
+    lines = results.table(synthetic())
     assert len(lines) == 4 * 8
     losing = {(line.family, line.width) for line in lines if line.words == "loses"}
     assert losing == {("integers", 3)}
     assert {line.words for line in lines} == {"loses", "lossless here"}
     assert all(line.loss.standard_error < 0.002 for line in lines)
     kinds = [("integers", SHARED, "whole"), ("exmy", SHARED, "whole")]
-    found = study.difference(synthetic(), *kinds, WIDTHS)
+    found = results.difference(synthetic(), *kinds, WIDTHS)
     assert found is not None
     assert found.mean == pytest.approx(0.05, abs=0.002)
 
@@ -167,7 +170,7 @@ def test_what_a_width_loses_is_found_and_nothing_else() -> None:
 def test_incomplete_and_diverged_runs_are_left_out() -> None:
     rows = [row for row in synthetic() if row["seed"] < 2][:-1]
     rows[0] |= {"validation": None}  # the first dedicated run
-    lines = study.table(rows)
+    lines = results.table(rows)
     assert {line.runs for line in lines} == {1, 2}
     nothing = [("integers", SHARED, "whole"), ("integers", DECOUPLED, "whole")]
-    assert study.difference(rows, *nothing, WIDTHS) is None
+    assert results.difference(rows, *nothing, WIDTHS) is None
