@@ -69,7 +69,7 @@ class EfficientNetLite0:
             tests[origin] = [each for n, each in enumerate(crops) if n % CALIBRATES]
         every = [crops for origin in tests.values() for crops in origin]
         given, tested = (
-            inputs_over(model, names, np.concatenate(pictures), _see)
+            inputs_over(model, names, list(np.concatenate(pictures)), _see)
             for pictures in (calibration, every)
         )
         heard = np.stack([crops[0] for crops in calibration])
