@@ -21,7 +21,7 @@ def read_only(array: Array) -> Array:
 
 def as_kernels_read(x: Array) -> Array:
     """Return vectors as an array that is contiguous and aligned, and of the JIT's usual type."""
-    return x if x.flags.carray else np.require(x, requirements=["C", "A", "W", "E"])
+    return x if x.flags.carray else np.require(x, requirements=("C", "A", "W"))
 
 
 class PackedRows:
