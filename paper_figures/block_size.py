@@ -90,6 +90,7 @@ def draw(rows: Rows) -> Figure:
     axes.set_xticks(sizes, [f"{size}" for size in sizes], rotation=45)
     axes.minorticks_off()
     axes.set(
-        xlabel="block size (weights that share an exact scale)", ylabel="SQNR of Gaussian weights (dB)"
+        xlabel="block size (weights that share an exact scale)",
+        ylabel="SQNR of Gaussian weights (dB)",
     )
     return figure
