@@ -71,7 +71,7 @@ class Side(NamedTuple):
     @property
     def length(self) -> int:
         """Numbers along the inner axis."""
-        return self.tensor.shape[self.axis]
+        return int(self.tensor.shape[self.axis])
 
     def inner_last(self, values: torch.Tensor) -> torch.Tensor:
         """Return values in this layout with the inner axis last, a view."""
