@@ -139,8 +139,9 @@ with ProcessPoolExecutor() as executor:
         print(rows[-1])
 ```
 
-A recipe takes one to two times the time of plain PyTorch; `fp4` takes about an hour and a half of a
-core, `instability` three quarters of an hour.
+A core reads two million bytes with the 0.8M model in about four minutes without rounding, in five
+with MXFP4, in six to seven with rotations and stochastic gradients. `fp4` takes about 95 minutes of
+a core, `instability` 40.
 
 ## Quartet's figures beside ours
 

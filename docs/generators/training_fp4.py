@@ -6,6 +6,7 @@ from itertools import product
 
 from analysis.records import Row, Rows
 from analysis.training import fp4_losses as fp4
+from analysis.training.recipe import TRAINING_RECIPES
 from docs.generators.policies import table
 from minifloat.quantization.recipes import Recipe
 from paper_figures.rows import NotAvailable
@@ -128,7 +129,7 @@ def grid(lines: dict[str, Row]) -> list[list[str]]:
 
 def others(lines: dict[str, Row]) -> list[list[str]]:
     """Return the lines of the table of recipes beside the grid."""
-    names = {name: str(fp4.TRAINING_RECIPES[name]) for name in fp4.OTHERS[1:]}
+    names = {name: str(TRAINING_RECIPES[name]) for name in fp4.OTHERS[1:]}
     for parts in fp4.UNIFORM:
         with_it = "with" if parts.hadamard else "without"
         names[f"e1m2/16/ue5m3, stochastic, {with_it} Hadamard"] = str(parts.recipe)
