@@ -377,7 +377,8 @@ random weights, so that a width's fewer steps weigh more (`analysis.training.man
 
 Weights that were rounded in every step, beside those of the same run without rounding, rounded
 afterwards to nearest and by GPTQ (arXiv 2210.17323) with Hessians from training text. The model is
-far from the end of its training, where rounding may cost more (`analysis.training.after_training`).""",
+far from the end of its training, where rounding may cost more
+(`analysis.training.after_training`).""",
 }
 PICTURES = {
     "exponent_mantissa": "Costs of all splits by exponent bits, and against the exact error",
