@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch", reason='PyTorch is not installed: extra "training"')
 
 import minifloat as mf
+from analysis.published.scaling_law import training_loss
 from analysis.records import Rows
 from analysis.training import exponent_mantissa as study
 from analysis.training import exponent_mantissa_losses as results
@@ -50,6 +51,17 @@ def test_the_grid_has_each_split_once_and_seeds_in_turn() -> None:
         recipe = TrainingRecipe.parse(setup.recipe)
         assert recipe.backward is None
         assert recipe.forward == recipe.weights
+
+
+def test_the_law_has_the_terms_of_the_published_one() -> None:
+    def term(cell: Cell) -> float:
+        widths = (1e9, 1e13, cell.exponent_bits, cell.mantissa_bits)
+        exact = training_loss(*widths, block_size=1)
+        return training_loss(*widths, block_size=cell.block) - exact
+
+    cells = [Cell.of("e2m2"), Cell.of("e1m1", 4), Cell.of("e4m0", 64)]
+    terms = np.array([term(cell) for cell in cells])
+    np.testing.assert_allclose(published(cells) / terms, published(cells)[0] / terms[0], rtol=1e-9)
 
 
 def test_a_known_law_is_fitted_again_with_intervals_that_hold_it() -> None:
