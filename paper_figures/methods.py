@@ -122,7 +122,7 @@ def _aims(axes: Axes, rows: Rows) -> None:
     yardstick = [row["loss"] for row in rows if (row["method"], row["budget"]) == (REFERENCE, MANY)]
     lines = [(f"{100 * PERPLEXITY - 100:.0f} % of perplexity", math.log(PERPLEXITY))]
     if yardstick:
-        lines.append(("E2M2/128, 5.125 bits", yardstick[0]))
+        lines.append(("E2M2/128", yardstick[0]))
     for name, height in lines:
         axes.axhline(height, color=style.BLACK, linewidth=0.6, linestyle=(0, (2, 2)), zorder=0)
         axes.text(0.02, height, name, transform=axes.get_yaxis_transform(), va="top")
