@@ -80,7 +80,8 @@ FIGURE = """\
 ![Loss of two models against bits per weight, by method](figures/methods.png)
 
 Methods of one kind stand above each other. The line connects what loses least. Bars are two
-standard errors. E2M2/128 is plain E2M2 in 5.125 bits. (`python -m paper_figures --only methods`.)"""
+standard errors. E2M2/128 is plain E2M2 in 5.125 bits.
+(`python -m paper_figures --only methods`.)"""
 
 GPTQ, REFINED = "GPTQ, E2My, mse", "GPTQ, act order, refined, E2My, mse"
 STEPS = {
