@@ -54,7 +54,7 @@ def data(progress: Progress) -> Rows:
 def draw(rows: Rows) -> Figure:
     """Draw both panels; error bars are two standard errors over seeds."""
     figure = style.new_figure(style.PAGE, 2.9)
-    left, right = figure.subplots(1, 2, gridspec_kw={"width_ratios": [1.1, 1]})
+    left, right = figure.subplots(1, 2)
     names = list(EFFECTS)
     for row in rows:
         if row["panel"] == "effect":
@@ -78,5 +78,5 @@ def draw(rows: Rows) -> Figure:
         )  # fmt: skip
     right.set(xticks=range(len(kinds)), xticklabels=kinds, xlim=(-0.4, len(kinds) - 0.6))
     right.set_ylabel("loss over float32 (bits per byte)")
-    right.legend(loc="best")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=5)
     return figure

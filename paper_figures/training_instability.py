@@ -81,6 +81,6 @@ def draw(rows: Rows) -> Figure:
         above.set_title(f"rate {RATE * factor:g}")
         below.set(yscale="log", xlabel="bits removed of bfloat16", xticks=range(7))
     panels[0, 0].set(ylabel="share diverged", ylim=(-0.05, 1.05))
-    panels[1, 0].set_ylabel("loss over bfloat16 (bits per byte)")
-    panels[0, 0].legend(loc="upper left")
+    panels[1, 0].set_ylabel("loss over bfloat16\n(bits per byte)")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
