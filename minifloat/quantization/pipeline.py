@@ -390,7 +390,7 @@ def tensor_scale_of(largest: float, recipe: Recipe) -> float:
         rounded = np.nextafter(rounded, np.float32(0))
     if recipe.scale_rounding is ScaleRounding.UP and float(rounded) < exact:
         rounded = np.nextafter(rounded, np.float32(np.inf))
-    if nearest and rounded > 0 and not np.isfinite(_scale_of(largest, recipe, float(rounded))):
+    if rounded > 0 and not np.isfinite(_scale_of(largest, recipe, float(rounded))):
         rounded = np.nextafter(rounded, np.float32(np.inf))
     if rounded == np.inf:
         raise ValueError(f"tensor_scale must be a float32 number, got {exact:g}; scale w down")

@@ -151,6 +151,17 @@ def test_every_recipe(data: st.DataObject) -> None:
             mf.quantize(w, recipe, axis=axis)
 
 
+@pytest.mark.parametrize("absmax", [0.75, 3.0, 7.0])
+def test_a_tensor_scale_that_was_rounded_down_becomes_the_next(absmax: float) -> None:
+    """The largest block's scale is a tie between powers of two, of which the larger is too much."""
+    recipe = mf.Recipe(
+        "e2m2", block=1, scale="e4m3fn", tensor_scale=True, largest_scale=256, absmax_at=0.75,
+        scale_rounding="nearest",
+    )  # fmt: skip
+    w = np.array([absmax, absmax / 3], np.float32)
+    check(w, mf.quantize(w, recipe), 0)
+
+
 def scales_fit(w: np.ndarray, recipe: mf.Recipe, axis: int) -> bool:
     """Return whether no block's scale is beyond the scale format."""
     blocks = [values(w, block) for block in slow.blocks_of(recipe, w.shape, axis).values()]
