@@ -208,6 +208,8 @@ def methods_table(models: Mapping[str, float | None], budgets: tuple[float, ...]
                         f"{digits(found.mean, sign=True)} ± {digits(half)}",
                         "" if limit is None else word(found.mean, half, limit),
                     ])  # fmt: skip
+    if not lines:
+        return "**Not measured yet**: `python -m analysis.methods table` does it."
     head = ["model", "method", "bits", "groupings", "over fp32", "nearly lossless?"]
     return table(head, lines)
 
