@@ -78,7 +78,8 @@ class EfficientNetLite0:
     @cached_property
     def matrices(self) -> Mapping[str, Array]:
         """The matrices with at least `LEAST` inputs."""
-        return {name: self.model.matrices[name] for name in self.test}  # type: ignore[misc]
+        matrices: dict[str, Array] = self.model.matrices  # type: ignore[assignment]  # as loaded
+        return {name: matrices[name] for name in self.test}
 
     def losses(self, matrices: Mapping[str, Array]) -> dict[str, list[float]]:
         """Return the mean Kullback-Leibler divergence, in nats, over the crops of each photo."""

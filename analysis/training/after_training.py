@@ -137,7 +137,7 @@ def hessians(run: Run) -> list[NDArray[np.float64]]:
     """Return X^T X of the inputs of each layer, on the batch behind the last step."""
     watching = [_Watched(layer.weight.shape[1]) for layer in layers(run.model)]
     for layer, watched in zip(layers(run.model), watching, strict=True):
-        layer.products = watched  # type: ignore[assignment]
+        layer.products = watched  # type: ignore[assignment]  # called like the layer's own
     inputs, _ = run.data.batch(run.setup.seed, run.setup.steps, CALIBRATION)
     with torch.no_grad():
         run.model(inputs)

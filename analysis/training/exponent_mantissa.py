@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from analysis.models.evaluation import Progress
 from analysis.records import Rows
 from analysis.training.exponent_mantissa_losses import CELLS, Cell
-from analysis.training.grid import growing_runs
+from analysis.training.grid import growing_runs, whole_seeds
 from analysis.training.run import Setup
 
 MODEL, ITEMS, BATCH, SEEDS = "0.2M", 250_000, 8, 5
@@ -72,8 +72,4 @@ def growing(
 def setups() -> list[Setup]:
     """Return all runs of the study: a whole seed before the next one."""
     recipes = ["", *(cell.recipe for cell in CELLS)]
-    return [
-        Setup(MODEL, recipe, seed=seed, items=ITEMS, batch=BATCH)
-        for seed in range(SEEDS)
-        for recipe in recipes
-    ]
+    return whole_seeds(recipes, MODEL, ITEMS, BATCH, SEEDS)

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from analysis.models.evaluation import Progress
 from analysis.records import Rows
 from analysis.training.fp4_losses import GRID, OTHERS, recipes
-from analysis.training.grid import growing_runs
+from analysis.training.grid import growing_runs, whole_seeds
 from analysis.training.recipe import TRAINING_RECIPES
 from analysis.training.run import Setup
 
@@ -66,8 +66,4 @@ def growing(
 
 def setups() -> list[Setup]:
     """Return all runs of the study: a whole seed before the next one."""
-    return [
-        Setup(MODEL, recipe, seed=seed, items=ITEMS, batch=BATCH)
-        for seed in range(SEEDS)
-        for recipe in recipes()
-    ]
+    return whole_seeds(recipes(), MODEL, ITEMS, BATCH, SEEDS)

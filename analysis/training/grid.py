@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 from typing import Any
 
@@ -56,6 +56,23 @@ def growing_runs(
         found[_key(row)] = row
         step()
         yield rows()
+
+
+def whole_seeds(
+    recipes: Sequence[TrainingRecipe | str], model: str, items: int, batch: int, seeds: int
+) -> list[Setup]:
+    """Return runs of recipes with each seed: all recipes of a seed before the next one.
+
+    Examples
+    --------
+    >>> [setup.seed for setup in whole_seeds(["", "quartet"], "0.2M", 512, 4, 2)]
+    [0, 0, 1, 1]
+    """
+    return [
+        Setup(model, recipe, seed=seed, items=items, batch=batch)
+        for seed in range(seeds)
+        for recipe in recipes
+    ]
 
 
 def record(setup: Setup) -> Row:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import product
 
 from analysis.records import Row, Rows
+from analysis.statistics import Estimate
 from analysis.training import fp4_losses as fp4
 from analysis.training.recipe import TRAINING_RECIPES
 from docs.generators.policies import table
+from docs.generators.training_records import number, so_far
 from minifloat.quantization.recipes import Recipe
-from paper_figures.rows import NotAvailable
-from paper_figures.studies import saved
 
 INTRO = """\
 ## Which parts of an FP4 recipe matter
@@ -56,10 +56,7 @@ def section(rows: Rows | None = None) -> str:
         Default the saved records, if they are there.
     """
     if rows is None:
-        try:
-            rows = saved("fp4", "training")
-        except NotAvailable:
-            rows = []
+        rows = so_far("fp4")
     return "\n\n".join([INTRO, *(answer(rows) if rows else [NOT_YET]), FAR])
 
 
@@ -89,7 +86,7 @@ def effects(rows: Rows) -> list[list[str]]:
         effect = found.get(name)
         mean = "not measured"
         if effect is not None:
-            mean = signed(effect.difference.mean, effect.difference.standard_error, effect.seeds)
+            mean = number(effect.difference, effect.seeds)
             mean += f" (left out: {effect.left_out})" * bool(effect.left_out)
         here = "" if effect is None or effect.seeds < 2 else effect.words or "not seen"
         lines.append([name, mean, here, f"{word} (arXiv {source})" if word else ""])
@@ -162,16 +159,6 @@ def cost(line: Row | None) -> str:
     diverged = f"{line['diverged']} of {line['runs']} diverged" if line["diverged"] else ""
     if line["excess"] is None:
         return diverged or "missing"
-    text = signed(line["excess"], line["excess_error"], line["runs"] - line["diverged"])
+    excess = Estimate(line["excess"], line["excess_error"])
+    text = number(excess, line["runs"] - line["diverged"])
     return f"{text}, {diverged}" if diverged else text
-
-
-def signed(mean: float, error: float, runs: int) -> str:
-    """Return a number with its sign and standard error, which a single run does not have.
-
-    Examples
-    --------
-    >>> signed(0.01234, 0.001, 5), signed(-0.01, 0.0, 1)
-    ('+0.0123 ± 0.0010', '-0.0100')
-    """
-    return f"{mean:+.4f}" if runs < 2 else f"{mean:+.4f} ± {error:.4f}"

@@ -5,9 +5,7 @@ from __future__ import annotations
 from analysis.records import Rows
 from analysis.training import instability_losses as study
 from docs.generators.policies import table
-from docs.generators.training_fp4 import signed
-from paper_figures.rows import NotAvailable
-from paper_figures.studies import saved
+from docs.generators.training_records import number, so_far
 
 INTRO = """\
 ## Which bits of bfloat16 keep training stable
@@ -43,10 +41,7 @@ def section(rows: Rows | None = None) -> str:
         Default the saved records, if they are there.
     """
     if rows is None:
-        try:
-            rows = saved("instability", "training")
-        except NotAvailable:
-            rows = []
+        rows = so_far("instability")
     return "\n\n".join([INTRO, *(answer(rows) if rows else [NOT_YET]), FAR])
 
 
@@ -87,7 +82,7 @@ def means(rows: Rows, column: str, *, excess: bool) -> list[list[str]]:
             if found is None:
                 cells.append("missing" if runs is None or runs.some < runs.all else "all diverged")
             elif excess:
-                cells.append(signed(found.mean, found.standard_error, whole))
+                cells.append(number(found, whole))
             else:
                 cells.append(f"{found.mean:.3g}" + f" ± {found.standard_error:.2g}" * (whole > 1))
         lines.append([title(name), *cells])

@@ -17,9 +17,8 @@ from analysis.training import noise_losses as noises
 from analysis.training.noise_laws import SOURCES, noise_bits
 from analysis.training.samplings import WIDTHS
 from docs.generators.policies import table
+from docs.generators.training_records import number, so_far
 from minifloat.quantization.recipes import Recipe
-from paper_figures.rows import NotAvailable
-from paper_figures.studies import saved
 from paper_figures.style import title
 
 FIGURES = Path(__file__).parents[1] / "figures"
@@ -39,10 +38,7 @@ def section(study: str, words: Callable[[Rows], list[str]], rows: Rows | None = 
         Default the saved records, if they are there.
     """
     if rows is None:
-        try:
-            rows = saved(study, "training")
-        except NotAvailable:
-            rows = []
+        rows = so_far(study)
     state = seeds(rows) if rows else NOT_YET
     answer = words(rows) if rows else []
     if (FIGURES / f"{study}.png").exists():
@@ -73,18 +69,6 @@ def seeds(rows: Rows) -> str:
     counts = Counter(row["seed"] for row in rows)
     part = len(set(counts.values())) > 1
     return f"Seeds: {len(counts)}" + ", the last one in part" * part + "."
-
-
-def number(mean: Estimate, runs: int, *, sign: bool = True) -> str:
-    """Return a mean and its standard error, which a single run does not have.
-
-    Examples
-    --------
-    >>> number(Estimate(0.01234, 0.001), 5), number(Estimate(0.01234, 0.0), 1)
-    ('+0.0123 ± 0.0010', '+0.0123')
-    """
-    text = f"{mean.mean:+.4f}" if sign else f"{mean.mean:.4f}"
-    return text if runs < 2 else f"{text} ± {mean.standard_error:.4f}"
 
 
 def exponent_mantissa(rows: Rows) -> list[str]:
