@@ -150,8 +150,8 @@ def page() -> str:
     """Return the whole page."""
     parts = [
         "# Rounding modes and policies",
-        "`python -m docs.generators.policies` prints this page from the results of the library, "
-        "and a test compares them.",
+        "What each rounding mode and each policy gives, as the library computes it "
+        "(`python -m docs.generators.policies` prints this page, and a test compares them).",
         "## Rounding",
         "Values of `e2m2` between 1 (code 4), 1.25 (code 5) and 1.5 (code 6), and their negatives.",
         rounding_table(),

@@ -173,7 +173,7 @@ def _opened(source: Source | None, seed: int) -> tuple[str, list[tuple[str, Weig
         return ", ".join(names), [(name, open_checkpoint(name).weight_file()) for name in names]
     raise TypeError(
         "source must be a path, paths, an array, a mapping of names to arrays or None, "
-        f"got {type(source).__name__}"
+        f"got {type(source).__name__}; of a model of PyTorch pass model.state_dict()"
     )
 
 

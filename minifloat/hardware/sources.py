@@ -136,13 +136,15 @@ def float_source(name: str) -> Source:
 
 
 def steps(source: Source, encode: Encoder, *, negative: bool) -> tuple[list[int], list[int]]:
-    """Return a monotone encoder as a step function of the magnitude of one sign.
+    """Return an encoder, monotone but for zero, as a step function of the magnitude of one sign.
 
     Parameters
     ----------
     source : Source
     encode : callable
-        From numbers to codes; a number with a code between those of two others lies between them.
+        From numbers to codes. Above zero, a number with a code between those of two others lies
+        between them. Zero may have any code: in a format without zeros it may become NaN, as what
+        overflows does.
     negative : bool
 
     Returns
@@ -162,7 +164,7 @@ def steps(source: Source, encode: Encoder, *, negative: bool) -> tuple[list[int]
     def code_of(magnitudes: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.asarray(encode(source.numbers(magnitudes, negative))).astype(np.int64)
 
-    low, high = np.array([0]), np.array([source.last])
+    low, high = np.array([0, 1]), np.array([1, source.last])
     below, above = code_of(low), code_of(high)
     found = [(0, int(below[0]))]
     while low.size:

@@ -56,7 +56,8 @@ def fake_quantize(
         those whose names match. The result is rounded to the dtype that they have.
     recipe, axis, **changes
         As for `minifloat.quantize`. The weights of a linear layer have shape (out, in), so that
-        blocks run along the inputs.
+        blocks run along the inputs. Those of a convolution end in the kernel's width, which is
+        short: pass ``axis=1`` for blocks along the channels that go in.
     include, exclude : str or sequence of str, optional
         Names of parameters, or shell patterns for them (``"*.mlp.*"``).
 
@@ -68,7 +69,8 @@ def fake_quantize(
     Raises
     ------
     TypeError
-        If ``target`` is something else, or a tensor with ``include`` or ``exclude``.
+        If ``target`` is something else, a tensor that is not of floating point, or a tensor with
+        ``include`` or ``exclude``.
     ValueError
         If a pattern matches no parameter, none is left, or one cannot be quantized: the message
         names it, and the parameters before it, in the module's order, are quantized.
@@ -83,6 +85,7 @@ def fake_quantize(
     if isinstance(target, torch.Tensor):
         if include is not None or exclude:
             raise TypeError("include and exclude must be left out for a tensor, which has no name")
+        _check_floating("target", target)
         chosen = {"target": target}
     elif isinstance(target, torch.nn.Module):
         wanted = None if include is None else patterns("include", include)
@@ -126,7 +129,9 @@ def straight_through(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
+        If ``weights`` are not of floating point, and as `minifloat.quantize`.
+    ValueError
         As `minifloat.quantize`.
 
     Examples
@@ -138,6 +143,7 @@ def straight_through(
     >>> w.grad
     tensor([ 1.4000, -0.2500,  0.7000])
     """
+    _check_floating("weights", weights)
     recipe = Recipe.parse(recipe).replace(**changes)
     result: torch.Tensor = _StraightThrough.apply(weights, recipe, axis)
     return result
@@ -162,7 +168,9 @@ def round_to(
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError
+        If ``x`` is not of floating point, and as `minifloat.round_to`.
+    ValueError
         As `minifloat.round_to`.
 
     Examples
@@ -175,6 +183,7 @@ def round_to(
     >>> y.detach(), x.grad
     (tensor([ 0.2500, -1.7500,  7.0000]), tensor([1., 1., 0.]))
     """
+    _check_floating("x", x)
     result: torch.Tensor = _RoundTo.apply(x, parse(fmt), options)
     return result
 
@@ -240,7 +249,20 @@ class QuantizedLinear(torch.nn.Module):
         importance: ArrayLike | None = None,
         **changes: Unpack[RecipeFields],
     ) -> QuantizedLinear:
-        """Return the layer that a linear layer becomes; see `minifloat.quantize`."""
+        """Return the layer that a linear layer becomes; see `minifloat.quantize`.
+
+        Raises
+        ------
+        TypeError
+            If ``linear`` is no `torch.nn.Linear`, and as `minifloat.quantize`.
+        ValueError
+            As `minifloat.quantize`.
+        """
+        if not isinstance(linear, torch.nn.Linear):
+            raise TypeError(
+                f"linear must be a torch.nn.Linear, got {type(linear).__name__}; of other weights "
+                "of shape (out, in) make QuantizedLinear(minifloat.quantize(weights, recipe), bias)"
+            )
         weight = linear.weight.detach().cpu()
         q = quantize(weight, recipe, axis=axis, importance=importance, **changes)
         return cls(q, linear.bias)
@@ -257,7 +279,8 @@ class QuantizedLinear(torch.nn.Module):
 
     @torch.compiler.disable
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the product, in the dtype of ``x``."""
+        """Return the product, in the dtype of ``x``, which is of floating point."""
+        _check_floating("x", x)
         y: torch.Tensor = _Product.apply(x, self.weight)
         return (y if self.bias is None else y + self.bias).to(x.dtype)
 
@@ -329,6 +352,14 @@ def _chosen(
             f"{len(parameters)}; without include, those of one dimension are left out"
         )
     return chosen
+
+
+def _check_floating(name: str, tensor: torch.Tensor) -> None:
+    """Raise unless a tensor is of floating point: in another dtype the result would be cut."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"{name} must be a Tensor, got {type(tensor).__name__}")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be of floating point, got {tensor.dtype}; pass {name}.float()")
 
 
 def _fake(weights: torch.Tensor, recipe: Recipe, axis: SupportsIndex) -> torch.Tensor:

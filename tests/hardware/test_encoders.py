@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import minifloat as mf
 from minifloat.hardware import Circuit, encoder, encoder_forms
 from minifloat.hardware.checks import trials
+from minifloat.hardware.sources import float_source, steps
 from minifloat.testing import exact_encode, exact_encode_array, exact_steps
 from tests.hardware.bundles import needs_yosys, wrong
 
@@ -28,6 +30,22 @@ def test_meaning(name: str, mode: mf.Rounding) -> None:
     words = np.concatenate([np.arange(0x7C01), np.arange(0x8000, 0xFC01)])
     expected = table(words.astype(np.uint16).view(np.float16))
     assert circuit.meaning({"value": words})["code"].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("name", FORMATS)
+def test_steps(name: str, policy: str, negative: bool) -> None:
+    """All float16; of E8M0 0 and what overflows are NaN under two of the policies."""
+    half = float_source("float16")
+    magnitudes = np.arange(half.last + 1)
+
+    def codes_of(x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(mf.encode(x, name, overflow=policy, nan="max"))
+
+    starts, codes = steps(half, codes_of, negative=negative)
+    found = np.array(codes)[np.searchsorted(starts, magnitudes, side="right") - 1]
+    assert found.tolist() == codes_of(half.numbers(magnitudes, negative)).tolist()
 
 
 def test_meaning_of_nan() -> None:

@@ -1,4 +1,4 @@
-"""The code of the page "With PyTorch" runs."""
+"""The code of the pages for PyTorch runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "pytorch.md"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = DOCS / "pytorch.md"
 
 
-def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["pytorch.md", "start_pytorch.md"])
+def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason='PyTorch is not installed: extra "torch"')
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S)
     assert len(blocks) == 2
     names: dict[str, object] = {}
     for block in blocks:

@@ -94,6 +94,8 @@ def test_faults_of_fake_quantize() -> None:
         fake_quantize(np.ones(3), "e2m2")
     with pytest.raises(TypeError, match="include and exclude must be left out for a tensor"):
         fake_quantize(torch.ones(3), "e2m2", include="w")
+    with pytest.raises(TypeError, match=r"target must be of floating point, got torch.int64; pass"):
+        fake_quantize(torch.arange(16), "int4/16/float32")
     with pytest.raises(ValueError, match=r"exclude must match .* got '0.wait'.*mean '0.weight'"):
         fake_quantize(model(), "e2m2", exclude="0.wait")
     with pytest.raises(ValueError, match="target must have a floating-point parameter"):
@@ -254,6 +256,30 @@ def test_a_layer_is_copied_and_pickled() -> None:
         assert torch.equal(other.bias, layer.bias)
 
 
+def test_integers_have_no_gradient() -> None:
+    with pytest.raises(TypeError, match=r"weights must be of floating point, got torch.int64"):
+        straight_through(torch.arange(16), "int4/16/float32")
+    with pytest.raises(TypeError, match=r"x must be of floating point, got torch.int64"):
+        round_to(torch.arange(16), "e2m2")
+    with pytest.raises(TypeError, match=r"x must be a Tensor, got list"):
+        round_to([1.0], "e2m2")
+
+
+def test_attention_of_pytorch_reads_weights_itself() -> None:
+    """In `eval` its fast path takes tensors alone; without it packed layers do."""
+    torch.manual_seed(0)
+    block = torch.nn.TransformerEncoderLayer(32, 4, dim_feedforward=64, batch_first=True).eval()
+    for name in ("linear1", "linear2"):
+        block.set_submodule(name, QuantizedLinear.from_linear(getattr(block, name), "int8/32"))
+    x = torch.randn(2, 5, 32)
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        assert block(x).shape == x.shape
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
 def test_faults_of_a_layer() -> None:
     q = mf.quantize(np.ones((4, 8), np.float32), "e2m2")
     with pytest.raises(TypeError, match=r"weight must be Quantized, got Tensor; minifloat\.quant"):
@@ -262,8 +288,12 @@ def test_faults_of_a_layer() -> None:
         QuantizedLinear(q[0])
     with pytest.raises(ValueError, match=r"bias must have shape \(4,\), got \(3,\)"):
         QuantizedLinear(q, torch.ones(3))
+    with pytest.raises(TypeError, match=r"linear must be a torch.nn.Linear, got Embedding; of oth"):
+        QuantizedLinear.from_linear(torch.nn.Embedding(4, 8), "e2m2")
     layer = QuantizedLinear(q)
     assert layer.bias is None
+    with pytest.raises(TypeError, match=r"x must be of floating point, got torch.int64; pass x.fl"):
+        layer(torch.ones(8, dtype=torch.int64))
     assert list(layer.state_dict()) == [f"weight.{n}" for n in ("codes", "scales", "minifloat")]
     with pytest.raises(ValueError, match="x must have 8 elements along the last axis"):
         layer(torch.ones(9))
