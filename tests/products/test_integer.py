@@ -346,11 +346,10 @@ sys.stdout.write(np.concatenate(results).tobytes().hex())
 ], ids=str)  # fmt: skip
 def test_other_processes_give_the_same(environment: dict[str, str], tmp_path: Path) -> None:
     """LLVM ends the process where an instruction is asked for that the CPU does not have."""
-    own = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "-c", PROGRAM]
     results = {
-        subprocess.run(command, env=own | more, check=True, capture_output=True, text=True).stdout
-        for more in ({}, environment)
+        subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+        for env in (os.environ, os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)} | environment)
     }
     assert len(results) == 1
 
