@@ -63,7 +63,7 @@ def draw(rows: Rows) -> Figure:
         axes.axhline(0, color=style.GREY, linewidth=0.6, zorder=0)
         axes.set(title=FAMILIES[family], xlabel="bits of a weight")
         axes.set_xticks(WIDTHS)
-    every[0].set_ylabel("loss less that of the width's own run\n(bits per byte)")
+    every[0].set_ylabel("loss minus that of the width's own run\n(bits per byte)")
     figure.legend(
         list(handles.values()), list(handles), loc="outside upper center", ncols=len(LOOKS)
     )

@@ -1,6 +1,6 @@
 """What noises in place of rounding change in the losses of a training.
 
-From the records of the study, by recipe: the loss with each noise less that with rounding, in
+From the records of the study, by recipe: the loss with each noise minus that with rounding, in
 training and in three validations. Bars are two standard errors over seeds.
 """
 
@@ -50,7 +50,7 @@ def draw(rows: Rows) -> Figure:
     for axes, (recipe, own) in zip(every, panels, strict=True):
         _panel(axes, own)
         axes.set_title(style.title(recipe.partition("/")[0]) + " in blocks of 32")
-    every[0].set_ylabel("loss less that with rounding\n(bits per byte)")
+    every[0].set_ylabel("loss minus that with rounding\n(bits per byte)")
     handles, labels = every[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(LOOKS))
     return figure

@@ -200,17 +200,27 @@ def noise(rows: Rows) -> list[str]:
 
 def prepares(lines: Rows) -> str:
     """Return whether PQT's noise prepares weights for a format as rounding in training does."""
-    found = {
-        line["recipe"]: bool(line["rounded_differs"] and line["rounded"] > 0)
-        for line in lines
-        if line["source"] == "pqt"
-    }
+
+    def worse_with(source: str) -> dict[str, bool]:
+        return {
+            line["recipe"]: bool(line["rounded_differs"] and line["rounded"] > 0)
+            for line in lines
+            if line["source"] == source
+        }
+
+    found, unprepared = worse_with("pqt"), worse_with(noises.NONE)
     worse = [recipe for recipe, is_worse in found.items() if is_worse]
     if not found:
         return "Whether pseudo-quantization training prepares weights is not measured yet."
     if worse:
         names = ", ".join(worse)
         return f"Not as published, `pqt` prepares weights worse than rounding does: {names}."
+    if unprepared and not any(unprepared.values()):
+        return (
+            "Weights that got nothing in training (`none`) lose no more by rounding, either: a "
+            "model of this size in its first phase needs no preparation, so that the paper's claim "
+            "is neither confirmed nor denied."
+        )
     return "As published, `pqt` prepares weights for rounding, here no worse than rounding does."
 
 

@@ -359,7 +359,9 @@ def _check_floating(name: str, tensor: torch.Tensor) -> None:
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"{name} must be a Tensor, got {type(tensor).__name__}")
     if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be of floating point, got {tensor.dtype}; pass {name}.float()")
+        raise TypeError(
+            f"{name} must be of floating point, got {tensor.dtype}; pass {name}.float()"
+        )
 
 
 def _fake(weights: torch.Tensor, recipe: Recipe, axis: SupportsIndex) -> torch.Tensor:

@@ -15,7 +15,9 @@ PAGE = DOCS / "pytorch.md"
 def test_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason='PyTorch is not installed: extra "torch"')
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (DOCS / page).read_text(encoding="utf-8"), re.M | re.S
+    )
     assert len(blocks) == 2
     names: dict[str, object] = {}
     for block in blocks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,9 +66,21 @@ def test_verdicts_are_those_of_the_records() -> None:
     assert "E2M1: beats GPTQ" in texts["after_training"]
     assert "E2M2: not told apart" in texts["after_training"]
     assert texts["many_widths"].count("*") > 24
-    assert "no worse than rounding" in texts["noise"]
+    assert "neither confirmed nor denied" in texts["noise"]
     assert "better than uniform: not told apart here" in texts["many_widths"]
     assert all("Seeds: 5." in text for text in texts.values())
+
+
+def test_what_noise_prepares_for() -> None:
+    def line(source: str, loss: float) -> dict[str, Any]:
+        differs = abs(loss) > 0.01
+        return {"recipe": "r", "source": source, "rounded": loss, "rounded_differs": differs}
+
+    said = training_studies.prepares
+    assert "no worse than rounding" in said([line("none", 0.03), line("pqt", 0.001)])
+    assert "neither confirmed nor denied" in said([line("none", 0.002), line("pqt", 0.001)])
+    assert "worse than rounding does: r." in said([line("none", 0.03), line("pqt", 0.02)])
+    assert "not measured yet" in said([line("none", 0.03)])
 
 
 @pytest.mark.parametrize("study", OF_SEED)
