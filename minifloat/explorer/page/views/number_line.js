@@ -11,10 +11,10 @@ function pictureWidth() {
   return Math.max(300, Math.min(1160, document.getElementById("view").clientWidth - 40));
 }
 
-/** Return the largest magnitude to show: of all formats, but not over 64 times the shortest one. */
+/** Return the largest magnitude to show: of all formats, but not over 8 times the shortest one. */
 function linearExtent(formats) {
   const sizes = formats.map((format) => Math.max(Math.abs(largestOf(format)), Math.abs(lowestOf(format))));
-  return Math.min(Math.max(...sizes), 64 * Math.min(...sizes)) * 1.04;
+  return Math.min(Math.max(...sizes), 8 * Math.min(...sizes)) * 1.04;
 }
 
 /** Return the place of a value, null outside, by the kind of line. */
@@ -32,7 +32,7 @@ function scaleOfLine(kind, formats, width) {
 function niceMarks(low, high, count) {
   const rough = (high - low) / count;
   const ten = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * ten).find((each) => each >= rough);
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * ten).find((each) => each >= rough);
   const marks = [];
   for (let k = Math.ceil(low / step); k * step <= high; k++) marks.push([k * step, String(+(k * step).toPrecision(6))]);
   return marks;
