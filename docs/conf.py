@@ -54,7 +54,7 @@ autodoc_typehints = "none"  # the docstrings describe types
 autodoc_preserve_defaults = True  # as the source has them: dtype=np.float32
 maximum_signature_line_length = 72
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]  # "a, b : type" are two names
 napoleon_use_rtype = False
 
 myst_enable_extensions = ["html_image"]

@@ -222,6 +222,8 @@ rms error misleads: asymmetric INT5 has less of it than E2M2, and full-range INT
 def _done(rows: Rows, cases: list[text.Case]) -> str:
     """Return how much of a study is measured."""
     done = len({text.case_of(row) for row in rows})
+    if done == len(cases):
+        return f"All {done} cases of the study are measured."
     return f"Measured are {done} of the {len(cases)} cases of the study, the most important first."
 
 
