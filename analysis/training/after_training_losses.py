@@ -58,11 +58,14 @@ class Comparison(NamedTuple):
         return "beats GPTQ" if self.difference.mean < 0 else "loses to GPTQ"
 
     def recovered(self, method: str) -> float | None:
-        """Return the part of the cost of rounding to nearest that a method takes back."""
-        cost = self.over_plain[NEAREST]
-        if self.runs < 2 or cost.mean <= 2 * cost.standard_error:
+        """Return the part of the cost of rounding to nearest that a method takes back.
+
+        None where that cost is within two standard errors of 0, or below two of the method's.
+        """
+        cost, others = self.over_plain[NEAREST], self.over_plain[method]
+        if self.runs < 2 or cost.mean <= 2 * max(cost.standard_error, others.standard_error):
             return None
-        return 1 - self.over_plain[method].mean / cost.mean
+        return 1 - others.mean / cost.mean
 
 
 def table(rows: Rows) -> list[Comparison]:
