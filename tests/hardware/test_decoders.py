@@ -98,10 +98,15 @@ def test_netlists_of_all_formats() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("target", ["xc7", "xcup", "ice40", "ecp5"])
 def test_netlists_of_all_formats_on_fpgas(target: Target) -> None:
-    """All but the 20 widest tables, each of which takes minutes to map to LUTs."""
+    """All but the largest tables, each of which takes minutes to map to LUTs."""
+
+    def is_large(circuit: Circuit) -> bool:
+        size = sum(circuit.outputs.values()) << circuit.inputs["code"]
+        return "_case" in circuit.name and size > 6000
+
     circuits = list(decoders([*SMALL, *SHAPES]))
-    some = [c for c in circuits if "_case" not in c.name or sum(c.outputs.values()) <= 24]
-    assert len(circuits) - len(some) == 20
+    some = [circuit for circuit in circuits if not is_large(circuit)]
+    assert len(some) > 0.95 * len(circuits)
     assert wrong(some, target) == {}
 
 
