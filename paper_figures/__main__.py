@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 show.end(f"left out: {error}")
             else:
                 write_files(options.out, files)
-                show.end(f"{time.perf_counter() - show.start:.1f} s")
+                show.end(f"{time.perf_counter() - show.start:.1f} s, {options.out / name}.*")
     except ModuleNotFoundError as error:
         print(f"\nerror: figures need {error.name}: pip install -e '.[analysis]'", file=sys.stderr)
         return 2
@@ -138,7 +138,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME,...",
         help=f"draw only these, of: {', '.join(FIGURES)}",
     )
-    parser.add_argument("--out", type=Path, default=Path("figures"), metavar="DIR")
+    parser.add_argument(
+        "--out", type=Path, default=Path("figures"), metavar="DIR",
+        help="folder for the images and their CSV files (default: figures)",
+    )  # fmt: skip
     parser.add_argument(
         "--format", type=_list_of(IMAGE_FORMATS), default=["png"], help="png (default), pdf, svg"
     )

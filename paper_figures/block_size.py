@@ -11,6 +11,7 @@ import math
 from matplotlib.figure import Figure
 
 from analysis.formats.format_comparison import block_mse, crossover_block_sizes
+from minifloat.formats.names import parse
 from paper_figures import style
 from paper_figures.rows import Progress, Row, Rows, grouped
 
@@ -30,6 +31,8 @@ def data(progress: Progress) -> Rows:
         rows += [_row(name, size, "line") for size in SIZES]
         progress(done, len(FORMATS))
     for rival, (low, high) in RIVALS.items():
+        if rival not in FORMATS or parse(rival).bits != parse(FORMATS[0]).bits:
+            continue
         sizes = crossover_block_sizes(FORMATS[0], rival, DISTRIBUTION, smallest=low, largest=high)
         rows += [_row(rival, size, "crossover") for size in sizes]
     return rows

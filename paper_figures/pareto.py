@@ -21,7 +21,7 @@ FORMATS = (
     "e3m2",
 )  # fmt: skip
 DISTRIBUTION = "normal"
-SCALES = ("float16", "e4m3fn", "e8m0:nearest")
+SCALES = ("float16", "e4m3fn", "e8m0:up")
 BLOCK_SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 MAX_SCALE_BITS = 0.5  # bits per weight that a scale may take
 

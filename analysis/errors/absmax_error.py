@@ -15,6 +15,7 @@ steps, or m crosses a decision point of its own block.
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -75,11 +76,12 @@ def absmax_mse(
     Raises
     ------
     ValueError
-        If ``block_size`` is below 1 or not finite, the format has no negative or no positive
-        values, a name or an option is not known, or the theory does not cover the recipe: it covers
-        the search "absmax", without zero points and double quantization, in blocks of a known size.
+        If ``block_size`` is below 1 or not finite, ``scale`` is given without it, the format has no
+        negative or no positive values, a name or an option is not known, or the theory does not
+        cover the recipe: it covers the search "absmax", without zero points and double
+        quantization, in blocks of a known size.
     TypeError
-        If ``distribution`` is neither a `Distribution` nor a name.
+        If ``distribution`` is neither a `Distribution` nor a name, or ``block_size`` no number.
 
     Examples
     --------
@@ -191,12 +193,19 @@ def checked_scaling(
         As `absmax_mse`.
     """
     if block_size is None:
+        if scale != "float32":
+            raise ValueError(
+                f"scale must come with block_size, got {scale} without; a recipe's text has its "
+                'own, such as "e2m2/32/e8m0"'
+            )
         recipe = Recipe.parse(fmt)
         size: float = covered_block(recipe)
     else:
         if isinstance(fmt, Recipe):
             raise ValueError(f"block_size must be left out for a recipe, got {block_size}")
         recipe, size = with_tensor_scale(Recipe(fmt, scale=scale)), block_size
+    if not isinstance(size, Real):
+        raise TypeError(f"block_size must be a number, got {type(size).__name__}")
     if not 1 <= size < math.inf:
         raise ValueError(f"block_size must be finite and at least 1, got {size}")
     if not recipe.fmt.min < 0 < recipe.fmt.max:

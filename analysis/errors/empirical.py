@@ -48,7 +48,13 @@ class Empirical(Law):
     symmetric = False
 
     def __post_init__(self) -> None:
-        weights = np.asarray(self.weights, np.float64).reshape(-1)
+        try:
+            weights = np.asarray(self.weights, np.float64).reshape(-1)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"weights must be an array of numbers, got {type(self.weights).__name__}; "
+                "absmax_mse takes a law"
+            ) from None
         if not weights.size or not np.isfinite(weights).all() or not weights.any():
             raise ValueError(
                 f"weights must be finite and not all zero, got {weights.size} weights, "

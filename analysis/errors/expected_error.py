@@ -8,6 +8,7 @@ terms are positive, so the sum is as accurate as its parts.
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import numpy as np
 import scipy.optimize
@@ -44,6 +45,8 @@ def expected_mse(fmt: NumberFormat | str, distribution: Law | str, scale: float)
     ------
     ValueError
         If ``scale`` is not positive and finite, or a name is not known.
+    TypeError
+        If ``scale`` is no number.
 
     Examples
     --------
@@ -51,6 +54,8 @@ def expected_mse(fmt: NumberFormat | str, distribution: Law | str, scale: float)
     >>> round(expected_mse("int4", "normal", 0.36), 8)
     0.01291984
     """
+    if not isinstance(scale, Real):
+        raise TypeError(f"scale must be a number, got {type(scale).__name__}")
     if not 0 < scale < math.inf:
         raise ValueError(f"scale must be positive and finite, got {scale}")
     law = law_of(distribution)

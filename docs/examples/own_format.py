@@ -8,7 +8,7 @@ import minifloat as mf
 fmt = mf.Format(3, 2, bias=5)
 w = np.random.default_rng(0).standard_normal((256, 1024), np.float32)
 
-q = mf.quantize(w, fmt, block=32, scale="e8m0:ceil")
+q = mf.quantize(w, fmt, block=32, scale="e8m0:up")
 print(fmt)
 print(f"{q.bits_per_weight} bits per weight")
 print(f"SQNR {q.sqnr(w):.2f} dB")

@@ -130,7 +130,10 @@ smallest 7.629394531e-06, specials p3109>
             )
         return fmt
     if match := grammar.EXMY.fullmatch(word):
-        return _exmy(match)
+        try:
+            return _exmy(match)
+        except ValueError as error:
+            raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
     if match := grammar.P3109.fullmatch(word):
         width, precision, sign, domain = match.groups()
         return p3109(int(width), int(precision), signed=sign == "s", extended=domain == "e")
@@ -182,6 +185,8 @@ def near_names(name: str) -> list[str]:
 
 
 def _suggestion(name: str) -> str:
+    if "/" in name:
+        return "; minifloat.Recipe.parse reads a recipe's text"
     if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

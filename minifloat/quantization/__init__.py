@@ -190,7 +190,7 @@ def gptq(
         This times the mean of the Hessian's diagonal is added to its diagonal.
     act_order : bool
         Whether columns are rounded by decreasing diagonal of the Hessian, and not from the first to
-        the last. It comes with ``static_groups``, so that blocks are of neighbours all the same;
+        the last. It needs ``static_groups=True``, so that blocks are of neighbours all the same;
         `minifloat.composites.ordered_gptq` has blocks that follow the order.
     static_groups : bool
         Whether all scales and zero points are those of the weights as they are given, as `quantize`

@@ -310,8 +310,10 @@ class Recipe:
         fields: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
         unknown = [name for name in changes if name not in fields]
         if unknown:
+            near = difflib.get_close_matches(unknown[0], fields, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
             raise TypeError(
-                f"changes must be fields of a recipe, {', '.join(fields)}, got {unknown[0]!r}"
+                f"changes must be fields of a recipe, {', '.join(fields)}, got {unknown[0]!r}{hint}"
             )
         for name, others in _DEPENDENT.items():
             if name in changes:

@@ -214,7 +214,7 @@ BAD_TEXTS = {
     "e2mm": NO_FORMAT + "'e2mm'; did you mean",
     "e2mm2": "recipe must be a recipe or begin with a format, got 'e2mm2'; did you mean e2m2 or .*",
     "nvfp/16": "recipe must be a recipe or begin with a format, got 'nvfp'; did you mean .*nvfp4.*",
-    "e2m99": r"mantissa_bits must be in 0\.\.15, got 99",
+    "e2m99": r"fmt must name a format, got 'e2m99': mantissa_bits must be in 0\.\.15, got 99",
     "mxfp4/32": "recipe must begin with a format, got mxfp4, which is a recipe itself: e2m1/32/e",
     "e2m2/": NO_BLOCK + "''",
     "e2m2//float16": NO_BLOCK + "''",
