@@ -267,7 +267,20 @@ def many_widths(rows: Rows) -> list[str]:
     ]
     if said:
         parts.append("Published, and what is seen here over all widths: " + "; ".join(said) + ".")
+    judged = [loss for loss in found if loss.words]
+    if judged:
+        parts.append(f"Widths that lose by the criteria: {'; '.join(losing(judged))}.")
     return parts
+
+
+def losing(found: list[widths.Loss]) -> list[str]:
+    """Return, for each kind of shared weights, how many widths lose beside their own runs."""
+    kinds = dict.fromkeys((loss.family, loss.sharing) for loss in found)
+    texts = []
+    for family, sharing in kinds:
+        mine = [loss.words for loss in found if (loss.family, loss.sharing) == (family, sharing)]
+        texts.append(f"{family}, {sharing}, {mine.count('loses')} of {len(mine)}")
+    return texts
 
 
 def verdict(difference: Estimate) -> str:
@@ -294,14 +307,14 @@ PUBLISHED = (  # by LLM-QFA
     ),
 )  # fmt: skip
 COMPARED = (
-    ("ExMy less integers", ("exmy", "shared", "whole"), ("integers", "shared", "whole")),
-    ("balanced less uniform, ExMy", ("exmy", "shared", "balanced"), ("exmy", "shared", "uniform")),
+    ("ExMy minus integers", ("exmy", "shared", "whole"), ("integers", "shared", "whole")),
+    ("balanced minus uniform, ExMy", ("exmy", "shared", "balanced"), ("exmy", "shared", "uniform")),
     (
-        "balanced less uniform, integers",
+        "balanced minus uniform, integers",
         ("integers", "shared", "balanced"), ("integers", "shared", "uniform"),
     ),
-    ("low-rank parts less none", ("exmy", "low rank", "whole"), ("exmy", "shared", "whole")),
-    ("decoupled less shared", ("exmy", "decoupled", "whole"), ("exmy", "shared", "whole")),
+    ("low-rank parts minus none", ("exmy", "low rank", "whole"), ("exmy", "shared", "whole")),
+    ("decoupled minus shared", ("exmy", "decoupled", "whole"), ("exmy", "shared", "whole")),
 )  # fmt: skip
 
 
