@@ -15,7 +15,7 @@ from minifloat.formats.published import PUBLISHED
 from minifloat.quantization.recipes import RECIPE_SOURCES, RECIPES, Recipe
 
 COUNTS = Path("docs/data/hardware/counts.csv")
-IN_128 = "128/float16"
+BLOCKS = ("128/float16", "64/float16", "32/float16")
 MORE_FORMATS = ("nf5", "af4", "sf4", "e4m0", "e5m0")  # beside those whose circuits are counted
 
 
@@ -52,7 +52,8 @@ def sqnr() -> dict[str, float]:
     """Return the exact SQNR in dB on N(0, 1) of each recipe whose error has a formula."""
     texts = [str(recipe) for recipe in RECIPES.values()]
     found = {}
-    for text in (*texts, *(f"{name}/{IN_128}" for name in (*costs(), *MORE_FORMATS))):
+    names = (*costs(), *MORE_FORMATS)
+    for text in (*texts, *(f"{name}/{blocks}" for blocks in BLOCKS for name in names)):
         recipe = Recipe.parse(text)
         try:
             has_two = len(recipe.candidates) == 2
