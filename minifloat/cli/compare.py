@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minifloat.cli.options import (
@@ -88,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
     from minifloat.comparison import compare
     from minifloat.comparison.tables import left_out
 
+    _check_files(options.files)
     recipes = _recipes(options)
     key = _sort_key(options.sort, recipes)
     with executor(options.workers) as pool, progress_bar("comparing") as progress:
@@ -120,6 +122,24 @@ def run(options: argparse.Namespace) -> None:
             print(left_out(result.skipped, count), file=sys.stderr)
     else:
         print_parts(result.report(listed, every_figure=options.details))
+
+
+def _check_files(files: list[str]) -> None:
+    """Raise if a format stands in the place of a file: after a space, not a comma."""
+    for name in files:
+        if not Path(name).exists() and _is_format(name):
+            raise ValueError(
+                f"FILE must be a file, got {name!r}, which is a format; join formats by commas, as "
+                f"in --formats e2m2,{name}"
+            )
+
+
+def _is_format(text: str) -> bool:
+    try:
+        parse(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _recipes(options: argparse.Namespace) -> list[Recipe]:

@@ -136,6 +136,13 @@ def test_compare_csv(capsys: Capture, model: Path) -> None:
     assert [row["level"] for row in rows] == ["tensor"] * 6 + ["total"] * 2
 
 
+def test_compare_formats_that_a_space_parts(capsys: Capture) -> None:
+    assert main(["compare", "--formats", "e2m2", "int5"]) == 2
+    assert "FILE must be a file, got 'int5', which is a format; join formats by commas, as in" in (
+        capsys.readouterr().err
+    )
+
+
 def test_compare_details_and_min_size(capsys: Capture, model: Path) -> None:
     out = run(capsys, "compare", model, "--formats", "int4", "--details", "--min-size", 10)
     assert "Every tensor" in out
