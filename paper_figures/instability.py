@@ -27,7 +27,7 @@ FIELDS = {
     "mantissa": ((BFLOAT16, *MANTISSAS), Look(style.BLUE, "o", "-")),
     "exponent": ((BFLOAT16, *EXPONENTS), Look(style.VERMILLION, "s", (0, (4, 1.5)))),
 }
-FLOOR = 1e-3  # bits per byte; smaller losses are drawn there
+LINEAR = 0.01  # bits per byte: the scale is linear up to here, and logarithmic beyond
 
 
 def data(progress: Progress) -> Rows:
@@ -75,12 +75,14 @@ def draw(rows: Rows) -> Figure:
             kept = [row for row in mine if row["loss"] is not None and row["bits"] > 0]
             below.errorbar(
                 [row["bits"] + 0.12 * (2 * place - 1) for row in kept],
-                [max(row["loss"], FLOOR) for row in kept], [2 * row["error"] for row in kept],
+                [row["loss"] for row in kept], [2 * row["error"] for row in kept],
                 linestyle=look.line, **drawn,
             )  # fmt: skip
         above.set_title(f"rate {RATE * factor:g}")
-        below.set(yscale="log", xlabel="bits removed of bfloat16", xticks=range(7))
+        below.axhline(0, color="0.5", linewidth=0.6, zorder=0)
+        below.set_yscale("symlog", linthresh=LINEAR)
+        below.set(xlabel="bits removed of bfloat16", xticks=range(7))
     panels[0, 0].set(ylabel="share diverged", ylim=(-0.05, 1.05))
     panels[1, 0].set_ylabel("loss over bfloat16\n(bits per byte)")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure

@@ -147,6 +147,27 @@ def mean(rows: Rows, column: str, name: str, factor: int, *, excess: bool) -> Es
     return Estimate.of(list(found.values())) if found else None
 
 
+def exponent_over_mantissa(rows: Rows) -> dict[tuple[int, int], Estimate]:
+    """Return by how much validation's loss is higher without bits of the exponent.
+
+    Than without as many bits of the mantissa, with the same seed, in runs that did not diverge.
+
+    Returns
+    -------
+    dict of (int, int) to Estimate
+        By the rate's factor and the number of bits, where two seeds or more have both runs.
+    """
+    found = {}
+    for factor in FACTORS:
+        for exponent, mantissa in zip(EXPONENTS, MANTISSAS, strict=False):
+            ours = _of_seeds(rows, "validation", exponent, factor)
+            others = _of_seeds(rows, "validation", mantissa, factor)
+            values = [ours[seed] - others[seed] for seed in ours if seed in others]
+            if len(values) > 1:
+                found[factor, removed(exponent)] = Estimate.of(values)
+    return found
+
+
 def _of_seeds(rows: Rows, column: str, name: str, factor: int) -> dict[int, float]:
     return {
         row["seed"]: row[column]

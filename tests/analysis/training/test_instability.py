@@ -145,6 +145,21 @@ def test_verdicts_are_those_that_the_rows_have() -> None:
     assert losses.share([], format="e4m7") is None
 
 
+def test_exponent_beside_mantissa_by_the_loss() -> None:
+    rows = [
+        row(case.format, case.factor, case.seed, validation=2.5 + 0.1 * case.seed
+            + 0.02 * (case.format == "e6m7") + 0.01 * case.seed * (case.format == "e7m7"))
+        for case in losses.cases()
+    ]  # fmt: skip
+    found = losses.exponent_over_mantissa(rows)
+    assert list(found) == [(factor, bits) for factor in (1, 4, 16) for bits in (1, 2, 3, 4)]
+    assert found[4, 2].mean == pytest.approx(0.02)
+    assert found[4, 2].standard_error == pytest.approx(0, abs=1e-12)
+    assert found[1, 1].mean == pytest.approx(0.02)
+    assert found[1, 1].standard_error == pytest.approx(0.01 * np.std(range(5), ddof=1) / 5**0.5)
+    assert (1, 4) not in losses.exponent_over_mantissa(synthetic())  # they diverged
+
+
 def test_a_run_that_lost_half_a_bit_again_has_diverged() -> None:
     assert losses.has_diverged(row("e8m7", 1, 0, training=2.5, lowest=2.0))
     assert not losses.has_diverged(row("e8m7", 1, 0, training=2.49, lowest=2.0))
