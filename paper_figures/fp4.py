@@ -18,6 +18,7 @@ from paper_figures.studies import saved
 from paper_figures.style import Look
 
 BLOCK = 16
+LINEAR = 0.01  # bits per byte: the right scale is linear up to here, and logarithmic beyond
 LOOKS = {
     "e8m0:up": ("E8M0", Look(style.BLUE, "o", "-")),
     "e4m3fn": ("E4M3", Look(style.VERMILLION, "s", (0, (4, 1.5)))),
@@ -35,7 +36,7 @@ def data(progress: Progress) -> Rows:
     """Return the effects, and the excess of each recipe, as far as they are measured."""
     records = saved("fp4", "training")
     found: Rows = [
-        {"panel": "effect", "name": name, "kind": "", "mean": effect.difference.mean,
+        {"panel": "effect", "name": name, "kind": "all", "mean": effect.difference.mean,
          "error": effect.difference.standard_error}
         for name, effect in effects(records).items()
     ]  # fmt: skip
@@ -77,6 +78,8 @@ def draw(rows: Rows) -> Figure:
             elinewidth=0.6,
         )  # fmt: skip
     right.set(xticks=range(len(kinds)), xticklabels=kinds, xlim=(-0.4, len(kinds) - 0.6))
+    right.set_yscale("symlog", linthresh=LINEAR)
+    right.axhline(0, color=style.GREY, linewidth=0.5)
     right.set_ylabel("loss over float32 (bits per byte)")
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=5)
     return figure

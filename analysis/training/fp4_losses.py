@@ -16,6 +16,7 @@ from analysis.training.recipe import TRAINING_RECIPES, TrainingRecipe, fp4
 
 MATTERS = 0.01  # bits per byte
 SCALES = ("e8m0:up", "e4m3fn", "e4m3fn/tensor-scale", "ue5m3", "ue5m3/tensor-scale")
+ROBUST = tuple(scale for scale in SCALES if scale != "e4m3fn")  # reach small gradients, too
 OTHERS = ("float32", "quartet", "ms_eden")
 
 
@@ -65,19 +66,21 @@ class Effect(NamedTuple):
     seeds: int
 
 
-def effects(rows: Rows) -> dict[str, Effect]:
+def effects(rows: Rows, scales: tuple[str, ...] = SCALES) -> dict[str, Effect]:
     """Return the effects of the parts, by the criteria above.
 
     Parameters
     ----------
     rows : list of dict
         As `analysis.training.fp4.growing` yields them; of some seeds or all.
+    scales : tuple of str
+        Pairs of recipes with other scales do not count.
     """
     losses = {(row["seed"], row["recipe"]): row["validation"] for row in rows}
     seeds = sorted({seed for seed, _ in losses})
     found = {}
     for name, effect in EFFECTS.items():
-        texts = pairs(*effect)
+        texts = pairs(*effect, scales)
         means, left_out = [], 0
         for seed in seeds:
             keys = [((seed, without), (seed, with_it)) for without, with_it in texts]
@@ -92,7 +95,9 @@ def effects(rows: Rows) -> dict[str, Effect]:
     return found
 
 
-def pairs(part: str, without: Any, with_it: Any) -> list[tuple[str, str]]:
+def pairs(
+    part: str, without: Any, with_it: Any, scales: tuple[str, ...] = SCALES
+) -> list[tuple[str, str]]:
     """Return pairs of recipes of the study that differ in a part alone, as texts.
 
     Examples
@@ -100,7 +105,7 @@ def pairs(part: str, without: Any, with_it: Any) -> list[tuple[str, str]]:
     >>> len(pairs("hadamard", False, True)), len(pairs("element", "e2m1", "e1m2"))
     (21, 2)
     """
-    every = GRID + UNIFORM
+    every = [parts for parts in GRID + UNIFORM if parts.scale in scales]
     found = []
     for parts in every:
         other = parts._replace(**{part: with_it})

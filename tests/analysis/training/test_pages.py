@@ -43,12 +43,24 @@ def test_without_records_nothing_is_said_to_be_measured(page: object) -> None:
 
 
 def test_effects_are_compared_with_what_is_published() -> None:
-    text = training_fp4.section(fp4_rows(5))
+    text = " ".join(training_fp4.section(fp4_rows(5)).split())
     assert "Measured: 225 runs, 5 whole seeds of 5." in text
     assert "missing" not in text
     assert "As published, these help here: Hadamard." in text
     assert "Against what is published, these harm here: stochastic rounding." in text
     assert "(Hadamard of Hadamard and stochastic) is lowest" in text
+    assert "without E4M3 alone" in text
+
+
+def test_effects_without_some_scales() -> None:
+    rows = fp4_rows(3)
+    for row in rows:  # rotations help by 0.05, but with E4M3 scales alone by 1
+        is_alone = "/e4m3fn" in row["recipe"] and "tensor" not in row["recipe"]
+        row["validation"] -= 0.95 * (is_alone and "rotation" in row["recipe"])
+    robust = fp4_losses.effects(rows, fp4_losses.ROBUST)
+    assert robust["Hadamard"].difference.mean == pytest.approx(-0.05, abs=0.001)
+    assert fp4_losses.effects(rows)["Hadamard"].difference.mean < -0.2
+    assert "UE5M3, not E4M3" not in robust
 
 
 def test_what_is_not_measured_is_missing() -> None:
