@@ -16,7 +16,6 @@ from paper_figures.studies import saved
 from paper_figures.style import Look
 
 LOOKS = dict(zip(WIDTHS, style.LOOKS.values(), strict=False))
-LINEAR = 0.01  # bits per byte; the axis is linear below
 
 
 def data(progress: Progress) -> Rows:
@@ -50,7 +49,6 @@ def draw(rows: Rows) -> Figure:
     fitted = sorted((row["error"], row["ours"]) for row in rows if row["ours"] is not None)
     if fitted:
         right.plot(*zip(*fitted, strict=True), color=style.GREY, linewidth=0.8, zorder=0)
-    left.set_yscale("symlog", linthresh=LINEAR)
     left.set(xlabel="exponent bits", ylabel="loss over float32 (bits per byte)")
     right.set(xscale="log", xlabel="exact squared error on Gaussian numbers")
     for axes in (left, right):
