@@ -77,7 +77,7 @@ def answer(rows: Rows) -> list[str]:
         state += " **The rest is missing**, and error bars of fewer seeds are rough."
     lines = {line["recipe"]: line for line in fp4.table(rows)}
     return [
-        state, table(HEADS, effects(rows)), fill(agreement(rows), 100), COSTS,
+        state, table(HEADS, effects(rows)), fill(agreement(rows), 100), *without_rescue(rows), COSTS,
         table(["scales", "block", *COLUMNS.values()], grid(lines)),
         table(["recipe", "over float32"], others(lines)), fill(ranking(rows), 100),
     ]  # fmt: skip
@@ -119,6 +119,16 @@ def agreement(rows: Rows) -> str:
         "opposite": "Against what is published, these harm here: ",
     }
     return " ".join(f"{texts[kind]}{'; '.join(names)}." for kind, names in kinds.items() if names)
+
+
+def without_rescue(rows: Rows) -> list[str]:
+    """Return which parts matter where all scales reach the gradients; nothing for one seed."""
+    found = fp4.effects(rows, fp4.ROBUST)
+    if not any(effect.seeds > 1 for effect in found.values()):
+        return []
+    named = [f"{name} {effect.words}" for name, effect in found.items() if effect.words]
+    said = "; ".join(named) or "no part helps or harms"
+    return [fill(f"By the same criterion, without E4M3 alone: {said}.", 100)]
 
 
 def grid(lines: dict[str, Row]) -> list[list[str]]:
