@@ -77,7 +77,8 @@ def answer(rows: Rows) -> list[str]:
         state += " **The rest is missing**, and error bars of fewer seeds are rough."
     lines = {line["recipe"]: line for line in fp4.table(rows)}
     return [
-        state, table(HEADS, effects(rows)), fill(agreement(rows), 100), *without_rescue(rows), COSTS,
+        state, table(HEADS, effects(rows)), fill(agreement(rows), 100), *without_rescue(rows),
+        COSTS,
         table(["scales", "block", *COLUMNS.values()], grid(lines)),
         table(["recipe", "over float32"], others(lines)), fill(ranking(rows), 100),
     ]  # fmt: skip
