@@ -79,7 +79,7 @@ def draw(rows: Rows) -> Figure:
                 linestyle=look.line, **drawn,
             )  # fmt: skip
         above.set_title(f"rate {RATE * factor:g}")
-        below.axhline(0, color="0.5", linewidth=0.6, zorder=0)
+        below.axhline(0, color=style.GREY, linewidth=0.6, zorder=0)
         below.set_yscale("symlog", linthresh=LINEAR)
         below.set(xlabel="bits removed of bfloat16", xticks=range(7))
     panels[0, 0].set(ylabel="share diverged", ylim=(-0.05, 1.05))

@@ -51,9 +51,8 @@ COLUMNS = {
 AFTER = """
 
 NumPy has threads of its own, so float32 has one row. onnxruntime and llama.cpp multiply integers of
-4 and 8 bits by vectors of 8 bits. Two threads are slower than one with ours, whose products of one
-vector by matrices of this size are too short to share; llama.cpp's threads gain half. Pass
-`threads=1` for single vectors of small models."""
+4 and 8 bits by vectors of 8 bits. With ours two threads are slower than one here, where a token is
+one vector and a matrix is small: pass `threads=1`. llama.cpp's second thread gains half."""
 
 
 def page() -> str:

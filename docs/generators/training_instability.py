@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from textwrap import fill
 
 from analysis.records import Rows
@@ -115,25 +114,28 @@ def by_loss(rows: Rows) -> str:
     found = study.exponent_over_mantissa(rows)
     if not found:
         return "By their losses exponent and mantissa are not compared before two seeds are there."
-    signs = {
-        case: math.copysign(1, one.mean)
-        for case, one in found.items()
-        if abs(one.mean) > 2 * one.standard_error
-    }
-
-    def places(sign: int) -> str:
-        each = [
-            f"{' and '.join(bits)} bits at rate x {factor}"
-            for factor in study.FACTORS
-            if (bits := [str(b) for (k, b), s in signs.items() if (k, s) == (factor, sign)])
-        ]
-        return "; ".join(each) or "nowhere"
-
+    more = [case for case, one in found.items() if one.mean > 2 * one.standard_error]
+    less = [case for case, one in found.items() if one.mean < -2 * one.standard_error]
     return (
         "By their losses, of runs that did not diverge, removing exponent costs more than removing "
-        f"as many bits of the mantissa, by more than two standard errors: {places(1)}. It costs "
-        f"less: {places(-1)}. (This is no criterion; it was added when the losses were seen.)"
+        f"as many bits of the mantissa, by more than two standard errors: {places(more)}. It costs "
+        f"less: {places(less)}. (This is no criterion; it was added when the losses were seen.)"
     )
+
+
+def places(cases: list[tuple[int, int]]) -> str:
+    """Return rates, by their factors, and numbers of bits in words.
+
+    Examples
+    --------
+    >>> places([(1, 3), (1, 4), (4, 4)]), places([])
+    ('3 and 4 bits at rate x 1; 4 bits at rate x 4', 'nowhere')
+    """
+    bits: dict[int, list[str]] = {}
+    for factor, count in cases:
+        bits.setdefault(factor, []).append(str(count))
+    each = [f"{' and '.join(counts)} bits at rate x {k}" for k, counts in bits.items()]
+    return "; ".join(each) or "nowhere"
 
 
 def text(share: study.Share | None) -> str:

@@ -33,9 +33,9 @@ examples:
   minifloat convert llama-modelopt llama-ct --recipe nvfp4
 
 SRC is a directory with .safetensors files, an .index.json or a .safetensors file. Quantized are \
-matrices named *.weight, without those that are by their names embeddings, routers or the last \
-layer (lm_head); with --include, the matrices that it names. All others are copied as they are. A \
-model that is quantized already, by the same recipe, changes its layout alone.
+matrices named *.weight, without embeddings, routers and the last layer (lm_head), by their names; \
+with --include, the matrices that it names. All others are copied as they are. A model that is \
+quantized already, by the same recipe, changes its layout alone.
 
 Recipes by layout:
   compressed-tensors  nvfp4, mxfp4, mxfp8e4m3, int4/128/bfloat16, e4m3fn/channel/float32, ...

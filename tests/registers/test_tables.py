@@ -18,7 +18,7 @@ needs_toolkit = pytest.mark.skipif(find_toolkit() is None, reason=f"no CUDA tool
 
 @needs_toolkit
 def test_some_rows() -> None:
-    head, rule, *rows = table(conversion_costs(["e2m1", "nf4"])).splitlines()
+    head, rule, *rows = table(conversion_costs(["e2m1", "e4m3fn", "int4", "nf4"])).splitlines()
     assert f"{head}\n{rule}\n" in PAGE
     for row in rows:
         assert row in PAGE
