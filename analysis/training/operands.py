@@ -19,15 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
+from analysis.training.parts import rotated, rounded_in_blocks
 from minifloat.formats.grammar import lowered
-from minifloat.quantization.block_rounding import Lines, block_scales, round_blocks
+from minifloat.quantization.block_rounding import SMALLEST, BlockRounder
 from minifloat.quantization.blocks import spread
 
 Array = NDArray[np.float32]
 
 GAUSSIAN_STEP = 0.487079
 EDEN_MARGIN = 17 / 16 * 0.93
-SMALLEST = np.float32(2.0**-126)
 _CALL = re.compile(r"([a-z]+)\(([^(),]+)(?:,([0-9.e+-]+))?\)")
 
 
@@ -160,8 +160,8 @@ def rounded(
     seed: int = 0,
     *,
     axis: int = -1,
+    rotation: mf.Rotation | None = None,
     clipped: bool = False,
-    out: Array | None = None,
     threads: int = 1,
 ) -> Rounded:
     """Return numbers as an operand rounds them.
@@ -175,10 +175,10 @@ def rounded(
         place in ``x`` in C order.
     axis : int
         -1 or -2: the inner axis, along which blocks run.
+    rotation : Rotation, optional
+        Along that axis, before they are rounded.
     clipped : bool
         Whether to find which elements were clipped.
-    out : ndarray of float32, C-contiguous, optional
-        May be ``x``: what the result may be written to, and ``x`` is then anything.
     threads : int
         At most. Results do not depend on it.
 
@@ -198,14 +198,17 @@ def rounded(
     >>> rounded(x, Operand.parse("e2m1/4/e8m0")).values.tolist()
     [[6.0, 0.5, -0.5, 0.0]]
     """
+    recipe = operand.recipe
+    if not clipped and isinstance(recipe, mf.Recipe):
+        in_parts = _in_parts(x, operand, recipe, seed, axis, rotation, threads)
+        if in_parts is not None:
+            return Rounded(in_parts, None)
+    if rotation is not None:
+        x = rotated(x, rotation, axis, threads=threads)
     x = np.ascontiguousarray(x)
-    if not isinstance(operand.recipe, mf.Recipe):
-        values = _to_format(x, operand.recipe, operand, seed, threads)
-        return Rounded(values, np.abs(x) > operand.recipe.max_abs if clipped else None)
-    if not clipped:
-        in_one_pass = _in_one_pass(x, operand, operand.recipe, seed, axis, out)
-        if in_one_pass is not None:
-            return Rounded(in_one_pass, None)
+    if not isinstance(recipe, mf.Recipe):
+        values = _to_format(x, recipe, operand, seed, threads)
+        return Rounded(values, np.abs(x) > recipe.max_abs if clipped else None)
     return rounded_by_definition(x, operand, seed, axis=axis, clipped=clipped, threads=threads)
 
 
@@ -247,28 +250,20 @@ def rounded_by_definition(
     return Rounded(turned(values.reshape(shape)), beyond)
 
 
-def _in_one_pass(
-    x: Array, operand: Operand, recipe: mf.Recipe, seed: int, axis: int, out: Array | None
-) -> Array | None:
+def _in_parts(
+    x: Array, operand: Operand, recipe: mf.Recipe, seed: int, axis: int,
+    rotation: mf.Rotation | None, threads: int,
+) -> Array | None:  # fmt: skip
     """Return what `rounded` does, from one kernel; None where it cannot, or a number has none."""
     by_absmax = ROUNDINGS[operand.rounding] is absmax_steps
     if not (by_absmax and operand.is_plain) or recipe.block == "tensor" or not x.size:
         return None
-    lines = Lines(x.shape, axis, _width(recipe, x.shape[axis]))
-    found = block_scales(x, recipe, lines)
-    if found is None:
-        return None
-    scales, tensor = found
-    exact = operand.is_direct and (recipe.scale.values.mantissa_bits > 0 or recipe.tensor_scale)
-    steps: NDArray[Any] = np.where(scales == 0, np.float32(1), scales)
-    if exact:
-        steps = steps.astype(np.float64) * tensor
-    elif not operand.is_direct:
-        steps = np.maximum(steps * np.float32(tensor), SMALLEST)
-    return round_blocks(
-        x, steps, recipe.fmt, lines, factor=operand.factor,
-        seed=seed if operand.rounding == "stochastic" else None, out=out,
+    stochastic = operand.rounding == "stochastic"
+    rounder = BlockRounder(
+        recipe, axis, _width(recipe, x.shape[axis]), exact=operand.is_direct,
+        factor=operand.factor, seed=seed if stochastic else None,
     )  # fmt: skip
+    return rounded_in_blocks(x, rounder, rotation, threads=threads)
 
 
 class Steps(NamedTuple):
@@ -340,7 +335,7 @@ def _to_format(x: Array, fmt: mf.NumberFormat, operand: Operand, seed: int, thre
 
 def _spread(scales: Array, tensor: float, recipe: mf.Recipe, length: int) -> Steps:
     scales = np.where(scales == 0, np.float32(1), scales.astype(np.float32, copy=False))
-    steps = np.maximum(scales * np.float32(tensor), SMALLEST)
+    steps = np.maximum(scales * np.float32(tensor), np.float32(SMALLEST))
     return Steps(spread(steps, _width(recipe, length), length), scales, tensor)
 
 

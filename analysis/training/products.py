@@ -14,6 +14,7 @@ import torch
 
 import minifloat as mf
 from analysis.training.operands import Operand, rounded
+from analysis.training.parts import rotated
 from analysis.training.recipe import TrainingRecipe
 from minifloat import arithmetic
 
@@ -107,16 +108,14 @@ class _Call:
         clipped: bool = False,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return a side rotated and rounded, in its own layout, and where it was clipped."""
-        x = _rotated(side.tensor, rotation, side.axis)
         if operand is None:
-            return x, None
+            return _rotated(side.tensor, rotation, side.axis), None
         seed = 0
         if operand.rounding in ("stochastic", "eden"):
             seed = self.products.random_seed(self.step, self.place, self.number, number)
-        numbers = x.contiguous().numpy()
         found = rounded(
-            numbers, operand, seed, axis=side.axis, clipped=clipped,
-            out=None if rotation is None else numbers, threads=torch.get_num_threads(),
+            side.tensor.numpy(), operand, seed, axis=side.axis, rotation=rotation,
+            clipped=clipped, threads=torch.get_num_threads(),
         )  # fmt: skip
         beyond = None if found.clipped is None else torch.from_numpy(found.clipped)
         return torch.from_numpy(found.values), beyond
@@ -161,7 +160,7 @@ class _Product(torch.autograd.Function):
             saved = [x, w]
         else:
             saved = [
-                _over_factor(_back(side, rotation), operand)
+                _over_factor(_rotated(side, rotation, back=True), operand)
                 for side, operand in zip(sides, operands, strict=True)
             ]
         ctx.save_for_backward(*saved, *masks)
@@ -183,18 +182,13 @@ class _Product(torch.autograd.Function):
         return dx, dw, None, None
 
 
-def _rotated(x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1) -> torch.Tensor:
-    return x if rotation is None else _transformed(x, rotation, axis, back=False)
-
-
-def _back(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
-    return x if rotation is None else _transformed(x, rotation, -1, back=True)
-
-
-def _transformed(x: torch.Tensor, rotation: mf.Rotation, axis: int, *, back: bool) -> torch.Tensor:
-    result = x.clone(memory_format=torch.contiguous_format)
-    rotation.transform(result.numpy(), back=back, down=axis == -2)
-    return result
+def _rotated(
+    x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1, *, back: bool = False
+) -> torch.Tensor:
+    if rotation is None:
+        return x
+    threads = torch.get_num_threads()
+    return torch.from_numpy(rotated(x.numpy(), rotation, axis, back=back, threads=threads))
 
 
 def _over_factor(x: torch.Tensor, operand: Operand | None) -> torch.Tensor:
@@ -207,4 +201,4 @@ def _masked(
     """Return a gradient without what belongs to clipped elements."""
     if clipped is None:
         return gradient
-    return _back(_rotated(gradient, rotation).masked_fill(clipped, 0), rotation)
+    return _rotated(_rotated(gradient, rotation).masked_fill(clipped, 0), rotation, back=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
 from minifloat._kernels.codec import CHECK_EVERY, round_stochastic, round_to
+from minifloat._kernels.scales import AbsmaxToScale, ScaleValues, scale_of
 
 Array = NDArray[Any]
 
@@ -20,23 +21,60 @@ PART = CHECK_EVERY  # numbers that pass all steps while they are in the cache
 
 
 @kernel
-def largest_words_down(words: Array, height: int, width: int, size: int, largest: Array) -> None:
-    """Find the largest float32 word, without its sign, of each block of a column."""
-    band = 0
-    for top in range(0, words.size, height * width):
-        for start in range(0, height, size):
-            found = largest[band : band + width]
-            found[:] = 0
-            for row in range(start, min(start + size, height)):
-                at = top + row * width
-                _keep_largest(words[at : at + width], found)
-            band += width
+def largest_words(
+    words: Array, height: int, width: int, size: int, down: Any, largest: Array
+) -> int:
+    """Find the largest float32 word, without its sign, of each block, and of all."""
+    if down is None:
+        block = 0
+        for row in range(0, words.size, width):
+            for start in range(row, row + width, size):
+                largest[block] = _largest(words[start : min(start + size, row + width)])
+                block += 1
+    else:
+        band = 0
+        for top in range(0, words.size, height * width):
+            for start in range(0, height, size):
+                found = largest[band : band + width]
+                found[:] = 0
+                for row in range(start, min(start + size, height)):
+                    at = top + row * width
+                    _keep_largest(words[at : at + width], found)
+                band += width
+    return int(_largest(largest))
+
+
+@jit
+def _largest(words: Array) -> Any:
+    largest = np.int32(0)
+    for i in range(words.size):
+        largest = max(largest, np.int32(words[i] & np.int32(0x7FFFFFFF)))
+    return largest
 
 
 @jit
 def _keep_largest(words: Array, found: Array) -> None:
     for i in range(words.size):
         found[i] = max(found[i], np.int32(words[i] & np.int32(0x7FFFFFFF)))
+
+
+@kernel
+def steps_of(
+    largest: Array, grid: ScaleValues, rule: AbsmaxToScale, tensor: float, least: float,
+    steps: Array,
+) -> bool:  # fmt: skip
+    """Find what a value of 1 means in each block: its scale (1 for 0) times the tensor's.
+
+    ``largest`` are float32 words. Products are rounded to the float of ``steps``, and are ``least``
+    or more. Return whether the format of the scales has them all.
+    """
+    fits = True
+    for i in range(largest.size):
+        scale = scale_of(np.float64(np.int32(largest[i]).view(np.float32)), grid, rule)
+        fits &= scale <= grid.largest
+        steps[i] = 1.0 if scale == 0 else scale
+        steps[i] = max(steps[i] * steps.dtype.type(tensor), steps.dtype.type(least))
+    return fits
 
 
 @inlined
@@ -116,14 +154,14 @@ def _multiply(values: Array, spread: Array, out: Array) -> None:
 @kernel
 def round_blocks(
     x: Array, steps: Array, height: int, width: int, size: int, down: Any, exact: Any,
-    factor: float, plan: Array, table: Array, in_steps: Any, mode: Array | None, spread: Array,
-    quotients: Array, values: Array, codes: Array, scratch: Array, out: Array,
+    factor: float, plan: Array, table: Array, in_steps: Any, mode: Array | None, start: int,
+    spread: Array, quotients: Array, values: Array, codes: Array, scratch: Array, out: Array,
 ) -> int:  # fmt: skip
     """Round float32 numbers in blocks; return how many quotients are NaN.
 
     ``steps`` are float64, and quotients and products are rounded once, if ``exact`` is not None;
     else they are float32, and each operation is rounded. ``mode`` is None for rounding to nearest;
-    in a stochastic mode the random word of a number is that of its place in memory. ``plan``,
+    in a stochastic mode the random word of a number is that of its place, from ``start``. ``plan``,
     ``table`` and ``in_steps`` are as of `minifloat._kernels.codec.round_to`; ``spread`` (of the
     steps' type), ``quotients`` and ``values`` (float32), ``codes`` and ``scratch`` (uint64, and one
     more) have room for a part. ``out`` may be ``x``.
@@ -147,7 +185,15 @@ def round_blocks(
             more, _ = round_to(words, rounded.view(np.int32), plan, table, codes, in_steps)
         else:
             more, _ = round_stochastic(
-                words, no_words, low, rounded.view(np.int32), plan, table, codes, mode, scratch
+                words,
+                no_words,
+                start + low,
+                rounded.view(np.int32),
+                plan,
+                table,
+                codes,
+                mode,
+                scratch,
             )
         nans += more
         _multiply(rounded, spread, out[low:high])

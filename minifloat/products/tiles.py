@@ -25,8 +25,11 @@ def shares_of(rows: int, cost: int, threads: int, together: int = 1) -> list[sli
     """Split rows into a part for each thread; the first part has the rows of the head start too.
 
     A row costs so many products. Parts are multiples of ``together`` rows, but for the last one.
+    Below three head starts one thread is about as fast, and all is one part.
     """
-    ahead = min(HEAD_START // cost, rows) // together * together
+    if rows * cost < 3 * HEAD_START:
+        return [slice(0, rows)]
+    ahead = HEAD_START // cost // together * together
     share = -(-(rows - ahead) // (threads * together)) * together
     return parts_of(slice(0, rows), max(together, share), ahead)
 

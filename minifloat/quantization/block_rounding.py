@@ -6,7 +6,6 @@ Blocks run along the last axis or the one before it, over the numbers as they li
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,143 +13,146 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels import codec as codec_kernels
-from minifloat._kernels import scales as scale_kernels
+from minifloat._kernels.scales import AbsmaxToScale
 from minifloat.codec import RANDOM_BITS
-from minifloat.codec.plans import ArithmeticPlan, RoundPlan, encode_plan, round_plan
-from minifloat.formats import NumberFormat
+from minifloat.codec.plans import ArithmeticPlan, encode_plan, round_plan
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.quantization.pipeline import tensor_scale_of
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
 
 Array = NDArray[np.float32]
+Words = NDArray[np.int32]
 
 LARGEST_WORD = 0x7F7FFFFF  # of a finite float32
+SMALLEST = 2.0**-126  # step where operations are rounded to float32
 _SINGLE = np.dtype(np.float32)
 
 
-@dataclass(frozen=True)
-class Lines:
-    """Where blocks lie in an array: along rows, or down columns, of matrices.
+class BlockRounder:
+    """Rounds blocks of arrays, and of parts of them that hold whole blocks.
 
-    Attributes
+    Parameters
     ----------
-    shape : tuple of int
-        Of the array.
+    recipe : Recipe
+        Of scales from absmax, and values.
     axis : int
         -1 or -2, along which blocks run.
     size : int
         Numbers of a block.
-    """
-
-    shape: tuple[int, ...]
-    axis: int
-    size: int
-
-    @property
-    def height(self) -> int:
-        """Rows of a matrix."""
-        return self.shape[-2] if len(self.shape) > 1 else 1
-
-    @property
-    def block_shape(self) -> tuple[int, ...]:
-        """Shape of an array with one number for each block."""
-        shape = list(self.shape)
-        shape[self.axis] = -(-shape[self.axis] // self.size)
-        return tuple(shape)
-
-    def absmax(self, x: Array) -> NDArray[np.float64] | None:
-        """Return the largest magnitude of each block; None if a number is not finite."""
-        words = x.reshape(-1).view(np.int32)
-        count, width = math.prod(self.block_shape), self.shape[-1]
-        if self.axis == -2:
-            largest = np.empty(count, np.int32)
-            kernels.largest_words_down(words, self.height, width, self.size, largest)
-            if largest.max(initial=0) > LARGEST_WORD:
-                return None
-            found = largest.view(np.float32).astype(np.float64)
-        else:
-            lows, highs = np.empty((2, count))
-            scale_kernels.ranges(words, None, width, self.size, lows, highs)
-            found = np.maximum(-lows, highs)
-            if not math.isfinite(found.max(initial=0)):
-                return None
-        return found.reshape(self.block_shape)
-
-
-def block_scales(x: Array, recipe: Recipe, lines: Lines) -> tuple[Array, float] | None:
-    """Return the scales of blocks, from absmax, and the tensor scale (1 without one).
-
-    They are those that `minifloat.quantize` finds; None where it raises, or for other searches.
-    """
-    if recipe.search is not ScaleSearch.ABSMAX or recipe.fmt.min >= 0:
-        return None
-    absmax = lines.absmax(x)
-    if absmax is None:
-        return None
-    tensor = tensor_scale_of(float(absmax.max(initial=0)), recipe) if recipe.tensor_scale else 1.0
-    rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
-    scales = np.empty(absmax.size, np.float32)
-    scale_kernels.scales_of(absmax.reshape(-1), recipe.scale.values, rule, scales)
-    if scales.max(initial=0) > recipe.scale.values.largest:
-        return None
-    return scales.reshape(lines.block_shape), tensor
-
-
-def round_blocks(
-    x: Array,
-    steps: NDArray[Any],
-    fmt: NumberFormat,
-    lines: Lines,
-    *,
-    factor: float = 1.0,
-    seed: int | None = None,
-    out: Array | None = None,
-) -> Array | None:
-    """Return the numbers over their steps, rounded to a format, times the steps.
-
-    Parameters
-    ----------
-    x : ndarray of float32, C-contiguous
-    steps : ndarray of float32 or float64
-        What a value of 1 means, for each block. With float64 a quotient is rounded once, and so is
-        a product; with float32 each operation is rounded.
-    fmt : NumberFormat
-    lines : Lines
+    exact : bool
+        Whether quotients by steps (scales times a tensor scale), and products with them, are
+        rounded once, as `minifloat.quantize` and `dequantize` do it; else steps and each operation
+        are rounded to float32, and steps are 2**-126 or more.
     factor : float
-        Quotients are multiplied by it, if steps are float32.
+        Quotients are multiplied by it, if not exact.
     seed : int, optional
-        Rounding is stochastic, as `minifloat.round_to` does it with the quotients in the shape of
-        ``x``; without it, to nearest.
-    out : ndarray, optional
-        For the result; may be ``x``.
+        Rounding is stochastic, as `minifloat.round_to` does it with the quotients of the whole
+        array; without it, to nearest.
 
-    Returns
-    -------
-    ndarray of float32, or None
-        None if the format has no such kernel, or a quotient is NaN; ``out`` is then anything.
+    Attributes
+    ----------
+    works : bool
+        Whether a kernel does this: recipes of another search, for example, have none.
     """
-    plan = _plan(fmt, seed is not None)
-    if plan is None or plan.record is None or not isinstance(plan.encode, ArithmeticPlan):
-        return None
-    mode = None
-    if seed is not None:
-        record = (codec_kernels.STOCHASTIC_A, RANDOM_BITS, seed)
-        mode = np.array([record], codec_kernels.MODE)
-    result = np.empty_like(x) if out is None else out
-    room = min(x.size, kernels.PART)
-    quotients, values = np.empty((2, room), np.float32)
-    nans = kernels.round_blocks(
-        x.reshape(-1), steps.reshape(-1), lines.height, lines.shape[-1], lines.size,
-        True if lines.axis == -2 else None, True if steps.dtype == np.float64 else None, factor,
-        plan.record, plan.decode.table, plan.encode.in_steps, mode, np.empty(room, steps.dtype),
-        quotients, values, np.empty(room, plan.encode.code_dtype),
-        np.empty(kernels.PART + 1, np.uint64), result.reshape(-1),
-    )  # fmt: skip
-    return None if nans else result
 
+    def __init__(
+        self,
+        recipe: Recipe,
+        axis: int,
+        size: int,
+        *,
+        exact: bool = True,
+        factor: float = 1.0,
+        seed: int | None = None,
+    ) -> None:
+        self.recipe, self.axis, self.size, self.factor = recipe, axis, size, factor
+        rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.STOCHASTIC
+        plan = encode_plan(recipe.fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
+        self._plan = round_plan(plan, _SINGLE)
+        self._encode = plan if isinstance(plan, ArithmeticPlan) else None
+        self.works = (
+            self._encode is not None and plan.source_name == "float32"
+            and self._plan.record is not None
+            and recipe.search is ScaleSearch.ABSMAX and recipe.fmt.min < 0
+        )  # fmt: skip
+        self._mode = None
+        if seed is not None:
+            record = (codec_kernels.STOCHASTIC_A, RANDOM_BITS, seed)
+            self._mode = np.array([record], codec_kernels.MODE)
+        powers = not recipe.scale.values.mantissa_bits and not recipe.tensor_scale
+        self._steps = np.dtype(np.float64 if exact and not powers else np.float32)
+        self._least = 0.0 if exact else SMALLEST
+        self._rules = dict[float, AbsmaxToScale]()
 
-def _plan(fmt: NumberFormat, stochastic: bool) -> RoundPlan | None:
-    rounding = Rounding.STOCHASTIC if stochastic else Rounding.NEAREST_EVEN
-    plan = encode_plan(fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
-    return round_plan(plan, _SINGLE) if plan.source_name == "float32" else None
+    def largest(self, x: Array) -> Words | None:
+        """Return the word of the largest magnitude of each block; None if one is not finite.
+
+        Parameters
+        ----------
+        x : ndarray of float32, C-contiguous
+        """
+        shape = list(x.shape)
+        shape[self.axis] = -(-shape[self.axis] // self.size)
+        found = np.empty(math.prod(shape), np.int32)
+        top = kernels.largest_words(
+            x.reshape(-1).view(np.int32), self._height(x), x.shape[-1], self.size, self._down, found
+        )
+        return found if top <= LARGEST_WORD else None
+
+    def tensor_scale(self, largest: int) -> float:
+        """Return the tensor scale of a recipe with one, for the largest word of all blocks."""
+        return tensor_scale_of(float(np.int32(largest).view(np.float32)), self.recipe)
+
+    def round(
+        self, x: Array, largest: Words, out: Array, *, tensor: float = 1.0, start: int = 0
+    ) -> bool:
+        """Write the numbers over their steps, rounded to the format, times the steps.
+
+        Parameters
+        ----------
+        x : ndarray of float32, C-contiguous
+        largest : ndarray of int32
+            As of `largest`.
+        out : ndarray of float32, C-contiguous
+            For the result; may be ``x``.
+        tensor : float
+            The tensor scale.
+        start : int
+            The place of the first number, where ``x`` is a part of an array in memory.
+
+        Returns
+        -------
+        bool
+            Whether the format of the scales has them, and no quotient is NaN; if not, ``out`` is
+            anything.
+        """
+        steps = np.empty(largest.size, self._steps)
+        grid, encode = self.recipe.scale.values, self._encode
+        assert encode is not None
+        if not kernels.steps_of(largest, grid, self._rule(tensor), tensor, self._least, steps):
+            return False
+        room = min(x.size, kernels.PART)
+        quotients, values = np.empty((2, room), np.float32)
+        nans = kernels.round_blocks(
+            x.reshape(-1), steps, self._height(x), x.shape[-1], self.size, self._down,
+            True if self._steps == np.float64 else None, self.factor, self._plan.record,
+            self._plan.decode.table, encode.in_steps, self._mode, start,
+            np.empty(room, self._steps), quotients, values, np.empty(room, encode.code_dtype),
+            np.empty(kernels.PART + 1, np.uint64), out.reshape(-1),
+        )  # fmt: skip
+        return not nans
+
+    @property
+    def _down(self) -> Any:
+        return True if self.axis == -2 else None
+
+    def _height(self, x: Array) -> int:
+        return x.shape[-2] if x.ndim > 1 else 1
+
+    def _rule(self, tensor: float) -> AbsmaxToScale:
+        if tensor not in self._rules:
+            recipe = self.recipe
+            rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
+            self._rules[tensor] = rule
+        return self._rules[tensor]

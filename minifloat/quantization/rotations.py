@@ -281,7 +281,7 @@ class Rotation:
                 f"{self}; {remedy}"
             )
 
-    def transform(self, rows: Array, *, back: bool = False, down: bool = False) -> None:
+    def transform(self, rows: Array, *, back: bool = False) -> None:
         """Rotate rows in place: C-contiguous, of float32 or float64, of a length that was checked.
 
         Parameters
@@ -289,26 +289,39 @@ class Rotation:
         rows : ndarray, (..., length)
         back : bool
             Whether to undo it.
-        down : bool
-            Whether to rotate columns instead, of (..., length, columns).
         """
-        if down:
-            self._transform_down(rows, back)
-            return
         factors, core = _tables(self, rows.shape[-1], rows.dtype.char, back)
-        function = kernels.rotate_back if back else kernels.rotate
-        scratch = np.empty(len(core), rows.dtype)
-        function(rows.reshape(-1), self.size, factors, core, scratch)
+        self._transform(rows, factors, core, back)
 
-    def _transform_down(self, columns: Array, back: bool) -> None:
-        length, width = columns.shape[-2:]
-        factors, core = _tables(self, length, columns.dtype.char, back)
+    def transform_down(
+        self, columns: Array, *, back: bool = False, start: int = 0, length: int | None = None
+    ) -> None:
+        """Rotate columns in place: of whole blocks, C-contiguous, of float32 or float64.
+
+        Parameters
+        ----------
+        columns : ndarray, (..., places, columns)
+        back : bool
+            Whether to undo it.
+        start : int
+            The place along the axis where they begin.
+        length : int, optional
+            Of the axis; without it they are all of it.
+        """
+        places, width = columns.shape[-2:]
+        factors, core = _tables(self, length or places, columns.dtype.char, back)
+        factors = factors[start : start + places]
         if len(core) == 1:
             kernels.rotate_down(columns.reshape(-1), self.size, factors, width, back)
             return
         rows = np.ascontiguousarray(columns.swapaxes(-1, -2))
-        self.transform(rows, back=back)
+        self._transform(rows, factors, core, back)
         columns[...] = rows.swapaxes(-1, -2)
+
+    def _transform(self, rows: Array, factors: Array, core: Array, back: bool) -> None:
+        function = kernels.rotate_back if back else kernels.rotate
+        scratch = np.empty(len(core), rows.dtype)
+        function(rows.reshape(-1), self.size, factors, core, scratch)
 
 
 def core_size(size: int) -> int | None:

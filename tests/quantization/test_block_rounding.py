@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
 import minifloat as mf
-from minifloat.quantization.block_rounding import Lines, block_scales, round_blocks
+from minifloat.quantization.block_rounding import BlockRounder
 from minifloat.quantization.recipes import Recipe
 
 RECIPES = [
@@ -29,9 +27,18 @@ def numbers(shape: tuple[int, ...]) -> np.ndarray:
     return x
 
 
-def lines_of(x: np.ndarray, recipe: Recipe, axis: int) -> Lines:
-    size = recipe.block if isinstance(recipe.block, int) else x.shape[axis]
-    return Lines(x.shape, axis, size)
+def size_of(x: np.ndarray, recipe: Recipe, axis: int) -> int:
+    return recipe.block if isinstance(recipe.block, int) else x.shape[axis]
+
+
+def rounded(x: np.ndarray, rounder: BlockRounder) -> np.ndarray | None:
+    assert rounder.works
+    largest = rounder.largest(x)
+    if largest is None:
+        return None
+    tensor = rounder.tensor_scale(largest.max()) if rounder.recipe.tensor_scale else 1.0
+    out = np.empty_like(x)
+    return out if rounder.round(x, largest, out, tensor=tensor) else None
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
@@ -40,62 +47,73 @@ def test_to_nearest_it_is_what_codes_and_scales_mean(text: str, axis: int) -> No
     recipe = Recipe.parse(text)
     for shape in SHAPES:
         x = numbers(shape)
-        lines = lines_of(x, recipe, axis)
+        rounder = BlockRounder(recipe, axis, size_of(x, recipe, axis))
         wanted = mf.quantize(x, recipe, axis=axis)
-        found = block_scales(x, recipe, lines)
-        assert found is not None
-        scales, tensor = found
-        assert np.array_equal(scales, wanted.scales.reshape(scales.shape))
-        assert tensor == (wanted.tensor_scale or 1.0)
-        steps = np.where(scales == 0, 1, scales).astype(np.float64) * tensor
-        values = round_blocks(x, steps, recipe.fmt, lines)
+        values = rounded(x, rounder)
         assert values is not None
         assert values.tobytes() == wanted.dequantize().tobytes()
+        if wanted.tensor_scale is not None:
+            assert rounder.tensor_scale(rounder.largest(x).max()) == wanted.tensor_scale
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
 @pytest.mark.parametrize("factor", [1.0, 0.75])
 def test_stochastic_it_is_what_round_to_does_with_the_quotients(axis: int, factor: float) -> None:
+    recipe = Recipe.parse("e2m1/16/e4m3fn")
+    rounder = BlockRounder(recipe, axis, 16, exact=False, factor=factor, seed=9)
     for shape in SHAPES:
         x = numbers(shape)
-        recipe = Recipe.parse("e2m1/16/e4m3fn")
-        lines = lines_of(x, recipe, axis)
-        scales, _ = block_scales(x, recipe, lines) or (np.empty(0), 0)
+        scales = mf.quantize(x, recipe, axis=axis).scales.reshape(
+            [-(-n // 16) if k == axis % len(shape) else n for k, n in enumerate(shape)]
+        )
         steps = np.where(scales == 0, np.float32(1), scales)
         every = np.repeat(steps, 16, axis)[tuple(slice(n) for n in shape)]
         quotients = x / every * np.float32(factor)
         wanted = mf.round_to(quotients, "e2m1", rounding="stochastic", seed=9) * every
-        found = round_blocks(x, steps, recipe.fmt, lines, factor=factor, seed=9)
+        found = rounded(x, rounder)
         assert found is not None
         assert found.tobytes() == wanted.tobytes()
-        assert np.array_equal(round_blocks(x, steps, recipe.fmt, lines, factor=factor, seed=9,
-                                           out=x), wanted)  # fmt: skip
+        largest = rounder.largest(x)
+        assert largest is not None
+        assert rounder.round(x, largest, x)
+        assert np.array_equal(x, wanted)
+
+
+def test_a_part_has_the_random_words_of_its_place() -> None:
+    x = numbers((64, 33))
+    rounder = BlockRounder(Recipe.parse("mxfp4"), -1, 32, exact=False, seed=4)
+    whole = rounded(x, rounder)
+    assert whole is not None
+    out = np.empty_like(x)
+    for rows in (slice(0, 7), slice(7, 64)):
+        largest = rounder.largest(x[rows])
+        assert largest is not None
+        assert rounder.round(x[rows], largest, out[rows], start=rows.start * 33)
+    assert out.tobytes() == whole.tobytes()
 
 
 def test_a_quotient_close_to_a_tie_is_rounded_once() -> None:
-    """In float32 the quotient would be the tie 2.5, and become 2."""
-    x, step = np.float32(1.7578126), math.nextafter(1.7578126 / 2.5, 0)
-    x = np.full((1, 16), x, np.float32)
-    assert np.float32(float(x[0, 0]) / step) == np.float32(2.5)
-    assert float(x[0, 0]) / step > 2.5
-    steps = np.full((1, 1), step)
-    found = round_blocks(x, steps, mf.parse("e2m1"), Lines((1, 16), -1, 16))
-    assert found is not None
-    assert np.all(found == np.float32(3 * step))
+    """In float32 the quotient would be the tie 2.5, and become 2; the scale is absmax / 6."""
+    step = np.float32(0.7031251)
+    for top in step * np.float32(6) * (1 + np.arange(64, dtype=np.float32) * 2.0**-23):
+        for k in range(64):
+            x = np.full((1, 16), np.float32(top / 6 * 2.5), np.float32)
+            x = (x.view(np.int32) + np.int32(k - 32)).view(np.float32)
+            x[0, 0] = top
+            wanted = mf.quantize(x, "e2m1/16/float32").dequantize()
+            found = rounded(x, BlockRounder(Recipe.parse("e2m1/16/float32"), -1, 16))
+            assert found is not None
+            assert np.array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
 def test_what_it_has_no_answer_for_is_left_to_others(axis: int) -> None:
     recipe = Recipe.parse("e2m1/16/e4m3fn")
-    lines = Lines((32, 32), axis, 16)
+    rounder = BlockRounder(recipe, axis, 16)
     for bad in (np.inf, -np.inf, np.nan):
         x = np.ones((32, 32), np.float32)
         x[3, 4] = bad
-        assert block_scales(x, recipe, lines) is None
-    assert block_scales(np.full((32, 32), 1e30, np.float32), recipe, lines) is None  # beyond E4M3
-    searched = Recipe.parse("e2m1/16/e4m3fn/mse")
-    assert block_scales(np.ones((32, 32), np.float32), searched, lines) is None
-    x, steps = np.ones((32, 32), np.float32), np.ones(lines.block_shape, np.float32)
-    assert round_blocks(x, steps, mf.parse("nf4"), lines) is None
-    x[0, 0] = np.nan
-    assert round_blocks(x, steps, mf.parse("e2m1"), lines) is None
+        assert rounder.largest(x) is None
+    assert rounded(np.full((32, 32), 1e30, np.float32), rounder) is None  # beyond E4M3
+    assert not BlockRounder(Recipe.parse("e2m1/16/e4m3fn/mse"), axis, 16).works
+    assert not BlockRounder(Recipe.parse("nf4"), axis, 16).works

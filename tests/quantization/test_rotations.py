@@ -296,5 +296,5 @@ def test_down_columns_it_is_the_rotation_of_the_transposed_matrix(size: int, bac
             x = RNG.standard_normal(shape).astype(dtype)
             wanted = np.ascontiguousarray(x.swapaxes(-1, -2))
             rotation.transform(wanted, back=back)
-            rotation.transform(x, back=back, down=True)
+            rotation.transform_down(x, back=back)
             assert np.array_equal(x, wanted.swapaxes(-1, -2))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minifloat as mf
+from analysis.training import parts
 from analysis.training.operands import Operand, rounded, rounded_by_definition
 from analysis.training.recipe import TRAINING_RECIPES, TrainingRecipe, fp4
 
@@ -107,12 +108,38 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
         "stochastic(mxfp4)", "stochastic(nvfp4,0.94)", "stochastic(e2m1/24/ue5m3/tensor-scale)",
     ],
 )  # fmt: skip
-def test_one_pass_gives_what_the_definition_gives(text: str, axis: int) -> None:
-    operand = Operand.parse(text)
-    for x in (numbers(48, 72), numbers(96, 40).reshape(3, 32, 40)):
-        want = rounded_by_definition(x, operand, 5, axis=axis).values
-        assert rounded(x, operand, 5, axis=axis).values.tobytes() == want.tobytes()
-        assert rounded(x, operand, 5, axis=axis, out=x).values.tobytes() == want.tobytes()
+def test_in_parts_it_gives_what_the_definition_gives(
+    text: str, axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operand, rotation = Operand.parse(text), mf.Rotation(8, 3)
+    for x in (numbers(144, 72), numbers(96, 40).reshape(3, 32, 40), numbers(8, 5).T):
+        for turn in (None, rotation):
+            if turn is not None and x.shape[axis] % turn.size:
+                continue
+            turned = x if turn is None else turn.rotate(x, axis=axis)
+            want = rounded_by_definition(turned, operand, 5, axis=axis).values
+            for size, threads in ((1 << 16, 1), (500, 1), (500, 2), (3000, 2)):
+                monkeypatch.setattr(parts, "PART", size)
+                found = rounded(x, operand, 5, axis=axis, rotation=turn, threads=threads)
+                assert found.values.tobytes() == want.tobytes()
+
+
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_in_parts_it_is_a_rotation(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART", 700)
+    rotation = mf.Rotation(24, 3)
+    for x in (numbers(96, 72), numbers(96, 48).reshape(2, 48, 48), numbers(72, 48).T):
+        assert np.array_equal(parts.rotated(x, rotation, axis), rotation.rotate(x, axis=axis))
+        back = parts.rotated(x, rotation, axis, back=True, threads=2)
+        assert np.array_equal(back, rotation.rotate_back(x, axis=axis))
+
+
+def test_a_number_without_a_block_has_the_error_of_quantize() -> None:
+    x = numbers(4, 64)
+    x[2, 40] = np.nan
+    for text in ("mxfp4", "e2m1/16/e4m3fn/tensor-scale", "stochastic(mxfp4)"):
+        with pytest.raises(ValueError, match="must be finite"):
+            rounded(x, Operand.parse(text), rotation=mf.Rotation(32), threads=2)
 
 
 @pytest.mark.parametrize("text", ["mxfp4", "quest(mxfp4)", "four_over_six", "nf4", "e4m3fn"])

@@ -1,0 +1,149 @@
+"""Arrays rotated and rounded part by part: parts stay in the cache, and go to several threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+import minifloat as mf
+from minifloat import _threads
+from minifloat.quantization.block_rounding import BlockRounder, Words
+
+Array = NDArray[np.float32]
+
+PART = 1 << 17  # numbers of a part, about
+
+
+@dataclass(frozen=True)
+class Part:
+    """Neighbours in memory, whole blocks: rows of one matrix, or whole matrices.
+
+    Attributes
+    ----------
+    rows : slice
+        Of all rows of an array.
+    shape : tuple of int
+        (rows, width), or (matrices, height, width) for several.
+    place : int
+        Of the first row in its matrix.
+    """
+
+    rows: slice
+    shape: tuple[int, ...]
+    place: int
+
+
+def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
+    """Return the parts of an array, of about `PART` numbers.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    axis : int
+        -1 or -2, along which blocks run.
+    unit : int
+        Along axis -2, a part of a matrix has a multiple of so many rows, but for the last.
+
+    Examples
+    --------
+    >>> [part.rows for part in parts_of((48, 4096), -2, 32)]
+    [slice(0, 32, None), slice(32, 48, None)]
+    """
+    width = shape[-1]
+    total = math.prod(shape[:-1])
+    if axis == -1:
+        step = max(1, PART // width)
+        return [
+            Part(rows, (rows.stop - rows.start, width), 0) for rows in _threads.slices(total, step)
+        ]
+    height = shape[-2]
+    if height * width <= PART:
+        step = PART // (height * width)
+        return [
+            Part(
+                slice(some.start * height, some.stop * height),
+                (some.stop - some.start, height, width),
+                0,
+            )
+            for some in _threads.slices(total // height, step)
+        ]
+    step = max(1, PART // (width * unit)) * unit
+    return [
+        Part(slice(top + r.start, top + r.stop), (r.stop - r.start, width), r.start)
+        for top in range(0, total, height)
+        for r in _threads.slices(height, step)
+    ]
+
+
+def rotated(
+    x: Array, rotation: mf.Rotation, axis: int = -1, *, back: bool = False, threads: int = 1
+) -> Array:
+    """Return an array rotated along an axis, -1 or -2, as `minifloat.Rotation` does it."""
+    out = np.empty(x.shape, np.float32)
+    rows, result = (a.reshape(-1, x.shape[-1]) for a in (x, out))
+
+    def work(part: Part) -> None:
+        copied = result[part.rows]
+        copied[...] = rows[part.rows]
+        _rotate(copied.reshape(part.shape), rotation, axis, part.place, x.shape[axis], back=back)
+
+    _threads.each(work, parts_of(x.shape, axis, rotation.size), threads)
+    return out
+
+
+def _rotate(
+    x: Array, rotation: mf.Rotation, axis: int, place: int, length: int, *, back: bool
+) -> None:
+    if axis == -1:
+        rotation.transform(x, back=back)
+    else:
+        rotation.transform_down(x, back=back, start=place, length=length)
+
+
+def rounded_in_blocks(
+    x: Array, rounder: BlockRounder, rotation: mf.Rotation | None = None, *, threads: int = 1
+) -> Array | None:
+    """Return an array rotated and rounded in blocks along the rounder's axis.
+
+    None where the format has no scale for a block, or a number is not finite.
+    """
+    if not rounder.works:
+        return None
+    axis, length, width = rounder.axis, x.shape[rounder.axis], x.shape[-1]
+    unit = rounder.size if rotation is None else math.lcm(rounder.size, rotation.size)
+    out = np.empty(x.shape, np.float32)
+    given = x if rotation is not None else np.ascontiguousarray(x)
+    rows, result = (a.reshape(-1, width) for a in (given, out))
+    parts = parts_of(x.shape, axis, min(unit, length))
+
+    def largest(part: Part) -> Words | None:
+        if rotation is None:
+            return rounder.largest(rows[part.rows].reshape(part.shape))
+        numbers = result[part.rows]
+        numbers[...] = rows[part.rows]
+        numbers = numbers.reshape(part.shape)
+        _rotate(numbers, rotation, axis, part.place, length, back=False)
+        return rounder.largest(numbers)
+
+    def round_part(part: Part, found: Words | None, tensor: float = 1.0) -> bool:
+        numbers = (rows if rotation is None else result)[part.rows].reshape(part.shape)
+        return found is not None and rounder.round(
+            numbers, found, result[part.rows].reshape(part.shape), tensor=tensor,
+            start=part.rows.start * width,
+        )  # fmt: skip
+
+    if not rounder.recipe.tensor_scale:
+        done = _threads.each(lambda part: round_part(part, largest(part)), parts, threads)
+    else:
+        found = _threads.each(largest, parts, threads)
+        known = [int(words.max(initial=0)) for words in found if words is not None]
+        if len(known) < len(found):
+            return None
+        tensor = rounder.tensor_scale(max(known))
+        pairs = list(zip(parts, found, strict=True))
+        done = _threads.each(lambda pair: round_part(*pair, tensor), pairs, threads)
+    return out if all(done) else None
