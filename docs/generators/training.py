@@ -139,9 +139,24 @@ with ProcessPoolExecutor() as executor:
         print(rows[-1])
 ```
 
-A core reads two million bytes with the 0.8M model in about four minutes without rounding, in five
-with MXFP4, in six to seven with rotations and stochastic gradients. `fp4` takes about 95 minutes of
-a core, `instability` 40.
+Two million bytes took so many seconds on two cores: a run that has both (`train(...,
+threads=2)`), and each of two runs that have a core each, as in a grid. Medians of two turns
+(`python -m tests.benchmarks.training --turns 2`); at other times the machine was up to 1.4 times
+as fast. The 3M model takes six minutes without rounding. Most studies train the 0.2M model for
+250,000 bytes a run: `fp4` takes about 95 minutes of a core, `instability` 40.
+
+| recipe      | 0.2M alone | 0.2M in a grid | 0.8M alone | 0.8M in a grid |
+|-------------|------------|----------------|------------|----------------|
+| no rounding | 74         | 42             | 189        | 134            |
+| `mxfp4`     | 102        | 59             | 263        | 159            |
+| `fp4_e8m0`  | 129        | 77             | 302        | 195            |
+| `fp4_e4m3`  | 144        | 82             | 312        | 218            |
+| `fp4_ue5m3` | 143        | 88             | 322        | 209            |
+| `quartet`   | 182        | 94             | 353        | 229            |
+| `ms_eden`   | 312        | 190            | 686        | 433            |
+
+PyTorch's threads spin while they wait, on the core that the rounding would have; start Python with
+the environment variable `OMP_WAIT_POLICY=passive` where a run has two.
 
 ## Quartet's figures beside ours
 
