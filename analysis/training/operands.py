@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import minifloat as mf
-from analysis.training.parts import rotated, rounded_in_blocks
 from minifloat.formats.grammar import lowered
+from minifloat.quantization.block_parts import rotated, rounded_in_blocks
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder
 from minifloat.quantization.blocks import spread
 

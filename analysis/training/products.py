@@ -14,9 +14,9 @@ import torch
 
 import minifloat as mf
 from analysis.training.operands import Operand, rounded
-from analysis.training.parts import rotated
 from analysis.training.recipe import TrainingRecipe
 from minifloat import arithmetic
+from minifloat.quantization.block_parts import rotated
 
 Y, DX, DW = range(3)  # the products of a place
 Operands = tuple[Operand | None, Operand | None]

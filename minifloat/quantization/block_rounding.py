@@ -128,15 +128,16 @@ class BlockRounder:
             anything.
         """
         steps = np.empty(largest.size, self._steps)
-        grid, encode = self.recipe.scale.values, self._encode
+        grid, encode, record = self.recipe.scale.values, self._encode, self._plan.record
         assert encode is not None
+        assert record is not None
         if not kernels.steps_of(largest, grid, self._rule(tensor), tensor, self._least, steps):
             return False
         room = min(x.size, kernels.PART)
         quotients, values = np.empty((2, room), np.float32)
         nans = kernels.round_blocks(
             x.reshape(-1), steps, self._height(x), x.shape[-1], self.size, self._down,
-            True if self._steps == np.float64 else None, self.factor, self._plan.record,
+            True if self._steps == np.float64 else None, self.factor, record,
             self._plan.decode.table, encode.in_steps, self._mode, start,
             np.empty(room, self._steps), quotients, values, np.empty(room, encode.code_dtype),
             np.empty(kernels.PART + 1, np.uint64), out.reshape(-1),

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import minifloat as mf
-from analysis.training import parts
 from analysis.training.operands import Operand, rounded, rounded_by_definition
 from analysis.training.recipe import TRAINING_RECIPES, TrainingRecipe, fp4
+from minifloat.quantization import block_parts
 
 OPERANDS = [
     None,
@@ -119,18 +119,18 @@ def test_in_parts_it_gives_what_the_definition_gives(
             turned = x if turn is None else turn.rotate(x, axis=axis)
             want = rounded_by_definition(turned, operand, 5, axis=axis).values
             for size, threads in ((1 << 16, 1), (500, 1), (500, 2), (3000, 2)):
-                monkeypatch.setattr(parts, "PART", size)
+                monkeypatch.setattr(block_parts, "PART", size)
                 found = rounded(x, operand, 5, axis=axis, rotation=turn, threads=threads)
                 assert found.values.tobytes() == want.tobytes()
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
 def test_in_parts_it_is_a_rotation(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "PART", 700)
+    monkeypatch.setattr(block_parts, "PART", 700)
     rotation = mf.Rotation(24, 3)
     for x in (numbers(96, 72), numbers(96, 48).reshape(2, 48, 48), numbers(72, 48).T):
-        assert np.array_equal(parts.rotated(x, rotation, axis), rotation.rotate(x, axis=axis))
-        back = parts.rotated(x, rotation, axis, back=True, threads=2)
+        assert np.array_equal(block_parts.rotated(x, rotation, axis), rotation.rotate(x, axis=axis))
+        back = block_parts.rotated(x, rotation, axis, back=True, threads=2)
         assert np.array_equal(back, rotation.rotate_back(x, axis=axis))
 
 

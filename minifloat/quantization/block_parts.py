@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-import minifloat as mf
 from minifloat import _threads
 from minifloat.quantization.block_rounding import BlockRounder, Words
+from minifloat.quantization.rotations import Rotation
 
 Array = NDArray[np.float32]
 
@@ -80,7 +80,7 @@ def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
 
 
 def rotated(
-    x: Array, rotation: mf.Rotation, axis: int = -1, *, back: bool = False, threads: int = 1
+    x: Array, rotation: Rotation, axis: int = -1, *, back: bool = False, threads: int = 1
 ) -> Array:
     """Return an array rotated along an axis, -1 or -2, as `minifloat.Rotation` does it."""
     out = np.empty(x.shape, np.float32)
@@ -96,7 +96,7 @@ def rotated(
 
 
 def _rotate(
-    x: Array, rotation: mf.Rotation, axis: int, place: int, length: int, *, back: bool
+    x: Array, rotation: Rotation, axis: int, place: int, length: int, *, back: bool
 ) -> None:
     if axis == -1:
         rotation.transform(x, back=back)
@@ -105,7 +105,7 @@ def _rotate(
 
 
 def rounded_in_blocks(
-    x: Array, rounder: BlockRounder, rotation: mf.Rotation | None = None, *, threads: int = 1
+    x: Array, rounder: BlockRounder, rotation: Rotation | None = None, *, threads: int = 1
 ) -> Array | None:
     """Return an array rotated and rounded in blocks along the rounder's axis.
 
