@@ -1,15 +1,18 @@
-"""How many images EfficientNet-Lite0 classifies in a second on one thread, how big, how well.
+"""How many images EfficientNet-Lite0 classifies in a second, how big it is, how well it does.
 
-Times are of the CPU, not of the clock, so that other work on the machine matters less; each is the
-median of `REPEATS`, of one image at a time. In the same run onnxruntime runs the same network: in
-float32, and with weights and activations in 8 bits, which its own tools chose (QDQ, one scale for a
-channel of weights, ranges of activations from the corners of the photos). The divergence and the
-share of first classes that change are over the middles of the photos, in one grouping.
+On one thread times are of the CPU, so that other work on the machine matters less, on two threads
+of the clock, and measured only where two cores are free; each is the median of `REPEATS`, of one
+image at a time. NumPy has threads of its own, so float32 weights have one row. In the same run
+onnxruntime runs the same network: in float32, and with weights and activations in 8 bits, which its
+own tools chose (QDQ, one scale for a channel of weights, ranges of activations from the corners of
+the photos). The divergence and the share of first classes that change are over the middles of the
+photos, in one grouping.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from analysis.claims.images import PAIR
-from analysis.claims.timing import median_seconds
+from analysis.claims.timing import free_threads, median_seconds, product_on
 from analysis.models.efficientnet import EfficientNet, load
 from analysis.models.efficientnet_onnx import Session, as_channels, onnx_model
 from analysis.models.evaluation import REFERENCE, Progress, counter
@@ -45,15 +48,17 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     Returns
     -------
     list of dict
-        With the columns program, weights, bits (of a weight), images_per_second, stored and peak
-        (bytes; None where the program does not say), and both metrics.
+        With the columns program, weights, bits (of a weight), threads, images_per_second, stored
+        and peak (bytes; None where the program does not say), and both metrics.
 
     Raises
     ------
     MissingPackage
         If onnx, onnxruntime, or a package of the network or of the photos is not installed.
     """
-    recipes, repeats = (RECIPES[:1], 3) if quick else (RECIPES, REPEATS)
+    recipes, repeats, every = (
+        (RECIPES[:1], 3, (1,)) if quick else (RECIPES, REPEATS, free_threads())
+    )
     pictures = photos()[: 2 if quick else None]
     crops = [photo.crops() for photo in pictures]
     middles, corners = np.stack([c[0] for c in crops]), np.concatenate([c[2:] for c in crops])
@@ -63,21 +68,25 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     rows = []
     for weights, some in model.variants(recipes):
         ours = seen(some, middles)  # compiles the kernels
-        classify = partial(some.logits, image)
-        seconds = median_seconds(classify, repeats)
-        bits, stored = some.storage
-        row = _row("minifloat", weights, bits, seconds, ours, exact)
-        rows.append(row | {"stored": stored, "peak": some.peak(classify)})
+        for threads in every if weights != REFERENCE else every[:1]:
+            used = replace(some, multiply=product_on(threads))
+            classify = partial(used.logits, image)
+            seconds = median_seconds(classify, repeats, threads)
+            bits, stored = some.storage
+            row = _row("minifloat", weights, bits, threads, seconds, ours, exact)
+            rows.append(row | {"stored": stored, "peak": used.peak(classify)})
         step()
     program = f"{PEER} {optional(PEER).__version__}"
-    for weights, bits, session in (
-        (REFERENCE, 32.0, Session(model)),
-        (INT8, 8.0, Session(in_eight_bits(model, corners))),
+    for weights, bits, network in (
+        (REFERENCE, 32.0, model),
+        (INT8, 8.0, in_eight_bits(model, corners)),
     ):
-        ours = session.seen(middles)
-        seconds = median_seconds(partial(session.logits, image[None]), repeats)
-        row = _row(program, weights, bits, seconds, ours, exact)
-        rows.append(row | {"stored": None, "peak": None})
+        for threads in every:
+            session = Session(network, threads)
+            ours = session.seen(middles)
+            seconds = median_seconds(partial(session.logits, image[None]), repeats, threads)
+            row = _row(program, weights, bits, threads, seconds, ours, exact)
+            rows.append(row | {"stored": None, "peak": None})
         step()
     return rows
 
@@ -111,8 +120,15 @@ def in_eight_bits(model: EfficientNet, images: Pixels) -> bytes:
         return Path(whole).read_bytes()
 
 
-def _row(program: str, weights: str, bits: float, seconds: float, ours: Array, exact: Array) -> Row:
+def _row(
+    program: str, weights: str, bits: float, threads: int, seconds: float, ours: Array,
+    exact: Array,
+) -> Row:  # fmt: skip
     row: Row = {
-        "program": program, "weights": weights, "bits": bits, "images_per_second": 1 / seconds
-    }  # fmt: skip
+        "program": program,
+        "weights": weights,
+        "bits": bits,
+        "threads": threads,
+        "images_per_second": 1 / seconds,
+    }
     return row | dict(zip(METRICS, figures(ours, exact), strict=True))

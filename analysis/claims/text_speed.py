@@ -11,13 +11,13 @@ threads wait for each other would measure the other work):
 - onnxruntime's MatMulNBits of 4 and 8 bits, in blocks of 32, with vectors of 8 bits too. It runs
   the seven matrices of one layer; ``layer`` is the time of the CPU for these.
 
-``nats`` is the loss in nats per token on the first `CHUNKS` chunks of both texts of
-`analysis.models.smollm2`, for minifloat alone.
+Ours multiplies by the matrices of one input at once (`analysis.models.joined_llama`). ``nats`` is
+the loss in nats per token on the first `CHUNKS` chunks of both texts of `analysis.models.smollm2`,
+for minifloat alone.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,17 +27,16 @@ from typing import Any
 
 import numpy as np
 
-import minifloat as mf
+from analysis.claims.timing import free_threads, product_on
 from analysis.models import smollm2
 from analysis.models.evaluation import REFERENCE, Progress, counter
+from analysis.models.joined_llama import joined
 from analysis.models.layers import Array
-from analysis.models.llama import MATRICES, Llama
-from analysis.models.matrices import Matrix, product
+from analysis.models.llama import ATTENTION, GATED, MATRICES, Llama
 from analysis.models.packages import optional
 from analysis.models.texts import TEXTS
 from analysis.records import Row, Rows
 from minifloat.files.checkpoints import open_checkpoint
-from minifloat.quantization.quantized import Quantized
 
 INT8 = "int8/channel/float32"  # of vectors: one scale for each
 CASES = (  # weights and vectors
@@ -47,7 +46,6 @@ CASES = (  # weights and vectors
     ("e2m2/128/float16", INT8),
     ("int8/128/float16", INT8),
 )
-THREADS = (1, 2)
 LLAMA_CPP, ONNXRUNTIME = "xllamacpp", "onnxruntime"
 NBITS, BLOCK = (4, 8), 32  # of MatMulNBits
 ROUNDS, TOKENS, CHUNKS = 5, 24, 4
@@ -109,14 +107,14 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     MissingPackage
         If a package of the model is not installed.
     """
-    cases, threads, rounds = (CASES[:2], THREADS[:1], 1) if quick else (CASES, _threads(), ROUNDS)
+    cases, threads, rounds = (CASES[:2], (1,), 1) if quick else (CASES, free_threads(), ROUNDS)
     chunks = [] if quick else _chunks()
     step = counter(progress, len(cases) + rounds)
     programs: list[_Program] = []
     model = smollm2.load()
-    models = dict(model.variants(dict.fromkeys(weights for weights, _ in cases[1:])))
+    models = dict(joined(model).variants(dict.fromkeys(weights for weights, _ in cases[1:])))
     for weights, vectors in cases:
-        programs += _ours(models[weights], weights, vectors, threads, chunks)
+        programs += _ours(models[weights], weights, vectors, threads, chunks, vectors_of(model))
         step()
     if not quick:
         programs += [*llama_cpp_programs(threads), *_onnxruntime(model, threads)]
@@ -129,11 +127,6 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
             program.measure()
         step()
     return [program.row for program in programs]
-
-
-def _threads() -> tuple[int, ...]:
-    free = (os.cpu_count() or 1) - os.getloadavg()[0]
-    return tuple(count for count in THREADS if count == 1 or count <= round(free))
 
 
 def _chunks() -> list[Any]:
@@ -154,26 +147,18 @@ def _about(program: str, weights: str, vectors: str, threads: int, bits: float) 
 
 
 def _ours(
-    model: Llama, weights: str, vectors: str, threads: tuple[int, ...], chunks: list[Any]
-) -> Iterator[_Program]:
+    model: Llama, weights: str, vectors: str, threads: tuple[int, ...], chunks: list[Any],
+    inputs: tuple[Array, Array],
+) -> Iterator[_Program]:  # fmt: skip
     activations = None if vectors == "float32" else vectors
     loss = None
     for count in threads if weights != REFERENCE else threads[:1]:  # NumPy has its own threads
-        multiply = partial(_multiply, activations=activations, threads=count)
-        used = replace(model, multiply=multiply)
+        used = replace(model, multiply=product_on(count, activations))
         if loss is None and chunks:
             loss = float(np.mean([smollm2.nats(used, chunk) for chunk in chunks]))
         about = _about("minifloat", weights, vectors, count, model.storage[0])
-        layer = partial(_layer, used, *vectors_of(model))
+        layer = partial(_layer, used, *inputs)
         yield _Program(about | {"nats": loss}, partial(_decode, used), layer)
-
-
-def _multiply(
-    x: Array, matrix: Matrix, bias: Array | None = None, *, activations: str | None, threads: int
-) -> Array:
-    if not isinstance(matrix, Quantized):
-        return product(x, matrix, bias)
-    return mf.linear(x, matrix, bias, activations=activations, threads=threads)
 
 
 def _decode(model: Llama, count: int) -> None:
@@ -192,9 +177,8 @@ def vectors_of(model: Llama) -> tuple[Array, Array]:
 
 
 def _layer(model: Llama, x: Array, inner: Array) -> None:
-    for name in MATRICES:
-        vector = inner if name == "ffn_down" else x
-        model.multiply(vector, model.matrices[f"blk.0.{name}.weight"])
+    for names in (ATTENTION, ("attn_output",), GATED, ("ffn_down",)):
+        model.products(0, names, inner if names == ("ffn_down",) else x)
 
 
 def llama_cpp_programs(threads: tuple[int, ...]) -> Iterator[_Program]:

@@ -22,6 +22,7 @@ class Session:
     ----------
     model : EfficientNet or bytes
         Packed matrices are dequantized; bytes are those of a file.
+    threads : int
 
     Raises
     ------
@@ -29,10 +30,10 @@ class Session:
         If onnx or onnxruntime is not installed.
     """
 
-    def __init__(self, model: EfficientNet | bytes) -> None:
+    def __init__(self, model: EfficientNet | bytes, threads: int = 1) -> None:
         runtime = optional("onnxruntime")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         content = model if isinstance(model, bytes) else onnx_model(model).SerializeToString()
         self.session = runtime.InferenceSession(

@@ -7,7 +7,7 @@ K are those of GGUF: rope turns neighbouring pairs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from analysis.models.layers import Array, rms_norm, softmax
 from analysis.models.matrices import MatrixModel, rows
 
-MATRICES = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+ATTENTION, GATED = ("attn_q", "attn_k", "attn_v"), ("ffn_gate", "ffn_up")  # of one input
+MATRICES = (*ATTENTION, "attn_output", *GATED, "ffn_down")
 PREFILL = 256  # tokens at a time, so that attention's scores take little memory
 
 Tokens = NDArray[np.integer[Any]]
@@ -217,22 +218,37 @@ class Llama(MatrixModel):
         ndarray of float32, (tokens, width)
         """
 
-        def times(name: str, x: Array) -> Array:
-            name = f"blk.{index}.{name}.weight"
+        def times(names: tuple[str, ...], x: Array) -> Sequence[Array]:
             if observe is not None:
-                observe(name, x)
-            return self.multiply(x, self.matrices[name])
+                for name in names:
+                    observe(f"blk.{index}.{name}.weight", x)
+            return self.products(index, names, x)
 
         n = self._norm(x, f"blk.{index}.attn_norm.weight")
         positions = tuple(cache.positions(len(x)).tolist())
         turns = _turns(self.shape, self.head_length, positions)
-        queries = _rope(self._heads(times("attn_q", n)), turns)
-        keys = _rope(self._heads(times("attn_k", n)), turns)
-        mixed = cache.attend(index, queries, keys, self._heads(times("attn_v", n)))
-        x = x + times("attn_output", mixed.transpose(1, 0, 2).reshape(len(x), -1))
+        queries, keys, values = (self._heads(y) for y in times(ATTENTION, n))
+        mixed = cache.attend(index, _rope(queries, turns), _rope(keys, turns), values)
+        x = x + times(("attn_output",), mixed.transpose(1, 0, 2).reshape(len(x), -1))[0]
         m = self._norm(x, f"blk.{index}.ffn_norm.weight")
-        gate = times("ffn_gate", m)
-        return x + times("ffn_down", gate / (1 + np.exp(-gate)) * times("ffn_up", m))
+        gate, up = times(GATED, m)
+        return x + times(("ffn_down",), gate / (1 + np.exp(-gate)) * up)[0]
+
+    def products(self, index: int, names: tuple[str, ...], x: Array) -> Sequence[Array]:
+        """Return the products of an input with matrices of a layer.
+
+        Parameters
+        ----------
+        index : int
+        names : tuple of str
+            `ATTENTION`, `GATED`, or one of the other `MATRICES`.
+        x : ndarray of float32, (tokens, width)
+
+        Returns
+        -------
+        sequence of ndarray of float32, (tokens, outputs)
+        """
+        return [self.multiply(x, self.matrices[f"blk.{index}.{name}.weight"]) for name in names]
 
     def _heads(self, x: Array) -> Array:
         """Reshape (tokens, heads * length) to (heads, tokens, length)."""

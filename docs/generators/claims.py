@@ -195,6 +195,7 @@ def methods_table(models: Mapping[str, float | None], budgets: tuple[float, ...]
     str
     """
     rows = saved("table", "methods")
+    judged = any(limit is not None for limit in models.values())
     lines = []
     for model, limit in models.items():
         losses = Table(rows, model)
@@ -203,15 +204,17 @@ def methods_table(models: Mapping[str, float | None], budgets: tuple[float, ...]
                 if (method, budget) in losses.losses:
                     found = losses.loss(method, budget)
                     half = 2 * found.standard_error
-                    lines.append([
+                    cells = [
                         model, method, f"{budget:g}", str(len(losses.draws(method, budget))),
                         f"{digits(found.mean, sign=True)} ± {digits(half)}",
-                        "" if limit is None else word(found.mean, half, limit),
-                    ])  # fmt: skip
+                    ]  # fmt: skip
+                    if judged:
+                        cells.append("" if limit is None else word(found.mean, half, limit))
+                    lines.append(cells)
     if not lines:
         return "**Not measured yet**: `python -m analysis.methods table` does it."
-    head = ["model", "method", "bits", "groupings", "over fp32", "nearly lossless?"]
-    return table(head, lines)
+    head = ["model", "method", "bits", "groupings", "over fp32"]
+    return table([*head, "nearly lossless?"] if judged else head, lines)
 
 
 def speed_table(rows: Rows, columns: Mapping[str, tuple[str, float, int]]) -> str:

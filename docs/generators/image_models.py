@@ -87,13 +87,14 @@ In 5.25 bits an allocated budget brings the divergence below a hundredth of a na
 SPEED = """\
 ## Speed
 
-One thread, an image at a time, in time of the CPU (`python -m analysis.claims images_speed`), with
-onnxruntime in the same run. Divergence and classes are over the middles of the photos, in the order
-of the file.
+An image at a time (`python -m analysis.claims images_speed`), with onnxruntime in the same run; on
+one thread in time of the CPU, on two by the clock. Divergence and classes are over the middles of
+the photos, in the order of the file.
 
 """
 COLUMNS = {
     "bits": ("bits per weight", 1, 2),
+    "threads": ("threads", 1, 0),
     "images_per_second": ("images per second", 1, 0),
     "stored": ("stored, MB", 1e-6, 1),
     "peak": ("in memory while working, MB", 1e-6, 1),

@@ -10,7 +10,8 @@ import pytest
 
 import minifloat as mf
 from analysis.models import calibration, smollm2
-from analysis.models.llama import MATRICES, Llama, Shape
+from analysis.models.joined_llama import joined
+from analysis.models.llama import ATTENTION, GATED, MATRICES, Llama, Shape
 from analysis.models.settings import Setting
 from tests.analysis.models.slow_llama import distance, slow_logits
 
@@ -73,6 +74,26 @@ def test_a_cache_changes_nothing(llama: Llama, pieces: tuple[int, ...]) -> None:
     parts = np.split(TOKENS, np.cumsum(pieces)[:-1])
     logits = np.concatenate([llama.logits(part, cache) for part in parts])
     assert distance(logits, llama.logits(TOKENS)) < 1e-5
+
+
+@pytest.mark.parametrize("recipe", [None, "e2m2/16/float16", "int5/channel/float16"])
+def test_joined_matrices_change_nothing(llama: Llama, recipe: str | None) -> None:
+    tokens = rng(2).integers(0, WORDS, 12)
+    both = (llama, joined(llama))
+    assert both[1].head_length == llama.head_length
+    assert len(both[1].matrices) == len(llama.matrices) - 3 * SHAPE.layers
+    one, other = both if recipe is None else (model.quantized(recipe) for model in both)
+    assert one.storage == other.storage
+    cache = other.cache(len(tokens))
+    pieces = np.concatenate([other.logits(piece, cache) for piece in np.split(tokens, [7, 8])])
+    np.testing.assert_allclose(pieces, one.logits(tokens), rtol=1e-4, atol=1e-4)
+    for index, names in ((0, ATTENTION), (1, GATED), (1, ("ffn_down",))):
+        x = rng(3).normal(size=(1, INNER if names == ("ffn_down",) else WIDTH)).astype(np.float32)
+        for y, want in zip(other.products(index, names, x), one.products(index, names, x),
+                           strict=True):  # fmt: skip
+            if recipe is not None:
+                assert np.array_equal(y, want)
+            np.testing.assert_allclose(y, want, rtol=1e-5, atol=1e-5)
 
 
 def test_a_long_text_is_read_in_pieces(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
