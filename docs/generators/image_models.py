@@ -103,7 +103,8 @@ COLUMNS = {
 }
 AFTER = """\
 onnxruntime is several times as fast as NumPy's products and sums, packed or not: unpacking costs
-little, since a matrix has up to 12544 vectors. So five bits save memory here, and no time. The row
+little, since a matrix has up to 12544 vectors. So five bits save memory here, and no time; a second
+thread has nothing to do, since a small matrix is unpacked and multiplied in one piece. The row
 of INT8 with activations is what its own tools make of the network, with ranges from the corners of
 the same photos."""
 

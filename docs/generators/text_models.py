@@ -51,8 +51,9 @@ COLUMNS = {
 AFTER = """
 
 NumPy has threads of its own, so float32 has one row. onnxruntime and llama.cpp multiply integers of
-4 and 8 bits by vectors of 8 bits. With ours two threads are slower than one here, where a token is
-one vector and a matrix is small: pass `threads=1`. llama.cpp's second thread gains half."""
+4 and 8 bits by vectors of 8 bits. Ours multiplies by the matrices of one input at once
+(`analysis.models.joined_llama`). Its second thread gains nothing where a token is one vector: most
+matrices are too small to wake a thread for. llama.cpp's threads wait awake, and two gain half."""
 
 
 def page() -> str:
