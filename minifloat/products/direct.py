@@ -20,7 +20,7 @@ from minifloat._threads import each
 from minifloat.products.decoders import rule_of
 from minifloat.products.matrix import PackedMatrix
 from minifloat.products.packed_rows import PackedRows, as_kernels_read
-from minifloat.products.tiles import shares_of, tiles_of, times_transposed
+from minifloat.products.tiles import ROWS, TILE, shares_of, tiles_of, times_transposed
 
 Array = NDArray[Any]
 
@@ -107,7 +107,8 @@ class Direct:
         down, powers = np.empty((len(x), 1, self.length), np.float32), np.empty(len(x))
         if not kernels.scale_down(x, None, 1.0, self.length, down, powers):
             return False
-        size = min(max(LEAST_TILE, len(x) * TILE_PER_VECTOR), MOST_TILE)
+        half = -(-self.rows // (2 * ROWS)) * ROWS * self.length  # for a second thread
+        size = min(max(LEAST_TILE, len(x) * TILE_PER_VECTOR), MOST_TILE, max(TILE, half))
         tiles = tiles_of(self.rows, self.length, size)
         buffers: list[Array] = []
 

@@ -61,7 +61,8 @@ def test_a_quick_run_has_a_row_for_float32_and_e2m2() -> None:
     except MissingPackage as error:
         pytest.skip(str(error))
     assert (fp32["weights"], fp32["bits per weight"]) == ("fp32", 32)
-    assert (e2m2["weights"], e2m2["bits per weight"]) == ("e2m2/128/float16", 5.125)
+    assert e2m2["weights"] == "e2m2/128/float16"
+    assert 5.125 < e2m2["bits per weight"] < 5.15  # the last block of a row may be shorter
     for row in (fp32, e2m2):
         assert 1 < row["cpu in ms per token"] < 1e4
         assert row["cpu of a layer in us"] < 1e3 * row["cpu in ms per token"] / 20
