@@ -86,8 +86,8 @@ COLUMNS = {
 AFTER = """\
 The encoder has 1500 vectors for each matrix, so its products are NumPy's, and unpacking costs it
 time; the decoder has one vector, and reads fewer bytes. CTranslate2's INT8 rounds the vectors, too,
-and multiplies integers. A second thread gains ours little: attention and sums are NumPy's, on one,
-and most matrices are too small to share."""
+and multiplies integers. A second thread gains ours a sixth: attention and sums are NumPy's, on one,
+and small matrices are not shared."""
 
 
 def page() -> str:
