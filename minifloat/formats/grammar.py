@@ -12,7 +12,7 @@ EXMY = re.compile(
     r"(?P<s>none|ieee|fnuz|fn|p3109)?(?P<n>_nosub)?",
     re.ASCII,
 )
-P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])", re.ASCII)
+P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su][ef])?", re.ASCII)  # no format without the end
 INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?", re.ASCII)
 LOOKUP = re.compile(r"lut(\d{1,2})", re.ASCII)
 BIPOLAR = re.compile(r"bipolar_int(\d{1,2})", re.ASCII)

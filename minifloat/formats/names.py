@@ -129,14 +129,27 @@ smallest 7.629394531e-06, specials p3109>
                 f"{argument} must be a dtype that is a format, all of at most 16 bits, got {text}"
             )
         return fmt
+    try:
+        fmt = _by_rule(word)
+    except ValueError as error:
+        raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
+    if fmt is not None:
+        return fmt
+    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
+
+
+def _by_rule(word: str) -> NumberFormat | None:
+    """Return the format of a word that follows a rule of the grammar, or None."""
     if match := grammar.EXMY.fullmatch(word):
-        try:
-            return _exmy(match)
-        except ValueError as error:
-            raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
+        return _exmy(match)
     if match := grammar.P3109.fullmatch(word):
-        width, precision, sign, domain = match.groups()
-        return p3109(int(width), int(precision), signed=sign == "s", extended=domain == "e")
+        width, precision, end = match.groups()
+        if end is None:
+            raise ValueError(
+                "a name of P3109 ends in se, sf, ue or uf (signed or unsigned, extended by "
+                "infinities or finite); write binary8p4se, for example"
+            )
+        return p3109(int(width), int(precision), signed=end[0] == "s", extended=end[1] == "e")
     if match := grammar.INTEGER.fullmatch(word):
         unsigned, bits, full = match.groups()
         if not (unsigned and full):
@@ -145,7 +158,7 @@ smallest 7.629394531e-06, specials p3109>
         return Lookup(int(match[1]))
     if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
-    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
+    return None
 
 
 def _exmy(match: re.Match[str]) -> Format:

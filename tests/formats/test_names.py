@@ -132,12 +132,15 @@ def test_a_codebook_prints_its_own_name() -> None:
         ("e17m3", r"exponent_bits must be in 1\.\.16, got 17"),
         ("e4m16", r"mantissa_bits must be in 0\.\.15, got 16"),
         ("e8m9", "at most 16 bits together"),
-        ("int1", r"bits must be in 2\.\.16, got 1"),
-        ("int17", r"bits must be in 2\.\.16, got 17"),
-        ("binary2p1se", r"K must be in 3\.\.16 in binary\{K\}p\{P\}, got 2"),
-        ("binary8p8se", r"P must be in 1\.\.7 in binary8p\{P\}, got 8"),
-        ("binary16p1se", "every value must be a float64 value"),
-        ("bipolar_int9", r"bits must be in 1\.\.8"),
+        ("int1", r"fmt must name a format, got 'int1': bits must be in 2\.\.16, got 1"),
+        ("INT99", r"fmt must name a format, got 'INT99': bits must be in 2\.\.16, got 99"),
+        ("uint0", r"fmt must name a format, got 'uint0': bits must be in 1\.\.16, got 0"),
+        ("lut9", r"fmt must name a format, got 'lut9': bits must be in 1\.\.8, got 9"),
+        ("binary8p9", "got 'binary8p9': a name of P3109 ends in se, sf, ue or uf .* write binary8"),
+        ("binary2p1se", r"'binary2p1se': K must be in 3\.\.16 in binary\{K\}p\{P\}, got 2"),
+        ("binary8p8se", r"'binary8p8se': P must be in 1\.\.7 in binary8p\{P\}, got 8"),
+        ("binary16p1se", "got 'binary16p1se': every value must be a float64 value"),
+        ("bipolar_int9", r"got 'bipolar_int9': bits must be in 1\.\.8, got 9"),
         ("ue4m3fnuz", "use specials='fn'"),
         ("e2m2\n", r"fmt must be a known format name, got 'e2m2\\n'; did you mean e2m2"),
         ("\te2m2", "fmt must be a known format name"),
@@ -165,6 +168,8 @@ def test_a_name_is_a_str() -> None:
 def test_messages_name_the_callers_argument() -> None:
     with pytest.raises(ValueError, match=r"^scale must be a known format name, got 'e9q'"):
         parse("e9q", "scale")
+    with pytest.raises(ValueError, match=r"^scale must name a format, got 'int99': bits must"):
+        parse("int99", "scale")
     with pytest.raises(TypeError, match=r"^scale must be a format or the name of one, got 4"):
         parse(4, "scale")
 
