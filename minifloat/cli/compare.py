@@ -44,8 +44,8 @@ columns, where w are the weights and w' the weights after quantizing:
   SQNR dB       -20 log10 of the relative rms; higher is better
   max error     the largest |w - w'|
   max/absmax    the largest |w - w'| over the largest |w| of its tensor
-  best in       tensors in which it has the lowest relative rms of all formats with as many bits; \
-* marks the best. Ties and all-zero tensors count for none
+  best in       tensors in which it has the lowest relative rms of all recipes with as many \
+bits/weight (to 0.01); * marks the best. Ties and all-zero tensors count for none
 
 A tensor that some recipe cannot quantize (inf, NaN, a scale beyond SCALE), or that is damaged, is \
 skipped for all recipes and named below the tables (with --csv, on stderr).

@@ -865,7 +865,7 @@ def test_nothing_is_wider_than_the_terminal(
         assert max(map(len, lines)) <= width, (command, max(lines, key=len))
     table = run(capsys, "compare", "long.npz")
     assert "model.l" in table
-    assert sum(line.startswith("recipe ") for line in table.splitlines()) == (
+    assert sum(line.startswith("format ") for line in table.splitlines()) == (
         2 if width < 72 else 1
     )
 
