@@ -34,6 +34,7 @@ examples:
   minifloat compare model.safetensors
   minifloat compare model.safetensors --recipes mxfp4,nvfp4,e2m2/128/float16
   minifloat compare model.safetensors --formats e2m2,int5 --block 64 --top 10
+  minifloat compare model.safetensors --formats '[-1 -0.4 -0.1 0 0.1 0.4 1],int3'
   minifloat compare model.safetensors --exclude '*.bias,*mask*' --csv
 
 A recipe is FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]] or a name that `minifloat list` shows.

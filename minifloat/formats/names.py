@@ -5,6 +5,7 @@
     intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
     lutN                                              a table of each block (recipes alone)
     potN  apotN  sp2_N                                sums of powers of two: pot4  apot5  sp2_8
+    [VALUE VALUE ...]                                 a codebook of one's own: [-1 -0.4 0 0.3 1]
     a name of the catalogue                           nf4  float16  float8_e4m3fn
     LIBRARY.NAME                                      onnx.INT4  safetensors.F8_E4M3  torch.int8
 
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat, shown
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
-from minifloat.formats.codebook import Codebook
+from minifloat.formats.codebook import Codebook, name_of_values
 from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
@@ -158,6 +159,9 @@ def _by_rule(word: str) -> NumberFormat | None:
         return Lookup(int(match[1]))
     if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
+    if match := grammar.VALUES.fullmatch(word):
+        values = [float(number) for number in match[1].split()]
+        return Codebook(values, name_of_values(values))
     return None
 
 
@@ -200,6 +204,8 @@ def near_names(name: str) -> list[str]:
 def _suggestion(name: str) -> str:
     if "/" in name:
         return "; minifloat.Recipe.parse reads a recipe's text"
+    if "[" in name:
+        return "; a codebook is its values in brackets with spaces between, as [-1 -0.4 0 0.3 1]"
     if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"
