@@ -70,12 +70,13 @@ def _array(key: str, value: object) -> NDArray[Any]:
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"{key} must be a Tensor, got {type(value).__name__}; {REMEDY}")
     try:
-        return value.detach().cpu().numpy()
+        array: NDArray[Any] = value.detach().cpu().numpy()
     except (TypeError, RuntimeError):  # a dtype that NumPy has not; a tensor without numbers
         raise ValueError(
             f"{key} must be a dense tensor of uint8, uint16 or floats that NumPy has, got "
             f"{value.dtype} on {value.device}, {value.layout}; {REMEDY}"
         ) from None
+    return array
 
 
 def _text(key: str, array: NDArray[Any]) -> str:
