@@ -61,6 +61,8 @@ class SearchOptions(Scaling, total=False):
 
     axis: SupportsIndex
     importance: ArrayLike | AnyTensor | None
+    rounding: RoundingLike
+    seed: SupportsIndex | None
     threads: SupportsIndex
 
 
