@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
