@@ -74,6 +74,7 @@ PAGES = {
 WITH_PATHS = ("docs/how_it_works.md", "CONTRIBUTING.md", "README.md")
 PATH = re.compile(r"`((?:minifloat|analysis|paper_figures|tests|docs|notebooks)/[\w./]*)`")
 NAME = re.compile(r"`((?:minifloat|analysis|paper_figures)(?:\.\w+)+)`")
+CONTENTS = re.compile(r"toctree(?:\}|::)\n(?: *:.*\n)*\n((?: *[\w/.]+.*\n)+)")
 TEST = re.compile(r"`(?:tests/)?([\w/]+\.py)?(?:::(test_\w+))?`")
 
 
@@ -90,6 +91,17 @@ def test_the_paths_named_on_a_page_exist(page: str) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
     if page == "docs/how_it_works.md":
         assert len(paths) > 20
+
+
+def test_every_page_stands_once_in_the_table_of_contents() -> None:
+    """A page in two of its lists has two places in the sidebar; in none it has no way to it."""
+    entries = []
+    paths = [path for suffix in ("md", "rst") for path in DOCS.rglob(f"*.{suffix}")]
+    for path in paths:
+        for part in CONTENTS.findall(path.read_text(encoding="utf-8")):
+            entries += [path.parent / line.strip() for line in part.splitlines()]
+    pages = [path.with_suffix("") for path in paths if path != DOCS / "index.md"]
+    assert sorted(entry for entry in entries if "../" not in str(entry)) == sorted(pages)
 
 
 def test_the_tests_named_in_the_agreement_exist() -> None:

@@ -81,7 +81,7 @@ def examples() -> Iterator[tuple[str, str]]:
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         yield page.stem, code(doctest.DocTestParser().get_examples(page.read_text("utf-8")))
     for info in pkgutil.walk_packages(mf.__path__, "minifloat."):
-        needs_torch = info.name == "minifloat.interop.torch"
+        needs_torch = info.name.startswith("minifloat.interop.")
         if needs_torch and importlib.util.find_spec("torch") is None:
             continue
         if "_kernels" not in info.name and not info.name.endswith("__main__"):

@@ -34,6 +34,7 @@ examples:
   minifloat compare model.safetensors
   minifloat compare model.safetensors --recipes mxfp4,nvfp4,e2m2/128/float16
   minifloat compare model.safetensors --formats e2m2,int5 --block 64 --top 10
+  minifloat compare model.safetensors --formats '[-1 -0.4 -0.1 0 0.1 0.4 1],int3'
   minifloat compare model.safetensors --exclude '*.bias,*mask*' --csv
 
 A recipe is FORMAT[/BLOCK[/SCALE[:ROUNDING][/OPTIONS]]] or a name that `minifloat list` shows.
@@ -44,8 +45,8 @@ columns, where w are the weights and w' the weights after quantizing:
   SQNR dB       -20 log10 of the relative rms; higher is better
   max error     the largest |w - w'|
   max/absmax    the largest |w - w'| over the largest |w| of its tensor
-  best in       tensors in which it has the lowest relative rms of all formats with as many bits; \
-* marks the best. Ties and all-zero tensors count for none
+  best in       tensors in which it has the lowest relative rms of all recipes with as many \
+bits/weight (to 0.01); * marks the best. Ties and all-zero tensors count for none
 
 A tensor that some recipe cannot quantize (inf, NaN, a scale beyond SCALE), or that is damaged, is \
 skipped for all recipes and named below the tables (with --csv, on stderr).

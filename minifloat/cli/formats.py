@@ -100,7 +100,10 @@ def run_list(options: argparse.Namespace) -> None:
         print_json({"formats": formats, "recipes": recipes})
         return
     _table(formats, ("format", "kind", "specials", "also called"), 6).show()
-    print_text("\nAny other eXmY is a format too, for example e3m3, ue5m3 or e4m3b11fnuz.\n")
+    print_text(
+        "\nAny other eXmY is a format too, for example e3m3, ue5m3 or e4m3b11fnuz, and so are the"
+        "\nvalues of a codebook of your own, in brackets: [-1 -0.4 0 0.3 1].\n"
+    )
     _table(recipes, ("recipe", "format", "block", "scale", "options", "source"), 4).show()
     print_text(
         "\nAny FORMAT/BLOCK/SCALE is a recipe too, for example e2m2/128/float16. bits/weight counts"

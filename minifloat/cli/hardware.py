@@ -118,6 +118,7 @@ def run_rtl(options: argparse.Namespace) -> None:
         circuit, notes = _circuit(options)
         if options.check:
             notes.append(_checked(circuit, options.target or "cmos"))
+        notes = [*_meaning(circuit), *notes]
     except ModuleNotFoundError as error:
         raise ValueError(str(error)) from None
     except (ValueError, TypeError, RuntimeError) as error:
@@ -166,6 +167,21 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
     with progress_bar("synthesising") as progress:
         choice = hardware.best(unit, *formats, on=options.target, progress=progress, **given)
     return choice.circuit, [_taken(choice.counts)]
+
+
+def _meaning(circuit: Circuit) -> list[str]:
+    """Return what the number at the output is worth, in words, if there is one."""
+    unit = circuit.unit
+    if unit is None:
+        return []
+    [name] = set(circuit.outputs) & {"value", "product", "sum", "magnitude"}
+    power = unit.numerator.bit_length() - unit.denominator.bit_length()
+    worth = f"2**{power}"  # as floats, values are integers times a power of two
+    if "exponent" in circuit.outputs:
+        worth += " * 2**exponent"
+    after = f"; it follows its inputs by {circuit.latency} clock edge" if circuit.latency else ""
+    after += "s" if circuit.latency > 1 else ""
+    return [f"{name} is an integer, and its least bit is worth {worth}{after}"]
 
 
 def accumulator_named(text: str) -> FixedSum | FloatSum | None:

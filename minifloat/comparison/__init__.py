@@ -108,8 +108,8 @@ def compare(
     --------
     >>> import numpy as np
     >>> weights = {"w": np.linspace(-1, 1, 256, dtype=np.float32)}
-    >>> result = compare(weights, ["int4", "int8", "nvfp4"])
-    >>> result.total.best  # of the two with 4 bits
+    >>> result = compare(weights, ["int4", "int8", "e2m1"])
+    >>> result.total.best  # of the two with 4.125 bits per weight
     ('int4/128/float16',)
     """
     chosen = distinct_recipes(recipes)

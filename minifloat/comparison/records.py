@@ -10,6 +10,8 @@ from typing import TypedDict
 from minifloat.formats import NumberFormat
 from minifloat.quantization.recipes import Recipe
 
+EQUAL_BITS = 0.01  # recipes race if their bits per weight differ by no more
+
 
 @dataclass(frozen=True)
 class RecipeError:
@@ -110,19 +112,31 @@ class TensorErrors:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The recipe of lowest relative rms error of each width, in the order of the recipes.
+        """The recipes whose relative rms error is below that of every rival, in their order.
 
-        Only recipes of equal `RecipeError.element_bits` compete. A width has no best recipe where
-        only one has it or the lowest error is a tie, and none where all weights are zero.
+        Rivals are recipes of as many `RecipeError.bits_per_weight`, to a hundredth of a bit:
+        scales, zero points and flags count. A recipe without a rival is not best, nor one that
+        ties; where all weights are zero, none is.
         """
-        best = []
-        for bits in {error.element_bits for error in self.errors}:
-            rivals = [error for error in self.errors if error.element_bits == bits]
-            lowest = min(error.relative_rms for error in rivals)
-            winners = [error.recipe for error in rivals if error.relative_rms == lowest]
-            if len(rivals) > 1 and len(winners) == 1 and rivals[0].squared_weight > 0:
-                best += winners
-        return tuple(error.recipe for error in self.errors if error.recipe in best)
+        return tuple(
+            error.recipe
+            for error, rivals in zip(self.errors, self.rivals(), strict=True)
+            if rivals
+            and error.squared_weight > 0
+            and all(error.relative_rms < rival.relative_rms for rival in rivals)
+        )
+
+    def rivals(self) -> list[list[RecipeError]]:
+        """Return for each recipe the errors of those that it races: of as many bits per weight."""
+        return [
+            [
+                other
+                for other in self.errors
+                if other is not error
+                and abs(other.bits_per_weight - error.bits_per_weight) <= EQUAL_BITS
+            ]
+            for error in self.errors
+        ]
 
     def error(self, recipe: Recipe | NumberFormat | str) -> RecipeError:
         """Return the error of one of the recipes, given in any form that `compare` takes.

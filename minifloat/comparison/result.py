@@ -19,7 +19,9 @@ from minifloat.comparison.tables import (
     left_out,
     mark_in_words,
     noted,
+    other_meanings,
     overview,
+    scale_alike,
     scaling_in_words,
     short_names,
     totals,
@@ -84,6 +86,7 @@ class Comparison:
             All figures of the listed tensors, instead of the relative rms error alone.
         """
         labels = short_names(self.recipes)
+        kind = "format" if scale_alike(self.recipes) else "recipe"
         several = len({tensor.file for tensor in self.tensors}) > 1
         named = [
             (
@@ -95,13 +98,14 @@ class Comparison:
         more = len(self.tensors) - len(listed)
         scaling = scaling_in_words(self.recipes, self.axis, self.tensors)
         parts: list[str | Table] = [
-            f"{printable(self.source)}\n{scaling}{mark_in_words(self.recipes)}"
+            f"{printable(self.source)}\n{scaling}{mark_in_words(self.total)}"
+            f"{other_meanings(self.recipes)}"
         ]
         if every_figure:
-            parts.append(details(named, labels, more))
+            parts.append(details(named, labels, more, kind))
         elif len(self.tensors) > 1:
             parts.append(overview(named, labels, more))
-        parts += [totals(self.total, self.tensors, labels), FIGURES_EXPLAINED]
+        parts += [totals(self.total, self.tensors, labels, kind), FIGURES_EXPLAINED]
         if notes := noted(self.tensors):
             parts.append(notes)
         if self.skipped:

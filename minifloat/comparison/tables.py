@@ -17,41 +17,56 @@ relative rms  sqrt(sum (w - w')^2 / sum w^2), where w' are the weights after qua
 SQNR dB       -20 log10 of the relative rms
 max error     the largest |w - w'|
 max/absmax    the largest |w - w'| over the largest |w| of its tensor
-best in       tensors of lowest relative rms among formats of as many bits; ties count for none"""
+best in       tensors of lowest relative rms among recipes of as many bits/weight (to 0.01); ties
+              count for none"""
 NAMES = 3  # of tensors, for each reason
 REASONS = 12
 
 Named = Sequence[tuple[str, TensorErrors]]  # tensors with the names to print
 
 
+def scale_alike(recipes: Sequence[Recipe]) -> bool:
+    """Return whether the recipes differ in formats alone, which then name them."""
+    return len({recipe.scaling for recipe in recipes}) == 1
+
+
 def short_names(recipes: Sequence[Recipe]) -> list[str]:
     """Return the formats if all recipes scale alike, else names of `RECIPES`, or texts."""
-    if len({recipe.scaling for recipe in recipes}) == 1:
+    if scale_alike(recipes):
         return [recipe.formats for recipe in recipes]
     names = {recipe: name for name, recipe in reversed(RECIPES.items())}
     return [names.get(recipe, str(recipe)) for recipe in recipes]
+
+
+def other_meanings(recipes: Sequence[Recipe]) -> str:
+    """Return a line for each short name that, typed alone, means another recipe (nf4)."""
+    return "".join(
+        f"\n{name} is {recipe} here; the recipe {name} is {RECIPES[name]}"
+        for name, recipe in zip(short_names(recipes), recipes, strict=True)
+        if RECIPES.get(name, recipe) != recipe
+    )
 
 
 def scaling_in_words(
     recipes: Sequence[Recipe], axis: int, tensors: Sequence[TensorErrors] = ()
 ) -> str:
     """Return how the recipes scale, if all do alike, and the axis along which blocks run."""
-    scalings = {recipe.scaling for recipe in recipes}
     blocks = {recipe.block for recipe in recipes}
     along = "" if blocks == {"tensor"} else f" along axis {axis}"
     if along and any(not -rank <= axis < rank for rank in {len(t.shape) or 1 for t in tensors}):
         along += " (in tensors without it, the last)"
-    if len(scalings) > 1:
+    if not scale_alike(recipes):
         return f"recipes are FORMAT/BLOCK/SCALE, or a published one's name; blocks{along}"
     return in_words(recipes[0], along)
 
 
-def mark_in_words(recipes: Sequence[Recipe]) -> str:
-    """Return what `BEST` marks: nothing where no two recipes have as many bits."""
-    widths = [recipe.fmt.bits for recipe in recipes]
-    if len(set(widths)) == len(widths):
+def mark_in_words(total: TensorErrors) -> str:
+    """Return what `BEST` marks: nothing where no two recipes have as many bits per weight."""
+    rivals = total.rivals()
+    if not any(rivals):
         return ""
-    return f"; {BEST} marks the best" + (" of its width" if len(set(widths)) > 1 else "")
+    everyone = all(len(found) == len(rivals) - 1 for found in rivals)
+    return f"; {BEST} marks the best" + ("" if everyone else " at equal bits/weight")
 
 
 def in_words(recipe: Recipe, along: str = "") -> str:
@@ -79,7 +94,7 @@ def overview(named: Named, labels: Sequence[str], more: int) -> Table:
     return Table("Relative rms error", columns, ("tensor",), rows, _and_more(more))
 
 
-def details(named: Named, labels: Sequence[str], more: int) -> Table:
+def details(named: Named, labels: Sequence[str], more: int, kind: str) -> Table:
     """Return a line for each tensor and recipe, with all figures."""
     rows = [
         (name, label, shape, str(tensor.parameters), *_figures(error, tensor))
@@ -87,24 +102,22 @@ def details(named: Named, labels: Sequence[str], more: int) -> Table:
         for shape in ["x".join(map(str, tensor.shape)) or "()"]
         for label, error in zip(labels, tensor.errors, strict=True)
     ]
-    columns = ("tensor", "recipe", "shape", "parameters", *FIGURES)
-    return Table("Every tensor", columns, ("tensor", "recipe"), rows, _and_more(more), keys=2)
+    columns = ("tensor", kind, "shape", "parameters", *FIGURES)
+    return Table("Every tensor", columns, ("tensor", kind), rows, _and_more(more), keys=2)
 
 
-def totals(total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequence[str]) -> Table:
+def totals(
+    total: TensorErrors, tensors: Sequence[TensorErrors], labels: Sequence[str], kind: str
+) -> Table:
     """Return a line for each recipe, with all figures and the tensors in which it is best."""
     wins = Counter(recipe for tensor in tensors for recipe in tensor.best)
-    widths = Counter(error.element_bits for error in total.errors)
+    raced = [any(several) for several in zip(*(each.rivals() for each in tensors), strict=True)]
     rows = [
-        (
-            label,
-            *_figures(error, total),
-            str(wins[error.recipe]) if widths[error.element_bits] > 1 else "-",
-        )
-        for label, error in zip(labels, total.errors, strict=True)
+        (label, *_figures(error, total), str(wins[error.recipe]) if had_rival else "-")
+        for label, error, had_rival in zip(labels, total.errors, raced, strict=True)
     ]
     title = f"Total: tensors {len(tensors)}, parameters {total.parameters}"
-    return Table(title, ("recipe", *FIGURES, "best in"), ("recipe",), rows)
+    return Table(title, (kind, *FIGURES, "best in"), (kind,), rows)
 
 
 def left_out(skipped: Sequence[Skipped], count: int) -> str:

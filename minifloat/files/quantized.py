@@ -301,7 +301,10 @@ def _split(words: Array, bits: int, *, signed: bool) -> tuple[Array, NDArray[np.
 def _unpack(name: str, packed: Array, bits: int, shape: tuple[int, ...]) -> Array:
     if packed.ndim != 1:
         raise ValueError(f"{name} must be packed in one dimension, got shape {packed.shape}")
-    return unpack(packed, bits, math.prod(shape)).reshape(shape)
+    try:
+        return unpack(packed, bits, math.prod(shape)).reshape(shape)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{name}: {error}") from None
 
 
 def _float32(stored: Array) -> NDArray[np.float32]:

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from minifloat.formats import grammar
-from minifloat.formats.base import MAX_CODE_BITS, NumberFormat, check_code, check_name, shown
+from minifloat.formats.base import (
+    MAX_CODE_BITS,
+    NumberFormat,
+    check_code,
+    check_name,
+    shortest,
+    shown,
+)
 from minifloat.formats.published import PUBLISHED
 
 
@@ -23,7 +30,7 @@ class Codebook(NumberFormat):
     name : str
         For printing: 1 to 64 printable characters, no space at its ends, without ``/``, ``|`` and
         ``@``, which end the format in the text of a recipe, and not a name that means another
-        format.
+        format; or the values themselves, as `name_of_values` has them.
         Comparisons ignore it: codebooks with equal values are equal.
 
     Raises
@@ -157,6 +164,18 @@ class Codebook(NumberFormat):
         return {"bits": facts.pop("bits"), "values": str(len(self.codebook)), **facts}
 
 
+def name_of_values(values: Sequence[float]) -> str:
+    """Return the name that is the values of a codebook, which `minifloat.parse` reads.
+
+    Examples
+    --------
+    >>> from minifloat.formats.codebook import name_of_values
+    >>> name_of_values([-1.0, 0.0, 0.25, 1.0])
+    '[-1 0 0.25 1]'
+    """
+    return f"[{' '.join(map(shortest, values))}]"
+
+
 def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
     """Return the values of a codebook as floats."""
     if type(codebook).__name__ == "MaskedArray":  # NumPy's, which is not imported here
@@ -177,6 +196,8 @@ def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
 
 def _check_name(name: str, values: tuple[float, ...]) -> None:
     """Raise unless a codebook of these values may have this name."""
+    if isinstance(name, str) and name == name_of_values(values):
+        return
     check_name(name)
     if any(mark in name for mark in "/|@"):
         raise ValueError(f"name must have no /, | or @, got {name!r}; use an underscore, say")

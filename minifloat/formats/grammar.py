@@ -12,24 +12,26 @@ EXMY = re.compile(
     r"(?P<s>none|ieee|fnuz|fn|p3109)?(?P<n>_nosub)?",
     re.ASCII,
 )
-P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su])([ef])", re.ASCII)
+P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su][ef])?", re.ASCII)  # no format without the end
 INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?", re.ASCII)
 LOOKUP = re.compile(r"lut(\d{1,2})", re.ASCII)
 BIPOLAR = re.compile(r"bipolar_int(\d{1,2})", re.ASCII)
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+VALUES = re.compile(rf"\[ *({_NUMBER}(?: +{_NUMBER})*+) *\]", re.ASCII)
 
 # names of the catalogue, and its aliases, that follow no rule
 OTHERS = re.compile(r"half|fpe2m2|tf32|(fp|bf|float|bfloat)16|float\d_\w+", re.ASCII)
 
 
 def is_rule(word: str) -> bool:
-    """Return whether a word means an ExMy or an integer; it may be one that does not exist.
+    """Return whether a word means a format by a rule; it may be one that does not exist.
 
     Examples
     --------
-    >>> [is_rule(word) for word in ("e2m2", "int4", "float8_e5m2", "nf4", "mine")]
-    [True, True, True, False, False]
+    >>> [is_rule(word) for word in ("e2m2", "int4", "[0 1]", "float8_e5m2", "nf4", "mine")]
+    [True, True, True, True, False, False]
     """
-    return any(rule.fullmatch(word) for rule in (EXMY, P3109, INTEGER, LOOKUP, OTHERS))
+    return any(rule.fullmatch(word) for rule in (EXMY, P3109, INTEGER, LOOKUP, VALUES, OTHERS))
 
 
 def lowered(text: str) -> str:

@@ -5,6 +5,7 @@
     intN  intNfull  uintN  bipolar_intN               int4 is -7..7, int4full is -8..7
     lutN                                              a table of each block (recipes alone)
     potN  apotN  sp2_N                                sums of powers of two: pot4  apot5  sp2_8
+    [VALUE VALUE ...]                                 a codebook of one's own: [-1 -0.4 0 0.3 1]
     a name of the catalogue                           nf4  float16  float8_e4m3fn
     LIBRARY.NAME                                      onnx.INT4  safetensors.F8_E4M3  torch.int8
 
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 from minifloat.formats import grammar
 from minifloat.formats.base import NumberFormat, shown
 from minifloat.formats.catalogue import ALIASES, CATALOGUE, bipolar_int, p3109
-from minifloat.formats.codebook import Codebook
+from minifloat.formats.codebook import Codebook, name_of_values
 from minifloat.formats.complex_codebook import ComplexCodebook
 from minifloat.formats.dtypes import PREFIXES, format_of_name, name_of_dtype
 from minifloat.formats.exmy import Format, Specials, default_bias
@@ -129,14 +130,27 @@ smallest 7.629394531e-06, specials p3109>
                 f"{argument} must be a dtype that is a format, all of at most 16 bits, got {text}"
             )
         return fmt
+    try:
+        fmt = _by_rule(word)
+    except ValueError as error:
+        raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
+    if fmt is not None:
+        return fmt
+    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
+
+
+def _by_rule(word: str) -> NumberFormat | None:
+    """Return the format of a word that follows a rule of the grammar, or None."""
     if match := grammar.EXMY.fullmatch(word):
-        try:
-            return _exmy(match)
-        except ValueError as error:
-            raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
+        return _exmy(match)
     if match := grammar.P3109.fullmatch(word):
-        width, precision, sign, domain = match.groups()
-        return p3109(int(width), int(precision), signed=sign == "s", extended=domain == "e")
+        width, precision, end = match.groups()
+        if end is None:
+            raise ValueError(
+                "a name of P3109 ends in se, sf, ue or uf (signed or unsigned, extended by "
+                "infinities or finite); write binary8p4se, for example"
+            )
+        return p3109(int(width), int(precision), signed=end[0] == "s", extended=end[1] == "e")
     if match := grammar.INTEGER.fullmatch(word):
         unsigned, bits, full = match.groups()
         if not (unsigned and full):
@@ -145,7 +159,10 @@ smallest 7.629394531e-06, specials p3109>
         return Lookup(int(match[1]))
     if match := grammar.BIPOLAR.fullmatch(word):
         return bipolar_int(int(match[1]))
-    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
+    if match := grammar.VALUES.fullmatch(word):
+        values = [float(number) for number in match[1].split()]
+        return Codebook(values, name_of_values(values))
+    return None
 
 
 def _exmy(match: re.Match[str]) -> Format:
@@ -187,6 +204,8 @@ def near_names(name: str) -> list[str]:
 def _suggestion(name: str) -> str:
     if "/" in name:
         return "; minifloat.Recipe.parse reads a recipe's text"
+    if "[" in name:
+        return "; a codebook is its values in brackets with spaces between, as [-1 -0.4 0 0.3 1]"
     if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

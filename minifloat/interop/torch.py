@@ -14,16 +14,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, TypeVar, Unpack
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from minifloat import codec, products
 from minifloat.codec import EncodeOptions
 from minifloat.comparison.selection import check_matches, matches, patterns
-from minifloat.files.quantized import from_arrays, to_arrays
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
+from minifloat.interop.states import TEXT, from_state, to_state
 from minifloat.quantization import quantize
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipe_fields import RecipeFields
@@ -34,7 +33,6 @@ __all__ = ["QuantizedLinear", "fake_quantize", "round_to", "straight_through"]
 Target = TypeVar("Target", torch.Tensor, torch.nn.Module)
 
 WEIGHT = "weight."  # before the names of a layer's arrays in a state_dict
-TEXT = "minifloat"  # the name of their description there
 
 
 @torch.compiler.disable
@@ -293,10 +291,8 @@ class QuantizedLinear(torch.nn.Module):
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        arrays, text = to_arrays(self.weight)
-        arrays[TEXT] = np.frombuffer(text.encode(), np.uint8).copy()
-        for name, array in arrays.items():
-            destination[f"{prefix}{WEIGHT}{name}"] = torch.from_numpy(array)
+        for name, tensor in to_state(self.weight).items():
+            destination[f"{prefix}{WEIGHT}{name}"] = tensor
 
     def _load_from_state_dict(
         self,
@@ -319,10 +315,9 @@ class QuantizedLinear(torch.nn.Module):
             unexpected_keys.extend(mine)
             return
         try:
-            arrays = {key.removeprefix(start): value.cpu().numpy() for key, value in mine.items()}
-            loaded = from_arrays(arrays, bytes(arrays.pop(TEXT)).decode())
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            error_msgs.append(f"{start}*: {error}")
+            loaded = from_state({key.removeprefix(start): mine[key] for key in mine}, start)
+        except ValueError as error:
+            error_msgs.append(str(error))
             return
         if loaded.shape != self.weight.shape:
             error_msgs.append(f"{start}* must have shape {self.weight.shape}, got {loaded.shape}")

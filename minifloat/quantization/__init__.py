@@ -9,6 +9,7 @@ Read in this order to learn how a weight becomes a packed code:
     scale_search   the scale and the zero point of each block
     coders         how a kernel finds the codes of a recipe's format
     pipeline       the steps, some rows at a time, down to packed bytes
+    code_rounding  modes other than to nearest, a word of random bits for each weight
     authors        another arithmetic: that of FPE2M2's own code
     fitting        the best codebook for data
     tables         recipes whose blocks have a table of their own, each the best
@@ -39,10 +40,12 @@ from minifloat._tensors import AnyTensor
 from minifloat._threads import check_threads
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool, check_int
+from minifloat.formats.rounding import Rounding, RoundingLike
 from minifloat.quantization import feedback
 from minifloat.quantization.authors import quantized_by_authors
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.checks import block_axis, checked_factors, checked_tensor_scale
+from minifloat.quantization.code_rounding import CodeRounding
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.hessians import checked_damp, checked_hessian, rotated
 from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
@@ -58,6 +61,8 @@ class SearchOptions(Scaling, total=False):
 
     axis: SupportsIndex
     importance: ArrayLike | AnyTensor | None
+    rounding: RoundingLike
+    seed: SupportsIndex | None
     threads: SupportsIndex
 
 
@@ -67,6 +72,8 @@ def quantize(
     *,
     axis: SupportsIndex = -1,
     importance: ArrayLike | AnyTensor | None = None,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    seed: SupportsIndex | None = None,
     threads: SupportsIndex = 1,
     **changes: Unpack[RecipeFields],
 ) -> Quantized:
@@ -74,7 +81,7 @@ def quantize(
 
     An all-zero block gets scale 0 (or the smallest one, of a format without zero) and comes back as
     zeros. A scale too small for its format becomes its smallest positive value, never 0. Ties go to
-    the even code.
+    the even code, unless ``rounding`` says otherwise.
 
     Parameters
     ----------
@@ -89,6 +96,12 @@ def quantize(
     importance : array_like of float, integers or bool, optional
         A factor for each squared error, at least 0, of a shape that broadcasts to that of ``w``;
         for recipes with the search "mse", and for tables (lut4).
+    rounding : Rounding or str
+        How the quotient of a weight and its scale is rounded: one of `minifloat.Rounding`. Scales,
+        zero points and candidates are found as for rounding to nearest.
+    seed : int, optional
+        0 .. 2**64 - 1, for the stochastic modes: a weight has the 24 random bits that
+        ``round_to(w, ..., seed=seed)`` has for it.
     threads : int
         Threads to share the blocks among; the result does not depend on it.
     **changes
@@ -104,7 +117,9 @@ def quantize(
     ------
     ValueError
         If a weight is infinite or NaN (with its index), a scale is beyond its format, a weight is
-        negative and the format has no negative values, or the recipe has no such option.
+        negative and the format has no negative values, the recipe has no such option, or it has
+        tables, the authors' arithmetic or zero points of 16 bits, and ``rounding`` is not to
+        nearest.
     TypeError
         If ``w`` is not numeric, or an option has another type.
 
@@ -121,6 +136,11 @@ def quantize(
 
     With the search "mse" a block of n weights takes up to 40 bytes times n times the number of
     values of the format, and at most 40 MiB or 160 n bytes.
+
+    With ``rounding="stochastic"`` the mean of a weight over all random bits is the weight, to
+    2**-24 of the gap between its neighbours, where it lies within the values of its block: a scale
+    that was rounded down leaves the largest weights beyond, and these saturate. Scales rounded up
+    (``scale="e8m0:ceil"``) leave none. The random bits take 4 bytes for each weight.
 
     Examples
     --------
@@ -139,6 +159,7 @@ def quantize(
     axis_or_none = block_axis(axis, weights.shape, recipe.block)
     threads = check_threads(threads)
     factors = _importance(importance, recipe, weights)
+    way = CodeRounding.of(rounding, seed, recipe, weights.shape)
     if recipe.fmt.is_lookup:
         return quantized_by_tables(
             weights, recipe, axis_or_none, importance=factors, threads=threads
@@ -154,6 +175,7 @@ def quantize(
         wide=name == "float64",
         importance=factors,
         tensor_scale=tensor_scale,
+        rounding=way,
         threads=threads,
     )
 

@@ -36,6 +36,7 @@ from minifloat.codec.plans import WORD_DTYPES
 from minifloat.packing import byte_count, pack, unpack
 from minifloat.quantization.blocks import Array, Blocks, spread, tiles
 from minifloat.quantization.choosing import chosen_scales, encode_chosen
+from minifloat.quantization.code_rounding import CodeRounding
 from minifloat.quantization.coders import coder_of, scratch_of
 from minifloat.quantization.feedback import GptqRows
 from minifloat.quantization.quantized import DoubleScales, Quantized
@@ -66,6 +67,7 @@ class Task:
     dtype: np.dtype[Any]  # float32, or float64 for weights that are wider
     importance: Array | None
     tensor_scale: float | None = None
+    rounding: CodeRounding | None = None  # None: to nearest
 
     @classmethod
     def of(
@@ -76,13 +78,14 @@ class Task:
         wide: bool,
         importance: Array | None = None,
         tensor_scale: float | None = None,
+        rounding: CodeRounding | None = None,
     ) -> Task:
         """Return the task of some weights; ``wide`` ones are computed with in float64."""
         blocks = Blocks.of(recipe.block, weights.shape, axis)
         if recipe.rotation is not None:
             recipe.rotation.check_length(blocks.length)
         dtype = np.dtype(np.float64 if wide else np.float32)
-        return cls(recipe, weights, blocks, dtype, importance, tensor_scale)
+        return cls(recipe, weights, blocks, dtype, importance, tensor_scale, rounding)
 
     def rows(self, rows: slice) -> Array:
         """Return some rows of the weights, contiguous, and rotated if the recipe says so."""
@@ -119,6 +122,7 @@ def quantized(
     feedback: Array | None = None,
     order: Array | None = None,
     tensor_scale: float | None = None,
+    rounding: CodeRounding | None = None,
     threads: int = 1,
 ) -> Quantized:
     """Quantize weights; all arguments are checked.
@@ -139,9 +143,11 @@ def quantized(
         which they are rounded. The feedback is that of columns in this order.
     tensor_scale : float, optional
         For recipes with one; by default that of these weights.
+    rounding : CodeRounding, optional
+        Without feedback: how weights become codes; by default to nearest.
     threads : int
     """
-    task = Task.of(weights, recipe, axis, wide, importance, tensor_scale)
+    task = Task.of(weights, recipe, axis, wide, importance, tensor_scale, rounding)
     try:
         result = _quantized(task, feedback, order, threads)
     except NotFiniteError:
@@ -225,7 +231,7 @@ def _quantized(task: Task, feedback: Array | None, order: Array | None, threads:
     packed = np.empty(byte_count(task.weights.size, bits), np.uint8)
     length = blocks.length
     coder = None
-    if task.weights.size and choices is None:
+    if task.weights.size and choices is None and task.rounding is None:
         coder = coder_of(recipe, double=task.dtype == np.float64)
     by_absmax = recipe.search is ScaleSearch.ABSMAX and not recipe.alternatives
 
@@ -245,6 +251,11 @@ def _quantized(task: Task, feedback: Array | None, order: Array | None, threads:
         if feedback is not None and order is not None:
             row_held = choices[group] if choices is not None else row_zeros
             _encode_in_order(task, feedback, order, rows, scales[group], row_held, codes)
+        elif task.rounding is not None:
+            task.rounding.encode(
+                recipe, blocks, rows, task.rows(rows), scales[group],
+                row_zeros if choices is None else choices[group], task.tensor_scale, codes,
+            )  # fmt: skip
         elif choices is not None:
             encode_chosen(
                 recipe, task.rows(rows), blocks.width, task.tensor_scale or 1.0, scales[group],

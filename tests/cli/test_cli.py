@@ -189,6 +189,20 @@ def test_compare_recipes(capsys: Capture, model: Path) -> None:
     assert [record["recipe"] for record in content["total"]] == texts
 
 
+def test_a_codebook_is_named_by_its_values(capsys: Capture, model: Path) -> None:
+    book = "[-1 -0.4 -0.1 0 0.1 0.4 1]"
+    out = run(capsys, "compare", model, "--formats", f"{book},int3", "--block", "64", "--json")
+    fmt = minifloat.Codebook([-1, -0.4, -0.1, 0, 0.1, 0.4, 1], "own")
+    expected = minifloat.compare(model, [minifloat.Recipe(fmt, block=64), "int3/64/float16"])
+    first, second = json.loads(out)["total"]
+    assert first["recipe"] == f"{book}/64/float16"
+    assert first["relative_rms"] == expected.total.errors[0].relative_rms
+    assert second["relative_rms"] == expected.total.errors[1].relative_rms
+    assert f"Recipe {book}/64/float16" in run(capsys, "show", f"{book}/64")
+    [row] = json.loads(run(capsys, "encode", book, "0.3", "--json"))
+    assert row["code"] == minifloat.encode(0.3, fmt) == 5
+
+
 def test_shorthands_are_recipes(capsys: Capture, model: Path) -> None:
     def total(*arguments: str) -> Any:
         return json.loads(run(capsys, "compare", model, "--json", *arguments))["total"]
@@ -865,7 +879,7 @@ def test_nothing_is_wider_than_the_terminal(
         assert max(map(len, lines)) <= width, (command, max(lines, key=len))
     table = run(capsys, "compare", "long.npz")
     assert "model.l" in table
-    assert sum(line.startswith("recipe ") for line in table.splitlines()) == (
+    assert sum(line.startswith("format ") for line in table.splitlines()) == (
         2 if width < 72 else 1
     )
 

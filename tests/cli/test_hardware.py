@@ -83,7 +83,33 @@ def test_options_are_the_arguments_of_the_unit(
     capsys: Capture, arguments: list[str], expected: hardware.Circuit
 ) -> None:
     assert main(["rtl", *arguments]) == 0
-    assert capsys.readouterr().out == expected.verilog
+    printed = capsys.readouterr().out
+    assert printed.endswith(expected.verilog)
+    comment = printed.removesuffix(expected.verilog)
+    assert comment.count("\n") == comment.count("// ") == (expected.unit is not None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["e2m1"], "product is an integer, and its least bit is worth 2**-2"),
+        (["int8"], "product is an integer, and its least bit is worth 2**0"),
+        (["mxint8", "--unit", "decoder"], "value is an integer, and its least bit is worth 2**-6"),
+        (["e2m1", "--encoding", "sign_magnitude"], "magnitude is an integer, and its least bit is"),
+        (["e2m1", "--unit", "dot"], "worth 2**-2; it follows its inputs by 1 clock edge\n"),
+        (
+            ["e2m1", "--unit", "block_dot", "--scale", "ue4m3"],
+            "sum is an integer, and its least bit is worth 2**-20 * 2**exponent\n",
+        ),
+    ],
+)
+def test_the_file_says_what_the_number_is_worth(
+    capsys: Capture, arguments: list[str], words: str
+) -> None:
+    assert main(["rtl", *arguments]) == 0
+    first = capsys.readouterr().out.splitlines(keepends=True)[0]
+    assert first.startswith("// ")
+    assert words in first
 
 
 @pytest.mark.parametrize(
@@ -113,8 +139,9 @@ def test_a_circuit_is_written_to_a_file(capsys: Capture, tmp_path: Path) -> None
     out = tmp_path / "decoder.v"
     assert main(["rtl", "e2m1", "--unit", "decoder", "--out", str(out)]) == 0
     circuit = hardware.decoder("e2m1")
-    assert out.read_text() == circuit.verilog
-    assert capsys.readouterr().out == f"{circuit.name} in {out}\n"
+    says = "value is an integer, and its least bit is worth 2**-1\n"
+    assert out.read_text() == f"// {says}{circuit.verilog}"
+    assert capsys.readouterr().out == f"{circuit.name} in {out}\n{says}"
     assert main(["rtl", "e2m1", "--out", str(tmp_path / "no" / "file.v")]) == 2
     assert "--out must be a file that can be written" in capsys.readouterr().err
 
@@ -131,7 +158,8 @@ def test_without_yosys_the_extra_is_named(
 @needs_yosys
 def test_a_circuit_is_checked(capsys: Capture) -> None:
     assert main(["rtl", "e2m1", "--target", "cmos", "--unit", "decoder", "--check"]) == 0
-    taken, checked, first = capsys.readouterr().out.splitlines()[:3]
+    worth, taken, checked, first = capsys.readouterr().out.splitlines()[:4]
+    assert worth.endswith("worth 2**-1")
     assert "transistors" in taken
     assert checked.endswith("on cmos: all 16 inputs, all right")
     assert first.startswith("module decoder_e2m1")

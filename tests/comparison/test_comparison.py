@@ -213,10 +213,10 @@ def test_negative_numbers_are_refused_and_those_of_numpy_taken() -> None:
     assert type(result.axis) is int
 
 
-def errors(**of_recipes: tuple[int, float]) -> TensorErrors:
-    """Return the errors of recipes with these widths and relative errors."""
+def errors(**of_recipes: tuple[float, float]) -> TensorErrors:
+    """Return the errors of recipes with these bits per weight and relative errors."""
     records = [
-        RecipeError(name, bits, 1, bits, Fraction(error) ** 2, Fraction(1), error, error)
+        RecipeError(name, int(bits), 1, bits, Fraction(error) ** 2, Fraction(1), error, error)
         for name, (bits, error) in of_recipes.items()
     ]
     return TensorErrors("", "w", "float32", (1,), tuple(records))
@@ -227,6 +227,11 @@ def test_formats_compete_at_equal_bits() -> None:
     assert tensor.best == ("b", "c")
     assert errors(a=(4, 0.5), b=(4, 0.5), c=(4, 0.75)).best == (), "a tie"
     assert errors(a=(4, 0.5)).best == ()
+    near = errors(far=(4.25, 0.5), a=(4.5, 0.25), b=(4.508, 0.375), c=(4.516, 0.125))
+    assert [[other.recipe for other in rivals] for rivals in near.rivals()] == [
+        [], ["b"], ["a", "c"], ["b"],
+    ]  # fmt: skip
+    assert near.best == ("a", "c"), "each races b alone"
     total = str(compare({"w": normal((8, 64)), "zero": np.zeros(9)}, ["e2m2", "int5", "int8"]))
     wins = [line.split()[-1] for line in total.splitlines() if line.endswith((" 0", " 1", " -"))]
     assert sorted(wins) == ["-", "0", "1"], "zeros count for none"
@@ -430,6 +435,38 @@ def test_json_and_csv_hold_everything(model: Path) -> None:
     assert [record["best"] for record in three] == [True, False, False]
 
 
+def test_scales_count_in_a_race() -> None:
+    """Codes of four bits with scales of their own: those of as many bits of storage compete."""
+    weights = {"w": normal((64, 512))}
+    recipes = ["mxfp4", "nvfp4", "int4/32/float16", "int4/64/float16", "e2m1/32/float32"]
+    found = compare(weights, recipes)
+    bits = [Fraction(4 * 512 * 64 + scales, 512 * 64) for scales in (8192, 16416, 16384, 8192)]
+    assert [error.bits_per_weight for error in found.total.errors[:-1]] == bits
+    better = {0: 3, 1: 2}  # what races what
+    for one, two in better.items():
+        pair = sorted((found.total.errors[k] for k in (one, two)), key=lambda e: e.squared_error)
+        assert pair[0].recipe in found.total.best
+        assert pair[1].recipe not in found.total.best
+    text = str(found)
+    assert "; * marks the best at equal bits/weight\n" in text
+    last = next(line for line in text.splitlines() if line.startswith("e2m1/32/float32"))
+    assert last.endswith(" -"), "of 5 bits there is no other"
+    assert "*" not in str(compare(weights, ["mxfp4", "nvfp4"]))
+
+
+def test_a_table_says_which_recipe_a_row_is() -> None:
+    weights = {"w": normal((8, 128))}
+    alike = str(compare(weights, ["e2m1", "nf4/128/float16"])).splitlines()
+    assert alike[1].startswith("blocks of 128 along axis -1, float16 scales; ")
+    assert alike[2] == "nf4 is nf4/128/float16 here; the recipe nf4 is nf4/64/float32"
+    assert alike[5].split()[0] == "format"
+    for recipes in (["nf4"], ["nf4/64/float32", "e2m1/64/float32"], ["nf4", "nf4/128/float16"]):
+        lines = str(compare(weights, recipes)).splitlines()
+        assert lines[2] == "", "nf4 alone is the recipe"
+    assert lines[4].split()[0] == "recipe"
+    assert [line.split()[0] for line in lines[5:7]] == ["nf4", "nf4/128/float16"]
+
+
 def test_a_comparison_prints_as_tables(model: Path) -> None:
     lines = str(compare(model, ["e2m2", "int4"])).splitlines()
     assert lines[0] == str(model)
@@ -470,7 +507,8 @@ def test_recipes_are_named_as_shortly_as_they_can_be(
 ) -> None:
     lines = str(compare(normal((4, 64)), recipes)).splitlines()
     assert words in lines[1]
-    start = next(index for index, line in enumerate(lines) if line.startswith("recipe "))
+    kind = "recipe " if "FORMAT" in words else "format "
+    start = next(index for index, line in enumerate(lines) if line.startswith(kind))
     assert [line.split()[0] for line in lines[start + 1 :][: len(labels)]] == labels
 
 

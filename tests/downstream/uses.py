@@ -178,6 +178,8 @@ def types_of_tensors(x: Tensor, dtype: TorchDtype, out: NDArray[np.float32]) -> 
     assert_type(mf.pack_words(x, "4"), Tensor)
     assert_type(mf.unpack_words(x, "4", 4), Tensor)
     q = mf.quantize(x, "e2m2", importance=x)
+    mf.quantize(x, "e2m2", rounding="stochastic", seed=0)
+    mf.quantize(x, "e2m2", rounding=mf.Rounding.TOWARD_ZERO)
     assert_type(q, mf.Quantized)
     assert_type(mf.gptq(x, "e2m2", x), mf.Quantized)
     assert_type(mf.search_format(x, 4), mf.Quantized)

@@ -56,9 +56,9 @@ def in_browser(cases: Sequence[dict[str, Any]], page: Path = PAGE) -> list[Any]:
         asked.write_text(f"const CASES = {json.dumps(cases)};")
         test = Path(folder) / "test.html"
         tags += [f'<script src="{asked.as_uri()}"></script>', f"<script>{write}</script>"]
-        test.write_text(f'<meta charset="utf-8"><pre id="answers"></pre>{"".join(tags)}')
+        test.write_text(f'<meta charset="utf-8"><pre id="answers" hidden></pre>{"".join(tags)}')
         dom = dumped(test.as_uri())
-    match = re.search(r'<pre id="answers">(.*?)</pre>', dom, re.DOTALL)
+    match = re.search(r'<pre id="answers" hidden="">(.*?)</pre>', dom, re.DOTALL)
     assert match is not None
     assert match[1], "the scripts raised an error"
     found: list[Any] = json.loads(html.unescape(match[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -189,14 +190,21 @@ def test_every_wide_format_of_the_catalogue(run: Run, name: str) -> None:
         check_encode(run, [(fmt, part)])
 
 
-@pytest.mark.long
-def test_a_thousand_random_formats(run: Run) -> None:
+@cache
+def a_thousand_formats() -> list[tuple[mf.Format, np.ndarray]]:
+    """Return random formats, each with 60 of its decision points; they take minutes to find."""
     rng = np.random.default_rng(3)
     formats = list(random_formats(1000, rng))
+    return [(fmt, np.sort(rng.choice(points_of(fmt), 60))) for fmt in formats]
+
+
+@pytest.mark.long
+def test_a_thousand_random_formats(run: Run) -> None:
+    asked = a_thousand_formats()
+    formats = [fmt for fmt, _ in asked]
     answers = run([{"ask": "name", "format": description(fmt)} for fmt in formats])
     expected = [{"name": fmt.name, "fields": description(fmt)} for fmt in formats]
     assert answers == expected
     check_codes(run, [fmt for fmt in formats if fmt.bits <= 12])
     for start in range(0, 1000, 100):
-        some = formats[start : start + 100]
-        check_encode(run, [(fmt, np.sort(rng.choice(points_of(fmt), 60))) for fmt in some])
+        check_encode(run, asked[start : start + 100])

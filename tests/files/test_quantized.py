@@ -175,6 +175,7 @@ def test_the_name_of_a_codebook_is_any_printable_text(tmp_path: Path) -> None:
     for name in ("mein Büchlein \N{SNOWMAN}", "<b>", "nf4 of mine", "x" * 64):
         for suffix in SUFFIXES:
             round_trip(quantized(mf.Codebook([-1, -0.0, 0.0, 0.1], name)), tmp_path / f"w{suffix}")
+        round_trip(quantized("[-1 -0 0 0.1]"), tmp_path / f"w{suffix}")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -115,7 +115,7 @@ def test_a_name_is_short_and_printable(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [*CATALOGUE, *ALIASES, "e3m7b-5fn", "binary9p2ue", "int11", "E2M2"]
+    "name", [*CATALOGUE, *ALIASES, "e3m7b-5fn", "binary9p2ue", "int11", "E2M2", "[0 1]"]
 )
 def test_a_name_is_not_that_of_a_format_with_other_values(name: str) -> None:
     for spelling in (name, name.upper(), f"{name} (bits 1)", f"{name}("):

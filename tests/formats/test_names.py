@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minifloat.formats.names
 from minifloat.formats import Codebook, Format, Integer
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
+from minifloat.formats.codebook import name_of_values
 from minifloat.formats.names import parse
 from tests.formats.combinations import combinations, first_format
 
@@ -89,6 +92,29 @@ def test_the_grammar(name: str, fmt: Format | Integer) -> None:
     assert parse(name) == fmt
 
 
+def test_the_values_of_a_codebook_are_a_name() -> None:
+    texts = {
+        "[-1 -0.4 0 0.3 1]": (-1.0, -0.4, 0.0, 0.3, 1.0),
+        "[ -0  0 ]": (-0.0, 0.0),
+        "[1E3 +2. .5 1e-5 -1e+30] (mine)": (1000.0, 2.0, 0.5, 1e-5, -1e30),
+        "[3 1 2]": (3.0, 1.0, 2.0),  # in the order of the codes
+    }
+    for text, values in texts.items():
+        fmt = parse(text)
+        assert isinstance(fmt, Codebook)
+        assert list(map(str, fmt.codebook)) == list(map(str, values)), "with the sign of zero"
+        assert parse(fmt.name) == parse(str(fmt)) == fmt
+        assert parse(fmt.name).name == fmt.name
+    assert parse("[1E3 +2. .5]").name == "[1000 2 0.5]"
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, unique_by=repr))
+def test_any_finite_values_are_a_name(values: list[float]) -> None:
+    name = name_of_values(values)
+    assert [value.hex() for value in parse(name)] == [value.hex() for value in values]
+    assert Codebook(values, name).name == name, "of any length"
+
+
 def test_printed_names_are_the_short_ones() -> None:
     printed = {
         "e3m1b3": "e3m1",
@@ -126,18 +152,33 @@ def test_a_codebook_prints_its_own_name() -> None:
         ("nvfp4", r"did you mean e2m1\?"),
         ("posit", "any eXmY is one"),
         ("", "fmt must be a known format name, got ''"),
+        ("[-1, 0]", r"known format name, got '\[-1, 0\]'; a codebook is its values in brackets"),
+        ("[]", "fmt must be a known format name"),
+        ("[0 x]", "fmt must be a known format name"),
+        ("[0 nan]", "fmt must be a known format name"),
+        ("[0 1_0]", "fmt must be a known format name"),
+        ("[0 \u0661]", "fmt must be a known format name"),
+        (
+            "[1]",
+            r"fmt must name a format, got '\[1\]': codebook must have 2 to 65536 values, got 1",
+        ),
+        ("[1 0 1.0]", "codebook must hold no value twice, got 1.0 at code 2"),
+        ("[0 1e999]", "codebook must be finite, got inf at code 1"),
         ("uint4full", "fmt must be a known format name"),
         ("e2m2 b0", "fmt must be a known format name"),
         ("e0m3", r"exponent_bits must be in 1\.\.16, got 0"),
         ("e17m3", r"exponent_bits must be in 1\.\.16, got 17"),
         ("e4m16", r"mantissa_bits must be in 0\.\.15, got 16"),
         ("e8m9", "at most 16 bits together"),
-        ("int1", r"bits must be in 2\.\.16, got 1"),
-        ("int17", r"bits must be in 2\.\.16, got 17"),
-        ("binary2p1se", r"K must be in 3\.\.16 in binary\{K\}p\{P\}, got 2"),
-        ("binary8p8se", r"P must be in 1\.\.7 in binary8p\{P\}, got 8"),
-        ("binary16p1se", "every value must be a float64 value"),
-        ("bipolar_int9", r"bits must be in 1\.\.8"),
+        ("int1", r"fmt must name a format, got 'int1': bits must be in 2\.\.16, got 1"),
+        ("INT99", r"fmt must name a format, got 'INT99': bits must be in 2\.\.16, got 99"),
+        ("uint0", r"fmt must name a format, got 'uint0': bits must be in 1\.\.16, got 0"),
+        ("lut9", r"fmt must name a format, got 'lut9': bits must be in 1\.\.8, got 9"),
+        ("binary8p9", "got 'binary8p9': a name of P3109 ends in se, sf, ue or uf .* write binary8"),
+        ("binary2p1se", r"'binary2p1se': K must be in 3\.\.16 in binary\{K\}p\{P\}, got 2"),
+        ("binary8p8se", r"'binary8p8se': P must be in 1\.\.7 in binary8p\{P\}, got 8"),
+        ("binary16p1se", "got 'binary16p1se': every value must be a float64 value"),
+        ("bipolar_int9", r"got 'bipolar_int9': bits must be in 1\.\.8, got 9"),
         ("ue4m3fnuz", "use specials='fn'"),
         ("e2m2\n", r"fmt must be a known format name, got 'e2m2\\n'; did you mean e2m2"),
         ("\te2m2", "fmt must be a known format name"),
@@ -165,6 +206,8 @@ def test_a_name_is_a_str() -> None:
 def test_messages_name_the_callers_argument() -> None:
     with pytest.raises(ValueError, match=r"^scale must be a known format name, got 'e9q'"):
         parse("e9q", "scale")
+    with pytest.raises(ValueError, match=r"^scale must name a format, got 'int99': bits must"):
+        parse("int99", "scale")
     with pytest.raises(TypeError, match=r"^scale must be a format or the name of one, got 4"):
         parse(4, "scale")
 

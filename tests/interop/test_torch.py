@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -230,12 +231,31 @@ def test_a_state_dict_that_does_not_fit() -> None:
         r'Missing key\(s\) in state_dict: "weight.minifloat"': changed(state, minifloat=None),
         "must hold codes, scales": changed(state, codes=None),
         "must hold codes, scales.*got .*'extra'": changed(state, extra=torch.ones(1)),
-        "packed must be 1024 bytes": changed(state, codes=torch.zeros(5, dtype=torch.uint8)),
+        r"weight\.\* must be packed weights.*: packed must be 1024 bytes": changed(
+            state, codes=torch.zeros(5, dtype=torch.uint8)
+        ),
+        r"weight\.\* must be packed .*: scales: packed must have 128 bytes": changed(
+            state, scales=state["weight.scales"][:3]
+        ),
         r"weight\.\* must have shape \(32, 64\), got \(32, 32\)": wide,
-        r"weight\.\*: .*decode": changed(state, minifloat=torch.tensor([255], dtype=torch.uint8)),
-        r"weight\.\*: .*float": changed(state, codes=3.0),
-        "weight\\.\\*: .*BFloat16": changed(state, codes=torch.ones(4).bfloat16()),
+        "weight.codes must be a Tensor, got float; load what": changed(state, codes=3.0),
+        "weight.codes must be a dense tensor.* got torch.bfloat16 on cpu": changed(
+            state, codes=torch.ones(4).bfloat16()
+        ),
+        "weight.codes must be a dense tensor.* on meta": changed(
+            state, codes=torch.ones(4, device="meta")
+        ),
+        "weight.minifloat must be a Tensor, got str; load what": changed(state, minifloat="text"),
+        r"weight.minifloat must be the bytes of the JSON text.* got float32 \(3, 2\)": changed(
+            state, minifloat=torch.ones(3, 2)
+        ),
     }
+    for text in (b"", b"hello", b"\xff", b"[1]", bytes(state["weight.minifloat"])[:-5]):
+        start = text.decode(errors="replace")[:20]
+        cases[
+            f"weight.minifloat must be the bytes of the JSON text that describes the weights, "
+            f"got {re.escape(repr(start)[:-1])}.*; the entry is damaged: load what state_dict"
+        ] = changed(state, minifloat=torch.tensor(list(text), dtype=torch.uint8))
     for message, case in cases.items():
         with pytest.raises(RuntimeError, match=message):
             layer.load_state_dict(case)
