@@ -348,6 +348,26 @@ def test_the_speed_of_the_neighbours_is_that_measured() -> None:
             assert cell == f"{np.median(measured):.3f}", (task, library)
 
 
+def ragged(text: str) -> list[str]:
+    """Return the lines of tables that have other numbers of cells than the first line."""
+    found: list[str] = []
+    cells = 0
+    for line in re.sub(r"^```.*?^```", "", text, flags=re.M | re.S).split("\n"):
+        count = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        if cells and count and count != cells:
+            found.append(line)
+        cells = count if not cells or not count else cells
+    return found
+
+
+def test_the_lines_of_a_table_have_as_many_cells() -> None:
+    pages = [*DOCS.rglob("*.md"), *ROOT.glob("*.md")]
+    assert [(page.name, ragged(page.read_text(encoding="utf-8"))) for page in pages] == [
+        (page.name, []) for page in pages
+    ]
+    assert ragged("| a | b |\n|---|---|\n| `x|y` | 1 |\n| `x\\|y` | 1 |\n") == ["| `x|y` | 1 |"]
+
+
 LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
 

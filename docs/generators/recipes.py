@@ -78,7 +78,7 @@ def page() -> str:
     published = (
         [
             f"`{name}`",
-            "`{}`".format(str(recipe).replace("|", "\\|")),
+            f"`{recipe}`",
             f"{recipe.bits_per_weight:.4g}",
             RECIPE_SOURCES[name],
         ]
