@@ -23,6 +23,8 @@ Read in this order to learn how a weight becomes a packed code:
     picking        some of its rows
     memory_rows    blocks as they lie in memory
     dequantizing   back to floats
+    block_rounding both at once, without codes, as training rounds
+    block_parts    the same part by part, on threads, after a rotation
     composite      weights of several parts, a `Quantized` among them
     sparse         one of the parts: a sparse matrix, of outliers
 """

@@ -53,6 +53,8 @@ def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
     >>> [part.rows for part in parts_of((48, 4096), -2, 32)]
     [slice(0, 32, None), slice(32, 48, None)]
     """
+    if not math.prod(shape):
+        return []
     width = shape[-1]
     total = math.prod(shape[:-1])
     if axis == -1:

@@ -128,7 +128,8 @@ def test_in_parts_it_gives_what_the_definition_gives(
 def test_in_parts_it_is_a_rotation(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(block_parts, "PART", 700)
     rotation = mf.Rotation(24, 3)
-    for x in (numbers(96, 72), numbers(96, 48).reshape(2, 48, 48), numbers(72, 48).T):
+    empty = np.empty((48, 0), np.float32) if axis == -2 else np.empty((0, 48), np.float32)
+    for x in (numbers(96, 72), numbers(96, 48).reshape(2, 48, 48), numbers(72, 48).T, empty):
         assert np.array_equal(block_parts.rotated(x, rotation, axis), rotation.rotate(x, axis=axis))
         back = block_parts.rotated(x, rotation, axis, back=True, threads=2)
         assert np.array_equal(back, rotation.rotate_back(x, axis=axis))
