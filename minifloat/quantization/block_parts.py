@@ -53,8 +53,6 @@ def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
     >>> [part.rows for part in parts_of((48, 4096), -2, 32)]
     [slice(0, 32, None), slice(32, 48, None)]
     """
-    if not math.prod(shape):
-        return []
     width = shape[-1]
     total = math.prod(shape[:-1])
     if axis == -1:
@@ -86,6 +84,8 @@ def rotated(
 ) -> Array:
     """Return an array rotated along an axis, -1 or -2, as `minifloat.Rotation` does it."""
     out = np.empty(x.shape, np.float32)
+    if not x.size:
+        return out
     rows, result = (a.reshape(-1, x.shape[-1]) for a in (x, out))
 
     def work(part: Part) -> None:
@@ -118,6 +118,8 @@ def rounded_in_blocks(
     axis, length, width = rounder.axis, x.shape[rounder.axis], x.shape[-1]
     unit = rounder.size if rotation is None else math.lcm(rounder.size, rotation.size)
     out = np.empty(x.shape, np.float32)
+    if not x.size:
+        return out
     given = x if rotation is not None else np.ascontiguousarray(x)
     rows, result = (a.reshape(-1, width) for a in (given, out))
     parts = parts_of(x.shape, axis, min(unit, length))
