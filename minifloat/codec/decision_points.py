@@ -191,7 +191,7 @@ def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
 
     The points beyond the ends have the codes of overflows, ``~code`` included.
     """
-    values = list(_grid(fmt))
+    values = list(grid(fmt))
     for end, code in ((0, special.over_below), (-1, special.over_above)):
         if values[end].code == BEYOND:
             values[end] = values[end]._replace(code=code)
@@ -199,8 +199,8 @@ def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
 
 
 @lru_cache(maxsize=2)  # of 16 bits it takes 20 MB and a second
-def _grid(fmt: NumberFormat) -> tuple[Value, ...]:
-    """Return the same with the code `BEYOND` beyond the ends."""
+def grid(fmt: NumberFormat) -> tuple[Value, ...]:
+    """Return a format's values as `line` does, with the code `BEYOND` beyond the ends."""
     values = sorted_values(fmt)
     following = fmt.next_above_max
     if following is None:  # a codebook ends at its ends
@@ -221,7 +221,7 @@ def _grid(fmt: NumberFormat) -> tuple[Value, ...]:
 def _keys_between(fmt: NumberFormat, mode: Rounding) -> tuple[int, ...]:
     """Return the first key beyond each decision point of `line`, whatever the codes of overflows."""
     return tuple(
-        _first_key(between(low, high, mode)) for low, high in itertools.pairwise(_grid(fmt))
+        _first_key(between(low, high, mode)) for low, high in itertools.pairwise(grid(fmt))
     )
 
 
