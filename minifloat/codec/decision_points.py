@@ -219,7 +219,7 @@ def grid(fmt: NumberFormat) -> tuple[Value, ...]:
 
 @lru_cache(maxsize=8)
 def _keys_between(fmt: NumberFormat, mode: Rounding) -> tuple[int, ...]:
-    """Return the first key beyond each decision point of `line`, whatever the codes of overflows."""
+    """Return the first key beyond each decision point of `line`; no code of an overflow counts."""
     return tuple(
         _first_key(between(low, high, mode)) for low, high in itertools.pairwise(grid(fmt))
     )
