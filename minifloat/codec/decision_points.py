@@ -17,6 +17,7 @@ import math
 import struct
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from minifloat.codec.special_codes import SpecialCodes
@@ -25,6 +26,7 @@ from minifloat.formats.rounding import Rounding, Threshold, away_threshold
 
 SMALLEST = 5e-324  # float64's smallest positive value
 LARGEST = 1.7976931348623157e308
+BEYOND = -1  # in place of a code that the overflow policy gives
 BY_MAGNITUDE = (
     Rounding.TOWARD_ZERO,
     Rounding.AWAY_FROM_ZERO,
@@ -189,21 +191,38 @@ def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
 
     The points beyond the ends have the codes of overflows, ``~code`` included.
     """
+    values = list(grid(fmt))
+    for end, code in ((0, special.over_below), (-1, special.over_above)):
+        if values[end].code == BEYOND:
+            values[end] = values[end]._replace(code=code)
+    return values
+
+
+@lru_cache(maxsize=2)  # of 16 bits it takes 20 MB and a second
+def grid(fmt: NumberFormat) -> tuple[Value, ...]:
+    """Return a format's values as `line` does, with the code `BEYOND` beyond the ends."""
     values = sorted_values(fmt)
     following = fmt.next_above_max
     if following is None:  # a codebook ends at its ends
-        return values
-    above = Value(following, False, not values[-1].odd, special.over_above)
+        return tuple(values)
+    above = Value(following, False, not values[-1].odd, BEYOND)
     if fmt.min >= 0:
-        below = [Value(-values[1].exact, True, True, special.over_below)] if fmt.has_zero else []
-        return [*below, *values, above]
+        below = [Value(-values[1].exact, True, True, BEYOND)] if fmt.has_zero else []
+        return (*below, *values, above)
     if not fmt.has_zero:  # numbers nearer to zero than the smallest of their sign round to that
         middle = len(values) // 2
         zeros = [value._replace(exact=Fraction(0)) for value in values[middle - 1 : middle + 1]]
         values[middle:middle] = zeros
     before = Fraction(fmt.min) - (following - Fraction(fmt.max))  # two's complement: not -following
-    below = [Value(before, True, not values[0].odd, special.over_below)]
-    return [*below, *values, above]
+    return (Value(before, True, not values[0].odd, BEYOND), *values, above)
+
+
+@lru_cache(maxsize=8)
+def _keys_between(fmt: NumberFormat, mode: Rounding) -> tuple[int, ...]:
+    """Return the first key beyond each decision point of `line`; no code of an overflow counts."""
+    return tuple(
+        _first_key(between(low, high, mode)) for low, high in itertools.pairwise(grid(fmt))
+    )
 
 
 def beginnings(
@@ -226,10 +245,7 @@ def beginnings(
     else:  # without zero, the smallest value takes in all numbers above zero
         first = float_key(SMALLEST)
     starts.append((first, values[0].code))
-    starts += [
-        (_first_key(between(low, high, mode)), high.code)
-        for low, high in itertools.pairwise(values)
-    ]
+    starts += zip(_keys_between(fmt, mode), (value.code for value in values[1:]), strict=True)
     if fmt.is_table:
         past = _first_key(DecisionPoint(values[-1].exact, Side.LOWER))
         starts.append((past, special.over_above))

@@ -39,6 +39,7 @@ STOCHASTIC_KINDS = {
     Rounding.STOCHASTIC_C: kernels.STOCHASTIC_C,
     Rounding.STOCHASTIC_EQUAL: kernels.STOCHASTIC_EQUAL,
 }
+NO_VALUES = np.empty(0, table_kernels.VALUE)
 SMALL = 1024  # elements for which a temporary array may be as large as the source
 ANY_SIZE = 1 << 62
 
@@ -114,7 +115,7 @@ class TablePlan(EncodePlan):
     """Parameters of `encode` and `choose` in `minifloat._kernels.decision_points`."""
 
     beginnings: Array
-    values: Array  # in a stochastic mode, whose source is float64
+    values: Array  # in a stochastic mode, whose source is float64; else empty
     nan_code: int
 
     def encode(self, values: Array, codes: Array) -> Counts:
@@ -275,7 +276,9 @@ def _encode_plan(
     if name is None:
         name = "float64" if rounding.is_stochastic else source_name
         beginnings = records.beginnings(fmt, name, rounding, special)
-        values = records.values_in_order(fmt, special)
+        values = NO_VALUES
+        if rounding.is_stochastic:
+            values = records.values_in_order(fmt, special)
         return TablePlan(fmt, rounding, overflow, nan, name, beginnings, values, special.nan)
     record = records.encode_record(fmt, name, rounding, overflow, special)
     return ArithmeticPlan(fmt, rounding, overflow, nan, name, record)

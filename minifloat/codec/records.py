@@ -223,7 +223,16 @@ def beginnings(
 
 def values_in_order(fmt: NumberFormat, special: SpecialCodes) -> Array:
     """Return the values between which the stochastic modes choose."""
-    line = decision_points.line(fmt, special)
+    values = _values_in_order(fmt).copy()
+    for end, code in ((0, special.over_below), (-1, special.over_above)):
+        if values[end]["code"] == decision_points.BEYOND:
+            values[end]["code"] = code
+    return values
+
+
+@lru_cache(maxsize=4)  # of 16 bits it takes 2 MB and a second
+def _values_in_order(fmt: NumberFormat) -> Array:
+    line = decision_points.grid(fmt)
     values = np.zeros(len(line), table_kernels.VALUE)
     for row, value in zip(values, line, strict=True):
         row["key"], row["code"] = decision_points.key_of(value), value.code

@@ -46,12 +46,29 @@ def check_codes(run: Run, formats: list[mf.NumberFormat]) -> None:
         assert [kind for _, kind in rows] == [fmt.kind(code) for code in range(fmt.code_count)], fmt
 
 
-def check_encode(run: Run, asked: list[tuple[mf.NumberFormat, np.ndarray]]) -> None:
-    """Numbers in formats, under all modes and policies."""
+Answered = tuple[mf.NumberFormat, dict[str, Any], dict[str, list[list[int]]]]
+
+
+def answered(asked: list[tuple[mf.NumberFormat, np.ndarray]]) -> list[Answered]:
+    """Return formats, cases of numbers in them, and the library's codes."""
     rng = np.random.default_rng(len(asked))
     cases = [encode_case(fmt, numbers, rng) for fmt, numbers in asked]
-    for (fmt, numbers), case, found in zip(asked, cases, run(cases), strict=True):
-        answer, expected = page_codes(found), library_codes(fmt, numbers, case["words"])
+    return [
+        (fmt, case, library_codes(fmt, numbers, case["words"]))
+        for (fmt, numbers), case in zip(asked, cases, strict=True)
+    ]
+
+
+def check_encode(run: Run, asked: list[tuple[mf.NumberFormat, np.ndarray]]) -> None:
+    """Numbers in formats, under all modes and policies."""
+    check_answers(run, answered(asked))
+
+
+def check_answers(run: Run, answers: list[Answered]) -> None:
+    """The page has the library's codes."""
+    cases = [case for _, case, _ in answers]
+    for (fmt, _, expected), found in zip(answers, run(cases), strict=True):
+        answer = page_codes(found)
         assert list(answer) == list(expected)
         for mode, columns in expected.items():
             for overflow, own, theirs in zip(Overflow, columns, answer[mode], strict=True):
@@ -191,20 +208,21 @@ def test_every_wide_format_of_the_catalogue(run: Run, name: str) -> None:
 
 
 @cache
-def a_thousand_formats() -> list[tuple[mf.Format, np.ndarray]]:
-    """Return random formats, each with 60 of its decision points; they take minutes to find."""
+def a_thousand_formats() -> list[list[Answered]]:
+    """Return random formats, 100 at a time, with 60 decision points of each; it takes minutes."""
     rng = np.random.default_rng(3)
     formats = list(random_formats(1000, rng))
-    return [(fmt, np.sort(rng.choice(points_of(fmt), 60))) for fmt in formats]
+    asked = [(fmt, np.sort(rng.choice(points_of(fmt), 60))) for fmt in formats]
+    return [answered(asked[start : start + 100]) for start in range(0, 1000, 100)]
 
 
 @pytest.mark.long
 def test_a_thousand_random_formats(run: Run) -> None:
-    asked = a_thousand_formats()
-    formats = [fmt for fmt, _ in asked]
+    parts = a_thousand_formats()
+    formats = [fmt for part in parts for fmt, _, _ in part]
     answers = run([{"ask": "name", "format": description(fmt)} for fmt in formats])
     expected = [{"name": fmt.name, "fields": description(fmt)} for fmt in formats]
     assert answers == expected
     check_codes(run, [fmt for fmt in formats if fmt.bits <= 12])
-    for start in range(0, 1000, 100):
-        check_encode(run, asked[start : start + 100])
+    for part in parts:
+        check_answers(run, part)
