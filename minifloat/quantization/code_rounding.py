@@ -12,7 +12,7 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 
-from minifloat._kernels.random_words import fill
+from minifloat._kernels import random_words
 from minifloat.codec import RANDOM_BITS, encode, round_to
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.rounding import Rounding, RoundingLike, choose
@@ -121,7 +121,7 @@ def _words(seed: SupportsIndex | None, mode: Rounding, shape: tuple[int, ...]) -
         raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {shown(seed)}")
     size = int(np.prod(shape, dtype=np.int64))
     pairs = np.empty((size + 1) // 2, np.uint64)
-    fill(pairs, np.uint64(number))
+    random_words.fill(pairs, np.uint64(number))
     words = pairs.view(np.uint32)[:size]
     words >>= 32 - RANDOM_BITS
     return words.reshape(shape)
