@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from minifloat.arithmetic.multiplication import Variant
-from minifloat.formats import NumberFormat
+from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
 from minifloat.formats.names import parse
 from minifloat.hardware.checks import Check, check
@@ -16,6 +16,7 @@ from minifloat.hardware.choices import best
 from minifloat.hardware.counts import Counts
 from minifloat.hardware.dots import FixedSum
 from minifloat.hardware.float_sums import FloatSum
+from minifloat.hardware.integers import integer_codebook, integers
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
@@ -23,6 +24,7 @@ CostUnit: TypeAlias = Literal["dot", "multiplier", "l_mul", "decoder"]
 UNITS: tuple[CostUnit, ...] = get_args(CostUnit)
 EXACT = FixedSum()
 OF_ONE_FORMAT = ("l_mul", "decoder")
+CODEBOOK_BITS = 32  # with more, Yosys takes longer than anyone waits
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,21 @@ class Cost:
     counts: Counts
     forms: dict[str, Counts]
     checked: Check
+
+
+def _check_codebook(fmt: NumberFormat) -> None:
+    """Raise unless a codebook's products are small enough to be synthesised in minutes."""
+    if not isinstance(fmt, Codebook) or integers(fmt).width <= CODEBOOK_BITS:
+        return
+    try:
+        steps = integer_codebook(fmt)
+    except ValueError:  # two values in one step
+        steps = integer_codebook(fmt, 32767)
+    raise ValueError(
+        f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
+        f"power of two, got {integers(fmt).width} bits by {fmt.name}; round the values to steps, as "
+        f"minifloat.hardware.integer_codebook does: [{' '.join(f'{v:g}' for v in steps.values())}]"
+    ) from None
 
 
 def costs(
@@ -116,7 +133,8 @@ def costs(
     RuntimeError
         If a netlist does not compute what the library does.
     ValueError
-        If a format is too wide, or an option has no such value.
+        If a format is too wide, factors have codebooks whose values are integers of more
+        than `CODEBOOK_BITS` bits over a power of two, or an option has no such value.
 
     Examples
     --------
@@ -145,6 +163,9 @@ def costs(
     jobs = []
     for fmt in map(parse, formats):
         other = fmt if activations is None else parse(activations)
+        if unit not in OF_ONE_FORMAT:
+            _check_codebook(fmt)
+            _check_codebook(other)
         jobs += [(fmt, other, target) for target in targets]
     done = [0.0] * len(jobs)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minifloat.formats.names import parse
 from minifloat.hardware import Choice, costs, decoder
 from minifloat.hardware.counts import count, lut6_sites
+from minifloat.hardware.integers import integers
 
 
 def least_sites(luts: list[frozenset[int]]) -> int:
@@ -112,6 +115,21 @@ def test_registers_of_each_kind(target: Any, kind: str) -> None:
 def test_a_unit_of_one_format_has_no_activations(unit: Any) -> None:
     with pytest.raises(ValueError, match="activations must be None for"):
         costs(["e2m1"], unit=unit, activations="int8")
+
+
+def test_a_codebook_of_wide_integers_is_refused_with_narrower_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[costs.__module__], "tool", lambda: "by hand")
+    wide = "[-1 -0.4 0 0.3 1]"
+    message = re.escape("at most 32 bits, times a power of two, got 56 bits by " + wide)
+    with pytest.raises(ValueError, match=message) as caught:
+        costs(["e2m1"], activations=wide)
+    steps = str(caught.value).rpartition(": ")[2]
+    assert steps == "[-127 -51 0 38 127]"
+    assert integers(parse(steps)).width == 8
+    with pytest.raises(ValueError, match=re.escape("[-32767 -13107 0 33 32767]")):
+        costs(["[-1 -0.4 0 0.001 1]"], unit="multiplier")
 
 
 def test_a_netlist_that_is_wrong_has_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
