@@ -69,10 +69,11 @@ def _check_codebook(fmt: NumberFormat) -> None:
         steps = integer_codebook(fmt)
     except ValueError:  # two values in one step
         steps = integer_codebook(fmt, 32767)
+    name = f"[{' '.join(f'{value:g}' for value in steps.values())}]"
     raise ValueError(
         f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
-        f"power of two, got {integers(fmt).width} bits by {fmt.name}; round the values to steps, as "
-        f"minifloat.hardware.integer_codebook does: [{' '.join(f'{v:g}' for v in steps.values())}]"
+        f"power of two, got {integers(fmt).width} bits by {fmt.name}; round the values to steps, "
+        f"as minifloat.hardware.integer_codebook does: {name}"
     ) from None
 
 
