@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from analysis.claims.images import PAIR
-from analysis.claims.timing import free_threads, median_seconds, product_on
+from analysis.claims.timing import free_threads, median_seconds, product_on, threads_of
 from analysis.models.efficientnet import EfficientNet, load
 from analysis.models.efficientnet_onnx import Session, as_channels, onnx_model
 from analysis.models.evaluation import REFERENCE, Progress, counter
@@ -68,7 +68,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     rows = []
     for weights, some in model.variants(recipes):
         ours = seen(some, middles)  # compiles the kernels
-        for threads in every if weights != REFERENCE else every[:1]:
+        for threads in threads_of(weights, every):
             used = replace(some, multiply=product_on(threads))
             classify = partial(used.logits, image)
             seconds = median_seconds(classify, repeats, threads)
@@ -81,9 +81,9 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
         (REFERENCE, 32.0, model),
         (INT8, 8.0, in_eight_bits(model, corners)),
     ):
-        for threads in every:
-            session = Session(network, threads)
-            ours = session.seen(middles)
+        sessions = [Session(network, threads) for threads in every]
+        ours = sessions[0].seen(middles)
+        for threads, session in zip(every, sessions, strict=True):
             seconds = median_seconds(partial(session.logits, image[None]), repeats, threads)
             row = _row(program, weights, bits, threads, seconds, ours, exact)
             rows.append(row | {"stored": None, "peak": None})

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.timing import free_threads, median_seconds, product_on
+from analysis.claims.timing import free_threads, median_seconds, product_on, threads_of
 from analysis.models import transcription
-from analysis.models.evaluation import REFERENCE, Progress, counter
+from analysis.models.evaluation import Progress, counter
 from analysis.models.layers import Array
 from analysis.models.log_mel import RATE, log_mel
 from analysis.models.packages import optional
@@ -64,7 +64,7 @@ def records(*, quick: bool = False, progress: Progress | None = None) -> Rows:
     tokens = transcription.vocabulary()
     heard = log_mel(samples)
     for weights, model in transcription.load().variants(recipes):
-        for threads in every if weights != REFERENCE else every[:1]:
+        for threads in threads_of(weights, every):
             used = replace(model, multiply=product_on(threads))
             encoded = used.encode(heard)
             decode = partial(transcription.greedy, used, tokens, encoded)

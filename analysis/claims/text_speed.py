@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.timing import free_threads, product_on
+from analysis.claims.timing import free_threads, product_on, threads_of
 from analysis.models import smollm2
 from analysis.models.evaluation import REFERENCE, Progress, counter
 from analysis.models.joined_llama import joined
@@ -152,7 +152,7 @@ def _ours(
 ) -> Iterator[_Program]:  # fmt: skip
     activations = None if vectors == "float32" else vectors
     loss = None
-    for count in threads if weights != REFERENCE else threads[:1]:  # NumPy has its own threads
+    for count in threads_of(weights, threads):
         used = replace(model, multiply=product_on(count, activations))
         if loss is None and chunks:
             loss = float(np.mean([smollm2.nats(used, chunk) for chunk in chunks]))

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 import minifloat as mf
+from analysis.models.evaluation import REFERENCE
 from analysis.models.layers import Array
 from analysis.models.matrices import Matrix, product
 from minifloat.quantization.quantized import Quantized
@@ -24,6 +25,11 @@ def free_threads() -> tuple[int, ...]:
     """
     free = (os.cpu_count() or 1) - os.getloadavg()[0]
     return tuple(count for count in THREADS if count == 1 or count <= round(free))
+
+
+def threads_of(weights: str, free: tuple[int, ...]) -> tuple[int, ...]:
+    """Return on how many threads weights are measured: one row for float32, NumPy's products."""
+    return free[:1] if weights == REFERENCE else free
 
 
 def product_on(threads: int, activations: str | None = None) -> Callable[..., Array]:

@@ -57,7 +57,9 @@ def joined(model: Llama) -> JoinedLlama:
         for names in (ATTENTION, GATED):
             parts = [dense(matrices.pop(_name(index, (name,)))) for name in names]
             matrices[_name(index, names)] = np.concatenate(parts)
-    return JoinedLlama(shape=model.shape, matrices=matrices, vectors=model.vectors)
+    return JoinedLlama(
+        shape=model.shape, matrices=matrices, vectors=model.vectors, multiply=model.multiply
+    )
 
 
 @lru_cache(maxsize=1024)

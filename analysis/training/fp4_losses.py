@@ -165,7 +165,7 @@ def _line(recipe: str, rows: Rows, plain: dict[int, float | None]) -> Row:
 
 
 class Best(NamedTuple):
-    """The recipe of the grid with the lowest excess, and those that are not told apart from it."""
+    """The recipe of the grid with the lowest excess, and all that are not told apart from it."""
 
     lowest: str
     tied: list[str]

@@ -185,16 +185,9 @@ def round_blocks(
             more, _ = round_to(words, rounded.view(np.int32), plan, table, codes, in_steps)
         else:
             more, _ = round_stochastic(
-                words,
-                no_words,
-                start + low,
-                rounded.view(np.int32),
-                plan,
-                table,
-                codes,
-                mode,
+                words, no_words, start + low, rounded.view(np.int32), plan, table, codes, mode,
                 scratch,
-            )
+            )  # fmt: skip
         nans += more
         _multiply(rounded, spread, out[low:high])
     return nans

@@ -224,9 +224,9 @@ def beginnings(
 def values_in_order(fmt: NumberFormat, special: SpecialCodes) -> Array:
     """Return the values between which the stochastic modes choose."""
     values = _values_in_order(fmt).copy()
-    for end, code in ((0, special.over_below), (-1, special.over_above)):
-        if values[end]["code"] == decision_points.BEYOND:
-            values[end]["code"] = code
+    line = decision_points.line(fmt, special)
+    for end in (0, -1):  # the codes of overflows
+        values[end]["code"] = line[end].code
     return values
 
 

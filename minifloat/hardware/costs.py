@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from minifloat.arithmetic.multiplication import Variant
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
+from minifloat.formats.codebook import name_of_values
 from minifloat.formats.names import parse
 from minifloat.hardware.checks import Check, check
 from minifloat.hardware.choices import best
@@ -69,11 +70,10 @@ def _check_codebook(fmt: NumberFormat) -> None:
         steps = integer_codebook(fmt)
     except ValueError:  # two values in one step
         steps = integer_codebook(fmt, 32767)
-    name = f"[{' '.join(f'{value:g}' for value in steps.values())}]"
     raise ValueError(
         f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
         f"power of two, got {integers(fmt).width} bits by {fmt.name}; round the values to steps, "
-        f"as minifloat.hardware.integer_codebook does: {name}"
+        f"as minifloat.hardware.integer_codebook does: {name_of_values(steps.codebook)}"
     ) from None
 
 

@@ -1,4 +1,4 @@
-"""Arrays rotated and rounded part by part: parts stay in the cache, and go to several threads."""
+"""Arrays rotated and rounded part by part, on several threads."""
 
 from __future__ import annotations
 
@@ -89,21 +89,24 @@ def rotated(
     rows, result = (a.reshape(-1, x.shape[-1]) for a in (x, out))
 
     def work(part: Part) -> None:
-        copied = result[part.rows]
-        copied[...] = rows[part.rows]
-        _rotate(copied.reshape(part.shape), rotation, axis, part.place, x.shape[axis], back=back)
+        _rotated_copy(part, rows, result, rotation, axis, x.shape[axis], back=back)
 
     _threads.each(work, parts_of(x.shape, axis, rotation.size), threads)
     return out
 
 
-def _rotate(
-    x: Array, rotation: Rotation, axis: int, place: int, length: int, *, back: bool
-) -> None:
+def _rotated_copy(
+    part: Part, rows: Array, result: Array, rotation: Rotation, axis: int, length: int,
+    *, back: bool = False,
+) -> Array:  # fmt: skip
+    """Copy a part of ``rows`` to ``result``, rotate it there, and return it in its shape."""
+    result[part.rows] = rows[part.rows]
+    copied = result[part.rows].reshape(part.shape)
     if axis == -1:
-        rotation.transform(x, back=back)
+        rotation.transform(copied, back=back)
     else:
-        rotation.transform_down(x, back=back, start=place, length=length)
+        rotation.transform_down(copied, back=back, start=part.place, length=length)
+    return copied
 
 
 def rounded_in_blocks(
@@ -127,11 +130,7 @@ def rounded_in_blocks(
     def largest(part: Part) -> Words | None:
         if rotation is None:
             return rounder.largest(rows[part.rows].reshape(part.shape))
-        numbers = result[part.rows]
-        numbers[...] = rows[part.rows]
-        numbers = numbers.reshape(part.shape)
-        _rotate(numbers, rotation, axis, part.place, length, back=False)
-        return rounder.largest(numbers)
+        return rounder.largest(_rotated_copy(part, rows, result, rotation, axis, length))
 
     def round_part(part: Part, found: Words | None, tensor: float = 1.0) -> bool:
         numbers = (rows if rotation is None else result)[part.rows].reshape(part.shape)

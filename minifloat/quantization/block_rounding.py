@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels import codec as codec_kernels
-from minifloat._kernels.scales import AbsmaxToScale
 from minifloat.codec import RANDOM_BITS
 from minifloat.codec.plans import ArithmeticPlan, encode_plan, round_plan
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
@@ -70,9 +69,8 @@ class BlockRounder:
         rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.STOCHASTIC
         plan = encode_plan(recipe.fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
         self._plan = round_plan(plan, _SINGLE)
-        self._encode = plan if isinstance(plan, ArithmeticPlan) else None
         self.works = (
-            self._encode is not None and plan.source_name == "float32"
+            isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
             and self._plan.record is not None
             and recipe.search is ScaleSearch.ABSMAX and recipe.fmt.min < 0
         )  # fmt: skip
@@ -83,7 +81,6 @@ class BlockRounder:
         powers = not recipe.scale.values.mantissa_bits and not recipe.tensor_scale
         self._steps = np.dtype(np.float64 if exact and not powers else np.float32)
         self._least = 0.0 if exact else SMALLEST
-        self._rules = dict[float, AbsmaxToScale]()
 
     def largest(self, x: Array) -> Words | None:
         """Return the word of the largest magnitude of each block; None if one is not finite.
@@ -128,10 +125,12 @@ class BlockRounder:
             anything.
         """
         steps = np.empty(largest.size, self._steps)
-        grid, encode, record = self.recipe.scale.values, self._encode, self._plan.record
-        assert encode is not None
+        recipe, encode, record = self.recipe, self._plan.encode, self._plan.record
+        assert isinstance(encode, ArithmeticPlan)
         assert record is not None
-        if not kernels.steps_of(largest, grid, self._rule(tensor), tensor, self._least, steps):
+        grid = recipe.scale.values
+        rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
+        if not kernels.steps_of(largest, grid, rule, tensor, self._least, steps):
             return False
         room = min(x.size, kernels.PART)
         quotients, values = np.empty((2, room), np.float32)
@@ -150,10 +149,3 @@ class BlockRounder:
 
     def _height(self, x: Array) -> int:
         return x.shape[-2] if x.ndim > 1 else 1
-
-    def _rule(self, tensor: float) -> AbsmaxToScale:
-        if tensor not in self._rules:
-            recipe = self.recipe
-            rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
-            self._rules[tensor] = rule
-        return self._rules[tensor]

@@ -1,8 +1,8 @@
 """How the quotient of a weight and its scale becomes a code, other than by rounding to nearest.
 
 Scales, zero points and choices are those of rounding to nearest. The quotient is then rounded in
-another mode; in a stochastic one by the words of `minifloat.round_to` with the same seed, of which
-a weight has the one of its index in C order.
+another mode; in a stochastic one by the words of `minifloat.round_to` with the same seed: a weight
+has the word of its index in C order.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class CodeRounding:
 
 
 def _words(seed: SupportsIndex | None, mode: Rounding, shape: tuple[int, ...]) -> Array:
-    """Return the words of the stream ``seed``: halves of 64 bits, of which the top bits count."""
+    """Return the words of the stream ``seed``: halves of 64 bits, whose top bits count."""
     if seed is None:
         raise ValueError(f'seed must be given for rounding="{mode}", got None; pass seed=0, say')
     number = check_int("seed", seed)
