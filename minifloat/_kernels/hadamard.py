@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
+from minifloat._kernels.butterflies import LANES, across, scaled, within
 
 Array = NDArray[Any]
 
@@ -21,34 +22,52 @@ COLUMNS = 256  # of blocks that are rotated together, down columns
 
 
 @kernel
-def rotate(x: Array, size: int, factors: Array, columns: Array, scratch: Array) -> None:
-    """Replace each block b of each row of ``x`` by H (factors * b).
+def rotate(
+    x: Array, out: Array, size: int, factors: Array, columns: Array, scratch: Array, back: bool
+) -> None:
+    """Write H (factors * b) for each block b of each row of ``x``; ``back``: factors * (H^T b).
 
-    ``x`` has rows one after the other, in blocks of ``size``; ``factors`` are those of a row. Row k
-    of ``columns``, (m, m), is column k of C; ``scratch`` has m numbers.
+    ``x`` has rows one after the other, in blocks of ``size``, and ``out`` may be ``x``. ``factors``
+    are those of a row. Row k of ``columns``, (m, m), is column k of C, or row k of C to rotate
+    back; ``scratch`` has m numbers.
     """
     length = factors.size
-    for start in range(0, x.size, size):
-        block, place = x[start : start + size], start % length
-        _multiply(block, factors[place : place + size])
-        _hadamard(block, columns, scratch)
+    for start in range(0, x.size, length):
+        given, row = x[start : start + length], out[start : start + length]
+        if len(columns) == 1 and length % LANES == 0:
+            _rotate_in_vectors(given, row, size, factors, back)
+            continue
+        if back:
+            _scale(given, x.dtype.type(1), row)
+        else:
+            _multiply(given, factors, row)
+        for at in range(0, length, size):
+            _hadamard(row[at : at + size], columns, scratch)
+        if back:
+            _multiply(row, factors, row)
+
+
+@jit
+def _rotate_in_vectors(x: Array, out: Array, size: int, factors: Array, back: bool) -> None:
+    for at in range(0, len(x), LANES):
+        if back:
+            within(x, out, at, size)
+        else:
+            scaled(x, factors, out, at)
+            within(out, out, at, size)
+    distance = LANES
+    while distance < size:
+        for start in range(0, len(x), 2 * distance):
+            for low in range(start, start + distance, LANES):
+                across(out, low, low + distance)
+        distance *= 2
+    if back:
+        for at in range(0, len(x), LANES):
+            scaled(out, factors, out, at)
 
 
 @kernel
-def rotate_back(x: Array, size: int, factors: Array, rows: Array, scratch: Array) -> None:
-    """Replace each block b of each row of ``x`` by factors * (H^T b).
-
-    ``rows`` are those of C; the rest is as of `rotate`.
-    """
-    length = factors.size
-    for start in range(0, x.size, size):
-        block, place = x[start : start + size], start % length
-        _hadamard(block, rows, scratch)
-        _multiply(block, factors[place : place + size])
-
-
-@kernel
-def rotate_down(x: Array, size: int, factors: Array, width: int, back: bool) -> None:
+def rotate_down(x: Array, out: Array, size: int, factors: Array, width: int, back: bool) -> None:
     """Rotate each block of ``size`` rows of ``width`` numbers: down its columns, as `rotate` does.
 
     For sizes that are powers of two. A few columns are done at a time, in the cache.
@@ -56,55 +75,45 @@ def rotate_down(x: Array, size: int, factors: Array, width: int, back: bool) -> 
     height = factors.size
     for top in range(0, x.size, size * width):
         place = top // width % height
+        signs = factors[place : place + size]
         for left in range(0, width, COLUMNS):
             right = min(left + COLUMNS, width)
-            if not back:
-                _multiply_rows(x, top, width, left, right, factors[place : place + size])
+            for k in range(size):
+                low, high = top + k * width + left, top + k * width + right
+                _scale(x[low:high], x.dtype.type(1) if back else signs[k], out[low:high])
             distance = 1
             while distance < size:
                 for k in range(size):
                     if k & distance == 0:
                         low, high = top + k * width, top + (k + distance) * width
                         _add_and_subtract(
-                            x[low + left : low + right], x[high + left : high + right]
+                            out[low + left : low + right], out[high + left : high + right]
                         )
                 distance *= 2
             if back:
-                _multiply_rows(x, top, width, left, right, factors[place : place + size])
-
-
-@jit
-def _multiply_rows(
-    x: Array, top: int, width: int, left: int, right: int, factors: Array
-) -> None:  # fmt: skip
-    for k in range(factors.size):
-        at = top + k * width
-        _scale(x[at + left : at + right], factors[k])
+                for k in range(size):
+                    low, high = top + k * width + left, top + k * width + right
+                    _scale(out[low:high], signs[k], out[low:high])
 
 
 @inlined
-def _scale(row: Array, factor: Any) -> None:
+def _scale(row: Array, factor: Any, out: Array) -> None:
     for i in range(len(row)):
-        row[i] = row[i] * factor
+        out[i] = row[i] * factor
 
 
 @inlined
-def _multiply(block: Array, factors: Array) -> None:
-    for i in range(len(block)):
-        block[i] = block[i] * factors[i]
+def _multiply(row: Array, factors: Array, out: Array) -> None:
+    for i in range(len(row)):
+        out[i] = row[i] * factors[i]
 
 
 @jit
 def _hadamard(block: Array, columns: Array, scratch: Array) -> None:
-    m = len(columns)
-    distance = m
-    if m > 1:
-        for k in range(0, len(block), m):
-            _combine(block[k : k + m], columns, scratch)
-    elif len(block) % 8 == 0:
-        for k in range(0, len(block), 8):
-            _add_and_subtract_eight(block[k : k + 8])
-        distance = 8
+    distance = len(columns)
+    if distance > 1:
+        for k in range(0, len(block), distance):
+            _combine(block[k : k + distance], columns, scratch)
     while distance < len(block):
         for k in range(0, len(block), 2 * distance):
             middle = k + distance
@@ -134,13 +143,3 @@ def _add_and_subtract(low: Array, high: Array) -> None:
         a, b = low[i], high[i]
         low[i] = a + b
         high[i] = a - b
-
-
-@inlined
-def _add_and_subtract_eight(x: Array) -> None:
-    """Do the distances 1, 2 and 4 of eight numbers, in registers."""
-    a, b, c, d, e, f, g, h = x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]
-    a, b, c, d, e, f, g, h = a + b, a - b, c + d, c - d, e + f, e - f, g + h, g - h
-    a, b, c, d, e, f, g, h = a + c, b + d, a - c, b - d, e + g, f + h, e - g, f - h
-    x[0], x[1], x[2], x[3] = a + e, b + f, c + g, d + h
-    x[4], x[5], x[6], x[7] = a - e, b - f, c - g, d - h

@@ -89,24 +89,23 @@ def rotated(
     rows, result = (a.reshape(-1, x.shape[-1]) for a in (x, out))
 
     def work(part: Part) -> None:
-        _rotated_copy(part, rows, result, rotation, axis, x.shape[axis], back=back)
+        _rotated_part(part, rows, result, rotation, axis, x.shape[axis], back=back)
 
     _threads.each(work, parts_of(x.shape, axis, rotation.size), threads)
     return out
 
 
-def _rotated_copy(
+def _rotated_part(
     part: Part, rows: Array, result: Array, rotation: Rotation, axis: int, length: int,
     *, back: bool = False,
 ) -> Array:  # fmt: skip
-    """Copy a part of ``rows`` to ``result``, rotate it there, and return it in its shape."""
-    result[part.rows] = rows[part.rows]
-    copied = result[part.rows].reshape(part.shape)
+    """Write a part of ``rows``, rotated, to ``result``, and return it in its shape."""
+    given, turned = (a[part.rows].reshape(part.shape) for a in (rows, result))
     if axis == -1:
-        rotation.transform(copied, back=back)
+        rotation.transform(given, back=back, out=turned)
     else:
-        rotation.transform_down(copied, back=back, start=part.place, length=length)
-    return copied
+        rotation.transform_down(given, back=back, start=part.place, length=length, out=turned)
+    return turned
 
 
 def rounded_in_blocks(
@@ -130,7 +129,7 @@ def rounded_in_blocks(
     def largest(part: Part) -> Words | None:
         if rotation is None:
             return rounder.largest(rows[part.rows].reshape(part.shape))
-        return rounder.largest(_rotated_copy(part, rows, result, rotation, axis, length))
+        return rounder.largest(_rotated_part(part, rows, result, rotation, axis, length))
 
     def round_part(part: Part, found: Words | None, tensor: float = 1.0) -> bool:
         numbers = (rows if rotation is None else result)[part.rows].reshape(part.shape)

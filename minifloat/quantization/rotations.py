@@ -281,22 +281,30 @@ class Rotation:
                 f"{self}; {remedy}"
             )
 
-    def transform(self, rows: Array, *, back: bool = False) -> None:
-        """Rotate rows in place: C-contiguous, of float32 or float64, of a length that was checked.
+    def transform(self, rows: Array, *, back: bool = False, out: Array | None = None) -> None:
+        """Rotate rows: C-contiguous, of float32 or float64, of a length that was checked.
 
         Parameters
         ----------
         rows : ndarray, (..., length)
         back : bool
             Whether to undo it.
+        out : ndarray, optional
+            For the result, as ``rows``; without it they are rotated in place.
         """
         factors, core = _tables(self, rows.shape[-1], rows.dtype.char, back)
-        self._transform(rows, factors, core, back)
+        self._transform(rows, rows if out is None else out, factors, core, back)
 
     def transform_down(
-        self, columns: Array, *, back: bool = False, start: int = 0, length: int | None = None
+        self,
+        columns: Array,
+        *,
+        back: bool = False,
+        start: int = 0,
+        length: int | None = None,
+        out: Array | None = None,
     ) -> None:
-        """Rotate columns in place: of whole blocks, C-contiguous, of float32 or float64.
+        """Rotate columns: of whole blocks, C-contiguous, of float32 or float64.
 
         Parameters
         ----------
@@ -307,21 +315,25 @@ class Rotation:
             The place along the axis where they begin.
         length : int, optional
             Of the axis; without it they are all of it.
+        out : ndarray, optional
+            For the result, as ``columns``; without it they are rotated in place.
         """
         places, width = columns.shape[-2:]
+        result = columns if out is None else out
         factors, core = _tables(self, length or places, columns.dtype.char, back)
         factors = factors[start : start + places]
         if len(core) == 1:
-            kernels.rotate_down(columns.reshape(-1), self.size, factors, width, back)
+            kernels.rotate_down(
+                columns.reshape(-1), result.reshape(-1), self.size, factors, width, back
+            )
             return
         rows = np.ascontiguousarray(columns.swapaxes(-1, -2))
-        self._transform(rows, factors, core, back)
-        columns[...] = rows.swapaxes(-1, -2)
+        self._transform(rows, rows, factors, core, back)
+        result[...] = rows.swapaxes(-1, -2)
 
-    def _transform(self, rows: Array, factors: Array, core: Array, back: bool) -> None:
-        function = kernels.rotate_back if back else kernels.rotate
+    def _transform(self, rows: Array, out: Array, factors: Array, core: Array, back: bool) -> None:
         scratch = np.empty(len(core), rows.dtype)
-        function(rows.reshape(-1), self.size, factors, core, scratch)
+        kernels.rotate(rows.reshape(-1), out.reshape(-1), self.size, factors, core, scratch, back)
 
 
 def core_size(size: int) -> int | None:
