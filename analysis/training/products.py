@@ -6,6 +6,8 @@ both operands are rotated along that axis, rounded in blocks along it, and multi
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,7 +17,7 @@ import torch
 import minifloat as mf
 from analysis.training.operands import Operand, rounded
 from analysis.training.recipe import TrainingRecipe
-from minifloat import arithmetic
+from minifloat import _threads, arithmetic
 from minifloat.quantization.block_parts import rotated
 
 Y, DX, DW = range(3)  # the products of a place
@@ -128,7 +130,7 @@ class _Call:
         else:
             sums = arithmetic.matmul(a.numpy(), b.mT.numpy(), accumulator=accumulator)
             y = torch.from_numpy(np.asarray(sums, np.float32))
-        factor = float(np.prod([o.factor for o in operands if o is not None]))
+        factor = math.prod(o.factor for o in operands if o is not None)
         return y if factor == 1 else y / factor
 
     def backward(self, a: Side, b: Side, operands: Operands) -> torch.Tensor:
@@ -172,14 +174,38 @@ class _Product(torch.autograd.Function):
         x, w, x_mask, w_mask = ctx.saved_tensors
         call, recipe = ctx.call, ctx.call.products.recipe
         operands = (recipe.gradients, recipe.backward)
-        dx = dw = None
-        if ctx.needs_input_grad[0]:
-            product = _Call(call.products, call.step, call.place, DX)
-            dx = _masked(product.backward(Side(g, -1), Side(w, -2), operands), x_mask, ctx.rotation)
-        if ctx.needs_input_grad[1]:
-            product = _Call(call.products, call.step, call.place, DW)
-            dw = _masked(product.backward(Side(g, -2), Side(x, -2), operands), w_mask, ctx.rotation)
+
+        def gradient(number: int) -> Any:
+            if not ctx.needs_input_grad[number - DX]:
+                return None
+            product = _Call(call.products, call.step, call.place, number)
+            if number == DX:
+                a, b, mask = Side(g, -1), Side(w, -2), x_mask
+            else:
+                a, b, mask = Side(g, -2), Side(x, -2), w_mask
+            return _masked(product.backward(a, b, operands), mask, ctx.rotation)
+
+        dx, dw = _at_once(gradient, (DX, DW))
         return dx, dw, None, None
+
+
+def _at_once(work: Callable[[int], Any], parts: Sequence[int]) -> list[Any]:
+    """Call ``work`` for each part, each on one thread if PyTorch has several; return the results.
+
+    Two threads with a whole product each wait less than two that share all small operations.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work(part) for part in parts]
+
+    def work_on_one_thread(part: int) -> Any:
+        torch.set_num_threads(1)  # of the thread that calls
+        return work(part)
+
+    try:
+        return _threads.each(work_on_one_thread, parts, len(parts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _rotated(
