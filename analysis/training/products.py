@@ -7,8 +7,11 @@ both operands are rotated along that axis, rounded in blocks along it, and multi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +20,7 @@ import torch
 import minifloat as mf
 from analysis.training.operands import Operand, rounded
 from analysis.training.recipe import TrainingRecipe
-from minifloat import _threads, arithmetic
+from minifloat import arithmetic
 from minifloat.quantization.block_parts import rotated
 
 Y, DX, DW = range(3)  # the products of a place
@@ -189,8 +192,8 @@ class _Product(torch.autograd.Function):
         return dx, dw, None, None
 
 
-def _at_once(work: Callable[[int], Any], parts: Sequence[int]) -> list[Any]:
-    """Call ``work`` for each part, each on one thread if PyTorch has several; return the results.
+def _at_once(work: Callable[[int], Any], parts: tuple[int, int]) -> list[Any]:
+    """Call ``work`` for both parts, each on one thread if PyTorch has several; return the results.
 
     Two threads with a whole product each wait less than two that share all small operations.
     """
@@ -199,13 +202,23 @@ def _at_once(work: Callable[[int], Any], parts: Sequence[int]) -> list[Any]:
         return [work(part) for part in parts]
 
     def work_on_one_thread(part: int) -> Any:
-        torch.set_num_threads(1)  # of the thread that calls
-        return work(part)
+        torch.set_num_threads(1)  # of the thread that calls, as is
+        with torch.no_grad():
+            return work(part)
 
+    other = _helper(os.getpid()).submit(work_on_one_thread, parts[0])
     try:
-        return _threads.each(work_on_one_thread, parts, len(parts))
+        own = work_on_one_thread(parts[1])
     finally:
+        wait([other])
         torch.set_num_threads(threads)
+    return [other.result(), own]
+
+
+@lru_cache(maxsize=1)
+def _helper(process: int) -> ThreadPoolExecutor:
+    """Return a waiting thread; a forked process does not have its parent's and makes its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix=f"training-{process}")
 
 
 def _rotated(
