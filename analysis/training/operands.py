@@ -23,11 +23,15 @@ from minifloat.formats.grammar import lowered
 from minifloat.quantization.block_parts import rotated, rounded_in_blocks
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder
 from minifloat.quantization.blocks import spread
+from minifloat.quantization.training_rounding import (
+    EDEN_MARGIN,
+    GAUSSIAN_STEP,
+    EdenRounder,
+    QuestRounder,
+)
 
 Array = NDArray[np.float32]
 
-GAUSSIAN_STEP = 0.487079
-EDEN_MARGIN = 17 / 16 * 0.93
 _CALL = re.compile(r"([a-z]+)\(([^(),]+)(?:,([0-9.e+-]+))?\)")
 
 
@@ -199,10 +203,13 @@ def rounded(
     [[6.0, 0.5, -0.5, 0.0]]
     """
     recipe = operand.recipe
-    if not clipped and isinstance(recipe, mf.Recipe):
-        in_parts = _in_parts(x, operand, recipe, seed, axis, rotation, threads)
-        if in_parts is not None:
-            return Rounded(in_parts, None)
+    if isinstance(recipe, mf.Recipe) and recipe.block != "tensor" and x.size:
+        mask = np.empty(x.shape, np.bool_) if clipped else None
+        rounder = _rounder(operand, recipe, seed, axis, x.shape[axis], clipped=clipped)
+        if rounder is not None:
+            values = rounded_in_blocks(x, rounder, rotation, clipped=mask, threads=threads)
+            if values is not None:
+                return Rounded(values, mask)
     if rotation is not None:
         x = rotated(x, rotation, axis, threads=threads)
     x = np.ascontiguousarray(x)
@@ -241,7 +248,7 @@ def rounded_by_definition(
         if clipped:
             beyond = turned((np.abs(values) > recipe.fmt.max_abs).reshape(shape))
         if operand.rounding == "eden":
-            values = _eden(values, steps, recipe, seed)
+            values = _eden(rows, values, steps, recipe, seed, shape[:-1], turned)
         else:
             quotients = turned(values.reshape(shape))  # in the order of x, as random words are
             values = turned(_to_format(quotients, recipe.fmt, operand, seed, threads))
@@ -250,20 +257,19 @@ def rounded_by_definition(
     return Rounded(turned(values.reshape(shape)), beyond)
 
 
-def _in_parts(
-    x: Array, operand: Operand, recipe: mf.Recipe, seed: int, axis: int,
-    rotation: mf.Rotation | None, threads: int,
-) -> Array | None:  # fmt: skip
-    """Return what `rounded` does, from one kernel; None where it cannot, or a number has none."""
-    by_absmax = ROUNDINGS[operand.rounding] is absmax_steps
-    if not (by_absmax and operand.is_plain) or recipe.block == "tensor" or not x.size:
-        return None
-    stochastic = operand.rounding == "stochastic"
-    rounder = BlockRounder(
-        recipe, axis, _width(recipe, x.shape[axis]), exact=operand.is_direct,
-        factor=operand.factor, seed=seed if stochastic else None,
+def _rounder(
+    operand: Operand, recipe: mf.Recipe, seed: int, axis: int, length: int, *, clipped: bool
+) -> BlockRounder | None:
+    """Return what does the rounding in kernels; None for MS-EDEN with clipped elements."""
+    size = _width(recipe, length)
+    if operand.rounding == "eden":
+        return None if clipped else EdenRounder(recipe, axis, size, seed)
+    if operand.rounding == "quest":
+        return QuestRounder(recipe, axis, size, factor=operand.factor)
+    return BlockRounder(
+        recipe, axis, size, exact=operand.is_direct and not clipped, factor=operand.factor,
+        seed=seed if operand.rounding == "stochastic" else None,
     )  # fmt: skip
-    return rounded_in_blocks(x, rounder, rotation, threads=threads)
 
 
 class Steps(NamedTuple):
@@ -311,19 +317,23 @@ ROUNDINGS: dict[str, Callable[[Array, mf.Recipe], Steps]] = {
 }
 
 
-def _eden(z: Array, steps: Steps, recipe: mf.Recipe, seed: int) -> Array:
-    """Return MS-EDEN's numbers: to nearest, with scales that undo the shrinking of each block.
-
-    S = <z, z> / <z, q> of each block, and the scale becomes scale * S, rounded stochastically
-    (arXiv 2601.22813, Algorithm 1, where S is that of a block).
-    """
-    q = mf.round_to(z, recipe.fmt)
-    starts = _starts(recipe, z.shape[1])
+def _eden(
+    rows: Array, z: Array, steps: Steps, recipe: mf.Recipe, seed: int, outer: tuple[int, ...],
+    turned: Callable[[Array], Array],
+) -> Array:  # fmt: skip
+    """Return MS-EDEN's numbers, see `EdenRounder`; ``turned`` puts blocks in the order of x."""
+    q, starts = mf.round_to(z, recipe.fmt), _starts(recipe, z.shape[1])
+    wide = rows.astype(np.float64)
+    squares, products = (np.add.reduceat(wide * other, starts, 1) for other in (wide, q))
+    every = np.broadcast_to(steps.values, rows.shape)[:, starts]
     with np.errstate(invalid="ignore", divide="ignore"):
-        gain = np.add.reduceat(z * z, starts, 1) / np.add.reduceat(z * q, starts, 1)
-    gain = np.where(np.isfinite(gain), gain, 1)
-    scales = mf.round_to(steps.scales * gain, recipe.scale.name, rounding="stochastic", seed=seed)
-    q *= _spread(scales.astype(np.float32), steps.tensor, recipe, z.shape[1]).values
+        gain = squares / (products * every)
+    gain = np.where(np.isfinite(gain), gain, 1).astype(np.float32)
+    scales = turned((steps.scales * gain).reshape(*outer, -1))
+    scales = mf.round_to(scales, recipe.scale.name, rounding="stochastic", seed=seed)
+    scales = turned(scales).reshape(gain.shape)
+    found = _spread(scales, steps.tensor, recipe, z.shape[1]).values
+    q *= np.where(spread(scales == 0, _width(recipe, z.shape[1]), z.shape[1]), 0, found)
     return q
 
 

@@ -134,7 +134,7 @@ class _Call:
             sums = arithmetic.matmul(a.numpy(), b.mT.numpy(), accumulator=accumulator)
             y = torch.from_numpy(np.asarray(sums, np.float32))
         factor = math.prod(o.factor for o in operands if o is not None)
-        return y if factor == 1 else y / factor
+        return y if factor == 1 else y.div_(factor)
 
     def backward(self, a: Side, b: Side, operands: Operands) -> torch.Tensor:
         """Return a product of the backward pass."""
@@ -237,7 +237,7 @@ def _over_factor(x: torch.Tensor, operand: Operand | None) -> torch.Tensor:
 def _masked(
     gradient: torch.Tensor, clipped: torch.Tensor | None, rotation: mf.Rotation | None
 ) -> torch.Tensor:
-    """Return a gradient without what belongs to clipped elements."""
+    """Return a gradient, which is overwritten, without what belongs to clipped elements."""
     if clipped is None:
         return gradient
-    return _rotated(_rotated(gradient, rotation).masked_fill(clipped, 0), rotation, back=True)
+    return _rotated(_rotated(gradient, rotation).masked_fill_(clipped, 0), rotation, back=True)

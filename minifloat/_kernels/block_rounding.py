@@ -60,20 +60,22 @@ def _keep_largest(words: Array, found: Array) -> None:
 
 @kernel
 def steps_of(
-    largest: Array, grid: ScaleValues, rule: AbsmaxToScale, tensor: float, least: float,
-    steps: Array,
+    largest: Array, grid: ScaleValues, rule: AbsmaxToScale, saturates: bool, factor: float,
+    least: float, steps: Array,
 ) -> bool:  # fmt: skip
-    """Find what a value of 1 means in each block: its scale (1 for 0) times the tensor's.
+    """Find what a value of 1 means in each block: its scale (1 for 0) times a factor.
 
     ``largest`` are float32 words. Products are rounded to the float of ``steps``, and are ``least``
-    or more. Return whether the format of the scales has them all.
+    or more. Return whether the format of the scales has them all, or the largest stands for them.
     """
     fits = True
     for i in range(largest.size):
         scale = scale_of(np.float64(np.int32(largest[i]).view(np.float32)), grid, rule)
+        if saturates:
+            scale = min(scale, grid.largest)
         fits &= scale <= grid.largest
         steps[i] = 1.0 if scale == 0 else scale
-        steps[i] = max(steps[i] * steps.dtype.type(tensor), steps.dtype.type(least))
+        steps[i] = max(steps[i] * steps.dtype.type(factor), steps.dtype.type(least))
     return fits
 
 
@@ -151,11 +153,22 @@ def _multiply(values: Array, spread: Array, out: Array) -> None:
         out[i] = np.float32(values[i] * spread[i])
 
 
+@jit
+def _spread(
+    steps: Array, low: int, high: int, height: int, width: int, size: int, down: Any, spread: Array
+) -> None:
+    if down is None:
+        _spread_along(steps, low, high, width, size, spread)
+    else:
+        _spread_down(steps, low, high, height, width, size, spread)
+
+
 @kernel
 def round_blocks(
     x: Array, steps: Array, height: int, width: int, size: int, down: Any, exact: Any,
     factor: float, plan: Array, table: Array, in_steps: Any, mode: Array | None, start: int,
-    spread: Array, quotients: Array, values: Array, codes: Array, scratch: Array, out: Array,
+    multiplied: Any, spread: Array, quotients: Array, values: Array, codes: Array, scratch: Array,
+    out: Array,
 ) -> int:  # fmt: skip
     """Round float32 numbers in blocks; return how many quotients are NaN.
 
@@ -164,23 +177,21 @@ def round_blocks(
     in a stochastic mode the random word of a number is that of its place, from ``start``. ``plan``,
     ``table`` and ``in_steps`` are as of `minifloat._kernels.codec.round_to`; ``spread`` (of the
     steps' type), ``quotients`` and ``values`` (float32), ``codes`` and ``scratch`` (uint64, and one
-    more) have room for a part. ``out`` may be ``x``.
+    more) have room for a part. ``out``, which may be ``x``, gets the values, and times the steps if
+    ``multiplied`` is not None.
     """
     nans = 0
     no_words = scratch[:0].view(np.uint32)
     for low in range(0, x.size, PART):
         high = min(low + PART, x.size)
         part, count = x[low:high], high - low
-        if down is None:
-            _spread_along(steps, low, high, width, size, spread)
-        else:
-            _spread_down(steps, low, high, height, width, size, spread)
+        _spread(steps, low, high, height, width, size, down, spread)
         words = quotients[:count].view(np.int32)
         if exact is None:
             _divide(part, spread, factor, quotients)
         else:
             _divide_to_odd(part, spread, words)
-        rounded = values[:count]
+        rounded = out[low:high] if multiplied is None else values[:count]
         if mode is None:
             more, _ = round_to(words, rounded.view(np.int32), plan, table, codes, in_steps)
         else:
@@ -189,5 +200,38 @@ def round_blocks(
                 scratch,
             )  # fmt: skip
         nans += more
-        _multiply(rounded, spread, out[low:high])
+        if multiplied is not None:
+            _multiply(rounded, spread, out[low:high])
     return nans
+
+
+@kernel
+def multiply_blocks(
+    values: Array, steps: Array, height: int, width: int, size: int, down: Any, spread: Array,
+    out: Array,
+) -> None:  # fmt: skip
+    """Write values times the steps of their blocks, as `round_blocks` does it."""
+    for low in range(0, values.size, PART):
+        high = min(low + PART, values.size)
+        _spread(steps, low, high, height, width, size, down, spread)
+        _multiply(values[low:high], spread, out[low:high])
+
+
+@kernel
+def find_clipped(
+    x: Array, steps: Array, height: int, width: int, size: int, down: Any, factor: float,
+    limit: float, spread: Array, quotients: Array, clipped: Array,
+) -> None:  # fmt: skip
+    """Write whether a quotient's magnitude is beyond ``limit``; float32 steps as `round_blocks`."""
+    limit = np.float32(limit)
+    for low in range(0, x.size, PART):
+        high = min(low + PART, x.size)
+        _spread(steps, low, high, height, width, size, down, spread)
+        _divide(x[low:high], spread, factor, quotients)
+        _find_beyond(quotients[: high - low], limit, clipped[low:high])
+
+
+@jit
+def _find_beyond(x: Array, limit: Any, beyond: Array) -> None:
+    for i in range(x.size):
+        beyond[i] = abs(x[i]) > limit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat import _threads
-from minifloat.quantization.block_rounding import BlockRounder, Words
+from minifloat.quantization.block_rounding import BlockRounder, Found
 from minifloat.quantization.rotations import Rotation
 
 Array = NDArray[np.float32]
@@ -109,11 +110,17 @@ def _rotated_part(
 
 
 def rounded_in_blocks(
-    x: Array, rounder: BlockRounder, rotation: Rotation | None = None, *, threads: int = 1
+    x: Array,
+    rounder: BlockRounder,
+    rotation: Rotation | None = None,
+    *,
+    clipped: NDArray[np.bool_] | None = None,
+    threads: int = 1,
 ) -> Array | None:
     """Return an array rotated and rounded in blocks along the rounder's axis.
 
-    None where the format has no scale for a block, or a number is not finite.
+    None where the format has no scale for a block, or a number is not finite. ``clipped``, in the
+    shape of ``x``, receives what `BlockRounder.round` says.
     """
     if not rounder.works:
         return None
@@ -124,28 +131,32 @@ def rounded_in_blocks(
         return out
     given = x if rotation is not None else np.ascontiguousarray(x)
     rows, result = (a.reshape(-1, width) for a in (given, out))
+    mask = None if clipped is None else clipped.reshape(-1, width)
     parts = parts_of(x.shape, axis, min(unit, length))
+    counts = [rounder.count(part.shape) for part in parts]
+    places = list(zip(parts, itertools.accumulate(counts, initial=0), strict=False))
 
-    def largest(part: Part) -> Words | None:
+    def of_blocks(part: Part) -> Found | None:
         if rotation is None:
-            return rounder.largest(rows[part.rows].reshape(part.shape))
-        return rounder.largest(_rotated_part(part, rows, result, rotation, axis, length))
+            return rounder.of_blocks(rows[part.rows].reshape(part.shape))
+        return rounder.of_blocks(_rotated_part(part, rows, result, rotation, axis, length))
 
-    def round_part(part: Part, found: Words | None, tensor: float = 1.0) -> bool:
+    def round_part(part: Part, block: int, found: Found | None, tensor: float = 1.0) -> bool:
         numbers = (rows if rotation is None else result)[part.rows].reshape(part.shape)
         return found is not None and rounder.round(
             numbers, found, result[part.rows].reshape(part.shape), tensor=tensor,
-            start=part.rows.start * width,
+            start=part.rows.start * width, block=block,
+            clipped=None if mask is None else mask[part.rows],
         )  # fmt: skip
 
     if not rounder.recipe.tensor_scale:
-        done = _threads.each(lambda part: round_part(part, largest(part)), parts, threads)
+        done = _threads.each(lambda place: round_part(*place, of_blocks(place[0])), places, threads)
     else:
-        found = _threads.each(largest, parts, threads)
-        known = [int(words.max(initial=0)) for words in found if words is not None]
-        if len(known) < len(found):
+        every = _threads.each(of_blocks, parts, threads)
+        known = [int(found.max(initial=0)) for found in every if found is not None]
+        if len(known) < len(every):
             return None
         tensor = rounder.tensor_scale(max(known))
-        pairs = list(zip(parts, found, strict=True))
-        done = _threads.each(lambda pair: round_part(*pair, tensor), pairs, threads)
+        pairs = list(zip(places, every, strict=True))
+        done = _threads.each(lambda pair: round_part(*pair[0], pair[1], tensor), pairs, threads)
     return out if all(done) else None

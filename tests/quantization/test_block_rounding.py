@@ -12,7 +12,8 @@ from minifloat.quantization.recipes import Recipe
 RECIPES = [
     "e2m1/32/e8m0", "e2m1/32/e8m0:up", "e2m1/16/e4m3fn", "e2m1/16/e4m3fn/tensor-scale",
     "e2m1/16/ue5m3", "e1m2/7/float32", "e4m3fn/channel/float32", "int4/32/float32",
-    "e5m2/100/float16", "e3m0/16/e8m0",
+    "e5m2/100/float16", "e3m0/16/e8m0", "four_over_six", "e2m1|e2m1@4/16/e8m0",
+    "e2m2@6|e2m2|e2m2@5/9/float32",
 ]  # fmt: skip
 SHAPES = [(5, 72), (72, 5), (3, 40, 24), (2, 1, 33), (3, 2100), (64, 300)]
 
@@ -33,7 +34,7 @@ def size_of(x: np.ndarray, recipe: Recipe, axis: int) -> int:
 
 def rounded(x: np.ndarray, rounder: BlockRounder) -> np.ndarray | None:
     assert rounder.works
-    largest = rounder.largest(x)
+    largest = rounder.of_blocks(x)
     if largest is None:
         return None
     tensor = rounder.tensor_scale(largest.max()) if rounder.recipe.tensor_scale else 1.0
@@ -53,7 +54,7 @@ def test_to_nearest_it_is_what_codes_and_scales_mean(text: str, axis: int) -> No
         assert values is not None
         assert values.tobytes() == wanted.dequantize().tobytes()
         if wanted.tensor_scale is not None:
-            assert rounder.tensor_scale(rounder.largest(x).max()) == wanted.tensor_scale
+            assert rounder.tensor_scale(rounder.of_blocks(x).max()) == wanted.tensor_scale
 
 
 @pytest.mark.parametrize("axis", [-1, -2])
@@ -73,7 +74,7 @@ def test_stochastic_it_is_what_round_to_does_with_the_quotients(axis: int, facto
         found = rounded(x, rounder)
         assert found is not None
         assert found.tobytes() == wanted.tobytes()
-        largest = rounder.largest(x)
+        largest = rounder.of_blocks(x)
         assert largest is not None
         assert rounder.round(x, largest, x)
         assert np.array_equal(x, wanted)
@@ -86,7 +87,7 @@ def test_a_part_has_the_random_words_of_its_place() -> None:
     assert whole is not None
     out = np.empty_like(x)
     for rows in (slice(0, 7), slice(7, 64)):
-        largest = rounder.largest(x[rows])
+        largest = rounder.of_blocks(x[rows])
         assert largest is not None
         assert rounder.round(x[rows], largest, out[rows], start=rows.start * 33)
     assert out.tobytes() == whole.tobytes()
@@ -113,7 +114,7 @@ def test_what_it_has_no_answer_for_is_left_to_others(axis: int) -> None:
     for bad in (np.inf, -np.inf, np.nan):
         x = np.ones((32, 32), np.float32)
         x[3, 4] = bad
-        assert rounder.largest(x) is None
+        assert rounder.of_blocks(x) is None
     assert rounded(np.full((32, 32), 1e30, np.float32), rounder) is None  # beyond E4M3
     assert not BlockRounder(Recipe.parse("e2m1/16/e4m3fn/mse"), axis, 16).works
     assert not BlockRounder(Recipe.parse("nf4"), axis, 16).works

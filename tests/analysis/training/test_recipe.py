@@ -106,6 +106,9 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
     [
         "mxfp4", "nvfp4", "e2m1/16/ue5m3", "e4m3fn/channel/float32", "nearest(mxfp4,0.75)",
         "stochastic(mxfp4)", "stochastic(nvfp4,0.94)", "stochastic(e2m1/24/ue5m3/tensor-scale)",
+        "quest(mxfp4)", "quest(e2m1/24/ue5m3,0.5)", "quest(e2m1/channel/float32)",
+        "eden(e2m1/16/e4m3fn/tensor-scale256)", "eden(e2m1/24/e8m0)",
+        "four_over_six", "e2m1@3|e2m1|e2m1@4/24/ue5m3",
     ],
 )  # fmt: skip
 def test_in_parts_it_gives_what_the_definition_gives(
@@ -122,6 +125,11 @@ def test_in_parts_it_gives_what_the_definition_gives(
                 monkeypatch.setattr(block_parts, "PART", size)
                 found = rounded(x, operand, 5, axis=axis, rotation=turn, threads=threads)
                 assert found.values.tobytes() == want.tobytes()
+            if operand.is_plain:
+                want = rounded_by_definition(turned, operand, 5, axis=axis, clipped=True)
+                found = rounded(x, operand, 5, axis=axis, rotation=turn, clipped=True, threads=2)
+                assert found.values.tobytes() == want.values.tobytes()
+                assert np.array_equal(found.clipped, want.clipped)
 
 
 @pytest.mark.parametrize("axis", [-1, -2])

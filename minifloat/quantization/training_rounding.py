@@ -1,0 +1,119 @@
+"""Two roundings of training in FP4: QuEST's scales, and MS-EDEN's scales that undo a shrinking.
+
+Both are of float32 arithmetic: see `minifloat.quantization.block_rounding.BlockRounder`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minifloat import codec
+from minifloat._kernels import block_sums as sums
+from minifloat.codec.plans import encode_plan, round_plan
+from minifloat.formats.names import parse
+from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
+from minifloat.quantization.block_rounding import (
+    SMALLEST,
+    Array,
+    BlockRounder,
+    Found,
+    Steps,
+    stochastic_mode,
+)
+from minifloat.quantization.recipes import Recipe
+
+GAUSSIAN_STEP = 0.487079
+EDEN_MARGIN = 17 / 16 * 0.93
+_NO_WORDS = np.empty(0, np.uint32)
+
+
+class QuestRounder(BlockRounder):
+    """Rounds to nearest, with scales of least expected squared error for Gaussian blocks in E2M1.
+
+    A scale is 0.487079 times the root of the block's mean square (QuEST's table,
+    IST-DASLab/Quartet), as a value of the scale's format, the nearest. That a power of two is the
+    nearest, ties to even, is ours.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of E2M1, without a tensor scale.
+    axis, size, factor
+        As of `BlockRounder`.
+    """
+
+    def __init__(self, recipe: Recipe, axis: int, size: int, *, factor: float = 1.0) -> None:
+        super().__init__(recipe, axis, size, exact=False, factor=factor)
+        self.works &= not recipe.tensor_scale
+
+    def of_blocks(self, x: Array) -> Found | None:
+        """Return the mean square of each block, in float64; None if a number is not finite."""
+        means = np.empty(self.count(x.shape))
+        sums.mean_squares(x.reshape(-1), *self._layout(x), means)
+        return means if np.isfinite(means).all() else None
+
+    def steps(self, found: Found, tensor: float = 1.0) -> Steps | None:
+        """Return the scales for mean squares."""
+        scales = (np.sqrt(found) * GAUSSIAN_STEP).astype(np.float32)
+        if self.recipe.scale.name != "float32":
+            scales = codec.round_to(scales, self.recipe.scale.name)
+        scales[scales == 0] = 1
+        return np.maximum(scales, np.float32(SMALLEST))
+
+
+class EdenRounder(BlockRounder):
+    """Rounds to nearest, and then each scale, stochastically, so that a block does not shrink.
+
+    Scales are those of absmax times 17/16 times 0.93, as in MS-EDEN's backward pass. With z a
+    block's quotients and q their values, S = <z, z> / <z, q>, and the scale becomes scale * S,
+    rounded stochastically (arXiv 2601.22813, Algorithm 1, where S is that of a block).
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Of E2M1, with scales of a format.
+    axis, size
+        As of `BlockRounder`.
+    seed : int
+        The number drawn for a block depends on it and on the block's place in memory.
+    """
+
+    def __init__(self, recipe: Recipe, axis: int, size: int, seed: int) -> None:
+        super().__init__(recipe, axis, size, exact=False)
+        self._least = 0.0
+        plan = encode_plan(
+            parse(recipe.scale.name), "float32", Rounding.STOCHASTIC, Overflow.SATURATE,
+            NaNPolicy.RAISE,
+        )  # fmt: skip
+        self._scale_plan = round_plan(plan, np.dtype(np.float32))
+        self._scale_mode = stochastic_mode(seed)
+
+    def round(
+        self,
+        x: Array,
+        found: Found,
+        out: Array,
+        *,
+        tensor: float = 1.0,
+        start: int = 0,
+        block: int = 0,
+        clipped: object = None,
+    ) -> bool:
+        """As of `BlockRounder`, but that nothing is said of what is ``clipped``."""
+        scales = self._steps_of(self.recipe, found, tensor, factor=1.0)
+        if scales is None:
+            return False
+        factor = np.float32(tensor * EDEN_MARGIN)
+        steps = np.maximum(scales * factor, np.float32(SMALLEST))
+        values = np.empty(x.shape, np.float32)
+        if not self._round_by(x, steps, values, multiplied=None):
+            return False
+        gains = np.empty(steps.size)
+        sums.gains(x.reshape(-1), values.reshape(-1), steps, *self._layout(x), gains)
+        plan = self._scale_plan
+        right = (scales * gains.astype(np.float32)).astype(plan.encode.source_name)
+        nans, _ = plan.round_stochastic(right, _NO_WORDS, block, scales, self._scale_mode)
+        steps = np.maximum(scales * factor, np.float32(SMALLEST))
+        steps[scales == 0] = 0
+        self._multiply(values, steps, out)
+        return not nans
