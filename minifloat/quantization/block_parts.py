@@ -16,7 +16,7 @@ from minifloat.quantization.rotations import Rotation
 
 Array = NDArray[np.float32]
 
-PART = 1 << 17  # numbers of a part, about
+PART = 1 << 18  # numbers of the parts that all threads have at a time, about
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Part:
     place: int
 
 
-def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
-    """Return the parts of an array, of about `PART` numbers.
+def parts_of(shape: Sequence[int], axis: int, unit: int, threads: int = 1) -> list[Part]:
+    """Return the parts of an array, of about `PART` numbers over the number of threads.
 
     Parameters
     ----------
@@ -48,22 +48,24 @@ def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
         -1 or -2, along which blocks run.
     unit : int
         Along axis -2, a part of a matrix has a multiple of so many rows, but for the last.
+    threads : int
 
     Examples
     --------
-    >>> [part.rows for part in parts_of((48, 4096), -2, 32)]
+    >>> [part.rows for part in parts_of((48, 4096), -2, 32, threads=2)]
     [slice(0, 32, None), slice(32, 48, None)]
     """
+    size = PART // threads
     width = shape[-1]
     total = math.prod(shape[:-1])
     if axis == -1:
-        step = max(1, PART // width)
+        step = max(1, size // width)
         return [
             Part(rows, (rows.stop - rows.start, width), 0) for rows in _threads.slices(total, step)
         ]
     height = shape[-2]
-    if height * width <= PART:
-        step = PART // (height * width)
+    if height * width <= size:
+        step = size // (height * width)
         return [
             Part(
                 slice(some.start * height, some.stop * height),
@@ -72,7 +74,7 @@ def parts_of(shape: Sequence[int], axis: int, unit: int) -> list[Part]:
             )
             for some in _threads.slices(total // height, step)
         ]
-    step = max(1, PART // (width * unit)) * unit
+    step = max(1, size // (width * unit)) * unit
     return [
         Part(slice(top + r.start, top + r.stop), (r.stop - r.start, width), r.start)
         for top in range(0, total, height)
@@ -92,7 +94,7 @@ def rotated(
     def work(part: Part) -> None:
         _rotated_part(part, rows, result, rotation, axis, x.shape[axis], back=back)
 
-    _threads.each(work, parts_of(x.shape, axis, rotation.size), threads)
+    _threads.each(work, parts_of(x.shape, axis, rotation.size, threads), threads)
     return out
 
 
@@ -132,7 +134,7 @@ def rounded_in_blocks(
     given = x if rotation is not None else np.ascontiguousarray(x)
     rows, result = (a.reshape(-1, width) for a in (given, out))
     mask = None if clipped is None else clipped.reshape(-1, width)
-    parts = parts_of(x.shape, axis, min(unit, length))
+    parts = parts_of(x.shape, axis, min(unit, length), threads)
     counts = [rounder.count(part.shape) for part in parts]
     places = list(zip(parts, itertools.accumulate(counts, initial=0), strict=False))
 

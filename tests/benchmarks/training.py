@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before PyTorch is loaded, here and in workers
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before PyTorch is loaded, here and in workers
 
 from analysis.training.run import Setup, train
 
