@@ -328,8 +328,8 @@ def _eden(
     every = np.broadcast_to(steps.values, rows.shape)[:, starts]
     with np.errstate(invalid="ignore", divide="ignore"):
         gain = squares / (products * every)
-    gain = np.where(np.isfinite(gain), gain, 1).astype(np.float32)
-    scales = turned((steps.scales * gain).reshape(*outer, -1))
+    gain = np.where(np.isfinite(gain), gain, 1)
+    scales: Array = turned((steps.scales * gain.astype(np.float32)).reshape(*outer, -1))
     scales = mf.round_to(scales, recipe.scale.name, rounding="stochastic", seed=seed)
     scales = turned(scales).reshape(gain.shape)
     found = _spread(scales, steps.tensor, recipe, z.shape[1]).values

@@ -223,7 +223,6 @@ def find_clipped(
     limit: float, spread: Array, quotients: Array, clipped: Array,
 ) -> None:  # fmt: skip
     """Write whether a quotient's magnitude is beyond ``limit``; float32 steps as `round_blocks`."""
-    limit = np.float32(limit)
     for low in range(0, x.size, PART):
         high = min(low + PART, x.size)
         _spread(steps, low, high, height, width, size, down, spread)
@@ -233,5 +232,6 @@ def find_clipped(
 
 @jit
 def _find_beyond(x: Array, limit: Any, beyond: Array) -> None:
+    limit = np.float32(limit)
     for i in range(x.size):
         beyond[i] = abs(x[i]) > limit

@@ -234,7 +234,7 @@ class BlockRounder:
             out.reshape(-1),
         )  # fmt: skip
 
-    def _layout(self, x: Array) -> tuple[Any, ...]:
+    def _layout(self, x: Array) -> tuple[int, int, int, Any]:
         """Return height, width, size and direction of the blocks of an array, as of `kernels`."""
         height = x.shape[-2] if x.ndim > 1 else 1
         return height, x.shape[-1], self.size, True if self.axis == -2 else None

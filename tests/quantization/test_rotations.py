@@ -77,13 +77,17 @@ def test_signs_are_those_of_split_mix() -> None:
     assert abs(mf.Rotation(4).signs(10_000).sum()) < 400
 
 
+@pytest.mark.parametrize("blocks", [3, 16])
 @pytest.mark.parametrize("size", [2, 4, 8, 12, 16, 20, 24, 28, 36, 64, 96, 128, 144])
-def test_every_operation_is_the_stated_one(size: int) -> None:
-    """NumPy adds in the stated order, each number at once: the bits must be the same."""
+def test_every_operation_is_the_stated_one(size: int, blocks: int) -> None:
+    """NumPy adds in the stated order, each number at once: the bits must be the same.
+
+    Rows of a multiple of sixteen numbers are rotated in vectors.
+    """
     for dtype in (np.float32, np.float64):
         rotation = mf.Rotation(size, 3)
-        x = RNG.standard_normal((5, 3 * size)).astype(dtype)
-        factors = (rotation.signs(3 * size) * (1 / math.sqrt(size))).astype(dtype)
+        x = RNG.standard_normal((5, blocks * size)).astype(dtype)
+        factors = (rotation.signs(blocks * size) * (1 / math.sqrt(size))).astype(dtype)
         m = core_size(size)
         assert m is not None
         core = rotation.matrix()[:m, :m].astype(dtype)
@@ -291,10 +295,16 @@ def test_empty_weights() -> None:
 @pytest.mark.parametrize("back", [False, True])
 def test_down_columns_it_is_the_rotation_of_the_transposed_matrix(size: int, back: bool) -> None:
     rotation = mf.Rotation(size, 3)
-    for shape in ((2 * size, 5), (3, size, 7), (size, 300)):
+    for shape in ((2 * size, 5), (3, size, 7), (size, 300), (16 * size, 3)):
         for dtype in (np.float32, np.float64):
             x = RNG.standard_normal(shape).astype(dtype)
             wanted = np.ascontiguousarray(x.swapaxes(-1, -2))
+            given, apart = x.copy(), np.empty_like(x)
             rotation.transform(wanted, back=back)
+            rotation.transform_down(x, back=back, out=apart)
+            assert np.array_equal(x, given)
             rotation.transform_down(x, back=back)
             assert np.array_equal(x, wanted.swapaxes(-1, -2))
+            assert np.array_equal(apart, x)
+            rotation.transform(np.ascontiguousarray(given.swapaxes(-1, -2)), back=back, out=wanted)
+            assert np.array_equal(apart, wanted.swapaxes(-1, -2))

@@ -186,6 +186,24 @@ def test_quest_scales_follow_the_mean_square() -> None:
     assert np.mean((ours - x) ** 2) == pytest.approx(0.0126849, rel=0.05)  # QuEST's table
 
 
+@pytest.mark.parametrize("axis", [-1, -2])
+def test_ms_eden_does_not_shrink_a_block_in_the_mean(axis: int) -> None:
+    """The last block has the smallest scale of E4M3 that is not 0, which may become 0."""
+    operand = Operand.parse("eden(e2m1/16/e4m3fn/tensor-scale256)")
+    x = np.random.default_rng(3).standard_normal((4, 16)).astype(np.float32)
+    x[-1], x[-1, 0] = 0.3, 6  # 0.3 becomes 0.5: S is below 1
+    x[-1] *= np.float32(np.abs(x[:-1]).max() / 6 / 256 / 2**9)
+    draws = np.array(
+        [rounded(x if axis == -1 else x.T, operand, seed, axis=axis).values for seed in range(800)]
+    )
+    draws = draws if axis == -1 else draws.swapaxes(1, 2)
+    wide = x.astype(np.float64)
+    shares = (draws * wide).sum(2) / (wide * wide).sum(1)
+    assert (shares[:, -1] == 0).any()
+    errors = (shares.mean(0) - 1) / (shares.std(0) / np.sqrt(len(shares)))
+    assert np.abs(errors).max() < 4
+
+
 @pytest.mark.parametrize("name", ["quest(mxfp4)", "eden(nvfp4)", "stochastic(nvfp4)", "mxfp4"])
 def test_zeros_and_extremes_stay_finite(name: str) -> None:
     x = np.zeros((4, 64), np.float32)
