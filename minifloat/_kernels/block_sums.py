@@ -1,107 +1,62 @@
-"""What is summed over the numbers of each block, and the better of two roundings of each block.
+"""Sums over the numbers of each block, in float64, and the better of two roundings of each block.
 
-Layout and arguments as in `block_rounding`. Sums are in float64.
+Layout and arguments as in `block_rounding`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minifloat._jit import inlined, kernel
+from minifloat._jit import inlined, jit, kernel
 from minifloat._kernels.choosing import MARGIN
+from minifloat._kernels.vector_sums import LANES, dot, squared_error
 
 Array = NDArray[Any]
 
 
-class Grid(NamedTuple):
-    """Where blocks begin: ``groups`` of ``bands`` of ``columns``; block by block in this order.
-
-    Along rows a group is a row, and a band has one block; down columns a group is a matrix.
-    """
-
-    groups: int
-    group_stride: int
-    bands: int
-    band_stride: int
-    columns: int
-    stride: int  # from a number of a block to the next
-    length: int  # of the axis
-
-
-@inlined
-def _grid(count: int, height: int, width: int, size: int, down: Any) -> Grid:
+@kernel
+def dots(x: Array, y: Array, height: int, width: int, size: int, down: Any, sums: Array) -> None:
+    """Write the sum of the products of float32 numbers of each block."""
+    block = 0
     if down is None:
-        return Grid(count // width, width, (width + size - 1) // size, size, 1, 1, width)
-    area, bands = height * width, (height + size - 1) // size
-    return Grid(count // area, area, bands, size * width, width, width, height)
-
-
-@kernel
-def mean_squares(x: Array, height: int, width: int, size: int, down: Any, means: Array) -> None:
-    """Write the mean square of each block."""
-    grid, block = _grid(x.size, height, width, size, down), 0
-    for group in range(grid.groups):
-        for band in range(grid.bands):
-            first = group * grid.group_stride + band * grid.band_stride
-            count = min(size, grid.length - band * size)
-            for start in range(first, first + grid.columns):
-                total = 0.0
-                for k in range(count):
-                    number = np.float64(x[start + k * grid.stride])
-                    total += number * number
-                means[block] = total / count
+        for row in range(0, x.size, width):
+            for start in range(row, row + width, size):
+                sums[block] = _dot(x, y, start, min(start + size, row + width))
                 block += 1
-
-
-@kernel
-def gains(
-    x: Array, values: Array, steps: Array, height: int, width: int, size: int, down: Any,
-    found: Array,
-) -> None:  # fmt: skip
-    """Write <z, z> / <z, q> of each block: z are the numbers over their step, q the ``values``.
-
-    It is 1 where q or z are zeros.
-    """
-    grid, block = _grid(x.size, height, width, size, down), 0
-    for group in range(grid.groups):
-        for band in range(grid.bands):
-            first = group * grid.group_stride + band * grid.band_stride
-            count = min(size, grid.length - band * size)
-            for start in range(first, first + grid.columns):
-                squares, products = 0.0, 0.0
-                for k in range(count):
-                    i = start + k * grid.stride
-                    number = np.float64(x[i])
-                    squares += number * number
-                    products += number * np.float64(values[i])
-                products *= np.float64(steps[block])
-                found[block] = squares / products if products > 0 else 1.0
-                block += 1
+        return
+    for top in range(0, x.size, height * width):
+        for start in range(0, height, size):
+            found = sums[block : block + width]
+            _fill_with_zeros(found)
+            for row in range(start, min(start + size, height)):
+                at = top + row * width
+                _add_products(x[at : at + width], y[at : at + width], found)
+            block += width
 
 
 @kernel
 def squared_errors(
     x: Array, values: Array, steps: Array, height: int, width: int, size: int, down: Any,
-    errors: Array,
+    sums: Array,
 ) -> None:  # fmt: skip
-    """Write the squared error of each block, whose numbers become ``values`` times the step.
-
-    Sums are those of the terms in their order.
-    """
-    grid, block = _grid(x.size, height, width, size, down), 0
-    for group in range(grid.groups):
-        for band in range(grid.bands):
-            first = group * grid.group_stride + band * grid.band_stride
-            count = min(size, grid.length - band * size)
-            for start in range(first, first + grid.columns):
-                total, step = 0.0, steps[block]
-                for k in range(count):
-                    i = start + k * grid.stride
-                    rest = np.float64(x[i]) - np.float64(values[i]) * step
-                    total += rest * rest
-                errors[block] = total
+    """Write the squared error of each block, whose numbers become ``values`` times the step."""
+    block = 0
+    if down is None:
+        for row in range(0, x.size, width):
+            for start in range(row, row + width, size):
+                stop = min(start + size, row + width)
+                sums[block] = _squared_error(x, values, np.float64(steps[block]), start, stop)
                 block += 1
+        return
+    for top in range(0, x.size, height * width):
+        for start in range(0, height, size):
+            found, own = sums[block : block + width], steps[block : block + width]
+            _fill_with_zeros(found)
+            for row in range(start, min(start + size, height)):
+                at = top + row * width
+                _add_squared_errors(x[at : at + width], values[at : at + width], own, found)
+            block += width
 
 
 @kernel
@@ -110,15 +65,70 @@ def keep_better(
     best_values: Array, best_steps: Array, least: Array,
 ) -> None:  # fmt: skip
     """Replace the best of each block where the error is less, as in `choosing.choose`."""
-    grid, block = _grid(values.size, height, width, size, down), 0
-    for group in range(grid.groups):
-        for band in range(grid.bands):
-            first = group * grid.group_stride + band * grid.band_stride
-            count = min(size, grid.length - band * size)
-            for start in range(first, first + grid.columns):
+    block = 0
+    if down is None:
+        for row in range(0, values.size, width):
+            for start in range(row, row + width, size):
                 if errors[block] < least[block] * MARGIN:
                     least[block], best_steps[block] = errors[block], steps[block]
-                    for k in range(count):
-                        i = start + k * grid.stride
+                    for i in range(start, min(start + size, row + width)):
                         best_values[i] = values[i]
                 block += 1
+        return
+    for top in range(0, values.size, height * width):
+        for start in range(0, height, size):
+            for row in range(start, min(start + size, height)):
+                at = top + row * width
+                _replace(values[at : at + width], errors[block:], least[block:], best_values[at:])
+            for c in range(block, block + width):
+                if errors[c] < least[c] * MARGIN:
+                    least[c], best_steps[c] = errors[c], steps[c]
+            block += width
+
+
+@jit
+def _dot(x: Array, y: Array, start: int, stop: int) -> float:
+    total = 0.0
+    while start + LANES <= stop:
+        total += dot(x, y, start)
+        start += LANES
+    for i in range(start, stop):
+        total += np.float64(x[i]) * np.float64(y[i])
+    return total
+
+
+@jit
+def _squared_error(x: Array, values: Array, step: float, start: int, stop: int) -> float:
+    total = 0.0
+    while start + LANES <= stop:
+        total += squared_error(x, values, step, start)
+        start += LANES
+    for i in range(start, stop):
+        rest = np.float64(x[i]) - np.float64(values[i]) * step
+        total += rest * rest
+    return total
+
+
+@inlined
+def _fill_with_zeros(sums: Array) -> None:
+    for c in range(sums.size):
+        sums[c] = 0.0
+
+
+@inlined
+def _add_products(x: Array, y: Array, sums: Array) -> None:
+    for c in range(sums.size):
+        sums[c] += np.float64(x[c]) * np.float64(y[c])
+
+
+@inlined
+def _add_squared_errors(x: Array, values: Array, steps: Array, sums: Array) -> None:
+    for c in range(sums.size):
+        rest = np.float64(x[c]) - np.float64(values[c]) * np.float64(steps[c])
+        sums[c] += rest * rest
+
+
+@inlined
+def _replace(values: Array, errors: Array, least: Array, best: Array) -> None:
+    for c in range(values.size):
+        best[c] = values[c] if errors[c] < least[c] * MARGIN else best[c]

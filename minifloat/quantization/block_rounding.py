@@ -234,6 +234,20 @@ class BlockRounder:
             out.reshape(-1),
         )  # fmt: skip
 
+    def _dots(self, x: Array, y: Array) -> NDArray[np.float64]:
+        """Return the sum of the products of the numbers of each block."""
+        found = np.empty(self.count(x.shape))
+        sums.dots(x.reshape(-1), y.reshape(-1), *self._layout(x), found)
+        return found
+
+    def _lengths(self, shape: Sequence[int]) -> NDArray[np.int64]:
+        """Return how many numbers each block has."""
+        length = shape[self.axis]
+        own = np.diff(np.arange(0, length, self.size), append=length)
+        if self.axis == -2:
+            own = np.repeat(own, shape[-1])
+        return np.tile(own, self.count(shape) // own.size)
+
     def _layout(self, x: Array) -> tuple[int, int, int, Any]:
         """Return height, width, size and direction of the blocks of an array, as of `kernels`."""
         height = x.shape[-2] if x.ndim > 1 else 1

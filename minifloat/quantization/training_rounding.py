@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from minifloat import codec
-from minifloat._kernels import block_sums as sums
 from minifloat.codec.plans import encode_plan, round_plan
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
@@ -48,9 +47,8 @@ class QuestRounder(BlockRounder):
 
     def of_blocks(self, x: Array) -> Found | None:
         """Return the mean square of each block, in float64; None if a number is not finite."""
-        means = np.empty(self.count(x.shape))
-        sums.mean_squares(x.reshape(-1), *self._layout(x), means)
-        return means if np.isfinite(means).all() else None
+        squares = self._dots(x, x)
+        return squares / self._lengths(x.shape) if np.isfinite(squares).all() else None
 
     def steps(self, found: Found, tensor: float = 1.0) -> Steps | None:
         """Return the scales for mean squares."""
@@ -108,8 +106,8 @@ class EdenRounder(BlockRounder):
         values = np.empty(x.shape, np.float32)
         if not self._round_by(x, steps, values, multiplied=None):
             return False
-        gains = np.empty(steps.size)
-        sums.gains(x.reshape(-1), values.reshape(-1), steps, *self._layout(x), gains)
+        products = self._dots(x, values) * steps
+        gains = np.divide(self._dots(x, x), products, out=np.ones(steps.size), where=products > 0)
         plan = self._scale_plan
         right = (scales * gains.astype(np.float32)).astype(plan.encode.source_name)
         nans, _ = plan.round_stochastic(right, _NO_WORDS, block, scales, self._scale_mode)
