@@ -290,16 +290,15 @@ def absmax_steps(rows: Array, recipe: mf.Recipe) -> Steps:
 def quest_steps(rows: Array, recipe: mf.Recipe) -> Steps:
     """Return scales of least expected squared error for E2M1, were each block Gaussian.
 
-    0.487079 times the root of the block's mean square (QuEST's table, IST-DASLab/Quartet), as a
-    value of the scale's format, the nearest. That a power of two is the nearest, ties to even,
-    is ours.
+    See `minifloat.quantization.training_rounding.QuestRounder`.
     """
     starts = _starts(recipe, rows.shape[1])
     counts = np.diff(starts, append=rows.shape[1])
     squares = np.add.reduceat(np.square(rows, dtype=np.float64), starts, axis=1)
     scales = (np.sqrt(squares / counts) * GAUSSIAN_STEP).astype(np.float32)
     if recipe.scale.name != "float32":
-        scales = mf.round_to(scales, recipe.scale.name)
+        least = np.where(scales > 0, np.float32(recipe.scale.values.smallest), 0)
+        scales = np.maximum(mf.round_to(scales, recipe.scale.name), least)
     return _spread(scales, 1.0, recipe, rows.shape[1])
 
 

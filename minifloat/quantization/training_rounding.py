@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minifloat import codec
+from minifloat._kernels import block_rounding as kernels
+from minifloat._kernels.scales import VALUES, AbsmaxToScale
 from minifloat.codec.plans import encode_plan, round_plan
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
@@ -30,8 +31,8 @@ class QuestRounder(BlockRounder):
     """Rounds to nearest, with scales of least expected squared error for Gaussian blocks in E2M1.
 
     A scale is 0.487079 times the root of the block's mean square (QuEST's table,
-    IST-DASLab/Quartet), as a value of the scale's format, the nearest. That a power of two is the
-    nearest, ties to even, is ours.
+    IST-DASLab/Quartet), as a value of the scale's format, the nearest that is not 0. That a power
+    of two is the nearest, ties to even, is ours.
 
     Parameters
     ----------
@@ -52,11 +53,11 @@ class QuestRounder(BlockRounder):
 
     def steps(self, found: Found, tensor: float = 1.0) -> Steps | None:
         """Return the scales for mean squares."""
-        scales = (np.sqrt(found) * GAUSSIAN_STEP).astype(np.float32)
-        if self.recipe.scale.name != "float32":
-            scales = codec.round_to(scales, self.recipe.scale.name)
-        scales[scales == 0] = 1
-        return np.maximum(scales, np.float32(SMALLEST))
+        wanted = (np.sqrt(found) * GAUSSIAN_STEP).astype(np.float32).view(np.int32)
+        steps = np.empty(found.size, np.float32)
+        nearest = AbsmaxToScale(VALUES, 1.0, 0.0)
+        kernels.steps_of(wanted, self.recipe.scale.values, nearest, True, 1.0, SMALLEST, steps)
+        return steps
 
 
 class EdenRounder(BlockRounder):

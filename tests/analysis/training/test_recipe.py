@@ -107,6 +107,7 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
         "mxfp4", "nvfp4", "e2m1/16/ue5m3", "e4m3fn/channel/float32", "nearest(mxfp4,0.75)",
         "stochastic(mxfp4)", "stochastic(nvfp4,0.94)", "stochastic(e2m1/24/ue5m3/tensor-scale)",
         "quest(mxfp4)", "quest(e2m1/24/ue5m3,0.5)", "quest(e2m1/channel/float32)",
+        "quest(e2m1/16/e4m3fn)",
         "eden(e2m1/16/e4m3fn/tensor-scale256)", "eden(e2m1/24/e8m0)",
         "four_over_six", "e2m1@3|e2m1|e2m1@4/24/ue5m3",
     ],
