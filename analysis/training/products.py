@@ -161,16 +161,17 @@ class _Product(torch.autograd.Function):
             )
             sides.append(values)
             masks.append(mask)
+        y = call.multiply(sides[0], sides[1], operands)
         if recipe.gradient == "original":
             saved = [x, w]
         else:
             saved = [
-                _over_factor(_rotated(side, rotation, back=True), operand)
+                _over_factor(_rotate_back(side, rotation), operand)
                 for side, operand in zip(sides, operands, strict=True)
             ]
         ctx.save_for_backward(*saved, *masks)
         ctx.call, ctx.rotation = call, rotation
-        return call.multiply(sides[0], sides[1], operands)
+        return y
 
     @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
@@ -221,13 +222,18 @@ def _helper(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix=f"training-{process}")
 
 
-def _rotated(
-    x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1, *, back: bool = False
-) -> torch.Tensor:
+def _rotated(x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1) -> torch.Tensor:
     if rotation is None:
         return x
-    threads = torch.get_num_threads()
-    return torch.from_numpy(rotated(x.numpy(), rotation, axis, back=back, threads=threads))
+    return torch.from_numpy(rotated(x.numpy(), rotation, axis, threads=torch.get_num_threads()))
+
+
+def _rotate_back(x: torch.Tensor, rotation: mf.Rotation | None) -> torch.Tensor:
+    """Undo a rotation along the last axis, in place."""
+    if rotation is not None:
+        values = x.numpy()
+        rotated(values, rotation, back=True, threads=torch.get_num_threads(), out=values)
+    return x
 
 
 def _over_factor(x: torch.Tensor, operand: Operand | None) -> torch.Tensor:
@@ -240,4 +246,4 @@ def _masked(
     """Return a gradient, which is overwritten, without what belongs to clipped elements."""
     if clipped is None:
         return gradient
-    return _rotated(_rotated(gradient, rotation).masked_fill_(clipped, 0), rotation, back=True)
+    return _rotate_back(_rotated(gradient, rotation).masked_fill_(clipped, 0), rotation)

@@ -83,10 +83,14 @@ def parts_of(shape: Sequence[int], axis: int, unit: int, threads: int = 1) -> li
 
 
 def rotated(
-    x: Array, rotation: Rotation, axis: int = -1, *, back: bool = False, threads: int = 1
-) -> Array:
-    """Return an array rotated along an axis, -1 or -2, as `minifloat.Rotation` does it."""
-    out = np.empty(x.shape, np.float32)
+    x: Array, rotation: Rotation, axis: int = -1, *, back: bool = False, threads: int = 1,
+    out: Array | None = None,
+) -> Array:  # fmt: skip
+    """Return an array rotated along an axis, -1 or -2, as `minifloat.Rotation` does it.
+
+    ``out``, C-contiguous, receives the result, and may be ``x``.
+    """
+    out = np.empty(x.shape, np.float32) if out is None else out
     if not x.size:
         return out
     rows, result = (a.reshape(-1, x.shape[-1]) for a in (x, out))
