@@ -155,9 +155,9 @@ def train(
     stop : int, optional
         Stop after this step, at the latest.
     threads : int
-        Of PyTorch and of the rounding. With another number sums may have other last bits. With two
-        or more, the environment variable ``OMP_WAIT_POLICY=passive`` at the start of the process
-        keeps PyTorch's idle threads off the cores.
+        Of PyTorch and of the rounding. With two or more, sums may have other last bits, and the
+        environment variable ``GOMP_SPINCOUNT=1000`` at the start of the process keeps PyTorch's
+        idle threads off the cores.
     progress : callable, optional
         Called with the steps done and all steps.
 

@@ -140,23 +140,26 @@ with ProcessPoolExecutor() as executor:
 ```
 
 Two million bytes took so many seconds on two cores: a run that has both (`train(...,
-threads=2)`), and each of two runs that have a core each, as in a grid. Medians of two turns
-(`python -m tests.benchmarks.training --turns 2`); at other times the machine was up to 1.4 times
-as fast. The 3M model takes six minutes without rounding. Most studies train the 0.2M model for
-250,000 bytes a run: `fp4` takes about 95 minutes of a core, `instability` 40.
+threads=2)`), and each of two runs that have a core each, as in a grid. Medians of three turns
+(`python -m tests.benchmarks.training`); at other times the machine was up to 1.4 times as slow.
 
 | recipe      | 0.2M alone | 0.2M in a grid | 0.8M alone | 0.8M in a grid |
 |-------------|------------|----------------|------------|----------------|
-| no rounding | 74         | 42             | 189        | 134            |
-| `mxfp4`     | 102        | 59             | 263        | 159            |
-| `fp4_e8m0`  | 129        | 77             | 302        | 195            |
-| `fp4_e4m3`  | 144        | 82             | 312        | 218            |
-| `fp4_ue5m3` | 143        | 88             | 322        | 209            |
-| `quartet`   | 182        | 94             | 353        | 229            |
-| `ms_eden`   | 312        | 190            | 686        | 433            |
+| no rounding | 49         | 39             | 110        | 98             |
+| `mxfp4`     | 70         | 49             | 145        | 118            |
+| `fp4_e8m0`  | 88         | 57             | 165        | 132            |
+| `fp4_e4m3`  | 97         | 67             | 179        | 145            |
+| `fp4_ue5m3` | 91         | 60             | 187        | 141            |
+| `quartet`   | 101        | 68             | 187        | 154            |
+| `ms_eden`   | 116        | 78             | 225        | 171            |
+
+The 3M model takes 316 seconds without rounding: its products are 42 · 10¹² operations, of which
+both cores do at most 0.2 · 10¹² a second in float32. Most studies train the 0.2M model for 250,000
+bytes a run: `fp4` takes about an hour of a core, `instability` 40 minutes.
 
 PyTorch's threads spin while they wait, on the core that the rounding would have; start Python with
-the environment variable `OMP_WAIT_POLICY=passive` where a run has two.
+the environment variable `GOMP_SPINCOUNT=1000` where a run has two (of PyTorch's wheels for Linux,
+whose OpenMP is GNU's). With two threads a run need not have the same bits twice.
 
 ## Quartet's figures beside ours
 
