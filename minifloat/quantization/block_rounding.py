@@ -1,11 +1,7 @@
-"""Blocks of float32 numbers rounded in one pass: what codes and scales would mean, without codes.
-
-Blocks run along the last axis or the one before it, over the numbers as they lie in memory.
-"""
+"""Blocks of float32 numbers rounded in one pass: what codes and scales mean, without codes."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,22 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
-from minifloat._kernels import block_sums as sums
-from minifloat._kernels import codec as codec_kernels
-from minifloat.codec import RANDOM_BITS
-from minifloat.codec.plans import ArithmeticPlan, encode_plan, round_plan
-from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.quantization.pipeline import tensor_scale_of
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
+from minifloat.quantization.step_rounding import Array, StepRounder, Steps
 
-Array = NDArray[np.float32]
 Found = NDArray[Any]  # of blocks: the words of their largest magnitudes, or other figures
-Steps = NDArray[Any]
 
 LARGEST_WORD = 0x7F7FFFFF  # of a finite float32
 SMALLEST = 2.0**-126  # step where operations are rounded to float32
-_SINGLE = np.dtype(np.float32)
 
 
 class BlockRounder:
@@ -68,21 +57,16 @@ class BlockRounder:
         factor: float = 1.0,
         seed: int | None = None,
     ) -> None:
-        self.recipe, self.axis, self.size, self.factor = recipe, axis, size, factor
-        self.is_exact = exact
-        rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.STOCHASTIC
-        plan = encode_plan(recipe.fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
-        self._plan = round_plan(plan, _SINGLE)
+        self.recipe, self.axis, self.size = recipe, axis, size
+        self.blocks = StepRounder(recipe.fmt, axis, size, factor=factor, seed=seed)
         self._candidates = recipe.candidates
         self.works = (
-            isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
-            and self._plan.record is not None and recipe.fmt.min < 0
+            self.blocks.works and recipe.fmt.min < 0
             and recipe.search is ScaleSearch.ABSMAX and not isinstance(recipe.block, tuple)
             and not (recipe.rotation or recipe.double or recipe.zero_point or recipe.one_scale)
             and all(each.fmt == recipe.fmt for each in self._candidates)
             and (exact or len(self._candidates) == 1)
         )  # fmt: skip
-        self._mode = None if seed is None else stochastic_mode(seed)
         powers = not recipe.scale.values.mantissa_bits and not recipe.tensor_scale
         powers &= len(self._candidates) == 1
         self._steps = np.dtype(np.float64 if exact and not powers else np.float32)
@@ -90,9 +74,7 @@ class BlockRounder:
 
     def count(self, shape: Sequence[int]) -> int:
         """Return how many blocks an array has."""
-        lengths = list(shape)
-        lengths[self.axis] = -(-lengths[self.axis] // self.size)
-        return math.prod(lengths)
+        return self.blocks.count(shape)
 
     def of_blocks(self, x: Array) -> Found | None:
         """Return what the steps follow from; None if a number is not finite.
@@ -107,7 +89,8 @@ class BlockRounder:
             The float32 word of the largest magnitude of each block.
         """
         found = np.empty(self.count(x.shape), np.int32)
-        top = kernels.largest_words(x.reshape(-1).view(np.int32), *self._layout(x), found)
+        words = x.reshape(-1).view(np.int32)
+        top = kernels.largest_words(words, *self.blocks.layout(x), found)
         return found if top <= LARGEST_WORD else None
 
     def tensor_scale(self, largest: int) -> float:
@@ -166,32 +149,24 @@ class BlockRounder:
         if steps is None:
             return False
         if clipped is not None:
-            spread, quotients = np.empty((2, _room(x)), np.float32)
-            kernels.find_clipped(
-                x.reshape(-1), steps, *self._layout(x), self.factor, self.recipe.fmt.max_abs,
-                spread, quotients, clipped.reshape(-1),
-            )  # fmt: skip
-        return self._round_by(x, steps, out, start=start)
+            self.blocks.find_clipped(x, steps, clipped)
+        return self.blocks.round(x, steps, out, start=start)
 
     def _round_to_better(self, x: Array, found: Found, out: Array, tensor: float) -> bool:
         """Round to the candidate of least squared error for each block, see `choosing`."""
         first, *others = self._candidates
-        best = self._steps_of(first, found, tensor)
-        values, others_values = np.empty((2, *x.shape), np.float32)
-        if best is None or not self._round_by(x, best, values, multiplied=None):
+        best, blocks = self._steps_of(first, found, tensor), self.blocks
+        values, other_values = np.empty((2, *x.shape), np.float32)
+        if best is None or not blocks.values(x, best, values):
             return False
-        rows, layout = x.reshape(-1), self._layout(x)
-        least, errors = np.empty((2, best.size))
-        sums.squared_errors(rows, values.reshape(-1), best, *layout, least)
+        least = blocks.squared_errors(x, values, best)
         for other in others:
             steps = self._steps_of(other, found, tensor, saturates=True)
-            if steps is None or not self._round_by(x, steps, others_values, multiplied=None):
+            if steps is None or not blocks.values(x, steps, other_values):
                 return False
-            sums.squared_errors(rows, others_values.reshape(-1), steps, *layout, errors)
-            sums.keep_better(
-                others_values.reshape(-1), steps, errors, *layout, values.reshape(-1), best, least
-            )
-        self._multiply(values, best, out)
+            errors = blocks.squared_errors(x, other_values, steps)
+            blocks.keep_better(other_values, steps, errors, values, best, least)
+        blocks.multiply(values, best, out)
         return True
 
     def _steps_of(
@@ -211,53 +186,3 @@ class BlockRounder:
             found, recipe.scale.values, rule, saturates, factor, self._least, steps
         )
         return steps if fits else None
-
-    def _round_by(
-        self, x: Array, steps: Steps, out: Array, *, start: int = 0, multiplied: bool | None = True
-    ) -> bool:
-        encode, record, room = self._plan.encode, self._plan.record, _room(x)
-        assert isinstance(encode, ArithmeticPlan)
-        assert record is not None
-        quotients, values = np.empty((2, room), np.float32)
-        nans = kernels.round_blocks(
-            x.reshape(-1), steps, *self._layout(x), True if steps.dtype == np.float64 else None,
-            self.factor, record, self._plan.decode.table, encode.in_steps, self._mode, start,
-            multiplied, np.empty(room, steps.dtype), quotients, values,
-            np.empty(room, encode.code_dtype), np.empty(kernels.PART + 1, np.uint64),
-            out.reshape(-1),
-        )  # fmt: skip
-        return not nans
-
-    def _multiply(self, values: Array, steps: Steps, out: Array) -> None:
-        kernels.multiply_blocks(
-            values.reshape(-1), steps, *self._layout(values), np.empty(_room(values), steps.dtype),
-            out.reshape(-1),
-        )  # fmt: skip
-
-    def _dots(self, x: Array, y: Array) -> NDArray[np.float64]:
-        """Return the sum of the products of the numbers of each block."""
-        found = np.empty(self.count(x.shape))
-        sums.dots(x.reshape(-1), y.reshape(-1), *self._layout(x), found)
-        return found
-
-    def _lengths(self, shape: Sequence[int]) -> NDArray[np.int64]:
-        """Return how many numbers each block has."""
-        length = shape[self.axis]
-        own = np.diff(np.arange(0, length, self.size), append=length)
-        if self.axis == -2:
-            own = np.repeat(own, shape[-1])
-        return np.tile(own, self.count(shape) // own.size)
-
-    def _layout(self, x: Array) -> tuple[int, int, int, Any]:
-        """Return height, width, size and direction of the blocks of an array, as of `kernels`."""
-        height = x.shape[-2] if x.ndim > 1 else 1
-        return height, x.shape[-1], self.size, True if self.axis == -2 else None
-
-
-def stochastic_mode(seed: int) -> NDArray[np.void]:
-    """Return how the kernels of the codec round stochastically."""
-    return np.array([(codec_kernels.STOCHASTIC_A, RANDOM_BITS, seed)], codec_kernels.MODE)
-
-
-def _room(x: Array) -> int:
-    return min(x.size, kernels.PART)

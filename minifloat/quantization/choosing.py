@@ -8,6 +8,7 @@ on how such a sum is rounded. An alternative's scale saturates where it is beyon
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from minifloat._kernels import choosing as kernels
 from minifloat.quantization.blocks import Array
 from minifloat.quantization.feedback import steps_of_each
 from minifloat.quantization.recipes import Recipe
-from minifloat.quantization.scale_search import NO_IMPORTANCE, block_scales
+from minifloat.quantization.scale_search import NO_IMPORTANCE, block_scales, divisors
+from minifloat.quantization.step_rounding import StepRounder
 
 
 def chosen_scales(
@@ -64,17 +66,51 @@ def chosen_scales(
         every[k] = found
         if not recipe.one_scale:
             every[k] = block_scales(other, rows, width, tensor_scale, importance, saturate=True)[0]
-    choices = np.zeros(found.shape, np.uint8)
-    if rows.size:
-        factors = NO_IMPORTANCE
-        if importance is not None:
-            factors = np.ascontiguousarray(importance, np.float64).reshape(-1)
-        kernels.choose(
-            rows.reshape(-1), factors, rows.shape[1], width, every.reshape(len(every), -1),
-            np.array(recipe.factors(tensor_scale)), *_steps_of(recipe),
-            _scratch(width, rows.shape[1]), choices.reshape(-1),
-        )  # fmt: skip
+    factors = recipe.factors(tensor_scale)
+    choices = None
+    if importance is None and rows.dtype == np.float32 and rows.size:
+        choices = _choices_of_single(recipe, rows, width, every, factors)
+    if choices is None:
+        choices = _choices(recipe, rows, width, every, factors, importance)
     return np.take_along_axis(every, choices[np.newaxis].astype(np.intp), 0)[0], choices
+
+
+def _choices(
+    recipe: Recipe, rows: Array, width: int, scales: Array, factors: Sequence[float],
+    importance: Array | None,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """Return the best candidate of each block; ``scales`` has a row of blocks for each."""
+    choices = np.zeros(scales.shape[1:], np.uint8)
+    if rows.size:
+        weights = NO_IMPORTANCE
+        if importance is not None:
+            weights = np.ascontiguousarray(importance, np.float64).reshape(-1)
+        kernels.choose(
+            rows.reshape(-1), weights, rows.shape[1], width, scales.reshape(len(scales), -1),
+            np.array(factors), *_steps_of(recipe), _scratch(width, rows.shape[1]),
+            choices.reshape(-1),
+        )  # fmt: skip
+    return choices
+
+
+def _choices_of_single(
+    recipe: Recipe, rows: Array, width: int, scales: Array, factors: Sequence[float]
+) -> NDArray[np.uint8] | None:
+    """Return what `_choices` does for float32 rows, sooner; None if a format is not arithmetic."""
+    choices, least = np.zeros(scales[0].size, np.uint8), np.empty(0)
+    values = np.empty(rows.shape, np.float32)
+    for k, (candidate, factor) in enumerate(zip(recipe.candidates, factors, strict=True)):
+        blocks = StepRounder(candidate.fmt, -1, width)
+        steps = divisors(scales[k].reshape(-1)) * factor
+        if not blocks.works or not blocks.values(rows, steps, values):
+            return None
+        errors = blocks.squared_errors(rows, values, steps)
+        if k:
+            better = errors < least * kernels.MARGIN
+            choices[better] = k
+            errors = np.where(better, errors, least)
+        least = errors
+    return choices.reshape(scales.shape[1:])
 
 
 def encode_chosen(

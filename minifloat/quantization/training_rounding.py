@@ -12,15 +12,9 @@ from minifloat._kernels.scales import VALUES, AbsmaxToScale
 from minifloat.codec.plans import encode_plan, round_plan
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
-from minifloat.quantization.block_rounding import (
-    SMALLEST,
-    Array,
-    BlockRounder,
-    Found,
-    Steps,
-    stochastic_mode,
-)
+from minifloat.quantization.block_rounding import SMALLEST, BlockRounder, Found
 from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.step_rounding import Array, Steps, stochastic_mode
 
 GAUSSIAN_STEP = 0.487079
 EDEN_MARGIN = 17 / 16 * 0.93
@@ -48,8 +42,8 @@ class QuestRounder(BlockRounder):
 
     def of_blocks(self, x: Array) -> Found | None:
         """Return the mean square of each block, in float64; None if a number is not finite."""
-        squares = self._dots(x, x)
-        return squares / self._lengths(x.shape) if np.isfinite(squares).all() else None
+        squares = self.blocks.dots(x, x)
+        return squares / self.blocks.lengths(x.shape) if np.isfinite(squares).all() else None
 
     def steps(self, found: Found, tensor: float = 1.0) -> Steps | None:
         """Return the scales for mean squares."""
@@ -105,14 +99,16 @@ class EdenRounder(BlockRounder):
         factor = np.float32(tensor * EDEN_MARGIN)
         steps = np.maximum(scales * factor, np.float32(SMALLEST))
         values = np.empty(x.shape, np.float32)
-        if not self._round_by(x, steps, values, multiplied=None):
+        if not self.blocks.values(x, steps, values):
             return False
-        products = self._dots(x, values) * steps
-        gains = np.divide(self._dots(x, x), products, out=np.ones(steps.size), where=products > 0)
+        products = self.blocks.dots(x, values) * steps
+        gains = np.divide(
+            self.blocks.dots(x, x), products, out=np.ones(steps.size), where=products > 0
+        )
         plan = self._scale_plan
         right = (scales * gains.astype(np.float32)).astype(plan.encode.source_name)
         nans, _ = plan.round_stochastic(right, _NO_WORDS, block, scales, self._scale_mode)
         steps = np.maximum(scales * factor, np.float32(SMALLEST))
         steps[scales == 0] = 0
-        self._multiply(values, steps, out)
+        self.blocks.multiply(values, steps, out)
         return not nans
