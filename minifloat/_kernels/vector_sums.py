@@ -3,7 +3,6 @@
 Terms are added by halves: those at distance 8 first, then 4, 2 and 1.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,66 +15,62 @@ Array = NDArray[Any]
 LANES = 16
 
 
-def _define(terms: Callable[..., Any], operation: Callable[..., Any]) -> Any:
-    """Return an operation that adds up ``terms`` of two arrays, and of a number, if it has one.
-
-    ``operation`` makes it of what its types are called by, and of the function that builds it.
-    """
-    from llvmlite import ir
+def _define_dot() -> Any:
+    from numba import types
 
     from minifloat._kernels import lanes
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        single, double = (ir.VectorType(kind(), LANES) for kind in (ir.FloatType, ir.DoubleType))
-        *numbers, at = args[2:]
-        wide = []
-        for kind, array in zip(signature.args, args[:2], strict=False):
-            where = lanes.address_of(context, builder, kind, array, at, single)
-            wide.append(builder.fpext(builder.load(where, align=4), double))
-        total = terms(builder, *wide, *(lanes.splat(builder, number) for number in numbers))
-        half = LANES
-        while half > 1:
-            half //= 2
-            low, high = (
-                lanes.constants(lanes.I32, list(range(start, start + half))) for start in (0, half)
-            )
-            total = builder.fadd(
-                builder.shuffle_vector(total, total, low),
-                builder.shuffle_vector(total, total, high),
-            )
-        return builder.extract_element(total, ir.Constant(ir.IntType(32), 0))
+        x, y = (_wide(context, builder, signature, args, k) for k in (0, 1))
+        return _added_by_halves(builder, builder.fmul(x, y))
 
-    return lanes.operation(operation(build))
-
-
-def _define_dot() -> Any:
-    from numba import types
-
-    def terms(builder: Any, x: Any, y: Any) -> Any:
-        return builder.fmul(x, y)
-
-    return _define(
-        terms,
-        lambda build: lambda _, x, y, at: (types.float64(x, y, types.intp), build),
-    )
+    return lanes.operation(lambda _, x, y, at: (types.float64(x, y, types.intp), build))
 
 
 def _define_squared_error() -> Any:
     from numba import types
 
-    def terms(builder: Any, x: Any, values: Any, step: Any) -> Any:
-        rest = builder.fsub(x, builder.fmul(values, step))
-        return builder.fmul(rest, rest)
+    from minifloat._kernels import lanes
 
-    return _define(
-        terms,
-        lambda build: (
-            lambda _, x, values, step, at: (
-                types.float64(x, values, types.float64, types.intp),
-                build,
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        x, values = (_wide(context, builder, signature, args, k) for k in (0, 1))
+        rest = builder.fsub(x, builder.fmul(values, lanes.splat(builder, args[2])))
+        return _added_by_halves(builder, builder.fmul(rest, rest))
+
+    return lanes.operation(
+        lambda _, x, values, step, at: (
+            types.float64(x, values, types.float64, types.intp), build,
+        )
+    )  # fmt: skip
+
+
+def _wide(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
+    """Return sixteen float32 numbers of an argument in float64; the last one is their place."""
+    from llvmlite import ir
+
+    from minifloat._kernels import lanes
+
+    single, double = (ir.VectorType(kind(), LANES) for kind in (ir.FloatType, ir.DoubleType))
+    where = lanes.address_of(context, builder, signature.args[k], args[k], args[-1], single)
+    return builder.fpext(builder.load(where, align=4), double)
+
+
+def _added_by_halves(builder: Any, terms: Any) -> Any:
+    from llvmlite import ir
+
+    from minifloat._kernels import lanes
+
+    half = LANES
+    while half > 1:
+        half //= 2
+        low, high = (
+            builder.shuffle_vector(
+                terms, terms, lanes.constants(lanes.I32, list(range(start, start + half)))
             )
-        ),
-    )
+            for start in (0, half)
+        )
+        terms = builder.fadd(low, high)
+    return builder.extract_element(terms, ir.Constant(ir.IntType(32), 0))
 
 
 @instruction(_define_dot)
