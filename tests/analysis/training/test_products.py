@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,40 @@ def test_products_of_several_dimensions_are_products_of_matrices() -> None:
         alone.square().sum().backward()
         torch.testing.assert_close(y[i, j], alone)
         torch.testing.assert_close(x.grad[i, j], one.grad)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "recipe", ["", "quartet", "ms_eden", "fp4_e4m3", f"forward={BLOCKS} gradient=original"]
+)
+def test_gradients_computed_at_once_are_those_of_one_thread(recipe: str, two_threads: None) -> None:
+    torch.set_num_threads(1)
+    wanted = run(recipe)
+    torch.set_num_threads(2)
+    found = run(recipe)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    for ours, theirs in zip(found[1:], wanted[1:], strict=True):
+        assert torch.equal(ours, theirs)  # each of them is of one thread
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("at", [(0, 0), (ROWS - 1, OUTPUTS - 1)])
+def test_an_error_of_a_gradient_leaves_the_threads_as_they_were(
+    at: tuple[int, int], two_threads: None
+) -> None:
+    x, w, g = tensors()
+    x.requires_grad_()
+    w.requires_grad_()
+    g[at] = np.nan
+    y = Products(TrainingRecipe.parse("quartet"))(x, w, 1)
+    with pytest.raises(ValueError, match=r"finite|NaN"):
+        y.backward(g)
+    assert torch.get_num_threads() == 2
