@@ -322,7 +322,7 @@ class Rotation:
         result = columns if out is None else out
         factors, core = _tables(self, length or places, columns.dtype.char, back)
         factors = factors[start : start + places]
-        if len(core) == 1:
+        if len(core) == 1 and columns.size:
             kernels.rotate_down(
                 columns.reshape(-1), result.reshape(-1), self.size, factors, width, back
             )
@@ -332,6 +332,8 @@ class Rotation:
         result[...] = rows.swapaxes(-1, -2)
 
     def _transform(self, rows: Array, out: Array, factors: Array, core: Array, back: bool) -> None:
+        if not rows.size:
+            return
         scratch = np.empty(len(core), rows.dtype)
         kernels.rotate(rows.reshape(-1), out.reshape(-1), self.size, factors, core, scratch, back)
 
