@@ -266,9 +266,11 @@ class Rotation:
             )
         self.check_length(given.shape[number])
         wide = name == "float64"
-        rows = np.moveaxis(given, number, -1).astype(np.float64 if wide else np.float32, order="C")
-        self.transform(rows, back=back)
-        return _arrays.as_given(x, np.ascontiguousarray(np.moveaxis(rows, -1, number)))
+        dtype = np.float64 if wide else np.float32
+        rows = np.ascontiguousarray(np.moveaxis(given, number, -1), dtype)
+        out = np.empty(rows.shape, dtype)
+        self.transform(rows, back=back, out=out)
+        return _arrays.as_given(x, np.ascontiguousarray(np.moveaxis(out, -1, number)))
 
     def check_length(self, length: int) -> None:
         """Raise a ValueError unless blocks fill an axis of this length."""

@@ -30,6 +30,27 @@ def quantize(
     return prepare
 
 
+def quantize_by(recipe: str) -> Callable[[Inputs], Thunk]:
+    """Quantize the normals in rows of 4096 by a recipe's text or name."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        w = inputs.x.reshape(-1, min(4096, inputs.size))
+        return lambda: mf.quantize(w, recipe)
+
+    return prepare
+
+
+def rotate(size: int) -> Callable[[Inputs], Thunk]:
+    """Rotate the normals in rows of 4096."""
+
+    def prepare(inputs: Inputs) -> Thunk:
+        w = inputs.x.reshape(-1, min(4096, inputs.size))
+        rotation = mf.Rotation(size)
+        return lambda: rotation.rotate(w)
+
+    return prepare
+
+
 def quantize_by_gptq(inputs: Inputs) -> Thunk:
     """Quantize a square of the normals with a Hessian."""
     w = square(inputs)
@@ -68,6 +89,11 @@ def quantize_cases() -> Iterator[Case]:
     for name, fmt, target, options in cases:
         moves = 4 + mf.Recipe(mf.parse(fmt), **options).bits_per_weight / 8
         yield over_copy(f"quantize, {name}", fmt, target, quantize(fmt, **options), moves=moves)
+    for recipe in ("four_over_six", "if4", "int4/128/float16/hadamard128"):
+        fmt, moves = mf.Recipe.parse(recipe).fmt.name, 4 + stored(recipe)
+        yield over_copy(f"quantize {recipe}", fmt, None, quantize_by(recipe), moves=moves)
+    for size in (32, 128):
+        yield over_copy(f"rotate, blocks of {size}", "float32", None, rotate(size))
     for source, least in ((np.float16, 1.0), (ml_dtypes.bfloat16, 1.0), (np.float64, 0.5)):
         other = quantize("e2m2", source=source)
         name = f"quantize {np.dtype(source).name} / float32"
