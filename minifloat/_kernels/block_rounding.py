@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
-from minifloat._kernels.codec import CHECK_EVERY, round_stochastic, round_to
+from minifloat._kernels.codec import CHECK_EVERY, encode, round_stochastic, round_to
 from minifloat._kernels.scales import AbsmaxToScale, ScaleValues, scale_of
 
 Array = NDArray[Any]
@@ -202,6 +202,26 @@ def round_blocks(
         nans += more
         if multiplied is not None:
             _multiply(rounded, spread, out[low:high])
+    return nans
+
+
+@kernel
+def encode_blocks(
+    x: Array, steps: Array, height: int, width: int, size: int, down: Any, plan: Array,
+    in_steps: Any, spread: Array, quotients: Array, codes: Array,
+) -> int:  # fmt: skip
+    """Write the codes of what `round_blocks` rounds exactly, to nearest; return how many are NaN.
+
+    ``plan`` and ``in_steps`` are as of `minifloat._kernels.codec.encode`.
+    """
+    nans = 0
+    for low in range(0, x.size, PART):
+        high = min(low + PART, x.size)
+        _spread(steps, low, high, height, width, size, down, spread)
+        words = quotients[: high - low].view(np.int32)
+        _divide_to_odd(x[low:high], spread, words)
+        more, _ = encode(words, codes[low:high], plan, in_steps)
+        nans += more
     return nans
 
 

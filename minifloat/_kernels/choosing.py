@@ -112,3 +112,17 @@ def encode_chosen(
             for i in range(stop - start):
                 codes[start + i] = steps[scratch.places[i]]["code"]
             block += 1
+
+
+@kernel
+def copy_chosen(
+    codes: Array, choices: Array, choice: int, length: int, size: int, out: Array
+) -> None:
+    """Copy the codes of blocks that are one of the candidates."""
+    block = 0
+    for row in range(0, codes.size, length):
+        for start in range(row, row + length, size):
+            if choices[block] == choice:
+                for i in range(start, min(start + size, row + length)):
+                    out[i] = codes[i]
+            block += 1

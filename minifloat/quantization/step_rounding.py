@@ -120,6 +120,16 @@ class StepRounder:
         )  # fmt: skip
         return not nans
 
+    def codes(self, x: Array, steps: Figures, out: NDArray[Any]) -> bool:
+        """Write the codes of values, to nearest; else as `round`."""
+        plan, room = self._plan.encode, _room(x)
+        assert isinstance(plan, ArithmeticPlan)
+        nans = kernels.encode_blocks(
+            x.reshape(-1), steps, *self.layout(x), plan.record, plan.in_steps,
+            np.empty(room, steps.dtype), np.empty(room, np.float32), out.reshape(-1),
+        )  # fmt: skip
+        return not nans
+
     def multiply(self, values: Array, steps: Steps, out: Array) -> None:
         """Write values times steps."""
         kernels.multiply_blocks(

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from minifloat.quantization.choosing import _choices, _choices_of_single
+from minifloat._arrays import code_dtype
+from minifloat.quantization.choosing import _choices, _choices_of_single, encode_chosen
 from minifloat.quantization.recipes import RECIPES, Recipe
 
 TEXTS = [
@@ -43,6 +44,11 @@ def test_for_single_numbers_the_choice_is_the_same(text: str) -> None:
     assert fast is not None
     assert np.array_equal(fast, slow)
     assert len(np.unique(slow)) == len(recipe.candidates)
+    chosen = np.take_along_axis(scales, slow[np.newaxis].astype(np.intp), 0)[0].astype(np.float32)
+    codes = [np.empty(rows.shape, code_dtype(recipe.fmt.bits)) for _ in range(2)]
+    for floats, out in zip((rows, rows.astype(np.float64)), codes, strict=True):
+        encode_chosen(recipe, floats, width, 0.75, chosen, slow, out)
+    assert np.array_equal(*codes)
 
 
 def test_the_choice_has_the_least_squared_error() -> None:
