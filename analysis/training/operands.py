@@ -266,7 +266,9 @@ def rounded_by_definition(
 def _rounder(
     operand: Operand, recipe: mf.Recipe, seed: int, axis: int, length: int, *, clipped: bool
 ) -> BlockRounder | None:
-    """Return what does the rounding in kernels; None for MS-EDEN with clipped elements."""
+    """Return what does the rounding in kernels; None for tables, and MS-EDEN's clipped elements."""
+    if recipe.fmt.is_lookup:
+        return None
     size = _width(recipe, length)
     if operand.rounding == "eden":
         return None if clipped else EdenRounder(recipe, axis, size, seed)

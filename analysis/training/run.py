@@ -179,8 +179,12 @@ def train(
         If the file is of a run with another setup, or cannot be read as a state.
     MissingPackage
         If the package of a text or of the digits is not installed.
+    ValueError, TypeError
+        If `threads` or `stop` is no number of threads or steps.
     """
     state = None if state is None else Path(state)
+    threads = check_int("threads", threads, 1)
+    end = setup.steps if stop is None else min(check_int("stop", stop, 0), setup.steps)
     with torch_threads(threads):
         run = Run(setup, setup.data() if data is None else data)
         if state is not None and state.exists():
@@ -188,7 +192,6 @@ def train(
                 run.load(state.read_bytes())
             except OtherRun as error:
                 raise OtherRun(f"{error}; name another file than {state}, or remove it") from None
-        end = setup.steps if stop is None else min(stop, setup.steps)
         while run.step < end and not run.diverged:
             run.advance()
             if state is not None and (run.step % SAVE_EVERY == 0 or run.step == end):
@@ -307,7 +310,7 @@ class Run:
             parts = [found[name] for name in ("setup", "model", "optimizer", "losses", "diverged")]
         except Exception as error:  # torch names no type for a damaged file
             raise OtherRun(
-                f"state must be a file that a run has written, whole, got {len(content)} bytes that "
+                f"state must be a whole file that a run has written, got {len(content)} bytes that "
                 f"are none ({type(error).__name__})"
             ) from error
         setup, model, optimizer, losses, self.diverged = parts

@@ -114,6 +114,15 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
     assert np.array_equal(rounded(x, operand, clipped=True).values, want)
 
 
+@pytest.mark.parametrize("recipe", ["lut2/32/float16", "lut2/channel/float16"])
+def test_tables_of_blocks_are_what_quantize_gives(recipe: str) -> None:
+    x = numbers(12, 72)
+    want = mf.quantize(x, recipe).dequantize()
+    assert np.array_equal(rounded(x, Operand.parse(recipe)).values, want)
+    turned = np.ascontiguousarray(x.T)
+    assert np.array_equal(rounded(turned, Operand.parse(recipe), axis=-2).values, want.T)
+
+
 @pytest.mark.parametrize("axis", [-1, -2])
 @pytest.mark.parametrize(
     "text",

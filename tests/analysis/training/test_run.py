@@ -174,11 +174,11 @@ def test_a_damaged_state_is_named(data: Bytes, tmp_path: Path) -> None:
     whole = path.read_bytes()
     for content in (b"", b"text", whole[: len(whole) // 2], whole[:-1]):
         path.write_bytes(content)
-        with pytest.raises(OtherRun, match=r"state must be a file .*run\.pt, or remove it"):
+        with pytest.raises(OtherRun, match=r"state must be a whole file .*run\.pt, or remove it"):
             train(setup(), data=data, state=path)
         assert path.read_bytes() == content
     torch.save({"setup": repr(setup())}, path)
-    with pytest.raises(OtherRun, match="state must be a file"):
+    with pytest.raises(OtherRun, match="state must be a whole file"):
         train(setup(), data=data, state=path)
 
 
