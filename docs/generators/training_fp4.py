@@ -26,8 +26,8 @@ lowers the loss. ± is one standard error over seeds. A part helps or harms if i
 
 The scales of blocks: `e8m0:up` are powers of two, as in MXFP4; `e4m3fn/tensor-scale` is NVFP4's,
 E4M3 beside a float32 scale of the whole tensor; UE5M3 has a bit of exponent in place of E4M3's
-sign, so that it reaches far smaller blocks. *Hadamard*: both operands of a product are rotated in blocks.
-*Stochastic*: gradients are rounded up or down by chance, right in the mean.
+sign, so that it reaches far smaller blocks. *Hadamard*: both operands of a product are rotated in
+blocks. *Stochastic*: gradients are rounded up or down by chance, right in the mean.
 
 The last column has no recipes with E4M3 scales and no tensor scale: there 98 % of the gradients
 become 0, since they are too small for E4M3's smallest scale, and what rescues some of them has a
