@@ -10,6 +10,7 @@ which a study that grows answers with the records so far.
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from importlib import import_module
@@ -48,10 +49,16 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
     command = f"python -m {package}"
     about = import_module(package)
     first_line = (about.__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog=command, description=f"Run a study. {first_line}")
-    parser.add_argument("study", choices=about.STUDIES)
+    parser = argparse.ArgumentParser(
+        prog=command, description=f"Run a study. {first_line}", epilog=_described(about),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("study", choices=about.STUDIES, metavar="STUDY", help="one of those below")
     parser.add_argument("--quick", action="store_true", help="a slice that takes seconds")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the records there instead")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE",
+        help="write the records there instead; a study that takes hours goes on with those there",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if options.csv and options.csv.is_dir():
         parser.error(f"--csv must be a file, got the folder {options.csv}")
@@ -79,6 +86,16 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
             print(f"stopped; records so far: {len(found)}{place}", file=sys.stderr)
         return 130
     return 0
+
+
+def _described(about: ModuleType) -> str:
+    """Return the names of studies, each with the first line of its text, which is not run."""
+    lines = []
+    for name in about.STUDIES:
+        text = Path(about.__path__[0], f"{name}.py").read_text("utf-8")
+        title = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        lines.append(f"  {name:<{max(map(len, about.STUDIES))}}  {title}")
+    return "\n".join(["studies:", *lines])
 
 
 class OtherFile(ValueError):

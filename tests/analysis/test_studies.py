@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,14 @@ def test_a_damaged_file_is_named_and_stays(
     assert message in error
     assert "roots.csv is damaged" in error
     assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("package", ["analysis.numerics", "analysis.training"])
+def test_the_help_says_what_each_study_asks(
+    package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(package, ["--help"])
+    lines = capsys.readouterr().out.partition("studies:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(import_module(package).STUDIES)
+    assert all(line.endswith(".") for line in lines)
