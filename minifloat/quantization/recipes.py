@@ -471,9 +471,9 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        near = near_recipes_and_formats(name)
-        if not RECIPES.keys() & near or "known format name" not in str(error):
+        if not _near_recipes(name) or "known format name" not in str(error):
             raise
+        near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
             f"{' or '.join(near)}? (`minifloat list` shows all)"
