@@ -12,8 +12,10 @@ from docs.generators.training_records import number, so_far
 INTRO = """\
 ## Which bits of bfloat16 keep training stable
 
-Both operands of every product are rounded to bfloat16 (E8M7) with bits of its mantissa or of its
-exponent removed, without scales, at learning rates of 3e-3 and 4 and 16 times as much
+arXiv 2405.18710 states that training becomes unstable if even one bit of bfloat16's exponent is
+removed, and less so without bits of its mantissa; and that sharpness shows it before the loss does.
+Here both operands of every product are rounded to bfloat16 (E8M7) with bits of either removed,
+without scales, at learning rates of 3e-3 and 4 and 16 times as much
 (`analysis.training.instability`). The model has 0.2 million weights and reads 125,000 bytes. A run
 has *diverged* if a loss or a gradient is not finite, or its last twentieth is 0.5 bits per byte or
 more above its lowest one. Brackets are Wilson's intervals of 95 %; ± is one standard error over
