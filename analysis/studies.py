@@ -3,12 +3,14 @@
 A study that takes hours has ``growing(known, *, quick, progress)`` in place of ``records``: its
 file is written after each step, and a later run leaves out what the file has.
 
-The table goes to stdout, progress to stderr. The exit code is 2 after an error, 130 after Ctrl-C.
+The table goes to stdout, progress to stderr. The exit code is 2 after an error, 130 after Ctrl-C,
+which a study that grows answers with the records so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from importlib import import_module
@@ -47,18 +49,24 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
     command = f"python -m {package}"
     about = import_module(package)
     first_line = (about.__doc__ or "").partition("\n")[0]
-    parser = argparse.ArgumentParser(prog=command, description=f"Run a study. {first_line}")
-    parser.add_argument("study", choices=about.STUDIES)
+    parser = argparse.ArgumentParser(
+        prog=command, description=f"Run a study. {first_line}", epilog=_described(about),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("study", choices=about.STUDIES, metavar="STUDY", help="one of those below")
     parser.add_argument("--quick", action="store_true", help="a slice that takes seconds")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the records there instead")
+    parser.add_argument(
+        "--csv", type=Path, metavar="FILE",
+        help="write the records there instead; a study that takes hours goes on with those there",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     if options.csv and options.csv.is_dir():
         parser.error(f"--csv must be a file, got the folder {options.csv}")
+    found: Rows = []
     try:
         if options.csv:
             write_files(options.csv.parent, {})  # an error now rather than after hours
         title = f"{command} {options.study}{' --quick' * options.quick}"
-        found: Rows = []
         with progress_bar(options.study) as progress:
             study = import_module(f"{package}.{options.study}")
             for found in _growing(study, options.csv, title, options.quick, progress):
@@ -67,16 +75,31 @@ def main(package: str, arguments: Sequence[str] | None = None) -> int:
                     write_files(options.csv.parent, {options.csv.name: text.encode()})
         if not options.csv:
             print(_table(options.study, found).text())
-    except (OSError, MissingPackage, _OtherFile) as error:
+    except (OSError, MissingPackage, OtherFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if found and not options.csv:
+            print(_table(options.study, found).text())
+        if found:
+            place = f", in {options.csv}: the same command goes on" if options.csv else ""
+            print(f"stopped; records so far: {len(found)}{place}", file=sys.stderr)
         return 130
     return 0
 
 
-class _OtherFile(ValueError):
-    """A file holds records of another study than the one to go on with."""
+def _described(about: ModuleType) -> str:
+    """Return the names of studies, each with the first line of its text, which is not run."""
+    lines = []
+    for name in about.STUDIES:
+        text = Path(about.__path__[0], f"{name}.py").read_text("utf-8")
+        title = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        lines.append(f"  {name:<{max(map(len, about.STUDIES))}}  {title}")
+    return "\n".join(["studies:", *lines])
+
+
+class OtherFile(ValueError):
+    """A file holds no records that the study can go on with: those of another one, or damaged."""
 
 
 def _growing(
@@ -88,11 +111,38 @@ def _growing(
         return
     known: Rows = []
     if file is not None and file.exists():
-        text = file.read_text("utf-8")
-        if text.partition("\n")[0] != f"# {title}":
-            raise _OtherFile(f"{file} must hold records of {title!r}; name a new file")
-        known = from_csv(text)
-    yield from study.growing(known, quick=quick, progress=progress)
+        try:
+            text = file.read_text("utf-8")
+            if text.partition("\n")[0] != f"# {title}":
+                raise OtherFile(f"{file} must hold records of {title!r}; name a new file")
+            known = from_csv(text)
+        except ValueError as error:
+            if isinstance(error, OtherFile):
+                raise
+            raise OtherFile(f"{file} is damaged: {error}; mend it or name a new file") from error
+    try:
+        yield from study.growing(known, quick=quick, progress=progress)
+    except OtherFile as error:
+        raise OtherFile(f"{file} is damaged: {error}; mend it or name a new file") from None
+
+
+def known_cases(known: Rows, key: Callable[[Row], Case]) -> list[Case]:
+    """Return the cases that records of an earlier call are of.
+
+    Raises
+    ------
+    OtherFile
+        If a record lacks a column.
+
+    Examples
+    --------
+    >>> known_cases([{"at": 1, "square": 1}], lambda row: row["at"])
+    [1]
+    """
+    try:
+        return [key(row) for row in known]
+    except KeyError as error:
+        raise OtherFile(f"records must have the column {error.args[0]}") from None
 
 
 def grown(
@@ -129,7 +179,7 @@ def grown(
     {'at': 2, 'square': 4}
     {'at': 2, 'square': 4}
     """
-    found, done = list(known), {key(row) for row in known}
+    found, done = list(known), set(known_cases(known, key))
     for count, case in enumerate(cases, 1):
         if case not in done:
             found += measure(case)

@@ -16,6 +16,7 @@ from paper_figures.studies import saved
 from paper_figures.style import Look
 
 LOOKS = dict(zip(WIDTHS, style.LOOKS.values(), strict=False))
+SPREAD = 0.07  # of the places of two widths with as many exponent bits
 
 
 def data(progress: Progress) -> Rows:
@@ -37,7 +38,11 @@ def draw(rows: Rows) -> Figure:
             _points(
                 left,
                 own,
-                [Cell.of(row["format"]).exponent_bits for row in own],
+                [
+                    Cell.of(row["format"]).exponent_bits
+                    + SPREAD * (bits - sum(WIDTHS) / len(WIDTHS))
+                    for row in own
+                ],
                 look,
                 f"{bits} bits",
             )

@@ -15,6 +15,7 @@ from paper_figures.rows import Progress, Rows, grouped
 from paper_figures.studies import saved
 from paper_figures.style import Look
 
+SPREAD = 0.06  # of the places of two kinds of runs at a width
 FAMILIES = {"integers": "integers", "exmy": "E2M0 to E2M3"}
 LOOKS = {
     ("shared", "whole"): Look(style.BLUE, "o", "-"),
@@ -50,11 +51,12 @@ def draw(rows: Rows) -> Figure:
     every = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     handles = {}
     for axes, (family, own) in zip(every, panels, strict=True):
-        for kind, look in LOOKS.items():
+        for place, (kind, look) in enumerate(LOOKS.items()):
+            aside = SPREAD * (place - (len(LOOKS) - 1) / 2)
             mine = [row for row in own if (row["weights"], row["sampling"]) == kind]
             if mine:
                 handles[", ".join(kind)] = axes.errorbar(
-                    [row["width"] for row in mine],
+                    [row["width"] + aside for row in mine],
                     [row["loss"] for row in mine],
                     [2 * row["error"] for row in mine],
                     color=look.colour, marker=look.marker, linestyle=look.line, elinewidth=0.6,

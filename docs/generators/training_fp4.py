@@ -20,8 +20,15 @@ E2M1 in all three products: five kinds of scales, blocks of 16 and 32, with and 
 of both operands, with gradients to nearest or stochastic: 40 recipes, and two of E1M2, Quartet's
 and MS-EDEN's beside them (`analysis.training.fp4`). The model has 0.2 million weights and reads
 250,000 bytes. The effect of a part is the mean difference of validation's loss, in bits per byte,
-with the part minus without it, over all pairs of runs that differ in it alone; ± is one standard
-error over seeds. It helps or harms if it is beyond 0.01 and two standard errors.
+with the part minus without it, over all pairs of runs that differ in it alone: below 0 the part
+lowers the loss. ± is one standard error over seeds. A part helps or harms if its effect is beyond
+0.01 and two standard errors.
+
+The scales of blocks: `e8m0:up` are powers of two, as in MXFP4; `e4m3fn/tensor-scale` is NVFP4's,
+E4M3 beside a float32 scale of the whole tensor; UE5M3 has a bit of exponent in place of E4M3's
+sign, so that it reaches far smaller blocks. *Hadamard*: both operands of a product are rotated in
+blocks. *Stochastic*: gradients are rounded up or down by chance, right in the mean.
+
 The last column has no recipes with E4M3 scales and no tensor scale: there 98 % of the gradients
 become 0, since they are too small for E4M3's smallest scale, and what rescues some of them has a
 large effect. (It is beside the criteria, and was added when the runs were seen.)"""
@@ -44,6 +51,11 @@ COLUMNS = {  # rotated, stochastic
 }  # fmt: skip
 HEADS = ["part", "effect, bits per byte", "here", "published", "without E4M3 alone"]
 COSTS = "What each recipe costs over float32 with the same seed, in bits per byte:"
+PICTURE = """\
+![Effects of the parts, and what recipes with blocks of 16 cost over float32](figures/fp4.png)
+
+Bars are two standard errors; effects in the grey band are below the criterion of 0.01; the right
+panel has blocks of 16."""
 FAR = """\
 Published effects are of models of 10⁸ weights and more, over billions of tokens. A model of 0.2
 million weights in its first 244 steps can show that a rounding disturbs learning at once, and what
@@ -80,7 +92,7 @@ def answer(rows: Rows) -> list[str]:
         state, table(HEADS, effects(rows)), fill(agreement(rows), 100), *without_rescue(rows),
         COSTS,
         table(["scales", "block", *COLUMNS.values()], grid(lines)),
-        table(["recipe", "over float32"], others(lines)), fill(ranking(rows), 100),
+        table(["recipe", "over float32"], others(lines)), fill(ranking(rows), 100), PICTURE,
     ]  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def section(study: str, words: Callable[[Rows], list[str]], rows: Rows | None = 
     state = seeds(rows) if rows else NOT_YET
     answer = words(rows) if rows else []
     if (FIGURES / f"{study}.png").exists():
-        answer.append(f"![{PICTURES[study]}](figures/{study}.png)")
+        answer += [f"![{PICTURES[study]}](figures/{study}.png)", BARS[study]]
     return "\n\n".join([INTROS[study], state, *map(wrapped, answer)])
 
 
@@ -368,37 +368,66 @@ the scaling law of arXiv 2501.02423: at one size and one number of tokens a form
 k log2(B) / ((E + 1/2)^delta (M + 1/2)^nu). It rounds the backward pass, too, which is not rounded
 here. Beside its form stands ours, a power of the exact error of a format on Gaussian numbers, which
 beyond E = 3 does not become smaller with more exponent bits. What depends on the sizes of model and
-data cannot be seen at one size (`analysis.training.exponent_mantissa`).""",
+data cannot be seen at one size (`analysis.training.exponent_mantissa`). The model has 0.2 million
+weights and reads 250,000 bytes; ± is one standard error over seeds. Splits are not told apart if
+the difference of their losses is within two standard errors over seeds.""",
     "noise": """\
 ## Noise in place of rounding
 
-Weights in training get noise with the variance of the rounding error, which is exact for Gaussian
-numbers: Gaussian noise (`gaussian`), that of the error's law (`law`), noise over the cell of the
-weight (`cell`), pseudo-quantization training's (`pqt`, arXiv 2505.11170; its formula is from
-memory, b_t fixed: ours), and Gaussian noise that does not change from step to step (`frozen`). The
-ratio is the squared rounding error of the trained weights over the exact one. Stability over
-billions of tokens, the paper's claim, cannot be seen here (`analysis.training.noise`).""",
+Does noise on the weights in training do what their rounding does, so that it prepares them for a
+format? That is the claim of pseudo-quantization training (arXiv 2505.11170). Weights are rounded to
+nearest (`rounded`), left as they are (`none`), or get noise with the variance of the rounding
+error, which is exact for Gaussian numbers: Gaussian noise (`gaussian`); the rounding error of other
+Gaussian numbers (`law`); noise over the distance between the values of the format beside the weight
+(`cell`); the paper's own (`pqt`, a rounded Gaussian number times 2^(1 - b_t) and the block's
+largest magnitude; the formula is from memory, with b_t fixed: ours); and Gaussian noise that does
+not change from step to step (`frozen`).
+
+Each trained model is validated three times: with weights as in training (*the same*), *unrounded*,
+and *rounded*. A source differs from rounding by the criteria if the difference, of runs with the
+same seed, is beyond 0.01 and two standard errors over seeds; ± is one. The ratio is the squared
+rounding error of the trained weights over the exact one. Stability over billions of tokens, which
+the paper claims too, cannot be seen here: the model has 0.2 million weights and reads 250,000 bytes
+(`analysis.training.noise`).""",
     "many_widths": """\
 ## One training, many widths
 
-Weights of 3 to 6 bits that are trained together, beside a run for each width on as many bytes:
-codes of six bits that are rounded again (Double Rounding, arXiv 2502.06786), with low-rank parts
-for each width, and weights for each width (LLM-QFA, arXiv 2405.20202, whose schedule of balanced
-sampling could not be read: ours). The published methods begin with trained models; these begin with
-random weights, so that a width's fewer steps weigh more (`analysis.training.many_widths`).""",
+Can one training serve several widths? Weights of 3 to 6 bits are trained together, beside a
+*dedicated* run for each width on as many bytes. `shared`: codes of six bits are rounded again to
+fewer, integers (`integers`) or E2M3 down to E2M0 (`exmy`), after Double Rounding and arXiv
+2502.06786; `low rank`: the same, with two thin matrices for each width; `decoupled`: weights for
+each width (both after LLM-QFA, arXiv 2405.20202). In a step all layers have one width (`whole`),
+each has its own (`uniform`), or each has one near a mean that moves from few bits to many and back
+(`balanced`, LLM-QFA's, whose schedule could not be read: ours).
+
+A width loses, or gains, by the criteria if its difference to the dedicated run with the same seed
+is beyond 0.01 and two standard errors over seeds; ± is one. The model has 0.2 million weights and
+reads 250,000 bytes. The published methods begin with trained models; these begin with random
+weights, so that a width's fewer steps weigh more (`analysis.training.many_widths`).""",
     "after_training": """\
 ## Quantization-aware training or GPTQ
 
-Weights that were rounded in every step, beside those of the same run without rounding, rounded
-afterwards to nearest and by GPTQ (arXiv 2210.17323) with Hessians from training text. The model is
-far from the end of its training, where rounding may cost more
-(`analysis.training.after_training`).""",
+Does it pay to round weights in training (`aware`), or is it enough to round them afterwards, to
+nearest or by GPTQ (arXiv 2210.17323), which rounds each weight so as to make up for the errors of
+those before it, as the layer's inputs weigh them (here of training text)? Blocks of 32 have exact
+scales. Two methods are told apart if the difference of their losses with the same seed is beyond
+two standard errors over seeds; ± is one. *Takes back* is the part of the cost of rounding to
+nearest that a method avoids, given where that cost is clear of the errors. The model has 0.2
+million weights and reads 500,000 bytes: it is far from the end of its training, where rounding may
+cost more (`analysis.training.after_training`).""",
 }
 PICTURES = {
     "exponent_mantissa": "Costs of all splits by exponent bits, and against the exact error",
     "noise": "What noises cost beside rounding",
     "many_widths": "What each width loses beside its own run",
     "after_training": "What three ways to few bits cost",
+}
+ERRORS = "Bars are two standard errors over seeds"
+BARS = {
+    "exponent_mantissa": f"{ERRORS}; the grey curve is the power of the exact error, fitted.",
+    "noise": f"{ERRORS}.",
+    "many_widths": f"{ERRORS}.",
+    "after_training": f"{ERRORS}; the grey band is one standard deviation between seeds.",
 }
 WORDS: dict[str, Callable[[Rows], list[str]]] = {
     "exponent_mantissa": exponent_mantissa,

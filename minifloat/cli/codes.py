@@ -25,7 +25,7 @@ examples:
   minifloat encode e2m2 1.1 1.1 1.1 --rounding stochastic --seed 1
   cut -f 2 numbers.tsv | minifloat encode e2m2 - --json
 
-Each VALUE is rounded once, from exactly what was typed: 0.1 is a tenth. The error is the decoded
+Each VALUE is rounded once, from exactly what was typed: 0.1 is a tenth. The error is the decoded \
 value less the VALUE.
 """
 DECODE_EXAMPLES = """\

@@ -49,6 +49,7 @@ HERE = {
     "unit": "--unit",
     "b": "--with",
     "accumulator": "--accumulator",
+    "activations": "--activations",
     "variant": "--variant",
 }
 RTL_EXAMPLES = """\
@@ -66,8 +67,8 @@ examples:
   minifloat cost e2m2 e4m3fn --unit l_mul --variant addition
   minifloat cost e4m3fn int8 --unit multiplier --form booth --json
 
-Yosys (pip install "minifloat[hardware]") synthesises the forms of the unit, of a dot product those
-whose lane is near the least, and the netlist that takes the least is compared with the library.
+Yosys (pip install "minifloat[hardware]") synthesises the forms of the unit; of a dot product \
+those whose lane is near the least. The netlist that takes the least is compared with the library. \
 LUT6: sites, two small LUTs to one.
 """
 
@@ -157,6 +158,8 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
     if options.accumulator is not None:
         given["accumulator"] = accumulator_named(options.accumulator)
     formats = [format_named(options.fmt, "FORMAT")]
+    if unit == "converter" and not options.other:
+        raise ValueError("--with must name the format to convert to for --unit converter")
     if unit in PAIRS:
         formats.append(format_named(options.other, "--with") if options.other else formats[0])
     elif options.other:
@@ -290,10 +293,11 @@ def table(found: list[Cost]) -> Table:
         taken = (getattr(cost.counts, name) / cost.lanes for name in OF_TARGET[cost.target])
         row += [cost.form, *(f"{each:.4g}" for each in taken), str(cost.counts.levels)]
     first = found[0]
+    unit = "An l_mul" if first.unit == "l_mul" else f"A {first.unit}"
     lanes = f" of {first.lanes} lanes, a lane" if first.unit == "dot" else ""
     tried = sum(cost.checked.words for cost in found)
     return Table(
-        f"A {first.unit}{lanes}, by {first.counts.tool}; {tried} inputs checked on the netlists",
+        f"{unit}{lanes}, by {first.counts.tool}; {tried} inputs checked on the netlists",
         tuple(columns),
         ("format", *(f"{target} form" for target in targets)),
         [tuple(row) for row in rows.values()],

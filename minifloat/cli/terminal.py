@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 COMPILING = "compiling (once)"
+_QUOTED = re.compile("'[^']*'")
+_SPACE = "\0"  # in quotes, while lines are broken
 
 
 @contextlib.contextmanager
@@ -81,30 +84,43 @@ def print_parts(parts: Iterable[str | Table]) -> None:
 
 
 def folded(text: str, width: int) -> str:
-    """Return lines of text; a line longer than ``width`` is broken between words.
+    r"""Return lines of text; a line longer than ``width`` is broken between words.
+
+    An indented command stays one that a shell reads: it is broken outside of quotes, with
+    backslashes.
 
     Examples
     --------
     >>> print(folded("  the first of two lines", 20))
       the first of two
         lines
+    >>> print(folded("  minifloat show '[-1 0 1]' --all", 30))
+      minifloat show '[-1 0 1]' \
+        --all
     """
     lines = []
     for line in text.split("\n"):
-        indent = line[: len(line) - len(line.lstrip())]
-        lines += (
-            textwrap.wrap(
-                line.strip(),
-                max(width, 20),
-                initial_indent=indent,
-                subsequent_indent=f"{indent}  " if indent else "",
-                break_on_hyphens=False,
-                break_long_words=False,
-            )
-            if len(line) > width
-            else [line]
-        )
+        if len(line) <= width:
+            lines.append(line)
+        elif line.startswith("  minifloat "):
+            kept = _QUOTED.sub(lambda match: match[0].replace(" ", _SPACE), line)
+            parts = [part.replace(_SPACE, " ") for part in _wrapped(kept, width - len(" \\"))]
+            lines += [f"{part} \\" for part in parts[:-1]] + parts[-1:]
+        else:
+            lines += _wrapped(line, width)
     return "\n".join(lines)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line.strip(),
+        max(width, 20),
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  " if indent else "",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def print_json(content: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from minifloat.formats.base import check_int
-from minifloat.hardware.circuits import Circuit, Words, to_words, words_of
+from minifloat.hardware.circuits import Circuit, Words, check_circuit, to_words, words_of
 from minifloat.hardware.netlists import Netlist
 from minifloat.hardware.synthesis import netlist as synthesized
 from minifloat.hardware.targets import Target, check_target
@@ -119,6 +119,8 @@ def check(
     ------
     ModuleNotFoundError
         If Yosys is not installed, unless ``netlist`` is given.
+    TypeError
+        If ``circuit`` is none.
     ValueError
         If ``target`` is not one of these, or ``netlist`` has other ports than the circuit.
 
@@ -128,6 +130,7 @@ def check(
     >>> print(hardware.check(hardware.decoder("e2m1")))  # doctest: +SKIP
     decoder_e2m1_fixed_case_twos_complement on cmos: all 16 inputs, all right
     """
+    check_circuit(circuit)
     seed = check_int("seed", seed, 0)
     check_target(target)
     module = netlist

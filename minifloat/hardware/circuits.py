@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minifloat.formats.base import shown
+
 Words: TypeAlias = "NDArray[Any]"  # uint64, or Python integers (dtype object) beyond 64 bits
 PortWords: TypeAlias = "Mapping[str, Words]"
 Meaning: TypeAlias = Callable[[PortWords], dict[str, Words]]
@@ -83,6 +85,15 @@ class Circuit:
         sides = (self.inputs, self.outputs)
         return " -> ".join(
             ", ".join(f"{name}[{width}]" for name, width in s.items()) for s in sides
+        )
+
+
+def check_circuit(circuit: object) -> None:
+    """Raise unless this is a circuit, such as for the text of one."""
+    if not isinstance(circuit, Circuit):
+        raise TypeError(
+            f"circuit must be a Circuit, as minifloat.hardware.multiplier returns, got "
+            f"{shown(circuit)}"
         )
 
 

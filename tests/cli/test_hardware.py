@@ -9,6 +9,8 @@ import pytest
 
 from minifloat import hardware
 from minifloat.cli import main
+from minifloat.cli.hardware import RTL_EXAMPLES
+from minifloat.cli.terminal import folded
 from minifloat.hardware import synthesis
 
 STOCHASTIC = ["--rounding", "stochastic", "--random-bits", "4"]
@@ -118,6 +120,7 @@ def test_the_file_says_what_the_number_is_worth(
         (["e2m2", "--unit", "decoder", "--lanes", "3"], "--lanes must not be given with --unit"),
         (["e2m2", "--unit", "decoder", "--with", "e2m1"], "--with must not be given with --unit"),
         (["int4", "--unit", "l_mul"], "FORMAT must be an ExMy with mantissa bits"),
+        (["e2m2", "--unit", "converter"], "--with must name the format to convert to"),
         (["e2m2", "--as", "float16"], "--as must not be given with --unit multiplier"),
         (["e2m2", "--form", "nix"], "--form must be one of significands"),
         (["float16"], "FORMAT must have at most 8 bits"),
@@ -228,3 +231,12 @@ def test_a_wrong_netlist_ends_the_command(capsys: Capture, monkeypatch: pytest.M
     monkeypatch.setattr(hardware, "decoder", lambda *_, **__: wrong)
     assert main(["rtl", "e2m1", "--unit", "decoder", "--check"]) == 2
     assert "the circuit must be right, and is not" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [40, 60, 79])
+def test_an_example_that_is_broken_is_still_a_command(width: int) -> None:
+    quoted = "  minifloat compare model.safetensors --formats '[-1 -0.4 0 0.4 1],int3' --top 3"
+    for text in (RTL_EXAMPLES, quoted):
+        lines = folded(text, width).replace(" \\\n    ", " ")
+        assert lines == text
+        assert max(map(len, folded(text, width).split("\n"))) <= width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,3 +123,9 @@ endmodule
 def test_the_text_of_a_multiplier() -> None:
     """A change of text changes netlists and counts, so it must be meant."""
     assert hardware.multiplier("e2m1", "e1m2", encoding="sign_magnitude").verilog == GOLDEN
+
+
+@pytest.mark.parametrize("verb", [hardware.check, hardware.synthesize])
+def test_a_text_is_no_circuit(verb: Any) -> None:
+    with pytest.raises(TypeError, match="circuit must be a Circuit"):
+        verb("module a; endmodule")

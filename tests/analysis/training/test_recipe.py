@@ -42,9 +42,17 @@ def test_weights_and_gradients_follow_their_pass() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("forward", "recipe must be KEY=VALUE"),
-        ("forward=mxfp4 forward=mxfp4", "recipe must be KEY=VALUE"),
-        ("speed=mxfp4", "recipe must be KEY=VALUE"),
+        ("forward", "or KEY=VALUE"),
+        ("forward=mxfp4 forward=mxfp4", "different keys"),
+        ("speed=mxfp4", "or KEY=VALUE"),
+        ("nvfp4", "such as forward=nvfp4 backward=nvfp4"),
+        ("forward = nvfp4", "without spaces"),
+        ("forward=stochastic(mxfp4, 0.75)", "without spaces"),
+        ("quartet gradient=original", r"change the text of quartet: 'forward=quest\("),
+        ("backward=mxfp8", "backward: operand .*did you mean mxfp8e4m3 or mxfp8e5m2"),
+        ("gradients=stochastic(nvfp5)", "gradients: operand .*did you mean nvfp4"),
+        ("forward=stochastic(mxfp4", r"operand must be RECIPE, ROUNDING\(RECIPE\)"),
+        ("forward=stochastic(mxfp4,abc)", "factor must be a number, got 'abc'"),
         ("forward=sideways(mxfp4)", "rounding must be one of nearest"),
         ("forward=stochastic(mxfp4,2)", "factor must be above 0"),
         ("forward=stochastic(mxfp4,0)", "factor must be above 0"),
@@ -76,6 +84,12 @@ def test_what_is_no_text_is_refused(value: object) -> None:
         Operand.parse(value)  # type: ignore[arg-type]
 
 
+def test_case_and_white_space_do_not_matter() -> None:
+    assert TrainingRecipe.parse(" Quartet ") == TRAINING_RECIPES["quartet"]
+    lines = "FORWARD=nvfp4\n\tbackward=mxfp4"
+    assert TrainingRecipe.parse(lines) == TrainingRecipe.parse("forward=nvfp4 backward=mxfp4")
+
+
 def test_names_of_fp4_are_one_grid() -> None:
     assert str(fp4("ue5m3", 16)) == "forward=e2m1/16/ue5m3 backward=e2m1/16/ue5m3"
     assert fp4("e8m0:up", 32, hadamard=True, stochastic=True) == TRAINING_RECIPES["fp4_e8m0"]
@@ -98,6 +112,15 @@ def test_the_long_way_to_nearest_gives_what_quantize_gives(recipe: str) -> None:
     operand = Operand.parse(recipe)
     assert np.array_equal(rounded(x, operand).values, want)
     assert np.array_equal(rounded(x, operand, clipped=True).values, want)
+
+
+@pytest.mark.parametrize("recipe", ["lut2/32/float16", "lut2/channel/float16"])
+def test_tables_of_blocks_are_what_quantize_gives(recipe: str) -> None:
+    x = numbers(12, 72)
+    want = mf.quantize(x, recipe).dequantize()
+    assert np.array_equal(rounded(x, Operand.parse(recipe)).values, want)
+    turned = np.ascontiguousarray(x.T)
+    assert np.array_equal(rounded(turned, Operand.parse(recipe), axis=-2).values, want.T)
 
 
 @pytest.mark.parametrize("axis", [-1, -2])

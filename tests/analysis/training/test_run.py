@@ -165,7 +165,21 @@ def test_the_state_of_another_run_is_refused(data: Bytes, tmp_path: Path) -> Non
     path = tmp_path / "run.pt"
     train(setup(), data=data, state=path, stop=2)
     with pytest.raises(OtherRun, match="state must be of"):
-        train(setup(seed=1), data=data, state=path)
+        train(setup(seed=1), data=data, state=str(path))
+
+
+def test_a_damaged_state_is_named(data: Bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.pt"
+    train(setup(), data=data, state=path, stop=2)
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2], whole[:-1]):
+        path.write_bytes(content)
+        with pytest.raises(OtherRun, match=r"state must be a whole file .*run\.pt, or remove it"):
+            train(setup(), data=data, state=path)
+        assert path.read_bytes() == content
+    torch.save({"setup": repr(setup())}, path)
+    with pytest.raises(OtherRun, match="state must be a whole file"):
+        train(setup(), data=data, state=path)
 
 
 def test_a_run_that_diverges_says_so(data: Bytes) -> None:
@@ -263,17 +277,36 @@ def test_grids_grow_through_any_executor(data: Bytes, monkeypatch: pytest.Monkey
     ("changes", "message"),
     [
         ({"model": "9M"}, "model must be one of"),
-        ({"seed": -1}, "seed must be 0"),
-        ({"batch": 0}, "batch must be 1"),
+        ({"seed": -1}, "seed must be in 0"),
+        ({"batch": 0}, "batch must be in 1"),
         ({"rate": math.nan}, "rate must be above 0"),
         ({"rate": 0.0}, "rate must be above 0"),
         ({"items": 63}, "items must be those of a batch, 64"),
-        ({"recipe": "forward"}, "recipe must be KEY=VALUE"),
+        ({"recipe": "forward"}, "or KEY=VALUE"),
     ],
 )
 def test_bad_setups_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Setup(**({"model": "tiny", "items": 64, "batch": 4} | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 1.5}, "seed must be an int"),
+        ({"items": 640.0}, "items must be an int"),
+        ({"batch": "4"}, "batch must be an int"),
+        ({"rate": "1e-3"}, "rate must be a number"),
+    ],
+)
+def test_what_is_no_number_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Setup(**({"model": "tiny", "items": 64, "batch": 4} | changes))
+
+
+def test_numbers_of_numpy_are_the_same_setup() -> None:
+    one = Setup("tiny", seed=np.int64(3), items=np.int32(64), batch=4, rate=np.float64(0.5))  # type: ignore[arg-type]
+    assert repr(one) == repr(Setup("tiny", seed=3, items=64, batch=4, rate=0.5))
 
 
 def test_bad_bytes_are_refused() -> None:
