@@ -270,14 +270,17 @@ def _rounder(
     if recipe.fmt.is_lookup:
         return None
     size = _width(recipe, length)
-    if operand.rounding == "eden":
-        return None if clipped else EdenRounder(recipe, axis, size, seed)
-    if operand.rounding == "quest":
-        return QuestRounder(recipe, axis, size, factor=operand.factor)
-    return BlockRounder(
-        recipe, axis, size, exact=operand.is_direct and not clipped, factor=operand.factor,
-        seed=seed if operand.rounding == "stochastic" else None,
-    )  # fmt: skip
+    match operand.rounding:
+        case "nearest":
+            exact = operand.is_direct and not clipped
+            return BlockRounder(recipe, axis, size, exact=exact, factor=operand.factor)
+        case "stochastic":
+            return BlockRounder(recipe, axis, size, exact=False, factor=operand.factor, seed=seed)
+        case "quest":
+            return QuestRounder(recipe, axis, size, factor=operand.factor)
+        case "eden" if not clipped:
+            return EdenRounder(recipe, axis, size, seed)
+    return None
 
 
 class Steps(NamedTuple):

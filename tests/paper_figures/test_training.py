@@ -10,7 +10,7 @@ import pytest
 
 from analysis.records import from_csv, to_csv
 from analysis.training import STUDIES
-from docs.generators import training_studies
+from docs.generators import training_noise, training_studies
 from paper_figures import FIGURES, studies
 from tests.analysis.training.synthetic import OF_SEED, records
 from tests.paper_figures.figures import (
@@ -39,7 +39,7 @@ def test_figures_and_sections_take_any_part_of_the_records(
     monkeypatch.setattr(studies, "FOLDER", tmp_path)
     drawn = module_of(study).data(quiet)
     assert_legible(study, from_csv(to_csv(drawn, "command")))
-    text = training_studies.section(study, training_studies.WORDS[study])
+    text = training_studies.section(study)
     assert training_studies.NOT_YET not in text
     assert bool(re.search(r"[0-9] ± [0-9]", text)) == (count < 0)
     assert "nan" not in text
@@ -50,15 +50,15 @@ def test_sections_without_records_say_so(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(studies, "FOLDER", tmp_path)
-    text = training_studies.section(study, training_studies.WORDS[study])
+    text = training_studies.section(study)
     assert training_studies.NOT_YET in text
     assert "|" not in text
 
 
 def test_verdicts_are_those_of_the_records() -> None:
     texts = {
-        study: " ".join(training_studies.section(study, words, records(study, 5)).split())
-        for study, words in training_studies.WORDS.items()
+        study: " ".join(training_studies.section(study, records(study, 5)).split())
+        for study in training_studies.STUDIES
     }
     assert "**At five bits E2M2 is" in texts["exponent_mantissa"]
     assert "Our form fits better" in texts["exponent_mantissa"]
@@ -77,7 +77,7 @@ def test_what_noise_prepares_for() -> None:
         differs = abs(loss) > 0.01
         return {"recipe": "r", "source": source, "rounded": loss, "rounded_differs": differs}
 
-    said = training_studies.prepares
+    said = training_noise.prepares
     assert "no worse than rounding" in said([line("none", 0.03), line("pqt", 0.001)])
     assert "neither confirmed nor denied" in said([line("none", 0.002), line("pqt", 0.001)])
     assert "worse than rounding does: r." in said([line("none", 0.03), line("pqt", 0.02)])
