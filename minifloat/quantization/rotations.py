@@ -331,6 +331,8 @@ class Rotation:
             return
         places, width = columns.shape[-2:]
         result = columns if out is None else out
+        assert columns.flags.c_contiguous
+        assert result.flags.c_contiguous
         factors, core = _tables(self, length or places, columns.dtype.char, back)
         factors = factors[start : start + places]
         if len(core) == 1:
@@ -338,11 +340,13 @@ class Rotation:
                 columns.reshape(-1), result.reshape(-1), self.size, factors, width, back
             )
             return
-        rows = np.ascontiguousarray(columns.swapaxes(-1, -2))
+        rows = np.array(columns.swapaxes(-1, -2), order="C")
         self._transform(rows, rows, factors, core, back)
         result[...] = rows.swapaxes(-1, -2)
 
     def _transform(self, rows: Array, out: Array, factors: Array, core: Array, back: bool) -> None:
+        assert rows.flags.c_contiguous  # else a single row would be read as if it were
+        assert out.flags.c_contiguous
         scratch = np.empty(len(core), rows.dtype)
         kernels.rotate(rows.reshape(-1), out.reshape(-1), self.size, factors, core, scratch, back)
 
