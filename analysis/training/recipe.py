@@ -19,6 +19,7 @@ OPERAND is "none", or as in `analysis.training.operands`. An empty text rounds n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import minifloat as mf
@@ -34,6 +35,7 @@ _KEYS = {  # of the text
     "forward-rotation": "forward_rotation", "backward-rotation": "backward_rotation",
     "gradient": "gradient", "accumulator": "accumulator", "places": "places",
 }  # fmt: skip
+_SPACES = re.compile(r" +(?![^\[\]]*\])")  # but those within the brackets of a codebook
 OperandLike = Operand | str | None
 
 
@@ -141,7 +143,7 @@ class TrainingRecipe:
         if recipe in TRAINING_RECIPES:
             return TRAINING_RECIPES[recipe]
         values: dict[str, str] = {}
-        for part in filter(None, lowered(recipe).split(" ")):
+        for part in filter(None, _SPACES.split(lowered(recipe))):
             key, equals, value = part.partition("=")
             if key not in _KEYS or not equals or _KEYS[key] in values:
                 raise ValueError(

@@ -16,7 +16,8 @@ from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels import block_sums as sums
 from minifloat._kernels import codec as codec_kernels
 from minifloat.codec import RANDOM_BITS
-from minifloat.codec.plans import ArithmeticPlan, encode_plan, round_plan
+from minifloat.codec.plans import ArithmeticPlan, RoundPlan, encode_plan, round_plan
+from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.quantization.pipeline import tensor_scale_of
 from minifloat.quantization.recipes import Recipe
@@ -55,7 +56,8 @@ class BlockRounder:
     Attributes
     ----------
     works : bool
-        Whether kernels do this: recipes of another search, for example, have none.
+        Whether kernels do this: recipes of another search, for example, or of a codebook, have
+        none.
     """
 
     def __init__(
@@ -70,13 +72,10 @@ class BlockRounder:
     ) -> None:
         self.recipe, self.axis, self.size, self.factor = recipe, axis, size, factor
         self.is_exact = exact
-        rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.STOCHASTIC
-        plan = encode_plan(recipe.fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
-        self._plan = round_plan(plan, _SINGLE)
+        self._plan = _plan_of(recipe.fmt, seed is not None)
         self._candidates = recipe.candidates
         self.works = (
-            isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
-            and self._plan.record is not None and recipe.fmt.min < 0
+            self._plan is not None and recipe.fmt.min < 0
             and recipe.search is ScaleSearch.ABSMAX and not isinstance(recipe.block, tuple)
             and not (recipe.rotation or recipe.double or recipe.zero_point or recipe.one_scale)
             and all(each.fmt == recipe.fmt for each in self._candidates)
@@ -215,15 +214,16 @@ class BlockRounder:
     def _round_by(
         self, x: Array, steps: Steps, out: Array, *, start: int = 0, multiplied: bool | None = True
     ) -> bool:
-        encode, record, room = self._plan.encode, self._plan.record, _room(x)
-        assert isinstance(encode, ArithmeticPlan)
-        assert record is not None
+        plan, room = self._plan, _room(x)
+        assert plan is not None
+        assert isinstance(plan.encode, ArithmeticPlan)
+        assert plan.record is not None
         quotients, values = np.empty((2, room), np.float32)
         nans = kernels.round_blocks(
             x.reshape(-1), steps, *self._layout(x), True if steps.dtype == np.float64 else None,
-            self.factor, record, self._plan.decode.table, encode.in_steps, self._mode, start,
+            self.factor, plan.record, plan.decode.table, plan.encode.in_steps, self._mode, start,
             multiplied, np.empty(room, steps.dtype), quotients, values,
-            np.empty(room, encode.code_dtype), np.empty(kernels.PART + 1, np.uint64),
+            np.empty(room, plan.encode.code_dtype), np.empty(kernels.PART + 1, np.uint64),
             out.reshape(-1),
         )  # fmt: skip
         return not nans
@@ -252,6 +252,18 @@ class BlockRounder:
         """Return height, width, size and direction of the blocks of an array, as of `kernels`."""
         height = x.shape[-2] if x.ndim > 1 else 1
         return height, x.shape[-1], self.size, True if self.axis == -2 else None
+
+
+def _plan_of(fmt: NumberFormat, is_stochastic: bool) -> RoundPlan | None:
+    """Return how float32 numbers are rounded to a format; None if no kernel of blocks does it."""
+    rounding = Rounding.STOCHASTIC if is_stochastic else Rounding.NEAREST_EVEN
+    try:
+        plan = encode_plan(fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
+        found = round_plan(plan, _SINGLE)
+    except ValueError:  # blocks have tables, or float32 does not hold every value
+        return None
+    reads_single = isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
+    return found if reads_single and found.record is not None else None
 
 
 def stochastic_mode(seed: int) -> NDArray[np.void]:
