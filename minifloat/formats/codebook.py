@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from functools import cached_property
 from minifloat.formats import grammar
 from minifloat.formats.base import (
     MAX_CODE_BITS,
+    MAX_NAME,
     NumberFormat,
     check_code,
     check_name,
@@ -176,6 +178,18 @@ def name_of_values(values: Sequence[float]) -> str:
     '[-1 0 0.25 1]'
     """
     return f"[{' '.join(map(shortest, values))}]"
+
+
+def short_name(name: str) -> str:
+    """Return a name for an identifier: a hash in place of one that is long, as values are.
+
+    Examples
+    --------
+    >>> from minifloat.formats.codebook import short_name
+    >>> short_name("[-1 0 1]"), short_name(f"[{' '.join(map(str, range(256)))}]")
+    ('[-1 0 1]', 'codebook_b6e23229')
+    """
+    return name if len(name) <= MAX_NAME else f"codebook_{zlib.crc32(name.encode()):08x}"
 
 
 def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:

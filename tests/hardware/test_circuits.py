@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -84,6 +85,10 @@ def test_an_integer_codebook_whose_name_is_too_long_is_named_by_its_values() -> 
 def test_text() -> None:
     assert literal(-1, 3) == "3'h7"
     assert identifier("4bits") == "m_4bits"
+    long = [f"[{' '.join(str(k / n) for k in range(n))}]" for n in (100, 101)]
+    names = [identifier("decoder", each, "case") for each in long]
+    assert len(set(names)) == 2
+    assert all(re.fullmatch("decoder_codebook_[0-9a-f]{8}_case", name) for name in names)
     assert is_one_of("x", 3, []) == "1'h0"
     assert tree("x", 2, [0], ["a"]) == "a"
 
