@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +115,16 @@ def test_any_finite_values_are_a_name(values: list[float]) -> None:
     name = name_of_values(values)
     assert [value.hex() for value in parse(name)] == [value.hex() for value in values]
     assert Codebook(values, name).name == name, "of any length"
+
+
+@pytest.mark.parametrize("text", ["[{}x]", "[{}.{}x]", "[1e{}x]", "[1 {}"])
+def test_a_long_number_is_refused_at_once(text: str) -> None:
+    """Where digits could be shared out in many ways, this took minutes."""
+    text = text.replace("{}", "1" * 100_000)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="must be a known format name"):
+        parse(text)
+    assert time.perf_counter() - start < 5
 
 
 def test_printed_names_are_the_short_ones() -> None:
