@@ -22,6 +22,9 @@ import numpy as np
 
 import minifloat as mf
 from minifloat import _jit, arithmetic, registers
+from minifloat.quantization.block_parts import rounded_in_blocks
+from minifloat.quantization.block_rounding import BlockRounder
+from minifloat.quantization.training_rounding import EdenRounder, QuestRounder
 from tests.composites.made import COMBINATIONS, composite
 
 SPECIALS = [0.0, -0.0, np.inf, -np.inf, np.nan, 5e-324, -1e-40, 3e-8, 1e300, -465.0, 0.9375, 6.5]
@@ -175,6 +178,25 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
         rotation = mf.Rotation(size, seed=5)
         yield f"quantize rotated {size}", parts_of(mf.quantize(w, "e2m2/8", rotation=rotation))
         yield f"rotate {size}", [rotation.rotate(w), rotation.rotate_back(w.astype(np.float64))]
+    wide = weights(32, 64, seed=9)  # rows of whole vectors
+    for size in (2, 8, 16, 64):
+        rotation = mf.Rotation(size, seed=6)
+        rotated = [rotation.rotate(wide), rotation.rotate_back(wide.astype(np.float64))]
+        yield f"rotate vectors {size}", rotated
+    for recipe in ("e2m1/8/e4m3fn", "if4", "uint4/8/float16/zero-point", "nf4/8/float32/double"):
+        for mode in list(mf.Rounding)[1:]:
+            seed = {"seed": 9} if mode.is_stochastic else {}
+            yield (
+                f"quantize {recipe} {mode}",
+                parts_of(mf.quantize(w, recipe, rounding=mode, **seed)),
+            )
+    for axis in (-1, -2):
+        for rounder in rounders(axis):
+            kind = f"{type(rounder).__name__} {rounder.recipe} {axis} {rounder.factor}"
+            for rotation in (None, mf.Rotation(16, seed=2)):
+                found = rounded_in_blocks(wide, rounder, rotation)
+                assert found is not None
+                yield f"{kind} {rotation}", found
     for block in (8, "channel", (2, 6)):
         yield f"quantize lut3 {block}", parts_of(mf.quantize(w, "lut3", block=block))
     nested = mf.quantize_nested(w, "lut4/channel", 2, importance=np.linspace(0, 2, 24))
@@ -189,6 +211,21 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
             path = Path(folder) / f"weights.{suffix}"
             mf.save(mf.quantize(w, "e2m2"), path)
             yield f"load {suffix}", parts_of(mf.load(path))
+
+
+def rounders(axis: int) -> Iterator[BlockRounder]:
+    """Yield what rounds blocks of 24, and the shorter ones behind them."""
+    texts = (
+        "e2m1/24/ue5m3",
+        "e2m1/24/e8m0:up",
+        "e2m1/24/e4m3fn/tensor-scale",
+        "e2m1@3|e2m1|e2m1@4/24/ue5m3",
+    )
+    for recipe in map(mf.Recipe.parse, texts):
+        yield BlockRounder(recipe, axis, 24)
+    yield BlockRounder(mf.Recipe.parse(texts[0]), axis, 24, exact=False, factor=0.75, seed=4)
+    yield QuestRounder(mf.Recipe.parse("e2m1/24/float32"), axis, 24)
+    yield EdenRounder(mf.Recipe.parse("e2m1/24/e4m3fn/tensor-scale256"), axis, 24, seed=4)
 
 
 def programs() -> Iterator[tuple[str, Any]]:

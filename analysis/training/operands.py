@@ -33,6 +33,7 @@ from minifloat.quantization.training_rounding import (
 
 Array = NDArray[np.float32]
 
+IN_FLOAT32 = "round the values of a codebook to float32, or take e8m7ieee for e8m7, say"
 _CALL = re.compile(r"([a-z]+)\(([^(),]+)(?:,([^(),]+))?\)")
 
 
@@ -77,15 +78,20 @@ class Operand:
                     f"recipe must have scales for {self.rounding} and a factor, got the format "
                     f"{recipe.name}; name a block and a scale, as {recipe.name}/32/e8m0"
                 )
-            if recipe.max_abs > float(np.finfo(np.float32).max):
+            if not _is_single(recipe):
                 raise ValueError(
-                    f"recipe must be a format whose values float32 holds, got {recipe.name}; with "
-                    f"infinities it is {recipe.name}ieee"
+                    f"recipe must be a format whose values float32 holds, got {recipe.name}; "
+                    f"{IN_FLOAT32}"
                 )
         elif not self.is_direct and not self.is_plain:
             raise ValueError(
                 f"recipe must have blocks of one row, and scales and values alone, for "
                 f"{self.rounding}, got {recipe}"
+            )
+        elif not self.is_direct and not _is_single(recipe.fmt):
+            raise ValueError(
+                f"recipe must be of values that float32 holds for {self.rounding}, got {recipe}; "
+                f"{IN_FLOAT32}"
             )
         elif self.rounding in ("quest", "eden") and recipe.fmt.name != "e2m1":
             raise ValueError(f"recipe must be of e2m1 for {self.rounding}, got {recipe}")
@@ -366,6 +372,15 @@ def _width(recipe: mf.Recipe, length: int) -> int:
 
 def _starts(recipe: mf.Recipe, length: int) -> NDArray[np.int64]:
     return np.arange(0, length, _width(recipe, length))
+
+
+def _is_single(fmt: mf.NumberFormat) -> bool:
+    """Return whether float32 holds every value of a format of at most 16 bits."""
+    if fmt.is_table:
+        with np.errstate(over="ignore"):
+            return np.array_equal(fmt.values(), fmt.values().astype(np.float32))
+    largest, smallest = float(np.finfo(np.float32).max), 2.0**-149
+    return fmt.smallest >= smallest and max(fmt.max, -fmt.min) <= largest
 
 
 def _recipe(text: str) -> mf.Recipe | mf.NumberFormat:

@@ -19,6 +19,7 @@ OPERAND is "none", or as in `analysis.training.operands`. An empty text rounds n
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ _KEYS = {  # of the text
     "forward-rotation": "forward_rotation", "backward-rotation": "backward_rotation",
     "gradient": "gradient", "accumulator": "accumulator", "places": "places",
 }  # fmt: skip
+_SPACES = re.compile(r"\s+(?![^\[\]]*\])")  # but those within the brackets of a codebook
 OperandLike = Operand | str | None
 
 
@@ -143,7 +145,7 @@ class TrainingRecipe:
         if text in TRAINING_RECIPES:
             return TRAINING_RECIPES[text]
         values: dict[str, str] = {}
-        for part in text.split():
+        for part in filter(None, _SPACES.split(text)):
             key, equals, value = part.partition("=")
             if key in TRAINING_RECIPES:
                 raise ValueError(

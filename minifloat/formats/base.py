@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_CODE_BITS = 16  # only TF32 is wider
 MAX_NAME = 64  # characters
+MAX_TEXT = 500  # characters of a text that a message shows
 MAX_DIGITS = 60  # of an integer that a message shows; Python refuses to print 4301
 
 
@@ -294,13 +295,17 @@ class NumberFormat:
 
 
 def shown(value: object) -> str:
-    """Return a value as a message shows it: its repr, but a huge integer by its length.
+    """Return a value as a message shows it: its repr, but of a long text the beginning.
+
+    A huge integer is shown by its length.
 
     Examples
     --------
     >>> shown("e2m2"), shown((10**5000, 2))
     ("'e2m2'", '(an integer of 5001 digits, 2)')
     """
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        return f"{value[:MAX_TEXT]!r} and {len(value) - MAX_TEXT} characters more"
     if isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         digits = int(math.log10(abs(value))) - 1  # at most the right number: logarithms are rounded
         while 10**digits <= abs(value):

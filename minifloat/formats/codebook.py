@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 
 from minifloat.formats import grammar
 from minifloat.formats.base import (
     MAX_CODE_BITS,
+    MAX_NAME,
     NumberFormat,
     check_code,
     check_name,
@@ -17,6 +19,8 @@ from minifloat.formats.base import (
     shown,
 )
 from minifloat.formats.published import PUBLISHED
+
+NOT_REAL = ("b", "c", "m", "M")  # kinds of NumPy's dtypes: bools, complex numbers, times
 
 
 @dataclass(frozen=True, repr=False, init=False, eq=False)
@@ -176,22 +180,41 @@ def name_of_values(values: Sequence[float]) -> str:
     return f"[{' '.join(map(shortest, values))}]"
 
 
+def short_name(name: str) -> str:
+    """Return a name for an identifier: a hash in place of one that is long, as values are.
+
+    Examples
+    --------
+    >>> from minifloat.formats.codebook import short_name
+    >>> short_name("[-1 0 1]"), short_name(f"[{' '.join(map(str, range(256)))}]")
+    ('[-1 0 1]', 'codebook_b6e23229')
+    """
+    return name if len(name) <= MAX_NAME else f"codebook_{zlib.crc32(name.encode()):08x}"
+
+
 def _numbers(codebook: Sequence[float]) -> tuple[float, ...]:
     """Return the values of a codebook as floats."""
     if type(codebook).__name__ == "MaskedArray":  # NumPy's, which is not imported here
         raise TypeError("codebook must have no mask, got a masked array; use codebook.compressed()")
     try:
-        values = list(codebook)
+        values = None if isinstance(codebook, Set | Mapping) else list(codebook)
     except TypeError:
-        raise TypeError(f"codebook must be a sequence of numbers, got {shown(codebook)}") from None
-    for code, value in enumerate(values):
-        kind = getattr(getattr(value, "dtype", None), "kind", "")  # "b" of NumPy's bools
-        if isinstance(value, str | bytes | bool) or kind == "b" or not hasattr(value, "__float__"):
-            raise TypeError(f"codebook must hold real numbers, got {shown(value)} at code {code}")
+        values = None
+    if values is None:
+        raise TypeError(f"codebook must be a sequence of numbers, got {shown(codebook)}")
     try:
-        return tuple(float(value) for value in values)
+        return tuple(_number(value, code) for code, value in enumerate(values))
     except OverflowError:
         raise ValueError("codebook must be finite as float64, got a greater number") from None
+
+
+def _number(value: object, code: int) -> float:
+    """Return one value of a codebook as a float."""
+    dtype = getattr(value, "dtype", None)  # of NumPy's numbers and arrays
+    is_real = hasattr(value, "__float__") and not isinstance(value, str | bytes | bool)
+    if is_real and getattr(dtype, "kind", "") not in NOT_REAL and not getattr(value, "ndim", 0):
+        return float(value)  # type: ignore[arg-type]  # it has __float__
+    raise TypeError(f"codebook must hold real numbers, got {shown(value)} at code {code}")
 
 
 def _check_name(name: str, values: tuple[float, ...]) -> None:

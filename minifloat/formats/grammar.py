@@ -16,7 +16,8 @@ P3109 = re.compile(r"binary(\d{1,2})p(\d{1,2})([su][ef])?", re.ASCII)  # no form
 INTEGER = re.compile(r"(u?)int(\d{1,2})(full)?", re.ASCII)
 LOOKUP = re.compile(r"lut(\d{1,2})", re.ASCII)
 BIPOLAR = re.compile(r"bipolar_int(\d{1,2})", re.ASCII)
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+# "++" and the like give nothing back: a long number that is none takes no longer than another
+_NUMBER = r"[+-]?(?:\d++\.?\d*+|\.\d++)(?:e[+-]?\d++)?+"
 VALUES = re.compile(rf"\[ *({_NUMBER}(?: +{_NUMBER})*+) *\]", re.ASCII)
 
 # names of the catalogue, and its aliases, that follow no rule

@@ -133,10 +133,12 @@ smallest 7.629394531e-06, specials p3109>
     try:
         fmt = _by_rule(word)
     except ValueError as error:
-        raise ValueError(f"{argument} must name a format, got {text!r}: {error}") from None
+        raise ValueError(f"{argument} must name a format, got {shown(text)}: {error}") from None
     if fmt is not None:
         return fmt
-    raise ValueError(f"{argument} must be a known format name, got {text!r}{_suggestion(text)}")
+    raise ValueError(
+        f"{argument} must be a known format name, got {shown(text)}{_suggestion(text)}"
+    )
 
 
 def _by_rule(word: str) -> NumberFormat | None:
@@ -205,7 +207,10 @@ def _suggestion(name: str) -> str:
     if "/" in name:
         return "; minifloat.Recipe.parse reads a recipe's text"
     if "[" in name:
-        return "; a codebook is its values in brackets with spaces between, as [-1 -0.4 0 0.3 1]"
+        return (
+            "; a codebook is its values, finite decimal numbers, in brackets with spaces between, "
+            "as [-1 -0.4 0 0.3 1]"
+        )
     if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

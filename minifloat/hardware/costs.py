@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -66,15 +67,17 @@ def _check_codebook(fmt: NumberFormat) -> None:
     """Raise unless a codebook's products are small enough to be synthesised in minutes."""
     if not isinstance(fmt, Codebook) or integers(fmt).width <= CODEBOOK_BITS:
         return
-    try:
-        steps = integer_codebook(fmt)
-    except ValueError:  # two values in one step
-        steps = integer_codebook(fmt, 32767)
+    remedy = "give a codebook of integers"
+    for largest in (32767, 127):  # the fewer steps, if they keep the values apart
+        with contextlib.suppress(ValueError):
+            steps = name_of_values(integer_codebook(fmt, largest).codebook)
+            remedy = (
+                "round the values to steps, as minifloat.hardware.integer_codebook does: " + steps
+            )
     raise ValueError(
         f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
-        f"power of two, got {integers(fmt).width} bits by {fmt.name}; round the values to steps, "
-        f"as minifloat.hardware.integer_codebook does: {name_of_values(steps.codebook)}"
-    ) from None
+        f"power of two, got {integers(fmt).width} bits by {fmt.name}; {remedy}"
+    )
 
 
 def costs(

@@ -8,7 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 
 from minifloat.formats import Codebook, NumberFormat
-from minifloat.formats.base import check_int
+from minifloat.formats.base import MAX_NAME, check_int
+from minifloat.formats.codebook import name_of_values
 from minifloat.formats.names import parse
 
 MAX_BITS = 8  # of a code: all codes, and all pairs of codes, can be tried
@@ -148,6 +149,7 @@ def integer_codebook(fmt: NumberFormat | str, largest: int = 127) -> Codebook:
     Returns
     -------
     Codebook
+        Its name says so: "nf4 in 127ths"; or it is the values, where that would be too long.
 
     Raises
     ------
@@ -166,4 +168,5 @@ def integer_codebook(fmt: NumberFormat | str, largest: int = 127) -> Codebook:
     rounded = [round(value / top * largest) for value in values]
     if len(set(rounded)) < len(rounded):
         raise ValueError(f"largest must keep the values of {fmt} apart, got {largest}; raise it")
-    return Codebook([float(value) for value in rounded], f"{fmt.name} in {largest}ths")
+    integral, name = [float(value) for value in rounded], f"{fmt.name} in {largest}ths"
+    return Codebook(integral, name if len(name) <= MAX_NAME else name_of_values(integral))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from minifloat.formats.codebook import short_name
+
 INDENT = "    "
 
 
@@ -118,7 +120,8 @@ def identifier(*parts: object) -> str:
     >>> identifier("dot", "e2m1", "nf4 in 127ths")
     'dot_e2m1_nf4_in_127ths'
     """
-    text = "_".join(re.sub(r"[^A-Za-z0-9]+", "_", str(part)).strip("_") for part in parts if part)
+    words = [short_name(str(part)) for part in parts if part]
+    text = "_".join(re.sub(r"[^A-Za-z0-9]+", "_", word).strip("_") for word in words)
     return text if text[:1].isalpha() else f"m_{text}"
 
 

@@ -82,8 +82,8 @@ def quantize(
     """Quantize weights by a recipe: codes of a format, with a scale for each block.
 
     An all-zero block gets scale 0 (or the smallest one, of a format without zero) and comes back as
-    zeros. A scale too small for its format becomes its smallest positive value, never 0. Ties go to
-    the even code, unless ``rounding`` says otherwise.
+    zeros, unless its values have no zero either. A scale too small for its format becomes its
+    smallest positive value, never 0. Ties go to the even code, unless ``rounding`` says otherwise.
 
     Parameters
     ----------

@@ -107,7 +107,8 @@ def _rotated_part(
     *, back: bool = False,
 ) -> Array:  # fmt: skip
     """Write a part of ``rows``, rotated, to ``result``, and return it in its shape."""
-    given, turned = (a[part.rows].reshape(part.shape) for a in (rows, result))
+    given = np.ascontiguousarray(rows[part.rows]).reshape(part.shape)
+    turned = result[part.rows].reshape(part.shape)
     if axis == -1:
         rotation.transform(given, back=back, out=turned)
     else:

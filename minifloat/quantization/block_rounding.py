@@ -44,7 +44,8 @@ class BlockRounder:
     Attributes
     ----------
     works : bool
-        Whether kernels do this: recipes of another search, for example, have none.
+        Whether kernels do this: recipes of another search, for example, or of a codebook, have
+        none.
     """
 
     def __init__(

@@ -55,7 +55,10 @@ class CodeRounding:
         """
         mode = choose(Rounding, "rounding", rounding)
         if not mode.is_stochastic and seed is not None:
-            raise ValueError(f"rounding must be stochastic to use seed, got {mode}")
+            raise ValueError(
+                f"rounding must be stochastic to use seed, got {mode}; leave seed out, or pass "
+                'rounding="stochastic"'
+            )
         if mode is Rounding.NEAREST_EVEN:
             return None
         wide = recipe.zero_point and recipe.fmt.bits > ZERO_POINT_BITS

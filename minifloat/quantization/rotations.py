@@ -214,7 +214,7 @@ class Rotation:
         Raises
         ------
         ValueError
-            If ``size`` does not divide the length, or there is no such axis.
+            If ``size`` does not divide the length, or there is no such axis, or none at all.
         TypeError
             If ``x`` is not numeric.
 
@@ -259,12 +259,19 @@ class Rotation:
 
     def _along(self, x: ArrayLike | AnyTensor, axis: SupportsIndex, *, back: bool) -> Any:
         given, name = _arrays.source_array(x, "x")
-        number = check_int("axis", axis)
-        if not -given.ndim <= number < given.ndim:
+        number, count = check_int("axis", axis), given.ndim
+        if not count:
+            raise ValueError("x must have an axis to rotate along, got a number; give an array")
+        if not -count <= number < count:
             raise ValueError(
-                f"axis must be one of an x of shape {given.shape}, got {shown(number)}"
+                f"axis must be in {-count}..{count - 1} for shape {given.shape}, got "
+                f"{shown(number)}"
             )
-        self.check_length(given.shape[number])
+        if given.shape[number] % self.size:
+            raise ValueError(
+                f"x must have a multiple of {self.size} numbers along axis {number}, got shape "
+                f"{given.shape}; append zeros, or use a rotation of another size"
+            )
         wide = name == "float64"
         dtype = np.float64 if wide else np.float32
         rows = np.ascontiguousarray(np.moveaxis(given, number, -1), dtype)
@@ -294,6 +301,8 @@ class Rotation:
         out : ndarray, optional
             For the result, as ``rows``; without it they are rotated in place.
         """
+        if not rows.size:
+            return
         factors, core = _tables(self, rows.shape[-1], rows.dtype.char, back)
         self._transform(rows, rows if out is None else out, factors, core, back)
 
@@ -320,20 +329,26 @@ class Rotation:
         out : ndarray, optional
             For the result, as ``columns``; without it they are rotated in place.
         """
+        if not columns.size:
+            return
         places, width = columns.shape[-2:]
         result = columns if out is None else out
+        assert columns.flags.c_contiguous
+        assert result.flags.c_contiguous
         factors, core = _tables(self, length or places, columns.dtype.char, back)
         factors = factors[start : start + places]
-        if len(core) == 1 and columns.size:
+        if len(core) == 1:
             kernels.rotate_down(
                 columns.reshape(-1), result.reshape(-1), self.size, factors, width, back
             )
             return
-        rows = np.ascontiguousarray(columns.swapaxes(-1, -2))
+        rows = np.array(columns.swapaxes(-1, -2), order="C")
         self._transform(rows, rows, factors, core, back)
         result[...] = rows.swapaxes(-1, -2)
 
     def _transform(self, rows: Array, out: Array, factors: Array, core: Array, back: bool) -> None:
+        assert rows.flags.c_contiguous  # else a single row would be read as if it were
+        assert out.flags.c_contiguous
         if not rows.size:
             return
         scratch = np.empty(len(core), rows.dtype)

@@ -17,7 +17,7 @@ from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels import block_sums as sums
 from minifloat._kernels import codec as codec_kernels
 from minifloat.codec import RANDOM_BITS
-from minifloat.codec.plans import ArithmeticPlan, encode_plan, round_plan
+from minifloat.codec.plans import ArithmeticPlan, RoundPlan, encode_plan, round_plan
 from minifloat.formats.base import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
@@ -64,13 +64,8 @@ class StepRounder:
         seed: int | None = None,
     ) -> None:
         self.fmt, self.axis, self.size, self.factor = fmt, axis, size, factor
-        rounding = Rounding.NEAREST_EVEN if seed is None else Rounding.STOCHASTIC
-        plan = encode_plan(fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
-        self._plan = round_plan(plan, _SINGLE)
-        self.works = (
-            isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
-            and self._plan.record is not None
-        )  # fmt: skip
+        self._plan = _plan_of(fmt, seed is not None)
+        self.works = self._plan is not None
         self._mode = None if seed is None else stochastic_mode(seed)
 
     def count(self, shape: Sequence[int]) -> int:
@@ -107,21 +102,23 @@ class StepRounder:
     def _round(
         self, x: Array, steps: Steps, out: Array, start: int, *, multiplied: bool | None
     ) -> bool:
-        encode, record, room = self._plan.encode, self._plan.record, _room(x)
-        assert isinstance(encode, ArithmeticPlan)
-        assert record is not None
+        plan, room = self._plan, _room(x)
+        assert plan is not None
+        assert isinstance(plan.encode, ArithmeticPlan)
+        assert plan.record is not None
         quotients, values = np.empty((2, room), np.float32)
         nans = kernels.round_blocks(
             x.reshape(-1), steps, *self.layout(x), True if steps.dtype == np.float64 else None,
-            self.factor, record, self._plan.decode.table, encode.in_steps, self._mode, start,
+            self.factor, plan.record, plan.decode.table, plan.encode.in_steps, self._mode, start,
             multiplied, np.empty(room, steps.dtype), quotients, values,
-            np.empty(room, encode.code_dtype), np.empty(kernels.PART + 1, np.uint64),
+            np.empty(room, plan.encode.code_dtype), np.empty(kernels.PART + 1, np.uint64),
             out.reshape(-1),
         )  # fmt: skip
         return not nans
 
     def codes(self, x: Array, steps: Figures, out: NDArray[Any]) -> bool:
         """Write the codes of values, to nearest; else as `round`."""
+        assert self._plan is not None
         plan, room = self._plan.encode, _room(x)
         assert isinstance(plan, ArithmeticPlan)
         nans = kernels.encode_blocks(
@@ -166,6 +163,18 @@ class StepRounder:
             values.reshape(-1), steps, errors, *self.layout(values), best_values.reshape(-1),
             best_steps, least,
         )  # fmt: skip
+
+
+def _plan_of(fmt: NumberFormat, is_stochastic: bool) -> RoundPlan | None:
+    """Return how float32 numbers are rounded to a format; None if no kernel of blocks does it."""
+    rounding = Rounding.STOCHASTIC if is_stochastic else Rounding.NEAREST_EVEN
+    try:
+        plan = encode_plan(fmt, "float32", rounding, Overflow.SATURATE, NaNPolicy.RAISE)
+        found = round_plan(plan, _SINGLE)
+    except ValueError:  # blocks have tables, or float32 does not hold every value
+        return None
+    reads_single = isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
+    return found if reads_single and found.record is not None else None
 
 
 def stochastic_mode(seed: int) -> NDArray[np.void]:

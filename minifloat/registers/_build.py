@@ -9,6 +9,7 @@ import numpy as np
 
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_bool
+from minifloat.formats.codebook import short_name
 from minifloat.formats.names import parse
 from minifloat.packing.layouts import HALF_BITS, Layout, parse_layout
 from minifloat.registers._floats import from_float
@@ -178,7 +179,8 @@ def _program(
     table: Iterable[int] = (),
 ) -> Program:
     table = tuple(map(int, table))
-    name = re.sub(r"\W", "_", fmt.name.replace("-", "minus"), flags=re.ASCII)
+    word = short_name(fmt.name).replace("-", "minus")
+    name = re.sub(r"\W+", "_", word, flags=re.ASCII).strip("_")
     return Program(
         name=f"{'_' if name[:1].isdigit() else ''}{name}_to_{target}{'_look_up' if table else ''}",
         layout=gather.layout,

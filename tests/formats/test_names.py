@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +117,16 @@ def test_any_finite_values_are_a_name(values: list[float]) -> None:
     assert Codebook(values, name).name == name, "of any length"
 
 
+@pytest.mark.parametrize("text", ["[{}x]", "[{}.{}x]", "[1e{}x]", "[1 {}"])
+def test_a_long_number_is_refused_at_once(text: str) -> None:
+    """Where digits could be shared out in many ways, this took minutes."""
+    text = text.replace("{}", "1" * 100_000)
+    start = time.perf_counter()
+    with pytest.raises(ValueError, match="must be a known format name"):
+        parse(text)
+    assert time.perf_counter() - start < 5
+
+
 def test_printed_names_are_the_short_ones() -> None:
     printed = {
         "e3m1b3": "e3m1",
@@ -152,10 +164,12 @@ def test_a_codebook_prints_its_own_name() -> None:
         ("nvfp4", r"did you mean e2m1\?"),
         ("posit", "any eXmY is one"),
         ("", "fmt must be a known format name, got ''"),
-        ("[-1, 0]", r"known format name, got '\[-1, 0\]'; a codebook is its values in brackets"),
+        ("[-1, 0]", r"known format name, got '\[-1, 0\]'; a codebook is its values, finite d"),
         ("[]", "fmt must be a known format name"),
         ("[0 x]", "fmt must be a known format name"),
-        ("[0 nan]", "fmt must be a known format name"),
+        ("[0 nan]", r"got '\[0 nan\]'; a codebook is its values, finite decimal numbers, in b"),
+        ("[" + "1 " * 999 + "x]", r"got '\[1 [1 ]*' and 1501 characters more; a codebook is"),
+        ("[" + "1 " * 999 + "]", r"got '\[1 [1 ]*' and 1500 characters more: codebook mu"),
         ("[0 1_0]", "fmt must be a known format name"),
         ("[0 \u0661]", "fmt must be a known format name"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any
 
@@ -75,9 +76,20 @@ def test_integer_codebook() -> None:
         hardware.integer_codebook("nf4", 3)
 
 
+def test_an_integer_codebook_whose_name_is_too_long_is_named_by_its_values() -> None:
+    values = " ".join(str(k / 30) for k in range(1, 5))
+    book = hardware.integer_codebook(f"[{values}]", 4)
+    assert book.name == "[1 2 3 4]"
+    assert hardware.integer_codebook(mf.Codebook([-1, 0.3, 1], "x" * 60)).name == "[-127 38 127]"
+
+
 def test_text() -> None:
     assert literal(-1, 3) == "3'h7"
     assert identifier("4bits") == "m_4bits"
+    long = [f"[{' '.join(str(k / n) for k in range(n))}]" for n in (100, 101)]
+    names = [identifier("decoder", each, "case") for each in long]
+    assert len(set(names)) == 2
+    assert all(re.fullmatch("decoder_codebook_[0-9a-f]{8}_case", name) for name in names)
     assert is_one_of("x", 3, []) == "1'h0"
     assert tree("x", 2, [0], ["a"]) == "a"
 

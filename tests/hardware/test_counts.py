@@ -130,6 +130,15 @@ def test_a_codebook_of_wide_integers_is_refused_with_narrower_ones(
     assert integers(parse(steps)).width == 8
     with pytest.raises(ValueError, match=re.escape("[-32767 -13107 0 33 32767]")):
         costs(["[-1 -0.4 0 0.001 1]"], unit="multiplier")
+    many = f"[{' '.join(str(k / 7) for k in range(-8, 8))}]"
+    with pytest.raises(ValueError, match=re.escape("[-127 -111 -95 -79 -64 -48 -32 -16 0 16 32")):
+        costs([many])
+    for apart in ("[1e-20 0 1]", "[0 -0 0.3 1]"):
+        message = re.escape(apart) + "; give a codebook of integers$"
+        with pytest.raises(
+            ValueError, match=r"^formats must have values .* got \d+ bits by " + message
+        ):
+            costs([apart])
 
 
 def test_a_netlist_that_is_wrong_has_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:

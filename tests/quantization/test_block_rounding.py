@@ -116,5 +116,5 @@ def test_what_it_has_no_answer_for_is_left_to_others(axis: int) -> None:
         x[3, 4] = bad
         assert rounder.of_blocks(x) is None
     assert rounded(np.full((32, 32), 1e30, np.float32), rounder) is None  # beyond E4M3
-    assert not BlockRounder(Recipe.parse("e2m1/16/e4m3fn/mse"), axis, 16).works
-    assert not BlockRounder(Recipe.parse("nf4"), axis, 16).works
+    for text in ("e2m1/16/e4m3fn/mse", "nf4", "lut4/16", "e8m7/16", "[-1 -0.4 0 0.3 1]/16"):
+        assert not BlockRounder(Recipe.parse(text), axis, 16).works

@@ -267,8 +267,10 @@ def test_texts() -> None:
         (lambda: mf.quantize(W, "int4", rotation="hadamard4", axis=0)[1:], "rows must not be"),
         (lambda: replace(mf.quantize(W, "int4"), recipe=mf.Recipe("int4", rotation="hadamard64")),
          "rotation must have a size that divides"),
-        (lambda: mf.Rotation(8).rotate(W, axis=2), "axis must be one of"),
-        (lambda: mf.Rotation(8).rotate(W[:, :9]), "rotation must have a size that divides"),
+        (lambda: mf.Rotation(8).rotate(W, axis=2), r"axis must be in -2..1 for shape \(12, 96\)"),
+        (lambda: mf.Rotation(8).rotate(1.0), "x must have an axis to rotate along, got a number"),
+        (lambda: mf.Rotation(8).rotate(W[:, :9]), r"x must have a multiple of 8 numbers along axis "
+         r"-1, got shape \(12, 9\); append zeros, or use"),
     ],
 )  # fmt: skip
 def test_errors(make: Callable[[], object], message: str) -> None:
@@ -282,6 +284,24 @@ def test_wrong_types(wrong: Any) -> None:
         mf.Rotation(wrong)
     with pytest.raises((TypeError, ValueError)):
         mf.Rotation.parse(wrong)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((0,), 0), ((3, 0), -1), ((0, 3), 0), ((16, 0), 0)])
+@pytest.mark.parametrize("size", [16, 12])
+def test_rotating_no_numbers(shape: tuple[int, ...], axis: int, size: int) -> None:
+    if shape[axis] % size:
+        return
+    x = np.zeros(shape, np.float32)
+    for rotate in (mf.Rotation(size).rotate, mf.Rotation(size).rotate_back):
+        assert rotate(x, axis=axis).shape == shape
+
+
+def test_products_and_gptq_of_no_inputs() -> None:
+    w = np.zeros((3, 0), np.float32)
+    q = mf.quantize(w, "int4", rotation="hadamard16")
+    assert not mf.linear(np.zeros((2, 0), np.float32), q).any()
+    assert (q @ np.zeros((0, 2), np.float32)).shape == (3, 2)
+    assert mf.gptq(w, "int4", np.zeros((0, 0)), rotation="hadamard16") == q
 
 
 def test_empty_weights() -> None:

@@ -195,6 +195,16 @@ def test_c_on_all_words(fold_scale, tmp_path):
 LINE = re.compile(r"  r(\d+) *= (\w+) +([^#]*?)(?: +#.*)?")
 
 
+@pytest.mark.parametrize(
+    "fmt", ["[-1 -0.5 0 1e-05]", f"[{' '.join(str(k / 7) for k in range(16))}]"]
+)
+def test_a_codebook_named_by_its_values_has_a_short_name_that_nobody_reserves(fmt: str) -> None:
+    """C++ reserves names with two underscores after one another."""
+    name = to_half(fmt, str(mf.parse(fmt).bits)).name
+    assert re.fullmatch("[A-Za-z][A-Za-z0-9_]{1,100}", name)
+    assert "__" not in name
+
+
 @pytest.mark.parametrize("program", PROGRAMS, ids=repr)
 def test_assembly_is_complete(program):
     """The program can be rebuilt from its assembly."""

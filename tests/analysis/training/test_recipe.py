@@ -63,6 +63,10 @@ def test_weights_and_gradients_follow_their_pass() -> None:
         ("forward=stochastic(four_over_six)", "recipe must have blocks of one row"),
         ("forward=eden(e2m1/16/float32)", "recipe must have scales of a format"),
         ("forward=e8m5", "recipe must be a format whose values float32 holds"),
+        ("forward=[-1 -0.4 1]", "recipe must be a format whose values float32 holds, got .*; rou"),
+        ("forward=e5m2b190", "recipe must be a format whose values float32 holds"),
+        ("forward=stochastic(e8m7/16)", "recipe must be of values that float32 holds for stoch"),
+        ("forward=stochastic([-1 0.4]/16)", "recipe must be of values that float32 holds for sto"),
         ("forward=nonsense", "nonsense"),
         ("gradient=mine", "gradient must be one of"),
         ("forward=deepseek_fp8 gradient=clipped", "gradient must not be clipped"),
@@ -74,6 +78,21 @@ def test_weights_and_gradients_follow_their_pass() -> None:
 def test_what_has_no_meaning_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainingRecipe.parse(text)
+
+
+def test_a_codebook_named_by_its_values_stands_in_a_recipe() -> None:
+    book = "[-1 -0.5 0 0.25 1]/16/float16"
+    text = f"forward={book} backward=mxfp4 gradients=stochastic({book},0.5)"
+    recipe = TrainingRecipe.parse(text)
+    assert recipe.forward == Operand.parse(book)
+    assert recipe.gradients == Operand.parse(f"stochastic({book},0.5)")
+    assert TrainingRecipe.parse(str(recipe)) == recipe
+
+
+@pytest.mark.parametrize("text", ["[-1 -0.4 0 0.3 1]/16/float16", "e8m7/9", "lut4/16"])
+def test_values_beyond_float32_are_rounded_as_quantize_rounds_them(text: str) -> None:
+    x, operand = numbers(), Operand.parse(text)
+    assert np.array_equal(rounded(x, operand).values, mf.quantize(x, text).dequantize())
 
 
 @pytest.mark.parametrize("value", [7, 1.5, b"mxfp4", ["mxfp4"]])
