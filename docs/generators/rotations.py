@@ -63,9 +63,9 @@ True
 - `q.stored` are the weights that the codes mean, rotated: what a kernel of yours multiplies. Rows
   can be picked (`q[rows]`) unless they lie along the axis of the rotation.
 
-**Time.** One vector takes 3 % longer with a matrix of 4096 x 4096, 11 % with 576 x 1536 and 15 to
-20 % with 576 x 576 (E2M2, one thread; a rotation takes 1.3 to 3 ns a number of the vector, with
-Paley's matrices 5 to 7). `quantize` and `dequantize` take 5 to 10 ns a weight more.
+**Time.** One vector takes 1 % longer with a matrix of 4096 x 4096, 8 % with 576 x 1536 and 14 to
+20 % with 576 x 576 (E2M2, one thread; a rotation takes 0.3 to 0.5 ns a number of the vector, with
+Paley's matrices 5 to 6, and 5 us a call). `quantize` and `dequantize` take 3 ns a weight more.
 
 The studies are modules of `analysis.methods`, whose docstrings have their criteria, written before
 measuring: `python -m analysis.methods rotations --csv FILE`. Their records are in
