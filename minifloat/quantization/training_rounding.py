@@ -73,7 +73,7 @@ class EdenRounder(BlockRounder):
 
     def __init__(self, recipe: Recipe, axis: int, size: int, seed: int) -> None:
         super().__init__(recipe, axis, size, exact=False)
-        self._least = 0.0
+        self._least = 0.0  # of scales alone
         plan = encode_plan(
             parse(recipe.scale.name), "float32", Rounding.STOCHASTIC, Overflow.SATURATE,
             NaNPolicy.RAISE,
