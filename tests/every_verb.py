@@ -192,7 +192,7 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
             )
     for axis in (-1, -2):
         for rounder in rounders(axis):
-            kind = f"{type(rounder).__name__} {rounder.recipe} {axis} {rounder.factor}"
+            kind = f"{type(rounder).__name__} {rounder.recipe} {axis} {rounder.blocks.factor}"
             for rotation in (None, mf.Rotation(16, seed=2)):
                 found = rounded_in_blocks(wide, rounder, rotation)
                 assert found is not None

@@ -87,9 +87,10 @@ def _power(x: float, grid: ScaleValues, rule: AbsmaxToScale) -> float:
     carries = m > r if rule.kind == NEXT_POWERS else m >= rule.carry * r
     k = e - f - (1 if is_less else 0) + (1 if carries else 0)
     top = _significand(grid.largest)[1] - 1
-    held = min(max(k, grid.emin - grid.mantissa_bits), top)
-    scale = max(np.int64(shl(held + 1023, 52)).view(np.float64), grid.smallest)
-    return scale if k <= top else math.inf
+    least, bottom = _significand(grid.smallest)
+    bottom = bottom - 1 if least == 0.5 else bottom  # of the smallest power, not scale
+    held = min(max(k, bottom), top)
+    return np.int64(shl(held + 1023, 52)).view(np.float64) if k <= top else math.inf
 
 
 @inlined

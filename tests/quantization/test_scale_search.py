@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
@@ -161,6 +161,7 @@ def test_the_brute_force_rejects_other_scales(name: str, factor: float) -> None:
     assert exact_error(w, Fraction(float(weighed.scales[0])), fmt, ones) > least + slack
 
 
+@example(block=[0.00390625], name="e2m1", scale="ue4m4_nosub", tensor=False, powers=True)
 @settings(max_examples=100, deadline=None)
 @given(
     block=blocks,
