@@ -10,7 +10,6 @@ which a study that grows answers with the records so far.
 from __future__ import annotations
 
 import argparse
-import ast
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from importlib import import_module
@@ -93,7 +92,7 @@ def _described(about: ModuleType) -> str:
     lines = []
     for name in about.STUDIES:
         text = Path(about.__path__[0], f"{name}.py").read_text("utf-8")
-        title = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+        title = text.partition('"""')[2].partition("\n")[0].removesuffix('"""')
         lines.append(f"  {name:<{max(map(len, about.STUDIES))}}  {title}")
     return "\n".join(["studies:", *lines])
 
@@ -116,14 +115,18 @@ def _growing(
             if text.partition("\n")[0] != f"# {title}":
                 raise OtherFile(f"{file} must hold records of {title!r}; name a new file")
             known = from_csv(text)
+        except OtherFile:
+            raise
         except ValueError as error:
-            if isinstance(error, OtherFile):
-                raise
-            raise OtherFile(f"{file} is damaged: {error}; mend it or name a new file") from error
+            raise _damaged(file, error) from error
     try:
         yield from study.growing(known, quick=quick, progress=progress)
     except OtherFile as error:
-        raise OtherFile(f"{file} is damaged: {error}; mend it or name a new file") from None
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: Path | None, error: ValueError) -> OtherFile:
+    return OtherFile(f"{file} is damaged: {error}; mend it or name a new file")
 
 
 def known_cases(known: Rows, key: Callable[[Row], Case]) -> list[Case]:

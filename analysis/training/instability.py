@@ -45,7 +45,8 @@ from analysis.studies import grown
 from analysis.training.instability_losses import BFLOAT16, RATE, Case, cases, part_means
 from analysis.training.products import Products
 from analysis.training.recipe import TrainingRecipe
-from analysis.training.run import Run, Setup, torch_threads
+from analysis.training.run import Run, Setup
+from analysis.training.threads import torch_threads
 
 MODEL, ITEMS, BATCH = "0.2M", 125_000, 4
 STEP = 0.01  # length of a step in weights, for differences of gradients

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 import minifloat as mf
 from minifloat.formats.grammar import lowered
+from minifloat.formats.names import UnknownName
 from minifloat.quantization.block_parts import rotated, rounded_in_blocks
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder
 from minifloat.quantization.blocks import spread
@@ -388,9 +389,9 @@ def _recipe(text: str) -> mf.Recipe | mf.NumberFormat:
         return mf.Recipe.parse(text)
     try:
         return mf.parse(text)
-    except ValueError as error:
+    except UnknownName:
         near = near_recipes_and_formats(text)
-        if not near or "known format name" not in str(error):
+        if not near:
             raise
         raise ValueError(
             f"operand must be none (not rounded), a recipe or a format, got {text!r}; did you mean "

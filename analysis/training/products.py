@@ -7,11 +7,7 @@ both operands are rotated along that axis, rounded in blocks along it, and multi
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +16,7 @@ import torch
 import minifloat as mf
 from analysis.training.operands import Operand, rounded
 from analysis.training.recipe import TrainingRecipe
+from analysis.training.threads import at_once
 from minifloat import arithmetic
 from minifloat.quantization.block_parts import rotated
 
@@ -189,37 +186,8 @@ class _Product(torch.autograd.Function):
                 a, b, mask = Side(g, -2), Side(x, -2), w_mask
             return _masked(product.backward(a, b, operands), mask, ctx.rotation)
 
-        dx, dw = _at_once(gradient, (DX, DW))
+        dx, dw = at_once(gradient, (DX, DW))
         return dx, dw, None, None
-
-
-def _at_once(work: Callable[[int], Any], parts: tuple[int, int]) -> list[Any]:
-    """Call ``work`` for both parts, each on one thread if PyTorch has several; return the results.
-
-    Two threads with a whole product each wait less than two that share all small operations.
-    """
-    threads = torch.get_num_threads()
-    if threads == 1:
-        return [work(part) for part in parts]
-
-    def work_on_one_thread(part: int) -> Any:
-        torch.set_num_threads(1)  # of the thread that calls, as is
-        with torch.no_grad():
-            return work(part)
-
-    other = _helper(os.getpid()).submit(work_on_one_thread, parts[0])
-    try:
-        own = work_on_one_thread(parts[1])
-    finally:
-        wait([other])
-        torch.set_num_threads(threads)
-    return [other.result(), own]
-
-
-@lru_cache(maxsize=1)
-def _helper(process: int) -> ThreadPoolExecutor:
-    """Return a waiting thread; a forked process does not have its parent's and makes its own."""
-    return ThreadPoolExecutor(1, thread_name_prefix=f"training-{process}")
 
 
 def _rotated(x: torch.Tensor, rotation: mf.Rotation | None, axis: int = -1) -> torch.Tensor:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -21,6 +20,7 @@ from analysis.output import write_files
 from analysis.training.data import Batch, Data, digits, texts
 from analysis.training.model import DIGITS, SHAPES, Model, make_model
 from analysis.training.recipe import TrainingRecipe
+from analysis.training.threads import torch_threads
 from minifloat.formats.base import check_int
 
 WARM_UP = 0.05  # of the steps, in which the rate rises from 0
@@ -199,17 +199,6 @@ def train(
             if progress is not None:
                 progress(run.step, setup.steps)
         return run.result()
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Meanwhile, have PyTorch use so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Run:

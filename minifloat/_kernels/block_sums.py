@@ -1,4 +1,4 @@
-"""Sums over the numbers of each block, in float64, and the better of two roundings of each block.
+"""Sums over the numbers of each block, in float64.
 
 Layout and arguments as in `block_rounding`.
 """
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
-from minifloat._kernels.choosing import MARGIN
 from minifloat._kernels.vector_sums import LANES, dot, squared_error
 
 Array = NDArray[Any]
@@ -59,33 +58,6 @@ def squared_errors(
             block += width
 
 
-@kernel
-def keep_better(
-    values: Array, steps: Array, errors: Array, height: int, width: int, size: int, down: Any,
-    best_values: Array, best_steps: Array, least: Array,
-) -> None:  # fmt: skip
-    """Replace the best of each block where the error is less, as in `choosing.choose`."""
-    block = 0
-    if down is None:
-        for row in range(0, values.size, width):
-            for start in range(row, row + width, size):
-                if errors[block] < least[block] * MARGIN:
-                    least[block], best_steps[block] = errors[block], steps[block]
-                    for i in range(start, min(start + size, row + width)):
-                        best_values[i] = values[i]
-                block += 1
-        return
-    for top in range(0, values.size, height * width):
-        for start in range(0, height, size):
-            for row in range(start, min(start + size, height)):
-                at = top + row * width
-                _replace(values[at : at + width], errors[block:], least[block:], best_values[at:])
-            for c in range(block, block + width):
-                if errors[c] < least[c] * MARGIN:
-                    least[c], best_steps[c] = errors[c], steps[c]
-            block += width
-
-
 @jit
 def _dot(x: Array, y: Array, start: int, stop: int) -> float:
     total = 0.0
@@ -126,9 +98,3 @@ def _add_squared_errors(x: Array, values: Array, steps: Array, sums: Array) -> N
     for c in range(sums.size):
         rest = np.float64(x[c]) - np.float64(values[c]) * np.float64(steps[c])
         sums[c] += rest * rest
-
-
-@inlined
-def _replace(values: Array, errors: Array, least: Array, best: Array) -> None:
-    for c in range(values.size):
-        best[c] = values[c] if errors[c] < least[c] * MARGIN else best[c]

@@ -73,11 +73,9 @@ def _define_scaled() -> Any:
 
 def _address(context: Any, builder: Any, signature: Any, args: Any, k: int, at: Any) -> Any:
     """Return the address of a vector: of a place in one of the arguments."""
-    from llvmlite import ir
-
     from minifloat._kernels import lanes
 
-    kind = ir.VectorType(lanes.ELEMENTS[signature.args[k].dtype], LANES)
+    kind = lanes.lanes_of(lanes.ELEMENTS[signature.args[k].dtype])
     return lanes.address_of(context, builder, signature.args[k], args[k], at, kind)
 
 

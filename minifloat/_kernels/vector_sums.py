@@ -46,18 +46,14 @@ def _define_squared_error() -> Any:
 
 def _wide(context: Any, builder: Any, signature: Any, args: Any, k: int) -> Any:
     """Return sixteen float32 numbers of an argument in float64; the last one is their place."""
-    from llvmlite import ir
-
     from minifloat._kernels import lanes
 
-    single, double = (ir.VectorType(kind(), LANES) for kind in (ir.FloatType, ir.DoubleType))
+    single, double = lanes.lanes_of(lanes.FLOAT), lanes.lanes_of(lanes.DOUBLE)
     where = lanes.address_of(context, builder, signature.args[k], args[k], args[-1], single)
     return builder.fpext(builder.load(where, align=4), double)
 
 
 def _added_by_halves(builder: Any, terms: Any) -> Any:
-    from llvmlite import ir
-
     from minifloat._kernels import lanes
 
     half = LANES
@@ -70,7 +66,7 @@ def _added_by_halves(builder: Any, terms: Any) -> Any:
             for start in (0, half)
         )
         terms = builder.fadd(low, high)
-    return builder.extract_element(terms, ir.Constant(ir.IntType(32), 0))
+    return builder.extract_element(terms, lanes.I32(0))
 
 
 @instruction(_define_dot)

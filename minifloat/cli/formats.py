@@ -12,7 +12,7 @@ from minifloat.cli.terminal import Table, can_print, number_line, print_json, pr
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
-from minifloat.formats.names import parse
+from minifloat.formats.names import UnknownName, parse
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -182,9 +182,8 @@ def _named(name: str) -> NumberFormat | Recipe:
     """Return the format or else the recipe of a name; an unknown name leads to both kinds."""
     try:
         return parse(name, "NAME")
-    except ValueError as error:
-        if "known format name" not in str(error):
-            raise
+    except UnknownName:
+        pass
     from minifloat.quantization.recipes import RECIPES, Recipe, near_recipes_and_formats
 
     if "/" in name or name.strip().lower() in RECIPES:

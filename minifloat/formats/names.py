@@ -136,9 +136,13 @@ smallest 7.629394531e-06, specials p3109>
         raise ValueError(f"{argument} must name a format, got {shown(text)}: {error}") from None
     if fmt is not None:
         return fmt
-    raise ValueError(
+    raise UnknownName(
         f"{argument} must be a known format name, got {shown(text)}{_suggestion(text)}"
     )
+
+
+class UnknownName(ValueError):
+    """A text names no format; it breaks no rule of a name either."""
 
 
 def _by_rule(word: str) -> NumberFormat | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
+from minifloat.quantization.choosing import best_of
 from minifloat.quantization.pipeline import tensor_scale_of
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
@@ -35,11 +36,8 @@ class BlockRounder:
         Whether quotients by steps (scales times a tensor scale), and products with them, are
         rounded once, as `minifloat.quantize` and `dequantize` do it; else steps and each operation
         are rounded to float32, and steps are 2**-126 or more.
-    factor : float
-        Quotients are multiplied by it, if not exact.
-    seed : int, optional
-        Rounding is stochastic, as `minifloat.round_to` does it with the quotients of the whole
-        array; without it, to nearest.
+    factor, seed
+        As of `StepRounder`; a factor if not exact.
 
     Attributes
     ----------
@@ -154,36 +152,23 @@ class BlockRounder:
         return self.blocks.round(x, steps, out, start=start)
 
     def _round_to_better(self, x: Array, found: Found, out: Array, tensor: float) -> bool:
-        """Round to the candidate of least squared error for each block, see `choosing`."""
-        first, *others = self._candidates
-        best, blocks = self._steps_of(first, found, tensor), self.blocks
-        values, other_values = np.empty((2, *x.shape), np.float32)
-        if best is None or not blocks.values(x, best, values):
-            return False
-        least = blocks.squared_errors(x, values, best)
-        for other in others:
-            steps = self._steps_of(other, found, tensor, saturates=True)
-            if steps is None or not blocks.values(x, steps, other_values):
+        """Round each block to the candidate of least squared error."""
+        values, blocks = np.empty(x.shape, np.float32), self.blocks
+        every, errors = [], []
+        for k, candidate in enumerate(self._candidates):
+            steps = self._steps_of(candidate, found, tensor, saturates=k > 0)
+            if steps is None or not blocks.values(x, steps, values):
                 return False
-            errors = blocks.squared_errors(x, other_values, steps)
-            blocks.keep_better(other_values, steps, errors, values, best, least)
-        blocks.multiply(values, best, out)
-        return True
+            every.append(steps)
+            errors.append(blocks.squared_errors(x, values, steps))
+        return blocks.round(x, np.choose(best_of(errors), every), out)
 
     def _steps_of(
-        self,
-        recipe: Recipe,
-        found: Found,
-        tensor: float,
-        *,
-        factor: float | None = None,
-        saturates: bool = False,
+        self, recipe: Recipe, found: Found, tensor: float, *, saturates: bool = False
     ) -> Steps | None:
-        """Return scales times the tensor scale, or times another factor."""
-        factor = tensor if factor is None else factor
-        rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
         steps = np.empty(found.size, self._steps)
+        rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
         fits = kernels.steps_of(
-            found, recipe.scale.values, rule, saturates, factor, self._least, steps
+            found, recipe.scale.values, rule, saturates, tensor, self._least, steps
         )
         return steps if fits else None

@@ -97,20 +97,30 @@ def _choices_of_single(
     recipe: Recipe, rows: Array, width: int, scales: Array, factors: Sequence[float]
 ) -> NDArray[np.uint8] | None:
     """Return what `_choices` does for float32 rows, sooner; None if a format is not arithmetic."""
-    choices, least = np.zeros(scales[0].size, np.uint8), np.empty(0)
-    values = np.empty(rows.shape, np.float32)
-    for k, (candidate, factor) in enumerate(zip(recipe.candidates, factors, strict=True)):
+    values, errors = np.empty(rows.shape, np.float32), []
+    for candidate, found, factor in zip(recipe.candidates, scales, factors, strict=True):
         blocks = StepRounder(candidate.fmt, -1, width)
-        steps = divisors(scales[k].reshape(-1)) * factor
+        steps = divisors(found.reshape(-1)) * factor
         if not blocks.works or not blocks.values(rows, steps, values):
             return None
-        errors = blocks.squared_errors(rows, values, steps)
-        if k:
-            better = errors < least * kernels.MARGIN
-            choices[better] = k
-            errors = np.where(better, errors, least)
-        least = errors
-    return choices.reshape(scales.shape[1:])
+        errors.append(blocks.squared_errors(rows, values, steps))
+    return best_of(errors).reshape(scales.shape[1:])
+
+
+def best_of(errors: Sequence[NDArray[np.float64]]) -> NDArray[np.uint8]:
+    """Return which candidate has the least error in each block, of equal ones the first.
+
+    Examples
+    --------
+    >>> best_of([np.array([1.0, 2.0]), np.array([1 - 2.0**-50, 1.0])])
+    array([0, 1], dtype=uint8)
+    """
+    choices, least = np.zeros(errors[0].size, np.uint8), errors[0]
+    for k, others in enumerate(errors[1:], 1):
+        better = others < least * kernels.MARGIN
+        choices[better] = k
+        least = np.where(better, others, least)
+    return choices
 
 
 def encode_chosen(

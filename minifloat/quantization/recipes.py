@@ -36,7 +36,7 @@ import numpy as np
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import shown
 from minifloat.formats.grammar import lowered
-from minifloat.formats.names import is_width, near_names, parse
+from minifloat.formats.names import UnknownName, is_width, near_names, parse
 from minifloat.quantization import recipe_rules
 from minifloat.quantization.alternatives import (
     BETWEEN,
@@ -471,7 +471,7 @@ def _format(name: str) -> NumberFormat:
                 f"recipe must begin with a format, got {name}, which is a recipe itself: "
                 f'{RECIPES[name]}; change its text, or use RECIPES["{name}"].replace'
             ) from None
-        if not _near_recipes(name) or "known format name" not in str(error):
+        if not _near_recipes(name) or not isinstance(error, UnknownName):
             raise
         near = near_recipes_and_formats(name)
         raise ValueError(

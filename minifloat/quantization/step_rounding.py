@@ -154,16 +154,6 @@ class StepRounder:
         sums.dots(x.reshape(-1), y.reshape(-1), *self.layout(x), found)
         return found
 
-    def keep_better(
-        self, values: Array, steps: Steps, errors: Figures,
-        best_values: Array, best_steps: Steps, least: Figures,
-    ) -> None:  # fmt: skip
-        """Replace the best of each block where the error is less, see `choosing`."""
-        sums.keep_better(
-            values.reshape(-1), steps, errors, *self.layout(values), best_values.reshape(-1),
-            best_steps, least,
-        )  # fmt: skip
-
 
 def _plan_of(fmt: NumberFormat, is_stochastic: bool) -> RoundPlan | None:
     """Return how float32 numbers are rounded to a format; None if no kernel of blocks does it."""

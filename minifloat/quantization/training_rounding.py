@@ -14,6 +14,7 @@ from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder, Found
 from minifloat.quantization.recipes import Recipe
+from minifloat.quantization.scales import absmax_to_scale
 from minifloat.quantization.step_rounding import Array, Steps, stochastic_mode
 
 GAUSSIAN_STEP = 0.487079
@@ -73,7 +74,6 @@ class EdenRounder(BlockRounder):
 
     def __init__(self, recipe: Recipe, axis: int, size: int, seed: int) -> None:
         super().__init__(recipe, axis, size, exact=False)
-        self._least = 0.0  # of scales alone
         plan = encode_plan(
             parse(recipe.scale.name), "float32", Rounding.STOCHASTIC, Overflow.SATURATE,
             NaNPolicy.RAISE,
@@ -93,8 +93,9 @@ class EdenRounder(BlockRounder):
         clipped: object = None,
     ) -> bool:
         """As of `BlockRounder`, but that nothing is said of what is ``clipped``."""
-        scales = self._steps_of(self.recipe, found, tensor, factor=1.0)
-        if scales is None:
+        scales, recipe = np.empty(found.size, np.float32), self.recipe
+        rule = absmax_to_scale(recipe.fmt, recipe.scale_rounding, tensor, recipe.absmax_at)
+        if not kernels.steps_of(found, recipe.scale.values, rule, False, 1.0, 0.0, scales):
             return False
         factor = np.float32(tensor * EDEN_MARGIN)
         steps = np.maximum(scales * factor, np.float32(SMALLEST))

@@ -11,7 +11,6 @@ import pytest
 
 from minifloat import _jit
 from minifloat._kernels import block_sums, vector_sums
-from minifloat._kernels.choosing import MARGIN
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -95,29 +94,3 @@ def test_sixteen_terms_compiled_are_those_interpreted() -> None:
             np.testing.assert_array_equal(sums[0], vector_sums.dot(x, y, at))
             block_sums.squared_errors(part, other, np.float64([0.3]), 1, 16, 16, None, sums)
             np.testing.assert_array_equal(sums[0], vector_sums.squared_error(x, y, 0.3, at))
-
-
-@pytest.mark.parametrize("down", [False, True])
-def test_the_better_of_two_is_kept(how: Callable[[Any], Callable[..., Any]], down: bool) -> None:
-    """Errors that differ by less than the margin are equal, and of equal ones the first stays."""
-    for (height, width), size in ((layout, size) for layout in LAYOUTS for size in SIZES):
-        values, best = numbers(2, 2, height, width, seed=size)
-        places = list(blocks(values, size, down))
-        count = len(places)
-        steps, best_steps = np.abs(numbers(2, count, seed=1))
-        least = np.abs(numbers(count, seed=2)).astype(np.float64)
-        factors = np.array([0.5, 1 - 2.0**-20, 1 - 2.0**-50, 1.0, 2.0, MARGIN])
-        errors = least * factors[np.arange(count) % len(factors)]
-        errors[::7], least[::14] = 0, 0
-        wanted, wanted_steps, wanted_least = best.copy(), best_steps.copy(), least.copy()
-        for k, place in enumerate(places):
-            if errors[k] < least[k] * (1 - 2.0**-40):
-                wanted[place], wanted_steps[k] = values[place], steps[k]
-                wanted_least[k] = errors[k]
-        layout = height, width, size, True if down else None
-        how(block_sums.keep_better)(
-            values.reshape(-1), steps, errors, *layout, best.reshape(-1), best_steps, least
-        )
-        assert np.array_equal(best, wanted)
-        assert np.array_equal(best_steps, wanted_steps)
-        assert np.array_equal(least, wanted_least)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from minifloat._arrays import code_dtype
-from minifloat.quantization.choosing import _choices, _choices_of_single, encode_chosen
+from minifloat._kernels.choosing import MARGIN
+from minifloat.quantization.choosing import _choices, _choices_of_single, best_of, encode_chosen
 from minifloat.quantization.recipes import RECIPES, Recipe
 
 TEXTS = [
@@ -64,6 +65,26 @@ def test_the_choice_has_the_least_squared_error() -> None:
             block = [Fraction(float(w)) for w in rows[r, b * width : (b + 1) * width]]
             errors.append(sum(min(abs(abs(w) - v * step) for v in values) ** 2 for w in block))
         assert found[r, b] == errors.index(min(errors))
+
+
+def test_the_better_of_two_is_kept() -> None:
+    """Errors that differ by less than the margin are equal, and of equal ones the first stays."""
+    draw, count = np.random.default_rng(2), 700
+    values, best = draw.standard_normal((2, count, 16))
+    steps, best_steps = np.abs(draw.standard_normal((2, count)))
+    least = np.abs(draw.standard_normal(count))
+    factors = np.array([0.5, 1 - 2.0**-20, 1 - 2.0**-50, 1.0, 2.0, MARGIN])
+    errors = least * factors[np.arange(count) % len(factors)]
+    errors[::7], least[::14] = 0, 0
+    wanted, wanted_steps, wanted_least = best.copy(), best_steps.copy(), least.copy()
+    for k in range(count):
+        if errors[k] < least[k] * (1 - 2.0**-40):
+            wanted[k], wanted_steps[k] = values[k], steps[k]
+            wanted_least[k] = errors[k]
+    choices = best_of([least, errors])
+    assert np.array_equal(np.choose(choices[:, np.newaxis], [best, values]), wanted)
+    assert np.array_equal(np.choose(choices, [best_steps, steps]), wanted_steps)
+    assert np.array_equal(np.choose(choices, [least, errors]), wanted_least)
 
 
 def test_a_codebook_is_left_to_the_other_way() -> None:
