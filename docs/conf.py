@@ -28,7 +28,6 @@ extensions = [
     "explorer",
     "figure_sizes",
     "folding_tables",
-    "public_names",
 ]
 root_doc = "docs/index"
 include_patterns = ["*.md", "docs/**.md", "docs/**.rst", "notebooks/*.ipynb"]
