@@ -25,7 +25,7 @@ from typing import Any, Literal, SupportsIndex, TypeAlias
 
 from minifloat.arithmetic.orders import Order, checked_order, is_chain, text_of
 from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
-from minifloat.codec import RANDOM_BITS
+from minifloat.codec.stochastic import RANDOM_BITS
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_bool, check_int, shown
 from minifloat.formats.grammar import lowered

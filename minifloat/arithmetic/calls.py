@@ -19,13 +19,11 @@ from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
 from minifloat.arithmetic.tiles import COLUMNS, add_up
 from minifloat.arithmetic.units import UNITS, Unit
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import check_int, shown
+from minifloat.formats.base import check_seed, shown
 from minifloat.formats.grammar import lowered
 
 Array = NDArray[Any]
 AccumulatorLike = Accumulator | SumFormat | NumberFormat | str
-
-MAX_SEED = (1 << 64) - 1
 
 
 class Call:
@@ -65,7 +63,7 @@ class Call:
         if rounding.is_stochastic != (seed is not None):
             wanted = "given" if rounding.is_stochastic else "None"
             raise ValueError(f"seed must be {wanted} for rounding={rounding}, got {shown(seed)}")
-        return None if seed is None else check_int("seed", seed, 0, MAX_SEED)
+        return None if seed is None else check_seed(seed)
 
     def _streams(self, shape: tuple[int, ...]) -> Array | None:
         return None if self.seed is None else streams_of(self.seed, shape)

@@ -21,7 +21,7 @@ from minifloat._kernels import stochastic_sums as kernels
 from minifloat._kernels import sums as sum_kernels
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.step_plans import Plan, begun, grid_of, listed, modulus_of, normal_of
-from minifloat.codec.plans import STOCHASTIC_KINDS
+from minifloat.codec.stochastic import STOCHASTIC_KINDS
 from minifloat.formats.rounding import Rounding
 
 Array = NDArray[Any]

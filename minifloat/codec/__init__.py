@@ -22,7 +22,7 @@ How a float becomes a code. The same numbers stand in the kernels (`minifloat._k
 Where to find them: `special_codes` has the codes of the steps 1 and 6, `decision_points` the exact
 numbers at which step 5 passes to the next value. `records` turns a format and the policies into
 one record for the kernels, and `plans` keeps it with the kernel that reads it. `_call` has the rest
-of a call: random words, arrays that overlap, errors. `exact` encodes numbers
+of a call: arrays that overlap, errors; `stochastic` what a call draws from. `exact` encodes numbers
 that no float holds, one by one.
 """
 
@@ -39,8 +39,9 @@ from minifloat._arrays import Codes
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat._threads import check_threads
 from minifloat.codec import plans as _plans
-from minifloat.codec._call import Call, raise_for, stochastic_mode
+from minifloat.codec._call import Call, raise_for
 from minifloat.codec.plans import DecodePlan, EncodePlan, Memo, RoundPlan
+from minifloat.codec.stochastic import RANDOM_BITS, stochastic_mode
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import TorchDtype, parse
 from minifloat.formats.rounding import (
@@ -54,8 +55,6 @@ from minifloat.formats.rounding import (
 )
 
 Array = NDArray[Any]
-
-RANDOM_BITS = 24  # by default
 
 
 class EncodeOptions(TypedDict, total=False):

@@ -1,73 +1,20 @@
-"""One call of `encode` or `round_to`: its random words, where it may write, its errors."""
+"""One call of `encode` or `round_to`: where it may write, and its errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from minifloat import _arrays
-from minifloat._kernels import codec as kernels
-from minifloat._kernels.scalar import WINDOW
-from minifloat.codec.plans import STOCHASTIC_KINDS, Counts, EncodePlan, RoundPlan, TablePlan
-from minifloat.formats.base import check_int, shown
-from minifloat.formats.rounding import Overflow, Rounding
+from minifloat.codec.plans import Counts, EncodePlan, RoundPlan, TablePlan
+from minifloat.codec.stochastic import NO_WORDS, StochasticMode
+from minifloat.formats.rounding import Overflow
 
 Array = NDArray[Any]
-
-MAX_RANDOM_BITS = WINDOW - 2  # a threshold may need half a step, and the sticky bit
-NO_WORDS = np.empty(0, np.uint32)
-
-
-@dataclass(frozen=True)
-class StochasticMode:
-    """How a call draws its thresholds: a record for the kernels, and the caller's random words."""
-
-    record: Array
-    random_words: Array | None
-
-
-def stochastic_mode(
-    rounding: Rounding,
-    seed: SupportsIndex | None,
-    random: ArrayLike | None,
-    random_bits: SupportsIndex,
-    shape: tuple[int, ...],
-) -> StochasticMode | None:
-    """Return the random part of a call's arguments, checked; None in a deterministic mode."""
-    random_bits = check_int("random_bits", random_bits, 1, MAX_RANDOM_BITS)
-    if not rounding.is_stochastic:
-        if seed is not None or random is not None:
-            raise ValueError(f"rounding must be stochastic to use seed or random, got {rounding}")
-        return None
-    if random is not None and seed is not None:
-        raise ValueError("seed and random must not both be given; choose one")
-    if random is None and seed is None:
-        raise ValueError(f"seed must be given for rounding={rounding.value!r} (or random=words)")
-    if seed is not None and not 0 <= (seed := check_int("seed", seed)) < 1 << 64:
-        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {shown(seed)}")
-    record = np.array([(STOCHASTIC_KINDS[rounding], random_bits, seed or 0)], kernels.MODE)
-    return StochasticMode(
-        record, None if random is None else _random_words(random, random_bits, shape)
-    )
-
-
-def _random_words(random: ArrayLike, random_bits: int, shape: tuple[int, ...]) -> Array:
-    words = _arrays.as_array("random", random)
-    if not _arrays.is_integer(words.dtype):
-        raise TypeError(f"random must be unsigned integers, got {words.dtype.name}")
-    if words.size and (int(words.min()) < 0 or int(words.max()) >> random_bits):
-        raise ValueError(
-            f"random must be in 0..2**{random_bits} - 1 (random_bits={random_bits}), got "
-            f"{words.min()} .. {words.max()}; shift the words right or pass more random_bits"
-        )
-    try:
-        return np.broadcast_to(words, shape)
-    except ValueError:
-        raise ValueError(f"random must have the shape of x, {shape}, got {words.shape}") from None
 
 
 @dataclass

@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike
 
 from minifloat._kernels import codec as kernels
 from minifloat._kernels.scalar import WINDOW
-from minifloat.codec import RANDOM_BITS, EncodeOptions, encode
-from minifloat.codec._call import NO_WORDS, stochastic_mode
+from minifloat.codec import EncodeOptions, encode
 from minifloat.codec.decision_points import LARGEST, Side, Value, away, between, line
 from minifloat.codec.special_codes import SpecialCodes, special_codes
+from minifloat.codec.stochastic import NO_WORDS, RANDOM_BITS, stochastic_mode
 from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding, choose
 

@@ -33,12 +33,6 @@ WORD_DTYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype(np.int32),
     "float64": np.dtype(np.int64),
 }
-STOCHASTIC_KINDS = {
-    Rounding.STOCHASTIC: kernels.STOCHASTIC_A,
-    Rounding.STOCHASTIC_B: kernels.STOCHASTIC_B,
-    Rounding.STOCHASTIC_C: kernels.STOCHASTIC_C,
-    Rounding.STOCHASTIC_EQUAL: kernels.STOCHASTIC_EQUAL,
-}
 NO_VALUES = np.empty(0, table_kernels.VALUE)
 SMALL = 1024  # elements for which a temporary array may be as large as the source
 ANY_SIZE = 1 << 62

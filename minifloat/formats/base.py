@@ -354,9 +354,20 @@ def check_int(name: str, value: object, low: int | None = None, high: int | None
     if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, got {shown(value)}")
     if low is not None and (number < low or (high is not None and number > high)):
-        rule = f"at least {low}" if high is None else f"in {low}..{high}"
+        rule = f"at least {low}" if high is None else f"in {low}..{_bound(high)}"
         raise ValueError(f"{name} must be {rule}, got {shown(number)}")
     return number
+
+
+def _bound(number: int) -> str:
+    """Return a bound as text, one of all ones as 2**64 - 1."""
+    all_ones = number & (number + 1) == 0
+    return f"2**{number.bit_length()} - 1" if all_ones and number >> 20 else str(number)
+
+
+def check_seed(seed: object) -> int:
+    """Return a seed as an int, or raise: an integer of 64 bits without a sign."""
+    return check_int("seed", seed, 0, (1 << 64) - 1)
 
 
 def check_bool(name: str, value: object) -> None:

@@ -13,8 +13,9 @@ from typing import Any, SupportsIndex
 import numpy as np
 
 from minifloat._kernels import random_words
-from minifloat.codec import RANDOM_BITS, encode, round_to
-from minifloat.formats.base import check_int, shown
+from minifloat.codec import encode, round_to
+from minifloat.codec.stochastic import RANDOM_BITS
+from minifloat.formats.base import check_seed
 from minifloat.formats.rounding import Rounding, RoundingLike, choose
 from minifloat.quantization.blocks import Array, Blocks, spread
 from minifloat.quantization.recipes import Recipe
@@ -119,9 +120,7 @@ def _words(seed: SupportsIndex | None, mode: Rounding, shape: tuple[int, ...]) -
     """Return the words of the stream ``seed``: halves of 64 bits, whose top bits count."""
     if seed is None:
         raise ValueError(f'seed must be given for rounding="{mode}", got None; pass seed=0, say')
-    number = check_int("seed", seed)
-    if not 0 <= number < 1 << 64:
-        raise ValueError(f"seed must be an integer in 0..2**64 - 1, got {shown(seed)}")
+    number = check_seed(seed)
     size = int(np.prod(shape, dtype=np.int64))
     pairs = np.empty((size + 1) // 2, np.uint64)
     random_words.fill(pairs, np.uint64(number))

@@ -28,7 +28,7 @@ from minifloat import _arrays
 from minifloat._kernels import hadamard as kernels
 from minifloat._kernels import random_words
 from minifloat._tensors import AnyTensor, Tensor
-from minifloat.formats.base import check_int, shown
+from minifloat.formats.base import check_int, check_seed, shown
 from minifloat.formats.grammar import lowered
 
 Array = NDArray[Any]
@@ -36,7 +36,6 @@ Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 MAX_SIZE = 1 << 20
 MAX_CORE = 256  # numbers of a block that take as many additions each
-MAX_SEED = (1 << 64) - 1
 MAX_LENGTH = 1 << 30  # of an axis
 _TEXT = re.compile(r"hadamard([0-9]{1,20})(?::([0-9]{1,20}))?")
 
@@ -95,7 +94,7 @@ class Rotation:
     def __post_init__(self) -> None:
         size = check_int("size", self.size, 2, MAX_SIZE)
         object.__setattr__(self, "size", size)
-        object.__setattr__(self, "seed", check_int("seed", self.seed, 0, MAX_SEED))
+        object.__setattr__(self, "seed", check_seed(self.seed))
         if core_size(size) is None:
             near = next(n for n in range(size - 1, 0, -1) if core_size(n))
             raise ValueError(

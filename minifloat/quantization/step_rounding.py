@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels import block_sums as sums
-from minifloat._kernels import codec as codec_kernels
-from minifloat.codec import RANDOM_BITS
 from minifloat.codec.plans import ArithmeticPlan, RoundPlan, encode_plan, round_plan
+from minifloat.codec.stochastic import mode_record
 from minifloat.formats.base import NumberFormat
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
@@ -66,7 +65,7 @@ class StepRounder:
         self.fmt, self.axis, self.size, self.factor = fmt, axis, size, factor
         self._plan = _plan_of(fmt, seed is not None)
         self.works = self._plan is not None
-        self._mode = None if seed is None else stochastic_mode(seed)
+        self._mode = None if seed is None else mode_record(Rounding.STOCHASTIC, seed)
 
     def count(self, shape: Sequence[int]) -> int:
         """Return how many blocks an array has."""
@@ -165,11 +164,6 @@ def _plan_of(fmt: NumberFormat, is_stochastic: bool) -> RoundPlan | None:
         return None
     reads_single = isinstance(plan, ArithmeticPlan) and plan.source_name == "float32"
     return found if reads_single and found.record is not None else None
-
-
-def stochastic_mode(seed: int) -> NDArray[np.void]:
-    """Return how the kernels of the codec round stochastically."""
-    return np.array([(codec_kernels.STOCHASTIC_A, RANDOM_BITS, seed)], codec_kernels.MODE)
 
 
 def _room(x: Array) -> int:

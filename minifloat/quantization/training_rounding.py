@@ -10,16 +10,16 @@ import numpy as np
 from minifloat._kernels import block_rounding as kernels
 from minifloat._kernels.scales import VALUES, AbsmaxToScale
 from minifloat.codec.plans import encode_plan, round_plan
+from minifloat.codec.stochastic import NO_WORDS, mode_record
 from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 from minifloat.quantization.block_rounding import SMALLEST, BlockRounder, Found
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import absmax_to_scale
-from minifloat.quantization.step_rounding import Array, Steps, stochastic_mode
+from minifloat.quantization.step_rounding import Array, Steps
 
 GAUSSIAN_STEP = 0.487079
 EDEN_MARGIN = 17 / 16 * 0.93
-_NO_WORDS = np.empty(0, np.uint32)
 
 
 class QuestRounder(BlockRounder):
@@ -79,7 +79,7 @@ class EdenRounder(BlockRounder):
             NaNPolicy.RAISE,
         )  # fmt: skip
         self._scale_plan = round_plan(plan, np.dtype(np.float32))
-        self._scale_mode = stochastic_mode(seed)
+        self._scale_mode = mode_record(Rounding.STOCHASTIC, seed)
 
     def round(
         self,
@@ -108,7 +108,7 @@ class EdenRounder(BlockRounder):
         )
         plan = self._scale_plan
         right = (scales * gains.astype(np.float32)).astype(plan.encode.source_name)
-        nans, _ = plan.round_stochastic(right, _NO_WORDS, block, scales, self._scale_mode)
+        nans, _ = plan.round_stochastic(right, NO_WORDS, block, scales, self._scale_mode)
         steps = np.maximum(scales * factor, np.float32(SMALLEST))
         steps[scales == 0] = 0
         self.blocks.multiply(values, steps, out)

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat._arrays import MAX_EXACT_INTEGER
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.sum_formats import SumFormat
-from minifloat.codec import RANDOM_BITS, EncodeOptions, decode, round_to
+from minifloat.codec import EncodeOptions, decode, round_to
+from minifloat.codec.stochastic import RANDOM_BITS
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import check_int
 from minifloat.formats.names import parse

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from minifloat._threads import check_threads
 from minifloat.arithmetic.operations.results import Fmt, Options, checked_format
-from minifloat.codec import RANDOM_BITS
 from minifloat.codec.exact import reaches, thresholds
 from minifloat.codec.plans import dtype_or_error
+from minifloat.codec.stochastic import RANDOM_BITS
 from minifloat.formats import NumberFormat
 from minifloat.formats.rounding import Overflow, Rounding, Threshold, away_threshold, choose
 
