@@ -7,6 +7,9 @@ Read in this order to learn how a weight becomes a packed code:
     rotations      blocks times a Hadamard matrix, before all else
     scales         what a scale is, and how absmax becomes one
     scale_search   the scale and the zero point of each block
+    tasks          weights, their recipe and their blocks; the parts that are done at a time
+    group_scales   the scales of all blocks of some rows
+    tensor_scales  the factor of all scales
     coders         how a kernel finds the codes of a recipe's format
     pipeline       the steps, some rows at a time, down to packed bytes
     code_rounding  modes other than to nearest, a word of random bits for each weight
@@ -16,6 +19,7 @@ Read in this order to learn how a weight becomes a packed code:
     nested         weights that are stored once and read at several widths
     hessians       what a layer's inputs say of its weights
     feedback       GPTQ, which corrects errors in the columns to come
+    gptq_codes     the codes of rows by it
     refining       coordinate descent on codes and scales, given a layer's inputs
     learning       AdaRound: each weight up or down, by gradients
     unpacked       what both know of a quantized matrix
@@ -50,12 +54,13 @@ from minifloat.quantization.checks import block_axis, checked_factors, checked_t
 from minifloat.quantization.code_rounding import CodeRounding
 from minifloat.quantization.errors import max_and_squares
 from minifloat.quantization.hessians import checked_damp, checked_hessian, rotated
-from minifloat.quantization.pipeline import longest, quantized, tensor_scale_of
+from minifloat.quantization.pipeline import quantized
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipe_fields import RecipeFields, Scaling
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch
 from minifloat.quantization.tables import quantized_by_tables
+from minifloat.quantization.tensor_scales import longest, tensor_scale_of
 
 
 class SearchOptions(Scaling, total=False):

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from minifloat._kernels import block_rounding as kernels
 from minifloat.quantization.choosing import best_of
-from minifloat.quantization.pipeline import tensor_scale_of
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleSearch, absmax_to_scale
 from minifloat.quantization.step_rounding import Array, StepRounder, Steps
+from minifloat.quantization.tensor_scales import tensor_scale_of
 
 Found = NDArray[Any]  # of blocks: the words of their largest magnitudes, or other figures
 

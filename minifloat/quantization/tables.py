@@ -19,10 +19,10 @@ from minifloat.codec import round_to
 from minifloat.packing import pack
 from minifloat.quantization.blocks import Array, Blocks
 from minifloat.quantization.fitting import best_levels
-from minifloat.quantization.pipeline import is_not_finite, not_finite_error
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipes import Recipe
 from minifloat.quantization.scales import ScaleFormat
+from minifloat.quantization.tasks import is_not_finite, not_finite_error
 
 CHUNK = 1 << 16  # weights whose blocks are fitted at a time
 

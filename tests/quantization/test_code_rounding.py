@@ -73,7 +73,7 @@ def test_rows_beyond_a_chunk_and_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     w = normal((64, 40))
     options: dict[str, Any] = {"rounding": "stochastic", "seed": 3}
     whole = mf.quantize(w, "e2m1/16/e8m0", **options)
-    monkeypatch.setattr("minifloat.quantization.pipeline.CHUNK", 160)
+    monkeypatch.setattr("minifloat.quantization.tasks.CHUNK", 160)
     for axis in (-1, 0):
         one = mf.quantize(w, "e2m1/16/e8m0", axis=axis, **options)
         assert one == mf.quantize(w, "e2m1/16/e8m0", axis=axis, threads=3, **options)

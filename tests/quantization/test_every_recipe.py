@@ -263,7 +263,7 @@ def test_tiles_in_chunks_and_threads(options: str, monkeypatch: pytest.MonkeyPat
     recipe = f"{'uint4' if options else 'e2m2'}/3x5/float16{options}"
     w = np.random.default_rng(13).standard_normal((2, 50, 37)).astype(np.float32)
     want = mf.quantize(w, recipe)
-    monkeypatch.setattr("minifloat.quantization.pipeline.CHUNK", 100)
+    monkeypatch.setattr("minifloat.quantization.tasks.CHUNK", 100)
     for threads in (1, 3):
         assert mf.quantize(w, recipe, threads=threads) == want
 

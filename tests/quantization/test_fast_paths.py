@@ -18,7 +18,7 @@ from minifloat._kernels import ranks
 from minifloat._kernels import scales as kernels
 from minifloat.codec.decision_points import decision_points
 from minifloat.formats.catalogue import CATALOGUE
-from minifloat.quantization import pipeline
+from minifloat.quantization import tasks
 from minifloat.quantization.coders import coder_of
 from tests.quantization import slow_quantizer as slow
 
@@ -129,7 +129,7 @@ def test_parts_and_threads(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None
     w[:, -1] = np.abs(w[:, :-1]).max(1)
     q = mf.quantize(w, recipe)
     np.testing.assert_array_equal(q.codes, expected_codes(w, q))
-    monkeypatch.setattr(pipeline, "CHUNK", 100)
+    monkeypatch.setattr(tasks, "CHUNK", 100)
     again = mf.quantize(w[:, :1001].copy(), recipe, threads=3)
     np.testing.assert_array_equal(again.codes, expected_codes(w[:, :1001], again))
 

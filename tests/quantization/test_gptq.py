@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat.quantization import feedback, pipeline
+from minifloat.quantization import feedback, tasks
 from minifloat.testing import exact_encode
 
 MINE = mf.Codebook([-2.0, -0.75, 0.5, 3.0], "mine")  # neither symmetric nor with a zero
@@ -362,7 +362,7 @@ def test_only_values_matter() -> None:
 def test_threads_share_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     w, hessian = weights((37, 60)), correlated(60)
     whole = mf.gptq(w, "e2m2", hessian, block=16)
-    monkeypatch.setattr(pipeline, "CHUNK", 240)
+    monkeypatch.setattr(tasks, "CHUNK", 240)
     one, three = (mf.gptq(w, "e2m2", hessian, block=16, threads=n) for n in (1, 3))
     np.testing.assert_array_equal(one.codes, three.codes)
     np.testing.assert_array_equal(one.codes, whole.codes)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minifloat as mf
-from minifloat.quantization import pipeline
+from minifloat.quantization import pipeline, tasks
 from minifloat.testing import exact_encode
 
 FORMATS = ("e2m2", "e2m2b0", "int5", "nf4", "e2m1", "int4full", "e4m3fn", "bipolar_int3")
@@ -202,7 +202,7 @@ def test_chunks_and_threads_do_not_matter(
     w = weights(shape)
     for fmt in ("e2m2", "float16"):
         want = mf.quantize(w, fmt, block=block, axis=axis)
-        monkeypatch.setattr(pipeline, "CHUNK", 100)
+        monkeypatch.setattr(tasks, "CHUNK", 100)
         for threads in (1, 2):
             got = mf.quantize(w, fmt, block=block, axis=axis, threads=threads)
             np.testing.assert_array_equal(got.packed, want.packed)
