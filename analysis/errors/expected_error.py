@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike
 
 from analysis.errors.distributions import law_of
 from analysis.errors.grids import Grid, grid_of
-from analysis.errors.laws import Array, Law
+from analysis.errors.laws import Array, Law, Moments
 from minifloat.formats import NumberFormat
 
 SCAN_STEPS = 48  # scales tried in each octave
+LEAST_GAIN = 1e-12  # of a scale over zeros, below which none is searched for
+FARTHEST = 1e100  # standard deviations, beyond which none is
 CELLS_AT_ONCE = 1 << 16  # in one array of cells; bounds the memory and stays in cache
 
 
@@ -134,18 +136,39 @@ def code_entropy(fmt: NumberFormat | str, distribution: Law | str, scale: float)
     return float(entropy_at_scales(grid_of(fmt), law, np.array([scale]))[0])
 
 
-def scan_of_scales(grid: Grid) -> Array:
-    """Return scales from "nearly all weights saturate" to "nearly all round to 0"."""
+def scan_of_scales(grid: Grid, law: Law) -> Array:
+    """Return scales from "nearly all weights saturate" to "nearly all round to 0".
+
+    The best scale is between the first and the last. Let a scale s reduce the error from 1, that of
+    zeros, by g. As x**2 - (x - q)**2 = 2 x q - q**2, g is at most 2 s max|v| E|x|; and at most
+    E[x**2; |x| > s min|v| / 2], since other weights are nearer to 0 than to a value that is not 0.
+    """
     magnitudes = np.abs(grid.values[grid.values != 0])
     if not magnitudes.size:
         raise ValueError("fmt must have a value that is not 0")
-    low, high = 0.05 / float(magnitudes.max()), 8 / float(magnitudes.min())
+    largest, smallest = float(magnitudes.max()), float(magnitudes.min())
+    low, high = 0.05 / largest, 8 / smallest
+    gain = 1 - float(mse_at_scales(grid, law, _geometric(low, high)).min())
+    gain = max(gain, LEAST_GAIN)
+    low = min(low, gain / (2 * largest * float(_beyond(law, 0.0).first)))
+    while high < FARTHEST / smallest and float(_beyond(law, high * smallest / 2).second) > gain:
+        high *= 2
+    return _geometric(low, high)
+
+
+def _geometric(low: float, high: float) -> Array:
     return np.geomspace(low, high, 2 + int(SCAN_STEPS * math.log2(high / low)))
+
+
+def _beyond(law: Law, magnitude: float) -> Moments:
+    """Return the moments of |X| beyond a magnitude."""
+    sides = zip(law.upper_moments(magnitude, 1), law.upper_moments(magnitude, -1), strict=True)
+    return Moments(*(above + below for above, below in sides))
 
 
 def scales_of_minima(grid: Grid, law: Law) -> Array:
     """Return the scale of every local minimum of the error, and the best scale of the scan."""
-    scales = scan_of_scales(grid)
+    scales = scan_of_scales(grid, law)
     errors = mse_at_scales(grid, law, scales)
     inner = errors[1:-1]
     lowest = np.flatnonzero((inner <= errors[:-2]) & (inner <= errors[2:])) + 1

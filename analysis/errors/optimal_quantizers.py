@@ -386,7 +386,7 @@ def best_scale_at_entropy(
     if not limit > 0:
         raise ValueError(f"limit must be above 0, got {limit}")
     grid, law = grid_of(fmt), law_of(distribution)
-    scales = scan_of_scales(grid)
+    scales = scan_of_scales(grid, law)
     excess = entropy_at_scales(grid, law, scales) - limit
     allowed = scales[excess <= 0]
     if not allowed.size:

@@ -107,7 +107,7 @@ def test_the_least_is_the_least_of_a_dense_scan(fmt: str, name: str) -> None:
     """Twenty thousand scales find nothing better, and nothing near is."""
     grid, density = grid_of(fmt), parse_distribution(name)
     scale, mse = optimal_scale(fmt, name)
-    scan = scan_of_scales(grid)
+    scan = scan_of_scales(grid, density)
     dense = np.geomspace(scan[0], scan[-1], 20_000 if fmt != "e4m3fn" else 8_000)
     errors = mse_at_scales(grid, density, dense)
     assert mse <= errors.min() * (1 + 1e-11)
@@ -117,10 +117,37 @@ def test_the_least_is_the_least_of_a_dense_scan(fmt: str, name: str) -> None:
     assert min(near[0], near[2]) >= mse * (1 - 1e-12)
 
 
+@pytest.mark.parametrize("fmt", ["int2", "bipolar_int1", "e2m1", [0.573, 0.637], [-1.0, 3.0, 3.5]])
+def test_the_least_is_far_out_where_one_weight_is_nearly_all(fmt: str | list[float]) -> None:
+    """Among six hundred scales to an octave, over 33 octaves, none is better."""
+    weights = np.append(np.linspace(-0.1, 0.11, 600), 5000.0)
+    weights /= np.sqrt(np.mean(weights**2))
+    form = Codebook(fmt) if isinstance(fmt, list) else parse(fmt)
+    values = np.unique(form.values()[np.isfinite(form.values())])
+    scales = np.geomspace(1e-5, 1e5, 20_000)
+    least = min(
+        np.mean((weights - s * values[np.abs(weights[:, None] - s * values).argmin(axis=1)]) ** 2)
+        for s in scales
+    )
+    scale, mse = optimal_scale(form, Empirical(weights))
+    assert mse <= least * (1 + 1e-12)
+    assert mse == pytest.approx(least, rel=1e-3, abs=1e-6)
+    assert expected_mse(form, Empirical(weights), scale) == pytest.approx(mse, rel=1e-9)
+
+
+def test_two_neighbours_above_zero_have_their_best_scale_near_zero() -> None:
+    """All weights saturate: 1 - s (b - a) E|x| + s**2 (a**2 + b**2) / 2 is least at its vertex."""
+    a, b = 0.636, 0.637
+    found = optimal_scale(Codebook([a, b]), "normal")
+    mean = math.sqrt(2 / math.pi)
+    assert found[0] == pytest.approx((b - a) * mean / (a * a + b * b), rel=1e-4)
+
+
 def test_the_error_has_many_minima() -> None:
     """Else a simple descent would do: E4M0's has one to each octave."""
     grid = grid_of("e4m0")
-    errors = mse_at_scales(grid, parse_distribution("normal"), scan_of_scales(grid))
+    normal = parse_distribution("normal")
+    errors = mse_at_scales(grid, normal, scan_of_scales(grid, normal))
     inner = errors[1:-1]
     assert np.count_nonzero((inner < errors[:-2]) & (inner < errors[2:])) > 8
 
