@@ -204,8 +204,9 @@ def test_import_of_the_kernels_loads_no_numba() -> None:
 import importlib, pkgutil, sys, minifloat._kernels as kernels
 for module in pkgutil.iter_modules(kernels.__path__, "minifloat._kernels."):
     if module.name.rpartition(".")[2] not in (
-        "lanes", "decoders", "dequantize", "products", "integer_decoders", "integer_products",
-        "rank_vectors", "packing_vectors",
+        "lanes", "decoders", "dequantize", "products", "integer_decoders", "integer_dots",
+        "integer_products", "integer_tiles", "rank_vectors", "packing_vectors", "scaled_sums",
+        "turning",
     ):
         importlib.import_module(module.name)
 print([name for name in sys.modules if name.partition(".")[0] in ("numba", "llvmlite")])

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from minifloat import _jit
 from minifloat._kernels import activations as vectors
 from minifloat._kernels import integer_decoders as decoders
+from minifloat._kernels import integer_dots as ways
 from minifloat._kernels import integer_products as kernels
+from minifloat._kernels import integer_tiles as tiles
 from minifloat._kernels.integer_decoders import BYTES
 from minifloat._kernels.lanes import LANES
 from minifloat._threads import each
@@ -28,7 +30,8 @@ from minifloat.products.tiles import shares_of
 
 Array = NDArray[Any]
 
-SEVERAL = 4  # vectors that are multiplied at once, by as many rows
+MANY = 4  # vectors that are multiplied at once, by rows that were decoded before
+PANEL = 1024  # columns that are decoded at a time, about
 
 
 class DirectInteger:
@@ -54,11 +57,12 @@ class DirectInteger:
         self.padded = -(-self.length // self.run) * -(-self.run // step) * step
         packed, one = PackedRows(q.packed, row_bits, BYTES, LANES), (0,)
         self.prepare: Callable[..., Any] | None = None
-        self.products: dict[int, Callable[..., Any]] = {}  # by the vectors they take at once
+        self.products: dict[Callable[..., None], Callable[..., Any]] = {}  # compiled
+        self.short = _short(self.run, step)
         self.weights: Any = (
             packed.packed, packed.safe_rows, packed.tail, packed.tail_byte, held, one * bits, loose,
             True if decoders.HAS_PERMUTE else None, rule, _way(int(values.table.max())),
-            one * self.planes, one * parts, self.run, _short(self.run, step), scales,
+            one * self.planes, one * parts, self.run, scales,
             None if zeros is None else _of_each_row(zeros, self.rows),
             factor_of(q, values.exponent), self.length,
         )  # fmt: skip
@@ -69,11 +73,21 @@ class DirectInteger:
         if prepared is None:
             return None
         y = np.empty((len(x), self.rows), np.float32)
+        many, jobs = len(y) // MANY * MANY, []
+        if many:
+            integers, *others = (array[:many] for array in prepared)
+            jobs.append((self._write_many, (_words(integers), *others), y[:many]))
+        if many < len(y):
+            jobs.append((self._write_each, tuple(array[many:] for array in prepared), y[many:]))
+
+        def write(rows: slice) -> None:
+            for job, numbers, results in jobs:
+                job(numbers, results, rows)
+
         if threads == 1:
-            self._write(prepared, y, slice(0, self.rows))
+            write(slice(0, self.rows))
         else:
-            parts = shares_of(self.rows, x.size, threads, LANES)
-            each(lambda rows: self._write(prepared, y, rows), parts, threads)
+            each(write, shares_of(self.rows, x.size, threads, LANES), threads)
         return y
 
     def _prepared(self, x: Array, activations: Activations) -> tuple[Array, ...] | None:
@@ -93,22 +107,34 @@ class DirectInteger:
             self.prepare = _jit.entry(vectors.prepare, *args)
         return (out, offsets, scales) if self.prepare(*args) else None
 
-    def _write(self, prepared: tuple[Array, ...], y: Array, rows: slice) -> None:
+    def _write_each(self, vectors: tuple[Array, ...], y: Array, rows: slice) -> None:
         """Multiply by some rows, and by some before them if they are less than `LANES`."""
-        most = len(y) // SEVERAL * SEVERAL
-        if 0 < most < len(y):
-            for some in (slice(0, most), slice(most, len(y))):
-                self._write(tuple(array[some] for array in prepared), y[some], rows)
-            return
-        count = SEVERAL if most else 1
         turned = np.empty((self.blocks, LANES), np.float32)
+        args = (*vectors, y, rows.start, rows.stop, turned, *self.weights, self.short)
+        self._call(kernels.multiply, args)
+
+    def _write_many(self, vectors: tuple[Array, ...], y: Array, rows: slice) -> None:
+        """Do it for a multiple of `MANY` vectors, with rows that are decoded once."""
+        turned = np.empty((self.blocks, LANES), np.float32)
+        step, runs = BYTES * self.planes, max(1, PANEL // self.run)
+        room = np.empty((runs * -(-self.run // step) * step * LANES) + BYTES, np.uint8)
         args = (
-            *prepared, (0,) * count, y, (0,) * (LANES // count), rows.start, rows.stop, turned,
+            *vectors, (0,) * MANY, y, rows.start, rows.stop, turned,
+            room[-room.ctypes.data % BYTES :], runs * self.run, np.empty((len(y), LANES)),
             *self.weights,
         )  # fmt: skip
-        if count not in self.products:
-            self.products[count] = _jit.entry(kernels.multiply, *args)
-        self.products[count](*args)
+        self._call(tiles.multiply, args)
+
+    def _call(self, kernel: Callable[..., None], args: tuple[Any, ...]) -> None:
+        if kernel not in self.products:
+            self.products[kernel] = _jit.entry(kernel, *args)
+        self.products[kernel](*args)
+
+
+def _words(integers: Array) -> Array:
+    """Return groups of vectors, as `integer_tiles.multiply` reads them."""
+    words = integers.view(np.int32).reshape(len(integers) // MANY, MANY, -1)
+    return np.ascontiguousarray(words.swapaxes(1, 2)).reshape(len(words), -1)
 
 
 @lru_cache(maxsize=64)
@@ -130,19 +156,19 @@ def rule_of(fmt: NumberFormat) -> tuple[Any, int]:
 
 def _way(largest: int) -> Any:
     """Return how the kernels sum products of integers up to the largest."""
-    if kernels.HAS_WIDE_FOURS:
-        return kernels.WIDE_FOURS
-    if kernels.HAS_FOURS:
-        return kernels.FOURS
-    if kernels.HAS_PAIRS and largest <= kernels.LARGEST_IN_PAIRS:
-        return kernels.PAIRS
-    return kernels.WORDS
+    if ways.HAS_WIDE_FOURS:
+        return ways.WIDE_FOURS
+    if ways.HAS_FOURS:
+        return ways.FOURS
+    if ways.HAS_PAIRS and largest <= ways.LARGEST_IN_PAIRS:
+        return ways.PAIRS
+    return ways.WORDS
 
 
 def _run(part: int, planes: int) -> tuple[int, int]:
     """Return the columns of a run, and how many parts it has."""
     step = BYTES * planes
-    if step % part == 0 and part % (kernels.FOUR * planes) == 0:
+    if step % part == 0 and part % (ways.FOUR * planes) == 0:
         return step, step // part
     return part, 1
 

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import minifloat as mf
 from minifloat._kernels import integer_decoders as decoders
-from minifloat._kernels import integer_products as kernels
+from minifloat._kernels import integer_dots as ways
 from minifloat.products import direct_integer, integer, tiles
 from minifloat.products.direct_integer import rule_of
 from minifloat.products.integers import small_integers
@@ -284,7 +284,7 @@ def test_other_instructions_give_the_same(
     without: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for flag in without:
-        module = decoders if hasattr(decoders, flag) else kernels
+        module = decoders if hasattr(decoders, flag) else ways
         monkeypatch.setattr(module, flag, False)
     monkeypatch.setattr(direct_integer, "rule_of", rule_of.__wrapped__)
     for fmt, length in (("e2m2", 256), ("e2m2", 251), ("e2m1", 256), ("int8", 256), ("e2m4", 251)):
