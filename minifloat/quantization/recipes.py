@@ -275,6 +275,12 @@ class Recipe:
         parts = [part.strip(" ") for part in scaling.split("/")]
         if len(parts) > 3:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
+        if len(parts) > 1 and "+" in parts[1]:
+            scale, _, options = parts[1].partition("+")
+            raise ValueError(
+                f"scale must be a format and its rounding, got {shown(parts[1])}; options follow a "
+                f"slash: {shown(f'{scale}/{options}')}"
+            )
         fields |= zip(("block", "scale"), parts, strict=False)
         if len(parts) == 3:
             fields |= options_of(parts[2])
