@@ -52,6 +52,7 @@ class TorchDtype(Protocol):
 
 Dtype: TypeAlias = "np.dtype[Any] | type[np.generic] | TorchDtype"
 
+_WIDE = re.compile(r"(?:fp|float|binary|f)(?:32|64|128)|single|double")  # sources, not formats
 _WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
 ONNX_REMEDY = '; of ONNX\'s dtypes pass "onnx." + onnx.TensorProto.DataType.Name(dtype)'
 OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
@@ -215,6 +216,8 @@ def _suggestion(name: str) -> str:
             "; a codebook is its values, finite decimal numbers, in brackets with spaces between, "
             "as [-1 -0.4 0 0.3 1]"
         )
+    if _WIDE.fullmatch(name.strip().lower()):
+        return "; formats have at most 16 bits (tf32 has 19)"
     if near := near_names(name):
         return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"
