@@ -36,7 +36,7 @@ import numpy as np
 from minifloat.formats import Format, NumberFormat
 from minifloat.formats.base import shown
 from minifloat.formats.grammar import lowered
-from minifloat.formats.names import UnknownName, is_width, near_names, parse
+from minifloat.formats.names import UnknownName, is_width, near_names, parse, where_all_are
 from minifloat.quantization import recipe_rules
 from minifloat.quantization.alternatives import (
     BETWEEN,
@@ -482,7 +482,7 @@ def _format(name: str) -> NumberFormat:
         near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
-            f"{' or '.join(near)}? (`minifloat list` shows all)"
+            f"{' or '.join(near)}? ({where_all_are(name)})"
         ) from None
 
 
