@@ -12,7 +12,7 @@ from minifloat.cli.terminal import Table, can_print, number_line, print_json, pr
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
-from minifloat.formats.names import UnknownName, parse
+from minifloat.formats.names import UnknownName, parse, where_all_are
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -193,7 +193,7 @@ def _named(name: str) -> NumberFormat | Recipe:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
     near = near_recipes_and_formats(name)
     if near:
-        remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
+        remedy = f"did you mean {' or '.join(near)}? ({where_all_are(name)})"
     else:
         remedy = "`minifloat list` shows the named ones, and any eXmY is a format (e3m1, ue5m3)"
     raise ValueError(f"NAME must be a known format or recipe, got {name!r}; {remedy}")
