@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from minifloat.hardware.counts import Counts
 from minifloat.hardware.dots import FixedSum
 from minifloat.hardware.float_sums import FloatSum
 from minifloat.hardware.integers import integer_codebook, integers
+from minifloat.hardware.processes import STOP
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
@@ -172,6 +174,7 @@ def costs(
             _check_codebook(other)
         jobs += [(fmt, other, target) for target in targets]
     done = [0.0] * len(jobs)
+    stop = threading.Event()  # of all runs of Yosys
 
     def report(job: int, part: float) -> None:
         done[job] = part
@@ -200,12 +203,13 @@ def costs(
             checked,
         )
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=STOP.set, initargs=(stop,)) as pool:
         running = [pool.submit(cost, place, *job) for place, job in enumerate(jobs)]
         try:
             for known in as_completed(running):
                 known.result()
         except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [known.result() for known in running]
