@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from minifloat.arithmetic.multiplication import Variant
 from minifloat.formats import Codebook, NumberFormat
-from minifloat.formats.base import check_int, shown
+from minifloat.formats.base import abridged, check_int, shown
 from minifloat.formats.codebook import name_of_values
 from minifloat.formats.names import parse
 from minifloat.hardware.checks import Check, check
@@ -74,11 +74,12 @@ def _check_codebook(fmt: NumberFormat) -> None:
         with contextlib.suppress(ValueError):
             steps = name_of_values(integer_codebook(fmt, largest).codebook)
             remedy = (
-                "round the values to steps, as minifloat.hardware.integer_codebook does: " + steps
+                "round the values to steps, as minifloat.hardware.integer_codebook(codebook, "
+                f"{largest}) does: {abridged(steps)}"
             )
     raise ValueError(
         f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
-        f"power of two, got {integers(fmt).width} bits by {fmt.name}; {remedy}"
+        f"power of two, got {integers(fmt).width} bits by {fmt}; {remedy}"
     )
 
 
