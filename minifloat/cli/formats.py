@@ -151,7 +151,7 @@ def run_show(options: argparse.Namespace) -> None:
             facts["also called"] = ", ".join(_aliases(shown.name))
     else:
         fmt, title, facts = shown.fmt, f"Recipe {shown}", _recipe_facts(shown)
-        values = f"\nValues of {fmt.name}, each multiplied by its block's scale:"
+        values = f"\nValues of {fmt}, each multiplied by its block's scale:"
     listed = not fmt.is_lookup and (fmt.code_count <= SHOWN_CODES or options.all)
     if options.json:
         content = {name: _for_json(shown, name, fact) for name, fact in facts.items()}
@@ -215,7 +215,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     if recipe.fmt.is_lookup:
         table = f"{recipe.fmt.code_count} values of {recipe.scale} for each block"
         return {
-            "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits",
+            "format": f"{recipe.fmt}, {recipe.fmt.bits} bits",
             "block": blocks,
             "table": f"{table}, those of least squared error",
             "bits per weight": f"{bits} tables",
@@ -226,7 +226,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile, max=largest)
     facts = {
         "also called": ", ".join(names),
-        "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
+        "format": f"{recipe.fmt}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
         "or": ", ".join(map(str, recipe.alternatives)),
         "choice": CHOICES[recipe.flag] if recipe.alternatives else "",
         "one scale": ONE_SCALE if recipe.one_scale else "",

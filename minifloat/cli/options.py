@@ -162,7 +162,7 @@ def format_named(name: str, argument: str) -> NumberFormat:
     instead = " or use --recipes" if argument == "--formats" else ""
     raise ValueError(
         f"{argument} must be a format, got {name!r}, which is a recipe{text}; name its format "
-        f"{recipe.fmt.name}{instead}"
+        f"{recipe.fmt}{instead}"
     )
 
 

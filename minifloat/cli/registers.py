@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         mark = {"c": "// ", "cuda": "// ", "asm": "# "}.get(options.emit, "")
         print("\n".join(mark + line for line in str(proof).splitlines()))
         if not proof:
-            raise ValueError(f"the program must give the values of {fmt.name}, and does not")
+            raise ValueError(f"the program must give the values of {fmt}, and does not")
 
 
 def _costs_of(fmt: NumberFormat, program: Program, fold_scale: bool) -> list[str]:

@@ -34,7 +34,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import shown
+from minifloat.formats.base import abridged, shown
 from minifloat.formats.grammar import lowered
 from minifloat.formats.names import UnknownName, is_width, near_names, parse, where_all_are
 from minifloat.quantization import recipe_rules
@@ -441,6 +441,9 @@ class Recipe:
 
     def __str__(self) -> str:
         return f"{self.formats}/{self.scaling}"
+
+    def __format__(self, spec: str) -> str:
+        return format(abridged(str(self)), spec)
 
     def __repr__(self) -> str:
         return f"<Recipe {self}: {self.bits_per_weight:.4g} bits per weight>"
