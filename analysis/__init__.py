@@ -5,9 +5,8 @@
 >>> f"{scale:.4f} {mse:.6f}"
 '0.4828 0.003256'
 
-It comes with a checkout, where ``pip install -e .`` makes it importable, and not with a wheel.
-Distributions have variance 1. A name is loaded on its first use, since SciPy takes a second to
-import.
+It comes with a checkout, in whose root Python finds it, and not with a wheel. Distributions
+have variance 1. A name is loaded on its first use, since SciPy takes a second to import.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ def _activations(recipe: Recipe | str) -> Activations:
     parsed = Recipe.parse(recipe)
     rule = "activations must be a recipe of int8 by absmax, such as int8/32/float32"
     if parsed.fmt.name != "int8":
-        raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt.name}")
+        raise ValueError(f"{rule}, got {parsed}, of {parsed.fmt}")
     if parsed.alternatives:
         raise ValueError(f"{rule}, got {parsed}, with alternatives")
     if parsed.rotation is not None:

@@ -69,6 +69,7 @@ def draw(rows: Rows) -> Figure:
             marker=look.marker,
             markevery=4,
         )
+    bottom, top = axes.get_ylim()
     style.label_ends(
         axes,
         {
@@ -76,7 +77,7 @@ def draw(rows: Rows) -> Figure:
             for name, curve in lines.items()
         },
         {_title(name): look.colour for name, look in chosen.items()},
-        gap=0.65,
+        gap=max(0.65, 0.048 * (top - bottom)),
     )
     for row in rows:
         if row["kind"] == "crossover":

@@ -183,6 +183,10 @@ def quantized(stride: int) -> Iterator[tuple[str, Any]]:
         rotation = mf.Rotation(size, seed=6)
         rotated = [rotation.rotate(wide), rotation.rotate_back(wide.astype(np.float64))]
         yield f"rotate vectors {size}", rotated
+    for size in (20, 40, 48, 72):  # by matrices of 20, 12 and 36
+        rotation, rows = mf.Rotation(size, seed=7), weights(2, 3 * size, seed=10)
+        rotated = [rotation.rotate(rows), rotation.rotate_back(rows.astype(np.float64))]
+        yield f"rotate by columns {size}", rotated
     for recipe in ("e2m1/8/e4m3fn", "if4", "uint4/8/float16/zero-point", "nf4/8/float32/double"):
         for mode in list(mf.Rounding)[1:]:
             seed = {"seed": 9} if mode.is_stochastic else {}

@@ -17,6 +17,7 @@ import scipy.special as special
 from numpy.typing import ArrayLike
 
 from analysis.errors.laws import Array, Law, Moments
+from minifloat.formats.base import shown
 from minifloat.formats.grammar import lowered
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)  # of a narrow cell
@@ -502,7 +503,10 @@ def parse_distribution(name: Distribution | str) -> Distribution:
             "use absmax_mse_of_weights or law_of"
         )
     if not isinstance(name, str):
-        raise TypeError(f"distribution must be a Distribution or the name of one, got {name!r}")
+        raise TypeError(
+            f"distribution must be a Distribution or the name of one, got {shown(name)}; "
+            "absmax_mse_of_weights takes weights"
+        )
     word = lowered(name)
     if word in _NAMED:
         return _NAMED[word]()

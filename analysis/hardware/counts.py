@@ -10,6 +10,7 @@ complement or as sign and magnitude. The netlist that was counted is compared wi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import cache
@@ -33,6 +34,7 @@ from minifloat.hardware.counts import count, mapped_in, ways_without_dsp
 from minifloat.hardware.integers import integers
 from minifloat.hardware.operands import has_significand, significand
 from minifloat.hardware.options import Encoding
+from minifloat.hardware.processes import STOP
 from minifloat.hardware.products import ProductForm
 from minifloat.hardware.synthesis import SynthesisError, netlist, tool
 from minifloat.hardware.targets import Target
@@ -81,7 +83,8 @@ def measured(
     """
     tool()
     missing = [job for job in jobs(quick=quick) if job not in set(known)]
-    pool = ThreadPoolExecutor(workers)
+    stop = threading.Event()  # of all runs of Yosys
+    pool = ThreadPoolExecutor(workers, initializer=STOP.set, initargs=(stop,))
     running = {pool.submit(record, job): job for job in missing}
     failed: list[str] = []
     try:
@@ -93,6 +96,7 @@ def measured(
             if progress is not None:
                 progress(done, len(missing))
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
     if failed:
         raise SynthesisError(f"{len(failed)} circuits were not counted: " + "; ".join(failed))

@@ -10,6 +10,8 @@ from cocotb_tools.runner import get_results, get_runner
 from minifloat import hardware
 from minifloat.testing import write_vectors
 
+FORMAT = "e2m1"  # or yours, such as e2m2, e3m2b5, [-8 -4 -2 -1 0 1 2 4 8]
+
 
 @cocotb.test()
 async def products(dut):
@@ -24,9 +26,9 @@ async def products(dut):
 
 def main():
     """Write the circuit and its vectors, and run the simulator here."""
-    circuit = hardware.multiplier("e2m1", "e2m1")
+    circuit = hardware.multiplier(FORMAT, FORMAT)
     Path("multiplier.v").write_text(circuit.verilog)
-    write_vectors("e2m1", "vectors.hex", "multiplier", output="exact")
+    write_vectors(FORMAT, "vectors.hex", "multiplier", output="exact")
     simulator = os.environ.get("SIM", "icarus")
     runner = get_runner(simulator)
     # Verilator stops at a number that is assigned to a wider wire, unless it is told not to

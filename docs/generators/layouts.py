@@ -11,7 +11,7 @@ LAYOUTS = {
     ("dense", 5): "One code after another, across words. As little-endian bytes the words equal "
     "`minifloat.pack(codes, bits)`, for every width; here 5 bits.",
     ("nvfp4", 4): "Two 4-bit codes in a byte, the even code in the low nibble: the same as dense.",
-    ("4", 4): "One plane: dense, in another order.",
+    ("4", 4): "One plane: dense, in another order, which AWQ's words have, too.",
     ("1+4", 5): "The top bit (the sign) in one plane, the others in another.",
     ("4+2", 6): "The two low bits in a plane of their own.",
     ("2+4", 6): "The two high bits in a plane of their own.",
@@ -27,6 +27,19 @@ LAYOUTS = {
     "not those of words 0 to 3, so that each code of a pair gets its neighbour's sign; this layout "
     "swaps neither.",
 }
+
+OWN = """\
+```python
+>>> import minifloat as mf
+>>> from minifloat import registers
+>>> places = [[28 - 4 * code + bit for bit in range(4)] for code in range(8)]
+>>> layout = mf.Layout(4, 1, places, "mine")
+>>> [f"{word:08x}" for word in mf.pack_words([1, 2, 3, 4, 5, 6, 7, 8], layout)]
+['12345678']
+>>> bool(registers.prove(registers.to_half("e2m1", layout), "e2m1"))
+True
+
+```"""
 
 
 def section(layout: Layout, text: str) -> list[str]:
@@ -47,8 +60,10 @@ def page() -> str:
         "by its name.",
         "A name such as `1+4` means planes of these widths (1, 2, 4, 8 or 16), the code's highest "
         "bits first. In the words of a plane the even codes lie in the low half and the odd codes "
-        "in the high half, so that one mask extracts a pair of codes. `minifloat.Layout` takes a "
-        "table of any other places.",
+        "in the high half, so that one mask extracts a pair of codes.",
+        "`minifloat.Layout` takes a table of any other places; here the first code is in the "
+        "highest nibble. Programs are written for it, and proved, as for the others:",
+        OWN,
     ]
     for (name, bits), text in LAYOUTS.items():
         parts += section(parse_layout(name, bits), text)

@@ -65,7 +65,7 @@ True
 
 **Time.** One vector takes 1 % longer with a matrix of 4096 x 4096, 8 % with 576 x 1536 and 14 to
 20 % with 576 x 576 (E2M2, one thread; a rotation takes 0.3 to 0.5 ns a number of the vector, with
-Paley's matrices 5 to 6, and 5 us a call). `quantize` and `dequantize` take 3 ns a weight more.
+Paley's matrices 0.5 to 1.4, and 5 us a call). `quantize` and `dequantize` take 3 ns a weight more.
 
 The studies are modules of `analysis.methods`, whose docstrings have their criteria, written before
 measuring: `python -m analysis.methods rotations --csv FILE`. Their records are in

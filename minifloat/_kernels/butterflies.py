@@ -12,6 +12,7 @@ from minifloat._jit import instruction
 Array = NDArray[Any]
 
 LANES = 16
+FEW = 4
 
 
 def _define_within() -> Any:
@@ -38,13 +39,13 @@ def _define_within() -> Any:
     )
 
 
-def _define_across() -> Any:
+def _define_across(count: int = LANES) -> Any:
     from numba import types
 
     from minifloat._kernels import lanes
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        low, high = (_address(context, builder, signature, args, 0, at) for at in args[1:])
+        low, high = (_address(context, builder, signature, args, 0, at, count) for at in args[1:])
         a, b = (builder.load(where, align=4) for where in (low, high))
         builder.store(builder.fadd(a, b), low, align=4)
         builder.store(builder.fsub(a, b), high, align=4)
@@ -71,11 +72,13 @@ def _define_scaled() -> Any:
     )
 
 
-def _address(context: Any, builder: Any, signature: Any, args: Any, k: int, at: Any) -> Any:
+def _address(
+    context: Any, builder: Any, signature: Any, args: Any, k: int, at: Any, count: int = LANES
+) -> Any:
     """Return the address of a vector: of a place in one of the arguments."""
     from minifloat._kernels import lanes
 
-    kind = lanes.lanes_of(lanes.ELEMENTS[signature.args[k].dtype])
+    kind = lanes.lanes_of(lanes.ELEMENTS[signature.args[k].dtype], count)
     return lanes.address_of(context, builder, signature.args[k], args[k], at, kind)
 
 
@@ -96,6 +99,15 @@ def within(x: Array, out: Array, at: int, size: int) -> None:
 def across(x: Array, low: int, high: int) -> None:
     """Take the a's from one place on, and the b's from another."""
     for k in range(LANES):
+        a, b = x[low + k], x[high + k]
+        x[low + k] = a + b
+        x[high + k] = a - b
+
+
+@instruction(lambda: _define_across(FEW))
+def across_few(x: Array, low: int, high: int) -> None:
+    """Take four a's from one place on, and four b's from another."""
+    for k in range(FEW):
         a, b = x[low + k], x[high + k]
         x[low + k] = a + b
         x[high + k] = a - b

@@ -10,11 +10,11 @@ All arrays are of one float, and each operation is rounded to it.
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from minifloat._jit import inlined, jit, kernel
-from minifloat._kernels.butterflies import LANES, across, scaled, within
+from minifloat._kernels.butterflies import FEW, LANES, across, across_few, scaled, within
+from minifloat._kernels.column_sums import GROUPS, column_sums
 
 Array = NDArray[Any]
 
@@ -29,22 +29,70 @@ def rotate(
 
     ``x`` has rows one after the other, in blocks of ``size``, and ``out`` may be ``x``. ``factors``
     are those of a row. Row k of ``columns``, (m, m), is column k of C, or row k of C to rotate
-    back; ``scratch`` has m numbers.
+    back, and zeros up to a multiple of `LANES`; ``scratch`` has as many more numbers than a row.
     """
     length = factors.size
     for start in range(0, x.size, length):
         given, row = x[start : start + length], out[start : start + length]
-        if len(columns) == 1 and length % LANES == 0:
+        if len(columns) > 1:
+            _rotate_by_columns(given, row, size, factors, columns, scratch, back)
+        elif length % LANES == 0:
             _rotate_in_vectors(given, row, size, factors, back)
-            continue
-        if back:
-            _scale(given, x.dtype.type(1), row)
         else:
-            _multiply(given, factors, row)
-        for at in range(0, length, size):
-            _hadamard(row[at : at + size], columns, scratch)
-        if back:
-            _multiply(row, factors, row)
+            _rotate_short(given, row, size, factors, back)
+
+
+@jit
+def _rotate_by_columns(
+    x: Array, out: Array, size: int, factors: Array, columns: Array, scratch: Array, back: bool
+) -> None:
+    if back:
+        _combine(x, columns, scratch)
+    else:
+        _multiply(x, factors, out)
+        _combine(out, columns, scratch)
+    distance = len(columns)  # a multiple of four
+    while distance < size:
+        step = LANES if distance % LANES == 0 else FEW
+        for start in range(0, len(x), 2 * distance):
+            for low in range(start, start + distance, step):
+                if step == LANES:
+                    across(scratch, low, low + distance)
+                else:
+                    across_few(scratch, low, low + distance)
+        distance *= 2
+    if back:
+        _multiply(scratch[: len(x)], factors, out)
+    else:
+        _scale(scratch[: len(x)], x.dtype.type(1), out)
+
+
+@inlined
+def _combine(x: Array, columns: Array, out: Array) -> None:
+    """Write the sums of each m neighbours.
+
+    Sums beyond the m-th are zeros of the next neighbours, which are written later.
+    """
+    m, width = columns.shape
+    for at in range(0, len(x), GROUPS * m):
+        for first in range(width - LANES, -1, -LANES):
+            column_sums(x, columns, first, out, at, len(x) - m)
+
+
+@jit
+def _rotate_short(x: Array, out: Array, size: int, factors: Array, back: bool) -> None:
+    if back:
+        _scale(x, x.dtype.type(1), out)
+    else:
+        _multiply(x, factors, out)
+    distance = 1
+    while distance < size:
+        for k in range(0, len(x), 2 * distance):
+            middle = k + distance
+            _add_and_subtract(out[k:middle], out[middle : middle + distance])
+        distance *= 2
+    if back:
+        _multiply(out, factors, out)
 
 
 @jit
@@ -106,35 +154,6 @@ def _scale(row: Array, factor: Any, out: Array) -> None:
 def _multiply(row: Array, factors: Array, out: Array) -> None:
     for i in range(len(row)):
         out[i] = row[i] * factors[i]
-
-
-@jit
-def _hadamard(block: Array, columns: Array, scratch: Array) -> None:
-    distance = len(columns)
-    if distance > 1:
-        for k in range(0, len(block), distance):
-            _combine(block[k : k + distance], columns, scratch)
-    while distance < len(block):
-        for k in range(0, len(block), 2 * distance):
-            middle = k + distance
-            _add_and_subtract(block[k:middle], block[middle : middle + distance])
-        distance *= 2
-
-
-@inlined
-def _combine(x: Array, columns: Array, scratch: Array) -> None:
-    """Replace m numbers by the sum of the columns times them."""
-    for i in range(len(scratch)):
-        scratch[i] = columns[0, i] * x[0]
-    for k in range(1, len(x)):
-        _add_product(scratch, columns[k], x[k])
-    x[:] = scratch
-
-
-@inlined
-def _add_product(total: Array, column: Array, x: np.floating[Any]) -> None:
-    for i in range(len(total)):
-        total[i] = total[i] + column[i] * x
 
 
 @inlined

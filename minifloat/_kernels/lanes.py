@@ -48,8 +48,8 @@ def operation(define: Callable[..., Any]) -> Callable[..., Any]:
     return intrinsic(define)
 
 
-def lanes_of(kind: Any) -> Any:
-    return ir.VectorType(kind, LANES)
+def lanes_of(kind: Any, lanes: int = LANES) -> Any:
+    return ir.VectorType(kind, lanes)
 
 
 def constants(kind: Any, values: list[int]) -> Any:
@@ -170,6 +170,7 @@ times, minus = _of_pairs("fmul"), _of_pairs("fsub")
 
 def fused(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c``, rounded once where the CPU can do that in one instruction."""
-    kind = ir.FunctionType(lanes_of(FLOAT), [lanes_of(FLOAT)] * 3)
-    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
+    kind = ir.FunctionType(a.type, [a.type] * 3)
+    bits = 32 if a.type.element == FLOAT else 64
+    add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f{bits}")
     return builder.call(add, [a, b, c])

@@ -157,6 +157,10 @@ class Accumulator:
         def optional(name: str, value: object, low: int, high: int) -> int | None:
             return None if value is None else check_int(name, value, low, high)
 
+        if isinstance(fmt, str) and not {":", "/"}.isdisjoint(fmt):
+            raise ValueError(
+                f"fmt must be a format alone, got {shown(fmt)}; Accumulator.parse reads its options"
+            )
         own = SumFormat.parse(fmt)
         values: dict[str, Any] = {
             "fmt": own,
@@ -343,7 +347,7 @@ class Accumulator:
                     f"flush alone), joined by +, got {shown(rest)}{hint}"
                 )
             options[key] = True if not equals else _number(text)
-        return cls(name, **options)
+        return cls(SumFormat.parse(name, "accumulator"), **options)
 
     def __str__(self) -> str:
         head = self.fmt.name

@@ -133,7 +133,6 @@ def values_of(
     if wrong.any():
         index = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(
-            f"{name} must hold values of {fmt.name}, got {source[index]!s} at index {index}; "
-            f"{remedy}"
+            f"{name} must hold values of {fmt}, got {source[index]!s} at index {index}; {remedy}"
         )
     return values

@@ -89,7 +89,7 @@ def values_and_scales(name: str, q: Packed, unit: Unit, axis: int) -> tuple[Form
     fmt = q.fmt
     if not isinstance(fmt, Format) or fmt not in unit.inputs:
         names = ", ".join(own.name for own in unit.inputs)
-        raise ValueError(f"{name} must be in one of {names} for this unit, got {fmt.name}")
+        raise ValueError(f"{name} must be in one of {names} for this unit, got {fmt}")
     axis %= max(len(q.shape), 1)
     blocks = q.blocks
     if q.axis != axis or (blocks.height, blocks.width) != (1, unit.scale_block):

@@ -132,7 +132,7 @@ def _of_format(fmt: NumberFormat, argument: str) -> SumFormat:
     if not isinstance(fmt, Format) or not fmt.signed or fmt.binary_grid is None:
         raise ValueError(
             f"{argument} must be float32, float64, an ExMy with a sign and subnormals, intN or "
-            f"fixedN.F, got {fmt.name}"
+            f"fixedN.F, got {fmt}"
         )
     if fmt.max > FLOAT32.largest or fmt.smallest < 2.0**-149:
         raise ValueError(f"{argument} must be a format whose values float32 holds, got {fmt}")

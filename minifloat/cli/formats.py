@@ -12,7 +12,7 @@ from minifloat.cli.terminal import Table, can_print, number_line, print_json, pr
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import shortest
 from minifloat.formats.catalogue import ALIASES, CATALOGUE
-from minifloat.formats.names import UnknownName, parse
+from minifloat.formats.names import UnknownName, parse, where_all_are
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -151,7 +151,7 @@ def run_show(options: argparse.Namespace) -> None:
             facts["also called"] = ", ".join(_aliases(shown.name))
     else:
         fmt, title, facts = shown.fmt, f"Recipe {shown}", _recipe_facts(shown)
-        values = f"\nValues of {fmt.name}, each multiplied by its block's scale:"
+        values = f"\nValues of {fmt}, each multiplied by its block's scale:"
     listed = not fmt.is_lookup and (fmt.code_count <= SHOWN_CODES or options.all)
     if options.json:
         content = {name: _for_json(shown, name, fact) for name, fact in facts.items()}
@@ -193,7 +193,7 @@ def _named(name: str) -> NumberFormat | Recipe:
             raise ValueError(in_terms_of_options(str(error), RECIPE_PARTS)) from None
     near = near_recipes_and_formats(name)
     if near:
-        remedy = f"did you mean {' or '.join(near)}? (`minifloat list` shows all)"
+        remedy = f"did you mean {' or '.join(near)}? ({where_all_are(name)})"
     else:
         remedy = "`minifloat list` shows the named ones, and any eXmY is a format (e3m1, ue5m3)"
     raise ValueError(f"NAME must be a known format or recipe, got {name!r}; {remedy}")
@@ -215,7 +215,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     if recipe.fmt.is_lookup:
         table = f"{recipe.fmt.code_count} values of {recipe.scale} for each block"
         return {
-            "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits",
+            "format": f"{recipe.fmt}, {recipe.fmt.bits} bits",
             "block": blocks,
             "table": f"{table}, those of least squared error",
             "bits per weight": f"{bits} tables",
@@ -226,7 +226,7 @@ def _recipe_facts(recipe: Recipe) -> dict[str, str]:
     absmax = SEARCHES.get(recipe.search, "").format(percentile=recipe.percentile, max=largest)
     facts = {
         "also called": ", ".join(names),
-        "format": f"{recipe.fmt.name}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
+        "format": f"{recipe.fmt}, {recipe.fmt.bits} bits, largest magnitude {largest:g}",
         "or": ", ".join(map(str, recipe.alternatives)),
         "choice": CHOICES[recipe.flag] if recipe.alternatives else "",
         "one scale": ONE_SCALE if recipe.one_scale else "",

@@ -43,7 +43,9 @@ OF_TARGET = {
 HERE = {
     **TYPED_AS,
     "source": "--source",
+    "target": "--as",  # of a decoder; that of a synthesis is an option with choices
     "form": "--form",
+    "random_bits": "--random-bits",
     "lanes": "--lanes",
     "formats": "FORMAT",
     "unit": "--unit",
@@ -86,7 +88,12 @@ def add_rtl_options(parser: argparse.ArgumentParser) -> None:
         metavar="UNIT",
         help=f"{units} (multiplier)",
     )
-    add("--with", dest="other", metavar="FORMAT", help="the second factor, or what to convert to")
+    add(
+        "--with",
+        dest="other",
+        metavar="FORMAT",
+        help="the second factor (FORMAT), or what to convert to",
+    )
     add("--form", help="how it is written (default: the first that fits)")
     targets = ", ".join(TARGETS)
     add(
@@ -94,13 +101,30 @@ def add_rtl_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--check", action="store_true", help="compare its netlist with the library; 2 if wrong")
     add("--out", metavar="FILE", help="write a file")
-    add("--as", dest="as_type", choices=("fixed", "float16", "bfloat16"), help="of a decoder")
-    add("--source", choices=("float16", "bfloat16", "float32", "fixed"), help="of an encoder")
-    add("--rounding", help="of an encoder or converter")
-    add("--overflow", help="of an encoder or converter")
-    add("--random-bits", type=integer(1), metavar="N", help="of a stochastic encoder")
-    add("--encoding", choices=("twos_complement", "sign_magnitude"), help="of a number")
-    add("--specials", choices=("zero", "flag"), help="NaN and infinities are 0, or have flags")
+    add(
+        "--as",
+        dest="as_type",
+        choices=("fixed", "float16", "bfloat16"),
+        help="of a decoder (fixed)",
+    )
+    add(
+        "--source",
+        choices=("float16", "bfloat16", "float32", "fixed"),
+        help="of an encoder (float16); fixed is an integer of 16 bits",
+    )
+    add("--rounding", help="of an encoder or converter (nearest_even)")
+    add("--overflow", help="of an encoder or converter (saturate)")
+    add("--random-bits", type=integer(1), metavar="N", help="of a stochastic encoder (8)")
+    add(
+        "--encoding",
+        choices=("twos_complement", "sign_magnitude"),
+        help="of a number (twos_complement)",
+    )
+    add(
+        "--specials",
+        choices=("zero", "flag"),
+        help="NaN and infinities are 0 (zero), or have flags",
+    )
     add("--variant", choices=("formula", "addition"), help="of L-Mul (formula)")
     add(
         "--aligned",
@@ -151,6 +175,8 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
     given = {name: value for name, value in given.items() if value is not None}
     if options.aligned is not None:
         given["aligned"] = options.aligned == "yes"
+    if options.scale is not None:
+        given["scale"] = format_named(options.scale, "--scale")
     for name in given:
         if name not in OPTIONS[unit]:
             option = "--as" if name == "target" else f"--{name.replace('_', '-')}"
@@ -173,18 +199,20 @@ def _circuit(options: argparse.Namespace) -> tuple[Circuit, list[str]]:
 
 
 def _meaning(circuit: Circuit) -> list[str]:
-    """Return what the number at the output is worth, in words, if there is one."""
+    """Return what the number at the output is worth, and when it comes, in words."""
+    notes = []
     unit = circuit.unit
-    if unit is None:
-        return []
-    [name] = set(circuit.outputs) & {"value", "product", "sum", "magnitude"}
-    power = unit.numerator.bit_length() - unit.denominator.bit_length()
-    worth = f"2**{power}"  # as floats, values are integers times a power of two
-    if "exponent" in circuit.outputs:
-        worth += " * 2**exponent"
-    after = f"; it follows its inputs by {circuit.latency} clock edge" if circuit.latency else ""
-    after += "s" if circuit.latency > 1 else ""
-    return [f"{name} is an integer, and its least bit is worth {worth}{after}"]
+    if unit is not None:
+        [name] = set(circuit.outputs) & {"value", "product", "sum", "magnitude"}
+        power = unit.numerator.bit_length() - unit.denominator.bit_length()
+        worth = f"2**{power}"  # as floats, values are integers times a power of two
+        if "exponent" in circuit.outputs:
+            worth += " * 2**exponent"
+        notes.append(f"{name} is an integer, and its least bit is worth {worth}")
+    if circuit.latency:
+        edges = "1 clock edge" if circuit.latency == 1 else f"{circuit.latency} clock edges"
+        notes.append(f"sum follows its inputs by {edges}; first is 1 where a new sum begins")
+    return notes
 
 
 def accumulator_named(text: str) -> FixedSum | FloatSum | None:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from minifloat.cli.numbers import INTEGER_DIGITS, read_integer, read_number
 from minifloat.cli.terminal import folded
 from minifloat.formats import NumberFormat
-from minifloat.formats.grammar import lowered
-from minifloat.formats.names import parse
+from minifloat.formats.names import UnknownName, parse
 
 if TYPE_CHECKING:
     from minifloat.quantization.recipes import Recipe
@@ -55,6 +54,8 @@ REMEDIES = {  # regular expressions for advice that only Python can follow, and 
     r"to use seed or random": "with --seed",
     r" \(or random=words\)": "",
     r"use fold_scale=True": "use --fold-scale",
+    r"leave out aligned": "leave out --aligned",
+    r"; minifloat\.Recipe\.parse reads a recipe's text": "; name a format alone",
     r"; use registers\.look_up": "; minifloat.registers.look_up makes one with a table, in Python",
     r"; name a layout": "; use --layout",
     r"^(x must .*?)(, the first)? at index \([\d, ]*\)": r"\1",  # VALUEs have no shape
@@ -149,16 +150,19 @@ def format_named(name: str, argument: str) -> NumberFormat:
         )
     try:
         return parse(name, argument)
-    except ValueError:
-        from minifloat.quantization.recipes import RECIPES
+    except UnknownName:
+        from minifloat.quantization.recipes import Recipe
 
-        recipe = RECIPES.get(lowered(name))
+        recipe = None
+        with contextlib.suppress(ValueError):
+            recipe = Recipe.parse(name)
         if recipe is None:
             raise
+    text = "" if str(recipe) == name else f" ({recipe})"
     instead = " or use --recipes" if argument == "--formats" else ""
     raise ValueError(
-        f"{argument} must be a format, got {name!r}, which is a recipe ({recipe}); name its format "
-        f"{recipe.fmt.name}{instead}"
+        f"{argument} must be a format, got {name!r}, which is a recipe{text}; name its format "
+        f"{recipe.fmt}{instead}"
     )
 
 

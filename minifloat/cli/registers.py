@@ -6,9 +6,9 @@ import argparse
 import contextlib
 from typing import TYPE_CHECKING
 
+from minifloat.cli.options import format_named
 from minifloat.cli.terminal import Table, progress_bar
 from minifloat.formats import NumberFormat
-from minifloat.formats.names import parse
 
 if TYPE_CHECKING:
     from minifloat.registers import Program
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     if options.format is None:
         _costs(options)
         return
-    fmt = parse(options.format)
+    fmt = format_named(options.format, "FORMAT")
     summary = ""
     if options.layout == BEST_LAYOUT:
         with progress_bar("searching") as progress:
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> None:
         mark = {"c": "// ", "cuda": "// ", "asm": "# "}.get(options.emit, "")
         print("\n".join(mark + line for line in str(proof).splitlines()))
         if not proof:
-            raise ValueError(f"the program must give the values of {fmt.name}, and does not")
+            raise ValueError(f"the program must give the values of {fmt}, and does not")
 
 
 def _costs_of(fmt: NumberFormat, program: Program, fold_scale: bool) -> list[str]:

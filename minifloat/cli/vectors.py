@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from minifloat.cli.options import TYPED_AS, in_terms_of_options, integer
+from minifloat.cli.options import TYPED_AS, format_named, in_terms_of_options, integer
 from minifloat.cli.terminal import progress_bar
-from minifloat.formats.names import parse
 from minifloat.formats.rounding import NaNPolicy, Overflow, Rounding
 
 UNITS = ("encoder", "decoder", "multiplier", "add", "fma", "dot")
@@ -72,12 +71,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Print the vectors of a unit, or write them to a file."""
-    fmt = parse(options.fmt)
+    fmt = format_named(options.fmt, "FORMAT")
     from minifloat import testing
 
     to_stdout = options.out in (None, "-")
     names = ("rounding", "overflow", "nan", "source", "other", "output", "lanes")
     settings = {name: getattr(options, name) for name in names}
+    for name in ("other", "output"):
+        if settings[name] not in (None, "exact"):
+            settings[name] = format_named(settings[name], HERE[name])
     try:
         with progress_bar("computing") as progress:
             if to_stdout:

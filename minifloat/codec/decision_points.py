@@ -198,7 +198,7 @@ def line(fmt: NumberFormat, special: SpecialCodes) -> list[Value]:
     return values
 
 
-@lru_cache(maxsize=2)  # of 16 bits it takes 20 MB and a second
+@lru_cache(maxsize=2)  # of 16 bits it takes 20 MB and a third of a second
 def grid(fmt: NumberFormat) -> tuple[Value, ...]:
     """Return a format's values as `line` does, with the code `BEYOND` beyond the ends."""
     values = sorted_values(fmt)
@@ -257,6 +257,8 @@ def away(low: Value, high: Value) -> int:
 
     0 where both are as near, one on each side: away from zero then is where the element's sign is.
     """
+    if low.negative == high.negative:
+        return -1 if low.negative else 1
     if low.exact == -high.exact and low.exact < 0:
         return 0
     return 1 if abs(low.exact) <= abs(high.exact) else -1
@@ -265,32 +267,37 @@ def away(low: Value, high: Value) -> int:
 def between(low: Value, high: Value, mode: Rounding) -> DecisionPoint:
     """Return the decision point between two neighbours."""
     direction = away(low, high)
-    if low.exact == high.exact or (direction == 0 and mode in BY_MAGNITUDE):
-        return DecisionPoint(Fraction(0), Side.OWN_SIGN)  # each sign keeps to its side
     up = direction >= 0
-    if low.exact < 0 < high.exact and mode in (Rounding.UPWARD, Rounding.DOWNWARD):
-        up = True  # a codebook without zero: the signs of its values do not matter
+    if low.negative != high.negative:
+        if low.exact == high.exact or (direction == 0 and mode in BY_MAGNITUDE):
+            return DecisionPoint(Fraction(0), Side.OWN_SIGN)  # each sign keeps to its side
+        if low.exact < 0 < high.exact and mode in (Rounding.UPWARD, Rounding.DOWNWARD):
+            up = True  # a codebook without zero: the signs of its values do not matter
     near, far = (low, high) if up else (high, low)
-    middle = (low.exact + high.exact) / 2
-    at, away_at_point = {
-        Threshold.ABOVE_ZERO: (near.exact, False),
-        Threshold.HALF: (middle, True),
-        Threshold.ABOVE_HALF: (middle, False),
-        Threshold.NEVER: (far.exact, True),
-    }[away_threshold(mode, odd=near.odd and not far.odd, negative=not up)]
-    return DecisionPoint(at, Side.UPPER if away_at_point == up else Side.LOWER)
+    threshold = away_threshold(mode, odd=near.odd and not far.odd, negative=not up)
+    if threshold is Threshold.ABOVE_ZERO:
+        at = near.exact
+    elif threshold is Threshold.NEVER:
+        at = far.exact
+    else:
+        at = (low.exact + high.exact) / 2
+    is_away = threshold in (Threshold.HALF, Threshold.NEVER)  # on the point itself
+    return DecisionPoint(at, Side.UPPER if is_away == up else Side.LOWER)
 
 
 def _first_key(point: DecisionPoint) -> int:
     """Return the key of the first float64 that goes to the higher value."""
-    value, inclusive = point.at, point.side is Side.UPPER
     if point.side is Side.OWN_SIGN:
         return float_key(0.0)
-    if abs(value) > Fraction(LARGEST):
+    value, inclusive = point.at, point.side is Side.UPPER
+    try:
+        x = float(value)  # rounded to nearest, so one of the two floats around the value
+    except OverflowError:
         return float_key(math.inf) if value > 0 else float_key(-LARGEST)
-    x = float(value)  # rounded to nearest, so one of the two floats around the value
-    if value == 0:
+    if not value:
         return float_key(-0.0) if inclusive else float_key(SMALLEST)
     if x == 0:
         return float_key(SMALLEST if value > 0 else -0.0)
-    return float_key(x) + (Fraction(x) < value or (Fraction(x) == value and not inclusive))
+    digits, scale = x.as_integer_ratio()
+    mine, exact = digits * value.denominator, value.numerator * scale
+    return float_key(x) + (mine < exact or (mine == exact and not inclusive))

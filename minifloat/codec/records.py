@@ -230,16 +230,21 @@ def values_in_order(fmt: NumberFormat, special: SpecialCodes) -> Array:
     return values
 
 
-@lru_cache(maxsize=4)  # of 16 bits it takes 2 MB and a second
+@lru_cache(maxsize=4)  # of 16 bits it takes 2 MB and half a second
 def _values_in_order(fmt: NumberFormat) -> Array:
     line = decision_points.grid(fmt)
     values = np.zeros(len(line), table_kernels.VALUE)
-    for row, value in zip(values, line, strict=True):
-        row["key"], row["code"] = decision_points.key_of(value), value.code
-        if abs(value.exact) <= decision_points.LARGEST:  # else it is beyond an end, and not read
-            row["value"] = float(value.exact)
-    for row, (low, high) in zip(values, itertools.pairwise(line), strict=False):
-        row["gap"], row["away"] = float(high.exact - low.exact), decision_points.away(low, high)
+    values["key"] = [decision_points.key_of(value) for value in line]
+    values["code"] = [value.code for value in line]
+    values["value"] = [
+        float(value.exact)
+        if -decision_points.LARGEST <= value.exact <= decision_points.LARGEST
+        else 0.0  # beyond an end, and not read
+        for value in line
+    ]
+    pairs = list(itertools.pairwise(line))
+    values["gap"][:-1] = [float(high.exact - low.exact) for low, high in pairs]
+    values["away"][:-1] = [decision_points.away(low, high) for low, high in pairs]
     return values
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from minifloat._tables import BEST, Table
 from minifloat._text import printable, shortened
 from minifloat.comparison.records import RecipeError, Skipped, TensorErrors
+from minifloat.formats.base import abridged
 from minifloat.quantization.recipes import RECIPES, Recipe
 
 FIGURES = ("bits/weight", "relative rms", "SQNR dB", "max error", "max/absmax")
@@ -33,9 +34,9 @@ def scale_alike(recipes: Sequence[Recipe]) -> bool:
 def short_names(recipes: Sequence[Recipe]) -> list[str]:
     """Return the formats if all recipes scale alike, else names of `RECIPES`, or texts."""
     if scale_alike(recipes):
-        return [recipe.formats for recipe in recipes]
+        return [abridged(recipe.formats) for recipe in recipes]
     names = {recipe: name for name, recipe in reversed(RECIPES.items())}
-    return [names.get(recipe, str(recipe)) for recipe in recipes]
+    return [names.get(recipe, f"{recipe}") for recipe in recipes]
 
 
 def other_meanings(recipes: Sequence[Recipe]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import operator
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, SupportsIndex
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 MAX_CODE_BITS = 16  # only TF32 is wider
 MAX_NAME = 64  # characters
 MAX_TEXT = 500  # characters of a text that a message shows
+FIRST_VALUES = 4  # of a long codebook that a message shows
 MAX_DIGITS = 60  # of an integer that a message shows; Python refuses to print 4301
 
 
@@ -84,7 +86,7 @@ class NumberFormat:
 
     @property
     def name(self) -> str:
-        """The name that `minifloat.parse` reads; ``f"{fmt}"`` prints it."""
+        """The name that `minifloat.parse` reads; ``f"{fmt}"`` is its `abridged` text."""
         raise NotImplementedError
 
     @property
@@ -95,7 +97,7 @@ class NumberFormat:
         return names_of(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.name, spec)
+        return format(abridged(self.name), spec)
 
     def __str__(self) -> str:
         return f"{self.name} ({self._facts()})"
@@ -283,15 +285,31 @@ class NumberFormat:
         }
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}: {self._facts()}>"
+        return f"<{type(self).__name__} {self}: {self._facts()}>"
 
     def _facts(self) -> str:
         return ", ".join(f"{key} {value}" for key, value in self.describe().items())
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<tr><th>{k}</th><td>{v}</td></tr>" for k, v in self.describe().items())
-        name = html.escape(self.name)  # a codebook has the name that its maker chose
+        name = html.escape(f"{self}")  # a codebook has the name that its maker chose
         return f"<table><caption>{type(self).__name__} {name}</caption>{rows}</table>"
+
+
+def abridged(text: str) -> str:
+    """Return a text as messages show it: long lists of values in brackets lose their middle.
+
+    Examples
+    --------
+    >>> abridged("[-1 0 1]/64"), abridged(f"[{' '.join(map(str, range(256)))}]/64")
+    ('[-1 0 1]/64', '[0 1 2 3 ... 255]/64')
+    """
+
+    def ends(values: re.Match[str]) -> str:
+        words = values[0].split(" ")
+        return " ".join([*words[:FIRST_VALUES], "...", words[-1]])
+
+    return re.sub(rf"\[[^]]{{{MAX_TEXT - 1},}}]", ends, text)
 
 
 def shown(value: object) -> str:

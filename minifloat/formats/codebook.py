@@ -180,6 +180,18 @@ def name_of_values(values: Sequence[float]) -> str:
     return f"[{' '.join(map(shortest, values))}]"
 
 
+def codebook_of(values: Sequence[float], name: str) -> Codebook:
+    """Return a codebook with a name; with its values as the name, where that would be too long.
+
+    Examples
+    --------
+    >>> from minifloat.formats.codebook import codebook_of
+    >>> codebook_of([-1.0, 1.0], "signs").name, codebook_of([-1.0, 1.0], "long" * 20).name
+    ('signs', '[-1 1]')
+    """
+    return Codebook(values, name if len(name) <= MAX_NAME else name_of_values(values))
+
+
 def short_name(name: str) -> str:
     """Return a name for an identifier: a hash in place of one that is long, as values are.
 

@@ -52,6 +52,8 @@ class TorchDtype(Protocol):
 
 Dtype: TypeAlias = "np.dtype[Any] | type[np.generic] | TorchDtype"
 
+_EXMY_AND_MORE = re.compile(r"u?e[0-9]{1,2}m[0-9]{1,2}[^/]{1,20}")
+_WIDE = re.compile(r"(?:fp|float|binary|f)(?:32|64|128)|single|double")  # sources, not formats
 _WIDTH = re.compile(r"(?:mx|nv)?(?:fp|float|f)(4|6|8)")  # a width alone names no format
 ONNX_REMEDY = '; of ONNX\'s dtypes pass "onnx." + onnx.TensorProto.DataType.Name(dtype)'
 OF_WIDTH = {"4": ("e2m1",), "6": ("e3m2", "e2m3"), "8": ("e4m3fn", "e5m2")}
@@ -207,7 +209,25 @@ def near_names(name: str) -> list[str]:
     return difflib.get_close_matches(word, [*CATALOGUE, *ALIASES], n=3, cutoff=0.5)
 
 
+def where_all_are(name: str) -> str:
+    """Return where the names are that an unknown one may mean: in the list, or by a rule.
+
+    Examples
+    --------
+    >>> from minifloat.formats.names import where_all_are
+    >>> where_all_are("nf7")
+    '`minifloat list` shows all'
+    """
+    if _EXMY_AND_MORE.fullmatch(name.strip().lower()):
+        return (
+            "behind eXmY may stand a bias, then none, ieee, fn, fnuz or p3109, then _nosub: "
+            "e3m2b5, e3m2b5fn, e3m2_nosub"
+        )
+    return "`minifloat list` shows all"
+
+
 def _suggestion(name: str) -> str:
+    lowered = name.strip().lower()
     if "/" in name:
         return "; minifloat.Recipe.parse reads a recipe's text"
     if "[" in name:
@@ -215,6 +235,8 @@ def _suggestion(name: str) -> str:
             "; a codebook is its values, finite decimal numbers, in brackets with spaces between, "
             "as [-1 -0.4 0 0.3 1]"
         )
+    if _WIDE.fullmatch(lowered):
+        return "; formats have at most 16 bits (tf32 has 19)"
     if near := near_names(name):
-        return f"; did you mean {' or '.join(near)}? (`minifloat list` shows all)"
+        return f"; did you mean {' or '.join(near)}? ({where_all_are(name)})"
     return "; `minifloat list` shows the named ones, and any eXmY is one (e3m1, e4m3fn, ue5m3, ...)"

@@ -11,6 +11,7 @@ best         the form of a circuit that takes the least of a target
 check        a circuit's netlist against the library
 synthesize   what a circuit takes on a target, by Yosys
 costs        what formats take: the best form of a unit for each, checked and counted
+join_lanes   words of the codes of many lanes; split_lanes undoes it
 
 >>> from minifloat import hardware
 >>> hardware.decoder("e2m1")
@@ -20,7 +21,7 @@ costs        what formats take: the best form of a unit for each, checked and co
 from minifloat.hardware.block_dots import block_dot
 from minifloat.hardware.checks import Check, Mismatch, check
 from minifloat.hardware.choices import Choice, best, candidates
-from minifloat.hardware.circuits import Circuit
+from minifloat.hardware.circuits import Circuit, join_lanes, split_lanes
 from minifloat.hardware.converters import converter, converter_forms
 from minifloat.hardware.costs import Cost, costs
 from minifloat.hardware.counts import Counts, synthesize
@@ -57,9 +58,11 @@ __all__ = [
     "encoder",
     "encoder_forms",
     "integer_codebook",
+    "join_lanes",
     "l_mul",
     "l_mul_forms",
     "multiplier",
     "multiplier_forms",
+    "split_lanes",
     "synthesize",
 ]

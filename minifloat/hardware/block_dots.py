@@ -130,7 +130,8 @@ def block_dot(
         total = total * (1 << 2 * top)
         if total.width > MAX_WIDTH:
             raise ValueError(
-                f"aligned must be False for {s.fmt}, whose sum has {total.width} bits, got True"
+                f"scale must give an aligned sum of at most {MAX_WIDTH} bits, got {s.fmt}, which "
+                f"gives {total.width}; leave out aligned"
             )
         wide = module.wire("wide", total.width, net, signed=True)
         module.output("sum", total.width, f"{wide} << {exponent}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from minifloat.arithmetic.multiplication import Variant
 from minifloat.formats import Codebook, NumberFormat
-from minifloat.formats.base import check_int, shown
+from minifloat.formats.base import abridged, check_int, shown
 from minifloat.formats.codebook import name_of_values
 from minifloat.formats.names import parse
 from minifloat.hardware.checks import Check, check
@@ -19,6 +20,7 @@ from minifloat.hardware.counts import Counts
 from minifloat.hardware.dots import FixedSum
 from minifloat.hardware.float_sums import FloatSum
 from minifloat.hardware.integers import integer_codebook, integers
+from minifloat.hardware.processes import STOP
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
@@ -72,11 +74,12 @@ def _check_codebook(fmt: NumberFormat) -> None:
         with contextlib.suppress(ValueError):
             steps = name_of_values(integer_codebook(fmt, largest).codebook)
             remedy = (
-                "round the values to steps, as minifloat.hardware.integer_codebook does: " + steps
+                "round the values to steps, as minifloat.hardware.integer_codebook(codebook, "
+                f"{largest}) does: {abridged(steps)}"
             )
     raise ValueError(
         f"formats must have values that are integers of at most {CODEBOOK_BITS} bits, times a "
-        f"power of two, got {integers(fmt).width} bits by {fmt.name}; {remedy}"
+        f"power of two, got {integers(fmt).width} bits by {fmt}; {remedy}"
     )
 
 
@@ -172,6 +175,7 @@ def costs(
             _check_codebook(other)
         jobs += [(fmt, other, target) for target in targets]
     done = [0.0] * len(jobs)
+    stop = threading.Event()  # of all runs of Yosys
 
     def report(job: int, part: float) -> None:
         done[job] = part
@@ -200,12 +204,13 @@ def costs(
             checked,
         )
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers, initializer=STOP.set, initargs=(stop,)) as pool:
         running = [pool.submit(cost, place, *job) for place, job in enumerate(jobs)]
         try:
             for known in as_completed(running):
                 known.result()
         except BaseException:
+            stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [known.result() for known in running]

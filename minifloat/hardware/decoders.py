@@ -229,7 +229,9 @@ def float_words(x: Integers, name: str) -> list[int]:
     values = operands.floats(x)
     words = encode(values, wide, overflow="saturate_finite")
     if not np.array_equal(decode(words, wide, dtype=np.float64), values, equal_nan=True):
-        raise ValueError(f"target must hold every value of {x.fmt}, got {wide.name}")
+        raise ValueError(
+            f'target must hold every value of {x.fmt}, got {wide.name}; "fixed" holds any'
+        )
     return [int(word) for word in words]
 
 

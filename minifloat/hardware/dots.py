@@ -145,7 +145,8 @@ def dot(
     one_of("specials", specials, SPECIALS)
     if accumulator is not None and not isinstance(accumulator, FixedSum | FloatSum):
         raise TypeError(
-            f"accumulator must be a FixedSum, a FloatSum or None, got {shown(accumulator)}"
+            f"accumulator must be a FixedSum, a FloatSum or None, got {shown(accumulator)}; "
+            'such as FloatSum("float32")'
         )
     chosen = form_of(form, dot_forms(x.fmt, y.fmt))
     name = identifier(

@@ -8,8 +8,8 @@ from fractions import Fraction
 from functools import lru_cache
 
 from minifloat.formats import Codebook, NumberFormat
-from minifloat.formats.base import MAX_NAME, check_int
-from minifloat.formats.codebook import name_of_values
+from minifloat.formats.base import check_int
+from minifloat.formats.codebook import codebook_of
 from minifloat.formats.names import parse
 
 MAX_BITS = 8  # of a code: all codes, and all pairs of codes, can be tried
@@ -169,4 +169,4 @@ def integer_codebook(fmt: NumberFormat | str, largest: int = 127) -> Codebook:
     if len(set(rounded)) < len(rounded):
         raise ValueError(f"largest must keep the values of {fmt} apart, got {largest}; raise it")
     integral, name = [float(value) for value in rounded], f"{fmt.name} in {largest}ths"
-    return Codebook(integral, name if len(name) <= MAX_NAME else name_of_values(integral))
+    return codebook_of(integral, name)

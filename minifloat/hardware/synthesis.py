@@ -11,10 +11,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 from contextlib import suppress
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from minifloat._paths import replacing
+from minifloat.hardware.processes import run
 from minifloat.hardware.targets import Target, check_target, check_way, liberty, passes
 
 Netlist: TypeAlias = dict[str, Any]
@@ -91,7 +89,8 @@ def netlist(
     way : str
         One of the target's `WAYS` there.
     timeout : float
-        Seconds after which Yosys, and what it has started, is ended.
+        Seconds after which Yosys, and what it has started, is ended. It ends with this process,
+        too, however that is ended.
 
     Returns
     -------
@@ -150,7 +149,7 @@ def _run(yosys: _Tool, verilog: str, script: str, top: str, timeout: float) -> N
         for name, text in (("circuit.v", verilog), ("passes.ys", script), ("cells.lib", liberty())):
             (place / name).write_text(text, encoding="ascii")
         with (place / "log").open("wb") as log:
-            code = _call([sys.executable, *yosys.arguments], place, log.fileno(), timeout)
+            code = run([sys.executable, *yosys.arguments], place, log.fileno(), timeout)
         if code is None:
             raise SynthesisError(f"{top} took Yosys more than {timeout:g} s; raise timeout")
         try:
@@ -159,30 +158,6 @@ def _run(yosys: _Tool, verilog: str, script: str, top: str, timeout: float) -> N
             lines = (place / "log").read_text(errors="replace").strip().splitlines()
             errors = [line for line in lines if "ERROR" in line] or lines[-3:]
             raise SynthesisError(f"{top}: {yosys.name} failed: {' '.join(errors)}") from None
-
-
-def _call(command: list[str], folder: Path, log: int, timeout: float) -> int | None:
-    """Run a command and what it starts; return its exit status, or None if time ran out."""
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env={**os.environ, "TMPDIR": str(folder)},  # what yosys-abc leaves goes with the folder
-        start_new_session=True,  # with yosys-abc, which outlives it otherwise
-    )
-    try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        if hasattr(os, "killpg"):
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
 
 
 def _as_netlist(module: dict[str, Any]) -> Netlist:

@@ -17,13 +17,15 @@ from typing import Any, SupportsIndex, TypeVar, Unpack
 import torch
 from numpy.typing import ArrayLike
 
-from minifloat import codec, products
 from minifloat.codec import EncodeOptions
 from minifloat.comparison.selection import check_matches, matches, patterns
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
+from minifloat.formats.rounding import Rounding, RoundingLike
+from minifloat.interop._gradients import Product, RoundTo, StraightThrough, fake
 from minifloat.interop.states import TEXT, from_state, to_state
 from minifloat.quantization import quantize
+from minifloat.quantization.code_rounding import CodeRounding
 from minifloat.quantization.quantized import Quantized
 from minifloat.quantization.recipe_fields import RecipeFields
 from minifloat.quantization.recipes import Recipe
@@ -33,6 +35,7 @@ __all__ = ["QuantizedLinear", "fake_quantize", "round_to", "straight_through"]
 Target = TypeVar("Target", torch.Tensor, torch.nn.Module)
 
 WEIGHT = "weight."  # before the names of a layer's arrays in a state_dict
+SEEDS_APART = 1 << 32  # between the seeds of a module's parameters
 
 
 @torch.compiler.disable
@@ -43,6 +46,8 @@ def fake_quantize(
     include: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] = (),
     axis: SupportsIndex = -1,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    seed: SupportsIndex | None = None,
     **changes: Unpack[RecipeFields],
 ) -> Target:
     """Replace weights, in place, by what a recipe makes of them.
@@ -52,10 +57,14 @@ def fake_quantize(
     target : Tensor or Module
         Of a module, the floating-point parameters of two dimensions or more; with ``include``,
         those whose names match. The result is rounded to the dtype that they have.
-    recipe, axis, **changes
+    recipe, axis, rounding, **changes
         As for `minifloat.quantize`. The weights of a linear layer have shape (out, in), so that
         blocks run along the inputs. Those of a convolution end in the kernel's width, which is
         short: pass ``axis=1`` for blocks along the channels that go in.
+    seed : int, optional
+        As for `minifloat.quantize`, for a tensor and for the first parameter that is quantized. Of
+        the others, number k has the seed ``(seed + k * 2**32) % 2**64``: no two share random bits,
+        nor do calls with the seeds 0, 1, 2 and so on.
     include, exclude : str or sequence of str, optional
         Names of parameters, or shell patterns for them (``"*.mlp.*"``).
 
@@ -91,9 +100,11 @@ def fake_quantize(
     else:
         raise TypeError(f"target must be a Tensor or a Module, got {type(target).__name__}")
     recipe = Recipe.parse(recipe).replace(**changes)
-    for name, weights in chosen.items():
+    CodeRounding.of(rounding, seed, recipe, (0,))  # faults of the options are of no parameter
+    for k, (name, weights) in enumerate(chosen.items()):
+        own = None if seed is None else (int(seed) + k * SEEDS_APART) % (1 << 64)
         try:
-            result = _fake(weights, recipe, axis)
+            result = fake(weights, recipe, axis, rounding, own)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         with torch.no_grad():
@@ -107,6 +118,8 @@ def straight_through(
     recipe: Recipe | NumberFormat | str,
     *,
     axis: SupportsIndex = -1,
+    rounding: RoundingLike = Rounding.NEAREST_EVEN,
+    seed: SupportsIndex | None = None,
     **changes: Unpack[RecipeFields],
 ) -> torch.Tensor:
     """Return what a recipe makes of weights, with the gradient of the weights themselves.
@@ -117,8 +130,10 @@ def straight_through(
     Parameters
     ----------
     weights : Tensor
-    recipe, axis, **changes
-        As for `minifloat.quantize`.
+    recipe, axis, rounding, seed, **changes
+        As for `minifloat.quantize`. The same seed is the same random bits, so that training with a
+        stochastic mode needs another one for each call: PyTorch's own generator has them, see
+        below.
 
     Returns
     -------
@@ -140,10 +155,18 @@ def straight_through(
     >>> (straight_through(w, "e2m2", scale="float32") ** 2).sum().backward()
     >>> w.grad
     tensor([ 1.4000, -0.2500,  0.7000])
+
+    Rounded at random in each step of training, and the same again after `torch.manual_seed`:
+
+    >>> class Linear(torch.nn.Linear):
+    ...     def forward(self, x):
+    ...         seed = torch.randint(2**62, ())
+    ...         w = straight_through(self.weight, "mxfp4", rounding="stochastic", seed=seed)
+    ...         return torch.nn.functional.linear(x, w, self.bias)
     """
     _check_floating("weights", weights)
     recipe = Recipe.parse(recipe).replace(**changes)
-    result: torch.Tensor = _StraightThrough.apply(weights, recipe, axis)
+    result: torch.Tensor = StraightThrough.apply(weights, recipe, axis, rounding, seed)
     return result
 
 
@@ -182,7 +205,7 @@ def round_to(
     (tensor([ 0.2500, -1.7500,  7.0000]), tensor([1., 1., 0.]))
     """
     _check_floating("x", x)
-    result: torch.Tensor = _RoundTo.apply(x, parse(fmt), options)
+    result: torch.Tensor = RoundTo.apply(x, parse(fmt), options)
     return result
 
 
@@ -245,6 +268,8 @@ class QuantizedLinear(torch.nn.Module):
         *,
         axis: SupportsIndex = -1,
         importance: ArrayLike | None = None,
+        rounding: RoundingLike = Rounding.NEAREST_EVEN,
+        seed: SupportsIndex | None = None,
         **changes: Unpack[RecipeFields],
     ) -> QuantizedLinear:
         """Return the layer that a linear layer becomes; see `minifloat.quantize`.
@@ -262,7 +287,15 @@ class QuantizedLinear(torch.nn.Module):
                 "of shape (out, in) make QuantizedLinear(minifloat.quantize(weights, recipe), bias)"
             )
         weight = linear.weight.detach().cpu()
-        q = quantize(weight, recipe, axis=axis, importance=importance, **changes)
+        q = quantize(
+            weight,
+            recipe,
+            axis=axis,
+            importance=importance,
+            rounding=rounding,
+            seed=seed,
+            **changes,
+        )
         return cls(q, linear.bias)
 
     @property
@@ -279,7 +312,7 @@ class QuantizedLinear(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the product, in the dtype of ``x``, which is of floating point."""
         _check_floating("x", x)
-        y: torch.Tensor = _Product.apply(x, self.weight)
+        y: torch.Tensor = Product.apply(x, self.weight)
         return (y if self.bias is None else y + self.bias).to(x.dtype)
 
     def extra_repr(self) -> str:
@@ -357,42 +390,3 @@ def _check_floating(name: str, tensor: torch.Tensor) -> None:
         raise TypeError(
             f"{name} must be of floating point, got {tensor.dtype}; pass {name}.float()"
         )
-
-
-def _fake(weights: torch.Tensor, recipe: Recipe, axis: SupportsIndex) -> torch.Tensor:
-    q = quantize(weights.detach().cpu(), recipe, axis=axis)
-    return torch.from_numpy(q.dequantize()).to(weights)
-
-
-class _StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, weights: Any, recipe: Recipe, axis: SupportsIndex) -> Any:
-        return _fake(weights, recipe, axis)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        return gradient, None, None
-
-
-class _RoundTo(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Any, fmt: NumberFormat, options: EncodeOptions) -> Any:
-        end = torch.finfo(x.dtype).max
-        ctx.save_for_backward((x < max(fmt.min, -end)) | (x > min(fmt.max, end)) | x.isnan())
-        return codec.round_to(x.detach().cpu(), fmt, **options).to(x)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        (outside,) = ctx.saved_tensors
-        return gradient.masked_fill(outside, 0), None, None
-
-
-class _Product(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Any, q: Quantized) -> Any:
-        ctx.q = q
-        return products.linear(x.detach().cpu(), q).to(x.device)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Any) -> Any:
-        return products.vecmat(gradient.cpu(), ctx.q).to(gradient.device), None

@@ -282,7 +282,9 @@ def planes(bits: int, parts: Sequence[Plane], name: str) -> Layout:
         raise ValueError(f"planes must hold each of the bits 0..{bits - 1} once, got {held}")
     for part in parts:
         if part.width not in PLANE_WIDTHS:
-            raise ValueError(f"planes must be 1, 2, 4, 8 or 16 bits wide, got {part.width}")
+            raise ValueError(
+                f"planes must be 1, 2, 4, 8 or 16 bits wide, got {part.width}; such as 1+4 or 2+4"
+            )
     count = WORD_BITS // min(part.width for part in parts)
     rows = [[0] * bits for _ in range(count)]
     first_word = 0
@@ -371,7 +373,9 @@ def parse_layout(name: str | Layout, bits: SupportsIndex | None = None) -> Layou
     bits = None if bits is None else check_int("bits", bits)
     layout = name if isinstance(name, Layout) else _named(lowered(name), bits)
     if bits is not None and layout.bits != bits:
-        raise ValueError(f"layout must be for codes of {shown(bits)} bits, got {layout!r}")
+        raise ValueError(
+            f"layout must be for codes of {shown(bits)} bits, got {layout!r}; dense is for all"
+        )
     return layout
 
 

@@ -40,13 +40,13 @@ def small_integers(fmt: NumberFormat) -> SmallIntegers:
     """
     rule = "q must have a format whose values are a power of two times integers of one byte"
     if fmt.bits > MOST_BITS:
-        raise ValueError(f"{rule}, got {fmt.name}, of {fmt.bits} bits; {REMEDY}")
+        raise ValueError(f"{rule}, got {fmt}, of {fmt.bits} bits; {REMEDY}")
     if fmt.is_lookup:
-        raise ValueError(f"{rule}, got {fmt.name}, whose values are in tables; {REMEDY}")
+        raise ValueError(f"{rule}, got {fmt}, whose values are in tables; {REMEDY}")
     codes = [code for code in range(fmt.code_count) if code != fmt.unused_code]
     values = fmt.values()[codes]
     if not np.isfinite(values).all():
-        raise ValueError(f"{rule}, got {fmt.name}, which has infinities or NaN; {REMEDY}")
+        raise ValueError(f"{rule}, got {fmt}, which has infinities or NaN; {REMEDY}")
     exact = [Fraction(value) for value in values.tolist()]
     unit = Fraction(1, max(value.denominator for value in exact))
     integers = [int(value / unit) for value in exact]
@@ -55,14 +55,12 @@ def small_integers(fmt: NumberFormat) -> SmallIntegers:
     low = min(0, *integers)
     if max(integers) - low > LARGEST:
         raise ValueError(
-            f"{rule}, got {fmt.name}, whose values are {shown(min(integers))} to "
+            f"{rule}, got {fmt}, whose values are {shown(min(integers))} to "
             f"{shown(max(integers))} times {float(unit):g}; {REMEDY}"
         )
     exponent = unit.numerator.bit_length() - unit.denominator.bit_length()
     if not SMALLEST_UNIT <= exponent <= LARGEST_UNIT:
-        raise ValueError(
-            f"{rule} that float32 has, got {fmt.name}, in steps of 2**{exponent}; {REMEDY}"
-        )
+        raise ValueError(f"{rule} that float32 has, got {fmt}, in steps of 2**{exponent}; {REMEDY}")
     table = np.zeros(1 << fmt.bits, np.uint8)
     table[codes] = np.array(integers) - low
     return SmallIntegers(np.tile(table, (1 << MOST_BITS) // table.size), low, exponent)

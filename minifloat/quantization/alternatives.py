@@ -21,7 +21,7 @@ from numbers import Real
 from typing import Literal, TypeAlias
 
 from minifloat.formats import NumberFormat
-from minifloat.formats.base import shown
+from minifloat.formats.base import abridged, shown
 from minifloat.formats.names import parse
 
 FlagLike: TypeAlias = Literal["sign", "bits"]
@@ -71,6 +71,9 @@ class Alternative:
 
     def __str__(self) -> str:
         return text_of(self.fmt, self.absmax_at)
+
+    def __format__(self, spec: str) -> str:
+        return format(abridged(str(self)), spec)
 
     def __repr__(self) -> str:
         return f"<Alternative {self}>"

@@ -27,6 +27,7 @@ from minifloat._threads import check_threads
 from minifloat.codec import encode
 from minifloat.formats import Codebook, NumberFormat
 from minifloat.formats.base import check_int, shown
+from minifloat.formats.codebook import codebook_of
 from minifloat.formats.names import parse
 from minifloat.packing import pack
 from minifloat.quantization.checks import block_axis, checked_factors
@@ -90,7 +91,7 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
         raise ValueError(f"reading must be rounded or cut, got {shown(reading)}")
     if narrower.bits >= wider.bits:
         raise ValueError(
-            f"fmt must have fewer bits than the {wider.bits} of {wider.name}, got {narrower.name}"
+            f"fmt must have fewer bits than the {wider.bits} of {wider}, got {narrower}"
         )
     if q.zero_points is not None:
         raise ValueError(
@@ -105,7 +106,7 @@ def narrow(q: Quantized, fmt: NumberFormat | str, *, reading: Reading = "rounded
         return _narrow_tables(q, narrower, reading)
     codes, values = q.codes, wider.values()
     if not np.isfinite(values[codes]).all():
-        raise ValueError(f"q must have finite weights, got an infinity or NaN of {wider.name}")
+        raise ValueError(f"q must have finite weights, got an infinity or NaN of {wider}")
     scales, tensor_scale, exponent = q.scales, q.tensor_scale, narrow_exponent(wider, narrower)
     with np.errstate(over="ignore"):
         if tensor_scale is None:
@@ -169,7 +170,7 @@ def _narrow_tables(q: Quantized, narrower: NumberFormat, reading: Reading) -> Qu
     if not (wider.is_lookup and narrower.is_lookup and reading == "cut"):
         raise ValueError(
             f'fmt must be a lut, with reading="cut", for weights with tables, and only for these, '
-            f"got {narrower.name}, {reading}, for {wider.name}"
+            f"got {narrower}, {reading}, for {wider}"
         )
     codes, count = q.codes.reshape(-1), wider.code_count
     blocks = np.zeros(0, np.int64)
@@ -341,6 +342,5 @@ def cut_codebook(wide: NumberFormat | str, bits: SupportsIndex) -> Codebook:
     values = wider.values()
     if values.size != 1 << wider.bits or not np.isfinite(values).all():
         raise ValueError(f"wide must have a finite value for each code, got {wider}")
-    return Codebook(
-        values.reshape(1 << width, -1).mean(axis=1).tolist(), f"{wider.name}_cut{width}"
-    )
+    means = values.reshape(1 << width, -1).mean(axis=1).tolist()
+    return codebook_of(means, f"{wider.name}_cut{width}")

@@ -66,7 +66,7 @@ def _check_rotation(recipe: Recipe) -> None:
     if recipe.fmt.min >= 0 and not recipe.zero_point:
         raise ValueError(
             "fmt must have negative values for a rotation, or zero points, got "
-            f"{recipe.fmt.name}; use zero_point=True, or another format"
+            f"{recipe.fmt}; use zero_point=True, or another format"
         )
 
 
@@ -156,7 +156,7 @@ def _check_lookup(recipe: Recipe) -> None:
     """Refuse what tables have not."""
     if recipe.scale.name != "float32" and parse(recipe.scale.name).min >= 0:
         raise ValueError(
-            f"scale must be a signed format for the tables of {recipe.fmt.name}, got "
+            f"scale must be a signed format for the tables of {recipe.fmt}, got "
             f"{recipe.scale}; use float16"
         )
     plain = type(recipe)("int4", block=recipe.block, scale=recipe.scale)
@@ -165,7 +165,7 @@ def _check_lookup(recipe: Recipe) -> None:
         wanted, got = getattr(plain, name), getattr(recipe, name)
         if got != wanted:
             raise ValueError(
-                f"{name} must be {wanted} for {recipe.fmt.name}, whose blocks have tables and no "
+                f"{name} must be {wanted} for {recipe.fmt}, whose blocks have tables and no "
                 f"scales, got {got}; leave it out"
             )
 
@@ -185,11 +185,11 @@ def _check_authors(recipe: Recipe) -> None:
 def _check_zero_point(recipe: Recipe) -> None:
     if not (recipe.fmt.is_integer and recipe.fmt.min >= 0):
         raise ValueError(
-            f"fmt must be an unsigned integer such as uint4 for zero_point, got {recipe.fmt.name}"
+            f"fmt must be an unsigned integer such as uint4 for zero_point, got {recipe.fmt}"
         )
     if recipe.search is ScaleSearch.MSE and recipe.fmt.bits > SEARCHED_ZERO_BITS:
         raise ValueError(
             f"fmt must have at most {SEARCHED_ZERO_BITS} bits for zero_point with "
-            f'search="mse", which tries every zero point, got {recipe.fmt.name}; use '
+            f'search="mse", which tries every zero point, got {recipe.fmt}; use '
             'search="absmax"'
         )

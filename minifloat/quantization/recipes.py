@@ -34,9 +34,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from minifloat.formats import Format, NumberFormat
-from minifloat.formats.base import shown
+from minifloat.formats.base import abridged, shown
 from minifloat.formats.grammar import lowered
-from minifloat.formats.names import UnknownName, is_width, near_names, parse
+from minifloat.formats.names import UnknownName, is_width, near_names, parse, where_all_are
 from minifloat.quantization import recipe_rules
 from minifloat.quantization.alternatives import (
     BETWEEN,
@@ -275,6 +275,12 @@ class Recipe:
         parts = [part.strip(" ") for part in scaling.split("/")]
         if len(parts) > 3:
             raise ValueError(f"recipe must be FORMAT/BLOCK/SCALE/OPTIONS, got {len(parts)} slashes")
+        if len(parts) > 1 and "+" in parts[1]:
+            scale, _, options = parts[1].partition("+")
+            raise ValueError(
+                f"scale must be a format and its rounding, got {shown(parts[1])}; options follow a "
+                f"slash: {shown(f'{scale}/{options}')}"
+            )
         fields |= zip(("block", "scale"), parts, strict=False)
         if len(parts) == 3:
             fields |= options_of(parts[2])
@@ -436,6 +442,9 @@ class Recipe:
     def __str__(self) -> str:
         return f"{self.formats}/{self.scaling}"
 
+    def __format__(self, spec: str) -> str:
+        return format(abridged(str(self)), spec)
+
     def __repr__(self) -> str:
         return f"<Recipe {self}: {self.bits_per_weight:.4g} bits per weight>"
 
@@ -476,7 +485,7 @@ def _format(name: str) -> NumberFormat:
         near = near_recipes_and_formats(name)
         raise ValueError(
             f"recipe must be a recipe or begin with a format, got {name!r}; did you mean "
-            f"{' or '.join(near)}? (`minifloat list` shows all)"
+            f"{' or '.join(near)}? ({where_all_are(name)})"
         ) from None
 
 

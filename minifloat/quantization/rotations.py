@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from minifloat import _arrays
 from minifloat._kernels import hadamard as kernels
 from minifloat._kernels import random_words
+from minifloat._kernels.column_sums import LANES
 from minifloat._tensors import AnyTensor, Tensor
 from minifloat.formats.base import check_int, check_seed, shown
 from minifloat.formats.grammar import lowered
@@ -350,7 +351,7 @@ class Rotation:
         assert out.flags.c_contiguous
         if not rows.size:
             return
-        scratch = np.empty(len(core), rows.dtype)
+        scratch = np.empty(factors.size + core.shape[1], rows.dtype)
         kernels.rotate(rows.reshape(-1), out.reshape(-1), self.size, factors, core, scratch, back)
 
 
@@ -404,7 +405,12 @@ def _core(size: int) -> NDArray[np.int8]:
 
 @lru_cache(maxsize=32)
 def _tables(rotation: Rotation, length: int, kind: str, back: bool) -> tuple[Array, Array]:
-    """Return s / sqrt(n) for each place of a row, and C^T, or C; read by all threads."""
+    """Return s / sqrt(n) for each place of a row, and C^T, or C, with zeros up to whole vectors.
+
+    All threads read them.
+    """
     factors = rotation.signs(length) * (1 / math.sqrt(rotation.size))
     core = _core(rotation.size)
-    return factors.astype(kind), np.ascontiguousarray(core if back else core.T, kind)
+    padded = np.zeros((len(core), -(-len(core) // LANES) * LANES), kind)
+    padded[:, : len(core)] = core if back else core.T
+    return factors.astype(kind), padded

@@ -81,7 +81,7 @@ def block_absmax(recipe: Recipe, rows: Array, width: int) -> NDArray[np.float64]
         return _length(lows, highs)
     if recipe.fmt.min >= 0 and (lows < 0).any():
         raise ValueError(
-            f"fmt must have negative values for weights below 0, got {recipe.fmt.name}; use a "
+            f"fmt must have negative values for weights below 0, got {recipe.fmt}; use a "
             "signed format, or zero points"
         )
     return np.maximum(-lows, highs)

@@ -56,15 +56,16 @@ def assert_same_codes(
     >>> assert_same_codes([4], [4], [1.0], "e2m2")
     """
     got, want, x, fmt = np.asarray(got), np.asarray(want), np.asarray(x), parse(fmt)
+    where = f"{fmt} {about}".rstrip()
     if got.shape != want.shape or got.dtype != want.dtype:
         raise AssertionError(
-            f"{fmt} {about}: codes must be {want.dtype} of shape {want.shape}, "
+            f"{where}: codes must be {want.dtype} of shape {want.shape}, "
             f"got {got.dtype} of shape {got.shape}"
         )
     wrong = np.flatnonzero(got != want)
     if len(wrong) == 0:
         return
-    lines = [f"{fmt} {about}: {len(wrong)} of {got.size} codes differ"]
+    lines = [f"{where}: {len(wrong)} of {got.size} codes differ"]
     for at in wrong[:8]:
         number, got_code, want_code = x.ravel()[at], int(got.ravel()[at]), int(want.ravel()[at])
         exact = "int" if x.dtype.kind in "iu" else f"{float(number).hex()}, bits {bits_of(number)}"

@@ -29,12 +29,14 @@ def operation_vectors(
     output = operation.output
     if rounding.is_stochastic:
         raise ValueError(f"rounding must be a mode without random bits for vectors, got {rounding}")
-    given = (rounding, overflow, nan)
-    if output is None and given != (Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE):
-        raise ValueError(
-            "rounding, overflow and nan must be left out for exact results, got "
-            f"{rounding}, {overflow}, {nan}"
-        )
+    if output is None:
+        for name, given, default in (
+            ("rounding", rounding, Rounding.NEAREST_EVEN),
+            ("overflow", overflow, Overflow.SATURATE),
+            ("nan", nan, NaNPolicy.RAISE),
+        ):
+            if given != default:
+                raise ValueError(f"{name} must be left out for exact results, got {given}")
     inputs = inputs_of(operation)
     results = operation.results(inputs, downward=rounding is Rounding.DOWNWARD)
     *names, name = PORTS[operation.unit]

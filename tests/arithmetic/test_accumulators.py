@@ -106,10 +106,10 @@ def test_text_of_all_units() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("float33", "known format name"),
+        ("float33", "accumulator must be a known format name"),
         ("uint8", "with a sign"),
         ("e8m0", "with a sign"),
-        ("nf4", "must be float32"),
+        ("nf4", "accumulator must be float32"),
         ("e9m30", "2..8 exponent bits"),
         ("e8m41", "1..40 mantissa bits"),
         ("int49", "2..48 bits"),
@@ -163,6 +163,9 @@ def test_types_are_checked() -> None:
             Accumulator.parse(wrong)  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="unit must be"):
             Unit.parse(wrong)  # type: ignore[arg-type]
+    for text in ("float32:upward", "float32/terms=8"):
+        with pytest.raises(ValueError, match=r"must be a format alone.*Accumulator.parse"):
+            Accumulator(text)
     with pytest.raises(TypeError, match="drops must be a bool"):
         Accumulator("float32", terms=2, bits=24, late=31, drops=1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"did you mean hopper/e4m3fn/float32"):

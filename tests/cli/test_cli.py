@@ -251,6 +251,39 @@ def test_compare_real_weights(capsys: Capture) -> None:
     assert errors["e2m2"]["relative_rms"] == pytest.approx(0.0539, abs=2e-4)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "encode {} 1",
+        "decode {} 1",
+        "registers {}",
+        "rtl {}",
+        "rtl e2m1 --with {}",
+        "rtl e2m1 --unit block_dot --scale {}",
+        "cost {}",
+        "cost e2m1 --activations {}",
+        "vectors {}",
+        "vectors e2m1 --unit dot --with {}",
+        "vectors e2m1 --unit dot --output {}",
+    ],
+)
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        ("mxfp4", "got 'mxfp4', which is a recipe (e2m1/32/e8m0); name its format e2m1\n"),
+        ("int4/64/e8m0", "got 'int4/64/e8m0', which is a recipe; name its format int4\n"),
+        ("int4/x", "got 'int4/x'; name a format alone\n"),
+    ],
+)
+def test_a_recipe_in_place_of_a_format(
+    capsys: Capture, command: str, recipe: str, words: str
+) -> None:
+    assert main(command.format(recipe).split()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith(words)
+
+
 def test_default_recipes_are_those_of_the_function() -> None:
     recipes = [f"{name}/{BLOCK}/{SCALE}" for name in FORMATS.split(",")]
     defaults = map(minifloat.Recipe.parse, compare_module.DEFAULT_RECIPES)

@@ -35,6 +35,7 @@ def test_tables_and_json(tmp_path: Path, capsys: Capture) -> None:
     [
         (["--recipe", "nvfp"], "--recipe must be a recipe, got 'nvfp'; did you mean nvfp4"),
         (["--recipe", "nf4"], "--recipe must be one that the layout compressed-tensors stores"),
+        (["--recipe", "nf4"], "; --layout minifloat stores any"),
         (
             ["--recipe", "nvfp4", "--layout", "ggml"],
             "--layout must be one of compressed-tensors",

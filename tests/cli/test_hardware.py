@@ -88,7 +88,8 @@ def test_options_are_the_arguments_of_the_unit(
     printed = capsys.readouterr().out
     assert printed.endswith(expected.verilog)
     comment = printed.removesuffix(expected.verilog)
-    assert comment.count("\n") == comment.count("// ") == (expected.unit is not None)
+    notes = (expected.unit is not None) + (expected.latency > 0)
+    assert comment.count("\n") == comment.count("// ") == notes
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,11 @@ def test_options_are_the_arguments_of_the_unit(
         (["int8"], "product is an integer, and its least bit is worth 2**0"),
         (["mxint8", "--unit", "decoder"], "value is an integer, and its least bit is worth 2**-6"),
         (["e2m1", "--encoding", "sign_magnitude"], "magnitude is an integer, and its least bit is"),
-        (["e2m1", "--unit", "dot"], "worth 2**-2; it follows its inputs by 1 clock edge\n"),
+        (["e2m1", "--unit", "dot"], "sum is an integer, and its least bit is worth 2**-2\n"),
+        (
+            ["e2m1", "--unit", "dot", "--accumulator", "float32"],
+            "sum follows its inputs by 1 clock edge; first is 1 where a new sum begins\n",
+        ),
         (
             ["e2m1", "--unit", "block_dot", "--scale", "ue4m3"],
             "sum is an integer, and its least bit is worth 2**-20 * 2**exponent\n",
@@ -125,6 +130,15 @@ def test_the_file_says_what_the_number_is_worth(
         (["e2m2", "--form", "nix"], "--form must be one of significands"),
         (["float16"], "FORMAT must have at most 8 bits"),
         (["mxfp4"], "which is a recipe"),
+        (["e8m0", "--unit", "decoder", "--as", "float16"], "--as must hold every value of e8m0"),
+        (
+            ["e2m1", "--unit", "encoder", "--rounding", "stochastic", "--random-bits", "99"],
+            "--random-bits must be in 1..28",
+        ),
+        (
+            ["e2m1", "--unit", "block_dot", "--aligned", "yes"],
+            "got e8m0, which gives 522; leave out --aligned",
+        ),
         (["e2m2", "--unit", "dot", "--lanes", "257"], "--lanes must be"),
         (["e2m2", "--unit", "encoder", "--rounding", "up"], "--rounding must be"),
         (["e2m2", "--target", "asic"], "--target must be xc7"),

@@ -108,6 +108,14 @@ def test_the_choices_are_those_of_the_library() -> None:
             ["e2m1", "--unit", "add", "--output", "x"],
             "--output must be a known format name, got 'x'",
         ),
+        (
+            ["e2m1", "--unit", "add", "--output", "float32"],
+            "--output must be a known format name, got 'float32'; formats have at most 16 bits",
+        ),
+        (
+            ["e2m1", "--unit", "add", "--output", "exact", "--rounding", "upward"],
+            "--rounding must be left out for exact results, got upward",
+        ),
         (["e2m1", "--out", ""], "--out must be a path of at least a character"),
         (["e2m1", "--out", "a\0b"], "--out must be a path of at least a character"),
     ],

@@ -489,6 +489,8 @@ def use_hardware() -> None:
     assert_type(hardware.dot("e2m1", "e2m1", 4, accumulator=register), hardware.Circuit)
     assert_type(hardware.block_dot("e2m1", "e2m1", "ue4m3", 16), hardware.Circuit)
     assert_type(hardware.integer_codebook("nf4"), mf.Codebook)
+    words = hardware.join_lanes(np.array([[1, 2], [3, 4]]), 4)
+    assert hardware.split_lanes(words, 4, 2).tolist() == [[1, 2], [3, 4]]
     found = hardware.candidates("multiplier", "e2m1", "e2m1")
     assert_type(found, dict[str, hardware.Circuit])
     wire: Any = {"direction": "input", "bits": [2]}

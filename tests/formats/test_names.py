@@ -155,6 +155,8 @@ def test_a_codebook_prints_its_own_name() -> None:
     [
         ("e4m3fnn", "fmt must be a known format name, got 'e4m3fnn'; did you mean e4m3fn"),
         ("nf7", "did you mean nf5 or nf4"),
+        ("e3m2nosub", r"did you mean e3m2 .*\(behind eXmY may stand a bias, .* e3m2_nosub\)"),
+        ("e3m2fnb5", r"\(behind eXmY may stand a bias, then none, ieee, .* e3m2b5fn"),
         ("bfloat", "did you mean bfloat16"),
         ("floot16", "did you mean float16"),
         ("fp4", r"got 'fp4'; did you mean e2m1\?"),

@@ -90,6 +90,80 @@ def test_tied_weights_are_quantized_once() -> None:
     assert torch.equal(module[3].weight, torch.from_numpy(want))
 
 
+@pytest.mark.parametrize("rounding", ["toward_zero", "stochastic", "stochastic_b"])
+@pytest.mark.parametrize("recipe", ["nvfp4", "uint4/16/float16/zero-point", "int8/tensor/float32"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_other_modes_have_the_bits_of_quantize(recipe: str, rounding: Any, dtype: Any) -> None:
+    w = torch.randn(6, 40).to(dtype)
+    options: Any = {"rounding": rounding, "axis": 0}
+    if "stochastic" in rounding:
+        options["seed"] = 2**64 - 1
+    want = torch.from_numpy(mf.quantize(w, recipe, **options).dequantize()).to(dtype)
+    assert not torch.equal(want, fake_quantize(w.clone(), recipe, axis=0))
+    assert torch.equal(fake_quantize(w.clone(), recipe, **options), want)
+    trained = w.clone().requires_grad_()
+    y = straight_through(trained, recipe, **options)
+    assert torch.equal(y, want)
+    upstream = torch.randn_like(w)
+    y.backward(upstream)
+    assert torch.equal(trained.grad, upstream)
+
+
+def test_each_parameter_has_random_bits_of_its_own() -> None:
+    """The seeds are k * 2**32 apart: their streams meet after 2**32 words at the earliest."""
+    last = 2**64 - 5
+    for seed in (0, last):
+        module = torch.nn.Sequential(*(torch.nn.Linear(16, 16) for _ in range(3)))
+        for layer in module:
+            layer.weight.data.copy_(module[0].weight)
+        before = weights_of(module)
+        fake_quantize(module, "int4/16/float32", rounding="stochastic", seed=seed)
+        for k in range(3):
+            w, own = before[f"{k}.weight"], (seed + k * 2**32) % 2**64
+            q = mf.quantize(w, "int4/16/float32", rounding="stochastic", seed=own)
+            assert torch.equal(module[k].weight, torch.from_numpy(q.dequantize()))
+        assert not torch.equal(module[0].weight, module[1].weight)
+    gamma = pow(0x9E3779B97F4A7C15, -1, 2**64)  # a word's place is where its sum with it is equal
+    apart = [k * 2**32 * gamma % 2**64 for k in range(1, 200)]
+    assert min(min(n, 2**64 - n) for n in apart) >= 2**32
+
+
+def test_a_seed_may_come_from_the_generator_of_pytorch() -> None:
+    w = torch.randn(6, 40)
+    drawn = []
+    for start in (3, 3, 4):
+        torch.manual_seed(start)
+        seed = torch.randint(2**62, ())
+        drawn.append(straight_through(w, "mxfp4", rounding="stochastic", seed=seed))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+
+
+def test_a_layer_is_packed_in_any_mode() -> None:
+    linear = model()[0]
+    layer = QuantizedLinear.from_linear(linear, "nvfp4", rounding="stochastic", seed=5)
+    assert layer.weight == mf.quantize(linear.weight, "nvfp4", rounding="stochastic", seed=5)
+
+
+def test_faults_of_seeds() -> None:
+    module, w = model(), torch.ones(8)
+    cases = (
+        ({"rounding": "stochastic"}, ValueError, "^seed must be given for rounding="),
+        ({"seed": 1}, ValueError, "^rounding must be stochastic to use seed, got nearest_even"),
+        ({"rounding": "stochastic", "seed": -1}, ValueError, "^seed must be an integer in 0.."),
+        ({"rounding": "stochastic", "seed": 1.5}, TypeError, "^seed must be an int, got 1.5"),
+        ({"rounding": "up"}, ValueError, "^rounding must be"),
+    )
+    before = weights_of(module)
+    for options, error, message in cases:
+        for call in (fake_quantize, straight_through):
+            with pytest.raises(error, match=message):
+                call(w, "e2m2", **options)
+        with pytest.raises(error, match=message):
+            fake_quantize(module, "e2m2", **options)
+    assert all(torch.equal(after, before[name]) for name, after in weights_of(module).items())
+
+
 def test_faults_of_fake_quantize() -> None:
     with pytest.raises(TypeError, match="target must be a Tensor or a Module, got ndarray"):
         fake_quantize(np.ones(3), "e2m2")

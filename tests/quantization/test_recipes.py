@@ -232,6 +232,7 @@ BAD_TEXTS = {
     "e2m2/64/int8": "scale must be float32 or a Format such as e8m0, got int8",
     "e2m2/64/nf4": "scale must be float32 or a Format such as e8m0, got nf4",
     "e2m2/64/e9m0": "scale must be a format whose values float32 holds, got e9m0",
+    "e2m2/64/e8m0:up+mse": "scale must be .*, got 'e8m0:up\\+mse'; options .* slash: 'e8m0:up/mse'",
     "e2m2/64/e8m0:": "scale_rounding must be one of nearest_even, floor, .*, got ''",
     "e2m2/64/e8m0:flor": "scale_rounding must be one of .*, got 'flor'; did you mean floor?",
     "e2m2/64/e8m0:up:up": "scale_rounding must be one of .*, got 'up:up'",

@@ -77,36 +77,62 @@ def test_signs_are_those_of_split_mix() -> None:
     assert abs(mf.Rotation(4).signs(10_000).sum()) < 400
 
 
-@pytest.mark.parametrize("blocks", [3, 16])
-@pytest.mark.parametrize("size", [2, 4, 8, 12, 16, 20, 24, 28, 36, 64, 96, 128, 144])
-def test_every_operation_is_the_stated_one(size: int, blocks: int) -> None:
-    """NumPy adds in the stated order, each number at once: the bits must be the same.
+def stated(rotation: mf.Rotation, x: Any, *, back: bool) -> Any:
+    """Rotate rows as `Rotation.rotate` states it: NumPy adds in that order, each number at once."""
+    size = rotation.size
+    m = core_size(size)
+    assert m is not None
+    factors = (rotation.signs(x.shape[-1]) * (1 / math.sqrt(size))).astype(x.dtype)
+    core = rotation.matrix()[:m, :m].astype(x.dtype)
+    y = x if back else x * factors
+    runs = y.reshape(-1, m)
+    columns = core if back else core.T
+    total = columns[0] * runs[:, :1]
+    for k in range(1, m):
+        total = total + columns[k] * runs[:, k : k + 1]
+    distance = m
+    while distance < size:
+        a, b = np.moveaxis(total.reshape(-1, 2, distance), 1, 0)
+        total = np.stack([a + b, a - b], 1)
+        distance *= 2
+    return total.reshape(x.shape) * (factors if back else x.dtype.type(1))
 
-    Rows of a multiple of sixteen numbers are rotated in vectors.
-    """
+
+@pytest.mark.parametrize("blocks", [3, 16])
+@pytest.mark.parametrize("size", [2, 4, 8, 12, 16, 20, 24, 28, 36, 64, 96, 128, 144, 252, 384])
+def test_every_operation_is_the_stated_one(size: int, blocks: int) -> None:
+    """Rows of a multiple of sixteen numbers are rotated in vectors."""
     for dtype in (np.float32, np.float64):
         rotation = mf.Rotation(size, 3)
         x = RNG.standard_normal((5, blocks * size)).astype(dtype)
-        factors = (rotation.signs(blocks * size) * (1 / math.sqrt(size))).astype(dtype)
-        m = core_size(size)
-        assert m is not None
-        core = rotation.matrix()[:m, :m].astype(dtype)
         for back in (False, True):
-            y = x if back else x * factors
-            runs = y.reshape(-1, m)
-            columns = core if back else core.T
-            total = columns[0] * runs[:, :1]
-            for k in range(1, m):
-                total = total + columns[k] * runs[:, k : k + 1]
-            distance = m
-            while distance < size:
-                a, b = np.moveaxis(total.reshape(-1, 2, distance), 1, 0)
-                total = np.stack([a + b, a - b], 1)
-                distance *= 2
-            y = total.reshape(x.shape) * (factors if back else dtype(1))
             got = rotation.rotate_back(x) if back else rotation.rotate(x)
             assert got.dtype == dtype
-            assert np.array_equal(got, y)
+            assert np.array_equal(got, stated(rotation, x, back=back))
+
+
+@pytest.mark.parametrize("size", [12, 20, 24, 28, 36, 60, 80])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_special_values_stay_in_their_block(size: int, dtype: Any) -> None:
+    """Vectors go beyond their block: what they write there must not stay. A sum of -0 is -0."""
+    rotation = mf.Rotation(size, 5)
+    h = rotation.matrix()
+    for blocks in range(1, 10):
+        for back in (False, True):
+            x = RNG.standard_normal((3, blocks * size)).astype(dtype)
+            x[0] = -0.0 * np.tile(h[:, 0] if back else h[0], blocks)
+            x[0] *= 1 if back else rotation.signs(blocks * size)
+            x[1, :: 2 * size + 1] = np.inf
+            x[2, RNG.integers(x.shape[1])] = np.nan
+            with np.errstate(invalid="ignore"):
+                want = stated(rotation, x, back=back)
+            assert np.signbit(want[0, ::size]).any()
+            out, copy = np.full_like(x, 7), x.copy()
+            rotation.transform(x, back=back, out=out)
+            rotation.transform(copy, back=back)
+            for got in (out, copy):
+                np.testing.assert_array_equal(got, want)
+                assert np.array_equal(np.signbit(got[0]), np.signbit(want[0]))
 
 
 @pytest.mark.parametrize("size", [4, 12, 36, 64, 96])

@@ -269,9 +269,12 @@ def test_few_lanes(lanes):
         ({"unit": "add", "rounding": "stochastic"}, "rounding must be a mode without random bits"),
         (
             {"unit": "add", "output": "exact", "rounding": "upward"},
-            "must be left out for exact results",
+            "rounding must be left out for exact results, got upward",
         ),
-        ({"unit": "add", "output": "exact", "nan": "zero"}, "must be left out for exact results"),
+        (
+            {"unit": "add", "output": "exact", "nan": "zero"},
+            "nan must be left out for exact results",
+        ),
     ],
 )
 def test_errors(arguments, message):

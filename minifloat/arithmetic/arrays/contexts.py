@@ -225,7 +225,7 @@ class Context:
     @property
     def arguments(self) -> list[str]:
         """The arguments that differ from their defaults, as text."""
-        shown = [repr(self.fmt.name)]
+        shown = [repr(f"{self.fmt}")]
         default = Rounding.NEAREST_EVEN, Overflow.SATURATE, NaNPolicy.RAISE, RANDOM_BITS, None
         names = ("rounding", "overflow", "nan", "random_bits", "accumulator")
         for name, usual in zip(names, default, strict=True):
@@ -281,7 +281,7 @@ def refusal(name: str, context: Context) -> str:
     """Return the message for what cannot be done in a format."""
     return (
         f"{name} must be given plain arrays, since its operations are not rounded to "
-        f"{context.fmt.name} one by one, got a FormatArray; use np.asarray(x), and "
+        f"{context.fmt} one by one, got a FormatArray; use np.asarray(x), and "
         "arithmetic.array(result, x.context) where the result is to be rounded"
     )
 

@@ -198,7 +198,7 @@ def _create(
     if dtype is not None and np.dtype(dtype).kind not in "biu":
         raise TypeError(
             f"dtype must be left out, or of integers or bool, got {shown(dtype)}: the array is of "
-            f"{context.fmt.name}; use np.asarray(x) for one of NumPy's floats"
+            f"{context.fmt}; use np.asarray(x) for one of NumPy's floats"
         )
     result = function(*_plain(args), **_plain(kwargs))
     return result if dtype is not None else make(context.rounded(result), context)

@@ -146,9 +146,7 @@ class Projector:
         given = options.get("dtype")
         dtype = fmt.dtype if given is None else np.dtype(dtype_or_error(given))
         if dtype.itemsize < fmt.dtype.itemsize:
-            raise ValueError(
-                f"dtype must hold the values of {fmt.name}, got {dtype.name}; leave it out"
-            )
+            raise ValueError(f"dtype must hold the values of {fmt}, got {dtype.name}; leave it out")
         return cls(fmt, rounding, overflow, drawn, dtype)
 
     def one(self, x: Real, threshold: int) -> float:

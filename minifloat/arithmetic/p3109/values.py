@@ -216,6 +216,6 @@ def _check_values(a: Array, fmt: NumberFormat) -> Array:
     wrong = values[place] != numbers
     if wrong.any():
         raise ValueError(
-            f"x must hold values of {fmt.name}, got {numbers[wrong][0]!s}; use minifloat.round_to"
+            f"x must hold values of {fmt}, got {numbers[wrong][0]!s}; use minifloat.round_to"
         )
     return values

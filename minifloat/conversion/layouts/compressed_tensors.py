@@ -60,12 +60,12 @@ def _scheme(recipe: Recipe) -> tuple[str, Settings]:
         raise _not_stored(recipe, f"{scale} scales")
     if fmt.is_integer:
         if not 2 <= fmt.bits <= 8 or (fmt.min >= 0) != recipe.zero_point:
-            raise _not_stored(recipe, f"{fmt.name} without a middle of 0")
+            raise _not_stored(recipe, f"{fmt} without a middle of 0")
         if isinstance(block, tuple):
             raise _not_stored(recipe, "integers in tiles")
         return "pack-quantized", {"num_bits": fmt.bits, "type": "int", **_strategy(recipe)}
     if fmt.name != "e4m3fn":
-        raise _not_stored(recipe, f"{fmt.name} with {scale} scales")
+        raise _not_stored(recipe, f"{fmt} with {scale} scales")
     return "float-quantized", {"num_bits": 8, "type": "float", **_strategy(recipe)}
 
 

@@ -68,5 +68,5 @@ def not_stored(layout: str, stored: str, recipe: Recipe, what: str) -> ValueErro
     """
     return ValueError(
         f"recipe must be one that the layout {layout} stores ({stored}), got {recipe}: it has no "
-        f"place for {what}"
+        f'place for {what}; layout="minifloat" stores any'
     )

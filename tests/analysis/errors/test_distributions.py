@@ -148,7 +148,7 @@ def test_names() -> None:
         parse_distribution("student_t(2)")
     with pytest.raises(ValueError, match="could not convert"):
         parse_distribution("student_t(2.2.2)")
-    with pytest.raises(TypeError, match="distribution must be a Distribution or the name"):
+    with pytest.raises(TypeError, match="got 3; absmax_mse_of_weights takes weights"):
         parse_distribution(3)  # type: ignore[arg-type]
 
 

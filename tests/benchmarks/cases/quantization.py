@@ -41,10 +41,10 @@ def quantize_by(recipe: str) -> Callable[[Inputs], Thunk]:
 
 
 def rotate(size: int) -> Callable[[Inputs], Thunk]:
-    """Rotate the normals in rows of 4096."""
+    """Rotate the normals in rows of at most 4096."""
 
     def prepare(inputs: Inputs) -> Thunk:
-        w = inputs.x.reshape(-1, min(4096, inputs.size))
+        w = inputs.x.reshape(-1, min(4096, inputs.size) // size * size)
         rotation = mf.Rotation(size)
         return lambda: rotation.rotate(w)
 
@@ -94,6 +94,10 @@ def quantize_cases() -> Iterator[Case]:
         yield over_copy(f"quantize {recipe}", fmt, None, quantize_by(recipe), moves=moves)
     for size in (32, 128):
         yield over_copy(f"rotate, blocks of {size}", "float32", None, rotate(size))
+    for size in (96, 576):  # by Paley's matrices of 12 and 36
+        yield over_copy(
+            f"rotate, blocks of {size}", "float32", None, rotate(size), own_size=4032 << 8
+        )
     for source, least in ((np.float16, 1.0), (ml_dtypes.bfloat16, 1.0), (np.float64, 0.5)):
         other = quantize("e2m2", source=source)
         name = f"quantize {np.dtype(source).name} / float32"

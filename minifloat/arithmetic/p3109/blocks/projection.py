@@ -77,6 +77,6 @@ def _check_scale(scale: Array, fmt: NumberFormat, options: Options) -> None:
     room = SIGNIFICAND - (fmt.precision or 0) - (STOCHASTIC if mode.is_stochastic else 1)
     if bits > room or fmt.max * usual.max() > FAR or fmt.smallest * usual.min() < 1 / FAR:
         raise ValueError(
-            f"scale must have at most {room} bits, and {fmt.name} times scale be between 2**-1000 "
+            f"scale must have at most {room} bits, and {fmt} times scale be between 2**-1000 "
             f"and 2**1000, got scales of {bits} bits up to {usual.max():g}"
         )
