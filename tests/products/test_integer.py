@@ -165,6 +165,18 @@ def test_every_kind_of_scale(block: Any, options: dict[str, Any]) -> None:
             assert_defined(x, q, activations)
 
 
+@pytest.mark.parametrize("fmt", ["e2m2", "int4", "uint4", "int8"])
+@pytest.mark.parametrize("block", [16, 32, 48, 128, "channel"])
+def test_columns_are_decoded_panel_by_panel(
+    fmt: str, block: int | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct_integer, "PANEL", 200)
+    for length in (1200, 1201, 96):
+        q = quantize(normals(35, length), fmt, block=block, scale="float32")
+        for batch in (4, 11):
+            assert_defined(normals(batch, length, seed=1), q, f"int8/{block}/float32")
+
+
 def test_nvfp4_and_mxfp4() -> None:
     x = normals(3, 1000, seed=1)
     for recipe in ("nvfp4", "mxfp4", "mxfp6e2m3", "fpe2m2"):
@@ -213,8 +225,8 @@ def test_sums_as_large_as_they_get() -> None:
         recipe = mf.Recipe(fmt, block="channel", scale="float32")
         packed = np.full(16 * length, code, np.uint8)
         q = mf.Quantized(packed, np.ones((16, 1), np.float32), recipe, (16, length), 1)
-        x = np.ones((2, length), np.float32)
-        x[1] = -1
+        x = np.ones((5, length), np.float32)
+        x[1::2] = -1
         assert_defined(x, q, PER_VECTOR)
         np.testing.assert_allclose(mf.linear(x, q, activations=PER_VECTOR), x @ q.dequantize().T)
 
@@ -289,7 +301,7 @@ def test_other_instructions_give_the_same(
     monkeypatch.setattr(direct_integer, "rule_of", rule_of.__wrapped__)
     for fmt, length in (("e2m2", 256), ("e2m2", 251), ("e2m1", 256), ("int8", 256), ("e2m4", 251)):
         q = quantize(normals(21, length), fmt, block=32, scale="float32")
-        x = normals(length, seed=1)
+        x = normals(5, length, seed=1)
         assert_defined(x, q, "int8/32/float32")
         full = dataclasses.replace(q, packed=extreme(q))
         assert_defined(np.sign(x), full, "int8/32/float32")
