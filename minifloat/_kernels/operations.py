@@ -48,6 +48,19 @@ def _two_product(a: Double, b: Double) -> tuple[Double, Double]:
     return product, np.float64(error + a_low * b_low)
 
 
+@inlined
+def _plain_or(total: Double, two: Double, x: Double, y: Double, z: Double) -> Double:
+    """Return ``total`` if it is a number other than 0, else two + z.
+
+    Where ``two``, of finite x and y, overflows, an infinite z is the sum. The sign is right also
+    where the caller computes the number in fractions.
+    """
+    is_end = (abs(z) == np.inf) & (abs(x) < np.inf) & (abs(y) < np.inf)
+    plain = z if is_end else np.float64(two + z)
+    is_usual = (plain - plain == 0.0) & (total - total == 0.0) & (total != 0.0)
+    return total if is_usual else plain
+
+
 @kernel
 def add(a: Array, b: Array, out: Array, hard: Array) -> None:
     """Compute a + b."""
@@ -99,9 +112,8 @@ def fma(a: Array, b: Array, c: Array, out: Array, hard: Array) -> None:
         low, lowest = two_sum(z, error)
         high, middle = two_sum(product, low)
         total = sum_to_odd(high, sum_to_odd(middle, lowest))
-        plain = np.float64(product + z)
-        is_usual = (plain - plain == 0.0) & (total != 0.0)  # else plain has the sign of zero
-        out[i] = total if is_usual else plain
+        is_product = (z == 0.0) & (x != 0.0) & (y != 0.0)  # its sign counts, also if it is too small
+        out[i] = _plain_or(total, product, x, y, product if is_product else z)
         hard[i] = ((_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)) | _is_out(z)
 
 
@@ -113,7 +125,5 @@ def add_three(a: Array, b: Array, c: Array, out: Array, hard: Array) -> None:
         first, error = two_sum(x, y)
         second, last = two_sum(first, z)
         total = sum_to_odd(second, sum_to_odd(last, error))
-        plain = np.float64(np.float64(x + y) + z)
-        is_usual = (plain - plain == 0.0) & (total != 0.0)
-        out[i] = total if is_usual else plain
+        out[i] = _plain_or(total, np.float64(x + y), x, y, z)
         hard[i] = _is_out(x) | _is_out(y) | _is_out(z)
