@@ -239,7 +239,9 @@ def _values_in_order(fmt: NumberFormat) -> Array:
         if abs(value.exact) <= decision_points.LARGEST:  # else it is beyond an end, and not read
             row["value"] = float(value.exact)
     for row, (low, high) in zip(values, itertools.pairwise(line), strict=False):
-        row["gap"], row["away"] = float(high.exact - low.exact), decision_points.away(low, high)
+        gap = high.exact - low.exact
+        row["gap"] = float(gap) if gap <= decision_points.LARGEST else math.inf
+        row["away"] = decision_points.away(low, high)
     return values
 
 
