@@ -222,7 +222,10 @@ def _thresholds(
     """Add a tree of comparisons for each sign, or one for both if the sign is a bit of the code."""
     (starts, codes), (negative_starts, negative_codes) = by_sign
     width, top = source.magnitude_width, 1 << (fmt.bits - 1)
-    if starts == negative_starts and [code | top for code in codes] == negative_codes:
+    is_top = starts == negative_starts and [code + top for code in codes] == negative_codes
+    if is_top and fmt.bits == 1:
+        return sign
+    if is_top:
         values = [literal(code, fmt.bits - 1) for code in codes]
         net = module.wire("below_sign", fmt.bits - 1, tree(magnitude, width, starts, values))
         return f"{{{sign}, {net}}}"

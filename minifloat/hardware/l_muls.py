@@ -117,7 +117,7 @@ def l_mul(
     signs = [operands.sign_of(module, x, code, f"{code}_sign") for code in ("a", "b")]
     sign = module.wire("product_sign", 1, " ^ ".join(signs))
     rows = method.rows(aligned=aligned)
-    width, exponent_width = (int(numbers.max()).bit_length() for numbers in rows)
+    width, exponent_width = (max(1, int(numbers.max()).bit_length()) for numbers in rows)
     if chosen == "table":
         magnitude, exponent = _by_table(module, x, rows)
     else:
@@ -233,9 +233,9 @@ def _by_table(module: Module, x: Integers, rows: tuple[Words, Words]) -> tuple[s
     select = module.wire("select", 2 * width, f"{{{a}, {b}}}")
     names = []
     for name, numbers in zip(("magnitude", "exponent"), rows, strict=True):
-        bits = int(numbers.max()).bit_length()
+        bits = max(1, int(numbers.max()).bit_length())
         patterns = {literal(code, 2 * width): n for code, n in enumerate(numbers.ravel().tolist())}
-        names.append(module.table(f"product_{name}", bits, select, patterns) if bits else "")
+        names.append(module.table(f"product_{name}", bits, select, patterns))
     return names[0], names[1]
 
 
@@ -244,9 +244,10 @@ def _by_fields(module: Module, method: _LMul) -> tuple[str, str]:
     x, m = method.x, method.fmt.mantissa_bits
     logarithms = method.logarithms()
     known = [number for number in logarithms if number is not None]
-    total = (2 * max(known) + method.offset).bit_length()
-    # The code of a normal number is its logarithm, but for a constant.
-    beyond = max(known) - logarithms.index(max(known))
+    total = max(m + 1, (2 * max(known) + method.offset).bit_length())
+    # The code of a normal number, if there is one, is its logarithm, but for a constant.
+    last = logarithms.index(max(known))
+    beyond = max(known) - last if last >= 1 << m else 0
     logs, live = [], []
     for name in ("a", "b"):
         code, width = operands.magnitude_bits(x, name)

@@ -134,9 +134,6 @@ def flags_of_products(x: Integers, y: Integers, i: Words, j: Words) -> dict[str,
 
 def _floats(x: Integers) -> Words:
     """Return a float of each code: its sign, NaN, an infinity or 0; no number overflows."""
-    kinds = [
-        x.fmt.kind(code) if code < x.fmt.code_count else "zero" for code in range(len(x.values))
-    ]
-    special = {"nan": np.nan, "inf": np.inf, "zero": 0.0}
-    sizes = np.array([special.get(kind, 1.0) for kind in kinds])
+    special = {"nan": np.nan, "positive_inf": np.inf, "negative_inf": np.inf, "zero": 0.0}
+    sizes = np.array([special.get(kind, 1.0) for kind in x.kinds])
     return np.where(x.negative, -sizes, sizes)
