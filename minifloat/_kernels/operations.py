@@ -112,7 +112,7 @@ def fma(a: Array, b: Array, c: Array, out: Array, hard: Array) -> None:
         low, lowest = two_sum(z, error)
         high, middle = two_sum(product, low)
         total = sum_to_odd(high, sum_to_odd(middle, lowest))
-        is_product = (z == 0.0) & (x != 0.0) & (y != 0.0)  # its sign counts, also if it is too small
+        is_product = (z == 0.0) & (x != 0.0) & (y != 0.0)  # its sign counts, even if it is lost
         out[i] = _plain_or(total, product, x, y, product if is_product else z)
         hard[i] = ((_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)) | _is_out(z)
 

@@ -192,7 +192,7 @@ class Choices:
         return 8 * (total / sum(self.weights)) if name == BITS else total
 
     def _sum_within(self, name: str, limit: float) -> float:
-        """Return the largest such sum whose cost is within a limit: of a cost shown, its own sum."""
+        """Return the largest such sum whose cost, as it is shown, is within a limit."""
         total = limit / 8 * sum(self.weights) if name == BITS else limit
         while self._cost(name, total) > limit:
             total = math.nextafter(total, -math.inf)

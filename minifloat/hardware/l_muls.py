@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -137,22 +139,26 @@ def l_mul(
         for name, condition in product_flags(x, x).items():
             module.output(name, 1, condition)
     outputs = module.outputs
-    negative = operands.signs(x)
-
-    def meaning(words: PortWords) -> dict[str, Words]:
-        i, j = operands.port(words, "a"), operands.port(words, "b")
-        magnitude, exponent = method.numbers(i, j, aligned=aligned)
-        sign = negative[i] ^ negative[j]
-        results: dict[str, Words] = {
-            "product": np.where(sign, -magnitude, magnitude),
-            "sign": sign,
-            "magnitude": magnitude,
-            "exponent": exponent,
-        }
-        results |= flags_of_products(x, x, i, j)
-        return {name: to_words(results[name], width) for name, width in outputs.items()}
-
+    meaning = partial(_multiplied, method, outputs, aligned)
     return Circuit(module.name, module.text(), module.inputs, outputs, method.unit, 0, meaning)
+
+
+def _multiplied(
+    method: _LMul, outputs: Mapping[str, int], aligned: bool, words: PortWords
+) -> dict[str, Words]:
+    """Return what a circuit for L-Mul computes."""
+    x = method.x
+    i, j = operands.port(words, "a"), operands.port(words, "b")
+    magnitude, exponent = method.numbers(i, j, aligned=aligned)
+    sign = operands.signs(x)[i] ^ operands.signs(x)[j]
+    results: dict[str, Words] = {
+        "product": np.where(sign, -magnitude, magnitude),
+        "sign": sign,
+        "magnitude": magnitude,
+        "exponent": exponent,
+    }
+    results |= flags_of_products(x, x, i, j)
+    return {name: to_words(results[name], width) for name, width in outputs.items()}
 
 
 @dataclass(frozen=True)

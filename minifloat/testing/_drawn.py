@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ def parts_of_gaps(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
     At midpoints, and beside values, modes that round the fraction of the gap differently agree.
     """
     points = landmarks(fmt)
-    gaps = list(zip(points, points[1:], strict=False))[:: max(1, len(points) // MAX_GAPS)]
+    gaps = list(pairwise(points))[:: max(1, len(points) // MAX_GAPS)]
     exact = [low + part * (high - low) for low, high in gaps for part in PARTS]
     with np.errstate(over="ignore"):
         values = np.array([to_float(value) for value in exact])

@@ -44,7 +44,10 @@ def odd_units() -> list[Circuit]:
     made += [encoder(mf.Codebook([-5.0, 5.0, 0.0, 1.0], "far"), "fixed", width=2, unit=1 / 128)]
     for other in ("e2m1b1p3109", "e3m2ieee"):  # with infinities
         for fmt in (LACKS, mf.parse("int3")):
-            made += [multiplier(fmt, other, specials="flag"), multiplier(other, fmt, specials="flag")]
+            made += [
+                multiplier(fmt, other, specials="flag"),
+                multiplier(other, fmt, specials="flag"),
+            ]
             made += [dot(other, fmt, 2, accumulator=None, specials="flag")]
     for name in ("ue1m1ieee", "e1m1", "e1m2fn"):  # the first has one number
         for form in l_mul_forms(name):
