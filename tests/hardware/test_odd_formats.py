@@ -1,4 +1,4 @@
-"""Circuits of formats at the ends of what is allowed: one bit, one number, codes without a value."""
+"""Circuits of formats at the ends of what is allowed: one bit, one number, lacking codes."""
 
 from __future__ import annotations
 

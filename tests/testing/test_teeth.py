@@ -209,7 +209,7 @@ def test_a_nan_that_overflows_is_found():
             return ((words + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
 
     where = {"dtypes": ["float32"], "roundings": ["nearest_even"], "overflows": ["ieee"]}
-    with pytest.raises(AssertionError, match="2 of .* codes differ"):
+    with pytest.raises(AssertionError, match=r"2 of .* codes differ"):
         check_encoder(kernel, "bfloat16", stride=16, **where)
 
 
