@@ -3,8 +3,8 @@
 The result that is rounded to nearest comes from the FPU, and what it lacks from error-free
 transformations, or its sign from an exact remainder; `to_odd` puts both into one float64. These
 steps are exact while operands and results are between `LEAST` and `MOST`. ``hard`` becomes 1 for
-the elements where they are not, and the caller computes these in fractions. Zeros, infinities and
-NaN are IEEE 754's, and never hard.
+the elements where they are not, and the caller computes these in fractions, which have no sign if
+they are 0: ``out`` has it. Zeros, infinities and NaN are IEEE 754's, and never hard.
 """
 
 from typing import Any
@@ -52,8 +52,7 @@ def _two_product(a: Double, b: Double) -> tuple[Double, Double]:
 def _plain_or(total: Double, two: Double, x: Double, y: Double, z: Double) -> Double:
     """Return ``total`` if it is a number other than 0, else two + z.
 
-    Where ``two``, of finite x and y, overflows, an infinite z is the sum. The sign is right also
-    where the caller computes the number in fractions.
+    Where ``two``, of finite x and y, overflows, an infinite z is the sum.
     """
     is_end = (abs(z) == np.inf) & (abs(x) < np.inf) & (abs(y) < np.inf)
     plain = z if is_end else np.float64(two + z)
@@ -76,8 +75,9 @@ def multiply(a: Array, b: Array, out: Array, hard: Array) -> None:
     for i in range(a.size):
         x, y = np.float64(a[i]), np.float64(b[i])
         product, error = _two_product(x, y)
-        out[i] = to_odd(product, error)
-        hard[i] = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        is_hard = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        out[i] = product if is_hard else to_odd(product, error)
+        hard[i] = is_hard
 
 
 @kernel
@@ -88,8 +88,10 @@ def divide(a: Array, b: Array, out: Array, hard: Array) -> None:
         quotient = np.float64(x / y)
         product, error = _two_product(quotient, y)
         remainder = np.float64(np.float64(x - product) - error)
-        out[i] = to_odd(quotient, remainder if y > 0.0 else np.float64(-remainder))
-        hard[i] = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        is_hard = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        odd = to_odd(quotient, remainder if y > 0.0 else np.float64(-remainder))
+        out[i] = quotient if is_hard else odd
+        hard[i] = is_hard
 
 
 @kernel

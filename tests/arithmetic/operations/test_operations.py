@@ -308,6 +308,14 @@ def test_numbers_at_the_ends_of_float64(name: str, fmt: str) -> None:
         check(name, grid, fmt, rounding=mode, overflow="ieee")
 
 
+def test_signs_of_results_too_small_for_float64() -> None:
+    both_zeros = mf.Codebook([-1.0, -0.0, 0.0, 1.0], "both zeros")
+    x = np.array([6e-310, -6e-310, 5e-324, -5e-324])
+    for mode in MODES:
+        for name, y in (("divide", 3e38), ("divide", -3e38), ("multiply", 1e-20)):
+            check(name, [x, np.full(4, y)], both_zeros, rounding=mode, overflow="saturate")
+
+
 SINGLES = st.one_of(
     st.floats(width=32),
     st.builds(math.ldexp, st.integers(-9, 9).map(float), st.integers(-149, 124)),
