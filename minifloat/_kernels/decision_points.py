@@ -138,7 +138,8 @@ def choose(words: Array, thresholds: Array, values: Array, codes: Array) -> int:
 
     ``values`` are sorted; elements beyond their ends are left alone. The fraction that an element
     has covered is counted from the neighbour that is nearer to zero or, where both are as far, from
-    the one whose sign is not the element's. It is computed in float64.
+    the one whose sign is not the element's. It is computed in float64, from halves where the gap is
+    wider than the largest number.
     """
     keys = values["key"]
     last = keys.size - 1
@@ -151,7 +152,11 @@ def choose(words: Array, thresholds: Array, values: Array, codes: Array) -> int:
             x, away, gap = w.view(np.float64), values[j]["away"], values[j]["gap"]
             up = away > 0 or (away == 0 and w >= 0)
             # 4. the fraction of the gap
-            covered = x - values[j]["value"] if up else values[j + 1]["value"] - x
+            near = values[j]["value"] if up else values[j + 1]["value"]
+            if gap == np.inf:
+                gap = np.float64(0.5 * values[j + 1]["value"] - 0.5 * values[j]["value"])
+                x, near = 0.5 * x, 0.5 * near
+            covered = x - near if up else near - x
             fraction = covered / gap * (1 << WINDOW) if gap > 0 else 0.0
             whole = np.int64(fraction)
             whole = whole | np.int64(fraction > whole)

@@ -3,8 +3,8 @@
 The result that is rounded to nearest comes from the FPU, and what it lacks from error-free
 transformations, or its sign from an exact remainder; `to_odd` puts both into one float64. These
 steps are exact while operands and results are between `LEAST` and `MOST`. ``hard`` becomes 1 for
-the elements where they are not, and the caller computes these in fractions. Zeros, infinities and
-NaN are IEEE 754's, and never hard.
+the elements where they are not, and the caller computes these in fractions, which have no sign if
+they are 0: ``out`` has it. Zeros, infinities and NaN are IEEE 754's, and never hard.
 """
 
 from typing import Any
@@ -48,6 +48,18 @@ def _two_product(a: Double, b: Double) -> tuple[Double, Double]:
     return product, np.float64(error + a_low * b_low)
 
 
+@inlined
+def _plain_or(total: Double, two: Double, x: Double, y: Double, z: Double) -> Double:
+    """Return ``total`` if it is a number other than 0, else two + z.
+
+    Where ``two``, of finite x and y, overflows, an infinite z is the sum.
+    """
+    is_end = (abs(z) == np.inf) & (abs(x) < np.inf) & (abs(y) < np.inf)
+    plain = z if is_end else np.float64(two + z)
+    is_usual = (plain - plain == 0.0) & (total - total == 0.0) & (total != 0.0)
+    return total if is_usual else plain
+
+
 @kernel
 def add(a: Array, b: Array, out: Array, hard: Array) -> None:
     """Compute a + b."""
@@ -63,8 +75,9 @@ def multiply(a: Array, b: Array, out: Array, hard: Array) -> None:
     for i in range(a.size):
         x, y = np.float64(a[i]), np.float64(b[i])
         product, error = _two_product(x, y)
-        out[i] = to_odd(product, error)
-        hard[i] = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        is_hard = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        out[i] = product if is_hard else to_odd(product, error)
+        hard[i] = is_hard
 
 
 @kernel
@@ -75,8 +88,10 @@ def divide(a: Array, b: Array, out: Array, hard: Array) -> None:
         quotient = np.float64(x / y)
         product, error = _two_product(quotient, y)
         remainder = np.float64(np.float64(x - product) - error)
-        out[i] = to_odd(quotient, remainder if y > 0.0 else np.float64(-remainder))
-        hard[i] = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        is_hard = (_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)
+        odd = to_odd(quotient, remainder if y > 0.0 else np.float64(-remainder))
+        out[i] = quotient if is_hard else odd
+        hard[i] = is_hard
 
 
 @kernel
@@ -99,9 +114,8 @@ def fma(a: Array, b: Array, c: Array, out: Array, hard: Array) -> None:
         low, lowest = two_sum(z, error)
         high, middle = two_sum(product, low)
         total = sum_to_odd(high, sum_to_odd(middle, lowest))
-        plain = np.float64(product + z)
-        is_usual = (plain - plain == 0.0) & (total != 0.0)  # else plain has the sign of zero
-        out[i] = total if is_usual else plain
+        is_product = (z == 0.0) & (x != 0.0) & (y != 0.0)  # its sign counts, even if it is lost
+        out[i] = _plain_or(total, product, x, y, product if is_product else z)
         hard[i] = ((_is_out(x) | _is_out(y)) & (x != 0.0) & (y != 0.0)) | _is_out(z)
 
 
@@ -113,7 +127,5 @@ def add_three(a: Array, b: Array, c: Array, out: Array, hard: Array) -> None:
         first, error = two_sum(x, y)
         second, last = two_sum(first, z)
         total = sum_to_odd(second, sum_to_odd(last, error))
-        plain = np.float64(np.float64(x + y) + z)
-        is_usual = (plain - plain == 0.0) & (total != 0.0)
-        out[i] = total if is_usual else plain
+        out[i] = _plain_or(total, np.float64(x + y), x, y, z)
         hard[i] = _is_out(x) | _is_out(y) | _is_out(z)

@@ -119,11 +119,13 @@ class Choices:
         """
         limits = self._limits(budget)
         for name, limit in limits.items():
-            least = float(self._table(name).min(axis=1).sum()) * self._unit(name)
+            least = self._cost(name, float(self._table(name).min(axis=1).sum()))
             if least > limit:
                 raise ValueError(f"budget must be at least {least:g} {name}, got {limit:g}")
+        most = {name: float(self._table(name).max(axis=1).sum()) for name in limits}
+        limits = {n: limit for n, limit in limits.items() if limit < self._cost(n, most[n])}
         tables = [self._table(name) for name in limits]
-        sums = [limit / self._unit(name) for name, limit in limits.items()]
+        sums = [self._sum_within(name, limit) for name, limit in limits.items()]
         picks = least_loss(self.losses, tables, sums)
         if picks is None:
             raise ValueError(
@@ -185,13 +187,23 @@ class Choices:
             raise ValueError(f"cost must be one of {', '.join((BITS, *self.costs))}, got {cost!r}")
         return self.costs[BYTES if cost == BITS else cost]
 
-    def _unit(self, cost: str) -> float:
-        return 8 / sum(self.weights) if cost == BITS else 1.0
+    def _cost(self, name: str, total: float) -> float:
+        """Return a cost, as it is shown, of the sum of its table's numbers."""
+        return 8 * (total / sum(self.weights)) if name == BITS else total
+
+    def _sum_within(self, name: str, limit: float) -> float:
+        """Return the largest such sum whose cost, as it is shown, is within a limit."""
+        total = limit / 8 * sum(self.weights) if name == BITS else limit
+        while self._cost(name, total) > limit:
+            total = math.nextafter(total, -math.inf)
+        while self._cost(name, beyond := math.nextafter(total, math.inf)) <= limit:
+            total = beyond
+        return total
 
     def _allocation(self, picks: Sequence[int]) -> Allocation:
         rows = range(len(self.names))
         sums = {
-            name: float(self._table(name)[rows, picks].sum()) * self._unit(name)
+            name: self._cost(name, float(self._table(name)[rows, picks].sum()))
             for name in (BITS, *self.costs)
         }
         recipes = [self.recipes[pick] for pick in picks]

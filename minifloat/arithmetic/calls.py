@@ -14,6 +14,7 @@ from minifloat._threads import check_threads
 from minifloat.arithmetic.accumulators import Accumulator
 from minifloat.arithmetic.operands import Operand, numbers, operand_of
 from minifloat.arithmetic.packed import Packed, is_packed
+from minifloat.arithmetic.shapes import common_shape
 from minifloat.arithmetic.stochastic_plans import streams_of
 from minifloat.arithmetic.sum_formats import FLOAT32, FLOAT64, SumFormat
 from minifloat.arithmetic.tiles import COLUMNS, add_up
@@ -163,7 +164,7 @@ class Call:
                 f"b must have {left.shape[-1]} rows for a of shape {x.shape}, got shape {y.shape}"
             )
         try:
-            batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+            batch = common_shape(left.shape[:-2], right.shape[:-2])
         except ValueError:
             raise ValueError(
                 f"a and b must have batches that broadcast, got shapes {x.shape} and {y.shape}"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from minifloat.arithmetic.calls import AccumulatorLike, Call, need_axis
 from minifloat.arithmetic.packed import Packed
+from minifloat.arithmetic.shapes import common_shape, of_common_shape
 from minifloat.arithmetic.units import Unit
 
 
@@ -150,7 +151,7 @@ def dot(
     need_axis("b", right.values)
     shapes = left.values.shape, right.values.shape
     try:
-        shape = np.broadcast_shapes(*shapes)
+        shape = common_shape(*shapes)
         if shapes[0][-1] != shapes[1][-1]:
             raise ValueError
     except ValueError:
@@ -160,7 +161,7 @@ def dot(
         ) from None
     (x, ex), (y, ey) = left.terms(), right.terms()
     if call.needs_factors:
-        factors = np.stack(np.broadcast_arrays(x, y), axis=-1)
+        factors = np.stack(of_common_shape(x, y), axis=-1)
         return call.sums_of((factors, ex + ey), c, shape)
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
         return call.sums_of((x * y, ex + ey), c, shape)

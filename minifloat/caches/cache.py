@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from copy import copy
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -32,6 +33,9 @@ class KeyValueCache:
     Tokens are packed when the next ones come, or by `pack`: so a text that is appended at once
     attends to itself with wide keys and values, as in KIVI, and token by token the result is the
     same as ``recipe.step`` tokens at a time.
+
+    ``copy.copy`` of a cache is another one that begins with its tokens, whose packed ones both
+    share, such as for each of several answers to one text.
 
     Parameters
     ----------
@@ -90,6 +94,12 @@ class KeyValueCache:
         self._importance = np.empty((self.heads, 0))  # of the wide tokens
         self._packed = PackedTokens(self.heads, self.length, recipe)
         self._heavy = HeavyTokens(self.heads, self.length, recipe.heavy_recipe)
+
+    def __copy__(self) -> KeyValueCache:
+        copied = object.__new__(type(self))
+        copied.__dict__ |= self.__dict__
+        copied._packed, copied._heavy = copy(self._packed), copy(self._heavy)
+        return copied
 
     def append(self, keys: ArrayLike | AnyTensor, values: ArrayLike | AnyTensor) -> None:
         """Add tokens, after packing those which the window need not hold.

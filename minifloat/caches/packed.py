@@ -35,6 +35,13 @@ class PackedTokens:
         self._values.append(packed_values)
         self.positions = np.concatenate([self.positions, positions], axis=1)
 
+    def __copy__(self) -> PackedTokens:
+        """Return other tokens that begin with these; pieces never change."""
+        copied = PackedTokens(self._heads, self._length, self._recipe)
+        copied._keys, copied._values = [*self._keys], [*self._values]
+        copied.positions = self.positions
+        return copied
+
     @property
     def bits(self) -> int:
         """Bits of the keys and values."""

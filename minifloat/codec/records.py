@@ -243,7 +243,10 @@ def _values_in_order(fmt: NumberFormat) -> Array:
         for value in line
     ]
     pairs = list(itertools.pairwise(line))
-    values["gap"][:-1] = [float(high.exact - low.exact) for low, high in pairs]
+    gaps = [high.exact - low.exact for low, high in pairs]
+    values["gap"][:-1] = [
+        float(gap) if gap <= decision_points.LARGEST else math.inf for gap in gaps
+    ]
     values["away"][:-1] = [decision_points.away(low, high) for low, high in pairs]
     return values
 

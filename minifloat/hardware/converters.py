@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -121,8 +122,11 @@ def converter(
         module.instance(f"{name}_encoder", "encode", {"value": "between", "code": "found"})
         module.output("result", y.bits, "found")
 
-    def meaning(words: PortWords) -> dict[str, Words]:
-        return {"result": results[operands.port(words, "code")].astype(np.uint64)}
-
     text = "\n".join([module.text(), *texts])
+    meaning = partial(_converted, results)
     return Circuit(name, text, module.inputs, module.outputs, None, 0, meaning)
+
+
+def _converted(results: Words, words: PortWords) -> dict[str, Words]:
+    """Return what a converter computes, which gives these results."""
+    return {"result": results[operands.port(words, "code")].astype(np.uint64)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -145,19 +147,22 @@ def _fixed_decoder(x: Integers, form: str, encoding: Encoding, specials: Special
     if specials == "flag":
         for flag, condition in operands.flags_of(x, "code").items():
             module.output(flag, 1, condition)
-    numbers, negative, outputs = operands.decoded(x), operands.signs(x), module.outputs
+    outputs = module.outputs
+    meaning = partial(_decoded, x, outputs)
+    return Circuit(module.name, module.text(), module.inputs, outputs, x.unit, 0, meaning)
 
-    def meaning(words: PortWords) -> dict[str, Words]:
-        codes = operands.port(words, "code")
-        found: dict[str, Words] = {
-            "value": numbers[codes],
-            "sign": negative[codes],
-            "magnitude": abs(numbers[codes]),
-            **operands.flag_words(x, codes),
-        }
-        return {name: to_words(found[name], width) for name, width in outputs.items()}
 
-    return Circuit(module.name, module.text(), module.inputs, module.outputs, x.unit, 0, meaning)
+def _decoded(x: Integers, outputs: Mapping[str, int], words: PortWords) -> dict[str, Words]:
+    """Return what a decoder to integers computes."""
+    codes = operands.port(words, "code")
+    numbers = operands.decoded(x)[codes]
+    found: dict[str, Words] = {
+        "value": numbers,
+        "sign": operands.signs(x)[codes],
+        "magnitude": abs(numbers),
+        **operands.flag_words(x, codes),
+    }
+    return {name: to_words(found[name], width) for name, width in outputs.items()}
 
 
 def magnitude(module: Module, x: Integers, code: str, name: str, form: str) -> operands.Magnitude:
@@ -210,11 +215,13 @@ def _float_decoder(x: Integers, target: Target, form: str) -> Circuit:
         module.output("value", 16, module.table("word", 16, "code", rows))
     else:
         module.output("value", 16, _moved_fields(module, x, wide, bits))
-
-    def meaning(words: PortWords) -> dict[str, Words]:
-        return {"value": np.array(bits, np.uint64)[operands.port(words, "code")]}
-
+    meaning = partial(_looked_up, bits)
     return Circuit(module.name, module.text(), module.inputs, module.outputs, None, 0, meaning)
+
+
+def _looked_up(bits: list[int], words: PortWords) -> dict[str, Words]:
+    """Return what a decoder to floats computes."""
+    return {"value": np.array(bits, np.uint64)[operands.port(words, "code")]}
 
 
 def float_words(x: Integers, name: str) -> list[int]:

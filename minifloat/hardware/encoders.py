@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Literal, SupportsIndex, TypeAlias
+from functools import partial
+from typing import Literal, SupportsIndex, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from minifloat.codec import encode
+from minifloat.codec import EncodeOptions, encode
 from minifloat.codec.special_codes import SpecialCodes, special_codes
 from minifloat.formats import NumberFormat
 from minifloat.formats.base import check_int, shown
@@ -140,10 +140,8 @@ def encoder(
         module.input("random", random_bits)
 
     how = Rounding.TOWARD_ZERO if mode.is_stochastic else mode  # stochastic modes have its steps
-
-    def codes_of(numbers: NDArray[Any]) -> Words:
-        return encode(numbers, fmt, rounding=how, overflow=policy, nan=nan_policy)
-
+    options: EncodeOptions = {"rounding": how, "overflow": policy, "nan": nan_policy}
+    codes_of = partial(encode, fmt=fmt, **options)
     by_sign = [steps(given, codes_of, negative=negative) for negative in (False, True)]
     if chosen == "round":
         code = _rounded(module, fmt, given, mode, random_bits, special, sign, magnitude)
@@ -154,21 +152,10 @@ def encoder(
         code = f"{nans} ? {literal(special.nan, fmt.bits)} : {code}"
     module.output("code", fmt.bits, code)
 
-    def meaning(words: PortWords) -> dict[str, Words]:
-        numbers = given.read(words)
-        if not mode.is_stochastic:
-            return {"code": to_words(codes_of(numbers), fmt.bits)}
-        codes: Words = encode(
-            numbers,
-            fmt,
-            rounding=mode,
-            overflow=policy,
-            nan=nan_policy,
-            random=np.asarray(words["random"]),
-            random_bits=random_bits,
-        )
-        return {"code": to_words(codes, fmt.bits)}
-
+    options["rounding"] = mode
+    if mode.is_stochastic:
+        options["random_bits"] = random_bits
+    meaning = partial(_encoded, given, fmt, options)
     starts = {start for found, _ in by_sign for start in found}
     near = sorted({m for start in starts for m in (start - 1, start, start + 1) if m >= 0})
     most = (1 << given.magnitude_width) - 1
@@ -176,6 +163,16 @@ def encoder(
     return Circuit(
         module.name, module.text(), module.inputs, module.outputs, None, 0, meaning, corners
     )
+
+
+def _encoded(
+    given: Source, fmt: NumberFormat, options: EncodeOptions, words: PortWords
+) -> dict[str, Words]:
+    """Return what an encoder computes."""
+    if "random" in words:
+        options = {**options, "random": np.asarray(words["random"])}
+    codes: Words = encode(given.read(words), fmt, **options)
+    return {"code": to_words(codes, fmt.bits)}
 
 
 def check_policies(
@@ -222,7 +219,10 @@ def _thresholds(
     """Add a tree of comparisons for each sign, or one for both if the sign is a bit of the code."""
     (starts, codes), (negative_starts, negative_codes) = by_sign
     width, top = source.magnitude_width, 1 << (fmt.bits - 1)
-    if starts == negative_starts and [code | top for code in codes] == negative_codes:
+    is_top = starts == negative_starts and [code + top for code in codes] == negative_codes
+    if is_top and fmt.bits == 1:
+        return sign
+    if is_top:
         values = [literal(code, fmt.bits - 1) for code in codes]
         net = module.wire("below_sign", fmt.bits - 1, tree(magnitude, width, starts, values))
         return f"{{{sign}, {net}}}"

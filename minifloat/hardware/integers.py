@@ -66,9 +66,17 @@ class Integers:
         """Width of the values in two's complement, in bits."""
         return signed_width(min(self.values), max(self.values))
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each code is: a kind as `NumberFormat.kind` has it, but infinities with their sign.
+
+        Codes that a codebook lacks are zeros, and the one that an integer leaves unused is normal.
+        """
+        return _kinds(self.fmt)
+
     def codes_of_kind(self, kind: str) -> list[int]:
         """Return the codes of a kind: zero, nan, positive_inf or negative_inf."""
-        return [code for code, name in enumerate(_kinds(self.fmt)) if name == kind]
+        return [code for code, name in enumerate(self.kinds) if name == kind]
 
 
 def signed_width(low: int, high: int) -> int:
@@ -109,7 +117,8 @@ def integers(fmt: NumberFormat) -> Integers:
     values = tuple(int(value / unit) for value in exact)
     half = len(values) // 2
     low, high = values[:half], values[half:]
-    sign_bit = min(high) < 0 <= min(low) and all(x == -y for x, y in zip(low, high, strict=True))
+    mirrored = all(x == -y for x, y in zip(low, high, strict=True))
+    sign_bit = fmt.bits > 1 and min(high) < 0 <= min(low) and mirrored
     negative = tuple(code >= half if sign_bit else value < 0 for code, value in enumerate(values))
     return Integers(fmt, unit, values, negative, sign_bit)
 
@@ -125,12 +134,14 @@ def _exact(fmt: NumberFormat, code: int) -> Fraction:
 
 @lru_cache(maxsize=256)
 def _kinds(fmt: NumberFormat) -> tuple[str, ...]:
-    """Return the kind of each code as the format has it, infinities with their sign."""
-    kinds = (fmt.kind(code) for code in range(fmt.code_count))
-    sign = ("positive_inf", "negative_inf")
-    return tuple(
-        sign[fmt.value(code) < 0] if kind == "inf" else kind for code, kind in enumerate(kinds)
-    )
+    kinds = [fmt.kind(code) for code in range(fmt.code_count)]
+    kinds += ["zero"] * ((1 << fmt.bits) - len(kinds))
+    for code, kind in enumerate(kinds):
+        if kind == "inf":
+            kinds[code] = "negative_inf" if fmt.value(code) < 0 else "positive_inf"
+        elif kind == "unused":
+            kinds[code] = "normal"
+    return tuple(kinds)
 
 
 def integer_codebook(fmt: NumberFormat | str, largest: int = 127) -> Codebook:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -117,7 +119,7 @@ def l_mul(
     signs = [operands.sign_of(module, x, code, f"{code}_sign") for code in ("a", "b")]
     sign = module.wire("product_sign", 1, " ^ ".join(signs))
     rows = method.rows(aligned=aligned)
-    width, exponent_width = (int(numbers.max()).bit_length() for numbers in rows)
+    width, exponent_width = (max(1, int(numbers.max()).bit_length()) for numbers in rows)
     if chosen == "table":
         magnitude, exponent = _by_table(module, x, rows)
     else:
@@ -137,22 +139,26 @@ def l_mul(
         for name, condition in product_flags(x, x).items():
             module.output(name, 1, condition)
     outputs = module.outputs
-    negative = operands.signs(x)
-
-    def meaning(words: PortWords) -> dict[str, Words]:
-        i, j = operands.port(words, "a"), operands.port(words, "b")
-        magnitude, exponent = method.numbers(i, j, aligned=aligned)
-        sign = negative[i] ^ negative[j]
-        results: dict[str, Words] = {
-            "product": np.where(sign, -magnitude, magnitude),
-            "sign": sign,
-            "magnitude": magnitude,
-            "exponent": exponent,
-        }
-        results |= flags_of_products(x, x, i, j)
-        return {name: to_words(results[name], width) for name, width in outputs.items()}
-
+    meaning = partial(_multiplied, method, outputs, aligned)
     return Circuit(module.name, module.text(), module.inputs, outputs, method.unit, 0, meaning)
+
+
+def _multiplied(
+    method: _LMul, outputs: Mapping[str, int], aligned: bool, words: PortWords
+) -> dict[str, Words]:
+    """Return what a circuit for L-Mul computes."""
+    x = method.x
+    i, j = operands.port(words, "a"), operands.port(words, "b")
+    magnitude, exponent = method.numbers(i, j, aligned=aligned)
+    sign = operands.signs(x)[i] ^ operands.signs(x)[j]
+    results: dict[str, Words] = {
+        "product": np.where(sign, -magnitude, magnitude),
+        "sign": sign,
+        "magnitude": magnitude,
+        "exponent": exponent,
+    }
+    results |= flags_of_products(x, x, i, j)
+    return {name: to_words(results[name], width) for name, width in outputs.items()}
 
 
 @dataclass(frozen=True)
@@ -233,9 +239,9 @@ def _by_table(module: Module, x: Integers, rows: tuple[Words, Words]) -> tuple[s
     select = module.wire("select", 2 * width, f"{{{a}, {b}}}")
     names = []
     for name, numbers in zip(("magnitude", "exponent"), rows, strict=True):
-        bits = int(numbers.max()).bit_length()
+        bits = max(1, int(numbers.max()).bit_length())
         patterns = {literal(code, 2 * width): n for code, n in enumerate(numbers.ravel().tolist())}
-        names.append(module.table(f"product_{name}", bits, select, patterns) if bits else "")
+        names.append(module.table(f"product_{name}", bits, select, patterns))
     return names[0], names[1]
 
 
@@ -244,9 +250,10 @@ def _by_fields(module: Module, method: _LMul) -> tuple[str, str]:
     x, m = method.x, method.fmt.mantissa_bits
     logarithms = method.logarithms()
     known = [number for number in logarithms if number is not None]
-    total = (2 * max(known) + method.offset).bit_length()
-    # The code of a normal number is its logarithm, but for a constant.
-    beyond = max(known) - logarithms.index(max(known))
+    total = max(m + 1, (2 * max(known) + method.offset).bit_length())
+    # The code of a normal number, if there is one, is its logarithm, but for a constant.
+    last = logarithms.index(max(known))
+    beyond = max(known) - last if last >= 1 << m else 0
     logs, live = [], []
     for name in ("a", "b"):
         code, width = operands.magnitude_bits(x, name)

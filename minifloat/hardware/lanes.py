@@ -163,7 +163,7 @@ def extremes(x: Integers, lanes: int) -> tuple[int, ...]:
     """
     order = sorted(range(len(x.values)), key=lambda code: (x.values[code], code))
     above = [code for code in order if x.values[code] > 0]
-    codes = {order[0], order[-1], above[0], *x.codes_of_kind("zero")}
+    codes = {order[0], order[-1], *above[:1], *x.codes_of_kind("zero")}
     for flag in FLAGS:
         codes.update(x.codes_of_kind(flag)[:2])
     ones = sum(1 << lane * x.bits for lane in range(lanes))

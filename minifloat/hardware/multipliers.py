@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 
 from minifloat.formats import NumberFormat
@@ -105,20 +108,21 @@ def multiplier(
     if specials == "flag":
         for name, condition in product_flags(x, y).items():
             module.output(name, 1, condition)
-    keeps_zero_sign = found.parts is not None
-    numbers = operands.decoded(x), operands.decoded(y)
-    signs = operands.signs(x), operands.signs(y)
     outputs = module.outputs
-
-    def meaning(words: PortWords) -> dict[str, Words]:
-        i, j = operands.port(words, "a"), operands.port(words, "b")
-        value = numbers[0][i] * numbers[1][j]
-        sign = signs[0][i] ^ signs[1][j] if keeps_zero_sign else value < 0
-        results: dict[str, Words] = {"product": value, "sign": sign, "magnitude": abs(value)}
-        results |= flags_of_products(x, y, i, j)
-        return {name: to_words(results[name], width) for name, width in outputs.items()}
-
+    meaning = partial(_multiplied, x, y, outputs, found.parts is not None)
     return Circuit(module.name, module.text(), module.inputs, outputs, x.unit * y.unit, 0, meaning)
+
+
+def _multiplied(
+    x: Integers, y: Integers, outputs: Mapping[str, int], keeps_zero_sign: bool, words: PortWords
+) -> dict[str, Words]:
+    """Return what a multiplier computes."""
+    i, j = operands.port(words, "a"), operands.port(words, "b")
+    value = operands.decoded(x)[i] * operands.decoded(y)[j]
+    sign = operands.signs(x)[i] ^ operands.signs(y)[j] if keeps_zero_sign else value < 0
+    results: dict[str, Words] = {"product": value, "sign": sign, "magnitude": abs(value)}
+    results |= flags_of_products(x, y, i, j)
+    return {name: to_words(results[name], width) for name, width in outputs.items()}
 
 
 def flags_of_products(x: Integers, y: Integers, i: Words, j: Words) -> dict[str, Words]:
@@ -134,9 +138,6 @@ def flags_of_products(x: Integers, y: Integers, i: Words, j: Words) -> dict[str,
 
 def _floats(x: Integers) -> Words:
     """Return a float of each code: its sign, NaN, an infinity or 0; no number overflows."""
-    kinds = [
-        x.fmt.kind(code) if code < x.fmt.code_count else "zero" for code in range(len(x.values))
-    ]
-    special = {"nan": np.nan, "inf": np.inf, "zero": 0.0}
-    sizes = np.array([special.get(kind, 1.0) for kind in kinds])
+    special = {"nan": np.nan, "positive_inf": np.inf, "negative_inf": np.inf, "zero": 0.0}
+    sizes = np.array([special.get(kind, 1.0) for kind in x.kinds])
     return np.where(x.negative, -sizes, sizes)

@@ -12,7 +12,7 @@ from minifloat.codec import decode
 from minifloat.formats import Format, NumberFormat
 from minifloat.hardware.circuits import PortWords, Words
 from minifloat.hardware.integers import Integers
-from minifloat.hardware.verilog import Module, is_one_of, literal
+from minifloat.hardware.verilog import Module, bit, is_one_of, literal
 
 FLAGS = ("nan", "positive_inf", "negative_inf")  # outputs that tell NaN and infinities
 
@@ -44,11 +44,11 @@ def has_significand(fmt: NumberFormat) -> bool:
 def sign_of(module: Module, x: Integers, code: str, name: str) -> str:
     """Add the sign of a code: its top bit, a table, or 0."""
     if x.sign_bit:
-        return module.wire(name, 1, f"{code}[{x.bits - 1}]")
+        return module.wire(name, 1, bit(code, x.bits - 1, x.bits))
     if not x.signed:
         return module.wire(name, 1, "1'h0")
     if x.fmt.is_integer:
-        return module.wire(name, 1, f"{code}[{x.bits - 1}]")
+        return module.wire(name, 1, bit(code, x.bits - 1, x.bits))
     codes = [number for number, negative in enumerate(x.negative) if negative]
     return module.wire(name, 1, is_one_of(code, x.bits, codes))
 

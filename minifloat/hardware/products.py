@@ -114,10 +114,9 @@ def product_flags(a: Integers, b: Integers) -> dict[str, str]:
         flags = {flag: raised[this][flag] for flag in infinite if flag in raised[this]}
         if not flags:
             continue
-        kind = [y.fmt.kind(code) for code in range(y.fmt.code_count)]
-        zeros = [code for code, name in enumerate(kind) if name == "zero"]
+        zeros = y.codes_of_kind("zero")
         nan.append(f"({' | '.join(flags.values())}) & {is_one_of(other, y.bits, zeros)}")
-        numbers = [code for code, name in enumerate(kind) if name not in ("zero", "nan", "unused")]
+        numbers = [code for code, kind in enumerate(y.kinds) if kind not in ("zero", "nan")]
         for flag, condition in flags.items():
             for negative in (False, True):
                 codes = [c for c in numbers if y.negative[c] == negative]

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from minifloat.arithmetic.multiplication import SignedPower, shift_terms
 from minifloat.hardware.integers import Integers
-from minifloat.hardware.verilog import Module, literal
+from minifloat.hardware.verilog import Module, bit, literal
 
 
 def booth(module: Module, a: str, a_width: int, b: str, b_width: int, width: int) -> str:
@@ -19,14 +19,14 @@ def booth(module: Module, a: str, a_width: int, b: str, b_width: int, width: int
     terms = []
     for i in range(digits):
         high, middle, low = (
-            f"{b}[{place}]" if 0 <= place < b_width else ("1'h0" if place < 0 else sign)
-            for sign in (f"{b}[{b_width - 1}]",)
+            bit(b, place, b_width) if 0 <= place < b_width else ("1'h0" if place < 0 else sign)
+            for sign in (bit(b, b_width - 1, b_width),)
             for place in (2 * i + 1, 2 * i, 2 * i - 1)
         )
         one = module.wire(f"one{i}", 1, f"{middle} ^ {low}")
         two = module.wire(f"two{i}", 1, f"({high} ^ {middle}) & ~{one}")
         negative = module.wire(f"negative{i}", 1, f"{high} & ~({middle} & {low})")
-        once = f"{{{a}[{a_width - 1}], {a}}}" if a_width > 1 else f"{{{a}, {a}}}"
+        once = f"{{{bit(a, a_width - 1, a_width)}, {a}}}"
         twice = f"{{{a}, 1'h0}}"
         chosen = f"({{{a_width + 1}{{{one}}}}} & {once}) | ({{{a_width + 1}{{{two}}}}} & {twice})"
         net = module.wire(f"digit{i}", a_width + 1, chosen)
@@ -131,8 +131,7 @@ def planes(module: Module, a_bits: int, b_bits: int, width: int) -> str:
     """
     rows = []
     for i in range(a_bits):
-        bit = f"a[{i}]" if a_bits > 1 else "a"
-        agree = f"~(b ^ {{{b_bits}{{{bit}}}}})"
+        agree = f"~(b ^ {{{b_bits}{{{bit('a', i, a_bits)}}}}})"
         row = module.wire(f"plane{i}", b_bits, agree)
         rows.append(f"{{{row}, {literal(0, i + 1)}}}")
     all_weights = ((1 << a_bits) - 1) * ((1 << b_bits) - 1)

@@ -101,6 +101,17 @@ def span(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
+def bit(word: str, place: int, width: int) -> str:
+    """Return one bit of a net of a width: the net itself if it has one bit, which none may select.
+
+    Examples
+    --------
+    >>> bit("code", 2, 3), bit("code", 0, 1)
+    ('code[2]', 'code')
+    """
+    return f"{word}[{place}]" if width > 1 else word
+
+
 def literal(value: int, width: int) -> str:
     """Return an integer as a literal of a width, in two's complement.
 
@@ -121,7 +132,8 @@ def identifier(*parts: object) -> str:
     'dot_e2m1_nf4_in_127ths'
     """
     words = [short_name(str(part)) for part in parts if part]
-    text = "_".join(re.sub(r"[^A-Za-z0-9]+", "_", word).strip("_") for word in words)
+    plain = [re.sub(r"[^A-Za-z0-9]+", "_", word).strip("_") for word in words]
+    text = "_".join(word for word in plain if word)
     return text if text[:1].isalpha() else f"m_{text}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeAlias
 
@@ -21,6 +21,7 @@ from minifloat.formats.rounding import (
     choose,
 )
 from minifloat.testing._calls import UnderTest, dtype_of, listed, under_test
+from minifloat.testing._drawn import parts_of_gaps, widths, words_beside
 from minifloat.testing._meaning import ends, exact_decode
 from minifloat.testing._oracle import code_dtype, encode_number, exact_encode_array
 from minifloat.testing._points import decision_points
@@ -114,9 +115,11 @@ def check_encoder(
 ) -> int:
     """Compare an encoder with the oracle at all decision points of a format.
 
-    Every mode, policy and source dtype is compared at the `decision_points` of all the dtypes;
-    stochastic modes use 1 to 28 seeded random bits. Where the format has a NaN, that of the dtype
-    is compared too, and any NaN code is right for it.
+    Every mode, policy and source dtype is compared at the `decision_points` of all the dtypes.
+    Stochastic modes are compared with few and with many random bits, also at eighths of the gaps;
+    most of the seeded words are next to the one from which on a number rounds away. Where the
+    format has a NaN, quiet ones of the dtype are compared too, of both signs and with the fewest
+    and the most bits set, and any NaN code is right for them.
 
     Parameters
     ----------
@@ -172,19 +175,19 @@ def check_encoder(
     policies = [choose(Overflow, "overflows", policy) for policy in listed("overflows", overflows)]
     check_int("stride", stride, 1, MAX_STRIDE)
     tested = _encoder(encode, modes, policies)
-    sources = [_points(fmt, dtype_of(dtype))[::stride] for dtype in listed("dtypes", dtypes)]
-    words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
-    all_words = np.unique(np.concatenate(words))
-    numbers = all_words.view(np.float64)
-    places = [np.searchsorted(all_words, word) for word in words]
+    kinds = [dtype_of(dtype) for dtype in listed("dtypes", dtypes)]
+    plain = [_points(fmt, dtype, stride) for dtype in kinds]
     rng = np.random.default_rng(2026)
     compared = 0
-    for rounding in modes:
-        bits = int(rng.choice([1, 2, 5, 8, 23, 24, 28]))
-        random, drawn = None, ""
+    for rounding, bits in _modes_and_widths(modes, rng):
+        sources, random, drawn = plain, None, ""
+        if rounding.is_stochastic:
+            parts = [parts_of_gaps(fmt, dtype)[::stride] for dtype in kinds]
+            sources = [np.concatenate(both) for both in zip(plain, parts, strict=True)]
+        numbers, places = _different(sources)
         if rounding.is_stochastic:
             drawn = f" random_bits={bits}"
-            random = rng.integers(0, 1 << bits, numbers.shape, np.uint32)
+            random = words_beside(numbers, fmt, bits, rng)
         inside = exact_encode_array(numbers, fmt, rounding, random=random, random_bits=bits)
         for overflow in policies:
             want, fails = _outside(inside, numbers, fmt, rounding, overflow, random, bits)
@@ -215,10 +218,42 @@ def _encoder(
     return tested
 
 
-def _points(fmt: NumberFormat, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return decision points, without the NaN at the end if the format has none."""
+def _modes_and_widths(
+    modes: Sequence[Rounding], rng: np.random.Generator
+) -> Iterator[tuple[Rounding, int]]:
+    """Yield each mode with a number of random bits, a stochastic one with two of them."""
+    for mode in modes:
+        for bits in widths(rng) if mode.is_stochastic else (1,):
+            yield mode, bits
+
+
+def _different(
+    sources: Sequence[NDArray[Any]],
+) -> tuple[NDArray[np.float64], list[NDArray[np.intp]]]:
+    """Return the different numbers of several arrays, and where those of each are among them."""
+    words = [source.astype(np.float64).view(np.uint64) for source in sources]  # 0 and -0 differ
+    all_words = np.unique(np.concatenate(words))
+    return all_words.view(np.float64), [np.searchsorted(all_words, word) for word in words]
+
+
+def _points(fmt: NumberFormat, dtype: np.dtype[Any], stride: int) -> NDArray[Any]:
+    """Return each ``stride``-th decision point, with NaNs of several words in place of one."""
     points = decision_points(fmt, dtype)
-    return points if dtype.kind in "iu" or fmt.has_nan else points[:-1]
+    if dtype.kind in "iu":
+        return points[::stride]
+    numbers, nan = points[:-1:stride], points[-1:]
+    return np.concatenate([numbers, _quiet_nans(nan)]) if fmt.has_nan else numbers
+
+
+def _quiet_nans(nan: NDArray[Any]) -> NDArray[Any]:
+    """Return a NaN and the one with all bits set, of both signs.
+
+    Those that are not quiet are left out: NumPy warns where a kernel casts them.
+    """
+    word = nan.view(f"u{nan.itemsize}")
+    sign = word.dtype.type(1 << (8 * nan.itemsize - 1))
+    words = np.concatenate([word & ~sign, np.array([sign - 1], word.dtype)])
+    return np.concatenate([words, words | sign]).view(nan.dtype)
 
 
 def with_one_nan(codes: Codes, fmt: NumberFormat) -> Codes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator
 from fractions import Fraction
@@ -259,8 +260,9 @@ def _rounded(x: Fraction, near: _Neighbour, far: _Neighbour, rounding: Rounding)
 def _fraction(x: Fraction, near: _Neighbour, far: _Neighbour, fmt: NumberFormat) -> Fraction:
     """Return the fraction of the gap between the neighbours that lies between `near` and x."""
     if isinstance(fmt, Codebook):  # float64 by definition, three operations
-        gap = float(far.value) - float(near.value)
-        return Fraction((float(x) - float(near.value)) / gap)
+        scale = 1.0 if abs(far.value - near.value) <= sys.float_info.max else 0.5
+        inner, outer, own = (scale * float(number) for number in (near.value, far.value, x))
+        return Fraction((own - inner) / (outer - inner))
     fraction = (x - near.value) / (far.value - near.value)
     if isinstance(fmt, Format) and not fmt.subnormals:  # float64 by definition
         return Fraction(float(fraction))

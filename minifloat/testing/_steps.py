@@ -25,7 +25,7 @@ from minifloat.testing._points import FloatOrder, decision_points
 Codes: TypeAlias = "NDArray[np.unsignedinteger[Any]]"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepTable:
     """A deterministic encoder of one source dtype, as a step function (see `exact_steps`).
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,40 @@ def test_a_limit_is_kept_exactly() -> None:
     choices = made([[5, 0], [5, 1]], bytes=[[10**9, 10**9 + 1], [0, 0]])
     assert choices.allocate({"bytes": 10**9}).loss == 6
     assert choices.allocate({"bytes": 10**9 + 1}).loss == 1
+
+
+@settings(max_examples=60)
+@given(tables(), st.integers(1, 99))
+def test_a_cost_that_is_shown_is_a_budget_that_it_keeps(choices: Choices, size: int) -> None:
+    choices = replace(choices, weights=(size,) * len(choices.names))
+    for point in choices.front():
+        found = choices.allocate(point.bits_per_weight)
+        assert found.loss == point.loss
+        assert found.bits_per_weight <= point.bits_per_weight
+
+
+def test_bits_per_weight_are_the_quotient_rounded_once() -> None:
+    for size in range(1, 99):
+        choices = replace(made([[1, 0]], bytes=[[29, 137]]), weights=(size,))
+        assert choices.allocate(8 * 29 / size).costs == {"bits": 8 * 29 / size, "bytes": 29}
+        assert choices.allocate(8 * 137 / size).costs == {"bits": 8 * 137 / size, "bytes": 137}
+
+
+def test_no_limit_is_a_limit_that_all_keep() -> None:
+    choices = made([[5, 0], [5, 1]], bytes=[[1, 2], [1, 2]], other=[[1, 3], [1, 3]])
+    assert choices.allocate(np.inf).loss == 1
+    assert choices.allocate({"bits": 1e308, "other": 4}).loss == 5
+    assert choices.allocate({"bytes": 3, "other": np.inf}).loss == 5
+    with pytest.raises(ValueError, match="budget must be at least"):
+        choices.allocate(-np.inf)
+
+
+def test_losses_far_below_the_largest_are_told_apart() -> None:
+    """One recipe loses 10^9 times as much as others: HiGHS' tolerance is of the largest loss."""
+    losses = [[1e9, 4, 1], [1e9, 3, 2], [1e9, 9, 2e-3]]
+    choices = made(losses, bytes=[[1, 2, 3]] * 3)
+    for budget, want in ((9, 3.002), (8, 4.002), (7, 7.002), (6, 16.0)):
+        assert choices.allocate({"bytes": budget}).loss == pytest.approx(want, rel=1e-12)
 
 
 def test_all_that_a_recipe_costs_is_counted() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,24 @@ def test_the_slow_cache_sees_mistakes(case: str, mistake: dict[str, Any]) -> Non
     recipe, balancer = CASES[case]
     _, outputs = run(recipe, balancer, [1] * TOKENS)
     assert apart(outputs, slow(recipe, balancer, **mistake)[1]) > 1e-3
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_copies_go_on_by_themselves(case: str) -> None:
+    keys, values, queries = draws()
+    cache, _ = run(*CASES[case], [1] * 30)
+    before = cache.keys(), cache.values(), cache.bits
+    for copied in (copy.copy(cache), copy.deepcopy(cache), pickle.loads(pickle.dumps(cache))):
+        outputs = []
+        for t in range(30, TOKENS):
+            copied.append(keys[:, t : t + 1], values[:, t : t + 1])
+            outputs.append(copied.attend(queries[:, t : t + 1]))
+        whole, expected = run(*CASES[case], [1] * TOKENS)
+        assert np.array_equal(np.concatenate(outputs, axis=1), expected[:, 30:])
+        assert np.array_equal(copied.keys(), whole.keys())
+        assert np.array_equal(cache.keys(), before[0])
+        assert np.array_equal(cache.values(), before[1])
+        assert cache.bits == before[2]
 
 
 def test_packed_products_are_those_of_the_dequantized(monkeypatch: pytest.MonkeyPatch) -> None:

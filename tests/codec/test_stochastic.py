@@ -177,3 +177,21 @@ def test_the_name_of_p3109():
     x = np.random.default_rng(34).normal(size=1000)
     a = mf.encode(x, "e2m1", rounding="stochastic_a", seed=3)
     np.testing.assert_array_equal(a, mf.encode(x, "e2m1", rounding="stochastic", seed=3))
+
+
+@pytest.mark.parametrize("mode", ["stochastic_equal", "stochastic"])
+@pytest.mark.parametrize(
+    ("fmt", "x"),
+    [
+        ("e6m1b-377_nosub", [5e-324, -(2.0**-1060), 2.0**-100]),  # some are lost beside 2**377
+        (mf.Codebook([0.0, 2.0**1000, 1.5 * 2.0**1023]), [5e-324, 2.0**-60, 2.0**999]),
+        (mf.Codebook([-1.5 * 2.0**1023, 1.5 * 2.0**1023]), [2.0**1023, -1.0, 2.0**-1070]),
+    ],
+)
+def test_parts_of_gaps_that_float64_does_not_hold(mode, fmt, x):
+    source = np.repeat(x, 3)
+    words = np.tile(np.uint32([0, 2**23, 2**24 - 1]), 3)
+    options = {"random": words, "random_bits": 24}
+    got = mf.encode(source, fmt, rounding=mode, **options)
+    want = exact_encode_array(source, fmt, mode, "saturate", **options)
+    assert_same_codes(got, want, source, fmt, about=mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 
 import minifloat as mf
 from minifloat import hardware
+from minifloat.hardware import Circuit
+from minifloat.hardware.checks import trials
 from minifloat.hardware.circuits import bits_of, join_lanes, split_lanes, to_words, words_of
 from minifloat.hardware.integers import integers
 from minifloat.hardware.verilog import identifier, is_one_of, literal, tree
@@ -56,6 +59,30 @@ def test_a_format_as_integers(name: str) -> None:
     assert any(value % 2 for value in x.values), "the unit is the largest one"
     assert -(1 << (x.width - 1)) <= min(x.values)
     assert max(x.values) < 1 << (x.width - 1)
+
+
+@pytest.mark.parametrize(
+    "circuit",
+    [
+        hardware.decoder("e4m3fn"),
+        hardware.decoder("e2m1", "float16"),
+        hardware.encoder("e2m1"),
+        hardware.encoder("e2m1", rounding="stochastic"),
+        hardware.multiplier("e2m1", "int4", specials="flag"),
+        hardware.l_mul("e2m1", aligned=False),
+        hardware.converter("e3m1", "nf4"),
+        hardware.dot("e2m1", "e2m1", 2, accumulator=hardware.FloatSum("float16")),
+        hardware.block_dot("e2m1", "e2m1", block=2),
+    ],
+    ids=lambda circuit: circuit.name,
+)
+def test_circuits_are_sent_to_other_processes(circuit: Circuit) -> None:
+    sent = pickle.loads(pickle.dumps(circuit))
+    assert sent == circuit
+    words = next(trials(circuit))
+    want, got = circuit.meaning(words), sent.meaning(words)
+    assert want.keys() == got.keys()
+    assert all(np.array_equal(want[name], got[name]) for name in want)
 
 
 def test_the_unused_code_of_an_integer_is_twos_complement() -> None:

@@ -348,3 +348,9 @@ def test_differences_are_printed():
         assert_same_codes(np.uint8([4]), np.uint8([5]), np.array([3]), "e2m1")
     with pytest.raises(AssertionError, match=r"^e2m1: codes must be uint8"):
         assert_same_codes(np.uint16([4]), np.uint8([4]), np.array([2.0]), "e2m1")
+
+
+def test_tables_of_steps_are_compared_by_identity():
+    table = exact_steps("e2m1", np.float16)
+    assert table == table
+    assert table != exact_steps("e2m1", np.float32)

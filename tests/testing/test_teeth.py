@@ -165,6 +165,54 @@ def test_every_two_modes_are_distinguished(mode):
             )
 
 
+def one_word_off(x, fmt, *, random, **options):
+    return right(x, fmt, random=np.maximum(random, 1) - np.uint32(1), **options)
+
+
+def words_doubled(x, fmt, *, random, random_bits, **options):
+    """A kernel for half as many random bits."""
+    fewer = max(1, random_bits // 2)
+    random = random >> np.uint32(random_bits - fewer)
+    return right(x, fmt, random=random, random_bits=fewer, **options)
+
+
+def other_mode(mode):
+    return lambda x, fmt, *, rounding, **options: right(x, fmt, rounding=mode, **options)
+
+
+DRAWN = [mode for mode in Rounding if mode.is_stochastic]
+DRAWN_WRONG = {"one word off": one_word_off, "fewer bits": words_doubled}
+DRAWN_WRONG |= {f"it is {mode}": other_mode(mode) for mode in DRAWN}
+
+
+@pytest.mark.parametrize("fmt", ["e4m3fn", "e2m1", "int5", "nf4", "ue4m3", "e3m0", "uint3"])
+@pytest.mark.parametrize("mode", DRAWN)
+def test_mistakes_of_stochastic_kernels_are_found(mode, fmt):
+    where = {"dtypes": ["float32"], "roundings": [mode], "overflows": ["saturate"]}
+    assert check_encoder(right, fmt, **where) > 1000
+    for mistake, kernel in DRAWN_WRONG.items():
+        same = mistake == f"it is {mode}" or (
+            mistake == "fewer bits" and mode is Rounding.STOCHASTIC_EQUAL  # reads the top bit alone
+        )
+        if not same:
+            with pytest.raises(AssertionError, match="codes differ"):
+                check_encoder(kernel, fmt, **where)
+
+
+def test_a_nan_that_overflows_is_found():
+    """Half a unit in the last place is added before a test for NaN: 0x7fffffff becomes -0."""
+
+    def kernel(x):
+        words = x.view(np.uint32)
+        odd = words >> np.uint32(16) & np.uint32(1)
+        with np.errstate(over="ignore"):
+            return ((words + np.uint32(0x7FFF) + odd) >> np.uint32(16)).astype(np.uint16)
+
+    where = {"dtypes": ["float32"], "roundings": ["nearest_even"], "overflows": ["ieee"]}
+    with pytest.raises(AssertionError, match=r"2 of .* codes differ"):
+        check_encoder(kernel, "bfloat16", stride=16, **where)
+
+
 @pytest.mark.parametrize(
     "mistake", ["ties away", "bias one too small", "subnormals dropped", "carry lost"]
 )

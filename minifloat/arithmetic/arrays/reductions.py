@@ -18,6 +18,7 @@ from minifloat.arithmetic.arrays.contexts import Context, Operation
 from minifloat.arithmetic.dot_products import matmul, sum
 from minifloat.arithmetic.operations import algebraic
 from minifloat.arithmetic.plans import plan_of
+from minifloat.arithmetic.shapes import common_shape
 from minifloat.arithmetic.step_plans import Plan
 from minifloat.arithmetic.tiles import COLUMNS
 from minifloat.formats.rounding import Rounding
@@ -94,7 +95,7 @@ def product_of_matrices(context: Context, a: Array, b: Array) -> Array:
     if context.accumulator is not None:
         products = matmul(a, b, accumulator=context.accumulator, dtype=np.float64)
         return context.rounded(products)
-    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = common_shape(a.shape[:-2], b.shape[:-2])
     rows, length, columns = *a.shape[-2:], b.shape[-1]
     left = np.broadcast_to(a, (*batch, rows, length))
     right = np.broadcast_to(b, (*batch, length, columns))

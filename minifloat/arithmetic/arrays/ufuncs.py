@@ -29,6 +29,7 @@ from minifloat.arithmetic.arrays.contexts import (
 )
 from minifloat.arithmetic.arrays.reductions import Mask, fold, fold_where, running, total
 from minifloat.arithmetic.operations import algebraic, elementary, remainders, selections
+from minifloat.arithmetic.shapes import common_shape
 from minifloat.codec import round_to
 
 Array = NDArray[np.float64]
@@ -124,7 +125,7 @@ def apply(
     values = METHODS[method][0](context, ufunc, *inputs, **options)
     if target is None:
         return make(values, context)
-    if np.broadcast_shapes(values.shape, target.storage.shape) != target.storage.shape:
+    if common_shape(values.shape, target.storage.shape) != target.storage.shape:
         raise ValueError(f"out must have shape {values.shape}, got {target.storage.shape}")
     target.storage[...] = values
     return target

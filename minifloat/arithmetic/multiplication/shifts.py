@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from minifloat import _arrays
 from minifloat.arithmetic.multiplication.integers import integers
+from minifloat.arithmetic.shapes import common_shape
 from minifloat.formats import NumberFormat
 from minifloat.formats.names import parse
 
@@ -109,7 +110,7 @@ def shift_add(x: ArrayLike, codes: ArrayLike, fmt: NumberFormat | str) -> Any:
     for code, powers in enumerate(terms):
         for k, power in enumerate(powers or ()):
             signs[k, code], exponents[k, code] = power
-    products = np.zeros(np.broadcast_shapes(numbers.shape, which.shape))
+    products = np.zeros(common_shape(numbers.shape, which.shape))
     for k in range(most):
         products += np.ldexp(signs[k, which] * numbers, exponents[k, which])
     return products[()]

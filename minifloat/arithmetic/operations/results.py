@@ -22,6 +22,7 @@ from minifloat._tensors import AnyTensor, check_no_gradient
 from minifloat.arithmetic.operations.approximations import ACCURACY, PART_ACCURACY, TURN_ACCURACY
 from minifloat.arithmetic.operations.functions import Exact, Function
 from minifloat.arithmetic.operations.odd_rounding import to_odd
+from minifloat.arithmetic.shapes import common_shape
 from minifloat.codec import EncodeOptions, FloatDtype, round_to
 from minifloat.codec.exact import encode_exactly
 from minifloat.formats import NumberFormat
@@ -69,7 +70,7 @@ class Operands:
         for name, x in zip("abc", given, strict=False):
             check_no_gradient(name, x)
             sources.append(_arrays.source_array(x, name))
-        shape = _shape_of([a.shape for a, _ in sources])
+        shape = common_shape(*(a.shape for a, _ in sources))
         is_single = all(name != "float64" for _, name in sources)
         dtype = np.float32 if is_single else np.float64
         with np.errstate(invalid="ignore"):
@@ -92,22 +93,6 @@ def _doubles(arrays: Sequence[Array]) -> list[Array]:
     """Return arrays as float64; a signaling NaN becomes quiet."""
     with np.errstate(invalid="ignore"):
         return [a.astype(np.float64, copy=False) for a in arrays]
-
-
-def _shape_of(shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
-    """Return the shape to which shapes broadcast."""
-    if len(set(shapes)) == 1:
-        return shapes[0]
-    try:
-        return np.broadcast_shapes(*shapes)
-    except ValueError:
-        texts = " and ".join(map(str, shapes))
-        raise ValueError(f"operands must have shapes that broadcast, got {texts}") from None
-    except RuntimeError:  # of NumPy
-        axes = max(map(len, shapes))
-        raise ValueError(
-            f"operands must have at most 32 axes to be broadcast, got {axes}; reshape them"
-        ) from None
 
 
 def _whole(a: Array, shape: tuple[int, ...], dtype: type[np.floating[Any]]) -> Array:
@@ -151,7 +136,8 @@ def kernel_results(
     """
     results, hard = run(kernel, operands)
     if fmt.is_table:  # a decision point may be between two float64 numbers
-        below, above = np.nextafter(results, -np.inf), np.nextafter(results, np.inf)
+        with np.errstate(over="ignore"):  # beside the largest float64
+            below, above = np.nextafter(results, -np.inf), np.nextafter(results, np.inf)
         hard |= ~_agree(below, above, fmt, options)
     if hard.any():
         _decide(exact, operands, results, hard, fmt, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -73,8 +74,9 @@ def fma(x: float, y: float, z: float, *, downward: bool = False) -> Number:
 
 def faa(x: float, y: float, z: float, *, downward: bool = False) -> Number:
     terms = x, y, z
-    if not all(map(math.isfinite, terms)):
-        return x + y + z
+    ends = [t for t in terms if not math.isfinite(t)]
+    if ends:
+        return sum(ends)
     total = sum(map(Fraction, terms))
     if all(t == 0 for t in terms) and len({math.copysign(1, t) for t in terms}) == 1:
         return x
@@ -289,6 +291,29 @@ def test_any_numbers(name, x, near, fmt, mode, overflow) -> None:
             operands[1] = operands[1] if name == "fma" else np.nextafter(product, 0) * near
     arity = 1 if name in ONE else 2 if name in TWO else 3
     check(name, operands[:arity], fmt, rounding=mode, overflow=overflow)
+
+
+ENDS = [0.0, 1.5, 2.0**-1074, 2.0**-1022, 2.0**-451, 2.0**451, 2.0**996, sys.float_info.max, INF]
+
+
+@pytest.mark.filterwarnings("error")  # of NumPy, beside the largest number
+@pytest.mark.parametrize("fmt", ["e4m3fn", "nf4", "int8full"])
+@pytest.mark.parametrize("name", ["add", "multiply", "divide", "sqrt", "fma", "faa"])
+def test_numbers_at_the_ends_of_float64(name: str, fmt: str) -> None:
+    """Where a step on the way overflows, beside zeros and infinities too."""
+    both = [sign * x for x in ENDS for sign in (1, -1)]
+    arity = 1 if name in ONE else 2 if name in TWO else 3
+    grid = [x.ravel() for x in np.meshgrid(*[both] * arity)]
+    for mode in ("nearest_odd", "downward"):
+        check(name, grid, fmt, rounding=mode, overflow="ieee")
+
+
+def test_signs_of_results_too_small_for_float64() -> None:
+    both_zeros = mf.Codebook([-1.0, -0.0, 0.0, 1.0], "both zeros")
+    x = np.array([6e-310, -6e-310, 5e-324, -5e-324])
+    for mode in MODES:
+        for name, y in (("divide", 3e38), ("divide", -3e38), ("multiply", 1e-20)):
+            check(name, [x, np.full(4, y)], both_zeros, rounding=mode, overflow="saturate")
 
 
 SINGLES = st.one_of(

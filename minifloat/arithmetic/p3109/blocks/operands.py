@@ -11,6 +11,7 @@ from minifloat._arrays import source_array
 from minifloat._kernels import operations as kernels
 from minifloat.arithmetic.operations.results import run
 from minifloat.arithmetic.packed import Packed, check_plain, is_packed
+from minifloat.arithmetic.shapes import of_common_shape
 from minifloat.codec import decode
 
 Array = NDArray[Any]
@@ -93,11 +94,7 @@ def check_elements(x: Array) -> None:
 
 def of_one_shape(arrays: list[Array]) -> list[Array]:
     """Return arrays of one shape, contiguous."""
-    try:
-        return [np.ascontiguousarray(x).reshape(x.shape) for x in np.broadcast_arrays(*arrays)]
-    except ValueError:
-        shapes = " and ".join(str(x.shape) for x in arrays)
-        raise ValueError(f"operands must have shapes that broadcast, got {shapes}") from None
+    return [np.ascontiguousarray(x).reshape(x.shape) for x in of_common_shape(*arrays)]
 
 
 def product(scale: Array, x: Array) -> Array:
