@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minifloat.conversion import convert
-from tests.cli.test_cli import Capture, run
+from tests.cli.calls import Capture, run
 from tests.conversion.models import LAYERS, model
 
 
