@@ -166,7 +166,6 @@ def costs(
     workers = check_int("workers", workers, 1)
     for target in targets:
         check_target(target)
-    tool()
     jobs = []
     for fmt in map(parse, formats):
         other = fmt if activations is None else parse(activations)
@@ -174,6 +173,7 @@ def costs(
             _check_codebook(fmt)
             _check_codebook(other)
         jobs += [(fmt, other, target) for target in targets]
+    tool()
     done = [0.0] * len(jobs)
     stop = threading.Event()  # of all runs of Yosys
 
