@@ -150,7 +150,7 @@ def test_faults_of_seeds() -> None:
     cases = (
         ({"rounding": "stochastic"}, ValueError, "^seed must be given for rounding="),
         ({"seed": 1}, ValueError, "^rounding must be stochastic to use seed, got nearest_even"),
-        ({"rounding": "stochastic", "seed": -1}, ValueError, "^seed must be an integer in 0.."),
+        ({"rounding": "stochastic", "seed": -1}, ValueError, "^seed must be in 0.."),
         ({"rounding": "stochastic", "seed": 1.5}, TypeError, "^seed must be an int, got 1.5"),
         ({"rounding": "up"}, ValueError, "^rounding must be"),
     )
