@@ -37,7 +37,7 @@ def documented(page: str) -> Iterator[str]:
 
 
 def public() -> Iterator[set[str]]:
-    """Yield, for each public object and module, the names of which the reference needs one.
+    """Yield the names of each public object and module; the reference needs one of them.
 
     Public are all names of the packages' ``__all__``, and all modules of `analysis`.
     """

@@ -20,6 +20,7 @@ from analysis.errors.laws import Array, Law, Moments
 from minifloat.formats import NumberFormat
 
 SCAN_STEPS = 48  # scales tried in each octave
+FEW_STEPS = 4  # the same, to bound the scan
 LEAST_GAIN = 1e-12  # of a scale over zeros, below which none is searched for
 FARTHEST = 1e100  # standard deviations, beyond which none is
 CELLS_AT_ONCE = 1 << 16  # in one array of cells; bounds the memory and stays in cache
@@ -148,16 +149,18 @@ def scan_of_scales(grid: Grid, law: Law) -> Array:
         raise ValueError("fmt must have a value that is not 0")
     largest, smallest = float(magnitudes.max()), float(magnitudes.min())
     low, high = 0.05 / largest, 8 / smallest
-    gain = 1 - float(mse_at_scales(grid, law, _geometric(low, high)).min())
+    some = _geometric(low, high, FEW_STEPS)  # the gain of any scale is a bound for the best's
+    gain = 1 - float(mse_at_scales(grid, law, some).min())
     gain = max(gain, LEAST_GAIN)
     low = min(low, gain / (2 * largest * float(_beyond(law, 0.0).first)))
     while high < FARTHEST / smallest and float(_beyond(law, high * smallest / 2).second) > gain:
         high *= 2
-    return _geometric(low, high)
+    return _geometric(low, high, SCAN_STEPS)
 
 
-def _geometric(low: float, high: float) -> Array:
-    return np.geomspace(low, high, 2 + int(SCAN_STEPS * math.log2(high / low)))
+def _geometric(low: float, high: float, steps: int) -> Array:
+    """Return numbers from low to high, so many or more in each octave."""
+    return np.geomspace(low, high, 2 + int(steps * math.log2(high / low)))
 
 
 def _beyond(law: Law, magnitude: float) -> Moments:

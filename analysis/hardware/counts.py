@@ -10,9 +10,8 @@ complement or as sign and magnitude. The netlist that was counted is compared wi
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import cache
 from typing import cast
 
@@ -34,7 +33,7 @@ from minifloat.hardware.counts import count, mapped_in, ways_without_dsp
 from minifloat.hardware.integers import integers
 from minifloat.hardware.operands import has_significand, significand
 from minifloat.hardware.options import Encoding
-from minifloat.hardware.processes import STOP
+from minifloat.hardware.pools import stoppable_pool
 from minifloat.hardware.products import ProductForm
 from minifloat.hardware.synthesis import SynthesisError, netlist, tool
 from minifloat.hardware.targets import Target
@@ -83,11 +82,9 @@ def measured(
     """
     tool()
     missing = [job for job in jobs(quick=quick) if job not in set(known)]
-    stop = threading.Event()  # of all runs of Yosys
-    pool = ThreadPoolExecutor(workers, initializer=STOP.set, initargs=(stop,))
-    running = {pool.submit(record, job): job for job in missing}
     failed: list[str] = []
-    try:
+    with stoppable_pool(workers) as pool:
+        running = {pool.submit(record, job): job for job in missing}
         for done, each in enumerate(as_completed(running), 1):
             try:
                 yield each.result()
@@ -95,9 +92,6 @@ def measured(
                 failed.append(f"{'/'.join(map(str, running[each]))}: {error}")
             if progress is not None:
                 progress(done, len(missing))
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
     if failed:
         raise SynthesisError(f"{len(failed)} circuits were not counted: " + "; ".join(failed))
 

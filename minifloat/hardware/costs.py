@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -20,7 +19,7 @@ from minifloat.hardware.counts import Counts
 from minifloat.hardware.dots import FixedSum
 from minifloat.hardware.float_sums import FloatSum
 from minifloat.hardware.integers import integer_codebook, integers
-from minifloat.hardware.processes import STOP
+from minifloat.hardware.pools import stoppable_pool
 from minifloat.hardware.synthesis import tool
 from minifloat.hardware.targets import Target, check_target
 
@@ -175,7 +174,6 @@ def costs(
         jobs += [(fmt, other, target) for target in targets]
     tool()
     done = [0.0] * len(jobs)
-    stop = threading.Event()  # of all runs of Yosys
 
     def report(job: int, part: float) -> None:
         done[job] = part
@@ -204,13 +202,8 @@ def costs(
             checked,
         )
 
-    with ThreadPoolExecutor(workers, initializer=STOP.set, initargs=(stop,)) as pool:
+    with stoppable_pool(workers) as pool:
         running = [pool.submit(cost, place, *job) for place, job in enumerate(jobs)]
-        try:
-            for known in as_completed(running):
-                known.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        for known in as_completed(running):
+            known.result()
     return [known.result() for known in running]

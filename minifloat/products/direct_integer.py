@@ -54,7 +54,8 @@ class DirectInteger:
         self.blocks = scales.shape[1]
         held = np.minimum(np.arange(self.every) * part // width_of(q), self.blocks - 1)
         step = BYTES * self.planes
-        self.padded = -(-self.length // self.run) * -(-self.run // step) * step
+        self.padded_run = -(-self.run // step) * step
+        self.padded = -(-self.length // self.run) * self.padded_run
         packed, one = PackedRows(q.packed, row_bits, BYTES, LANES), (0,)
         self.prepare: Callable[..., Any] | None = None
         self.products: dict[Callable[..., None], Callable[..., Any]] = {}  # compiled
@@ -116,8 +117,8 @@ class DirectInteger:
     def _write_many(self, vectors: tuple[Array, ...], y: Array, rows: slice) -> None:
         """Do it for a multiple of `MANY` vectors, with rows that are decoded once."""
         turned = np.empty((self.blocks, LANES), np.float32)
-        step, runs = BYTES * self.planes, max(1, PANEL // self.run)
-        room = np.empty((runs * -(-self.run // step) * step * LANES) + BYTES, np.uint8)
+        runs = max(1, PANEL // self.run)
+        room = np.empty(runs * self.padded_run * LANES + BYTES, np.uint8)
         args = (
             *vectors, (0,) * MANY, y, rows.start, rows.stop, turned,
             room[-room.ctypes.data % BYTES :], runs * self.run, np.empty((len(y), LANES)),
