@@ -107,7 +107,7 @@ def in_eight_bits(model: EfficientNet, images: Pixels) -> bytes:
     """
     tools = optional("onnxruntime.quantization")
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
+    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]  # of a package that may lack
         inputs: Iterator[Array] = iter([as_channels(as_input(image[None])) for image in images])
 
         def get_next(self) -> dict[str, Array] | None:

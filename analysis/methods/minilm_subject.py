@@ -71,7 +71,8 @@ class MiniLM:
     @cached_property
     def matrices(self) -> Mapping[str, Array]:
         """All matrices of the model but `KEPT`."""
-        return {n: m for n, m in self.model.matrices.items() if n != KEPT}  # type: ignore[misc]
+        matrices = self.model.matrices.items()
+        return {n: m for n, m in matrices if n != KEPT}  # type: ignore[misc]  # loaded as float32
 
     def losses(self, matrices: Mapping[str, Array]) -> dict[str, list[float]]:
         """Return the mean 1 - cosine of each `PASSAGES` passages of each text."""

@@ -230,9 +230,9 @@ def _count(path: Path, facts: Mapping[str, Any], name: str) -> int:
 
 def _number(path: Path, facts: Mapping[str, Any], name: str) -> float:
     value = facts.get(name)
-    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]
+    if type(value) not in (int, float) or not 0 < value < math.inf:  # type: ignore[operator]  # a number
         raise _unsupported(path, name, "a positive number", value)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)  # type: ignore[arg-type]  # the same
 
 
 def _unsupported(path: Path, name: str, rule: str, value: object) -> WeightsError:

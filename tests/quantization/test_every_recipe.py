@@ -153,7 +153,7 @@ def test_every_recipe(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("absmax", [0.75, 3.0, 7.0])
 def test_a_tensor_scale_that_was_rounded_down_becomes_the_next(absmax: float) -> None:
-    """The largest block's scale is a tie between powers of two, of which the larger is too much."""
+    """The largest block's scale is a tie between powers of two; the larger one is too much."""
     recipe = mf.Recipe(
         "e2m2", block=1, scale="e4m3fn", tensor_scale=True, largest_scale=256, absmax_at=0.75,
         scale_rounding="nearest",

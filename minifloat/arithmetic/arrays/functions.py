@@ -2,7 +2,7 @@
 
 COMPUTED   sums, products and more, made of operations that are rounded one by one: `computed`
 MOVED      values of the first argument in another place: no arithmetic, and views stay views
-JOINED     values of several arguments side by side; those that are plain are rounded
+JOINED     values of several arguments side by side; plain ones are rounded
 CREATED    new arrays of numbers, which are rounded: zeros_like(x), zeros(3, like=x)
 WRITTEN    functions that put numbers, rounded, into their first argument
 ANSWERS    questions about the values, answered exactly: places, counts, comparisons, texts
@@ -114,7 +114,7 @@ def apply(
 
 
 def _is_given(name: str, x: Any) -> bool:
-    """Return whether an option says something; NumPy has a mark for what is not given."""
+    """Return whether an option says something; NumPy has a mark for one that is left out."""
     return x is not np._NoValue and not (x is None and name in ("dtype", "out", "device"))
 
 
